@@ -1,0 +1,42 @@
+"""compress: trained ELIR restorers -> int8 OpenVINO, ONNX and ExecuTorch artifacts, measured in their runtimes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from compress.pipeline import ApplyResult
+    from compress.progress import Progress
+    from compress.schema import Recipe
+
+__all__ = ["__version__", "apply"]
+__version__ = "0.1.0"
+
+
+def apply(
+    recipe: "str | Path | Recipe",
+    out: str | Path | None = None,
+    *,
+    overrides: Iterable[str] = (),
+    targets: Iterable[str] = (),
+    resume: bool = True,
+    dry_run: bool = False,
+    progress: "Progress | None" = None,
+) -> "ApplyResult":
+    """Run a recipe: a built-in name, a path, or a ``Recipe``; returns its results.
+
+    ``out``: the bundle's folder, ``runs/<recipe name>`` by default. ``overrides`` (``a.b=c``) and ``targets`` are for
+    a name or a path. ``resume=False`` repeats every stage. Raises the errors of ``compress.errors``.
+    """
+    from compress.errors import InputError
+    from compress.progress import Progress
+    from compress.recipe import load_recipe
+
+    if isinstance(recipe, str | Path):
+        recipe = load_recipe(str(recipe), overrides, targets)
+    elif [*overrides, *targets]:
+        raise InputError("overrides and targets are for a recipe's name or path: change the Recipe itself")
+    # After the recipe: a mistake in it is told at once, not seconds later.
+    from compress.pipeline import apply as run
+
+    return run(recipe, None if out is None else Path(out), resume, dry_run, progress or Progress())

@@ -1,0 +1,147 @@
+"""Which artifacts a recipe asks for, and how each is written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.errors import InputError
+from compress.schema import Precision, Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from compress.passes.engines import Quantized
+
+ENTRY = {"openvino": "model.xml", "onnx": "model.onnx", "executorch": "model.pte"}
+FORMATS = tuple(ENTRY)
+# format -> schemes of the quantized modules that may serve it, the best first
+SERVES = {"openvino": ("openvino", "x86"), "onnx": ("onnxruntime", "x86"), "executorch": ("xnnpack",)}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One artifact of a bundle; ``entry`` is relative to the bundle. ``variant``: "" or "tensorrt"."""
+
+    format: str
+    precision: Precision
+    variant: str = ""
+
+    @property
+    def id(self) -> str:
+        return "-".join(filter(None, (self.format, self.precision, self.variant)))
+
+    @property
+    def entry(self) -> str:
+        name = ENTRY[self.format]
+        if self.variant:
+            stem, _, suffix = name.partition(".")
+            name = f"{stem}_{self.variant}.{suffix}"
+        return f"{self.precision}/{self.format}/{name}"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file, relative to the bundle."""
+        return (self.entry, self.entry.replace(".xml", ".bin")) if self.format == "openvino" else (self.entry,)
+
+
+def plan_artifacts(recipe: Recipe) -> list[Artifact]:
+    """Every artifact of ``recipe``, floats first. int8 needs a quantizing pass."""
+    engine = next((item["ptq"].get("engine", "elir") for item in recipe.passes if "ptq" in item), None)
+    planned = []
+    for format in FORMATS:
+        options = getattr(recipe.export, format)
+        if options is None:
+            continue
+        for precision in options.precisions:
+            if precision == "int8" and engine is None:
+                raise InputError(f"export.{format}: int8 needs a quantizing pass: add ptq to passes or remove int8")
+            planned.append(Artifact(format, precision))
+        # Only our own engine knows TensorRT's rules; the others' graphs are written for x86.
+        if format == "onnx" and options.tensorrt and "int8" in options.precisions and engine == "elir":
+            planned.append(Artifact("onnx", "int8", "tensorrt"))
+    order = ("fp32", "fp16", "int8")
+    return sorted(planned, key=lambda a: order.index(a.precision))
+
+
+def simulated(quantized: "Quantized", artifact: Artifact) -> "nn.Module | None":
+    """The torch module that ``artifact`` was written from; None for an engine that works on the runtime's own graph."""
+    if artifact.variant:
+        return quantized.modules[artifact.variant]
+    return next((quantized.modules[name] for name in SERVES[artifact.format] if name in quantized.modules), None)
+
+
+class Writer:
+    """Writes artifacts below ``folder``; the fp32 ONNX graph is made once and serves three files."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe, self.folder = recipe, folder
+        self.size = recipe.model.image_size
+        self.baked_seed = recipe.model.seed if recipe.export.noise == "baked" else None
+        self._float_graph: Any = None
+
+    def float_graph(self, model: "nn.Module", format: str) -> Any:
+        """The fp32 model in a runtime's own form: ov.Model or ONNX ModelProto."""
+        if self._float_graph is None:
+            self._float_graph = self._onnx(model)
+        if format == "onnx":
+            return self._float_graph
+        from compress.export.to_openvino import to_openvino
+
+        return to_openvino(self._float_graph)
+
+    def write_float(self, model: "nn.Module", artifact: Artifact) -> None:
+        """Write an fp32 or fp16 artifact of ``model``."""
+        half = artifact.precision == "fp16"
+        if artifact.format == "executorch":
+            self._executorch(model, artifact, half)
+            return
+        graph = self.float_graph(model, artifact.format)
+        if artifact.format == "onnx" and half:
+            from compress.export.to_onnx import to_float16
+
+            graph = to_float16(graph)
+        self._save(graph, artifact, half)
+
+    def write_int8(self, quantized: "Quantized", artifact: Artifact) -> None:
+        """Write an int8 artifact, from the engine's own graph where there is one."""
+        graph = None if artifact.variant else quantized.graphs.get(artifact.format)
+        if graph is None and artifact.format == "openvino" and "onnx" in quantized.graphs:
+            from compress.export.to_openvino import to_openvino
+
+            graph = to_openvino(quantized.graphs["onnx"])
+        if graph is not None:
+            self._save(graph, artifact)
+            return
+        module = simulated(quantized, artifact)
+        assert module is not None, f"{quantized.engine} leaves nothing for {artifact.id}"  # ptq.requires refuses it
+        if artifact.format == "executorch":
+            self._executorch(module, artifact, half=False)
+            return
+        proto = self._onnx(module)
+        if artifact.format == "openvino":
+            from compress.export.to_openvino import to_openvino
+
+            proto = to_openvino(proto)
+        self._save(proto, artifact)
+
+    def _onnx(self, model: "nn.Module") -> Any:
+        from compress.export.to_onnx import to_onnx
+
+        opset = self.recipe.export.onnx.opset if self.recipe.export.onnx else 20
+        return to_onnx(model, self.size, opset, self.baked_seed)
+
+    def _save(self, graph: Any, artifact: Artifact, half: bool = False) -> None:
+        path = self.folder / artifact.entry
+        if artifact.format == "openvino":
+            from compress.export.to_openvino import save_openvino
+
+            save_openvino(graph, path, half, compact=artifact.precision == "int8")
+        else:
+            from compress.export.to_onnx import save_onnx
+
+            save_onnx(graph, path)
+
+    def _executorch(self, model: "nn.Module", artifact: Artifact, half: bool) -> None:
+        from compress.export.to_executorch import save_executorch, to_executorch
+
+        save_executorch(to_executorch(model, self.size, self.baked_seed, half), self.folder / artifact.entry)

@@ -1,0 +1,253 @@
+"""The command line. No logic: each command imports its function when it runs, so that ``--help`` stays quick."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from compress.guard import guard, results_only
+
+if TYPE_CHECKING:
+    from compress.progress import Progress
+
+
+class Guarded(TyperGroup):
+    """Every command runs inside ``guard``."""
+
+    def invoke(self, ctx: Any) -> Any:
+        resumable = bool({*getattr(ctx, "_protected_args", ()), *ctx.args} & {"apply", "train"})
+        with guard(resumable):
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    cls=Guarded,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Compress trained ELIR image restorers to int8 OpenVINO, ONNX and ExecuTorch artifacts.",
+)
+
+
+class Listed(StrEnum):
+    """What `compress ls` lists."""
+
+    recipes = "recipes"
+    calibration = "calibration"
+    targets = "targets"
+
+
+class Schema(StrEnum):
+    """What `compress schema` describes."""
+
+    recipe = "recipe"
+    calibration = "calibration"
+    target = "target"
+    train = "train"
+
+
+RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="Built-in name, or path of a YAML file.")]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. model.image_size=128.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, nothing else.")]
+BundleArg = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that `compress apply` wrote.")]
+SetsOption = Annotated[
+    list[str], typer.Option("--data", metavar="SET", help="Calibration set, its file, or a folder of pictures.")
+]
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=lambda v: _version(v))] = False,
+) -> None:
+    pass
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from compress import __version__
+
+        typer.echo(f"elir-compress {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def apply(
+    recipe: RecipeArg,
+    out: Annotated[Path | None, typer.Option(help="The bundle's folder; runs/<recipe name> by default.")] = None,
+    settings: SetOption = [],  # noqa: B006 - Typer reads defaults, never changes them
+    target: Annotated[list[str], typer.Option(help="Measure on this target instead of the recipe's.")] = [],  # noqa: B006
+    resume: Annotated[bool, typer.Option("--resume/--fresh", help="Reuse finished stages, or start afresh.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; do nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a recipe: compress, export, measure, and write a bundle."""
+    with results_only():
+        from compress import apply as run
+
+        result = run(recipe, out, overrides=settings, targets=target, resume=resume, dry_run=dry_run)
+    _show(result, as_json)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def validate(recipe: RecipeArg, settings: SetOption = []) -> None:  # noqa: B006
+    """Check a recipe; print nothing but its name when it is right."""
+    from compress.recipe import load_any
+
+    typer.echo(f"{load_any(recipe, settings).name}: valid")
+
+
+@app.command()
+def restore(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Bundle, artifact, checkpoint or built-in weights.")],
+    pictures: Annotated[list[Path], typer.Argument(metavar="IMAGE_OR_FOLDER...", help="Pictures to restore.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Picture or folder to write.")],
+    tile: Annotated[int | None, typer.Option(min=0, help="Side of a tile, in px; 0: no tiles; default 256 or the artifact's.")] = None,
+    overlap: Annotated[int, typer.Option(min=0, help="Shared by neighbouring tiles, in px.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+) -> None:
+    """Restore pictures of any size."""
+    with results_only():
+        from compress.restoring import restore_pictures
+
+        restore_pictures(source, pictures, out, tile, overlap, seed, _progress())
+
+
+@app.command()
+def train(
+    recipe: RecipeArg,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/<recipe name> by default.")] = None,
+    settings: SetOption = [],  # noqa: B006
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start afresh instead of resuming.")] = False,
+) -> None:
+    """Train a model; resumes where it was stopped."""
+    with results_only():
+        from compress.library import find
+        from compress.recipe import load_model
+        from compress.schema import TrainRecipe
+
+        loaded = load_model(TrainRecipe, find("recipes", recipe), settings)
+        from compress.training import run_training
+
+        checkpoint = run_training(loaded, out, fresh, _progress())
+    typer.echo(checkpoint)
+
+
+@app.command()
+def evaluate(
+    source: Annotated[str, typer.Argument(metavar="MODEL_OR_ARTIFACT", help="Checkpoint, artifact or bundle.")],
+    data: SetsOption,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the quality of a model or an artifact, beside bicubic."""
+    with results_only():
+        from compress.evaluation import evaluate as run
+
+        result = run(source, data, seed, _progress())
+    _show(result, as_json)
+
+
+@app.command()
+def bench(
+    bundle: BundleArg,
+    target: Annotated[str, typer.Option(metavar="T", help="Deploy target to measure on.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the speed of a bundle's artifacts on a target."""
+    with results_only():
+        from compress.pipeline import bench as run
+
+        result = run(bundle, target, _progress())
+    _show(result, as_json)
+
+
+@app.command()
+def card(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint to describe.")],
+    data: SetsOption = ["photos_validation"],  # noqa: B006
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="File to write; stdout by default.")] = None,
+) -> None:
+    """Write the model card of a checkpoint, with its measured quality."""
+    with results_only():
+        from compress.evaluation import model_card
+        from compress.files import write_text
+
+        text = model_card(checkpoint, data, _progress())
+        if out is not None:
+            write_text(out, text)
+    typer.echo(text if out is None else out)
+
+
+@app.command()
+def verify(bundle: BundleArg, as_json: JsonOption = False) -> None:
+    """Check a bundle: every file's hash, and each artifact's output against the model's."""
+    with results_only():
+        from compress.bundle import verify as run
+
+        report = run(bundle, _progress())
+    _show(report, as_json)
+
+
+@app.command()
+def schema(kind: Annotated[Schema, typer.Argument(help="Which YAML file.")] = Schema.recipe) -> None:
+    """Print the JSON Schema of a YAML file."""
+    import json
+
+    from compress.schema import CalibrationSet, DeployTarget, Recipe, Strict, TrainRecipe
+
+    models: dict[str, type[Strict]] = {
+        "recipe": Recipe,
+        "calibration": CalibrationSet,
+        "target": DeployTarget,
+        "train": TrainRecipe,
+    }
+    typer.echo(json.dumps(models[kind].model_json_schema(), indent=2))
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what this machine has, and what it lacks."""
+    with results_only():
+        from compress.doctor import Findings
+
+        findings = Findings.of_this_machine()
+    _show(findings, as_json)
+
+
+@app.command("ls")
+def list_(kind: Annotated[Listed, typer.Argument(help="Which built-in files.")]) -> None:
+    """List the built-in recipes, calibration sets or deploy targets."""
+    from compress.library import describe
+
+    for name, description in describe(kind.value):
+        typer.echo(f"{name:24} {description}".rstrip())
+
+
+def _progress() -> "Progress":
+    from compress.progress import Progress
+
+    return Progress()
+
+
+def _show(result: Any, as_json: bool) -> None:
+    """One JSON document, or a table for people."""
+    import json
+
+    data = result.to_json() if hasattr(result, "to_json") else result
+    if as_json or not hasattr(result, "table"):
+        typer.echo(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    from rich.console import Console
+
+    Console().print(result.table())
+
+
+def main() -> None:
+    """Entry of the scripts ``compress`` and ``elir-compress``."""
+    app(prog_name="compress")

@@ -1,0 +1,119 @@
+"""Where pictures come from: a folder, or the Hugging Face hub. Both are read one picture at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image
+
+from compress.data.pictures import SUFFIXES, find_pictures, open_rgb, to_rgb
+from compress.errors import InputError
+from compress.schema import HubSource
+
+Named = tuple[str, str, Image.Image]  # name (unique in the set, fit for a file), origin (for messages), RGB picture
+
+
+class Pictures(Protocol):
+    """A known number of pictures, read anew at every iteration."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Named]: ...
+
+
+class FolderPictures:
+    """``count`` pictures spread evenly over the sorted paths below ``folder``; all of them where it is None.
+
+    Raises InputError when the folder is missing or holds too few; on iteration, when a picture cannot be read.
+    """
+
+    def __init__(self, folder: Path, count: int | None) -> None:
+        paths = find_pictures(folder)
+        if not paths:
+            raise InputError(
+                f"{folder}: has no pictures ({', '.join(sorted(SUFFIXES))}): add some or name another folder"
+            )
+        if count is not None and len(paths) < count:
+            raise InputError(
+                f"{folder}: has {len(paths)} pictures, count asks for {count}: add pictures or lower count"
+            )
+        names = _names([path.relative_to(folder) for path in paths])
+        chosen = range(len(paths)) if count is None else [i * len(paths) // count for i in range(count)]
+        self._files = [(names[i], paths[i]) for i in chosen]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[Named]:
+        for name, path in self._files:
+            yield name, str(path), open_rgb(path)
+
+
+def _names(paths: list[Path]) -> list[str]:
+    names = ["_".join(path.with_suffix("").parts) for path in paths]
+    if len(set(names)) < len(names):
+        names = ["_".join(path.parts) for path in paths]
+    # a/b.png and a_b.png: only the position tells them apart.
+    return names if len(set(names)) == len(names) else [f"{i:05d}_{name}" for i, name in enumerate(names)]
+
+
+class HubPictures:
+    """The first ``count`` pictures of a hub data set with sides of ``min_side`` px or more.
+
+    Smaller ones are left out: nobody can remove them there. The hub is asked at iteration.
+    Raises InputError, with the way out, when it or the data set cannot be reached.
+    """
+
+    def __init__(self, source: HubSource, count: int, min_side: int) -> None:
+        self.source, self.count, self.min_side = source, count, min_side
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Named]:
+        found = 0
+        for i, row in enumerate(_rows(self.source)):
+            image = _image(self.source, row)
+            if min(image.size) < self.min_side:
+                continue
+            yield f"{i:06d}", f"{self.source.name}[{self.source.split}][{i}]", image
+            found += 1
+            if found == self.count:
+                return
+        raise InputError(
+            f"{self.source.name}: has {found} pictures of {self.min_side} px or more in split {self.source.split!r}, "
+            f"count asks for {self.count}: lower count or crop"
+        )
+
+
+def _rows(source: HubSource) -> Iterator[dict[str, Any]]:
+    from datasets import load_dataset
+
+    try:
+        _reach(source.name)
+        yield from load_dataset(source.name, split=source.split, streaming=True)
+    except Exception as error:  # the hub's clients raise errors of many libraries, of no common class
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"{source.name}, split {source.split!r}: the hub data set cannot be read ({why}): check name, split and "
+            "network, or give a local folder of pictures instead (source: {kind: folder, path: ...})"
+        ) from None
+
+
+def _reach(name: str) -> None:
+    """Ask for the data set once: load_dataset alone tries for half a minute before it says that there is no network."""
+    if not Path(name).is_dir():
+        from huggingface_hub import HfApi
+
+        HfApi().dataset_info(name, timeout=10)
+
+
+def _image(source: HubSource, row: dict[str, Any]) -> Image.Image:
+    if source.column not in row:
+        raise InputError(f"{source.name}: no column {source.column!r} (it has: {', '.join(row)}): set source.column")
+    image = row[source.column]
+    if not isinstance(image, Image.Image):
+        raise InputError(
+            f"{source.name}: column {source.column!r} holds no pictures: set source.column to one that does"
+        )
+    return to_rgb(image)

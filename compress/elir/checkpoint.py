@@ -1,0 +1,269 @@
+"""Reading and writing checkpoints: our safetensors, the published ``.pth`` and ``.ckpt``, TAESD3 autoencoders.
+
+Names and shapes are compared before anything is loaded, values must be finite, and nothing is unpickled beyond
+what ``torch.load(weights_only=True)`` admits.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from compress.elir.flow import GROUPS, FoldedFlow
+from compress.elir.model import Elir, ElirConfig
+from compress.elir.overparam import EXPANSION
+from compress.errors import InputError, VerificationError
+from compress.files import whole_file
+
+State = dict[str, Tensor]
+MODULES = ("fmir", "mmse", "enc", "dec")
+MAX_K_STEPS = 64
+MAX_SIGMA_S = 10.0
+_PICKLED = {".pth", ".ckpt", ".pt"}
+# diffusers' AutoencoderTiny and ours count layers alike; the original files' decoder has a clamp at index 0.
+_DIFFUSERS = {"encoder.layers.": "enc.layers.", "decoder.layers.": "dec.layers."}
+
+
+def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float | None = None) -> Elir:
+    """Load an ELIR of any published or own format; the configuration is inferred from names and shapes.
+
+    ``k_steps`` (1 ... 64) and ``sigma_s`` (0 ... 10) override the file's metadata; formats without metadata need both.
+    Over-parametrised files give an over-parametrised model: ``collapse`` it.
+    Raises InputError (no such file; K or sigma_s unknown or out of range) or VerificationError (truncated, needs
+    unpickling, of another architecture, NaN or Inf, unreadable metadata).
+    """
+    path = Path(path)
+    raw, metadata = read_state(path)
+    state = _flatten(raw)
+    shape = infer_config(state, path)
+    k = _setting(path, metadata, "k_steps", k_steps, int, (1, MAX_K_STEPS))
+    sigma = _setting(path, metadata, "sigma_s", sigma_s, float, (0, MAX_SIGMA_S))
+    if k is None or sigma is None:
+        raise InputError(f"{path}: holds no k_steps or sigma_s: give both (the published models mostly use 3 and 0.1)")
+    with torch.device("meta"):
+        model = Elir(replace(shape, k_steps=int(k), sigma_s=float(sigma)))
+    _check_architecture(state, model.state_dict(), path)
+    model.load_state_dict(as_floats(state, path), assign=True)
+    model.metadata = dict(metadata)
+    return model.eval().requires_grad_(False)
+
+
+def save_checkpoint(model: Elir, path: Path, metadata: Mapping[str, str], dtype: torch.dtype = torch.float16) -> None:
+    """Write our own format: safetensors in ``dtype`` with the configuration, K and sigma_s as metadata.
+
+    Raises ValueError for a model whose time is folded, VerificationError for values that ``dtype`` cannot hold.
+    """
+    from safetensors.torch import save_file
+
+    if isinstance(model.fmir, FoldedFlow):
+        raise ValueError("a folded flow is no checkpoint, its time MLP is gone: save the model before `fold_time`")
+    config = model.config
+    own = {
+        "format": "elir",
+        "hid_channels": config.hid_channels,
+        "n_mid_blocks": config.n_mid_blocks,
+        "c_hid": config.c_hid,
+        "n_rrdb": config.n_rrdb,
+        "k_steps": model.k_steps,
+        "sigma_s": model.sigma_s,
+    }
+    state = {name: value.detach().to(dtype).contiguous() for name, value in model.state_dict().items()}
+    check_finite(state, path)
+    with whole_file(path) as part:
+        save_file(state, part, {**metadata, **{key: str(value) for key, value in own.items()}})
+        _sort_metadata(part)
+
+
+def _sort_metadata(path: Path) -> None:
+    """safetensors writes metadata in random order: unsorted, equal models would have files of unequal hashes."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= length:
+            file.seek(8)
+            file.write(text.ljust(length))
+
+
+def load_autoencoder(*paths: str | Path) -> State:
+    """State of the autoencoder, named ``enc.layers.*`` and ``dec.layers.*``.
+
+    Takes one file in our naming or in diffusers' ``AutoencoderTiny`` naming, or the original pair (encoder, decoder).
+    """
+    path = Path(paths[0])
+    state = _original_pair(path, Path(paths[1])) if len(paths) == 2 else _one_file(path)
+    with torch.device("meta"):
+        model = Elir(ElirConfig(hid_channels=GROUPS, c_hid=8, n_rrdb=1))
+    _check_architecture(_autoencoder_part(state), _autoencoder_part(model.state_dict()), path)
+    return as_floats(_autoencoder_part(state), path)
+
+
+def _one_file(path: Path) -> State:
+    state = {}
+    for name, value in _flatten(read_state(path)[0]).items():
+        prefix = next((p for p in _DIFFUSERS if name.startswith(p)), "")
+        state[_DIFFUSERS.get(prefix, "") + name.removeprefix(prefix)] = value
+    return state
+
+
+def _original_pair(encoder: Path, decoder: Path) -> State:
+    state = {f"enc.layers.{name}": value for name, value in _flatten(read_state(encoder)[0]).items()}
+    for name, value in _flatten(read_state(decoder)[0]).items():
+        index, _, rest = name.partition(".")
+        state[f"dec.layers.{int(index) - 1 if index.isdigit() else index}.{rest}"] = value
+    return state
+
+
+def _autoencoder_part(state: Mapping[str, Tensor]) -> State:
+    return {name: value for name, value in state.items() if name.split(".")[0] in ("enc", "dec")}
+
+
+def read_state(path: Path) -> tuple[dict, dict[str, str]]:
+    """Tensors (possibly nested, for ``.ckpt``) and metadata of a file, without running anything from it."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint: check the path")
+    if path.suffix != ".safetensors" and path.suffix not in _PICKLED:
+        raise InputError(f"{path}: unknown checkpoint suffix: use .safetensors, .pth or .ckpt")
+    if not path.stat().st_size:
+        raise VerificationError(f"{path}: refused, the file is empty: get an undamaged file")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickled(path), {})
+
+
+def _read_pickled(path: Path) -> dict:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch raises UnpicklingError, RuntimeError, EOFError, KeyError ... by where the damage lies.
+        why = _why_refused(error)
+        raise VerificationError(
+            f"{path}: refused, not loadable as plain tensors ({why}): get an undamaged file, or safetensors"
+        ) from None
+    if not isinstance(state, dict):
+        raise VerificationError(f"{path}: refused, holds a {type(state).__name__}, not a dict of tensors")
+    return state
+
+
+def _why_refused(error: Exception) -> str:
+    """One short line; torch's own text advises to load the file unsafely, which must not be passed on."""
+    text = str(error).strip()
+    if needs := re.search(r"Unsupported \w+: GLOBAL ([\w.]+)|Unsupported (?:global|class|operand) ([\w.]+)", text):
+        return f"it needs {needs[1] or needs[2]}, which could run code"
+    if "Weights only load failed" in text or not text:
+        return "damaged, or needs unpickling"
+    return text.splitlines()[0][:120]
+
+
+def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise VerificationError(f"{path}: refused, damaged safetensors ({error}): get an undamaged file") from None
+
+
+def _flatten(state: Mapping[str, object]) -> State:
+    """One flat dict with the prefixes ``fmir. mmse. enc. dec.``, from either published form."""
+    nested = {m: state[f"state_dict_{m}"] for m in MODULES if isinstance(state.get(f"state_dict_{m}"), dict)}
+    if nested:
+        flat = {f"{m}.{name}": value for m, part in nested.items() for name, value in part.items()}  # type: ignore
+    else:
+        flat = dict(state)
+    return {name: value for name, value in flat.items() if isinstance(value, Tensor)}
+
+
+def infer_config(state: Mapping[str, Tensor], path: Path) -> ElirConfig:
+    """Widths, depths and form of a flat state; K and sigma_s are not in it.
+
+    Raises VerificationError when it is no ELIR at all.
+    """
+    conv1, proj = "mmse.lrm.0.RDB1.conv1.block.0.weight", "fmir.first_proj.weight"
+    for name in (conv1, proj):
+        if name not in state or state[name].ndim != 4:
+            raise VerificationError(f"{path}: not an ELIR checkpoint, it has no convolution {name}: check the file")
+    over_param = conv1.replace("block.0", "block.1") in state
+    hid, c_hid = state[proj].shape[0], state[conv1].shape[0] // (EXPANSION if over_param else 1)
+    if not c_hid or not hid or hid % GROUPS:
+        raise VerificationError(
+            f"{path}: checkpoint of another architecture: hid_channels (={hid}) must be a multiple of {GROUPS}, "
+            f"c_hid (={c_hid}) at least 1"
+        )
+    return ElirConfig(
+        hid_channels=hid,
+        n_mid_blocks=_count(state, r"fmir\.mid_blocks\.(\d+)\."),
+        c_hid=c_hid,
+        n_rrdb=_count(state, r"mmse\.lrm\.(\d+)\."),
+        over_param=over_param,
+    )
+
+
+def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+    return len({match[1] for name in state if (match := re.match(pattern, name))})
+
+
+def _check_architecture(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
+    differences = [f"lacks {name}" for name in wanted if name not in state]
+    differences += [f"has unknown {name}" for name in state if name not in wanted]
+    differences += [
+        f"{name} is {tuple(state[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    if differences:
+        shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
+        raise VerificationError(f"{path}: checkpoint of another architecture: {shown}")
+
+
+def as_floats(state: Mapping[str, Tensor], path: Path) -> State:
+    """``state`` in float32. Raises VerificationError at the first tensor that holds no floats, NaN or Inf."""
+    for name, value in state.items():
+        if value.layout != torch.strided or value.is_meta or not value.is_floating_point():
+            raise VerificationError(f"{path}: {name} holds {_kind(value)}, not floats: get a float checkpoint")
+    floats = {name: value.float() for name, value in state.items()}
+    check_finite(floats, path)
+    return floats
+
+
+def _kind(value: Tensor) -> str:
+    return str(value.dtype if value.layout == torch.strided else value.layout).removeprefix("torch.")
+
+
+def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise VerificationError at the first tensor that holds NaN or Inf."""
+    for name, value in state.items():
+        if not torch.isfinite(value).all():
+            raise VerificationError(f"{path}: {name} holds NaN or Inf: the checkpoint is damaged, get another")
+
+
+def _setting(
+    path: Path,
+    metadata: Mapping[str, str],
+    key: str,
+    given: float | None,
+    kind: Callable[[str], float],
+    bounds: tuple[float, float],
+) -> float | None:
+    """``given``, or the metadata's value; None when there is neither."""
+    low, high = bounds
+    if given is not None:
+        if not low <= given <= high:
+            raise InputError(f"{key} must be in [{low}, {high}], got {given}: give another")
+        return given
+    if key not in metadata:
+        return None
+    try:
+        value = kind(metadata[key])
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise VerificationError(
+            f"{path}: metadata {key} is {metadata[key]!r}, must be a number in [{low}, {high}]: get an undamaged file"
+        )
+    return value

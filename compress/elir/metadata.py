@@ -1,0 +1,48 @@
+"""The header of a checkpoint, read without torch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from compress.errors import VerificationError
+
+MAX_HEADER = 100 * 2**20  # bytes, the format's own limit
+
+
+def _header(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > MAX_HEADER:
+                raise ValueError(f"header of {length} bytes")
+            header = json.loads(file.read(length))
+        if not isinstance(header, dict):
+            raise ValueError("no mapping")
+        return header
+    except (OSError, ValueError) as error:
+        raise VerificationError(f"{path}: refused, damaged safetensors ({error}): get an undamaged file") from None
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Metadata of a safetensors file. Raises VerificationError for a damaged one."""
+    metadata = _header(path).get("__metadata__", {})
+    for key, kind in (("k_steps", int), ("sigma_s", float)):
+        try:
+            kind(metadata.get(key, 0))
+        except (TypeError, ValueError):
+            raise VerificationError(f"{path}: metadata {key} is {metadata[key]!r}, not a number: fix the file") from None
+    return metadata
+
+
+def count_values(path: Path) -> int:
+    """Numbers in a checkpoint: exact for safetensors, else by the file's size as float32."""
+    if path.suffix != ".safetensors":
+        return path.stat().st_size // 4
+    total = 0
+    for name, entry in _header(path).items():
+        if name != "__metadata__":
+            size = 1
+            for n in entry["shape"]:
+                size *= n
+            total += size
+    return total

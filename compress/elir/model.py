@@ -1,0 +1,79 @@
+"""ELIR: encoder, MMSE estimator, latent consistency flow, decoder (arXiv 2502.03500)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from compress.elir.autoencoder import LATENT_CHANNELS, Decoder, Encoder
+from compress.elir.flow import FoldedFlow, LUnet
+from compress.elir.mmse import RRDBNet
+
+SIZE_MULTIPLE = 32  # three halvings in the autoencoder, two in the flow net
+LATENT_STRIDE = 8
+
+
+@dataclass(frozen=True)
+class ElirConfig:
+    """What a checkpoint's names and shapes tell (the first five) and what they do not (k_steps, sigma_s)."""
+
+    hid_channels: int = 128
+    n_mid_blocks: int = 1
+    c_hid: int = 96
+    n_rrdb: int = 3
+    over_param: bool = False
+    k_steps: int = 3
+    sigma_s: float = 0.1
+
+
+class Elir(nn.Module):
+    """The restorer. Inputs: ``lq`` (N, 3, H, W) in [0, 1] on the output grid, H and W multiples of 32, and ``noise``
+    (N, 16, H/8, W/8), standard normal, not yet scaled by sigma_s."""
+
+    def __init__(self, config: ElirConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.k_steps = config.k_steps
+        self.sigma_s = config.sigma_s
+        self.metadata: dict[str, str] = {}
+        self.enc = Encoder()
+        self.mmse = RRDBNet(config.c_hid, config.n_rrdb, config.over_param)
+        self.fmir: LUnet | FoldedFlow = LUnet(config.hid_channels, config.n_mid_blocks, config.over_param)
+        self.dec = Decoder()
+
+    def forward(self, lq: Tensor, noise: Tensor) -> Tensor:
+        """-> hq (N, 3, H, W), not clipped. Raises ValueError on a shape that the networks cannot take."""
+        return self.stages(lq, noise)["output"]
+
+    def stages(self, lq: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Every intermediate by name: ``latent``, ``mmse``, ``step_1`` ... ``step_K`` (each (N, 16, H/8, W/8)) and
+        ``output`` (N, 3, H, W), not clipped."""
+        return dict(self._run(lq, noise))
+
+    def _run(self, lq: Tensor, noise: Tensor) -> Iterator[tuple[str, Tensor]]:
+        check_shapes(lq, noise)
+        z = self.enc(lq)
+        yield "latent", z
+        z = self.mmse(z)
+        yield "mmse", z
+        z = z + self.sigma_s * noise
+        for k in range(self.k_steps):
+            z = z + self.fmir.velocity(z, k, self.k_steps) / self.k_steps
+            yield f"step_{k + 1}", z
+        yield "output", self.dec(z)
+
+
+def noise_shape(height: int, width: int, batch: int = 1) -> tuple[int, int, int, int]:
+    """Shape of the noise for a picture of height x width pixels."""
+    return batch, LATENT_CHANNELS, height // LATENT_STRIDE, width // LATENT_STRIDE
+
+
+def check_shapes(lq: Tensor, noise: Tensor) -> None:
+    """Raise ValueError unless ``lq`` is (N, 3, 32a, 32b) and ``noise`` the matching (N, 16, 4a, 4b)."""
+    if lq.ndim != 4 or lq.shape[1] != 3:
+        raise ValueError(f"lq must be (N, 3, H, W), got {tuple(lq.shape)}: pass RGB pictures in [0, 1]")
+    n, _, h, w = lq.shape
+    if h % SIZE_MULTIPLE or w % SIZE_MULTIPLE or not h or not w:
+        raise ValueError(f"H and W must be multiples of {SIZE_MULTIPLE}, got {h} x {w}: pad the picture or tile it")
+    if tuple(noise.shape) != noise_shape(h, w, n):
+        raise ValueError(f"noise must be {noise_shape(h, w, n)} for lq {tuple(lq.shape)}, got {tuple(noise.shape)}")

@@ -1,0 +1,156 @@
+"""Restoring a picture of any size: enlarge, pad by reflection, tile, blend, crop.
+
+``restore`` runs a whole model, tile by tile: what a fixed-size artifact allows. GroupNorm then normalises over a tile
+where it would normalise over the picture. ``restore_staged`` needs the networks one by one: encoder and decoder are
+tiled, the networks between them see the whole latent, 1/64 of the pixels; tiles then hardly show (docs/restore.md).
+
+In both, one seeded noise field lies under the whole picture, the same however it is tiled.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, GRID, LATENT, Plan, blend, plan
+
+if TYPE_CHECKING:
+    from compress.elir.model import Elir
+
+CHANNELS = 16  # of the latent: compress.elir.autoencoder.LATENT_CHANNELS, without importing torch
+
+Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""lq (1, 3, h, w) float32 in [0, 1], noise (1, 16, h/8, w/8) float32 -> hq (1, 3, h, w)."""
+
+OnTile = Callable[[], None]
+
+
+def _quiet() -> None:
+    pass
+
+
+def noise_field(height: int, width: int, seed: int) -> np.ndarray:
+    """Standard normal noise (16, h/8, w/8) float32 for a picture of height x width px, rounded up to 32."""
+    h, w = (math.ceil(n / GRID) * GRID // LATENT for n in (height, width))
+    return np.random.default_rng(seed).standard_normal((CHANNELS, h, w), dtype=np.float32)
+
+
+def enlarge(picture: np.ndarray, scale: int) -> np.ndarray:
+    """Bicubic enlargement (Pillow's kernel, as in training) of (H, W, 3) uint8 by a whole factor."""
+    if scale == 1:
+        return picture
+    height, width = picture.shape[:2]
+    return np.asarray(Image.fromarray(picture).resize((width * scale, height * scale), Image.Resampling.BICUBIC))
+
+
+def restore(
+    picture: np.ndarray,
+    run: Run,
+    *,
+    scale: int = 1,
+    tile: tuple[int, int] = (DEFAULT_TILE, DEFAULT_TILE),
+    overlap: int = DEFAULT_OVERLAP,
+    fixed: bool = False,
+    seed: int = 0,
+    on_tile: OnTile = _quiet,
+) -> np.ndarray:
+    """Restore ``picture`` (H, W, 3) uint8 -> (scale H, scale W, 3) uint8, tile by tile.
+
+    ``tile`` (height, width) and ``overlap`` are in px of the output, ``tile`` 0 is the whole side; ``fixed``: the
+    model takes this tile only. ``on_tile`` is called after each tile. Beside picture and output, one row of tiles
+    and the noise (1 byte a pixel) are held. Raises InputError for an impossible tile or overlap.
+    """
+    lq = enlarge(picture, scale)
+    height, width = lq.shape[:2]
+    tiles = plan(height, width, tile, overlap, fixed)
+    pixels = _reader(lq, tiles)
+    noise = noise_field(height, width, seed)
+    rows, columns = tiles.rows.source(LATENT), tiles.columns.source(LATENT)
+
+    def compute(y: slice, x: slice) -> np.ndarray:
+        window = noise[:, rows[_latent(y), None], columns[_latent(x)]][None]
+        hq = run(pixels(y, x), np.ascontiguousarray(window))[0]
+        on_tile()
+        return hq
+
+    return _collect(tiles, compute, lq.shape)
+
+
+def restore_staged(
+    picture: np.ndarray,
+    model: "Elir",
+    *,
+    scale: int = 1,
+    tile: tuple[int, int] = (DEFAULT_TILE, DEFAULT_TILE),
+    overlap: int = DEFAULT_OVERLAP,
+    seed: int = 0,
+    on_tile: OnTile = _quiet,
+) -> np.ndarray:
+    """As ``restore``, by the torch model's own networks: only encoder and decoder are tiled.
+
+    ``on_tile`` is called after each tile of the encoder, once for the flow, after each tile of the decoder. The
+    networks on the whole latent hold some tens of bytes an output pixel.
+    """
+    import torch
+
+    lq = enlarge(picture, scale)
+    height, width = lq.shape[:2]
+    tiles = plan(height, width, tile, overlap)
+    pixels = _reader(lq, tiles)
+
+    def encode(y: slice, x: slice) -> np.ndarray:
+        latent = model.enc(torch.from_numpy(pixels(y, x)))[0].numpy()
+        on_tile()
+        return latent
+
+    def decode(y: slice, x: slice) -> np.ndarray:
+        hq = model.dec(latent[:, :, _latent(y), _latent(x)])[0].numpy()
+        on_tile()
+        return hq
+
+    with torch.inference_mode():
+        strips = [strip.copy() for _, strip in blend(tiles, CHANNELS, encode, unit=LATENT)]
+        noise = torch.from_numpy(noise_field(height, width, seed)[None])
+        latent = model.mmse(torch.from_numpy(np.concatenate(strips, axis=1)[None])) + model.sigma_s * noise
+        for k in range(model.k_steps):
+            latent = latent + model.fmir.velocity(latent, k, model.k_steps) / model.k_steps
+        on_tile()
+        return _collect(tiles, decode, lq.shape)
+
+
+def _latent(pixels: slice) -> slice:
+    return slice(pixels.start // LATENT, pixels.stop // LATENT)
+
+
+def _reader(lq: np.ndarray, tiles: Plan) -> Callable[[slice, slice], np.ndarray]:
+    """Windows of the picture (H, W, 3) uint8 padded by reflection -> (1, 3, h, w) float32; no padded copy is made."""
+    rows, columns = tiles.rows.source(), tiles.columns.source()
+
+    def read(y: slice, x: slice) -> np.ndarray:
+        window = lq[rows[y, None], columns[x]].transpose(2, 0, 1)[None]
+        return np.ascontiguousarray(window, np.float32) / 255
+
+    return read
+
+
+def _collect(tiles: Plan, compute: Callable[[slice, slice], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Blend tiles of pixels into a picture (H, W, 3) uint8, clipped, rounded half up, the padding cut off."""
+    height, width = shape[:2]
+    out = np.empty(shape, np.uint8)
+    for top, strip in blend(tiles, 3, compute):
+        inside = strip[:, : max(0, height - top), :width].clip(0, 1)
+        out[top : top + inside.shape[1]] = (inside * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
+    return out
+
+
+def torch_run(model: "Elir") -> Run:
+    """``model`` as a ``Run``, its output clipped to [0, 1]."""
+    import torch
+
+    def run(lq: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return model(torch.from_numpy(lq), torch.from_numpy(noise)).clamp(0, 1).numpy()
+
+    return run

@@ -1,0 +1,124 @@
+"""Tiles over a picture of any size: where they start, how they blend, what lies beyond the picture's edge.
+
+Tiles start at multiples of 32 px, where every stride of the networks has the same phase: what two tiles compute for a
+shared pixel differs only by what they see around it.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from compress.errors import InputError
+
+GRID = 32  # px: compress.elir.model.SIZE_MULTIPLE, without importing torch
+LATENT = 8  # px a latent sample: compress.elir.model.LATENT_STRIDE
+DEFAULT_TILE = 256
+DEFAULT_OVERLAP = 64
+TINY = 1e-6  # least weight: where three tiles meet, the sum must not vanish
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Tiles along one side of ``size`` px, padded to ``padded``: each ``tile`` px long, one at each of ``starts``."""
+
+    size: int
+    tile: int
+    padded: int
+    starts: tuple[int, ...]
+
+    def source(self, unit: int = 1) -> np.ndarray:
+        """Index of the sample that each padded one mirrors: (padded / unit,) int.
+
+        With ``unit`` 8 (latents) the picture's last, partly filled 32 px count as inside.
+        """
+        inside = self.size if unit == 1 else math.ceil(self.size / GRID) * GRID // unit
+        # numpy reflects again and again when the padding is longer than the side, and repeats a single sample.
+        return np.pad(np.arange(inside), (0, self.padded // unit - inside), mode="reflect")
+
+    def weights(self, unit: int = 1) -> np.ndarray:
+        """Weight of each sample of each tile, (tiles, tile / unit) float32; they sum to one wherever tiles overlap.
+
+        Over what two tiles share: nothing in the outer quarter, whose sight is cut short, then a raised cosine.
+        """
+        starts, tile = [start // unit for start in self.starts], self.tile // unit
+        weights = np.ones((len(starts), tile))
+        for i in range(len(starts) - 1):
+            shared = starts[i] + tile - starts[i + 1]
+            at = (np.arange(shared) + 0.5) / max(1, shared) * 2 - 0.5
+            ramp = np.maximum(0.5 - 0.5 * np.cos(np.pi * at.clip(0, 1)), TINY)
+            weights[i, tile - shared :] *= ramp[::-1]
+            weights[i + 1, :shared] *= ramp
+        total = np.zeros(self.padded // unit)
+        for start, weight in zip(starts, weights, strict=True):
+            total[start : start + tile] += weight
+        return np.stack([w / total[s : s + tile] for s, w in zip(starts, weights, strict=True)]).astype(np.float32)
+
+
+def plan_axis(size: int, tile: int, overlap: int, fixed: bool) -> Axis:
+    """Tiles over ``size`` px, neighbours sharing at least ``overlap`` px.
+
+    ``tile`` 0 takes the whole side at once. ``fixed``: the model takes no other size, so a smaller picture is padded
+    to it. Raises InputError for a tile off the grid or an overlap that leaves no step.
+    """
+    if tile < 0 or tile % GRID:
+        raise InputError(f"tile (={tile}) must be 0 (the whole picture) or a multiple of {GRID} px: use {DEFAULT_TILE}")
+    whole = math.ceil(size / GRID) * GRID
+    if not tile or (tile > whole and not fixed):
+        tile = whole
+    if whole <= tile:
+        return Axis(size, tile, tile, (0,))
+    if overlap % LATENT or not 0 <= overlap <= tile - GRID:
+        good = min(DEFAULT_OVERLAP, tile - GRID)
+        raise InputError(
+            f"overlap (={overlap}) must be a multiple of {LATENT} px from 0 to {tile - GRID} for tiles of {tile} px: "
+            f"use {good}"
+        )
+    step = (tile - overlap) // GRID * GRID
+    return Axis(size, tile, whole, (*range(0, whole - tile, step), whole - tile))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tiles of a picture."""
+
+    rows: Axis
+    columns: Axis
+
+    @property
+    def tiles(self) -> int:
+        """How many."""
+        return len(self.rows.starts) * len(self.columns.starts)
+
+
+def plan(height: int, width: int, tile: tuple[int, int], overlap: int = DEFAULT_OVERLAP, fixed: bool = False) -> Plan:
+    """Tiles of ``tile`` (height, width) px for a picture of height x width px; see ``plan_axis``."""
+    return Plan(plan_axis(height, tile[0], overlap, fixed), plan_axis(width, tile[1], overlap, fixed))
+
+
+Compute = Callable[[slice, slice], np.ndarray]
+"""Rows and columns of the padded picture, in px -> (channels, tile height / unit, tile width / unit) float32."""
+
+
+def blend(tiles: Plan, channels: int, compute: Compute, unit: int = 1) -> Iterator[tuple[int, np.ndarray]]:
+    """Finished rows from top to bottom: (first row, (channels, rows, padded width / unit) float32).
+
+    One row of tiles is held at a time; a strip is valid until the next is asked for.
+    """
+    rows = tiles.rows
+    height, width = rows.tile // unit, tiles.columns.padded // unit
+    band = np.zeros((channels, height, width), np.float32)
+    for start, end, down in zip(rows.starts, (*rows.starts[1:], rows.padded), rows.weights(unit), strict=True):
+        _add_row(band, tiles, slice(start, start + rows.tile), down, compute, unit)
+        done = (end - start) // unit
+        yield start // unit, band[:, :done]
+        band[:, : height - done] = band[:, done:].copy()
+        band[:, height - done :] = 0
+
+
+def _add_row(band: np.ndarray, tiles: Plan, y: slice, down: np.ndarray, compute: Compute, unit: int) -> None:
+    columns = tiles.columns
+    for start, across in zip(columns.starts, columns.weights(unit), strict=True):
+        part = compute(y, slice(start, start + columns.tile))
+        band[:, :, start // unit : (start + columns.tile) // unit] += part * (down[:, None] * across)

@@ -1,0 +1,50 @@
+"""The graph that artifacts hold: static shapes, noise scaled inside, output clipped."""
+
+import torch
+from torch import Tensor, nn
+
+from compress.elir.model import noise_shape
+
+INPUT_NAMES = ("lq", "noise")
+OUTPUT_NAME = "hq"
+
+
+class Deployed(nn.Module):
+    """(lq (1, 3, H, W) in [0, 1], noise (1, 16, H/8, W/8) standard normal) -> hq clipped to [0, 1]."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, lq: Tensor, noise: Tensor) -> Tensor:
+        return self.model(lq, noise).clamp(0, 1)
+
+
+class DeployedBaked(nn.Module):
+    """As ``Deployed`` with a seeded noise inside: one input."""
+
+    def __init__(self, model: nn.Module, noise: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("noise", noise)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        return self.model(lq, self.noise).clamp(0, 1)
+
+
+def seeded_noise(size: int, seed: int) -> Tensor:
+    """Standard normal noise (1, 16, S/8, S/8) of ``seed``."""
+    return torch.randn(noise_shape(size, size), generator=torch.Generator().manual_seed(seed))
+
+
+def picture_noise(size: int, seed: int, index: int) -> Tensor:
+    """The noise of picture number ``index`` of a set; every artifact and the torch model get the same."""
+    return seeded_noise(size, (seed << 20) + index)
+
+
+def deployed(model: nn.Module, size: int, baked_seed: int | None) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """The module to export and its example inputs."""
+    lq = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    if baked_seed is None:
+        return Deployed(model).eval(), (lq, seeded_noise(size, 0))
+    return DeployedBaked(model, seeded_noise(size, baked_seed)).eval(), (lq,)

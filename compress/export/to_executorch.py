@@ -1,0 +1,67 @@
+"""torch -> ExecuTorch .pte for XNNPACK."""
+
+import copy
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from compress.export.deployed import deployed
+from compress.files import whole_file
+
+
+class _Half(nn.Module):
+    """float32 outside, float16 inside."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module.half()
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.module(*(x.half() for x in inputs)).float()
+
+
+def to_executorch(model: nn.Module, size: int, baked_seed: int | None = None, float16: bool = False) -> bytes:
+    """.pte bytes of ``model`` ((lq, noise) -> hq) for pictures of ``size`` px, delegated to XNNPACK where it can be."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+
+    module, inputs = deployed(_unshared(model), size, baked_seed)
+    if float16:
+        module = _Half(module)
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exported = torch.export.export(module, inputs, strict=False)
+            edge = to_edge_transform_and_lower(
+                exported,
+                partitioner=[XnnpackPartitioner()],
+                compile_config=EdgeCompileConfig(_check_ir_validity=False, _skip_dim_order=True),
+            )
+            return edge.to_executorch().buffer
+    finally:
+        logging.disable(level)
+
+
+def _unshared(model: nn.Module) -> nn.Module:
+    """A copy in which every Euler step has integer weights of its own.
+
+    A constant with several users outside one partition stays in the program beside the partitions' copies; one that
+    a single partition owns goes to the named data, where equal bytes are stored once: the flow's weights once, not K
+    times and once more.
+    """
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, buffer.clone())
+    return model
+
+
+def save_executorch(buffer: bytes, path: Path) -> None:
+    """Write a .pte whole."""
+    with whole_file(path) as part:
+        part.write_bytes(buffer)

@@ -1,0 +1,74 @@
+"""ONNX -> OpenVINO IR. The ONNX graph is the one truth: both formats hold the same quantization."""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from compress.files import whole_file
+
+
+def to_openvino(proto: Any) -> Any:
+    """ov.Model of an ONNX ModelProto; QDQ pairs become FakeQuantize, weights stay int8."""
+    import openvino as ov
+
+    with tempfile.TemporaryDirectory() as folder:
+        # From a file: read from memory, the ONNX frontend skips the transformations that fold shape arithmetic.
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(proto.SerializeToString())
+        model = ov.convert_model(path)
+    return _compact(model)
+
+
+def save_openvino(model: Any, path: Path, float16: bool = False, compact: bool = False) -> None:
+    """Write ``path`` (.xml) and its .bin, both whole, the .xml last.
+
+    ``compact``: leave out of the XML what OpenVINO infers anew on reading (the ports' dimensions) and white space:
+    of a small int8 model the XML would be a sixth.
+    """
+    import openvino as ov
+
+    with tempfile.TemporaryDirectory() as folder:
+        # The file is named as at its end: OpenVINO writes the .bin beside the .xml under the same stem.
+        written = Path(folder) / path.name
+        ov.save_model(model, written, compress_to_fp16=float16)
+        # The model's own rt_info, the last one, names the converter's temporary file.
+        head, _, _ = (text := written.read_text()).rpartition("<rt_info>")
+        text = f"{head}</net>\n" if text.rstrip().endswith("</rt_info>\n</net>") else text
+        written.write_text(_without_dimensions(text) if compact else text)
+        for suffix in (".bin", ".xml"):
+            with whole_file(path.with_suffix(suffix)) as part:
+                shutil.copyfile(written.with_suffix(suffix), part)
+
+
+def _without_dimensions(xml: str) -> str:
+    xml = re.sub(r">\s+<", "><", xml)
+    xml = re.sub(r"<dim>\d+</dim>", "", xml)
+    return re.sub(r"(<port [^>]*)></port>", r"\1/>", xml).replace(" />", "/>")
+
+
+def _compact(model: Any) -> Any:
+    """Share equal constants, drop zero points of 0, and give nodes short names."""
+    for op in model.get_ordered_ops():
+        if op.get_type_name() == "Subtract" and _is_zero(op.input_value(1).get_node()):
+            op.output(0).replace(op.input_value(0))
+    shared: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
+    for op in model.get_ordered_ops():
+        if op.get_type_name() == "Constant":
+            key = (str(op.get_element_type()), tuple(op.get_output_shape(0)), op.data.tobytes())
+            if (first := shared.setdefault(key, op)) is not op:
+                op.output(0).replace(first.output(0))
+    for i, op in enumerate(model.get_ordered_ops()):
+        if op.get_type_name() not in ("Parameter", "Result"):
+            op.set_friendly_name(str(i))
+            for output in op.outputs():
+                if not any(t.get_node().get_type_name() == "Result" for t in output.get_target_inputs()):
+                    output.get_tensor().set_names(set())
+    return model
+
+
+def _is_zero(node: Any) -> bool:
+    while node.get_type_name() in ("Convert", "Reshape"):
+        node = node.input_value(0).get_node()
+    return node.get_type_name() == "Constant" and not node.data.any()

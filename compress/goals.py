@@ -1,0 +1,59 @@
+"""A recipe's goals against measured results."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from compress.schema import Goals, SpeedGoal
+
+Entry = dict[str, Any]
+# goal -> (field of a quality entry, whether the bound is a least value)
+QUALITY = {
+    "psnr_drop_db": ("psnr_drop_db", False),
+    "ssim_drop": ("ssim_drop", False),
+    "lpips_rise": ("lpips_rise", False),
+    "fidelity_db": ("fidelity_db", True),
+    "color_shift": ("color_shift_vs_fp32", False),
+}
+
+
+def check_goals(goals: Goals, results: Entry) -> list[Entry]:
+    """Entries of ``results.json`` ``goals``: every bound for every int8 artifact that a target of the recipe runs.
+
+    What no target runs (TensorRT's ONNX file, without a Jetson) is measured, but no goal can be met for it.
+    """
+    timed = {p["artifact"] for p in results["performance"]}
+    judged = [a for a in results["artifacts"] if a["precision"] == "int8" and (a["id"] in timed or not timed)]
+    judged = [a for a in judged if not a["id"].endswith("-tensorrt")]
+    return [entry for a in judged for entry in (*_quality(goals, results, a), *_size(goals, a), *_speed(goals, results, a))]
+
+
+def _quality(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
+    for name, (field, least) in QUALITY.items():
+        bound = getattr(goals, name)
+        if bound is None:
+            continue
+        for quality in results["quality"]:
+            if quality["artifact"] == artifact["id"]:
+                yield _entry(name, artifact["id"], quality["dataset"], bound, quality[field], least)
+
+
+def _size(goals: Goals, artifact: Entry) -> Iterator[Entry]:
+    if goals.size_ratio is not None:
+        yield _entry("size_ratio", artifact["id"], None, goals.size_ratio, artifact["size_ratio"], False)
+
+
+def _speed(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
+    wanted = goals.speedup
+    goal = wanted if isinstance(wanted, SpeedGoal) else (wanted or {}).get(artifact["format"])
+    if goal is None:
+        return
+    measured = [p for p in results["performance"] if p["artifact"] == artifact["id"]]
+    for p in measured or [{"speedup_vs": {}}]:
+        value = (p["speedup_vs"].get(goal.vs) or {}).get("value")
+        yield _entry(f"speedup_vs_{goal.vs}", artifact["id"], p.get("target"), goal.min, value, True)
+
+
+def _entry(goal: str, artifact: str, dataset: str | None, bound: float, value: float | None, least: bool) -> Entry:
+    met = value is not None and (value >= bound if least else value <= bound)
+    entry = {"goal": goal, "artifact": artifact, "dataset": dataset, "bound": bound, "value": value, "met": met}
+    return entry if value is not None else {**entry, "reason": "not measured: no target of the recipe ran it"}

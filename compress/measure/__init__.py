@@ -1,0 +1,1 @@
+"""Quality, latency, size and parity of artifacts."""

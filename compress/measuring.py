@@ -1,0 +1,142 @@
+"""Quality of artifacts, run in their runtimes, on validation sets."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.artifacts import Artifact
+from compress.data.sets import PictureSet
+from compress.files import whole_file
+from compress.progress import Progress
+from compress.schema import Recipe, task_scale
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from compress.measure.quality import QualityScore
+    from compress.runtime.base import Runner
+
+SAMPLES = 4
+# drop or rise -> (measure, sign): worse is positive
+DROPS = {"psnr_drop_db": ("psnr_db", -1), "ssim_drop": ("ssim", -1), "lpips_rise": ("lpips", 1)}
+
+
+def open_runners(folder: Path, artifacts: Sequence[Artifact]) -> "dict[str, Runner]":
+    """Every artifact, loaded on this machine's physical cores, by id."""
+    from compress.measure.machine import physical_cores
+    from compress.runtime.base import open_runner
+
+    return {a.id: open_runner(folder / a.entry, a.format, physical_cores()) for a in artifacts}  # type: ignore[arg-type]
+
+
+def restore_crop(runner: "Runner", degraded: "np.ndarray", seed: int, index: int) -> "np.ndarray":
+    """Output (S, S, 3) uint8 of an artifact for picture number ``index`` of a set."""
+    from compress.data.pictures import to_float, to_uint8
+    from compress.export.deployed import picture_noise
+
+    noise = picture_noise(degraded.shape[0], seed, index)
+    return to_uint8(runner.run(to_float([degraded]), noise.numpy())[0])
+
+
+def format_quality(
+    folder: Path, artifacts: Sequence[Artifact], pictures: PictureSet, recipe: Recipe, progress: Progress
+) -> list[dict[str, Any]]:
+    """``quality`` entries of one format's artifacts on one set; pictures are streamed.
+
+    Drops, ``fidelity_db`` (mean PSNR of 8-bit outputs) and ``color_shift_vs_fp32`` are against the fp32 artifact of
+    the same runtime with the same noise; None without one.
+    """
+    from compress.measure.quality import color_shift, psnr_db, score
+
+    runners = open_runners(folder, artifacts)
+    reference = next((a.id for a in artifacts if a.precision == "fp32"), None)
+    scores: dict[str, list[QualityScore]] = {name: [] for name in runners}
+    against: dict[str, list[tuple[float, float]]] = {name: [] for name in runners}
+    border = task_scale(recipe.model.task)
+    with progress.stage(f"quality of {artifacts[0].format} on {pictures.name}", len(pictures)) as stage:
+        for i, item in enumerate(pictures):
+            outputs = {name: restore_crop(r, item.degraded, recipe.model.seed, i) for name, r in runners.items()}
+            for name, output in outputs.items():
+                scores[name].append(score([output], [item.clean], border))
+                if reference and name != reference:
+                    fp32 = outputs[reference]
+                    against[name].append((psnr_db(output, fp32), color_shift(output, fp32)))
+            stage.advance()
+    means = {name: mean(found) for name, found in scores.items()}
+    return [
+        {"artifact": name, "dataset": pictures.name, **_rounded(asdict(found)), **_against(name, reference, means, against)}
+        for name, found in means.items()
+    ]
+
+
+def mean(scores: "Sequence[QualityScore]") -> "QualityScore":
+    """Mean of single pictures' scores."""
+    from statistics import fmean
+
+    from compress.measure.quality import QualityScore
+
+    fields = ("psnr_db", "psnr_y_db", "ssim", "lpips", "color_shift")
+    return QualityScore(**{f: fmean(getattr(s, f) for s in scores) for f in fields}, n=len(scores))
+
+
+def _against(name: str, reference: str | None, means: Any, against: Any) -> dict[str, Any]:
+    if reference is None or name == reference:
+        return dict.fromkeys((*DROPS, "fidelity_db", "color_shift_vs_fp32"))
+    drops = {
+        drop: sign * (getattr(means[name], field) - getattr(means[reference], field))
+        for drop, (field, sign) in DROPS.items()
+    }
+    fidelity, shift = (sum(values) / len(values) for values in zip(*against[name], strict=True))
+    return _rounded({**drops, "fidelity_db": fidelity, "color_shift_vs_fp32": shift})
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
+
+
+def input_baseline(sets: Sequence[PictureSet], recipe: Recipe) -> list[dict[str, Any]]:
+    """``baselines`` entries: the degraded input itself, which for super-resolution is bicubic enlargement."""
+    from compress.measure.quality import score
+
+    border = task_scale(recipe.model.task)
+    entries = []
+    for pictures in sets:
+        found = mean([score([item.degraded], [item.clean], border) for item in pictures])
+        entries.append({"name": "bicubic", "dataset": pictures.name, **_rounded(asdict(found))})
+    return entries
+
+
+def write_samples(
+    folder: Path, artifacts: Sequence[Artifact], pictures: PictureSet, recipe: Recipe, progress: Progress
+) -> list[dict[str, Any]]:
+    """Write before, after and truth of pictures spread over a set -> ``samples`` entries."""
+    step = max(1, len(pictures) // SAMPLES)
+    chosen = [(i, item) for i, item in enumerate(pictures) if i % step == 0][:SAMPLES]
+    samples = [
+        {
+            "name": item.name,
+            "index": i,
+            "degraded": _save(folder, item.name, "degraded", item.degraded),
+            "clean": _save(folder, item.name, "clean", item.clean),
+            "outputs": {},
+        }
+        for i, item in chosen
+    ]
+    with progress.stage("sample pictures", len(artifacts)) as stage:
+        for artifact in artifacts:
+            runner = open_runners(folder, [artifact])[artifact.id]
+            for sample, (i, item) in zip(samples, chosen, strict=True):
+                output = restore_crop(runner, item.degraded, recipe.model.seed, i)
+                sample["outputs"][artifact.id] = _save(folder, item.name, artifact.id, output)  # type: ignore[index]
+            stage.advance()
+    return samples
+
+
+def _save(folder: Path, name: str, kind: str, picture: "np.ndarray") -> str:
+    from PIL import Image
+
+    path = f"samples/{Path(name).stem}_{kind}.png"
+    with whole_file(folder / path) as part:
+        Image.fromarray(picture).save(part, "PNG")
+    return path

@@ -1,0 +1,81 @@
+"""What every pass shares: requires, call, ensures."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compress.elir.model import Elir, noise_shape
+from compress.errors import InputError
+from compress.schema import Strict
+
+PROBE_SIZE = 64  # px
+EXACT = 1e-4  # largest difference of an exact pass, relative to the output's largest value
+
+
+def _no_float_graph(format_: str) -> Any:
+    raise RuntimeError(f"this subject has no float {format_} graph: set Subject.float_graph")
+
+
+@dataclass
+class Subject:
+    """What passes work on.
+
+    ``model`` is the float model, kept exact by exact passes. ``calibration`` yields (lq, noise), each of one picture:
+    (1, 3, S, S) in [0, 1] and (1, 16, S/8, S/8), anew on every call and never held together. ``quantized`` is what
+    a quantizing pass leaves for export. ``float_graph`` gives ``model`` as a runtime's own graph, by format
+    (openvino: ov.Model, onnx: ModelProto; inputs lq and noise, static), for engines that work on such graphs.
+    """
+
+    model: Elir
+    calibration: Callable[[], Iterator[tuple[Tensor, Tensor]]]
+    calibration_count: int
+    image_size: int
+    formats: tuple[str, ...]
+    quantized: Any = None
+    notes: list[str] = field(default_factory=list)
+    advance: Callable[[str, int, int], None] = lambda stage, done, total: None
+    float_graph: Callable[[str], Any] = _no_float_graph
+
+    def probe(self) -> Tensor:
+        """The model's output on a small fixed input, to compare before with after."""
+        generator = torch.Generator().manual_seed(0)
+        lq = torch.rand(1, 3, PROBE_SIZE, PROBE_SIZE, generator=generator)
+        noise = torch.randn(noise_shape(PROBE_SIZE, PROBE_SIZE), generator=generator)
+        with torch.no_grad():
+            return self.model(lq, noise)
+
+
+class Pass(ABC):
+    """One step of a recipe. ``exact`` passes may not change what the model computes, and are checked for it."""
+
+    name: str
+    exact: bool = False
+
+    def __init__(self, settings: Strict) -> None:
+        self.settings = settings
+
+    def run(self, subject: Subject) -> None:
+        """requires -> call -> ensures. Raises InputError when the pass makes no sense here."""
+        self.requires(subject)
+        before = subject.probe() if self.exact else None
+        self.call(subject)
+        if before is not None:
+            self._ensure_exact(before, subject.probe())
+
+    def requires(self, subject: Subject) -> None:
+        """Raise InputError, with the reason, unless the pass may run on ``subject``."""
+        if subject.quantized is not None:
+            raise InputError(f"passes: {self.name} comes after a quantizing pass: put it before ptq")
+
+    @abstractmethod
+    def call(self, subject: Subject) -> None:
+        """Do the work on ``subject``, in place."""
+
+    def _ensure_exact(self, before: Tensor, after: Tensor) -> None:
+        error = ((after - before).abs().max() / before.abs().max()).item()
+        if not error <= EXACT:
+            raise RuntimeError(f"{self.name} changed the output by {error:.1e}, over {EXACT:.0e}")

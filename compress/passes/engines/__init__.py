@@ -1,0 +1,20 @@
+"""Quantization engines: each has ``quantize(subject, settings) -> Quantized``."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+
+@dataclass
+class Quantized:
+    """What an engine leaves for export.
+
+    ``modules``: torch modules with explicit quantize/dequantize pairs, (lq, noise) -> hq not clipped, by scheme
+    (``x86`` for OpenVINO and ONNX, ``tensorrt``, ``xnnpack``). ``graphs``: graphs already in a runtime's own form, by
+    format; they take precedence.
+    """
+
+    engine: str
+    modules: dict[str, nn.Module] = field(default_factory=dict)
+    graphs: dict[str, Any] = field(default_factory=dict)

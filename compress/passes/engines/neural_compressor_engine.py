@@ -1,0 +1,63 @@
+"""neural_compressor: Intel's package, its static W8A8 path on PT2E (x86 quantizer: convolutions' inputs, uint8).
+
+It leaves transposed convolutions in float.
+"""
+
+from typing import Any
+
+import torch
+
+from compress.errors import Unavailable
+from compress.passes.base import Subject
+from compress.passes.engines import Quantized
+from compress.passes.engines.common import by_scheme, example, excluded, pictures, quiet
+from compress.passes.engines.pt2e import Converted, fold_weights
+from compress.passes.quantized import WEIGHT_MAX
+from compress.passes.settings import PtqSettings
+
+ALGORITHMS = {"mse": "kl", "min_max": "minmax"}  # its names: kl is a histogram of least squared error
+
+
+def quantize(subject: Subject, settings: PtqSettings) -> Quantized:
+    """prepare, calibrate, convert. Raises Unavailable without the package, InputError on an unknown layer."""
+    with quiet():
+        quantization = _package()
+        config = _config(subject, settings, quantization)
+        from neural_compressor.torch.export import export
+
+        with torch.no_grad():
+            prepared = quantization.prepare(export(subject.model, example(subject)), config)
+            _limit_weights(prepared, WEIGHT_MAX[settings.weight_bits])
+            for lq, noise in pictures(subject):
+                prepared(lq, noise)
+            converted = quantization.convert(prepared)
+            fold_weights(converted)
+    subject.notes.append(f"ptq: neural_compressor, {settings.weight_bits}-bit weights, {settings.range} ranges")
+    return Quantized("neural_compressor", by_scheme(subject, Converted(converted)))
+
+
+def _package() -> Any:
+    try:
+        from neural_compressor.torch import quantization
+    except ImportError as error:
+        raise Unavailable(
+            f"passes.ptq.engine: neural_compressor is not installed ({error}): "
+            "pip install 'elir-compress[neural-compressor]'"
+        ) from None
+    return quantization
+
+
+def _config(subject: Subject, settings: PtqSettings, quantization: Any) -> Any:
+    config = quantization.INT8StaticQuantConfig(act_algo=ALGORITHMS[settings.range])
+    for name in excluded(subject, settings):
+        config.set_local(name, quantization.INT8StaticQuantConfig(w_dtype="fp32", act_dtype="fp32"))
+    return config
+
+
+def _limit_weights(prepared: torch.nn.Module, limit: int) -> None:
+    """Its configuration knows int8 only; the observers of weights take any range of integers."""
+    from torchao.quantization.pt2e import PerChannelMinMaxObserver
+
+    for module in prepared.modules():
+        if isinstance(module, PerChannelMinMaxObserver):
+            module.quant_min, module.quant_max = -limit, limit

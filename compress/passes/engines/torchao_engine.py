@@ -1,0 +1,63 @@
+"""torchao: PT2E with XNNPACK's quantizer; one calibration, emitted in every format.
+
+Only convolutions are annotated: with XNNPACK's own choice, sums, products and concatenations too, the residual stream
+is rounded at every block.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from compress.passes.base import Subject
+from compress.passes.engines import Quantized
+from compress.passes.engines.common import by_scheme, example, excluded, pictures, quiet
+from compress.passes.engines.pt2e import Converted, fold_weights, layer_of, unshare, unsigned
+from compress.passes.quantized import WEIGHT_MAX
+from compress.passes.settings import PtqSettings
+
+
+def quantize(subject: Subject, settings: PtqSettings) -> Quantized:
+    """One converted module; for x86 its int8 activations become uint8, the same numbers.
+
+    Raises InputError when ``keep_float`` names no layer.
+    """
+    with quiet(), torch.no_grad():
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+        exported = torch.export.export(subject.model, example(subject), strict=False).module(check_guards=False)
+        unshare(exported)
+        prepared = prepare_pt2e(exported, _quantizer(subject, settings))
+        for lq, noise in pictures(subject):
+            prepared(lq, noise)
+        converted = convert_pt2e(prepared)
+        fold_weights(converted)
+    subject.notes.append(f"ptq: torchao, {settings.weight_bits}-bit weights, {settings.range} ranges")
+    return Quantized("torchao", by_scheme(subject, Converted(unsigned(converted)), Converted(converted)))
+
+
+def _quantizer(subject: Subject, settings: PtqSettings) -> Any:
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        CONV_TARGETS,
+        CONV_TRANSPOSE_TARGETS,
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+
+    limit = WEIGHT_MAX[settings.weight_bits]
+    config = get_symmetric_quantization_config(is_per_channel=True, weight_qmin=-limit, weight_qmax=limit)
+    if settings.range == "min_max":
+        config = _with_min_max(config)
+    quantizer = XNNPACKQuantizer()
+    for target in CONV_TARGETS | CONV_TRANSPOSE_TARGETS:
+        quantizer.set_operator_type(target, config)
+    layers = excluded(subject, settings)
+    return quantizer.set_filter_function(lambda node: layer_of(node) not in layers)
+
+
+def _with_min_max(config: Any) -> Any:
+    from torchao.quantization.pt2e import MinMaxObserver
+
+    observer = MinMaxObserver.with_args(eps=2**-12)
+    spec = replace(config.input_activation, observer_or_fake_quant_ctr=observer)
+    return replace(config, input_activation=spec, output_activation=spec)

@@ -1,0 +1,103 @@
+"""Statistics of activations over the real sampling trajectory, gathered one picture at a time.
+
+Every Euler step is its own module, so each has its own range. Memory does not grow with the number of pictures.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from compress.passes.quantized import ActivationRange
+
+BINS = 2048
+HISTOGRAM_SAMPLES = 65536  # values of one tensor that enter the histogram
+WINDOW = 24  # side, in output pixels, of the window that enters the second moments
+_MSE_FRACTIONS = torch.linspace(0.3, 1.0, 36, dtype=torch.float64)
+
+
+@dataclass
+class RangeObserver:
+    """Smallest and largest value, and a histogram for the calibrators that clip.
+
+    The histogram's ends are set by the first picture, with half as much again to spare; what lies beyond counts in
+    the outer bins.
+    """
+
+    low: float = 0.0
+    high: float = 0.0
+    ends: tuple[float, float] | None = None
+    counts: Tensor = field(default_factory=lambda: torch.zeros(BINS, dtype=torch.float64))
+
+    def add(self, x: Tensor) -> None:
+        """Take in a tensor of any shape."""
+        low, high = (v.item() for v in torch.aminmax(x))
+        if not (torch.isfinite(torch.tensor([low, high])).all()):
+            raise FloatingPointError("NaN or Inf among the activations")
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        if self.ends is None:
+            self.ends = (1.5 * self.low, max(1.5 * self.high, 1e-6))
+        flat = x.flatten()
+        # A prime stride does not lock onto rows or channels.
+        stride = max(1, flat.numel() // HISTOGRAM_SAMPLES) | 1
+        self.counts += torch.histc(flat[::stride].clamp(*self.ends), BINS, *self.ends).double()
+
+    def range(self, method: str, percentile: float) -> ActivationRange:
+        """The range that ``method`` (min_max, percentile, mse) chooses; always holds 0."""
+        full = ActivationRange(min(self.low, 0.0), max(self.high, 0.0))
+        if method == "min_max" or self.ends is None:
+            return full
+        edges = torch.linspace(*self.ends, BINS + 1, dtype=torch.float64)
+        centers = (edges[1:] + edges[:-1]) / 2
+        if method == "percentile":
+            return self._percentile(full, centers, percentile)
+        return self._least_error(full, centers)
+
+    def _percentile(self, full: ActivationRange, centers: Tensor, percentile: float) -> ActivationRange:
+        share = self.counts.cumsum(0) / self.counts.sum()
+        tail = (100 - percentile) / 200
+        low = centers[int(torch.searchsorted(share, tail))].item()
+        high = centers[min(int(torch.searchsorted(share, 1 - tail)), BINS - 1)].item()
+        return ActivationRange(max(full.low, min(low, 0.0)), min(full.high, max(high, 0.0)))
+
+    def _least_error(self, full: ActivationRange, centers: Tensor) -> ActivationRange:
+        best, chosen = float("inf"), full
+        for fraction in _MSE_FRACTIONS.tolist():
+            low, high = full.low * fraction, full.high * fraction
+            scale = max(high - low, 1e-8) / 255
+            error = ((centers.clamp(low, high) - centers).square() + scale**2 / 12 * ((centers > low) & (centers < high)))
+            total = (self.counts * error).sum().item()
+            if total < best:
+                best, chosen = total, ActivationRange(low, high)
+        return chosen
+
+
+@dataclass
+class MomentObserver:
+    """Second moments of a convolution's input patches, (k, k) with k = kernel area x input channels, and their mean."""
+
+    moments: Tensor | None = None
+    total: Tensor | None = None
+    count: int = 0
+
+    def add(self, x: Tensor, conv: nn.Conv2d, generator: torch.Generator) -> None:
+        """Take in a random window of the input x (1, C, H, W) of ``conv``."""
+        kernel, stride = conv.kernel_size[0], conv.stride[0]
+        side = (WINDOW - 1) * stride + kernel
+        height, width = x.shape[-2:]
+        y, z = (int(torch.randint(max(1, n - side + 1), (1,), generator=generator)) for n in (height, width))
+        window = x[..., y : y + side, z : z + side]
+        # A latent smaller than the kernel has no patch without the convolution's padding.
+        padding = conv.padding[0] if min(height, width) < side else 0  # type: ignore[call-overload]
+        patches = functional.unfold(window, kernel, stride=stride, padding=padding)[0]
+        gram, total = patches @ patches.T, patches.sum(1)
+        self.moments = gram if self.moments is None else self.moments.add_(gram)
+        self.total = total if self.total is None else self.total.add_(total)
+        self.count += patches.shape[1]
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean patch (k,)."""
+        assert self.total is not None
+        return self.total / self.count

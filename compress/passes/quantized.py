@@ -1,0 +1,127 @@
+"""Convolutions with explicit quantize/dequantize pairs: one module, run in torch, exported everywhere.
+
+The operators are PT2E's ``quantized_decomposed`` ones, so that eager torch is the simulated int8 model, the ONNX
+exporter writes QuantizeLinear/DequantizeLinear, and XNNPACK's partitioner sees what torchao would have given it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.ao.quantization.fx._decomposed  # noqa: F401 - registers torch.ops.quantized_decomposed
+from torch import Tensor, nn
+from torch.nn import functional
+
+_OPS = torch.ops.quantized_decomposed
+WEIGHT_MAX = {8: 127, 7: 63}  # 7 bits: two products of u8 and s8 fit int16, so vpmaddubsw cannot saturate
+
+
+@dataclass(frozen=True)
+class ActivationRange:
+    """Range of a tensor, low <= 0 <= high; one scale for the whole tensor."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How activations become 8-bit integers.
+
+    ``signed``: int8 instead of uint8. ``symmetric``: zero point 0. ``outputs``: convolutions' outputs too.
+    """
+
+    signed: bool = False
+    symmetric: bool = False
+    outputs: bool = False
+
+
+# OpenVINO: unsigned, so that what follows a ReLU keeps all 256 levels; a convolution may write floats.
+OPENVINO = Scheme()
+# ONNX Runtime runs a convolution in int8 only when its output is quantized too.
+ONNXRUNTIME = Scheme(outputs=True)
+# TensorRT refuses uint8 and zero points: a tensor that follows a ReLU loses one bit there.
+TENSORRT = Scheme(signed=True, symmetric=True)
+# XNNPACK: as ONNX Runtime, the same scales, zero points less 128.
+XNNPACK = Scheme(signed=True, outputs=True)
+
+
+class FakeQuantize(nn.Module):
+    """Quantize to 8 bits and back with fixed parameters; any shape, float32."""
+
+    def __init__(self, range_: ActivationRange, scheme: Scheme) -> None:
+        super().__init__()
+        self.range, self.scheme = range_, scheme
+        self.qmin, self.qmax, self.dtype = (-128, 127, torch.int8) if scheme.signed else (0, 255, torch.uint8)
+        if scheme.symmetric:
+            self.qmin = -127
+            self.scale = max(-range_.low, range_.high, 1e-8) / 127
+            self.zero_point = 0
+        else:
+            self.scale = max(range_.high - range_.low, 1e-8) / 255
+            self.zero_point = int(min(max(self.qmin - round(range_.low / self.scale), self.qmin), self.qmax))
+
+    def forward(self, x: Tensor) -> Tensor:
+        args = (self.scale, self.zero_point, self.qmin, self.qmax, self.dtype)
+        return _OPS.dequantize_per_tensor(_OPS.quantize_per_tensor(x, *args), *args)
+
+
+@dataclass(frozen=True)
+class QuantizedWeight:
+    """int8 values on a per-output-channel symmetric grid; shared by every Euler step that uses the convolution."""
+
+    values: Tensor
+    scales: Tensor
+    axis: int
+
+
+class QuantConv(nn.Module):
+    """A Conv2d or ConvTranspose2d with int8 weights and quantized input (and output, where the scheme says so)."""
+
+    def __init__(
+        self,
+        conv: nn.Conv2d | nn.ConvTranspose2d,
+        weight: QuantizedWeight,
+        input_range: ActivationRange,
+        output_range: ActivationRange | None,
+        scheme: Scheme,
+        fused_relu: bool = False,
+    ) -> None:
+        super().__init__()
+        self.transposed = isinstance(conv, nn.ConvTranspose2d)
+        self.stride, self.padding, self.axis = conv.stride, conv.padding, weight.axis
+        self.register_buffer("weight", weight.values)
+        self.register_buffer("weight_scale", weight.scales)
+        self.register_buffer("weight_zero_point", torch.zeros(len(weight.scales), dtype=torch.int64))
+        self.bias = conv.bias
+        self.input_quantizer = FakeQuantize(input_range, scheme)
+        self.fused_relu = fused_relu
+        quantize_output = scheme.outputs and output_range is not None
+        self.output_quantizer = FakeQuantize(output_range, scheme) if quantize_output else None  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.input_quantizer(x)
+        w = _OPS.dequantize_per_channel(
+            self.weight, self.weight_scale, self.weight_zero_point, self.axis, -128, 127, torch.int8
+        )
+        conv = functional.conv_transpose2d if self.transposed else functional.conv2d
+        y = conv(x, w, self.bias, self.stride, self.padding)
+        if self.fused_relu:
+            y = torch.relu(y)
+        return y if self.output_quantizer is None else self.output_quantizer(y)
+
+
+def quantize_weight(conv: nn.Conv2d | nn.ConvTranspose2d, bits: int) -> QuantizedWeight:
+    """Round to nearest on the per-channel grid whose end is the channel's largest magnitude."""
+    axis = 1 if isinstance(conv, nn.ConvTranspose2d) else 0
+    w = conv.weight.detach()
+    scales = weight_scales(w, axis, bits)
+    shape = [1] * w.ndim
+    shape[axis] = -1
+    values = (w / scales.view(shape)).round().clamp(-WEIGHT_MAX[bits], WEIGHT_MAX[bits])
+    return QuantizedWeight(values.to(torch.int8), scales, axis)
+
+
+def weight_scales(w: Tensor, axis: int, bits: int) -> Tensor:
+    """Scale of each output channel: largest magnitude / largest integer."""
+    rest = [d for d in range(w.ndim) if d != axis]
+    return (w.abs().amax(rest) / WEIGHT_MAX[bits]).clamp_min(1e-8)

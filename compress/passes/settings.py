@@ -1,0 +1,97 @@
+"""Each pass's settings; free of torch, so that recipes are checked at once."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from compress.schema import Strict
+
+Engine = Literal["elir", "nncf", "torchao", "neural_compressor", "onnxruntime"]
+
+
+@dataclass(frozen=True)
+class EngineChoices:
+    """What an engine can do, the best by its own measure first: that is its default."""
+
+    range: tuple[str, ...]
+    rounding: tuple[str, ...]
+    bias_correction: tuple[bool, ...]
+
+
+ENGINE_CHOICES: dict[str, EngineChoices] = {
+    "elir": EngineChoices(("min_max", "percentile", "mse"), ("gptq", "nearest"), (True, False)),
+    "nncf": EngineChoices(("min_max", "percentile", "mse"), ("nearest",), (True, False)),
+    "torchao": EngineChoices(("mse", "min_max"), ("nearest",), (False,)),
+    "neural_compressor": EngineChoices(("mse", "min_max"), ("nearest",), (False,)),
+    "onnxruntime": EngineChoices(("min_max", "percentile"), ("nearest",), (False,)),
+}
+
+
+class CollapseSettings(Strict):
+    """None: the collapse is exact."""
+
+
+class FoldTimeSettings(Strict):
+    """None: the fold is exact."""
+
+
+class EqualizeSettings(Strict):
+    """Cross-layer equalisation of the autoencoder; exact."""
+
+    strength: float = Field(0.5, ge=0, le=1, description="0: nothing; 1: all channels get the same range")
+    pictures: int = Field(8, gt=0, description="calibration pictures observed")
+
+
+class PtqSettings(Strict):
+    """Post-training quantization to 8-bit weights and activations (W8A8).
+
+    ``range``, ``rounding`` and ``bias_correction`` left out, or null, are the engine's own best; what an engine cannot
+    do is refused.
+    """
+
+    engine: Engine = Field("elir", description="who calibrates and quantizes; elir writes every format from one truth")
+    weight_bits: Literal[7, 8] = Field(
+        7, description="7: cannot saturate on x86 CPUs without VNNI; 8: finer, for VNNI, ARM, NPU and GPU only"
+    )
+    range: Literal["min_max", "percentile", "mse"] = Field(
+        "min_max", description="how activation ranges are chosen; left out: the engine's own best"
+    )
+    percentile: float = Field(99.999, gt=90, le=100, description="share of values inside the range, for percentile")
+    rounding: Literal["nearest", "gptq"] = Field(
+        "gptq", description="gptq: errors are compensated on the inputs' second moments; left out: the engine's best"
+    )
+    bias_correction: bool = Field(
+        True, description="remove the mean error of rounded weights, per channel; left out: the engine's best"
+    )
+    keep_float: list[str] = Field(default=[], description="prefixes of layers left in float, e.g. dec.layers.18")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _engine_defaults(cls, data: Any) -> Any:
+        choices = ENGINE_CHOICES.get(str(data.get("engine", "elir"))) if isinstance(data, dict) else None
+        if choices is None:
+            return data
+        best = {name: getattr(choices, name)[0] for name in ("range", "rounding", "bias_correction")}
+        return data | {name: value for name, value in best.items() if data.get(name) is None}
+
+    @field_validator("range", "rounding", "bias_correction")
+    @classmethod
+    def _engine_can(cls, value: Any, info: ValidationInfo) -> Any:
+        engine = info.data.get("engine")
+        if engine is not None and value not in (can := getattr(ENGINE_CHOICES[engine], str(info.field_name))):
+            raise ValueError(
+                f"engine {engine} cannot do {_word(value)}: use {' or '.join(map(_word, can))}, leave it out, "
+                "or use engine elir"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _percentile_is_used(self) -> "PtqSettings":
+        if "percentile" in self.model_fields_set and self.range != "percentile":
+            raise ValueError(f"percentile has no effect with range {self.range}: set range: percentile, or remove it")
+        return self
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

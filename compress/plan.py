@@ -1,0 +1,154 @@
+"""What a run stands on, checked before anything heavy: weights, data, versions; and the plan of ``--dry-run``."""
+
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress import library
+from compress.data.sets import PictureSet, check_disjoint, load_set
+from compress.errors import InputError
+from compress.files import sha256_file, sha256_text
+from compress.schema import DeployTarget, Recipe, RecipeModel
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from compress.artifacts import Artifact
+
+PACKAGES = (
+    *("elir-compress", "torch", "torchao", "executorch", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript"),
+    *("neural-compressor", "numpy", "pillow", "scikit-image"),
+)
+BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that decides what the artifacts are. ``key`` changes when any of it does."""
+
+    recipe: Recipe
+    weights: Path
+    calibration: PictureSet
+    validation: list[PictureSet]
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        return sha256_file(self.weights)
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Versions of Python and of every package that has a hand in an artifact."""
+        found = {"python": platform.python_version()}
+        for name in PACKAGES:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                continue
+        return found
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        """What the artifacts depend on; goals and targets are no part of it."""
+        parts = self.recipe.model_dump(mode="json", include={"model", "data", "passes", "export"})
+        return {
+            "recipe": parts,
+            "weights": self.weights_sha256,
+            "data": [s.hash for s in (self.calibration, *self.validation)],
+            "versions": self.versions,
+            "code": _code_hash(),
+        }
+
+
+def resolve(recipe: Recipe) -> Inputs:
+    """Find weights and data of ``recipe``, and refuse what cannot work. Raises InputError."""
+    weights = library.find("weights", recipe.model.weights)
+    task, size = recipe.model.task, recipe.model.image_size
+    calibration = load_set(recipe.data.calibration, task, size)
+    validation = [load_set(name, task, size) for name in recipe.data.validation]
+    names = [s.name for s in validation]
+    if len(set(names)) < len(names):
+        raise InputError(f"data.validation: two sets are named {max(names, key=names.count)}: rename one")
+    check_disjoint(calibration, validation)
+    checkpoint_numbers(weights, recipe.model)
+    return Inputs(recipe, weights, calibration, validation)
+
+
+def checkpoint_numbers(weights: Path, model: RecipeModel) -> tuple[int, float]:
+    """K and sigma_s: the recipe's, else the checkpoint's metadata. Raises InputError when neither has them."""
+    metadata: dict[str, str] = {}
+    if weights.suffix == ".safetensors":
+        from compress.elir.metadata import read_metadata
+
+        metadata = read_metadata(weights)
+    k_steps = model.k_steps if model.k_steps is not None else metadata.get("k_steps")
+    sigma_s = model.sigma_s if model.sigma_s is not None else metadata.get("sigma_s")
+    if k_steps is None or sigma_s is None:
+        raise InputError(
+            f"{weights}: the file holds no k_steps or sigma_s: give model.k_steps and model.sigma_s in the recipe "
+            "(the published models use 3 and 0.1)"
+        )
+    return int(k_steps), float(sigma_s)
+
+
+def _code_hash() -> str:
+    """Hash of this package's own source: a changed pass is a changed artifact."""
+    root = Path(__file__).parent
+    return sha256_text("".join(sha256_file(path) for path in sorted(root.rglob("*.py"))))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do."""
+
+    recipe: Recipe
+    out: Path
+    inputs: Inputs
+    artifacts: "list[Artifact]"
+    targets: list[DeployTarget]
+    exit_code: int = 0
+
+    @cached_property
+    def parameters(self) -> int:
+        """Numbers in the checkpoint."""
+        from compress.elir.metadata import count_values
+
+        return count_values(self.inputs.weights)
+
+    def to_json(self) -> dict[str, Any]:
+        data = {s.name: len(s) for s in (self.inputs.calibration, *self.inputs.validation)}
+        return {
+            "dry_run": True,
+            "bundle": str(self.out),
+            "passes": [next(iter(item)) for item in self.recipe.passes],
+            "data": data,
+            "artifacts": [{"id": a.id, "entry": a.entry, "estimated_bytes": self._bytes(a)} for a in self.artifacts],
+            "estimated_bytes": sum(map(self._bytes, self.artifacts)),
+            "targets": [t.name for t in self.targets],
+        }
+
+    def _bytes(self, artifact: "Artifact") -> int:
+        return self.parameters * BYTES[artifact.precision]
+
+    def table(self) -> "Group":
+        """The plan for a terminal."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        plan = self.to_json()
+        table = Table(title=f"{self.recipe.name}: nothing was run", title_justify="left")
+        table.add_column("artifact")
+        table.add_column("file")
+        table.add_column("about MB", justify="right")
+        for artifact in plan["artifacts"]:
+            table.add_row(artifact["id"], artifact["entry"], f"{artifact['estimated_bytes'] / 1e6:.1f}")
+        lines = [
+            f"bundle: {plan['bundle']}, about {plan['estimated_bytes'] / 1e6:.0f} MB",
+            f"passes: {' -> '.join(plan['passes'])}",
+            "data: " + ", ".join(f"{name} ({count} pictures)" for name, count in plan["data"].items()),
+            f"targets: {', '.join(plan['targets']) or 'none'}",
+        ]
+        return Group(table, Text("\n".join(lines)))

@@ -1,0 +1,136 @@
+"""Progress of long work, on stderr: a bar on a terminal, plain lines without timestamps elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+EVERY_S = 10.0
+EVERY_SHARE = 0.1
+
+
+class Stage:
+    """One stage at work; ``advance`` and ``note`` are cheap enough for every step."""
+
+    def __init__(self, owner: "Progress", name: str, total: int | None) -> None:
+        self.name, self.total, self.done, self.text = name, total, 0, ""
+        self._owner = owner
+        self.started = self._told = time.monotonic()
+        self._told_at = 0
+        self._task = owner._add(name, total)
+
+    def advance(self, n: int = 1) -> None:
+        """``n`` more of ``total`` are done."""
+        self.done += n
+        self._show(advance=n)
+
+    def note(self, text: str) -> None:
+        """What stands beside the progress from now on, for instance the loss."""
+        self.text = text
+        self._show(note=text)
+
+    def _show(self, **change: Any) -> None:
+        if self._task is not None:
+            self._owner._update(self._task, **change)
+        elif self._due():
+            self._told, self._told_at = time.monotonic(), self.done
+            of = f" of {self.total}" if self.total else ""
+            self._owner._line(f"{self.name}: {self.done}{of}{self._beside()}")
+
+    def _due(self) -> bool:
+        if self.total and self.done >= self.total:
+            return False  # the closing line says it
+        share = (self.done - self._told_at) / self.total if self.total else 0.0
+        return share >= EVERY_SHARE or time.monotonic() - self._told >= EVERY_S
+
+    def _beside(self) -> str:
+        return f" ({self.text})" if self.text else ""
+
+    def _closing(self, how: str) -> str:
+        return f"{self.name}: {how} {time.monotonic() - self.started:.1f} s{self._beside()}"
+
+
+class Progress:
+    """Shows stages, nested ones too. ``mode`` auto: bars when ``stream`` (stderr) is a terminal, else lines."""
+
+    def __init__(self, mode: Literal["auto", "bars", "lines", "silent"] = "auto", stream: TextIO | None = None) -> None:
+        self._stream = stream
+        if mode == "auto":
+            mode = "bars" if self.stream.isatty() else "lines"
+        self.mode = mode
+        self._bars: Bars | None = None
+        self._open = 0
+
+    @property
+    def stream(self) -> TextIO:
+        return self._stream or sys.stderr
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
+        """A stage of ``total`` equal parts (none: not known); its time is told at the end, or where it stopped."""
+        self._open += 1
+        stage = Stage(self, name, total)
+        self._line(f"{name} ..." if self.mode == "lines" else "")
+        how = "stopped after"
+        try:
+            yield stage
+            how = "done in"
+        finally:
+            self._open -= 1
+            self._remove(stage._task)
+            self._line(stage._closing(how))
+
+    def say(self, text: str) -> None:
+        """One line of its own, above the bars."""
+        self._line(text)
+
+    def _line(self, text: str) -> None:
+        if not text or self.mode == "silent":
+            return
+        if self._bars is not None:
+            self._bars.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=self.stream, flush=True)
+
+    # --- bars --------------------------------------------------------------------------------------------------
+
+    def _add(self, name: str, total: int | None) -> Any:
+        if self.mode != "bars":
+            return None
+        if self._bars is None:
+            self._bars = _bars(self.stream)
+            self._bars.start()
+        return self._bars.add_task(name, total=total, note="")
+
+    def _update(self, task: Any, advance: int = 0, note: str | None = None) -> None:
+        assert self._bars is not None
+        fields: dict[str, Any] = {} if note is None else {"note": note}
+        self._bars.update(task, advance=advance, **fields)
+
+    def _remove(self, task: Any) -> None:
+        if self._bars is None:
+            return
+        self._bars.remove_task(task)
+        if not self._open:
+            self._bars.stop()
+            self._bars = None
+
+
+def _bars(stream: TextIO) -> "Bars":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    return Bars(*columns, console=Console(file=stream), transient=True, redirect_stdout=False, redirect_stderr=False)

@@ -1,0 +1,114 @@
+"""The tables of the results: on the terminal, and as Markdown. At most 110 columns wide with the usual names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from compress.report.rows import Results, Row, datasets, listed, rows, targets
+from compress.report.text import (
+    get,
+    goal_bound,
+    goal_figure,
+    goal_state,
+    interval,
+    megabytes,
+    milliseconds,
+    number,
+    percent,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+HEADINGS = (
+    "artifact", "MB", "% of fp32", "PSNR dB", "drop", "LPIPS", "rise",
+    "fidelity dB", "shift", "p50 ms", "speedup vs fp32", "goals",
+)  # fmt: skip
+
+
+def results_table(results: Results) -> Table:
+    """One row an artifact: size, quality on the first data set against fp32, latency, speedup, goals.
+
+    Sizes in MB (1,000,000 bytes), shift in 1/255, latencies in ms; "-" where nothing was measured.
+    """
+    title, caption = _about(results)
+    table = _table(title, caption)
+    for index, heading in enumerate(HEADINGS):
+        # Only the names may fold: a figure cut short would be another figure.
+        stacked = heading.replace(" of ", " of\n") if " of " in heading else heading.replace(" ", "\n", 1)
+        table.add_column(stacked, justify="right" if index else "left", no_wrap=index > 0, overflow="fold")
+    for row in rows(results):
+        table.add_row(*_texts(_figures(row)), style="bold" if row.artifact.get("precision") == "int8" else "")
+    return table
+
+
+def goals_table(results: Results) -> Table:
+    """One row a goal: goal, artifact, data set, bound, value, and met, MISSED or not measured."""
+    table = _table("goals", "")
+    for heading in ("goal", "artifact", "data set", "bound", "value", ""):
+        right = heading in ("bound", "value")
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for goal in listed(results, "goals"):
+        name, state = str(goal.get("goal")), goal_state(goal)
+        bound, value = goal_bound(name, goal.get("bound")), goal_figure(name, goal.get("value"))
+        cells = [name, str(goal.get("artifact") or "-"), str(goal.get("dataset") or "-"), bound, value, state]
+        table.add_row(*_texts(cells), style="" if state == "met" else "bold red")
+    return table
+
+
+def markdown_table(results: Results) -> str:
+    """The table of ``results_table`` in GitHub's Markdown, the speedup with its interval; ends with a newline."""
+    lines = [HEADINGS, ["---"] + ["---:"] * (len(HEADINGS) - 1)]
+    for row in rows(results):
+        cells = _figures(row)
+        cells[10] = interval(get(row.performance, "speedup_vs", "fp32"))
+        lines.append(cells)
+    body = "\n".join("| " + " | ".join(_markdown(cell) for cell in line) + " |" for line in lines)
+    title, caption = _about(results)
+    return f"{body}\n\n{_markdown(title)}. {_markdown(caption)}\n"
+
+
+def _figures(row: Row) -> list[str]:
+    quality = row.quality
+    return [
+        row.id,
+        megabytes(row.artifact.get("bytes")),
+        percent(row.artifact.get("size_ratio")),
+        number(quality.get("psnr_db"), 2),
+        number(quality.get("psnr_drop_db"), 3, sign=True),
+        number(quality.get("lpips"), 4),
+        number(quality.get("lpips_rise"), 4, sign=True),
+        number(quality.get("fidelity_db"), 1),
+        number(quality.get("color_shift_vs_fp32"), 2),
+        milliseconds(get(row.performance, "latency_ms", "p50")),
+        number(get(row.performance, "speedup_vs", "fp32", "value"), 2, unit="x"),
+        row.verdict or "-",
+    ]
+
+
+def _about(results: Results) -> tuple[str, str]:
+    sets, devices = datasets(results), targets(results)
+    n = next((row.get("n") for row in listed(results, "quality")), None)
+    quality = f"quality on {sets[0]} (n = {n if n is not None else '-'})" if sets else "quality not measured"
+    speed = f"speed on {', '.join(devices)}" if devices else "speed not measured"
+    return f"{results.get('name')} ({results.get('task')})", f"{quality}, {speed}; drop, rise and shift against fp32"
+
+
+def _table(title: str, caption: str) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    return Table(title=Text(title), caption=Text(caption), box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+
+
+def _texts(cells: list[str]) -> list:
+    from rich.text import Text
+
+    return [Text(cell, style={"met": "green"}.get(cell, "red" if cell.endswith("missed") else "")) for cell in cells]
+
+
+def _markdown(cell: str) -> str:
+    """Text that stays text: no cell, no tag and no line break of Markdown's comes out of a name."""
+    flat = " ".join(cell.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return flat.replace("\\", "\\\\").replace("|", "\\|")

@@ -1,0 +1,140 @@
+"""A checkpoint, an artifact or a bundle, opened for restoring pictures."""
+
+import importlib.util
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from compress.elir.restore import OnTile, restore, restore_staged
+from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, plan
+from compress.errors import InputError, Unavailable, VerificationError
+from compress.library import find
+from compress.measure.machine import physical_cores
+from compress.runtime.base import PACKAGES, SUFFIXES, format_of, open_runner
+from compress.schema import Task, task_scale
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MANIFEST = "manifest.json"
+PREFERRED = [(precision, format) for precision in ("int8", "fp16", "fp32") for format in PACKAGES]
+DEPTH = 4  # folders above an artifact where its bundle's manifest may lie
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to restore. ``tile``: side in px of the output, multiple of 32, 0 for the whole picture, None for 256 or the
+    artifact's own; ``overlap`` of neighbouring tiles, px, multiple of 8; ``seed`` of the noise; the others: None for
+    what the source says."""
+
+    tile: int | None = None
+    overlap: int = DEFAULT_OVERLAP
+    seed: int = 0
+    scale: int | None = None
+    k_steps: int | None = None
+    sigma_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """``restore``: picture (H, W, 3) uint8 and a call after each tile -> (scale H, scale W, 3) uint8; ``steps``: how
+    many such calls for a picture of (H, W)."""
+
+    scale: int
+    steps: Callable[[int, int], int]
+    restore: "Callable[[np.ndarray, OnTile], np.ndarray]"
+
+
+def open_restorer(source: str, settings: Settings) -> Restorer:
+    """Open ``source``: a bundled checkpoint's name, or the path of a checkpoint, an artifact or a bundle's folder.
+
+    Raises InputError for settings that the source does not admit, and what opening the source raises.
+    """
+    path = Path(source)
+    if not (path.is_dir() or path.suffix in SUFFIXES):
+        return _checkpoint(find("weights", source), settings)
+    if settings.k_steps is not None or settings.sigma_s is not None:
+        raise InputError(f"{source}: k_steps and sigma_s are fixed inside an artifact: leave them out")
+    entry, facts = choose(path) if path.is_dir() else (path, _facts(path))
+    return _artifact(entry, facts, settings)
+
+
+def _checkpoint(path: Path, settings: Settings) -> Restorer:
+    from compress.elir.checkpoint import load_checkpoint
+
+    model = load_checkpoint(path, settings.k_steps, settings.sigma_s)
+    scale = settings.scale or _scale(path, model.metadata.get("task"))
+    side = DEFAULT_TILE if settings.tile is None else settings.tile
+    tile = (side, side)
+    overlap, seed = settings.overlap, settings.seed
+
+    def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
+        return restore_staged(picture, model, scale=scale, tile=tile, overlap=overlap, seed=seed, on_tile=on_tile)
+
+    return Restorer(scale, lambda h, w: 2 * plan(h * scale, w * scale, tile, overlap).tiles + 1, run)
+
+
+def _artifact(entry: Path, facts: dict[str, Any], settings: Settings) -> Restorer:
+    runner = open_runner(entry, format_of(entry), physical_cores())
+    _, _, height, width = runner.shapes["lq"]
+    tile = (height, width)
+    if settings.tile is not None and (settings.tile, settings.tile) != tile:
+        raise InputError(f"tile (={settings.tile}) differs from the artifact's {height} x {width} px: leave it out")
+    scale = settings.scale or _scale(entry, facts.get("task"))
+    overlap, seed = settings.overlap, settings.seed
+
+    def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
+        return restore(
+            picture, runner.run, scale=scale, tile=tile, overlap=overlap, fixed=True, seed=seed, on_tile=on_tile
+        )
+
+    return Restorer(scale, lambda h, w: plan(h * scale, w * scale, tile, overlap, True).tiles, run)
+
+
+def _scale(path: Path, task: str | None) -> int:
+    if task not in get_args(Task):
+        raise InputError(f"{path}: its task is not known (={task}): give the scale (1: already on the output grid)")
+    return task_scale(task)  # type: ignore[arg-type]
+
+
+def choose(bundle: Path) -> tuple[Path, dict[str, Any]]:
+    """The bundle's artifact to restore with, int8 before fp16 before fp32, OpenVINO before the others, of an installed
+    runtime; (entry file, its manifest facts). Raises InputError, Unavailable or VerificationError."""
+    path = bundle / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{bundle}: no bundle, it has no {MANIFEST}: give a bundle, an artifact or a checkpoint")
+    kinds: dict[tuple[str, str], dict[str, Any]] = {}
+    for facts in _artifacts(path):
+        kinds.setdefault((str(facts.get("precision")), str(facts.get("format"))), facts)
+    for kind in PREFERRED:
+        if kind in kinds and importlib.util.find_spec(PACKAGES[kind[1]]):
+            return _inside(bundle, str(kinds[kind].get("entry"))), kinds[kind]
+    raise Unavailable(f"{bundle}: no runtime installed for its {len(kinds)} kinds of artifact: pip install openvino")
+
+
+def _inside(bundle: Path, entry: str) -> Path:
+    path = bundle / entry
+    if not path.resolve().is_relative_to(bundle.resolve()):
+        raise VerificationError(f"{bundle / MANIFEST}: refused, entry {entry} is outside the bundle: get another copy")
+    return path
+
+
+def _artifacts(manifest: Path) -> list[dict[str, Any]]:
+    try:
+        listed = json.loads(manifest.read_text(encoding="utf-8"))["artifacts"]
+        return [dict(item) for item in listed]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = " ".join(str(error).split())
+        raise VerificationError(f"{manifest}: refused, not a manifest ({why}): build it again") from None
+
+
+def _facts(entry: Path) -> dict[str, Any]:
+    """What the manifest of the bundle that holds ``entry`` says of it; nothing when it lies in none."""
+    wanted = entry.resolve()
+    for folder in wanted.parents[:DEPTH]:
+        if (folder / MANIFEST).is_file():
+            listed = _artifacts(folder / MANIFEST)
+            return next((item for item in listed if (folder / str(item.get("entry"))).resolve() == wanted), {})
+    return {}

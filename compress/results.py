@@ -1,0 +1,66 @@
+"""results.json, and what ``apply`` gives back."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.errors import GoalMissed, InputError, VerificationError
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+RESULTS = "results.json"
+
+
+def dump_json(document: dict[str, Any]) -> str:
+    """JSON text; NaN and infinity have no place in it and raise ValueError."""
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """``results.json`` of a bundle. Raises InputError when there is none, VerificationError when it is damaged."""
+    path = folder / RESULTS
+    if not path.is_file():
+        raise InputError(f"{folder}: not a bundle, it has no {RESULTS}: give the folder that `compress apply` wrote")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise VerificationError(f"{path}: damaged ({error}): write the bundle again") from None
+    if not isinstance(results, dict) or results.get("schema_version") != 1:
+        raise VerificationError(f"{path}: not results of schema_version 1: write the bundle again")
+    return results
+
+
+@dataclass(frozen=True)
+class ApplyResult:
+    """A bundle and its results; ``reused`` when nothing had to be done. ``exit_code`` 3: a goal was missed."""
+
+    folder: Path
+    results: dict[str, Any]
+    reused: bool
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.results["goals_met"] else GoalMissed.exit_code
+
+    def to_json(self) -> dict[str, Any]:
+        """``results.json`` with the bundle's folder and whether it was reused."""
+        return {"bundle": str(self.folder), "reused": self.reused, **self.results}
+
+    def table(self) -> "Group":
+        """What the terminal shows at the end: results, goals missed, where things are."""
+        from rich.console import Group
+        from rich.text import Text
+
+        from compress.report import goals_table, results_table
+
+        goals = self.results["goals"]
+        missed = [g for g in goals if not g["met"]]
+        parity = [p for p in self.results["parity"] if p.get("met") is False]
+        lines = [f"goals: {len(goals) - len(missed)} of {len(goals)} met"]
+        lines += [f"parity MISSED: {p['artifact']} against {p['against']}: {p['psnr_db']:.2f} dB" for p in parity]
+        where = "unchanged, reused" if self.reused else f"{self.results['seconds']:.0f} s"
+        lines += [f"bundle: {self.folder} ({where}); open {self.folder / 'report.html'}"]
+        shown = [goals_table({**self.results, "goals": missed})] if missed else []
+        return Group(results_table(self.results), *shown, Text("\n".join(lines)))

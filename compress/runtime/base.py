@@ -1,0 +1,122 @@
+"""What every runtime offers: open an artifact, tell its inputs, run it."""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+import numpy as np
+
+from compress.errors import InputError, Unavailable, VerificationError
+
+Format = Literal["openvino", "onnx", "executorch"]
+Option = str | int | float | bool
+Shape = tuple[int, ...]
+
+SUFFIXES: dict[str, Format] = {".xml": "openvino", ".onnx": "onnx", ".pte": "executorch"}
+PACKAGES: dict[Format, str] = {"openvino": "openvino", "onnx": "onnxruntime", "executorch": "executorch"}
+# Without executorch.kernels.quantized, quantize and dequantize outside XNNPACK's partitions have no kernel.
+_LIBRARIES: dict[Format, tuple[str, ...]] = {
+    "openvino": ("openvino",),
+    "onnx": ("onnxruntime",),
+    "executorch": ("executorch.runtime", "executorch.kernels.quantized"),
+}
+
+
+class Runner(ABC):
+    """An artifact, loaded and ready to run.
+
+    Attributes: ``shapes``, of ``lq`` (1, 3, H, W) and, unless baked, ``noise`` (1, 16, H/8, W/8); ``facts``, the
+    runtime's version and the settings in force, for the record.
+    """
+
+    shapes: dict[str, Shape]
+    facts: dict[str, Option]
+
+    @abstractmethod
+    def __init__(self, path: Path, threads: int, options: Mapping[str, Option]) -> None:
+        """Load ``path`` for ``threads`` threads; errors as ``open_runner``."""
+
+    @abstractmethod
+    def _execute(self, inputs: dict[str, np.ndarray]) -> np.ndarray: ...
+
+    def run(self, lq: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        """lq (1, 3, H, W) float32 in [0, 1], noise (1, 16, H/8, W/8) float32 -> hq (1, 3, H, W) float32, clipped by
+        the artifact. Noise is ignored where it is baked in. Raises InputError for other shapes."""
+        inputs = {"lq": lq} if noise is None or "noise" not in self.shapes else {"lq": lq, "noise": noise}
+        given = {name: value.shape for name, value in inputs.items()}
+        if given != self.shapes:
+            raise InputError(f"artifact takes {_told(self.shapes)}, got {_told(given)}: give inputs of its shapes")
+        return self._execute({name: np.ascontiguousarray(value, np.float32) for name, value in inputs.items()})
+
+
+def _told(shapes: Mapping[str, Shape]) -> str:
+    return " and ".join(f"{name} {shape}" for name, shape in shapes.items())
+
+
+def format_of(path: Path) -> Format:
+    """Format of an artifact by its suffix. Raises InputError for an unknown one."""
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: not an artifact: give a .xml (OpenVINO), .onnx or .pte (ExecuTorch) file")
+    return SUFFIXES[path.suffix]
+
+
+def open_runner(path: Path, format: Format, threads: int, options: Mapping[str, Option] | None = None) -> Runner:
+    """Load an artifact into its runtime, on the CPU, on a fixed number of threads.
+
+    ``options`` are the runtime's own settings and win over the defaults. Raises InputError (no such file, a setting
+    that the runtime does not know), Unavailable (the runtime is not installed), VerificationError (damaged artifact).
+    """
+    if threads < 1:
+        raise InputError(f"threads (={threads}) must be 1 or more: give the number of physical cores")
+    if not path.is_file():
+        raise InputError(f"{path}: no such artifact: check the path")
+    return _runner(format)(path, threads, options or {})
+
+
+def _runner(format: Format) -> type[Runner]:
+    match format:
+        case "openvino":
+            from compress.runtime.openvino_runner import OpenvinoRunner
+
+            return OpenvinoRunner
+        case "onnx":
+            from compress.runtime.onnxruntime_runner import OnnxruntimeRunner
+
+            return OnnxruntimeRunner
+        case "executorch":
+            from compress.runtime.executorch_runner import ExecutorchRunner
+
+            return ExecutorchRunner
+
+
+def load_library(format: Format) -> ModuleType:
+    """Import a format's runtime. Raises Unavailable, naming the package to install."""
+    try:
+        library, *_ = [importlib.import_module(name) for name in _LIBRARIES[format]]
+        return library
+    except ImportError as error:
+        why, package = " ".join(str(error).split()), PACKAGES[format]
+        raise Unavailable(f"{package} cannot be imported ({why}): install it, pip install {package}") from None
+
+
+def damaged(path: Path, kind: str, error: Exception) -> VerificationError:
+    """The error for an artifact that its runtime refuses, with the runtime's words on one line."""
+    why = " ".join(str(error).split())[:200]
+    return VerificationError(f"{path}: refused, not a readable {kind} ({why}): export it again")
+
+
+def check_shapes(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """``shapes`` as they are, when they are an artifact's of ours. Raises VerificationError otherwise."""
+    lq = shapes.get("lq", ())
+    height, width = lq[2:] if len(lq) == 4 else (0, 0)
+    wanted = {"lq": (1, 3, height, width), "noise": (1, 16, height // 8, width // 8)}
+    static = height > 0 and width > 0 and not height % 8 and not width % 8
+    if not static or any(wanted.get(name) != shape for name, shape in shapes.items()):
+        raise VerificationError(
+            f"{path}: not an ELIR artifact, its inputs are {_told(shapes) or 'none'}: "
+            "lq (1, 3, H, W) and noise (1, 16, H/8, W/8) are wanted, static"
+        )
+    return dict(shapes)

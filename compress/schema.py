@@ -1,0 +1,308 @@
+"""Every YAML file's schema: Recipe, CalibrationSet, DeployTarget, TrainRecipe.
+
+Unknown keys are refused; each field says what it is, in which unit and range.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+
+
+class Strict(BaseModel):
+    """Base of every schema: unknown keys are errors, numbers are finite, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# --- degradations ---------------------------------------------------------------------------------------------
+
+
+class SuperResolution(Strict):
+    """Bicubic reduction (antialiased, Pillow's kernel) and bicubic enlargement back."""
+
+    kind: Literal["sr"] = "sr"
+    scale: Literal[2, 4, 8] = Field(4, description="enlargement factor")
+
+
+class GaussianNoise(Strict):
+    """Additive white Gaussian noise, rounded and clipped to 8 bits."""
+
+    kind: Literal["noise"] = "noise"
+    sigma: float = Field(25.0, gt=0, le=100, description="standard deviation, in 1/255")
+
+
+class Blur(Strict):
+    """Gaussian blur."""
+
+    kind: Literal["blur"] = "blur"
+    sigma: float = Field(1.6, gt=0, le=20, description="standard deviation, in px")
+
+
+class Jpeg(Strict):
+    """JPEG compression."""
+
+    kind: Literal["jpeg"] = "jpeg"
+    quality: int = Field(40, ge=1, le=100, description="Pillow's quality")
+
+
+Degradation = Annotated[SuperResolution | GaussianNoise | Blur | Jpeg, Field(discriminator="kind")]
+
+
+Task = Literal["sr_x2", "sr_x4", "sr_x8"]
+
+
+def task_degradation(task: Task) -> list[Degradation]:
+    """The degradation that a task undoes."""
+    return [SuperResolution(scale=int(task.removeprefix("sr_x")))]  # type: ignore[arg-type]
+
+
+def task_scale(task: Task) -> int:
+    """Output pixels per input pixel, along one side."""
+    return int(task.removeprefix("sr_x"))
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+# --- calibration sets -----------------------------------------------------------------------------------------
+
+
+class BundledSource(Strict):
+    """Photographs that the package carries."""
+
+    kind: Literal["bundled"] = "bundled"
+    folder: Literal["calibration", "validation"] = Field(description="which of the two disjoint folders")
+
+
+class FolderSource(Strict):
+    """A local folder, searched recursively."""
+
+    kind: Literal["folder"] = "folder"
+    path: str = Field(min_length=1)
+
+
+class HubSource(Strict):
+    """A data set of the Hugging Face hub, through `datasets`, streamed."""
+
+    kind: Literal["hub"] = "hub"
+    name: str = Field(min_length=1, description="hub name, owner/set")
+    split: str = Field("train", min_length=1)
+    column: str = Field("image", min_length=1, description="column that holds the pictures")
+
+
+Source = Annotated[BundledSource | FolderSource | HubSource, Field(discriminator="kind")]
+
+
+class CalibrationSet(Strict):
+    """A set of clean pictures, for calibration or validation; inputs come by the degradation."""
+
+    version: Literal[1]
+    name: Name
+    description: str = ""
+    source: Source
+    count: int | None = Field(None, gt=0, description="pictures taken; none: all")
+    crop: int = Field(256, gt=0, multiple_of=32, description="side of the square crop, in px")
+    crop_at: Literal["center", "random"] = Field("center", description="random: seeded, one crop a picture")
+    degradation: Annotated[
+        Annotated[list[Degradation], Tag("steps")] | Annotated[Literal["task"], Tag("name")],
+        Discriminator(lambda value: "steps" if isinstance(value, list) else "name"),
+    ] = Field("task", description="steps in order; task: as the recipe's task")
+    seed: int = Field(0, ge=0)
+
+
+# --- recipes --------------------------------------------------------------------------------------------------
+
+
+class RecipeModel(Strict):
+    """The model to compress."""
+
+    task: Task = "sr_x4"
+    weights: str = Field("elir_sr_x4", min_length=1, description="bundled name, or path of a checkpoint")
+    image_size: int = Field(256, ge=64, le=4096, multiple_of=32, description="side of the static input, in px")
+    k_steps: int | None = Field(None, gt=0, le=64, description="Euler steps; none: as the checkpoint says")
+    sigma_s: float | None = Field(None, ge=0, le=10, description="source noise; none: as the checkpoint says")
+    seed: int = Field(0, ge=0, description="of the noise")
+
+
+class RecipeData(Strict):
+    """Calibration and validation sets: names, paths of set files, or folders of pictures. Disjoint, or refused."""
+
+    calibration: str = "photos_calibration"
+    validation: list[str] = Field(default=["photos_validation"], min_length=1)
+
+    @field_validator("validation", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class FormatExport(Strict):
+    """Options that every format has."""
+
+    precisions: list[Precision] = Field(["fp32", "fp16", "int8"], min_length=1)
+
+
+class OnnxExport(FormatExport):
+    """ONNX. TensorRT's int8 file is symmetric and has no bias QDQ."""
+
+    opset: Literal[18, 19, 20] = Field(20, description="TensorRT takes no more than 20")
+    tensorrt: bool = Field(True, description="also write int8/onnx/model_tensorrt.onnx")
+
+
+class Exports(Strict):
+    """Formats to write; none of a format: it is left out."""
+
+    openvino: FormatExport | None = None
+    onnx: OnnxExport | None = None
+    executorch: FormatExport | None = None
+    noise: Literal["input", "baked"] = Field("input", description="baked: a seeded noise inside the graph")
+
+
+class SpeedGoal(Strict):
+    """Least ratio of median latencies."""
+
+    vs: Literal["fp32", "best_float"] = "fp32"
+    min: float = Field(gt=0)
+
+
+def _speed_form(value: Any) -> str:
+    by_format = isinstance(value, dict) and not {"vs", "min"} & set(value)
+    return "by_format" if by_format else "for_all"
+
+
+Format = Literal["openvino", "onnx", "executorch"]
+SpeedGoals = Annotated[
+    Annotated[SpeedGoal, Tag("for_all")] | Annotated[dict[Format, SpeedGoal], Tag("by_format")],
+    Discriminator(_speed_form),
+]
+
+
+class Goals(Strict):
+    """Bounds for every int8 artifact, on every validation set. None: not asked for."""
+
+    psnr_drop_db: float | None = Field(None, description="at most, dB")
+    ssim_drop: float | None = Field(None, description="at most")
+    lpips_rise: float | None = Field(None, description="at most")
+    fidelity_db: float | None = Field(None, gt=0, description="at least, PSNR against the fp32 artifact's output, dB")
+    color_shift: float | None = Field(None, gt=0, description="at most, mean shift against fp32, in 1/255")
+    size_ratio: float | None = Field(None, gt=0, description="at most, of the fp32 artifact's bytes")
+    speedup: SpeedGoals | None = Field(None, description="one for all formats, or one a format")
+
+
+class Recipe(Strict):
+    """`compress apply`: one experiment."""
+
+    version: Literal[1]
+    name: Name
+    description: str = ""
+    extends: str | None = Field(None, description="a recipe to start from, deep-merged")
+    model: RecipeModel = RecipeModel()
+    data: RecipeData = RecipeData()
+    passes: list[dict[str, dict[str, Any]]] = Field(min_length=1, description="single-key mappings, in order")
+    export: Exports = Exports()
+    targets: list[str] = Field(default=[], description="deploy targets to measure on")
+    measure: Literal["quick", "full"] = Field("quick", description="quick for development, full for publication")
+    goals: Goals = Goals()
+    fallback: list[dict[str, Any]] = Field(default=[], description="what to try, in order, when a goal is missed")
+
+    @field_validator("passes", mode="before")
+    @classmethod
+    def _bare_is_default(cls, value: Any) -> Any:
+        """``- collapse:`` with nothing after it takes every default."""
+        if not isinstance(value, list):
+            return value
+        return [{k: {} if v is None else v for k, v in p.items()} if isinstance(p, dict) else p for p in value]
+
+    @field_validator("passes")
+    @classmethod
+    def _single_key(cls, value: list[dict[str, dict[str, Any]]]) -> list[dict[str, dict[str, Any]]]:
+        for i, item in enumerate(value):
+            if len(item) != 1:
+                raise ValueError(f"item {i} must be a mapping of one pass name to its settings, got {len(item)} keys")
+        return value
+
+
+# --- deploy targets -------------------------------------------------------------------------------------------
+
+
+class DeployTarget(Strict):
+    """One device and how it is reached."""
+
+    version: Literal[1]
+    name: Name
+    description: str = ""
+    runtime: Literal["openvino", "onnxruntime", "executorch"]
+    format: Literal["openvino", "onnx", "executorch"]
+    reach: Literal["local"] = Field("local", description="local: this machine")
+    arch: Literal["x86_64", "aarch64"] = "x86_64"
+    threads: int = Field(0, ge=0, le=256, description="0: one a physical core; recorded")
+    options: dict[str, str | int | float | bool] = Field(default={}, description="the runtime's own settings")
+    precisions: list[Precision] = Field(default=["fp32", "fp16", "int8"], description="what its kernels run")
+
+
+# --- training -------------------------------------------------------------------------------------------------
+
+
+class LossWeights(Strict):
+    """Weights of the terms; 0 leaves a term out."""
+
+    mmse: float = Field(1.0, ge=0, description="latent MMSE term")
+    consistency: float = Field(1.0, ge=0, description="consistency flow matching term")
+    pixel: float = Field(0.0, ge=0, description="published pixel term through the frozen teacher decoder")
+    l1: float = Field(0.0, ge=0, description="mean absolute pixel error of the K-step sampler's output")
+    lpips: float = Field(0.0, ge=0, description="LPIPS of the K-step sampler's output")
+    color: float = Field(0.0, ge=0, description="mean absolute error of 16 px means of the output")
+
+
+class TrainStage(Strict):
+    """One stage of training."""
+
+    space: Literal["latents", "pixels"] = Field(description="latents: cached latent crops; pixels: the whole model")
+    steps: int = Field(gt=0, description="optimiser steps")
+    batch: int = Field(16, gt=0, description="crops a step")
+    crop: int = Field(128, gt=0, multiple_of=32, description="side of a crop, in px")
+    cached_crops: int = Field(900, gt=0, description="latents only: crops encoded once")
+    lr: float = Field(2e-4, gt=0, lt=1, description="AdamW's peak learning rate")
+    warmup: int = Field(100, ge=0, description="steps of linear warm-up; cosine to 1 % of lr after it")
+    modules: list[Literal["enc", "mmse", "fmir", "dec"]] = Field(["mmse", "fmir"], description="what learns")
+    weights: LossWeights = LossWeights()
+    bf16: bool = Field(False, description="autocast to bfloat16")
+
+
+class TrainModel(Strict):
+    """The model to train."""
+
+    task: Task = "sr_x4"
+    weights: str | None = Field(None, description="checkpoint to start from; none: fresh networks")
+    autoencoder: str = Field("tae16", description="checkpoint of the autoencoder: start, and frozen teacher")
+    hid_channels: int = Field(64, gt=0, multiple_of=32, description="width of the flow net")
+    n_mid_blocks: int = Field(1, gt=0, description="middle blocks of the flow net")
+    c_hid: int = Field(48, gt=0, description="growth of the MMSE net")
+    n_rrdb: int = Field(2, gt=0, description="RRDBs of the MMSE net")
+    over_param: bool = Field(False, description="train the over-parametrised form")
+    k_steps: int = Field(3, gt=0, description="Euler steps, and segments of the consistency loss")
+    sigma_s: float = Field(0.1, ge=0, description="standard deviation of the source noise")
+    dt: float = Field(0.05, gt=0, lt=1, description="r - t of the consistency loss")
+    seed: int = Field(0, ge=0)
+
+
+class TrainData(Strict):
+    """Pictures."""
+
+    train: list[str] = Field(min_length=1, description="folders of clean pictures, searched recursively")
+    validation: str = Field("photos_validation", description="a calibration set, for validation")
+
+
+class TrainRecipe(Strict):
+    """`compress train`: stages run in order."""
+
+    version: Literal[1]
+    name: Name
+    model: TrainModel = TrainModel()
+    data: TrainData
+    stages: list[TrainStage] = Field(min_length=1)
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights: what is validated and saved")
+    checkpoint_minutes: float = Field(3.0, gt=0, description="time between checkpoints")
+    validate_every: int = Field(500, gt=0, description="steps between validations")

@@ -1,0 +1,48 @@
+"""Finished stages of a run, remembered by content: a stage whose key and files are unchanged is not run again."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from compress.files import sha256_file, sha256_text, write_text
+
+FOLDER = ".stages"
+
+
+class Stages:
+    """Records below ``folder``/.stages, one file a stage, each written whole after its stage's files."""
+
+    def __init__(self, folder: Path, key: dict[str, Any], resume: bool) -> None:
+        self.folder, self.key, self.resume = folder, key, resume
+
+    def run(self, name: str, work: Callable[[], Any], extra: Any = None, files: Iterable[str] = ()) -> Any:
+        """The JSON result of ``work``, remembered.
+
+        ``extra``: what the stage depends on beyond the run's key. ``files``: what it writes, relative to the folder;
+        they must be as the stage left them, or it runs again.
+        """
+        key = sha256_text(json.dumps([self.key, extra], sort_keys=True, default=str))
+        path = self.folder / FOLDER / f"{name}.json"
+        if self.resume and (record := self._read(path)) and record["key"] == key and self._intact(record["files"]):
+            return record["result"]
+        result = work()
+        hashes = {f: sha256_file(self.folder / f) for f in files}
+        write_text(path, json.dumps({"key": key, "files": hashes, "result": result}))
+        return result
+
+    def done(self, name: str, extra: Any = None) -> bool:
+        """Whether ``run`` would find the stage finished."""
+        key = sha256_text(json.dumps([self.key, extra], sort_keys=True, default=str))
+        record = self._read(self.folder / FOLDER / f"{name}.json") if self.resume else None
+        return bool(record and record["key"] == key and self._intact(record["files"]))
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) and {"key", "files", "result"} <= record.keys() else None
+
+    def _intact(self, files: dict[str, str]) -> bool:
+        return all((self.folder / f).is_file() and sha256_file(self.folder / f) == h for f, h in files.items())

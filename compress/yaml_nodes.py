@@ -1,0 +1,93 @@
+"""YAML text -> plain data and line numbers, by PyYAML's nodes: whatever could surprise is refused with its line."""
+
+import re
+from typing import Any
+
+import yaml
+
+KeyPath = tuple[str | int, ...]
+
+MAX_DEPTH = 40
+_TAG = "tag:yaml.org,2002:"
+_PLAIN = {_TAG + name for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
+
+
+class Refused(Exception):
+    """Valid YAML that a recipe may not hold."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class _Loader(yaml.SafeLoader):
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        line = event.start_mark.line + 1
+        # Nested aliases expand to gigabytes from a few lines.
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise Refused(line, "anchors and aliases are not allowed: write the value out")
+        if self.depth >= MAX_DEPTH:
+            raise Refused(line, f"nested deeper than {MAX_DEPTH} levels: flatten it")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+# YAML 1.1, which PyYAML reads, takes 2e-4 for text; everybody who writes a learning rate means a number.
+_Loader.add_implicit_resolver(
+    _TAG + "float",
+    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def parse(text: str, lines: dict[KeyPath, int]) -> Any:
+    """Plain data of one YAML document; ``lines`` receives the line of every key and item.
+
+    Raises Refused and yaml.YAMLError.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        return None if node is None else _value(loader, node, (), lines)
+    finally:
+        loader.dispose()
+
+
+def _value(loader: _Loader, node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int]) -> Any:
+    if node.tag not in _PLAIN:
+        raise Refused(node.start_mark.line + 1, f"tag {node.tag.replace(_TAG, '!!')} is not allowed: write plain data")
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(loader, node, at, lines)
+    if isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            lines[(*at, i)] = item.start_mark.line + 1
+        return [_value(loader, item, (*at, i), lines) for i, item in enumerate(node.value)]
+    # A version or a name that looks like a date is text to us.
+    return node.value if node.tag == _TAG + "timestamp" else loader.construct_object(node)
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode, at: KeyPath, lines: dict[KeyPath, int]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if key_node.tag == _TAG + "merge":
+            raise Refused(line, "merge keys (<<) are not allowed: write the values out")
+        key = loader.construct_object(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+        if not isinstance(key, str):
+            raise Refused(line, f"keys must be text, got {key_node.value!r}: quote it")
+        path = (*at, key)
+        if path in lines:
+            raise Refused(line, f"{dotted(path)}: duplicate key, first on line {lines[path]}: remove one")
+        lines[path] = line
+        data[key] = _value(loader, value_node, path, lines)
+    return data
+
+
+def dotted(path: KeyPath) -> str:
+    """``passes.2.ptq.engine``."""
+    return ".".join(map(str, path))

@@ -1,0 +1,102 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compress.data.sources import FolderPictures, HubPictures
+from compress.errors import InputError
+from compress.schema import HubSource
+
+
+def fill(folder: Path, names: list[str], side: int = 64) -> Path:
+    """Pictures whose value is their position."""
+    for i, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((side, side, 3), i, np.uint8)).save(folder / name)
+    return folder
+
+
+@pytest.fixture()
+def hub(tmp_path: Path) -> HubSource:
+    """`datasets` reads a folder of pictures by the same call as a hub name."""
+    folder = fill(tmp_path / "set", [f"train/{i}.png" for i in range(5)])
+    Image.fromarray(np.full((16, 64, 3), 9, np.uint8)).save(folder / "train" / "2_small.png")
+    return HubSource(name=str(folder))
+
+
+def test_a_folder_gives_its_pictures_in_order(tmp_path: Path) -> None:
+    pictures = FolderPictures(fill(tmp_path, ["a.png", "b/c.png"]), None)
+    assert len(pictures) == 2
+    assert [(name, origin) for name, origin, _ in pictures] == [
+        ("a", str(tmp_path / "a.png")),
+        ("b_c", str(tmp_path / "b" / "c.png")),
+    ]
+
+
+def test_count_spreads_over_the_folder(tmp_path: Path) -> None:
+    pictures = FolderPictures(fill(tmp_path, [f"{i}.png" for i in range(9)]), 3)
+    assert [name for name, _, _ in pictures] == ["0", "3", "6"]
+
+
+@pytest.mark.parametrize("names", [["a.png", "a.bmp"], ["a_b.png", "a/b.png"]])
+def test_names_are_unique(tmp_path: Path, names: list[str]) -> None:
+    given = [name for name, _, _ in FolderPictures(fill(tmp_path, names), None)]
+    assert len(set(given)) == 2
+    assert all("/" not in name for name in given)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match=r"has no pictures \(\.bmp, .*\): add some or name another folder"):
+        FolderPictures(tmp_path, None)
+
+
+def test_too_few_pictures_are_refused(tmp_path: Path) -> None:
+    folder = fill(tmp_path, [f"{i}.png" for i in range(12)])
+    with pytest.raises(InputError, match="has 12 pictures, count asks for 32: add pictures or lower count"):
+        FolderPictures(folder, 32)
+
+
+def test_hub_pictures_are_streamed_and_small_ones_left_out(hub: HubSource) -> None:
+    found = list(HubPictures(hub, 4, 64))
+    assert [image.getpixel((0, 0))[0] for _, _, image in found] == [0, 1, 2, 3]
+    assert found[0][1] == f"{hub.name}[train][0]"
+    assert all(image.mode == "RGB" for _, _, image in found)
+
+
+def test_hub_set_with_too_few_pictures(hub: HubSource) -> None:
+    with pytest.raises(InputError, match=r"has 5 pictures of 64 px or more in split 'train', count asks for 6"):
+        list(HubPictures(hub, 6, 64))
+
+
+def test_hub_column_that_is_not_there(hub: HubSource) -> None:
+    wrong = hub.model_copy(update={"column": "photo"})
+    with pytest.raises(InputError, match=r"no column 'photo' \(it has: image.*\): set source\.column"):
+        list(HubPictures(wrong, 1, 64))
+
+
+def test_hub_split_that_is_not_there(hub: HubSource) -> None:
+    wrong = hub.model_copy(update={"split": "valid"})
+    with pytest.raises(InputError, match=r"split 'valid': the hub data set cannot be read \(.*train"):
+        list(HubPictures(wrong, 1, 64))
+
+
+def test_offline_the_hub_source_says_how_to_give_a_folder() -> None:
+    """In a process of its own: the hub's client reads HF_HUB_OFFLINE once, at its import."""
+    code = (
+        "from compress.data.sources import HubPictures; from compress.schema import HubSource\n"
+        "from compress.errors import InputError\n"
+        "try: list(HubPictures(HubSource(name='someone/photos'), 1, 64))\n"
+        "except InputError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("someone/photos, split 'train': the hub data set cannot be read (")
+    assert lines[0].endswith("or give a local folder of pictures instead (source: {kind: folder, path: ...})")

@@ -1,0 +1,66 @@
+"""Tiles cover every pixel, share what they must, and blend to one."""
+
+import numpy as np
+import pytest
+
+from compress.elir.tiles import blend, plan, plan_axis
+from compress.errors import InputError
+
+
+@pytest.mark.parametrize("size", [1, 31, 32, 250, 256, 257, 288, 300, 511, 1000])
+@pytest.mark.parametrize(("tile", "overlap"), [(256, 64), (256, 32), (64, 32), (64, 0), (128, 96)])
+@pytest.mark.parametrize("unit", [1, 8])
+def test_weights_sum_to_one_over_the_padded_side(size: int, tile: int, overlap: int, unit: int) -> None:
+    axis = plan_axis(size, tile, overlap, fixed=False)
+    total = np.zeros(axis.padded // unit)
+    for start, weight in zip(axis.starts, axis.weights(unit), strict=True):
+        total[start // unit : (start + axis.tile) // unit] += weight
+    assert np.allclose(total, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [257, 300, 511, 1000])
+def test_tiles_start_on_the_grid_and_share_the_overlap(size: int) -> None:
+    axis = plan_axis(size, 128, 40, fixed=False)
+    assert all(start % 32 == 0 for start in axis.starts)
+    assert all(left + 128 - right >= 40 for left, right in zip(axis.starts, axis.starts[1:], strict=False))
+    assert axis.starts[-1] + 128 == axis.padded >= size
+
+
+def test_the_cut_off_outer_quarter_of_the_overlap_counts_for_nothing() -> None:
+    weights = plan_axis(448, 256, 64, fixed=False).weights()
+    assert weights[1, :16].max() < 1e-5
+    assert weights[1, 48:].min() > 1 - 1e-5
+
+
+def test_a_smaller_picture_is_one_tile_padded_only_where_the_model_is_fixed() -> None:
+    assert plan_axis(40, 256, 64, fixed=False).padded == 64
+    assert plan_axis(40, 256, 64, fixed=True).padded == 256
+
+
+def test_zero_takes_the_whole_side() -> None:
+    axis = plan_axis(1000, 0, 64, fixed=False)
+    assert (axis.tile, axis.starts) == (1024, (0,))
+
+
+def test_padding_mirrors_the_picture() -> None:
+    assert plan_axis(3, 32, 0, fixed=True).source()[:8].tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
+    assert set(plan_axis(1, 32, 0, fixed=True).source().tolist()) == {0}
+
+
+def test_blending_copies_gives_the_whole_back() -> None:
+    tiles = plan(200, 330, (96, 128), 32)
+    whole = np.random.default_rng(0).random((2, tiles.rows.padded, tiles.columns.padded), np.float32)
+    strips = [strip.copy() for _, strip in blend(tiles, 2, lambda y, x: whole[:, y, x])]
+    assert np.allclose(np.concatenate(strips, axis=1), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("tile", [-32, 100, 8])
+def test_a_tile_off_the_grid_is_refused(tile: int) -> None:
+    with pytest.raises(InputError, match=rf"tile \(={tile}\) must be 0 .* or a multiple of 32 px: use 256"):
+        plan_axis(500, tile, 32, fixed=False)
+
+
+@pytest.mark.parametrize("overlap", [-8, 4, 104, 128])
+def test_an_overlap_that_leaves_no_step_is_refused(overlap: int) -> None:
+    with pytest.raises(InputError, match=rf"overlap \(={overlap}\) must be a multiple of 8 px from 0 to 96 .*: use 64"):
+        plan_axis(500, 128, overlap, fixed=False)

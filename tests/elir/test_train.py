@@ -1,0 +1,292 @@
+"""Training on tiny networks: resuming is bit-exact, and what cannot go on stops with a line that says why."""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from compress.elir import train
+from compress.elir.fresh import fresh_model, teacher_model
+from compress.elir.model import Elir, ElirConfig
+from compress.elir.train import Training, check_stage, learning_rate
+from compress.errors import InputError, VerificationError
+from compress.schema import TrainRecipe, TrainStage
+
+LATENTS = {"space": "latents", "steps": 4, "batch": 2, "crop": 64, "cached_crops": 3, "warmup": 2}
+PIXELS = {
+    **{"space": "pixels", "steps": 3, "batch": 1, "crop": 64, "warmup": 1, "modules": ["enc", "mmse", "fmir", "dec"]},
+    "weights": {"mmse": 0.2, "consistency": 0.2, "pixel": 0.1, "l1": 1.0, "lpips": 0.3, "color": 0.5},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing catches it."""
+
+
+def recipe(*stages: dict[str, Any], **settings: Any) -> TrainRecipe:
+    data = {"version": 1, "name": "t", "data": {"train": ["x"]}, "stages": stages, "checkpoint_minutes": 1e-9}
+    return TrainRecipe.model_validate({**data, **settings})
+
+
+def batch(index: int, count: int, crop: int) -> tuple[Tensor, Tensor]:
+    clean = torch.rand(count, 3, crop, crop, generator=torch.Generator().manual_seed(index))
+    return clean.mean(1, keepdim=True).expand_as(clean).contiguous(), clean
+
+
+@pytest.fixture(scope="module")
+def autoencoder() -> dict[str, Tensor]:
+    torch.manual_seed(5)
+    state = Elir(ElirConfig(32, 1, 8, 1)).state_dict()
+    return {name: value for name, value in state.items() if name.startswith(("enc.", "dec."))}
+
+
+@pytest.fixture()
+def start(autoencoder: dict[str, Tensor], tmp_path: Path) -> Callable[..., Training]:
+    """A run of a recipe in a folder of the test's, by name."""
+
+    def start(given: TrainRecipe, folder: str = "run", log: Callable = lambda r: None, **more: Any) -> Training:
+        model = fresh_model(ElirConfig(32, 1, 8, 1), autoencoder, seed=0)
+        return Training(given, model, teacher_model(autoencoder), batch, tmp_path / folder, log, **more)
+
+    return start
+
+
+def equal(a: Elir, b: Elir) -> bool:
+    pairs = zip(a.state_dict().items(), b.state_dict().items(), strict=True)
+    return all(name == other and torch.equal(x, y) for (name, x), (other, y) in pairs)
+
+
+# --- fresh networks -------------------------------------------------------------------------------------------
+
+
+def test_fresh_encoder_ends_halved_and_the_teacher_s_does_not(autoencoder: dict[str, Tensor]) -> None:
+    model, teacher = fresh_model(ElirConfig(32, 1, 8, 1), autoencoder, seed=0), teacher_model(autoencoder)
+    x = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(2 * model.enc(x), teacher.enc(x), atol=1e-6, rtol=0)
+    z = torch.randn(1, 16, 4, 4)
+    assert torch.equal(model.dec(z), teacher.dec(z))
+    assert not any(p.requires_grad for p in teacher.parameters())
+
+
+def test_fresh_networks_follow_the_seed_alone(autoencoder: dict[str, Tensor]) -> None:
+    config = ElirConfig(32, 1, 8, 1)
+    torch.manual_seed(1)
+    first = fresh_model(config, autoencoder, seed=7)
+    torch.manual_seed(2)
+    assert equal(first, fresh_model(config, autoencoder, seed=7))
+    assert not equal(first, fresh_model(config, autoencoder, seed=8))
+
+
+# --- determinism and resuming ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5, 6])  # in the latent stage, after a checkpoint of it, in the pixel stage
+def test_killed_run_ends_where_an_undisturbed_one_does(start: Callable[..., Training], stop: int) -> None:
+    given, seen = recipe(LATENTS, PIXELS), []
+
+    def kill(record: dict[str, Any]) -> None:
+        seen.append(record)
+        if len([r for r in seen if "mmse" in r]) == stop:
+            raise Killed
+
+    whole = start(given, "whole").run()
+    with pytest.raises(Killed):
+        start(given, "killed", kill).run()
+    records: list[dict[str, Any]] = []
+    resumed = start(given, "killed", records.append).run()
+    assert equal(whole, resumed)
+    assert records[0].get("resumed", False) is (stop > 1)
+
+
+def test_same_seed_gives_the_same_model_and_another_another(start: Callable[..., Training]) -> None:
+    first = start(recipe(LATENTS), "a").run()
+    torch.manual_seed(99)
+    assert equal(first, start(recipe(LATENTS), "b").run())
+    assert not equal(first, start(recipe(LATENTS, model={"seed": 1}), "c").run())
+
+
+def test_callers_random_numbers_are_left_alone(start: Callable[..., Training]) -> None:
+    torch.manual_seed(4)
+    wanted = torch.rand(3)
+    torch.manual_seed(4)
+    start(recipe(LATENTS)).run()
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_finished_run_is_not_trained_again(start: Callable[..., Training]) -> None:
+    first = start(recipe(LATENTS)).run()
+    records: list[dict[str, Any]] = []
+    again = start(recipe(LATENTS), log=records.append).run()
+    assert equal(first, again)
+    assert [r for r in records if "mmse" in r] == []
+
+
+def test_checkpoint_of_another_recipe_is_refused(start: Callable[..., Training]) -> None:
+    start(recipe(LATENTS)).run()
+    other = start(recipe({**LATENTS, "lr": 1e-3}))
+    with pytest.raises(InputError, match=r"checkpoint\.pt: belongs to another recipe: use another --out or --fresh"):
+        other.run()
+
+
+def test_damaged_checkpoint_is_refused(start: Callable[..., Training]) -> None:
+    run = start(recipe(LATENTS))
+    run.folder.mkdir()
+    run.checkpoint.write_bytes(b"PK\x03\x04 half a file")
+    with pytest.raises(VerificationError, match=r"damaged training checkpoint: start anew with --fresh"):
+        run.run()
+    torch.save({"model": {}}, run.checkpoint)
+    with pytest.raises(VerificationError, match="not a training checkpoint: use another --out or --fresh"):
+        run.run()
+
+
+def test_interrupted_save_leaves_the_old_checkpoint_whole(
+    start: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(recipe(LATENTS))
+    run.run()
+    before = run.checkpoint.read_bytes()
+
+    def half(state: object, part: Path) -> None:
+        part.write_bytes(before[: len(before) // 2])
+        raise Killed
+
+    monkeypatch.setattr(train.torch, "save", half)
+    with pytest.raises(Killed):
+        run._save()
+    assert run.checkpoint.read_bytes() == before
+    assert list(run.folder.iterdir()) == [run.checkpoint]
+
+
+# --- what learns ----------------------------------------------------------------------------------------------
+
+
+def test_only_the_stage_s_modules_learn(start: Callable[..., Training]) -> None:
+    run = start(recipe({**PIXELS, "modules": ["mmse", "dec"]}))
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.run()
+    moved = {
+        name.split(".")[0] for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert moved == {"mmse", "dec"}
+
+
+def test_teacher_stays(start: Callable[..., Training], autoencoder: dict[str, Tensor]) -> None:
+    run = start(recipe(PIXELS))
+    run.run()
+    state = run.teacher.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in autoencoder.items())
+
+
+def test_consistency_loss_does_not_reach_the_mmse_net(start: Callable[..., Training]) -> None:
+    weights = {"mmse": 0.0, "consistency": 1.0}
+    run = start(recipe({**PIXELS, "modules": ["mmse", "fmir"], "weights": weights, "steps": 1}))
+    run.run()
+    assert all(p.grad is None for p in run.model.mmse.parameters())
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in run.model.fmir.parameters())
+
+
+def test_training_lowers_the_latent_error(start: Callable[..., Training]) -> None:
+    records: list[dict[str, Any]] = []
+    stage = {**LATENTS, "steps": 40, "lr": 2e-3, "modules": ["mmse"], "weights": {"consistency": 0.0}}
+    start(recipe(stage, checkpoint_minutes=60.0), log=records.append).run()
+    errors = [r["mmse"] for r in records if "mmse" in r]
+    assert sum(errors[-5:]) < 0.8 * sum(errors[:5])
+
+
+def test_average_follows_the_weights_by_its_decay(start: Callable[..., Training]) -> None:
+    run = start(recipe({**LATENTS, "steps": 1}, ema=0.05))
+    name = "mmse.lrm.0.RDB1.conv1.block.0.weight"
+    before = run.model.state_dict()[name].clone()
+    ema = run.run().state_dict()[name]
+    after = run.model.state_dict()[name]
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(ema, 0.05 * before + 0.95 * after)
+
+
+def test_log_holds_every_step_and_the_validations(start: Callable[..., Training]) -> None:
+    records: list[dict[str, Any]] = []
+    start(recipe(LATENTS, validate_every=2), log=records.append, validate=lambda m: {"psnr_db": 1.0}).run()
+    steps = [r for r in records if "mmse" in r]
+    assert [r["step"] for r in steps] == [1, 2, 3, 4]
+    assert set(steps[0]) == {"stage", "step", "of", "mmse", "consistency"}
+    assert [r["step"] for r in records if "validation" in r] == [2, 4]
+
+
+def test_lpips_term_is_shifted_off_the_decoder_s_grid(start: Callable[..., Training]) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def lpips(a: Tensor, b: Tensor) -> Tensor:
+        assert a.shape == b.shape
+        seen.append((64 - a.shape[-2], 64 - a.shape[-1]))
+        return (a - b).square().mean((1, 2, 3))
+
+    run = start(recipe(PIXELS))
+    stage = TrainStage.model_validate(PIXELS)
+    picture = torch.rand(1, 3, 64, 64)
+    torch.manual_seed(0)
+    for _ in range(40):
+        list(run._output_terms(stage, picture, picture, lpips))  # type: ignore[arg-type]
+    assert {dy for dy, _ in seen} == {dx for _, dx in seen} == {0, 1, 2, 3}
+
+
+def test_bf16_keeps_the_weights_in_float32(start: Callable[..., Training]) -> None:
+    result = start(recipe({**PIXELS, "bf16": True, "steps": 1})).run()
+    assert {p.dtype for p in result.parameters()} == {torch.float32}
+    assert all(torch.isfinite(p).all() for p in result.parameters())
+
+
+# --- stops and refusals ---------------------------------------------------------------------------------------
+
+
+def test_divergence_stops_before_the_weights_are_spoilt(start: Callable[..., Training]) -> None:
+    run = start(recipe(LATENTS))
+    with torch.no_grad():
+        run.model.mmse.lrm[0].RDB1.conv1.block[0].bias.fill_(1e30)  # type: ignore[union-attr, operator, index]
+    text = r"training diverged at stage 0, step 0: loss is (inf|nan): lower the stage's lr"
+    with pytest.raises(InputError, match=text):
+        run.run()
+    assert all(torch.isfinite(p).all() for p in run.ema.parameters())
+    assert not run.checkpoint.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"weights": {"lpips": 0.3}}, "stages[0]: weights.lpips needs pixels, space is latents: set it to 0"),
+        ({"modules": ["mmse", "enc"]}, "stages[0]: enc cannot learn in space latents: leave it out of modules"),
+        ({"weights": {"mmse": 0.0, "consistency": 0.0}}, "stages[0]: nothing to learn: give one of weights a value"),
+        ({"modules": []}, "stages[0]: nothing to learn"),
+        ({**PIXELS, "crop": 32}, "stages[0]: weights.lpips needs crops of 64 px or more, crop is 32: raise it"),
+    ],
+)
+def test_settings_without_effect_are_refused(change: dict[str, Any], text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_stage(TrainStage.model_validate({**LATENTS, **change}), "stages[0]")
+    assert text in str(caught.value)
+
+
+def test_learning_rate_warms_up_and_falls_to_a_hundredth() -> None:
+    stage = TrainStage(space="pixels", steps=110, lr=0.01, warmup=10)
+    assert learning_rate(stage, 0) == pytest.approx(0.001)
+    assert learning_rate(stage, 9) == pytest.approx(0.01)
+    assert learning_rate(stage, 10) == pytest.approx(0.01)
+    assert learning_rate(stage, 60) == pytest.approx(0.01 * (0.01 + 0.99 / 2))
+    assert learning_rate(stage, 110) == pytest.approx(0.0001)
+    quarter = 0.01 * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi / 4)))
+    assert learning_rate(stage, 35) == pytest.approx(quarter)
+
+
+def test_learning_rate_without_warm_up_starts_at_the_top() -> None:
+    assert learning_rate(TrainStage(space="pixels", steps=10, lr=0.01, warmup=0), 0) == pytest.approx(0.01)

@@ -1,0 +1,97 @@
+"""Our own engine: near the float model, repeatable, memory flat in the number of pictures."""
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from compress.errors import InputError
+from compress.passes.base import Subject
+from compress.passes.ptq import Ptq
+from compress.passes.quantized import QuantConv
+from compress.passes.settings import PtqSettings
+
+
+def quantized_convs(module: torch.nn.Module) -> dict[str, QuantConv]:
+    return {name: m for name, m in module.named_modules() if isinstance(m, QuantConv)}
+
+
+def test_every_scheme_is_near_the_float_model(folded: Callable[..., Subject], closeness: Callable[..., float]) -> None:
+    subject = folded(("openvino", "onnx", "executorch"))
+    Ptq(PtqSettings()).run(subject)
+    floors = {"openvino": 28, "onnxruntime": 26, "tensorrt": 22, "xnnpack": 26}
+    assert subject.quantized.modules.keys() == floors.keys()
+    for name, floor in floors.items():
+        assert closeness(subject, subject.quantized.modules[name]) > floor, name
+        convs = quantized_convs(subject.quantized.modules[name]).values()
+        assert len(convs) > 90
+        assert max(int(conv.weight.abs().max()) for conv in convs) == 63
+
+
+def test_two_runs_are_equal(folded: Callable[..., Subject]) -> None:
+    outputs, weights = [], []
+    for _ in range(2):
+        subject = folded(("openvino",))
+        Ptq(PtqSettings()).run(subject)
+        module = subject.quantized.modules["openvino"]
+        lq, noise = next(iter(subject.calibration()))
+        with torch.no_grad():
+            outputs.append(module(lq, noise))
+        weights.append(torch.cat([conv.weight.flatten() for conv in quantized_convs(module).values()]))
+    assert torch.equal(*weights)
+    assert torch.equal(*outputs)
+
+
+def test_steps_share_weights_and_have_their_own_ranges(folded: Callable[..., Subject]) -> None:
+    subject = folded(("openvino",), k_steps=2)
+    Ptq(PtqSettings()).run(subject)
+    convs = quantized_convs(subject.quantized.modules["openvino"])
+    name = "mid_blocks.0.block1.block.2"
+    first, second = convs[f"fmir.steps.0.{name}"], convs[f"fmir.steps.1.{name}"]
+    assert first.weight.data_ptr() == second.weight.data_ptr()  # type: ignore[operator]
+    assert first.input_quantizer.range != second.input_quantizer.range
+
+
+def test_layers_kept_in_float_are_the_models_own(folded: Callable[..., Subject]) -> None:
+    subject = folded(("openvino",))
+    Ptq(PtqSettings(keep_float=["dec"], rounding="nearest", range="min_max")).run(subject)
+    module = subject.quantized.modules["openvino"]
+    assert not any(name.startswith("dec.") for name in quantized_convs(module))
+    assert module.dec.layers[0].weight is subject.model.dec.layers[0].weight  # type: ignore
+
+
+def test_pictures_are_let_go_one_by_one(folded: Callable[..., Subject]) -> None:
+    subject = folded(("openvino",))
+    alive: list[weakref.ref[Tensor]] = []
+    most = 0
+    pairs = subject.calibration
+
+    def watched() -> Iterator[tuple[Tensor, Tensor]]:
+        nonlocal most
+        for lq, noise in pairs():
+            alive.append(weakref.ref(lq))
+            yield lq, noise
+            gc.collect()
+            most = max(most, sum(ref() is not None for ref in alive))
+
+    subject.calibration = watched
+    Ptq(PtqSettings(rounding="nearest", range="min_max")).run(subject)
+    assert len(alive) == subject.calibration_count
+    assert most <= 2  # the one in hand, and the generator's own
+
+
+def test_a_picture_that_gives_nan_is_named(folded: Callable[..., Subject]) -> None:
+    subject = folded(("openvino",))
+    pairs = subject.calibration
+
+    def spoiled() -> Iterator[tuple[Tensor, Tensor]]:
+        for i, (lq, noise) in enumerate(pairs()):
+            yield (lq * torch.nan if i == 2 else lq), noise
+
+    subject.calibration = spoiled
+    text = r"^enc\.layers\.0: NaN or Inf among the activations on calibration picture 3: check weights and data$"
+    with pytest.raises(InputError, match=text):
+        Ptq(PtqSettings()).run(subject)

@@ -1,0 +1,71 @@
+"""nncf on both graphs: run in their runtimes."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import numpy_helper
+
+from compress.passes.base import Subject
+from compress.passes.engines.nncf_engine import FLOAT_TYPES, _range_estimator
+from compress.passes.ptq import Ptq
+from compress.passes.settings import PtqSettings
+
+
+def settings(**given: Any) -> PtqSettings:
+    return PtqSettings.model_validate({"engine": "nncf", **given})
+
+
+def test_openvino(
+    folded: Callable[..., Subject], closeness: Callable[..., float], run_openvino: Callable, capfd: Any
+) -> None:
+    subject = folded(("openvino",))
+    Ptq(settings()).run(subject)
+    assert capfd.readouterr().out == ""
+    model = subject.quantized.graphs["openvino"]
+    kinds = Counter(node.get_type_name() for node in model.get_ops())
+    convs = kinds["Convolution"] + kinds["ConvolutionBackpropData"]
+    int8 = [node.data for node in model.get_ops() if node.get_element_type().to_string() == "i8"]
+    assert convs > 90 and len(int8) >= convs - 2
+    assert max(int(np.abs(values.astype(np.int32)).max()) for values in int8) <= 64
+    assert kinds["FakeQuantize"] <= convs  # inputs of convolutions only: sums and norms stay float
+    assert closeness(subject, run_openvino(model)) > 26
+
+
+def test_onnx(folded: Callable[..., Subject], closeness: Callable[..., float], run_onnx: Callable, capfd: Any) -> None:
+    subject = folded(("onnx",))
+    Ptq(settings(bias_correction=False, keep_float=["dec"])).run(subject)
+    assert capfd.readouterr().out == ""
+    proto = subject.quantized.graphs["onnx"]
+    kinds = Counter(node.op_type for node in proto.graph.node)
+    int8 = [t for t in proto.graph.initializer if t.data_type == 3 and len(t.dims) == 4]
+    decoder = sum("dec." in name for name, _ in subject.model.named_modules() if name.endswith(".weight"))
+    assert kinds["QuantizeLinear"] > 50 and len(int8) > 50 and decoder == 0
+    assert max(int(np.abs(numpy_helper.to_array(t).astype(np.int32)).max()) for t in int8) <= 64
+    floats = {t.name for t in proto.graph.initializer if t.data_type == 1 and len(t.dims) == 4}
+    assert {n for n in floats if ".dec." in n and n.endswith("weight")}
+    assert closeness(subject, run_onnx(proto)) > 26
+
+
+@pytest.mark.parametrize(
+    ("given", "statistics", "aggregators"),
+    [
+        ({}, ("min", "max"), ("min", "max")),
+        ({"range": "mse"}, ("raw", "raw"), ("histogram", "histogram")),
+        ({"range": "percentile", "percentile": 99.0}, ("quantile", "quantile"), ("mean", "mean")),
+    ],
+)
+def test_ranges_map_to_nncfs_estimators(
+    given: dict[str, Any], statistics: tuple[str, str], aggregators: tuple[str, str]
+) -> None:
+    estimator = _range_estimator(settings(**given))
+    assert (estimator.min.statistics_type.value, estimator.max.statistics_type.value) == statistics
+    assert (estimator.min.aggregator_type.value, estimator.max.aggregator_type.value) == aggregators
+    if "percentile" in given:
+        assert estimator.min.quantile_outlier_prob == pytest.approx(0.005)
+
+
+def test_convolutions_are_never_among_the_types_left_float() -> None:
+    assert not {t for types in FLOAT_TYPES.values() for t in types if t.startswith("Conv") and t != "Concat"}

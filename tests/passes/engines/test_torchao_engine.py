@@ -1,0 +1,66 @@
+"""torchao: one calibration, signed for XNNPACK, the same numbers unsigned for x86."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from compress.export.to_onnx import to_onnx
+from compress.passes.base import Subject
+from compress.passes.ptq import Ptq
+from compress.passes.settings import PtqSettings
+
+_OPS = torch.ops.quantized_decomposed
+
+
+def int8_weights(module: torch.nn.Module) -> list[torch.Tensor]:
+    found = {id(b): b for b in [*module.buffers(), *module.parameters()] if b.dtype == torch.int8}
+    return list(found.values())
+
+
+def quantize(subject: Subject, **given: Any) -> dict[str, torch.nn.Module]:
+    Ptq(PtqSettings.model_validate({"engine": "torchao", **given})).run(subject)
+    return subject.quantized.modules
+
+
+@pytest.fixture()
+def two_steps(folded: Callable[..., Subject]) -> Subject:
+    return folded(("openvino", "onnx", "executorch"), k_steps=2)
+
+
+def test_both_steps_are_quantized_and_share_their_weights(
+    two_steps: Subject, closeness: Callable[..., float], capfd: Any
+) -> None:
+    modules = quantize(two_steps)
+    assert capfd.readouterr().out == ""
+    assert modules.keys() == {"openvino", "onnxruntime", "xnnpack"}
+    assert modules["openvino"] is modules["onnxruntime"]
+    graph = modules["xnnpack"].graph.graph  # type: ignore
+    kinds = Counter(node.target for node in graph.nodes)
+    convs = sum(count for target, count in kinds.items() if "aten.conv" in str(target))
+    assert kinds[_OPS.dequantize_per_channel.default] == convs > 120
+    weights = int8_weights(modules["xnnpack"])
+    flow = sum(m.kind == 2 if hasattr(m, "kind") else False for m in two_steps.model.modules())
+    distinct = {id(m.weight) for m in two_steps.model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.ConvTranspose2d)}
+    assert len(weights) == len(distinct) and flow == 0
+    assert max(int(w.abs().max()) for w in weights) == 63
+    assert closeness(two_steps, modules["xnnpack"]) > 26
+    lq, noise = next(iter(two_steps.calibration()))
+    assert torch.equal(modules["openvino"](lq, noise), modules["xnnpack"](lq, noise))
+    activations = [n.args[5] for n in modules["openvino"].graph.graph.nodes if n.target == _OPS.quantize_per_tensor.default]
+    assert set(activations) == {torch.uint8}
+
+
+def test_it_is_exported_and_run(folded: Callable[..., Subject], closeness: Callable, run_onnx: Callable) -> None:
+    subject = folded(("onnx",))
+    modules = quantize(subject, range="min_max", weight_bits=8, keep_float=["dec"])
+    assert modules.keys() == {"onnxruntime"}
+    layers = {str(list(n.meta["nn_module_stack"].values())[-1][0]) for n in modules["onnxruntime"].graph.graph.nodes
+              if n.target == _OPS.quantize_per_tensor.default and n.meta.get("nn_module_stack")}
+    assert not any(layer.startswith("dec.layers.1.") for layer in layers)
+    assert max(int(w.abs().max()) for w in int8_weights(modules["onnxruntime"])) == 127
+    proto = to_onnx(modules["onnxruntime"], subject.image_size)
+    assert Counter(node.op_type for node in proto.graph.node)["QuantizeLinear"] > 50
+    assert closeness(subject, run_onnx(proto)) > 26

@@ -1,0 +1,51 @@
+"""The frame of every pass: exact passes are held to it."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from compress.elir.model import Elir
+from compress.passes import PASSES, load_pass
+from compress.passes.base import Pass, Subject
+from compress.passes.settings import CollapseSettings, PtqSettings
+
+
+class Shift(Pass):
+    """Claims to be exact and moves one weight."""
+
+    name = "shift"
+    exact = True
+
+    def call(self, subject: Subject) -> None:
+        subject.model.dec.layers[-1].bias = torch.nn.Parameter(torch.ones(3))  # type: ignore
+
+
+def test_an_exact_pass_that_changes_the_output_is_caught(tiny_elir: Elir, make_subject: Callable) -> None:
+    with pytest.raises(RuntimeError, match=r"^shift changed the output by \d\.\de[+-]\d\d, over 1e-04$"):
+        Shift(CollapseSettings()).run(make_subject(tiny_elir))
+
+
+def test_an_exact_pass_that_makes_nan_is_caught(tiny_elir: Elir, make_subject: Callable) -> None:
+    class Break(Shift):
+        def call(self, subject: Subject) -> None:
+            subject.model.dec.layers[-1].bias = torch.nn.Parameter(torch.full((3,), torch.nan))  # type: ignore
+
+    with pytest.raises(RuntimeError, match="changed the output by nan"):
+        Break(CollapseSettings()).run(make_subject(tiny_elir))
+
+
+def test_a_subject_without_float_graphs_says_so(tiny_elir: Elir, calibration: Callable) -> None:
+    with pytest.raises(RuntimeError, match="no float onnx graph: set Subject.float_graph"):
+        Subject(tiny_elir, calibration, 8, 64, ("onnx",)).float_graph("onnx")
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_every_pass_loads_by_its_recipe_key(name: str) -> None:
+    loaded = load_pass(name, {})
+    assert loaded.name == name and isinstance(loaded.settings, PASSES[name])
+
+
+def test_settings_reach_the_pass() -> None:
+    settings = load_pass("ptq", {"engine": "nncf", "weight_bits": 8}).settings
+    assert isinstance(settings, PtqSettings) and (settings.engine, settings.weight_bits) == ("nncf", 8)

@@ -1,0 +1,95 @@
+"""Fake quantization against values worked out by hand, and the quantized convolution against the float one."""
+
+import pytest
+import torch
+from torch import nn
+
+from compress.passes.quantized import (
+    TENSORRT,
+    XNNPACK,
+    ActivationRange,
+    FakeQuantize,
+    QuantConv,
+    Scheme,
+    quantize_weight,
+)
+
+UNSIGNED = Scheme()
+X = torch.tensor([-1.0, -0.25, 0.0, 0.01, 1.0, 2.0, 9.0])
+
+
+def test_unsigned_keeps_zero_and_clips() -> None:
+    quantizer = FakeQuantize(ActivationRange(-0.55, 2.0), UNSIGNED)  # scale 0.01, zero point 55
+    assert (quantizer.scale, quantizer.zero_point, quantizer.dtype) == (pytest.approx(0.01), 55, torch.uint8)
+    torch.testing.assert_close(quantizer(X), torch.tensor([-0.55, -0.25, 0.0, 0.01, 1.0, 2.0, 2.0]))
+
+
+def test_after_a_relu_all_256_levels_are_used() -> None:
+    quantizer = FakeQuantize(ActivationRange(0.0, 2.55), UNSIGNED)
+    assert quantizer.zero_point == 0
+    assert len(quantizer(torch.linspace(0, 2.55, 4001)).unique()) == 256
+
+
+def test_signed_gives_the_numbers_of_unsigned() -> None:
+    x = torch.linspace(-3, 3, 1001)
+    range_ = ActivationRange(-0.7, 2.1)
+    signed, unsigned = FakeQuantize(range_, XNNPACK), FakeQuantize(range_, UNSIGNED)
+    assert signed.dtype == torch.int8 and signed.zero_point == unsigned.zero_point - 128
+    assert torch.equal(signed(x), unsigned(x))
+
+
+def test_symmetric_has_no_zero_point() -> None:
+    quantizer = FakeQuantize(ActivationRange(-0.5, 1.27), TENSORRT)
+    assert (quantizer.scale, quantizer.zero_point, quantizer.qmin) == (pytest.approx(0.01), 0, -127)
+    torch.testing.assert_close(quantizer(X), torch.tensor([-1.0, -0.25, 0.0, 0.01, 1.0, 1.27, 1.27]))
+
+
+@pytest.mark.parametrize("scheme", [UNSIGNED, XNNPACK, TENSORRT])
+def test_a_dead_tensor_gives_zeros(scheme: Scheme) -> None:
+    assert torch.equal(FakeQuantize(ActivationRange(0.0, 0.0), scheme)(torch.zeros(4)), torch.zeros(4))
+
+
+def conv_of(kind: type) -> nn.Conv2d | nn.ConvTranspose2d:
+    torch.manual_seed(0)
+    return kind(4, 6, 4, stride=2, padding=1).requires_grad_(False)
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+@pytest.mark.parametrize(("bits", "limit"), [(8, 127), (7, 63)])
+def test_weights_are_within_their_bits_and_half_a_step(kind: type, bits: int, limit: int) -> None:
+    conv = conv_of(kind)
+    weight = quantize_weight(conv, bits)
+    assert weight.values.dtype == torch.int8 and weight.values.abs().max() == limit
+    assert len(weight.scales) == 6 and weight.axis == (1 if kind is nn.ConvTranspose2d else 0)
+    shape = (1, 6, 1, 1) if weight.axis else (6, 1, 1, 1)
+    scales = weight.scales.view(shape)
+    assert ((weight.values * scales - conv.weight).abs() <= scales / 2 * 1.001).all()
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+@pytest.mark.parametrize("scheme", [UNSIGNED, XNNPACK, TENSORRT])
+def test_quantized_convolution_is_near_the_float_one(kind: type, scheme: Scheme) -> None:
+    conv = conv_of(kind)
+    x = torch.rand(1, 4, 16, 16, generator=torch.Generator().manual_seed(1)) - 0.3
+    y = conv(x)
+    output = ActivationRange(y.min().item(), y.max().item())
+    quantized = QuantConv(conv, quantize_weight(conv, 8), ActivationRange(-0.3, 0.7), output, scheme)
+    assert (quantized.output_quantizer is not None) == scheme.outputs
+    error = (quantized(x) - y).square().mean().sqrt()
+    assert 0 < error < 0.02 * y.std()
+
+
+def test_exact_when_everything_is_on_the_grid() -> None:
+    conv = nn.Conv2d(2, 2, 1, bias=False).requires_grad_(False)
+    conv.weight.copy_(torch.tensor([[1.27, -0.5], [0.3, -1.27]]).view(2, 2, 1, 1))
+    x = torch.randint(0, 256, (1, 2, 5, 5), generator=torch.Generator().manual_seed(2)) * 0.01
+    quantized = QuantConv(conv, quantize_weight(conv, 8), ActivationRange(0.0, 2.55), None, UNSIGNED)
+    torch.testing.assert_close(quantized(x), conv(x))
+
+
+def test_euler_steps_share_one_int8_weight() -> None:
+    conv = nn.Conv2d(2, 2, 1)
+    weight = quantize_weight(conv, 7)
+    a, b = (QuantConv(conv, weight, ActivationRange(0.0, high), None, UNSIGNED) for high in (1.0, 2.0))
+    assert a.weight.data_ptr() == b.weight.data_ptr()  # type: ignore[operator]
+    assert a.input_quantizer.scale != b.input_quantizer.scale

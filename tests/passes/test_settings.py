@@ -1,0 +1,61 @@
+"""ptq's settings: each engine's own best, and refusals by name."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from compress.passes.settings import ENGINE_CHOICES, PtqSettings
+
+
+def test_elir_is_the_default_at_its_best() -> None:
+    settings = PtqSettings()
+    assert (settings.engine, settings.rounding, settings.bias_correction) == ("elir", "gptq", True)
+    assert settings.weight_bits == 7  # saturates nowhere
+
+
+def test_described_defaults_are_those_of_the_default_engine() -> None:
+    fields = PtqSettings.model_fields
+    assert all(fields[name].default == getattr(PtqSettings(), name) for name in fields)
+
+
+@pytest.mark.parametrize("engine", ENGINE_CHOICES)
+def test_left_out_or_null_is_the_engines_own_best(engine: str) -> None:
+    nulls = {"range": None, "rounding": None, "bias_correction": None}
+    choices = ENGINE_CHOICES[engine]
+    for given in ({}, nulls):
+        settings = PtqSettings.model_validate({"engine": engine, **given})
+        assert settings.range == choices.range[0]
+        assert settings.rounding == choices.rounding[0]
+        assert settings.bias_correction is choices.bias_correction[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            {"engine": "nncf", "rounding": "gptq"},
+            "engine nncf cannot do gptq: use nearest, leave it out, or use engine elir",
+        ),
+        ({"engine": "torchao", "bias_correction": True}, "engine torchao cannot do true: use false, leave it out"),
+        ({"engine": "onnxruntime", "range": "mse"}, "engine onnxruntime cannot do mse: use min_max or percentile"),
+        (
+            {"engine": "neural_compressor", "range": "percentile"},
+            "engine neural_compressor cannot do percentile: use mse or min_max",
+        ),
+        (
+            {"range": "mse", "percentile": 99.9},
+            "percentile has no effect with range mse: set range: percentile, or remove it",
+        ),
+    ],
+)
+def test_what_an_engine_cannot_do_is_refused(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        PtqSettings.model_validate(given)
+    assert text in str(refused.value)
+
+
+def test_refusals_stand_at_their_key() -> None:
+    with pytest.raises(ValidationError) as refused:
+        PtqSettings.model_validate({"engine": "nncf", "rounding": "gptq"})
+    assert [error["loc"] for error in refused.value.errors()] == [("rounding",)]

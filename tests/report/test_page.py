@@ -1,0 +1,160 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.errors import InputError, VerificationError
+from compress.report import write_report
+
+
+def _rewrite(bundle: Path, change: Any) -> str:
+    results = json.loads((bundle / "results.json").read_text())
+    change(results)
+    (bundle / "results.json").write_text(json.dumps(results))
+    return write_report(bundle).read_text(encoding="utf-8")
+
+
+def _section(html: str, name: str) -> str:
+    return re.search(rf'<section id="{name}">(.*?)</section>', html, re.DOTALL)[1]
+
+
+def test_page_is_written_into_the_bundle_and_small(bundle: Path) -> None:
+    path = write_report(bundle)
+    assert path == bundle / "report.html"
+    assert 10_000 < path.stat().st_size < 6_000_000
+    assert not list(bundle.glob(".part-*"))
+
+
+def test_page_loads_nothing_from_outside(bundle: Path) -> None:
+    html = write_report(bundle).read_text(encoding="utf-8")
+    references = re.findall(r"""\b(?:src|href|srcset|action|poster)\s*=\s*["']([^"']*)""", html)
+    assert references
+    assert all(reference.startswith(("#", "data:")) for reference in references)
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|https?://", html)
+    assert "default-src 'none'" in html
+
+
+def test_every_artifact_data_set_and_sample_appears(bundle: Path, results: dict[str, Any]) -> None:
+    html = write_report(bundle).read_text(encoding="utf-8")
+    for artifact in results["artifacts"]:
+        assert f'<th scope="row">{artifact["id"]}</th>' in _section(html, "artifacts")
+    for row in results["quality"]:
+        assert row["dataset"] in _section(html, "quality")
+    for label in ("degraded", "clean", "openvino-fp32", "executorch-int8"):
+        assert f'alt="astronaut: {label}"' in _section(html, "pictures")
+    for layer in results["layers"]:
+        assert layer["layer"] in _section(html, "errors")
+
+
+def test_head_tells_model_machine_and_date(bundle: Path) -> None:
+    head = write_report(bundle).read_text(encoding="utf-8").split("<main>")[0]
+    for text in ("elir_sr_x4", "K = 3", "Example CPU at 2.6 GHz, 2 cores", "2025-03-04 10:20 UTC"):
+        assert text in head
+
+
+def test_missed_goals_are_shown_with_value_and_bound(bundle: Path) -> None:
+    html = write_report(bundle).read_text(encoding="utf-8")
+    assert "✗ 3 of 33 goals MISSED" in html
+    missed = re.findall(r'<td class="missed">(.*?)</td>', _section(html, "goals"), re.DOTALL)
+    assert len(missed) == 3 and all("39.4 dB" in cell for cell in missed)
+    assert "≥ 39.5 dB on kodak" in _section(html, "goals")
+
+
+def test_all_goals_met_is_said(bundle: Path) -> None:
+    def keep_met(results: dict[str, Any]) -> None:
+        results["goals"] = [goal for goal in results["goals"] if goal["met"]]
+
+    html = _rewrite(bundle, keep_met)
+    assert "✓ All 30 goals met" in html and "MISSED" not in html.split("<script>")[0]
+
+
+def test_names_of_users_are_escaped_everywhere(bundle: Path) -> None:
+    bad = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
+
+    def rename(results: dict[str, Any]) -> None:
+        results["name"] = results["task"] = results["machine"]["cpu"] = bad
+        results["artifacts"][2]["id"] = results["quality"][2]["artifact"] = bad
+        results["performance"][2]["artifact"] = results["goals"][0]["artifact"] = bad
+        results["samples"][0]["name"] = results["layers"][0]["layer"] = results["stages"][0]["stage"] = bad
+        results["parity"][0]["against"] = results["performance"][0]["target"] = bad
+        results["samples"][0]["outputs"] = {bad: results["samples"][0]["clean"]}
+        for row in results["quality"] + results["baselines"] + results["goals"]:
+            row["dataset"] = bad if row["dataset"] == "kodak" else row["dataset"]
+
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["recipe"]["model"]["weights"] = manifest[bad] = manifest["recipe"][bad] = bad
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    html = _rewrite(bundle, rename)
+    assert "<script>alert" not in html and "<img src=x" not in html
+    assert html.count("<script") == 1
+    assert "&lt;script&gt;alert(" in html
+
+
+def test_null_fields_read_as_not_measured(bundle: Path) -> None:
+    def empty(results: dict[str, Any]) -> None:
+        results["quality"][2].update(lpips=None, lpips_rise=None, fidelity_db=None)
+        results["stages"], results["layers"] = [], None
+
+    html = _rewrite(bundle, empty)
+    row = next(row for row in _section(html, "artifacts").split("<tr>") if ">openvino-int8<" in row)
+    assert row.count("not measured") == 3
+    told = _section(html, "gaps")
+    for text in (
+        "LPIPS, LPIPS rise, fidelity on photos_validation",
+        "error by stage",
+        "error by layer",
+        "a p90 needs 64 runs, there were 22",
+        "the target was not available on this machine",
+    ):
+        assert text in told
+    assert "null" not in html.split("<script>")[0] and ">None<" not in html and ">nan<" not in html
+
+
+def test_results_without_evidence_still_make_a_page(bundle: Path) -> None:
+    (bundle / "results.json").write_text('{"schema_version": 1, "name": "empty", "task": "sr_x4"}')
+    (bundle / "manifest.json").unlink()
+    html = write_report(bundle).read_text(encoding="utf-8")
+    assert "No goals set" in html and html.count("Not measured") >= 6
+
+
+def test_slider_is_a_labelled_range_and_every_control_has_a_label(bundle: Path) -> None:
+    html = write_report(bundle).read_text(encoding="utf-8")
+    assert '<input type="range" id="split"' in html and 'for="split"' in html
+    for name in ("sample", "left", "right", "mode", "zoom"):
+        assert re.search(rf'<label>\w+ <select id="{name}"', html)
+    assert all("alt=" in image for image in re.findall(r"<img [^>]*>", html))
+    assert html.count("<h1>") == 1 and "prefers-color-scheme: dark" in html and 'lang="en"' in html
+
+
+def test_given_manifest_wins_over_the_file(bundle: Path) -> None:
+    html = write_report(bundle, {"recipe": {"model": {"weights": "given_weights"}}}).read_text(encoding="utf-8")
+    assert "given_weights" in html and "elir_sr_x4" not in html.split("<main>")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "told"),
+    [
+        (None, InputError, "results.json: not there, a bundle must hold it: run compress apply first"),
+        ('{"schema', VerificationError, "must be whole JSON"),
+        ("[1]", VerificationError, "must be a JSON object, got list: run apply again"),
+        ('{"schema_version": 9}', VerificationError, "schema_version 9, must be 1: run apply again"),
+    ],
+)
+def test_damaged_results_are_refused_in_one_line(bundle: Path, text: str | None, error: type, told: str) -> None:
+    (bundle / "results.json").unlink()
+    if text is not None:
+        (bundle / "results.json").write_text(text)
+    with pytest.raises(error) as raised:
+        write_report(bundle)
+    assert told in str(raised.value) and "\n" not in str(raised.value)
+    assert not (bundle / "report.html").exists()
+
+
+def test_import_needs_no_torch() -> None:
+    code = "import sys, compress.report; print([m for m in ('torch', 'numpy', 'PIL', 'jinja2') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

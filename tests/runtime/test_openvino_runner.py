@@ -1,0 +1,44 @@
+"""OpenVINO: float32 unless asked otherwise, settings in force."""
+
+from pathlib import Path
+
+import pytest
+from openvino import properties
+
+from compress.errors import InputError, VerificationError
+from compress.runtime.base import open_runner
+
+only = pytest.mark.parametrize("format", ["openvino"], indirect=True)
+
+
+def told(runner: object, name: str) -> object:
+    return runner._request.get_compiled_model().get_property(name)  # type: ignore[attr-defined]
+
+
+@only
+def test_settings_reach_the_runtime(artifact: Path) -> None:
+    runner = open_runner(artifact, "openvino", threads=1)
+    assert told(runner, properties.inference_num_threads()) == 1
+    assert told(runner, properties.hint.inference_precision()).get_type_name() == "f32"
+    assert str(told(runner, properties.num_streams())) == "1"
+
+
+@only
+def test_options_win(artifact: Path) -> None:
+    runner = open_runner(artifact, "openvino", 1, {"INFERENCE_NUM_THREADS": 2})
+    assert told(runner, properties.inference_num_threads()) == 2
+    assert runner.facts["INFERENCE_NUM_THREADS"] == 2
+
+
+@only
+def test_an_unknown_option_is_refused(artifact: Path) -> None:
+    with pytest.raises(InputError, match=r"option NUM_TREADS=2: refused by OpenVINO: correct it"):
+        open_runner(artifact, "openvino", 1, {"NUM_TREADS": 2})
+
+
+@only
+def test_missing_weights_are_refused(artifact: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.xml"
+    path.write_bytes(artifact.read_bytes())
+    with pytest.raises(VerificationError, match=r"model\.xml: refused, not a readable OpenVINO IR"):
+        open_runner(path, "openvino", 1)

@@ -1,0 +1,209 @@
+"""The command line from outside: what goes where, and how each kind of end looks."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import compress
+from compress import guard
+from compress.cli import app
+from compress.errors import CompressError, GoalMissed, InputError, Unavailable, VerificationError
+from compress.recipe import load_recipe
+
+COMMANDS = ["apply", "validate", "restore", "train", "evaluate", "bench", "card", "verify", "schema", "doctor", "ls"]
+
+
+def run(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """``compress args`` in a process of its own."""
+    paths = {"PYTHONPATH": str(Path(__file__).parents[1])}  # also from another folder, also when not installed
+    settings = {"capture_output": True, "text": True, "cwd": cwd, "env": os.environ | paths}
+    return subprocess.run([sys.executable, "-m", "compress", *args], **settings)
+
+
+def test_help_names_every_command_and_loads_no_torch() -> None:
+    code = (
+        "import sys\nfrom compress.cli import app\n"
+        "app(['--help'], standalone_mode=False)\n"
+        "print(sorted({'torch', 'numpy', 'pydantic', 'yaml'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert all(re.search(rf"│ {name} ", done.stdout) for name in COMMANDS)
+
+
+def test_help_is_quick() -> None:
+    run("--help")
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        run("--help")
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.5
+
+
+def test_version() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, "elir-compress 0.1.0\n")
+
+
+def test_usage_errors_end_in_2() -> None:
+    for args in (["nonsense"], ["apply"], ["apply", "--nonsense"], ["ls", "nothing"], ["restore", "x", "y"]):
+        done = run(*args)
+        assert (done.returncode, done.stdout) == (2, ""), args
+        assert "Usage:" in done.stderr
+
+
+def test_validate_a_right_recipe() -> None:
+    result = CliRunner().invoke(app, ["validate", "int8_sr"])
+    assert (result.exit_code, result.stdout) == (0, "int8_sr: valid\n")
+
+
+@pytest.mark.parametrize("command", [["validate"], ["apply"], ["apply", "--json", "--dry-run"]])
+def test_a_wrong_recipe_gives_one_line_a_mistake(tmp_path: Path, command: list[str]) -> None:
+    text = "version: 1\nname: x\npasses: [{ptqq: {}}]\nexport: {onnx: {}}\nmodel: {image_size: 100}\n"
+    (tmp_path / "x.yaml").write_text(text)
+    done = run(*command, "./x.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "x.yaml:5: model.image_size: must be a multiple of 32, got 100",
+        "x.yaml:3: passes.0.ptqq: unknown pass, did you mean ptq? (valid: collapse, fold_time, ptq)",
+    ]
+
+
+def test_a_missing_recipe() -> None:
+    done = run("apply", "nowhere/x.yaml")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "nowhere/x.yaml: no such recipe: check the path\n")
+
+
+def test_python_callers_change_a_recipe_themselves() -> None:
+    with pytest.raises(InputError, match="overrides and targets are for a recipe's name or path"):
+        compress.apply(load_recipe("int8_sr"), overrides=["name=x"])
+
+
+def test_settings_are_checked_where_they_came_from() -> None:
+    done = run("validate", "int8_sr", "--set", "goals.psnr=1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("--set goals.psnr=1: goals.psnr: unknown key, did you mean psnr_drop_db?")
+
+
+@pytest.mark.parametrize("kind", ["recipes", "calibration", "targets"])
+def test_ls_lists_names_and_descriptions(kind: str) -> None:
+    result = CliRunner().invoke(app, ["ls", kind])
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) >= 1
+    assert all(len(line.split(maxsplit=1)) == 2 for line in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize("kind", ["recipe", "calibration", "target", "train"])
+def test_schema_prints_json_schema(kind: str) -> None:
+    result = CliRunner().invoke(app, ["schema", kind])
+    assert json.loads(result.stdout)["additionalProperties"] is False
+
+
+@pytest.mark.slow
+def test_doctor_names_every_runtime() -> None:
+    done = run("doctor", "--json")
+    facts = {fact["name"]: fact for fact in json.loads(done.stdout)["facts"]}
+    assert done.returncode == 0
+    assert {"CPU", "int8 features", "memory", "disk here", "torch", "openvino", "onnxruntime"} <= set(facts)
+    assert facts["executorch"]["ok"], facts["executorch"]["meaning"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(CompressError, 1), (InputError, 2), (GoalMissed, 3), (Unavailable, 4), (VerificationError, 5)],
+)
+def test_each_error_has_its_exit_code(error: type[CompressError], code: int, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(typer.Exit) as end, guard.guard(resumable=True):
+        raise error("a: rule: next")
+    assert end.value.exit_code == code
+    assert capsys.readouterr() == ("", "a: rule: next\n")
+
+
+def test_a_bug_is_one_line_and_a_log(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COMPRESS_DEBUG", raising=False)
+    with pytest.raises(typer.Exit) as end, guard.guard(resumable=True):
+        raise KeyError("two\nlines")
+    assert end.value.exit_code == 1
+    told = capsys.readouterr().err
+    match = re.fullmatch(r"KeyError: 'two\\nlines': this is a bug, please report it with (\S+)\n", told)
+    assert match, told
+    log = Path(match[1])
+    assert "Traceback" in log.read_text()
+    log.unlink()
+
+
+def test_debugging_shows_the_traceback(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPRESS_DEBUG", "1")
+    with pytest.raises(typer.Exit), guard.guard(resumable=True):
+        raise KeyError("x")
+    told = capsys.readouterr().err
+    assert told.startswith("Traceback")
+    assert told.endswith("KeyError: 'x': this is a bug, please report it\n")
+
+
+def test_a_full_disk_is_no_bug(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(typer.Exit) as end, guard.guard(resumable=True):
+        raise OSError(28, "No space left on device", "runs/x/model.bin")
+    assert end.value.exit_code == 2
+    assert capsys.readouterr().err == (
+        "runs/x/model.bin: cannot be written or read (No space left on device): free some space or rights\n"
+    )
+
+
+INTERRUPTED = """
+import sys, time
+import compress.progress
+from compress import cli, recipe
+def wait(*args):
+    print("ready", flush=True, file=sys.stderr)
+    time.sleep(30)
+recipe.load_recipe = wait
+recipe.load_any = wait
+sys.argv = ["compress", sys.argv[1], "int8_sr"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "command", "code", "line"),
+    [
+        (signal.SIGINT, "apply", 130, "interrupted: the same command resumes at the last finished stage"),
+        (signal.SIGTERM, "apply", 143, "terminated: the same command resumes at the last finished stage"),
+        (signal.SIGINT, "validate", 130, "interrupted"),
+    ],
+)
+def test_interruption(number: signal.Signals, command: str, code: int, line: str) -> None:
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, command], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "ready\n"
+    process.send_signal(number)
+    assert process.stderr.read() == line + "\n"
+    assert process.wait(10) == code
+
+
+def test_what_libraries_print_goes_to_stderr() -> None:
+    code = (
+        "import ctypes, os\nfrom compress.guard import results_only\n"
+        "with results_only():\n"
+        "    print('python')\n    os.write(1, b'descriptor ')\n    ctypes.CDLL(None).puts(b'c')\n"
+        "print('result')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "result\n"
+    assert sorted(done.stderr.split()) == ["c", "descriptor", "python"]
+
+
+def test_a_closed_pipe_is_no_bug() -> None:
+    shell = f"{sys.executable} -m compress schema | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
+    assert "bug" not in done.stderr

@@ -1,0 +1,204 @@
+"""Quality beside bicubic, of a checkpoint and of an artifact, and the model card that tells it."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from compress.data.degradations import degrade
+from compress.elir.checkpoint import save_checkpoint
+from compress.elir.model import Elir, ElirConfig
+from compress.errors import InputError
+from compress.evaluation import Evaluation, cells, evaluate, model_card
+from compress.measure.quality import score
+from compress.progress import Progress
+from compress.schema import SuperResolution
+
+SILENT = Progress("silent")
+TRAINING = "5 steps of 2 on pixel crops of 64 px, dec learning, 1 l1 + 0.3 lpips, lr 0.0002"
+FACTS = {"task": "sr_x4", "training": TRAINING, "data": "2 pictures", "licence": "MIT", "notes": "for tests"}
+SET = """
+version: 1
+name: corners
+source: {kind: folder, path: pictures}
+crop: 64
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evaluation")
+
+
+@pytest.fixture(scope="module")
+def folder(place: Path, photo: np.ndarray) -> Path:
+    """Two pictures whose sides are no multiples of 4."""
+    folder = place / "pictures"
+    folder.mkdir()
+    Image.fromarray(photo[:70, :99]).save(folder / "a.png")
+    Image.fromarray(photo[100:167, 50:115]).save(folder / "b.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(place: Path) -> Path:
+    torch.manual_seed(0)
+    path = place / "tiny.safetensors"
+    facts = {**FACTS, "recipe": "r", "recipe_hash": "0123456789abcdef" * 4}
+    save_checkpoint(Elir(ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1)), path, facts)
+    return path
+
+
+@pytest.fixture(scope="module")
+def evaluation(checkpoint: Path, folder: Path) -> Evaluation:
+    return evaluate(str(checkpoint), [str(folder)], 0, SILENT)
+
+
+@pytest.fixture(scope="module")
+def card(checkpoint: Path, folder: Path) -> str:
+    return model_card(checkpoint, [str(folder)], SILENT)
+
+
+def test_folder_is_measured_whole_beside_bicubic(evaluation: Evaluation, photo: np.ndarray) -> None:
+    result = evaluation.results[0]
+    clean = [photo[:68, :96], photo[100:164, 50:114]]
+    wanted = score([degrade(np.ascontiguousarray(p), [SuperResolution(scale=4)], 0) for p in clean], clean, border=4)
+    assert (result.dataset, result.whole, result.scores["bicubic"]) == ("pictures", True, wanted)
+    assert result.scores["model"].n == 2
+    assert result.scores["model"].psnr_db < wanted.psnr_db  # random weights
+
+
+def test_model_s_pictures_are_what_restore_gives(checkpoint: Path, folder: Path, photo: np.ndarray) -> None:
+    from compress.elir import load_checkpoint
+    from compress.elir.restore import restore_staged
+
+    clean = [np.ascontiguousarray(p) for p in (photo[:68, :96], photo[100:164, 50:114])]
+    model = load_checkpoint(checkpoint)
+    low = [
+        np.asarray(Image.fromarray(p).resize((p.shape[1] // 4, p.shape[0] // 4), Image.Resampling.BICUBIC))
+        for p in clean
+    ]
+    wanted = score([restore_staged(p, model, scale=4, seed=7) for p in low], clean, border=4)
+    given = evaluate(str(checkpoint), [str(folder)], 7, SILENT).results[0].scores["model"]
+    assert given.psnr_db == pytest.approx(wanted.psnr_db, abs=1e-6)
+    assert given.lpips == pytest.approx(wanted.lpips, abs=1e-5)
+
+
+def test_set_is_measured_as_it_crops(checkpoint: Path, folder: Path) -> None:
+    path = folder.parent / "corners.yaml"
+    path.write_text(SET)
+    result = evaluate(str(checkpoint), [str(path)], 0, SILENT).results[0]
+    assert (result.dataset, result.whole, result.scores["model"].n) == ("corners", False, 2)
+
+
+def identity_artifact(folder: Path, task: str | None) -> Path:
+    """An ONNX artifact of 128 px that gives its input back, in a bundle."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    shapes = {"lq": [1, 3, 128, 128], "noise": [1, 16, 16, 16]}
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    output = helper.make_tensor_value_info("hq", TensorProto.FLOAT, shapes["lq"])
+    graph = helper.make_graph([helper.make_node("Identity", ["lq"], ["hq"])], "identity", inputs, [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    path = folder / "fp32" / "onnx" / "model.onnx"
+    path.parent.mkdir(parents=True)
+    onnx.save(model, path)
+    facts = {"format": "onnx", "precision": "fp32", "entry": "fp32/onnx/model.onnx", "task": task}
+    (folder / "manifest.json").write_text(json.dumps({"artifacts": [facts]}))
+    return path
+
+
+@pytest.mark.parametrize("bundle", [True, False])
+def test_artifact_that_changes_nothing_scores_as_bicubic(folder: Path, tmp_path: Path, bundle: bool) -> None:
+    path = identity_artifact(tmp_path / "bundle", "sr_x4")
+    source = tmp_path / "bundle" if bundle else path
+    result = evaluate(str(source), [str(folder)], 0, SILENT).results[0]
+    assert result.scores["model"] == result.scores["bicubic"]
+    assert (result.lpips_below_bicubic, result.psnr_against_bicubic_db) == (0, 0)
+
+
+def test_json_and_table(evaluation: Evaluation) -> None:
+    data = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
+    assert (data["task"], data["seed"]) == ("sr_x4", 0)
+    assert data["results"][0]["bicubic"].keys() == {"psnr_db", "psnr_y_db", "ssim", "lpips", "color_shift", "n"}
+    table = evaluation.table()
+    assert table.row_count == 2
+    assert list(table.columns[2].cells) == ["model", "bicubic"]
+
+
+# --- the card -------------------------------------------------------------------------------------------------
+
+
+def row(card: str, who: str) -> list[str]:
+    """The figures of one row of the card's table."""
+    found = re.search(rf"^\| pictures \| 2 \| {who} \| (.*) \|$", card, re.MULTILINE)
+    assert found, card
+    return found[1].split(" | ")
+
+
+def test_card_tells_what_is_in_the_file(card: str) -> None:
+    assert card.startswith(
+        "# tiny\n\nELIR ([arXiv 2502.03500](https://arxiv.org/abs/2502.03500)) for super-resolution x4"
+    )
+    for text in ("widths | hid 32, n_mid 1, c_hid 8, n_rrdb 1", "Euler steps K | 3", "sigma_s | 0.1", "- Licence: MIT"):
+        assert text in card
+    for text in (TRAINING, "- Data: 2 pictures", "- Notes: for tests", "hash 0123456789abcdef\n"):
+        assert text in card
+
+
+def test_card_holds_what_was_measured(card: str, evaluation: Evaluation) -> None:
+    result = evaluation.results[0]
+    for who in ("model", "bicubic"):
+        assert row(card, who) == cells(result.scores[who])
+    assert f"| pictures | {result.lpips_below_bicubic:.1%} | {result.psnr_against_bicubic_db:+.2f} dB |" in card
+    assert "The same LPIPS was a training loss" in card
+
+
+def test_card_shows_the_autoencoder_s_ceiling(card: str) -> None:
+    assert float(row(card, "autoencoder")[3]) < 0.5 * float(row(card, "bicubic")[3])
+
+
+def test_card_s_command_names_no_place(card: str, place: Path) -> None:
+    assert "compress card path/to/tiny.safetensors --data path/to/pictures\n" in card
+    assert str(place) not in card
+
+
+# --- what is refused ------------------------------------------------------------------------------------------
+
+
+def test_no_sets(checkpoint: Path) -> None:
+    with pytest.raises(InputError, match="no pictures to measure on: give --data with a set or a folder"):
+        evaluate(str(checkpoint), [], 0, SILENT)
+
+
+def test_empty_folder(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: no pictures in this folder: check the path"):
+        evaluate(str(checkpoint), [str(tmp_path / "empty")], 0, SILENT)
+
+
+def test_picture_too_small_for_lpips(checkpoint: Path, tmp_path: Path, photo: np.ndarray) -> None:
+    Image.fromarray(photo[:34, :31]).save(tmp_path / "small.png")
+    with pytest.raises(InputError, match=r"small\.png: 28 x 32 px, LPIPS needs 32 px a side: leave the picture out"):
+        evaluate(str(checkpoint), [str(tmp_path)], 0, SILENT)
+
+
+def test_task_unknown(tiny_elir: Elir, tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "untold.safetensors"
+    save_checkpoint(tiny_elir, path, {})
+    with pytest.raises(InputError, match="its task is not known"):
+        evaluate(str(path), [str(folder)], 0, SILENT)

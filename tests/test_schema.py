@@ -1,0 +1,61 @@
+"""What the schemas say about themselves, and what they refuse."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from compress import schema
+from compress.schema import CalibrationSet, DeployTarget, Goals, Recipe, SpeedGoal, TrainRecipe, TrainStage
+
+
+@pytest.mark.parametrize("model", [Recipe, CalibrationSet, DeployTarget, TrainRecipe])
+def test_json_schema_is_strict_at_the_top(model: type[BaseModel]) -> None:
+    described = model.model_json_schema()
+    assert described["additionalProperties"] is False
+    assert {"version", "name"} <= set(described["required"])
+
+
+def test_every_model_of_the_file_refuses_unknown_keys() -> None:
+    models = [m for m in vars(schema).values() if isinstance(m, type) and issubclass(m, schema.Strict)]
+    assert len(models) > 15
+    assert all(m.model_config["extra"] == "forbid" for m in models)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_numbers_are_finite(bad: float) -> None:
+    with pytest.raises(ValidationError, match="finite number"):
+        Goals(psnr_drop_db=bad)
+
+
+@pytest.mark.parametrize("side", [0, 32, 100, 4128])
+def test_image_size_is_a_multiple_of_32_from_64_to_4096(side: int) -> None:
+    with pytest.raises(ValidationError, match="image_size"):
+        Recipe.model_validate({"version": 1, "name": "x", "passes": [{"ptq": {}}], "model": {"image_size": side}})
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"vs": "best_float", "min": 2}, SpeedGoal(vs="best_float", min=2)),
+        ({"onnx": {"min": 1.5}}, {"onnx": SpeedGoal(min=1.5)}),
+        (None, None),
+    ],
+)
+def test_a_speedup_is_for_all_formats_or_by_format(given: Any, read: Any) -> None:
+    assert Goals(speedup=given).speedup == read
+
+
+def test_a_single_validation_set_may_stand_alone() -> None:
+    assert schema.RecipeData(validation="kodak").validation == ["kodak"]
+
+
+def test_values_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        TrainStage(space="latents", steps=3).steps = 4  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("task", "scale"), [("sr_x2", 2), ("sr_x4", 4), ("sr_x8", 8)])
+def test_a_task_knows_its_scale_and_degradation(task: schema.Task, scale: int) -> None:
+    assert schema.task_scale(task) == scale
+    assert schema.task_degradation(task) == [schema.SuperResolution(scale=scale)]
