@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from compress.pipeline import ApplyResult
+    from compress.plan import Plan
     from compress.progress import Progress
+    from compress.results import ApplyResult
     from compress.schema import Recipe
 
 __all__ = ["__version__", "apply"]
@@ -22,8 +23,8 @@ def apply(
     resume: bool = True,
     dry_run: bool = False,
     progress: "Progress | None" = None,
-) -> "ApplyResult":
-    """Run a recipe: a built-in name, a path, or a ``Recipe``; returns its results.
+) -> "ApplyResult | Plan":
+    """Run a recipe: a built-in name, a path, or a ``Recipe``; returns its results, or the plan of a ``dry_run``.
 
     ``out``: the bundle's folder, ``runs/<recipe name>`` by default. ``overrides`` (``a.b=c``) and ``targets`` are for
     a name or a path. ``resume=False`` repeats every stage. Raises the errors of ``compress.errors``.

@@ -19,7 +19,8 @@ SAMPLE_PSNR_DB = {"fp32": 50.0, "fp16": 40.0, "int8": 30.0}
 
 def write_manifest(folder: Path, facts: dict[str, Any], files: list[str]) -> None:
     """Write ``manifest.json``: ``facts`` plus every file with bytes and sha256. Last of a bundle's files."""
-    listed = [{"path": f, "bytes": (folder / f).stat().st_size, "sha256": sha256_file(folder / f)} for f in sorted(files)]
+    paths = {f: folder / f for f in sorted(files)}
+    listed = [{"path": f, "bytes": p.stat().st_size, "sha256": sha256_file(p)} for f, p in paths.items()]
     manifest = {"schema_version": SCHEMA_VERSION, **facts, "files": listed}
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
@@ -37,15 +38,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         listed = [entry["path"] for entry in manifest["files"]] + [a["entry"] for a in manifest["artifacts"]]
         version = manifest["schema_version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise VerificationError(f"{path}: damaged manifest ({type(error).__name__}: {error}): write the bundle again") from None
+        what = f"{type(error).__name__}: {error}"
+        raise VerificationError(f"{path}: damaged manifest ({what}): write the bundle again") from None
     if version != SCHEMA_VERSION:
-        raise VerificationError(f"{path}: schema_version {version}, this release reads {SCHEMA_VERSION}: upgrade elir-compress")
+        raise VerificationError(
+            f"{path}: schema_version {version}, this release reads {SCHEMA_VERSION}: upgrade elir-compress"
+        )
     root = folder.resolve()
     for name in listed:
-        inside = isinstance(name, str) and not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
-        if not inside or not (folder / name).resolve().is_relative_to(root):
+        if not _is_inside(name) or not (folder / name).resolve().is_relative_to(root):
             raise VerificationError(f"{path}: {name} points outside the bundle: do not use it")
     return manifest
+
+
+def _is_inside(name: object) -> bool:
+    """Whether a path of a manifest is relative and never climbs."""
+    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath("/")
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def changed_files(folder: Path, manifest: dict[str, Any]) -> list[str]:

@@ -107,8 +107,10 @@ def restore(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Bundle, artifact, checkpoint or built-in weights.")],
     pictures: Annotated[list[Path], typer.Argument(metavar="IMAGE_OR_FOLDER...", help="Pictures to restore.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Picture or folder to write.")],
-    tile: Annotated[int | None, typer.Option(min=0, help="Side of a tile, in px; 0: no tiles; default 256 or the artifact's.")] = None,
-    overlap: Annotated[int, typer.Option(min=0, help="Shared by neighbouring tiles, in px.")] = 64,
+    tile: Annotated[
+        int | None, typer.Option(min=0, help="Side of a tile, in px; 0: no tiles; default 256 or the artifact's.")
+    ] = None,
+    overlap: Annotated[int | None, typer.Option(min=0, help="Shared by neighbouring tiles, in px; default 64.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
 ) -> None:
     """Restore pictures of any size."""

@@ -1,14 +1,13 @@
 """Quality of a checkpoint, an artifact or a bundle on pictures, beside bicubic; and a checkpoint's model card."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from compress import library
 from compress.errors import InputError
-from compress.measure.quality import QualityScore, score
+from compress.measure.quality import QualityScore, mean_score, score
 from compress.progress import Progress
 from compress.schema import Task, task_degradation
 
@@ -111,14 +110,8 @@ def evaluate(source: str, sets: Sequence[str], seed: int, progress: Progress, ce
                 for maker, make in who.items():
                     scores[maker].append(score([make(degraded, clean)], [clean], border=scale))
                 stage.advance()
-        results.append(SetResult(dataset, whole, {maker: mean(each) for maker, each in scores.items()}))
+        results.append(SetResult(dataset, whole, {maker: mean_score(each) for maker, each in scores.items()}))
     return Evaluation(source, task, seed, results)
-
-
-def mean(scores: Sequence[QualityScore]) -> QualityScore:
-    """Mean of scores of one picture each."""
-    names = [field.name for field in fields(QualityScore) if field.name != "n"]
-    return QualityScore(**{name: fmean(getattr(s, name) for s in scores) for name in names}, n=len(scores))
 
 
 def _autoencoder() -> "Restore":

@@ -24,7 +24,9 @@ def check_goals(goals: Goals, results: Entry) -> list[Entry]:
     timed = {p["artifact"] for p in results["performance"]}
     judged = [a for a in results["artifacts"] if a["precision"] == "int8" and (a["id"] in timed or not timed)]
     judged = [a for a in judged if not a["id"].endswith("-tensorrt")]
-    return [entry for a in judged for entry in (*_quality(goals, results, a), *_size(goals, a), *_speed(goals, results, a))]
+    return [
+        entry for a in judged for entry in (*_quality(goals, results, a), *_size(goals, a), *_speed(goals, results, a))
+    ]
 
 
 def _quality(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:

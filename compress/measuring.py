@@ -47,7 +47,7 @@ def format_quality(
     Drops, ``fidelity_db`` (mean PSNR of 8-bit outputs) and ``color_shift_vs_fp32`` are against the fp32 artifact of
     the same runtime with the same noise; None without one.
     """
-    from compress.measure.quality import color_shift, psnr_db, score
+    from compress.measure.quality import color_shift, mean_score, psnr_db, score
 
     runners = open_runners(folder, artifacts)
     reference = next((a.id for a in artifacts if a.precision == "fp32"), None)
@@ -63,21 +63,16 @@ def format_quality(
                     fp32 = outputs[reference]
                     against[name].append((psnr_db(output, fp32), color_shift(output, fp32)))
             stage.advance()
-    means = {name: mean(found) for name, found in scores.items()}
+    means = {name: mean_score(found) for name, found in scores.items()}
     return [
-        {"artifact": name, "dataset": pictures.name, **_rounded(asdict(found)), **_against(name, reference, means, against)}
+        {
+            "artifact": name,
+            "dataset": pictures.name,
+            **_rounded(asdict(found)),
+            **_against(name, reference, means, against),
+        }
         for name, found in means.items()
     ]
-
-
-def mean(scores: "Sequence[QualityScore]") -> "QualityScore":
-    """Mean of single pictures' scores."""
-    from statistics import fmean
-
-    from compress.measure.quality import QualityScore
-
-    fields = ("psnr_db", "psnr_y_db", "ssim", "lpips", "color_shift")
-    return QualityScore(**{f: fmean(getattr(s, f) for s in scores) for f in fields}, n=len(scores))
 
 
 def _against(name: str, reference: str | None, means: Any, against: Any) -> dict[str, Any]:
@@ -97,12 +92,12 @@ def _rounded(values: dict[str, Any]) -> dict[str, Any]:
 
 def input_baseline(sets: Sequence[PictureSet], recipe: Recipe) -> list[dict[str, Any]]:
     """``baselines`` entries: the degraded input itself, which for super-resolution is bicubic enlargement."""
-    from compress.measure.quality import score
+    from compress.measure.quality import mean_score, score
 
     border = task_scale(recipe.model.task)
     entries = []
     for pictures in sets:
-        found = mean([score([item.degraded], [item.clean], border) for item in pictures])
+        found = mean_score([score([item.degraded], [item.clean], border) for item in pictures])
         entries.append({"name": "bicubic", "dataset": pictures.name, **_rounded(asdict(found))})
     return entries
 

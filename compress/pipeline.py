@@ -27,7 +27,6 @@ from compress.validation import load_model
 if TYPE_CHECKING:
     import torch
 
-    from compress.elir.model import Elir
     from compress.passes.base import Subject
     from compress.passes.engines import Quantized
 
@@ -93,11 +92,7 @@ class Run:
         """Every stage, then the bundle's files, ``manifest.json`` last."""
         self._export()
         parity = self._remember("parity", self._parity)
-        quality = [
-            entry
-            for format in dict.fromkeys(a.format for a in self.planned)
-            for entry in self._quality(format)
-        ]
+        quality = [entry for format in dict.fromkeys(a.format for a in self.planned) for entry in self._quality(format)]
         baselines = self._remember("baselines", lambda: input_baseline(self.inputs.validation, self.recipe))
         performance = [entry for target in self.targets for entry in self._performance(target)]
         artifacts = self._artifacts()
@@ -289,12 +284,14 @@ class Run:
         return {f: sha256_file(self.out / f) for a in artifacts for f in a.files}
 
     def _performance(self, target: DeployTarget) -> list[dict[str, Any]]:
-        chosen = {a.id: (self.out / a.entry, a.format) for a in self.planned if a.format == target.format and not a.variant}
+        ours = [a for a in self.planned if a.format == target.format and not a.variant]
+        chosen = {a.id: (self.out / a.entry, a.format) for a in ours}
         (lq, noise), *_ = self._pairs(self.inputs.validation[0], 1)
-        extra = [target.model_dump(), self.recipe.measure, self._hashes([a for a in self.planned if a.id in chosen])]
+        mode = self.recipe.measure
+        extra = [target.model_dump(), mode, self._hashes(ours)]
         return self._remember(
             f"speed-{target.name}",
-            lambda: bench_local(chosen, target, (lq.numpy(), noise.numpy()), self.recipe.measure, self.progress, self.seed),
+            lambda: bench_local(chosen, target, (lq.numpy(), noise.numpy()), mode, self.progress, self.seed),
             extra,
         )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from compress.elir.restore import OnTile, restore, restore_staged
-from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, plan
+from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, GRID, plan
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.library import find
 from compress.measure.machine import physical_cores
@@ -26,11 +26,12 @@ DEPTH = 4  # folders above an artifact where its bundle's manifest may lie
 @dataclass(frozen=True)
 class Settings:
     """How to restore. ``tile``: side in px of the output, multiple of 32, 0 for the whole picture, None for 256 or the
-    artifact's own; ``overlap`` of neighbouring tiles, px, multiple of 8; ``seed`` of the noise; the others: None for
+    artifact's own; ``overlap`` of neighbouring tiles, px, multiple of 8, None for 64 or
+    what a small tile leaves; ``seed`` of the noise; the others: None for
     what the source says."""
 
     tile: int | None = None
-    overlap: int = DEFAULT_OVERLAP
+    overlap: int | None = None
     seed: int = 0
     scale: int | None = None
     k_steps: int | None = None
@@ -68,7 +69,7 @@ def _checkpoint(path: Path, settings: Settings) -> Restorer:
     scale = settings.scale or _scale(path, model.metadata.get("task"))
     side = DEFAULT_TILE if settings.tile is None else settings.tile
     tile = (side, side)
-    overlap, seed = settings.overlap, settings.seed
+    overlap, seed = _overlap(settings, tile), settings.seed
 
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
         return restore_staged(picture, model, scale=scale, tile=tile, overlap=overlap, seed=seed, on_tile=on_tile)
@@ -83,7 +84,7 @@ def _artifact(entry: Path, facts: dict[str, Any], settings: Settings) -> Restore
     if settings.tile is not None and (settings.tile, settings.tile) != tile:
         raise InputError(f"tile (={settings.tile}) differs from the artifact's {height} x {width} px: leave it out")
     scale = settings.scale or _scale(entry, facts.get("task"))
-    overlap, seed = settings.overlap, settings.seed
+    overlap, seed = _overlap(settings, tile), settings.seed
 
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
         return restore(
@@ -91,6 +92,13 @@ def _artifact(entry: Path, facts: dict[str, Any], settings: Settings) -> Restore
         )
 
     return Restorer(scale, lambda h, w: plan(h * scale, w * scale, tile, overlap, True).tiles, run)
+
+
+def _overlap(settings: Settings, tile: tuple[int, int]) -> int:
+    if settings.overlap is not None:
+        return settings.overlap
+    side = min(tile) or DEFAULT_TILE
+    return max(0, min(DEFAULT_OVERLAP, side - GRID))
 
 
 def _scale(path: Path, task: str | None) -> int:

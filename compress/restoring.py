@@ -21,7 +21,7 @@ def restore_pictures(
     pictures: Sequence[Path],
     out: Path,
     tile: int | None,
-    overlap: int,
+    overlap: int | None,
     seed: int,
     progress: "Progress",
     *,

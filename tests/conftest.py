@@ -1,10 +1,20 @@
-"""Shared fixtures: a small ELIR with seeded random weights, and a real photograph."""
+"""Shared fixtures: a small ELIR with seeded random weights, a real photograph, and a bundle made from both."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir, ElirConfig
+from compress.progress import Progress
+from compress.results import ApplyResult
+from compress.schema import Recipe
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,3 +35,81 @@ def photo() -> np.ndarray:
     from skimage import data
 
     return np.ascontiguousarray(data.astronaut()[128:384, 128:384])
+
+
+@pytest.fixture(scope="session")
+def tiny_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tiny.safetensors (one Euler step), calibration/ (8 pictures) and validation/ (2 others), 64 px."""
+    from PIL import Image
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("inputs")
+    torch.manual_seed(0)
+    save_checkpoint(Elir(ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=1)), folder / "tiny.safetensors", {})
+    for name, picture, count in (("calibration", data.astronaut(), 8), ("validation", data.coffee(), 2)):
+        (folder / name).mkdir()
+        for i in range(count):
+            crop = picture[48 * i : 48 * i + 64, 48 * i : 48 * i + 64]
+            Image.fromarray(crop).save(folder / name / f"{name}{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tiny_inputs: Path) -> Callable[..., Recipe]:
+    """(changed settings of the recipe) -> Recipe over ``tiny_inputs``: OpenVINO and ONNX, fp32 and int8, no target."""
+
+    def make(**changes: Any) -> Recipe:
+        both = {"precisions": ["fp32", "int8"]}
+        settings: dict[str, Any] = {
+            "version": 1,
+            "name": "tiny",
+            "model": {"weights": str(tiny_inputs / "tiny.safetensors"), "image_size": 64},
+            "data": {
+                "calibration": str(tiny_inputs / "calibration"),
+                "validation": [str(tiny_inputs / "validation")],
+            },
+            "passes": [{"collapse": {}}, {"fold_time": {}}, {"ptq": {"rounding": "nearest"}}],
+            "export": {"openvino": both, "onnx": both},
+        }
+        return Recipe.model_validate(settings | changes)
+
+    return make
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A bundle whose first run was interrupted before parity: ``files`` are those of the first run, with mtimes."""
+
+    result: ApplyResult
+    files: dict[str, int]
+
+    @property
+    def folder(self) -> Path:
+        return self.result.folder
+
+
+@pytest.fixture(scope="session")
+def finished(tiny_recipe: Callable[..., Recipe], tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+    """The bundle of ``tiny_recipe()``, interrupted once and resumed. Not to be changed: see ``bundle``."""
+    from compress import pipeline
+
+    out = tmp_path_factory.mktemp("bundle") / "tiny"
+
+    def interrupt(run: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pipeline.Run, "_parity", interrupt)
+        pipeline.apply(tiny_recipe(), out, True, False, Progress("silent"))
+    assert not (out / "manifest.json").exists()
+    files = {p.relative_to(out).as_posix(): p.stat().st_mtime_ns for p in out.rglob("model*")}
+    (out / "int8/onnx/.part-killed.onnx").write_bytes(b"half")
+    result = pipeline.apply(tiny_recipe(), out, True, False, Progress("silent"))
+    assert isinstance(result, ApplyResult)
+    return Interrupted(result, files)
+
+
+@pytest.fixture()
+def bundle(finished: Interrupted, tmp_path: Path) -> Path:
+    """A copy of the finished bundle, to spoil."""
+    return Path(shutil.copytree(finished.folder, tmp_path / "tiny"))

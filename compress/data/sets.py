@@ -15,8 +15,8 @@ from compress.data.degradations import degrade
 from compress.data.sources import FolderPictures, HubPictures, Pictures
 from compress.errors import InputError
 from compress.files import sha256_text
-from compress.validation import load_model
 from compress.schema import BundledSource, CalibrationSet, FolderSource, HubSource, Task, task_degradation
+from compress.validation import load_model
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,8 @@ def read_metadata(path: Path) -> dict[str, str]:
         try:
             kind(metadata.get(key, 0))
         except (TypeError, ValueError):
-            raise VerificationError(f"{path}: metadata {key} is {metadata[key]!r}, not a number: fix the file") from None
+            given = f"metadata {key} is {metadata[key]!r}"
+            raise VerificationError(f"{path}: {given}, not a number: fix the file") from None
     return metadata
 
 

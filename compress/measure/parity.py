@@ -65,7 +65,7 @@ def _teacher_forced(model: Elir, lq: Tensor, noise: Tensor, reference: dict[str,
 
 @torch.no_grad()
 def layer_errors(model: Elir, quantized: Elir, pair: Pair) -> list[dict[str, Any]]:
-    """SQNR of every convolution's output, free-running, on one (lq, noise) -> entries of ``results.json`` ``layers``."""
+    """SQNR of every convolution's output, free-running, on one (lq, noise) -> ``results.json`` ``layers``."""
     names = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     # References are kept for one picture only: a hundred tensors, at 256 px some 600 MB.
     reference = _outputs(model, names, pair)

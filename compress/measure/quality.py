@@ -1,7 +1,7 @@
 """Full-reference quality of pictures (H, W, 3) uint8, that is, after rounding to 8 bits; each measure on one pair."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -128,6 +128,12 @@ def score(outputs: Sequence[np.ndarray], clean: Sequence[np.ndarray], border: in
         color_shift=fmean(color_shift(a, b) for a, b in pairs),
         n=len(pairs),
     )
+
+
+def mean_score(scores: Sequence[QualityScore]) -> QualityScore:
+    """Mean of single pictures' scores."""
+    names = [field.name for field in fields(QualityScore) if field.name != "n"]
+    return QualityScore(**{name: fmean(getattr(s, name) for s in scores) for name in names}, n=len(scores))
 
 
 def _psnr(a: np.ndarray, b: np.ndarray) -> float:

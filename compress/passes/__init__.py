@@ -13,7 +13,12 @@ from compress.schema import Strict
 if TYPE_CHECKING:
     from compress.passes.base import Pass
 
-PASSES: dict[str, type[Strict]] = {"collapse": CollapseSettings, "fold_time": FoldTimeSettings, "equalize": EqualizeSettings, "ptq": PtqSettings}
+PASSES: dict[str, type[Strict]] = {
+    "collapse": CollapseSettings,
+    "fold_time": FoldTimeSettings,
+    "equalize": EqualizeSettings,
+    "ptq": PtqSettings,
+}
 _CLASSES = {"collapse": "Collapse", "fold_time": "FoldTime", "equalize": "Equalize", "ptq": "Ptq"}
 
 

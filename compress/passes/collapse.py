@@ -16,4 +16,5 @@ class Collapse(Pass):
         count = collapse(subject.model)
         subject.model.config = replace(subject.model.config, over_param=False)
         subject.model.requires_grad_(False)
-        subject.notes.append(f"collapse: {count} pairs" if count else "collapse: the checkpoint is in plain form already")
+        what = f"{count} pairs" if count else "the checkpoint is in plain form already"
+        subject.notes.append(f"collapse: {what}")

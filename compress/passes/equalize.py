@@ -1,8 +1,9 @@
 """equalize: channels of the autoencoder get ranges alike, exactly, so that one scale a tensor fits them all.
 
-Cross-layer equalisation (Nagel et al., ICCV 2019, arXiv 1906.04721), extended to residual streams: ReLU(s x) = s ReLU(x)
-for s > 0, and sums keep it, so every convolution that writes a stream may scale its output channels if every one that
-reads it scales its input channels back. MMSE and flow have SiLU and GroupNorm, where this does not hold.
+Cross-layer equalisation (Nagel et al., ICCV 2019, arXiv 1906.04721), extended to residual streams:
+ReLU(s x) = s ReLU(x) for s > 0, and sums keep it, so every convolution that writes a stream may scale its output
+channels if every one that reads it scales its input channels back. MMSE and flow have SiLU and GroupNorm, where this
+does not hold.
 """
 
 from collections.abc import Iterator

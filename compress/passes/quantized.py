@@ -7,7 +7,7 @@ exporter writes QuantizeLinear/DequantizeLinear, and XNNPACK's partitioner sees 
 from dataclasses import dataclass
 
 import torch
-import torch.ao.quantization.fx._decomposed  # noqa: F401 - registers torch.ops.quantized_decomposed
+import torch.ao.quantization.fx._decomposed
 from torch import Tensor, nn
 from torch.nn import functional
 

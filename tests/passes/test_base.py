@@ -36,7 +36,7 @@ def test_an_exact_pass_that_makes_nan_is_caught(tiny_elir: Elir, make_subject: C
 
 
 def test_a_subject_without_float_graphs_says_so(tiny_elir: Elir, calibration: Callable) -> None:
-    with pytest.raises(RuntimeError, match="no float onnx graph: set Subject.float_graph"):
+    with pytest.raises(RuntimeError, match=r"no float onnx graph: set Subject.float_graph"):
         Subject(tiny_elir, calibration, 8, 64, ("onnx",)).float_graph("onnx")
 
 

@@ -41,5 +41,5 @@ def test_plain_form_is_left_as_it_is(tiny_elir: Elir, make_subject: Callable[...
 def test_after_quantization_is_refused(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:
     subject = make_subject(tiny_elir)
     subject.quantized = Quantized("elir")
-    with pytest.raises(InputError, match="^passes: collapse comes after a quantizing pass: put it before ptq$"):
+    with pytest.raises(InputError, match=r"^passes: collapse comes after a quantizing pass: put it before ptq$"):
         Collapse(CollapseSettings()).run(subject)

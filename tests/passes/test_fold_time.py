@@ -40,11 +40,11 @@ def test_steps_share_weights_but_not_the_biases_that_carry_time(
 def test_twice_is_refused(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:
     subject = make_subject(tiny_elir)
     FoldTime(FoldTimeSettings()).run(subject)
-    with pytest.raises(InputError, match="^passes: fold_time comes twice: remove one$"):
+    with pytest.raises(InputError, match=r"^passes: fold_time comes twice: remove one$"):
         FoldTime(FoldTimeSettings()).run(subject)
 
 
 def test_before_collapse_is_refused(make_subject: Callable[..., Subject]) -> None:
     subject = make_subject(Elir(ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, over_param=True)).eval())
-    with pytest.raises(InputError, match="^passes: fold_time needs the collapsed form: put collapse before it$"):
+    with pytest.raises(InputError, match=r"^passes: fold_time needs the collapsed form: put collapse before it$"):
         FoldTime(FoldTimeSettings()).run(subject)

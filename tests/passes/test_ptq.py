@@ -15,19 +15,19 @@ from compress.passes.settings import ENGINE_CHOICES, PtqSettings
 def test_too_few_pictures(folded: Callable[..., Subject]) -> None:
     subject = folded()
     subject.calibration_count = 7
-    with pytest.raises(InputError, match="^data.calibration: 7 pictures are too few for ptq, it needs 8 or more"):
+    with pytest.raises(InputError, match=r"^data.calibration: 7 pictures are too few for ptq, it needs 8 or more"):
         Ptq(PtqSettings()).run(subject)
 
 
 def test_before_fold_time(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:
-    with pytest.raises(InputError, match="^passes: ptq needs each Euler step as its own graph: put fold_time before"):
+    with pytest.raises(InputError, match=r"^passes: ptq needs each Euler step as its own graph: put fold_time before"):
         Ptq(PtqSettings()).run(make_subject(tiny_elir))
 
 
 def test_twice(folded: Callable[..., Subject]) -> None:
     subject = folded()
     subject.quantized = Quantized("elir")
-    with pytest.raises(InputError, match="^passes: ptq comes after a quantizing pass: put it before ptq$"):
+    with pytest.raises(InputError, match=r"^passes: ptq comes after a quantizing pass: put it before ptq$"):
         Ptq(PtqSettings()).run(subject)
 
 

@@ -80,7 +80,15 @@ def _below(name: str, prefix: str) -> bool:
 def calibrate(subject: Subject, settings: PtqSettings, convs: dict[str, Conv]) -> dict[str, Statistics]:
     """Run every picture through the float model's whole trajectory and observe each convolution's tensors."""
     shared: dict[int, MomentObserver] = {}
-    statistics = {n: Statistics(moments=shared.setdefault(id(c.weight), MomentObserver())) for n, c in convs.items()}
+    histogram = settings.range != "min_max"
+    statistics = {
+        n: Statistics(
+            RangeObserver(histogram=histogram),
+            RangeObserver(histogram=histogram),
+            shared.setdefault(id(c.weight), MomentObserver()),
+        )
+        for n, c in convs.items()
+    }
     generator = torch.Generator().manual_seed(0)
     current = {"picture": 0}
 
