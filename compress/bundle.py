@@ -1,6 +1,7 @@
 """The bundle: manifest, and its verification."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder}: not a bundle, it has no {MANIFEST}: give the folder that `compress apply` wrote")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        listed = [entry["path"] for entry in manifest["files"]] + [a["entry"] for a in manifest["artifacts"]]
+        files = [entry["path"] for entry in manifest["files"] if entry["bytes"] >= 0 and entry["sha256"]]
+        entries = [artifact["entry"] for artifact in manifest["artifacts"]]
         version = manifest["schema_version"]
     except (ValueError, KeyError, TypeError) as error:
         what = f"{type(error).__name__}: {error}"
@@ -45,10 +47,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{path}: schema_version {version}, this release reads {SCHEMA_VERSION}: upgrade elir-compress"
         )
     root = folder.resolve()
-    for name in listed:
+    for name in (*files, *entries):
         if not _is_inside(name) or not (folder / name).resolve().is_relative_to(root):
             raise VerificationError(f"{path}: {name} points outside the bundle: do not use it")
+    _check_listed(folder, manifest, entries)
     return manifest
+
+
+def _check_listed(folder: Path, manifest: dict[str, Any], names: Iterable[str]) -> None:
+    """Raise VerificationError for a file that is used but has no hash, so that nobody would see it change."""
+    listed = {entry["path"] for entry in manifest["files"]}
+    for name in names:
+        if name not in listed:
+            raise VerificationError(f"{folder / MANIFEST}: {name} is not among its files: do not use it")
 
 
 def _is_inside(name: object) -> bool:
@@ -129,6 +140,8 @@ def _rerun(folder: Path, manifest: dict[str, Any], artifact: dict[str, Any]) -> 
     from compress.runtime.base import open_runner
 
     samples = json.loads((folder / "results.json").read_text(encoding="utf-8"))["samples"][:1]
+    for sample in samples:
+        _check_listed(folder, manifest, (sample["degraded"], sample["outputs"][artifact["id"]]))
     runner = open_runner(folder / artifact["entry"], artifact["format"], physical_cores())
     found = []
     for sample in samples:

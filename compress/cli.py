@@ -237,6 +237,9 @@ def _progress() -> "Progress":
     return Progress()
 
 
+WIDTH = 110
+
+
 def _show(result: Any, as_json: bool) -> None:
     """One JSON document, or a table for people."""
     import json
@@ -247,7 +250,9 @@ def _show(result: Any, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    Console().print(result.table())
+    console = Console()
+    # Into a file or a pipe rich assumes 80 columns, and folds names that the results' tables have room for at 110.
+    (console if console.is_terminal else Console(width=WIDTH)).print(result.table())
 
 
 def main() -> None:

@@ -128,6 +128,11 @@ def write_samples(
     return samples
 
 
+def sample_files(samples: Sequence[dict[str, Any]]) -> list[str]:
+    """Every file of ``samples`` entries, relative to the bundle."""
+    return [f for s in samples for f in (s["degraded"], s["clean"], *s["outputs"].values())]
+
+
 def _save(folder: Path, name: str, kind: str, picture: "np.ndarray") -> str:
     from PIL import Image
 

@@ -27,7 +27,7 @@ BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that decides what the artifacts are. ``key`` changes when any of it does."""
+    """Weights and data of a run. ``key`` changes with anything that decides what the artifacts are."""
 
     recipe: Recipe
     weights: Path
@@ -37,6 +37,11 @@ class Inputs:
     @cached_property
     def weights_sha256(self) -> str:
         return sha256_file(self.weights)
+
+    @cached_property
+    def data_hashes(self) -> dict[str, str]:
+        """Hash of every set, by name."""
+        return {s.name: s.hash for s in (self.calibration, *self.validation)}
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -51,12 +56,12 @@ class Inputs:
 
     @cached_property
     def key(self) -> dict[str, Any]:
-        """What the artifacts depend on; goals and targets are no part of it."""
-        parts = self.recipe.model_dump(mode="json", include={"model", "data", "passes", "export"})
+        """What the artifacts depend on; validation data, goals and targets are no part of it."""
+        parts = self.recipe.model_dump(mode="json", include={"model", "passes", "export"})
         return {
             "recipe": parts,
             "weights": self.weights_sha256,
-            "data": [s.hash for s in (self.calibration, *self.validation)],
+            "calibration": self.calibration.hash,
             "versions": self.versions,
             "code": _code_hash(),
         }

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from compress.files import sha256_file, sha256_text, write_text
 
 FOLDER = ".stages"
+Files: TypeAlias = Iterable[str] | Callable[[Any], Iterable[str]]
 
 
 class Stages:
@@ -16,18 +17,19 @@ class Stages:
     def __init__(self, folder: Path, key: dict[str, Any], resume: bool) -> None:
         self.folder, self.key, self.resume = folder, key, resume
 
-    def run(self, name: str, work: Callable[[], Any], extra: Any = None, files: Iterable[str] = ()) -> Any:
+    def run(self, name: str, work: Callable[[], Any], extra: Any = None, files: Files = ()) -> Any:
         """The JSON result of ``work``, remembered.
 
         ``extra``: what the stage depends on beyond the run's key. ``files``: what it writes, relative to the folder;
-        they must be as the stage left them, or it runs again.
+        they must be as the stage left them, or it runs again; a function tells them from the result.
         """
         key = sha256_text(json.dumps([self.key, extra], sort_keys=True, default=str))
         path = self.folder / FOLDER / f"{name}.json"
         if self.resume and (record := self._read(path)) and record["key"] == key and self._intact(record["files"]):
             return record["result"]
         result = work()
-        hashes = {f: sha256_file(self.folder / f) for f in files}
+        written = files(result) if callable(files) else files
+        hashes = {f: sha256_file(self.folder / f) for f in written}
         write_text(path, json.dumps({"key": key, "files": hashes, "result": result}))
         return result
 

@@ -14,6 +14,8 @@ LAYERS = [
     {"__init__", "__main__"},
     {"cli"},
     {"pipeline", "training"},
+    {"bundling", "checking"},
+    {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring"},
     {"restorer", "artifacts", "report", "doctor"},
     {"bundle", "benching", "bench_worker", "goals", "stages"},

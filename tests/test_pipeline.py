@@ -220,9 +220,7 @@ def spoiled(source: Path, to: Path, how: str) -> Path:
     ("how", "code", "text"),
     [("missing", 2, "no such"), ("truncated", 5, "refused"), ("nan", 5, "NaN")],
 )
-def test_bad_weights(
-    how: str, code: int, text: str, tiny_inputs: Path, tiny_recipe: Make, tmp_path: Path
-) -> None:
+def test_bad_weights(how: str, code: int, text: str, tiny_inputs: Path, tiny_recipe: Make, tmp_path: Path) -> None:
     weights = spoiled(tiny_inputs / "tiny.safetensors", tmp_path / "bad.safetensors", how)
     done = cli(tiny_recipe(model={"weights": str(weights), "image_size": 64}), tmp_path)
     last = done.stderr.splitlines()[-1]

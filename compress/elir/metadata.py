@@ -1,6 +1,7 @@
 """The header of a checkpoint, read without torch."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ def _header(path: Path) -> dict[str, Any]:
             if length > MAX_HEADER:
                 raise ValueError(f"header of {length} bytes")
             header = json.loads(file.read(length))
-        if not isinstance(header, dict):
+        if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
             raise ValueError("no mapping")
         return header
     except (OSError, ValueError) as error:
-        raise VerificationError(f"{path}: refused, damaged safetensors ({error}): get an undamaged file") from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: object) -> VerificationError:
+    return VerificationError(f"{path}: refused, damaged safetensors ({error}): get an undamaged file")
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -36,14 +41,14 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def count_values(path: Path) -> int:
-    """Numbers in a checkpoint: exact for safetensors, else by the file's size as float32."""
+    """Numbers in a checkpoint: exact for safetensors, else by the file's size as float32.
+
+    Raises VerificationError for a damaged safetensors file.
+    """
     if path.suffix != ".safetensors":
         return path.stat().st_size // 4
-    total = 0
-    for name, entry in _header(path).items():
-        if name != "__metadata__":
-            size = 1
-            for n in entry["shape"]:
-                size *= n
-            total += size
-    return total
+    tensors = [entry for name, entry in _header(path).items() if name != "__metadata__"]
+    try:
+        return sum(math.prod(int(n) for n in entry["shape"]) for entry in tensors)
+    except (TypeError, KeyError, ValueError):
+        raise _damaged(path, "a tensor without a shape") from None

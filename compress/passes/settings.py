@@ -12,7 +12,7 @@ Engine = Literal["elir", "nncf", "torchao", "neural_compressor", "onnxruntime"]
 
 @dataclass(frozen=True)
 class EngineChoices:
-    """What an engine can do, the best by its own measure first: that is its default."""
+    """What an engine can do; the first is its default, the best as measured (docs/quantization.md)."""
 
     range: tuple[str, ...]
     rounding: tuple[str, ...]
@@ -21,10 +21,10 @@ class EngineChoices:
 
 ENGINE_CHOICES: dict[str, EngineChoices] = {
     "elir": EngineChoices(("min_max", "percentile", "mse"), ("gptq", "nearest"), (True, False)),
-    "nncf": EngineChoices(("min_max", "percentile", "mse"), ("nearest",), (True, False)),
+    "nncf": EngineChoices(("percentile", "mse", "min_max"), ("nearest",), (False, True)),
     "torchao": EngineChoices(("mse", "min_max"), ("nearest",), (False,)),
     "neural_compressor": EngineChoices(("mse", "min_max"), ("nearest",), (False,)),
-    "onnxruntime": EngineChoices(("min_max", "percentile"), ("nearest",), (False,)),
+    "onnxruntime": EngineChoices(("percentile", "min_max"), ("nearest",), (False,)),
 }
 
 

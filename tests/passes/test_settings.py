@@ -38,7 +38,7 @@ def test_left_out_or_null_is_the_engines_own_best(engine: str) -> None:
             "engine nncf cannot do gptq: use nearest, leave it out, or use engine elir",
         ),
         ({"engine": "torchao", "bias_correction": True}, "engine torchao cannot do true: use false, leave it out"),
-        ({"engine": "onnxruntime", "range": "mse"}, "engine onnxruntime cannot do mse: use min_max or percentile"),
+        ({"engine": "onnxruntime", "range": "mse"}, "engine onnxruntime cannot do mse: use percentile or min_max"),
         (
             {"engine": "neural_compressor", "range": "percentile"},
             "engine neural_compressor cannot do percentile: use mse or min_max",

@@ -1,6 +1,6 @@
 """nncf: post-training quantization of the runtime's own graph, OpenVINO's and ONNX's each for itself.
 
-Only convolutions are quantized: nncf's own choice, sums and norms too, loses 2 to 3 dB on the residual stream.
+Only convolutions are quantized: nncf's own choice, sums and norms too, rounds the residual stream at every block.
 """
 
 from collections.abc import Iterator

@@ -14,6 +14,8 @@ from compress.passes.ptq import Ptq
 from compress.passes.quantized import QuantConv
 from compress.passes.settings import PtqSettings
 
+pytestmark = pytest.mark.slow
+
 
 def quantized_convs(module: torch.nn.Module) -> dict[str, QuantConv]:
     return {name: m for name, m in module.named_modules() if isinstance(m, QuantConv)}

@@ -15,6 +15,8 @@ from compress.passes.base import Subject
 from compress.passes.ptq import Ptq
 from compress.passes.settings import PtqSettings
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = PtqSettings.model_validate({"engine": "neural_compressor"})
 
 

@@ -13,6 +13,8 @@ from compress.passes.engines.nncf_engine import FLOAT_TYPES, _range_estimator
 from compress.passes.ptq import Ptq
 from compress.passes.settings import PtqSettings
 
+pytestmark = pytest.mark.slow
+
 
 def settings(**given: Any) -> PtqSettings:
     return PtqSettings.model_validate({"engine": "nncf", **given})
@@ -36,7 +38,7 @@ def test_openvino(
 
 def test_onnx(folded: Callable[..., Subject], closeness: Callable[..., float], run_onnx: Callable, capfd: Any) -> None:
     subject = folded(("onnx",))
-    Ptq(settings(bias_correction=False, keep_float=["dec"])).run(subject)
+    Ptq(settings(bias_correction=True, range="min_max", keep_float=["dec"])).run(subject)
     assert capfd.readouterr().out == ""
     proto = subject.quantized.graphs["onnx"]
     kinds = Counter(node.op_type for node in proto.graph.node)
@@ -52,7 +54,7 @@ def test_onnx(folded: Callable[..., Subject], closeness: Callable[..., float], r
 @pytest.mark.parametrize(
     ("given", "statistics", "aggregators"),
     [
-        ({}, ("min", "max"), ("min", "max")),
+        ({"range": "min_max"}, ("min", "max"), ("min", "max")),
         ({"range": "mse"}, ("raw", "raw"), ("histogram", "histogram")),
         ({"range": "percentile", "percentile": 99.0}, ("quantile", "quantile"), ("mean", "mean")),
     ],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 from onnx import numpy_helper
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from compress.export.to_openvino import to_openvino
 from compress.passes.base import Subject
 from compress.passes.ptq import Ptq
 from compress.passes.settings import PtqSettings
+
+pytestmark = pytest.mark.slow
 
 
 def quantize(subject: Subject, **given: Any) -> Any:
@@ -42,9 +45,9 @@ def test_quantized_and_run(
     assert closeness(subject, run_openvino(to_openvino(proto))) > 24
 
 
-def test_percentile_and_kept_layers(folded: Callable[..., Subject], closeness: Callable, run_onnx: Callable) -> None:
+def test_min_max_and_kept_layers(folded: Callable[..., Subject], closeness: Callable, run_onnx: Callable) -> None:
     subject = folded(("onnx",))
-    proto = quantize(subject, range="percentile", percentile=99.99, weight_bits=8, keep_float=["dec"])
+    proto = quantize(subject, range="min_max", weight_bits=8, keep_float=["dec"])
     floats = [t.name for t in proto.graph.initializer if t.data_type == 1 and len(t.dims) == 4]
     decoder = [n for n, m in subject.model.named_modules() if n.startswith("dec.") and hasattr(m, "kernel_size")]
     assert len(floats) == len(decoder)

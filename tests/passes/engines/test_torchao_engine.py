@@ -12,6 +12,8 @@ from compress.passes.base import Subject
 from compress.passes.ptq import Ptq
 from compress.passes.settings import PtqSettings
 
+pytestmark = pytest.mark.slow
+
 _OPS = torch.ops.quantized_decomposed
 CONVS = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
 

@@ -1,0 +1,71 @@
+"""Writing a bundle from a finished run: recipe, results, report, then the manifest, last."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from compress.artifacts import Artifact
+from compress.bundle import write_manifest
+from compress.files import PART, write_text
+from compress.measuring import sample_files
+from compress.plan import Inputs, checkpoint_numbers
+from compress.recipe import recipe_hash, to_yaml
+from compress.results import RESULTS, dump_json
+from compress.schema import Recipe
+from compress.stages import FOLDER
+
+WRITTEN = ("fp32", "fp16", "int8", "samples")
+
+
+def write_bundle(
+    folder: Path, results: dict[str, Any], recipe: Recipe, inputs: Inputs, planned: list[Artifact]
+) -> None:
+    """Write everything but the artifacts and samples, which are there; remove what an earlier recipe left."""
+    from compress.report import write_report
+
+    write_text(folder / "recipe.yaml", to_yaml(recipe))
+    write_text(folder / RESULTS, dump_json(results))
+    k_steps, sigma_s = checkpoint_numbers(inputs.weights, recipe.model)
+    model = {"task": recipe.model.task, "k_steps": k_steps, "sigma_s": sigma_s}
+    facts = {
+        "created": results["created"],
+        "name": recipe.name,
+        "recipe": recipe.model_dump(mode="json"),
+        "recipe_sha256": recipe_hash(recipe),
+        "key": inputs.key,
+        "weights": {"name": recipe.model.weights, "sha256": inputs.weights_sha256},
+        "data": inputs.data_hashes,
+        "versions": inputs.versions,
+        "seeds": {"noise": recipe.model.seed},
+        "artifacts": [{**interface(a, recipe), **model} for a in planned],
+    }
+    write_report(folder, manifest=facts)
+    files = ["recipe.yaml", RESULTS, "report.html", *sample_files(results["samples"])]
+    files += [f for a in planned for f in a.files]
+    write_manifest(folder, facts, files)
+    _tidy(folder, set(files))
+
+
+def interface(artifact: Artifact, recipe: Recipe) -> dict[str, Any]:
+    """What a program needs to run ``artifact``: entry file, inputs and outputs with static shapes."""
+    size = recipe.model.image_size
+    lq = {"name": "lq", "shape": [1, 3, size, size], "dtype": "float32"}
+    noise = {"name": "noise", "shape": [1, 16, size // 8, size // 8], "dtype": "float32"}
+    return {
+        "id": artifact.id,
+        "format": artifact.format,
+        "precision": artifact.precision,
+        "entry": artifact.entry,
+        "inputs": [lq] if recipe.export.noise == "baked" else [lq, noise],
+        "outputs": [{"name": "hq", "shape": [1, 3, size, size], "dtype": "float32"}],
+    }
+
+
+def _tidy(folder: Path, files: set[str]) -> None:
+    """Remove artifacts and samples of an earlier recipe, and what a killed run left beside good files."""
+    for name in WRITTEN:
+        for path in (folder / name).rglob("*"):
+            if path.is_file() and path.relative_to(folder).as_posix() not in files:
+                path.unlink()
+    for path in [p for p in folder.rglob(f"{PART}*") if FOLDER not in p.parts]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,91 @@
+"""Parity: torch against the artifacts, and where int8 errs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.artifacts import Artifact, simulated
+from compress.data.sets import PictureSet
+from compress.models import Models
+from compress.progress import Progress
+
+if TYPE_CHECKING:
+    import torch
+
+PICTURES = 4
+FP32_GOAL_DB = 60.0  # torch fp32 against the fp32 artifact
+INT8_GAP_DB = 1.0  # between the fidelity of the simulated model and of the artifact
+
+
+def check_parity(
+    folder: Path, planned: list[Artifact], models: Models, pictures: PictureSet, progress: Progress
+) -> dict[str, Any]:
+    """``parity``, ``stages``, ``layers`` and ``notes`` of results.json, on the first pictures of a set."""
+    from compress.measure.parity import layer_errors, stage_errors
+
+    check = _Check(folder, models, pictures)
+    found: dict[str, Any] = {"parity": [], "stages": [], "layers": []}
+    with progress.stage("parity", len(planned)) as stage:
+        for artifact in planned:
+            found["parity"].append(check.artifact(artifact))
+            stage.advance()
+    int8 = next((a for a in planned if a.precision == "int8" and not a.variant), None)
+    module: Any = simulated(models.quantized, int8) if int8 else None
+    if module is not None and hasattr(module, "stages"):
+        with progress.stage("error by stage and layer"):
+            found["stages"] = stage_errors(models.subject.model, module, check.pairs)
+            found["layers"] = layer_errors(models.subject.model, module, check.pairs[0])
+    return {**found, "notes": models.subject.notes}
+
+
+class _Check:
+    """Runs artifacts and the torch models that they were written from on the same pictures."""
+
+    def __init__(self, folder: Path, models: Models, pictures: PictureSet) -> None:
+        self.folder, self.models = folder, models
+        self.pairs = list(models.pairs(pictures, PICTURES))
+        self._outputs: dict[int, list[torch.Tensor]] = {}
+
+    def artifact(self, artifact: Artifact) -> dict[str, Any]:
+        """The ``parity`` entry of one artifact."""
+        from compress.measure.parity import mean_psnr
+
+        outputs = self._run(artifact)
+        fp32 = self._torch(self.models.subject.model)
+        psnr = mean_psnr(fp32, outputs)
+        entry = {"artifact": artifact.id, "against": "torch-fp32", "psnr_db": psnr, "n": len(self.pairs)}
+        if artifact.precision == "fp32":
+            return {**entry, "goal": FP32_GOAL_DB, "met": psnr >= FP32_GOAL_DB}
+        module = simulated(self.models.quantized, artifact) if artifact.precision == "int8" else None
+        if module is None:
+            return {**entry, "goal": None}
+        # A quantized network is chaotic in the last bit: an input changed by 1e-6 moves its output by as much as
+        # quantization itself did. So the artifact must be as good as the simulation, not equal to it.
+        simulation = self._torch(module)
+        fidelity = mean_psnr(fp32, simulation)
+        return {
+            **entry,
+            "against": "simulated-int8",
+            "psnr_db": mean_psnr(simulation, outputs),
+            "fidelity_artifact_db": psnr,
+            "fidelity_simulated_db": fidelity,
+            "goal": INT8_GAP_DB,
+            "met": abs(psnr - fidelity) <= INT8_GAP_DB,
+        }
+
+    def _run(self, artifact: Artifact) -> "list[torch.Tensor]":
+        import torch
+
+        from compress.measure.machine import physical_cores
+        from compress.runtime.base import open_runner
+
+        entry = self.folder / artifact.entry
+        runner = open_runner(entry, artifact.format, physical_cores())  # type: ignore[arg-type]
+        return [torch.from_numpy(runner.run(lq.numpy(), noise.numpy())) for lq, noise in self.pairs]
+
+    def _torch(self, model: Any) -> "list[torch.Tensor]":
+        import torch
+
+        if id(model) not in self._outputs:
+            with torch.no_grad():
+                self._outputs[id(model)] = [model(lq, noise) for lq, noise in self.pairs]
+        return self._outputs[id(model)]

@@ -1,0 +1,83 @@
+"""The models of a run, made only when an unfinished stage asks for them."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from compress.artifacts import Artifact, Writer
+from compress.plan import Inputs
+from compress.progress import Progress
+from compress.schema import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+    from compress.passes.base import Subject
+    from compress.passes.engines import Quantized
+
+
+class Models:
+    """``subject``: the float model after the exact passes; ``quantized``: what ptq leaves. Each is made once."""
+
+    def __init__(
+        self, recipe: Recipe, inputs: Inputs, planned: list[Artifact], writer: Writer, progress: Progress
+    ) -> None:
+        self.recipe, self.inputs, self.planned = recipe, inputs, planned
+        self.writer, self.progress = writer, progress
+
+    @cached_property
+    def subject(self) -> "Subject":
+        """The float model after every exact pass."""
+        from compress.elir.checkpoint import load_checkpoint
+        from compress.passes import load_pass
+        from compress.passes.base import Subject
+
+        m = self.recipe.model
+        with self.progress.stage("load the model"):
+            model = load_checkpoint(self.inputs.weights, m.k_steps, m.sigma_s)
+        subject = Subject(
+            model,
+            lambda: self.pairs(self.inputs.calibration),
+            len(self.inputs.calibration),
+            m.image_size,
+            tuple(dict.fromkeys(a.format for a in self.planned if a.precision == "int8")),
+            float_graph=lambda format: self.writer.float_graph(subject.model, format),
+        )
+        for item in self._passes(quantizing=False):
+            with self.progress.stage(next(iter(item))) as stage:
+                self._run_pass(load_pass(*next(iter(item.items()))), subject, stage)
+        return subject
+
+    @cached_property
+    def quantized(self) -> "Quantized":
+        """What the quantizing pass leaves."""
+        from compress.passes import load_pass
+
+        subject = self.subject
+        for item in self._passes(quantizing=True):
+            with self.progress.stage(next(iter(item))) as stage:
+                self._run_pass(load_pass(*next(iter(item.items()))), subject, stage)
+        return subject.quantized
+
+    def _passes(self, quantizing: bool) -> list[dict[str, Any]]:
+        """Passes before the first quantizing one, or from it on."""
+        names = [next(iter(item)) for item in self.recipe.passes]
+        cut = names.index("ptq") if "ptq" in names else len(names)
+        return self.recipe.passes[cut:] if quantizing else self.recipe.passes[:cut]
+
+    def _run_pass(self, step: Any, subject: "Subject", stage: Any) -> None:
+        subject.advance = lambda what, done, total: stage.note(f"{what} {done} of {total}")
+        step.run(subject)
+
+    def pairs(self, pictures: Any, most: int | None = None) -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":
+        """(lq, noise) of the first ``most`` pictures of a set: (1, 3, S, S) in [0, 1], (1, 16, S/8, S/8)."""
+        import torch
+
+        from compress.data.pictures import to_float
+        from compress.export.deployed import picture_noise
+
+        m = self.recipe.model
+        for i, item in enumerate(pictures):
+            if i == most:
+                return
+            yield torch.from_numpy(to_float([item.degraded])), picture_noise(m.image_size, m.seed, i)

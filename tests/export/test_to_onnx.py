@@ -1,0 +1,82 @@
+"""ONNX graphs: static, weights once, nothing of this machine, the same bytes each time; run in ONNX Runtime."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from torch import Tensor
+
+import compress
+from compress.elir.model import Elir
+from compress.export.deployed import seeded_noise
+from compress.export.to_onnx import save_onnx, to_float16, to_onnx
+
+Pair = tuple[Tensor, Tensor]
+
+
+def run(proto: Any, **inputs: Tensor) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(["hq"], {name: value.numpy() for name, value in inputs.items()})[0]
+
+
+def shapes(values: Any) -> dict[str, list[int]]:
+    return {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+
+
+def test_the_interface_is_static(graph: Any) -> None:
+    onnx.checker.check_model(graph, full_check=True)
+    assert shapes(graph.graph.input) == {"lq": [1, 3, 64, 64], "noise": [1, 16, 8, 8]}
+    assert shapes(graph.graph.output) == {"hq": [1, 3, 64, 64]}
+    assert {(o.domain, o.version) for o in graph.opset_import if o.domain == ""} == {("", 20)}
+    assert {node.domain for node in graph.graph.node} == {""} and not graph.functions
+
+
+def test_it_gives_what_torch_gives(graph: Any, pair: Pair, wanted: Tensor) -> None:
+    np.testing.assert_allclose(run(graph, lq=pair[0], noise=pair[1]), wanted.numpy(), atol=1e-4)
+
+
+def test_weights_of_the_steps_are_stored_once(graph: Any, folded: Elir) -> None:
+    numbers = sum({id(p): p.numel() for p in folded.parameters()}.values())
+    stored = sum(int(np.prod(i.dims)) for i in graph.graph.initializer)
+    repeated = sum(p.numel() for p in folded.fmir.steps[1].parameters())  # type: ignore[index]
+    assert repeated > 0.2 * numbers
+    assert stored < 1.02 * numbers
+
+
+def test_nothing_of_the_machine_is_inside(graph: Any) -> None:
+    data = graph.SerializeToString()
+    for place in (str(Path(compress.__file__).parent), "/tmp", "site-packages", ".py"):
+        assert place.encode() not in data, place
+    assert graph.producer_name == "elir-compress"
+
+
+def test_the_same_model_gives_the_same_bytes(graph: Any, folded: Elir, tmp_path: Path) -> None:
+    save_onnx(graph, tmp_path / "a.onnx")
+    save_onnx(to_onnx(folded, 64), tmp_path / "b.onnx")
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+def test_baked_noise_leaves_one_input(folded: Elir, graph: Any, pair: Pair) -> None:
+    baked = to_onnx(folded, 64, baked_seed=4)
+    assert list(shapes(baked.graph.input)) == ["lq"]
+    with_input = run(graph, lq=pair[0], noise=seeded_noise(64, 4))
+    np.testing.assert_allclose(run(baked, lq=pair[0]), with_input, atol=1e-5)
+
+
+def test_half_precision_is_half_the_size_and_close(graph: Any, pair: Pair, wanted: Tensor) -> None:
+    half = to_float16(graph)
+    assert half.ByteSize() < 0.53 * graph.ByteSize()
+    assert {v.type.tensor_type.elem_type for v in (*half.graph.input, *half.graph.output)} == {onnx.TensorProto.FLOAT}
+    np.testing.assert_allclose(run(half, lq=pair[0], noise=pair[1]), wanted.numpy(), atol=5e-3)
+    assert graph.graph.initializer[0].data_type == onnx.TensorProto.FLOAT, "the original is left alone"
+
+
+@pytest.mark.parametrize("opset", [18])
+def test_older_opsets(folded: Elir, pair: Pair, wanted: Tensor, opset: int) -> None:
+    proto = to_onnx(folded, 64, opset)
+    assert [o.version for o in proto.opset_import if o.domain == ""] == [opset]
+    np.testing.assert_allclose(run(proto, lq=pair[0], noise=pair[1]), wanted.numpy(), atol=1e-4)

@@ -1,0 +1,117 @@
+"""Whole files or none, whatever stops the writer."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compress.errors import InputError
+from compress.files import locked, sha256_file, sha256_text, whole_file, write_text
+
+
+def python(code: str, *args: object) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` in a process of its own, from any folder."""
+    paths = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", code, *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | paths)
+
+
+def test_a_file_appears_whole_in_a_new_folder(tmp_path: Path) -> None:
+    path = tmp_path / "a/b/text.txt"
+    write_text(path, "grüße\n")
+    assert path.read_bytes() == "grüße\n".encode()
+    assert (path.stat().st_mode & 0o777, os.listdir(path.parent)) == (0o644, ["text.txt"])
+
+
+def test_a_failed_writer_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    write_text(path, "old")
+    with pytest.raises(ZeroDivisionError), whole_file(path) as part:
+        part.write_text("half of the new")
+        _ = 1 / 0
+    assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["model.bin"])
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from compress.files import whole_file
+with whole_file(Path(sys.argv[1])) as part:
+    part.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_writer_leaves_the_old_file_under_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    write_text(path, "old")
+    assert python(KILLED, path).returncode == -9
+    left = [p.name for p in tmp_path.iterdir() if p != path]
+    assert path.read_text() == "old"
+    assert len(left) == 1 and left[0].startswith(".part-")
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from compress.files import write_text
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_text(Path(sys.argv[1]), "x" * 5000)
+except Exception as error:
+    print(type(error).__name__, error, sep=": ")
+"""
+
+
+def test_no_space_is_one_line_and_no_half_file(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    assert python(FULL, path).stdout == (
+        f"InputError: {path}: cannot be written (File too large): free some space or rights\n"
+    )
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    path = tmp_path / "out/results.json"
+    with pytest.raises(InputError) as caught:
+        write_text(path, "x")
+    assert str(caught.value) == f"{path}: cannot be written (File exists): choose another folder"
+
+
+def test_hashes(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "abc")
+    wanted = hashlib.sha256(b"abc").hexdigest()
+    assert sha256_file(tmp_path / "a") == sha256_text("abc") == wanted
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from compress.files import locked
+with locked(Path(sys.argv[1]), print):
+    print("held", flush=True)
+    time.sleep(0.5)
+"""
+
+
+def test_a_second_run_waits_and_says_so(tmp_path: Path) -> None:
+    said: list[str] = []
+    paths = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", HOLDING, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | paths) as first:
+        assert first.stdout is not None and first.stdout.readline() == "held\n"
+        with locked(tmp_path, said.append):
+            pass
+    assert said == [f"{tmp_path}: another run is at work there, waiting for it"]
+
+
+def test_a_killed_run_does_not_hold_its_folder(tmp_path: Path) -> None:
+    python("import os, sys\n" + HOLDING.replace("time.sleep(0.5)", "os.kill(os.getpid(), 9)"), tmp_path)
+    said: list[str] = []
+    with locked(tmp_path, said.append):
+        pass
+    assert said == []

@@ -1,0 +1,90 @@
+"""Each goal with its direction, for each int8 artifact that a target runs."""
+
+from typing import Any
+
+import pytest
+
+from compress.goals import check_goals
+from compress.schema import Goals
+
+QUALITY = {
+    "psnr_drop_db": 0.04,
+    "ssim_drop": 0.001,
+    "lpips_rise": 0.004,
+    "fidelity_db": 41.0,
+    "color_shift_vs_fp32": 0.2,
+}
+
+
+def results(**changes: Any) -> dict[str, Any]:
+    ids = {"onnx-fp32": "fp32", "onnx-int8": "int8", "onnx-int8-tensorrt": "int8"}
+    found: dict[str, Any] = {
+        "artifacts": [
+            {"id": name, "format": "onnx", "precision": precision, "size_ratio": 0.26}
+            for name, precision in ids.items()
+        ],
+        "quality": [{"artifact": name, "dataset": set_, **QUALITY} for name in ids for set_ in ("a", "b")],
+        "performance": [],
+    }
+    return found | changes
+
+
+@pytest.mark.parametrize(
+    ("goal", "met", "missed"),
+    [
+        ("psnr_drop_db", 0.05, 0.03),
+        ("ssim_drop", 0.001, 0.0009),
+        ("lpips_rise", 0.005, 0.003),
+        ("fidelity_db", 39.5, 43.0),
+        ("color_shift", 0.5, 0.1),
+    ],
+)
+def test_every_quality_goal_has_its_direction(goal: str, met: float, missed: float) -> None:
+    for bound, wanted in ((met, True), (missed, False)):
+        found = check_goals(Goals(**{goal: bound}), results())
+        assert [(g["goal"], g["artifact"], g["dataset"], g["met"]) for g in found] == [
+            (goal, "onnx-int8", set_, wanted) for set_ in ("a", "b")
+        ]
+
+
+def test_size() -> None:
+    assert [g["met"] for g in check_goals(Goals(size_ratio=0.27), results())] == [True]
+    (missed,) = check_goals(Goals(size_ratio=0.25), results())
+    assert missed == {
+        "goal": "size_ratio", "artifact": "onnx-int8", "dataset": None, "bound": 0.25, "value": 0.26, "met": False
+    }  # fmt: skip
+
+
+def timed(value: float | None) -> list[dict[str, Any]]:
+    ratio = None if value is None else {"value": value, "low": 1.4, "high": 1.7}
+    return [{"artifact": "onnx-int8", "target": "x86", "speedup_vs": {"fp32": ratio, "best_float": None}}]
+
+
+@pytest.mark.parametrize("speedup", [{"vs": "fp32", "min": 1.5}, {"onnx": {"vs": "fp32", "min": 1.5}}])
+def test_speed_for_all_or_by_format(speedup: dict) -> None:
+    goals = Goals.model_validate({"speedup": speedup})
+    assert [(g["goal"], g["met"]) for g in check_goals(goals, results(performance=timed(1.6)))] == [
+        ("speedup_vs_fp32", True)
+    ]
+    assert not check_goals(goals, results(performance=timed(1.49)))[0]["met"]
+
+
+def test_speed_of_another_format_is_not_asked() -> None:
+    goals = Goals.model_validate({"speedup": {"openvino": {"min": 1.5}}})
+    assert check_goals(goals, results(performance=timed(1.0))) == []
+
+
+@pytest.mark.parametrize("performance", [[], timed(None)])
+def test_what_was_not_measured_is_not_met(performance: list) -> None:
+    (entry,) = check_goals(Goals.model_validate({"speedup": {"min": 1.5}}), results(performance=performance))
+    assert (entry["met"], entry["value"]) == (False, None)
+    assert entry["reason"] == "not measured: no target of the recipe ran it"
+
+
+def test_no_goals() -> None:
+    assert check_goals(Goals(), results()) == []
+
+
+def test_a_value_without_a_reference_is_not_met() -> None:
+    quality = [{"artifact": "onnx-int8", "dataset": "a", **dict.fromkeys(QUALITY)}]
+    assert [g["met"] for g in check_goals(Goals(fidelity_db=30), results(quality=quality))] == [False]

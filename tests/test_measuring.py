@@ -1,0 +1,65 @@
+"""Quality entries: against ground truth, and against the fp32 artifact of the same runtime."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compress.artifacts import Artifact
+from compress.data.sets import load_set
+from compress.measure.quality import psnr_db
+from compress.measuring import format_quality, input_baseline, restore_crop, write_samples
+from compress.progress import Progress
+from compress.runtime.base import open_runner
+from compress.schema import Recipe
+
+Make = Callable[..., Recipe]
+FP32, INT8 = Artifact("onnx", "fp32"), Artifact("onnx", "int8")
+
+
+@pytest.fixture()
+def pictures(tiny_recipe: Make) -> Any:
+    return load_set(tiny_recipe().data.validation[0], "sr_x4", 64)
+
+
+def test_drops_are_against_the_fp32_artifact(finished: Any, tiny_recipe: Make, pictures: Any) -> None:
+    found = format_quality(finished.folder, [FP32, INT8], pictures, tiny_recipe(), Progress("silent"))
+    fp32, int8 = found
+    assert [(e["artifact"], e["dataset"], e["n"]) for e in found] == [
+        ("onnx-fp32", "validation", 2),
+        ("onnx-int8", "validation", 2),
+    ]
+    assert int8["psnr_drop_db"] == pytest.approx(fp32["psnr_db"] - int8["psnr_db"], abs=2e-5)
+    assert int8["ssim_drop"] == pytest.approx(fp32["ssim"] - int8["ssim"], abs=2e-5)
+    assert int8["lpips_rise"] == pytest.approx(int8["lpips"] - fp32["lpips"], abs=2e-5)
+    assert int8["fidelity_db"] > 30 and fp32["fidelity_db"] is None
+    assert found == [e for e in finished.result.results["quality"] if e["artifact"] in ("onnx-fp32", "onnx-int8")]
+
+
+def test_without_fp32_there_is_nothing_to_compare_with(finished: Any, tiny_recipe: Make, pictures: Any) -> None:
+    (int8,) = format_quality(finished.folder, [INT8], pictures, tiny_recipe(), Progress("silent"))
+    assert int8["psnr_db"] > 5
+    assert {int8[k] for k in ("psnr_drop_db", "ssim_drop", "lpips_rise", "fidelity_db", "color_shift_vs_fp32")} == {
+        None
+    }
+
+
+def test_the_baseline_is_the_input_itself(tiny_recipe: Make, pictures: Any) -> None:
+    (entry,) = input_baseline([pictures], tiny_recipe())
+    by_hand = np.mean([psnr_db(item.degraded, item.clean) for item in pictures])
+    assert (entry["name"], entry["n"], entry["psnr_db"]) == ("bicubic", 2, pytest.approx(by_hand, abs=1e-4))
+
+
+def test_samples_are_what_the_artifacts_gave(finished: Any, tiny_recipe: Make, pictures: Any, tmp_path: Path) -> None:
+    (tmp_path / "fp32").symlink_to(finished.folder / "fp32")
+    samples = write_samples(tmp_path, [FP32], pictures, tiny_recipe(), Progress("silent"))
+    assert [s["index"] for s in samples] == [0, 1]
+    for sample, item in zip(samples, pictures, strict=True):
+        for kind in ("degraded", "clean"):
+            assert np.array_equal(np.asarray(Image.open(tmp_path / sample[kind])), getattr(item, kind))
+        runner = open_runner(tmp_path / FP32.entry, "onnx", 1)
+        wanted = restore_crop(runner, item.degraded, 0, sample["index"]).astype(int)
+        assert abs(np.asarray(Image.open(tmp_path / sample["outputs"]["onnx-fp32"])).astype(int) - wanted).max() <= 1

@@ -1,0 +1,91 @@
+"""What a run stands on: its key changes when an artifact would, and only then."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from compress.artifacts import plan_artifacts
+from compress.elir import load_checkpoint
+from compress.errors import InputError
+from compress.plan import Plan, checkpoint_numbers, resolve
+from compress.schema import Recipe, RecipeModel
+
+Make = Callable[..., Recipe]
+
+
+def key(recipe: Recipe) -> str:
+    return json.dumps(resolve(recipe).key, sort_keys=True)
+
+
+def test_goals_targets_and_names_do_not_change_artifacts(tiny_recipe: Make) -> None:
+    changes = {"goals": {"fidelity_db": 30}, "targets": ["x86-openvino"], "name": "other", "measure": "full"}
+    assert key(tiny_recipe(**changes)) == key(tiny_recipe()) == key(tiny_recipe())
+
+
+@pytest.mark.parametrize(
+    "changes", [{"passes": [{"fold_time": {}}, {"ptq": {}}]}, {"export": {"onnx": {}, "noise": "baked"}}]
+)
+def test_passes_and_exports_do(tiny_recipe: Make, changes: dict) -> None:
+    assert key(tiny_recipe(**changes)) != key(tiny_recipe())
+
+
+def test_so_do_weights_and_pictures(tiny_recipe: Make, tiny_inputs: Path, tmp_path: Path) -> None:
+    before = key(tiny_recipe())
+    copy = shutil.copytree(tiny_inputs, tmp_path / "copy")
+    model = {"weights": str(copy / "tiny.safetensors"), "image_size": 64}
+    same = resolve(tiny_recipe(model=model)).weights_sha256
+    (copy / "tiny.safetensors").write_bytes((copy / "tiny.safetensors").read_bytes() + b"x")
+    assert resolve(tiny_recipe(model=model)).weights_sha256 != same
+    (copy / "calibration/calibration7.png").unlink()
+    data = {"calibration": str(copy / "calibration"), "validation": [str(copy / "validation")]}
+    assert json.loads(key(tiny_recipe(data=data)))["data"] != json.loads(before)["data"]
+
+
+def test_the_key_names_the_code_and_every_runtime(tiny_recipe: Make) -> None:
+    found = resolve(tiny_recipe()).key
+    assert len(found["code"]) == 64
+    assert {"python", "torch", "onnx", "onnxruntime", "openvino"} <= set(found["versions"])
+
+
+def test_two_sets_of_one_name(tiny_recipe: Make, tiny_inputs: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(tiny_inputs / "validation", tmp_path / "validation")
+    data = {
+        "calibration": str(tiny_inputs / "calibration"),
+        "validation": [str(tiny_inputs / "validation"), str(other)],
+    }
+    with pytest.raises(InputError, match=r"^data\.validation: two sets are named validation: rename one$"):
+        resolve(tiny_recipe(data=data))
+
+
+def test_the_recipe_stands_over_the_checkpoint(tiny_inputs: Path) -> None:
+    path = tiny_inputs / "tiny.safetensors"
+    assert checkpoint_numbers(path, RecipeModel()) == (1, 0.1)
+    assert checkpoint_numbers(path, RecipeModel(k_steps=4, sigma_s=0.0)) == (4, 0.0)
+
+
+def test_a_published_file_does_not_say_its_numbers(tiny_inputs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "elir.pth"
+    torch.save(load_checkpoint(tiny_inputs / "tiny.safetensors").state_dict(), path)
+    with pytest.raises(InputError) as caught:
+        checkpoint_numbers(path, RecipeModel(k_steps=3))
+    assert str(caught.value) == (
+        f"{path}: the file holds no k_steps or sigma_s: give model.k_steps and model.sigma_s in the recipe "
+        "(the published models use 3 and 0.1)"
+    )
+    assert checkpoint_numbers(path, RecipeModel(k_steps=3, sigma_s=0.1)) == (3, 0.1)
+
+
+def test_estimated_sizes_are_near_the_real_ones(tiny_recipe: Make, finished: object) -> None:
+    recipe = tiny_recipe()
+    plan = Plan(recipe, Path("out"), resolve(recipe), plan_artifacts(recipe), [])
+    estimated = {a["id"]: a["estimated_bytes"] for a in plan.to_json()["artifacts"]}
+    for artifact in finished.result.results["artifacts"]:  # type: ignore[attr-defined]
+        assert artifact["bytes"] == pytest.approx(estimated[artifact["id"]], rel=0.35)
+    console = Console(width=120, record=True, quiet=True)
+    console.print(plan.table())
+    assert "nothing was run" in console.export_text() or console.quiet

@@ -1,0 +1,66 @@
+"""results.json is read whole or refused, and apply's result tells how it ended."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from compress.errors import InputError, VerificationError
+from compress.results import ApplyResult, dump_json, read_results
+
+
+def test_no_nan_in_json() -> None:
+    with pytest.raises(ValueError, match="Out of range float values"):
+        dump_json({"psnr_db": float("nan")})
+    assert dump_json({"a": [1]}).endswith("}\n")
+
+
+def test_a_folder_without_results(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"not a bundle, it has no results\.json: give the folder that `compress apply`"
+    ):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("{", "damaged"), ("[]", "not results of schema_version 1"), ('{"schema_version": 2}', "not")]
+)
+def test_damaged_results(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(VerificationError, match=told) as caught:
+        read_results(tmp_path)
+    assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+def test_the_exit_code_tells_whether_goals_were_met(tmp_path: Path) -> None:
+    assert ApplyResult(tmp_path, {"goals_met": True}, False).exit_code == 0
+    assert ApplyResult(tmp_path, {"goals_met": False}, False).exit_code == 3
+
+
+def shown(result: ApplyResult) -> str:
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(result.table())
+    return console.export_text()
+
+
+def test_the_terminal_shows_results_and_missed_goals(finished: Any) -> None:
+    text = shown(finished.result)
+    assert "onnx-int8-tensorrt" in text and "goals: 0 of 0 met" in text and str(finished.folder) in text
+    missed = {
+        "goal": "fidelity_db",
+        "artifact": "onnx-int8",
+        "dataset": "a",
+        "bound": 99.0,
+        "value": 60.0,
+        "met": False,
+    }
+    results = finished.result.results | {"goals": [missed], "goals_met": False}
+    text = shown(ApplyResult(finished.folder, results, True))
+    assert "goals: 0 of 1 met" in text and "unchanged, reused" in text and "99" in text
+
+
+def test_json_is_the_results_and_where_they_are(finished: Any) -> None:
+    document = finished.result.to_json()
+    assert (document["bundle"], document["reused"]) == (str(finished.folder), False)
+    assert document["artifacts"] == finished.result.results["artifacts"]
