@@ -10,6 +10,7 @@ from compress.schema import Precision, Recipe
 if TYPE_CHECKING:
     from torch import nn
 
+    from compress.export.executorch_worker import BackgroundWrite
     from compress.passes.engines import Quantized
 
 ENTRY = {"openvino": "model.xml", "onnx": "model.onnx", "executorch": "model.pte"}
@@ -90,17 +91,21 @@ class Writer:
         return to_openvino(self._float_graph)
 
     def write_float(self, model: "nn.Module", artifact: Artifact) -> None:
-        """Write an fp32 or fp16 artifact of ``model``."""
+        """Write an fp32 or fp16 OpenVINO or ONNX artifact of ``model``."""
         half = artifact.precision == "fp16"
-        if artifact.format == "executorch":
-            self._executorch(model, artifact, half)
-            return
         graph = self.float_graph(model, artifact.format)
         if artifact.format == "onnx" and half:
             from compress.export.to_onnx import to_float16
 
             graph = to_float16(graph)
         self._save(graph, artifact, half)
+
+    def background(self, model: "nn.Module", artifact: Artifact) -> "BackgroundWrite":
+        """Start writing a float ExecuTorch artifact in a process of its own."""
+        from compress.export.executorch_worker import BackgroundWrite
+
+        half = artifact.precision == "fp16"
+        return BackgroundWrite(model, self.size, self.baked_seed, half, self.folder / artifact.entry)
 
     def write_int8(self, quantized: "Quantized", artifact: Artifact) -> None:
         """Write an int8 artifact, from the engine's own graph where there is one."""
@@ -115,7 +120,9 @@ class Writer:
         module = simulated(quantized, artifact)
         assert module is not None, f"{quantized.engine} leaves nothing for {artifact.id}"  # ptq.requires refuses it
         if artifact.format == "executorch":
-            self._executorch(module, artifact, half=False)
+            from compress.export.to_executorch import save_executorch, to_executorch
+
+            save_executorch(to_executorch(module, self.size, self.baked_seed), self.folder / artifact.entry)
             return
         proto = self._onnx(module)
         if artifact.format == "openvino":
@@ -140,8 +147,3 @@ class Writer:
             from compress.export.to_onnx import save_onnx
 
             save_onnx(graph, path)
-
-    def _executorch(self, model: "nn.Module", artifact: Artifact, half: bool) -> None:
-        from compress.export.to_executorch import save_executorch, to_executorch
-
-        save_executorch(to_executorch(model, self.size, self.baked_seed, half), self.folder / artifact.entry)

@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compress.artifacts import Artifact, Writer, plan_artifacts
 from compress.benching import bench_local, check_arch
@@ -23,6 +23,9 @@ from compress.results import ApplyResult, read_results
 from compress.schema import DeployTarget, Recipe
 from compress.stages import Files, Stages
 from compress.validation import load_model
+
+if TYPE_CHECKING:
+    from compress.export.executorch_worker import BackgroundWrite
 
 
 def apply(recipe: Recipe, out: Path | None, resume: bool, dry_run: bool, progress: Progress) -> "ApplyResult | Plan":
@@ -117,12 +120,31 @@ class Run:
         return self.stages.run(name, work, extra, files)
 
     def _export(self) -> None:
-        for artifact in self.planned:
-            name = f"export-{artifact.id}"
-            if not self.stages.done(name):
-                # Outside the stage below: a calibration is not part of writing one file.
-                self._source(artifact)
-            self._remember(name, lambda artifact=artifact: self._write(artifact), files=artifact.files)
+        """Write every artifact; ExecuTorch's float files in processes of their own, beside the calibration."""
+        todo = [a for a in self.planned if not self.stages.done(f"export-{a.id}")]
+        beside = [a for a in todo if a.format == "executorch" and a.precision != "int8"]
+        running: list[BackgroundWrite] = []
+        try:
+            for artifact in beside[:1]:
+                running.append(self.writer.background(self.models.subject.model, artifact))
+            for artifact in [a for a in self.planned if a not in beside]:
+                if artifact in todo:
+                    # Outside the stage below: a calibration is not part of writing one file.
+                    self._source(artifact)
+                self._remember(f"export-{artifact.id}", lambda a=artifact: self._write(a), files=artifact.files)
+                self._next(beside, running)
+            for n, artifact in enumerate(beside):
+                with self.progress.stage(f"write {artifact.id}"):
+                    self._next(beside, running, n)
+                    self._remember(f"export-{artifact.id}", running[n].wait, files=artifact.files)
+        finally:
+            for write in running:
+                write.stop()
+
+    def _next(self, beside: list[Artifact], running: "list[BackgroundWrite]", wanted: int = 0) -> None:
+        """Start the next background lowering once the one before has ended: one core is the calibration's."""
+        while len(running) < len(beside) and (len(running) <= wanted or running[-1].process.poll() is not None):
+            running.append(self.writer.background(self.models.subject.model, beside[len(running)]))
 
     def _source(self, artifact: Artifact) -> Any:
         return self.models.quantized if artifact.precision == "int8" else self.models.subject.model

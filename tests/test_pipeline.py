@@ -176,6 +176,15 @@ def test_the_same_recipe_gives_the_same_bytes(finished: Any, tiny_recipe: Make, 
 
 
 @pytest.mark.slow
+def test_executorch_is_as_near_to_its_simulation_and_a_third_of_the_size(tiny_recipe: Make, tmp_path: Path) -> None:
+    result = again(tiny_recipe(export={"executorch": {"precisions": ["fp32", "int8"]}}), tmp_path / "out")
+    parity = {p["artifact"]: p for p in result.results["parity"]}
+    assert parity["executorch-fp32"]["psnr_db"] >= 60
+    assert parity["executorch-int8"]["met"], parity["executorch-int8"]
+    assert result.results["artifacts"][1]["size_ratio"] < 0.33
+
+
+@pytest.mark.slow
 def test_a_target_is_measured_and_speed_judged(bundle: Path, tiny_recipe: Make) -> None:
     goal = {"speedup": {"vs": "fp32", "min": 1000.0}}
     result = again(tiny_recipe(targets=["x86-onnxruntime"], goals=goal), bundle)

@@ -1,5 +1,6 @@
 """results.json is read whole or refused, and apply's result tells how it ended."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def test_the_exit_code_tells_whether_goals_were_met(tmp_path: Path) -> None:
 
 
 def shown(result: ApplyResult) -> str:
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=160, record=True, file=io.StringIO())
     console.print(result.table())
     return console.export_text()
 
