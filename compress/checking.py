@@ -11,7 +11,7 @@ from compress.progress import Progress
 if TYPE_CHECKING:
     import torch
 
-PICTURES = 4
+PICTURES = 2
 FP32_GOAL_DB = 60.0  # torch fp32 against the fp32 artifact
 INT8_GAP_DB = 1.0  # between the fidelity of the simulated model and of the artifact
 

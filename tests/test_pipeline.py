@@ -148,6 +148,22 @@ def test_a_changed_artifact_fails_verification_and_is_written_again(bundle: Path
     assert changed_files(bundle, read_manifest(bundle)) == []
 
 
+def test_other_validation_pictures_measure_anew(
+    bundle: Path, tiny_inputs: Path, tiny_recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.Run, "_write", never)  # they are no part of what artifacts depend on
+    shutil.copytree(tiny_inputs / "validation", tmp_path / "validation")
+    data = {"calibration": str(tiny_inputs / "calibration"), "validation": [str(tmp_path / "validation")]}
+    assert not again(tiny_recipe(data=data), bundle).reused, "the recipe names another folder"
+    assert again(tiny_recipe(data=data), bundle).reused
+    (tmp_path / "validation/validation1.png").unlink()
+    result = again(tiny_recipe(data=data), bundle)
+    assert not result.reused
+    assert {q["n"] for q in (*result.results["quality"], *result.results["baselines"])} == {1}
+    assert len(result.results["samples"]) == 1
+    assert changed_files(bundle, read_manifest(bundle)) == []
+
+
 def test_a_missed_goal_ends_in_3_with_the_bundle_written(
     bundle: Path, tiny_recipe: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,7 +45,12 @@ def test_so_do_weights_and_pictures(tiny_recipe: Make, tiny_inputs: Path, tmp_pa
     assert resolve(tiny_recipe(model=model)).weights_sha256 != same
     (copy / "calibration/calibration7.png").unlink()
     data = {"calibration": str(copy / "calibration"), "validation": [str(copy / "validation")]}
-    assert json.loads(key(tiny_recipe(data=data)))["data"] != json.loads(before)["data"]
+    after = resolve(tiny_recipe(data=data))
+    assert after.key["calibration"] != json.loads(before)["calibration"]
+    (copy / "validation/validation1.png").unlink()
+    fewer = resolve(tiny_recipe(data=data))
+    assert fewer.key == after.key, "validation pictures decide no artifact"
+    assert fewer.data_hashes != after.data_hashes
 
 
 def test_the_key_names_the_code_and_every_runtime(tiny_recipe: Make) -> None:
