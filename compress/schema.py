@@ -300,6 +300,7 @@ class TrainRecipe(Strict):
 
     version: Literal[1]
     name: Name
+    description: str = ""
     model: TrainModel = TrainModel()
     data: TrainData
     stages: list[TrainStage] = Field(min_length=1)

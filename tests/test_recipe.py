@@ -28,7 +28,7 @@ def mistakes(path: Path, *overrides: str) -> list[str]:
 
 def test_the_built_in_recipe_holds_what_it_promises() -> None:
     recipe = load_recipe("int8_sr")
-    assert [next(iter(p)) for p in recipe.passes] == ["collapse", "fold_time", "ptq"]
+    assert [next(iter(p)) for p in recipe.passes] == ["collapse", "fold_time", "equalize", "ptq"]
     assert recipe.export.openvino and recipe.export.onnx and recipe.export.executorch
     assert recipe.targets == ["x86-openvino", "x86-onnxruntime", "x86-executorch"]
     assert recipe.goals.fidelity_db == 39.5
@@ -94,7 +94,7 @@ def test_overrides_reach_keys_and_items() -> None:
 
 
 def test_an_override_of_a_pass_settings() -> None:
-    assert load_recipe("int8_sr", ["passes.2.ptq.engine=nncf"]).passes[2]["ptq"]["engine"] == "nncf"
+    assert load_recipe("int8_sr", ["passes.3.ptq.engine=nncf"]).passes[3]["ptq"]["engine"] == "nncf"
 
 
 def test_targets_replace_the_recipes_own() -> None:
