@@ -11,8 +11,8 @@ class Quantized:
     """What an engine leaves for export.
 
     ``modules``: torch modules with explicit quantize/dequantize pairs, (lq, noise) -> hq not clipped, by scheme
-    (``x86`` for OpenVINO and ONNX, ``tensorrt``, ``xnnpack``). ``graphs``: graphs already in a runtime's own form, by
-    format; they take precedence.
+    (``openvino``, ``onnxruntime``, or ``x86`` for both; ``tensorrt``; ``xnnpack``). ``graphs``: graphs already in a
+    runtime's own form, by format; they take precedence.
     """
 
     engine: str

@@ -91,6 +91,7 @@ def calibrate(subject: Subject, settings: PtqSettings, convs: dict[str, Conv]) -
     }
     generator = torch.Generator().manual_seed(0)
     current = {"picture": 0}
+    wanted = settings.rounding == "gptq" or settings.bias_correction
 
     def hook(name: str) -> object:
         stat = statistics[name]
@@ -103,7 +104,7 @@ def calibrate(subject: Subject, settings: PtqSettings, convs: dict[str, Conv]) -
             except FloatingPointError as error:
                 picture = current["picture"] + 1
                 raise InputError(f"{name}: {error} on calibration picture {picture}: check weights and data") from None
-            if isinstance(conv, nn.Conv2d) and settings.rounding == "gptq" and current["picture"] < MOMENT_PICTURES:
+            if isinstance(conv, nn.Conv2d) and wanted and current["picture"] < MOMENT_PICTURES:
                 stat.moments.add(inputs[0], conv, generator)
 
         return convs[name].register_forward_hook(observe)  # type: ignore[arg-type]
@@ -137,7 +138,7 @@ def round_weights(
         if id(conv.weight) not in done:
             weight = quantize_weight(conv, settings.weight_bits)
             moments = statistics[name].moments.moments
-            if moments is not None and isinstance(conv, nn.Conv2d):
+            if settings.rounding == "gptq" and moments is not None and isinstance(conv, nn.Conv2d):
                 flat = conv.weight.detach().flatten(1)
                 values = gptq(flat, weight.scales, WEIGHT_MAX[settings.weight_bits], moments)
                 weight = QuantizedWeight(values.view_as(conv.weight).to(torch.int8), weight.scales, weight.axis)
