@@ -10,7 +10,7 @@ from compress.schema import Precision, Recipe
 if TYPE_CHECKING:
     from torch import nn
 
-    from compress.export.executorch_worker import BackgroundWrite
+    from compress.export.executorch_worker import LoweringWorker
     from compress.passes.engines import Quantized
 
 ENTRY = {"openvino": "model.xml", "onnx": "model.onnx", "executorch": "model.pte"}
@@ -79,6 +79,7 @@ class Writer:
         self.size = recipe.model.image_size
         self.baked_seed = recipe.model.seed if recipe.export.noise == "baked" else None
         self._float_graph: Any = None
+        self._lowering: LoweringWorker | None = None
 
     def float_graph(self, model: "nn.Module", format: str) -> Any:
         """The fp32 model in a runtime's own form: ov.Model or ONNX ModelProto."""
@@ -100,15 +101,31 @@ class Writer:
             graph = to_float16(graph)
         self._save(graph, artifact, half)
 
-    def background(self, model: "nn.Module", artifact: Artifact) -> "BackgroundWrite":
-        """Start writing a float ExecuTorch artifact in a process of its own."""
-        from compress.export.executorch_worker import BackgroundWrite
-
+    def lower(self, model: "nn.Module", artifact: Artifact) -> None:
+        """Have an ExecuTorch artifact of ``model`` written in a process of its own; ``lowered`` waits for it."""
         half = artifact.precision == "fp16"
-        return BackgroundWrite(model, self.size, self.baked_seed, half, self.folder / artifact.entry)
+        self._worker().submit(model, self.size, self.baked_seed, half, self.folder / artifact.entry)
+
+    def lowered(self, artifact: Artifact) -> None:
+        """Return when the file is there that ``lower`` was asked for, if it was; errors are the lowering's."""
+        path = self.folder / artifact.entry
+        if self._lowering is not None and path in self._lowering.submitted:
+            self._lowering.wait(path)
+
+    def close(self) -> None:
+        """End what still runs."""
+        if self._lowering is not None:
+            self._lowering.stop()
+
+    def _worker(self) -> "LoweringWorker":
+        if self._lowering is None:
+            from compress.export.executorch_worker import LoweringWorker
+
+            self._lowering = LoweringWorker()
+        return self._lowering
 
     def write_int8(self, quantized: "Quantized", artifact: Artifact) -> None:
-        """Write an int8 artifact, from the engine's own graph where there is one."""
+        """Write an int8 artifact, from the engine's own graph where there is one; ExecuTorch's by ``lower``."""
         graph = None if artifact.variant else quantized.graphs.get(artifact.format)
         if graph is None and artifact.format == "openvino" and "onnx" in quantized.graphs:
             from compress.export.to_openvino import to_openvino
@@ -120,9 +137,12 @@ class Writer:
         module = simulated(quantized, artifact)
         assert module is not None, f"{quantized.engine} leaves nothing for {artifact.id}"  # ptq.requires refuses it
         if artifact.format == "executorch":
-            from compress.export.to_executorch import save_executorch, to_executorch
+            if quantized.engine == "elir":
+                self.lower(module, artifact)
+            else:  # PT2E's graphs cannot be pickled for another process
+                from compress.export.to_executorch import save_executorch, to_executorch
 
-            save_executorch(to_executorch(module, self.size, self.baked_seed), self.folder / artifact.entry)
+                save_executorch(to_executorch(module, self.size, self.baked_seed), self.folder / artifact.entry)
             return
         proto = self._onnx(module)
         if artifact.format == "openvino":

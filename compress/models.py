@@ -1,13 +1,15 @@
 """The models of a run, made only when an unfinished stage asks for them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts import Artifact, Writer
+from compress.files import whole_file
 from compress.plan import Inputs
 from compress.progress import Progress
 from compress.schema import Recipe
+from compress.stages import FOLDER, Stages
 
 if TYPE_CHECKING:
     import torch
@@ -20,8 +22,15 @@ class Models:
     """``subject``: the float model after the exact passes; ``quantized``: what ptq leaves. Each is made once."""
 
     def __init__(
-        self, recipe: Recipe, inputs: Inputs, planned: list[Artifact], writer: Writer, progress: Progress
+        self,
+        recipe: Recipe,
+        inputs: Inputs,
+        planned: list[Artifact],
+        writer: Writer,
+        stages: Stages,
+        progress: Progress,
     ) -> None:
+        self.stages = stages
         self.recipe, self.inputs, self.planned = recipe, inputs, planned
         self.writer, self.progress = writer, progress
 
@@ -42,6 +51,7 @@ class Models:
             m.image_size,
             tuple(dict.fromkeys(a.format for a in self.planned if a.precision == "int8")),
             float_graph=lambda format: self.writer.float_graph(subject.model, format),
+            keep=self._keep,
         )
         for item in self._passes(quantizing=False):
             with self.progress.stage(next(iter(item))) as stage:
@@ -58,6 +68,20 @@ class Models:
             with self.progress.stage(next(iter(item))) as stage:
                 self._run_pass(load_pass(*next(iter(item.items()))), subject, stage)
         return subject.quantized
+
+    def _keep(self, name: str, make: "Callable[[], dict[str, torch.Tensor]]") -> "dict[str, torch.Tensor]":
+        """Tensors that the run remembers: safetensors, since a bundle's folder may come from a stranger."""
+        from safetensors.torch import load_file, save_file
+
+        file = f"{FOLDER}/{name}.safetensors"
+
+        def work() -> None:
+            made = make()
+            with whole_file(self.stages.folder / file) as part:
+                save_file({key: value.contiguous() for key, value in made.items()}, part)
+
+        self.stages.run(name, work, files=(file,))
+        return load_file(self.stages.folder / file)
 
     def _passes(self, quantizing: bool) -> list[dict[str, Any]]:
         """Passes before the first quantizing one, or from it on."""

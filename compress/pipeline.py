@@ -3,9 +3,9 @@
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from compress.artifacts import Artifact, Writer, plan_artifacts
+from compress.artifacts import FORMATS, Artifact, Writer, plan_artifacts
 from compress.benching import bench_local, check_arch
 from compress.bundle import MANIFEST, changed_files, read_manifest
 from compress.bundling import write_bundle
@@ -23,9 +23,6 @@ from compress.results import ApplyResult, read_results
 from compress.schema import DeployTarget, Recipe
 from compress.stages import Files, Stages
 from compress.validation import load_model
-
-if TYPE_CHECKING:
-    from compress.export.executorch_worker import BackgroundWrite
 
 
 def apply(recipe: Recipe, out: Path | None, resume: bool, dry_run: bool, progress: Progress) -> "ApplyResult | Plan":
@@ -79,15 +76,20 @@ class Run:
         self.planned, self.targets, self.progress = planned, targets, progress
         self.stages = Stages(out, inputs.key, resume)
         self.writer = Writer(recipe, out)
-        self.models = Models(recipe, inputs, planned, self.writer, progress)
+        self.models = Models(recipe, inputs, planned, self.writer, self.stages, progress)
         self.seed = recipe.model.seed
         self.started = time.monotonic()
 
     def run(self) -> dict[str, Any]:
         """Every stage, then the bundle's files, ``manifest.json`` last."""
-        self._export()
+        try:
+            self._export()
+            # What is written is judged while ExecuTorch still lowers; speed is measured when all is quiet.
+            formats = sorted({a.format for a in self.planned}, key=FORMATS.index)
+            quality = [entry for format in formats for entry in self._quality(format)]
+        finally:
+            self.writer.close()
         parity = self._remember("parity", self._parity, self.inputs.validation[0].hash)
-        quality = [entry for format in dict.fromkeys(a.format for a in self.planned) for entry in self._quality(format)]
         sets = self.inputs.validation
         baselines = self._remember("baselines", lambda: input_baseline(sets, self.recipe), self.inputs.data_hashes)
         performance = [entry for target in self.targets for entry in self._performance(target)]
@@ -120,34 +122,24 @@ class Run:
         return self.stages.run(name, work, extra, files)
 
     def _export(self) -> None:
-        """Write every artifact; ExecuTorch's float files in processes of their own, beside the calibration."""
+        """Write every artifact; ExecuTorch's are submitted to a process of their own, and awaited later."""
         todo = [a for a in self.planned if not self.stages.done(f"export-{a.id}")]
-        beside = [a for a in todo if a.format == "executorch" and a.precision != "int8"]
-        running: list[BackgroundWrite] = []
-        try:
-            for artifact in beside[:1]:
-                running.append(self.writer.background(self.models.subject.model, artifact))
-            for artifact in [a for a in self.planned if a not in beside]:
-                if artifact in todo:
-                    # Outside the stage below: a calibration is not part of writing one file.
-                    self._source(artifact)
+        for artifact in todo:
+            if artifact.format == "executorch" and artifact.precision != "int8":
+                self.writer.lower(self.models.subject.model, artifact)
+        # Its int8 file before the others': it takes as long as all of them.
+        for artifact in sorted(self.planned, key=lambda a: (a.precision == "int8", a.format != "executorch")):
+            if artifact in todo and artifact.precision == "int8":
+                # Outside the stage below: a calibration is not part of writing one file.
+                _ = self.models.quantized
+            if artifact.format != "executorch":
                 self._remember(f"export-{artifact.id}", lambda a=artifact: self._write(a), files=artifact.files)
-                self._next(beside, running)
-            for n, artifact in enumerate(beside):
-                with self.progress.stage(f"write {artifact.id}"):
-                    self._next(beside, running, n)
-                    self._remember(f"export-{artifact.id}", running[n].wait, files=artifact.files)
-        finally:
-            for write in running:
-                write.stop()
+            elif artifact in todo and artifact.precision == "int8":
+                self.writer.write_int8(self.models.quantized, artifact)
 
-    def _next(self, beside: list[Artifact], running: "list[BackgroundWrite]", wanted: int = 0) -> None:
-        """Start the next background lowering once the one before has ended: one core is the calibration's."""
-        while len(running) < len(beside) and (len(running) <= wanted or running[-1].process.poll() is not None):
-            running.append(self.writer.background(self.models.subject.model, beside[len(running)]))
-
-    def _source(self, artifact: Artifact) -> Any:
-        return self.models.quantized if artifact.precision == "int8" else self.models.subject.model
+    def _lowered(self, artifact: Artifact) -> None:
+        with self.progress.stage(f"write {artifact.id}"):
+            self.writer.lowered(artifact)
 
     def _write(self, artifact: Artifact) -> None:
         with self.progress.stage(f"write {artifact.id}"):
@@ -162,6 +154,9 @@ class Run:
 
     def _quality(self, format: str) -> list[dict[str, Any]]:
         chosen = [a for a in self.planned if a.format == format]
+        if format == "executorch":
+            for artifact in chosen:
+                self._remember(f"export-{artifact.id}", lambda a=artifact: self._lowered(a), files=artifact.files)
         return [
             entry
             for pictures in self.inputs.validation

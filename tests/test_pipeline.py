@@ -18,6 +18,7 @@ from compress.bundle import changed_files, read_manifest, verify
 from compress.cli import app
 from compress.errors import InputError, VerificationError
 from compress.files import sha256_file
+from compress.passes.engines import elir_engine
 from compress.plan import Plan
 from compress.progress import Progress
 from compress.recipe import to_yaml
@@ -146,6 +147,16 @@ def test_a_changed_artifact_fails_verification_and_is_written_again(bundle: Path
     assert path.read_bytes() == good
     assert {p: p.stat().st_mtime_ns for p in others} == others
     assert changed_files(bundle, read_manifest(bundle)) == []
+
+
+def test_a_calibration_is_kept(bundle: Path, tiny_recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was killed between calibrating and its last int8 file does not calibrate again."""
+    monkeypatch.setattr(elir_engine, "settle", never)
+    path = bundle / "int8/onnx/model.onnx"
+    good = path.read_bytes()
+    path.unlink()
+    again(tiny_recipe(), bundle)
+    assert path.read_bytes() == good
 
 
 def test_other_validation_pictures_measure_anew(

@@ -1,13 +1,17 @@
-"""Lowering for ExecuTorch in a process of its own: a minute of one core, beside which calibration has the other.
+"""Lowering for ExecuTorch in a process of its own: a minute of one core a file, beside which other work has the other.
 
-``python -m compress.export.executorch_worker JOB``: JOB is a pickle that the parent wrote for this call alone.
+``python -m compress.export.executorch_worker`` reads one job's path a line from stdin (a pickle that the parent wrote
+for this call alone) and answers each with one line of JSON on stdout.
 """
 
+import contextlib
+import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from compress.errors import CompressError, InputError
 
@@ -15,57 +19,80 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class BackgroundWrite:
-    """A .pte being written; ``wait`` for it, or ``stop`` it."""
+class LoweringWorker:
+    """Writes .pte files one after the other, in the order of ``submit``; ``wait`` for each, and ``stop`` at the end."""
 
-    def __init__(self, model: "nn.Module", size: int, baked_seed: int | None, float16: bool, path: Path) -> None:
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+        self.submitted: set[Path] = set()
+        self._answers: dict[str, dict[str, Any]] = {}
+
+    def submit(self, model: "nn.Module", size: int, baked_seed: int | None, float16: bool, path: Path) -> None:
+        """Have ``path`` written; the model may change afterwards."""
         import torch
 
-        self.folder = tempfile.TemporaryDirectory(prefix="compress-lower-")
-        job = Path(self.folder.name) / "job.pt"
+        if self.process is None:
+            self._start()
+        assert self.process is not None and self.process.stdin is not None
+        job = Path(self.folder.name) / f"{len(self.submitted)}.pt"
+        self.submitted.add(path)
         torch.save({"model": model, "size": size, "baked_seed": baked_seed, "float16": float16, "path": path}, job)
-        self.log = (Path(self.folder.name) / "log").open("w+", encoding="utf-8", errors="replace")
-        command = [sys.executable, "-m", "compress.export.executorch_worker", str(job)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        with contextlib.suppress(BrokenPipeError):  # it has died: wait() tells
+            print(job, file=self.process.stdin, flush=True)
 
-    def wait(self) -> None:
-        """Return when the file is written. Raises InputError where it cannot be, RuntimeError for a failed lowering."""
-        code = self.process.wait()
-        self.log.seek(0)
-        told = self.log.read().strip()
-        self._clean()
-        if code == InputError.exit_code:
-            raise InputError(told.splitlines()[-1])
-        if code:
-            raise RuntimeError(f"ExecuTorch lowering ended with {code}: {told[-2000:]}")
+    def wait(self, path: Path) -> None:
+        """Return when ``path`` is written. Raises InputError where it cannot be, RuntimeError for a failed lowering."""
+        assert self.process is not None and self.process.stdout is not None
+        while str(path) not in self._answers:
+            line = self.process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"ExecuTorch lowering ended with {self.process.wait()}: {self._told()}")
+            answer = json.loads(line)
+            self._answers[answer["path"]] = answer
+        if problem := self._answers.pop(str(path))["problem"]:
+            raise InputError(problem)
 
     def stop(self) -> None:
-        """End the process when it still runs."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self._clean()
-
-    def _clean(self) -> None:
+        """End the process, whatever it is at."""
+        if self.process is None:
+            return
+        self.process.kill()
+        self.process.communicate()
         self.log.close()
         self.folder.cleanup()
+        self.process = None
+
+    def _start(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="compress-lower-")
+        self.log: IO[str] = (Path(self.folder.name) / "log").open("w+", encoding="utf-8", errors="replace")
+        command = [sys.executable, "-m", "compress.export.executorch_worker"]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.log, text=True)
+
+    def _told(self) -> str:
+        self.log.seek(0)
+        return self.log.read().strip()[-2000:]
 
 
-def _main(job: Path) -> int:
+def _main() -> None:
+    # stdout is the parent's; what libraries print goes to the log.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     import torch
 
     from compress.export.to_executorch import save_executorch, to_executorch
 
     torch.set_num_threads(1)
-    asked = torch.load(job, weights_only=False)  # the parent's own file, in a folder that only this user can write
-    path = asked.pop("path")
-    try:
-        save_executorch(to_executorch(**asked), path)
-    except CompressError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    for line in sys.stdin:
+        job = Path(line.strip())
+        asked = torch.load(job, weights_only=False)  # the parent's own file, in a folder that only this user can write
+        path, problem = asked.pop("path"), None
+        try:
+            save_executorch(to_executorch(**asked), path)
+        except CompressError as error:
+            problem = str(error)
+        print(json.dumps({"path": str(path), "problem": problem}), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(_main(Path(sys.argv[1])))
+    _main()

@@ -28,6 +28,7 @@ class Subject:
     (1, 3, S, S) in [0, 1] and (1, 16, S/8, S/8), anew on every call and never held together. ``quantized`` is what
     a quantizing pass leaves for export. ``float_graph`` gives ``model`` as a runtime's own graph, by format
     (openvino: ov.Model, onnx: ModelProto; inputs lq and noise, static), for engines that work on such graphs.
+    ``keep(name, make)`` gives what ``make`` gives, tensors by name, or what it gave before the run was interrupted.
     """
 
     model: Elir
@@ -39,6 +40,7 @@ class Subject:
     notes: list[str] = field(default_factory=list)
     advance: Callable[[str, int, int], None] = lambda stage, done, total: None
     float_graph: Callable[[str], Any] = _no_float_graph
+    keep: Callable[[str, Callable[[], dict[str, Tensor]]], dict[str, Tensor]] = lambda name, make: make()
 
     def probe(self) -> Tensor:
         """The model's output on a small fixed input, to compare before with after."""

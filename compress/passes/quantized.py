@@ -28,15 +28,17 @@ class Scheme:
     """How activations become 8-bit integers.
 
     ``signed``: int8 instead of uint8. ``symmetric``: zero point 0. ``outputs``: convolutions' outputs too.
+    ``shortcuts``: large residual blocks add what their first convolution reads, not its float original.
     """
 
     signed: bool = False
     symmetric: bool = False
     outputs: bool = False
+    shortcuts: bool = False
 
 
 # OpenVINO: unsigned, so that what follows a ReLU keeps all 256 levels; a convolution may write floats.
-OPENVINO = Scheme()
+OPENVINO = Scheme(shortcuts=True)
 # ONNX Runtime runs a convolution in int8 only when its output is quantized too.
 ONNXRUNTIME = Scheme(outputs=True)
 # TensorRT refuses uint8 and zero points: a tensor that follows a ReLU loses one bit there.
@@ -63,6 +65,20 @@ class FakeQuantize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         args = (self.scale, self.zero_point, self.qmin, self.qmax, self.dtype)
         return _OPS.dequantize_per_tensor(_OPS.quantize_per_tensor(x, *args), *args)
+
+
+class QuantBlock(nn.Module):
+    """A residual block that quantizes its input once, for the branch ``conv`` and for the shortcut."""
+
+    def __init__(self, conv: nn.Sequential) -> None:
+        super().__init__()
+        self.input_quantizer = conv[0].input_quantizer
+        conv[0].input_quantizer = nn.Identity()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.input_quantizer(x)
+        return torch.relu(self.conv(x) + x)
 
 
 @dataclass(frozen=True)
@@ -110,9 +126,14 @@ class QuantConv(nn.Module):
         return y if self.output_quantizer is None else self.output_quantizer(y)
 
 
+def output_axis(conv: nn.Conv2d | nn.ConvTranspose2d) -> int:
+    """Dimension of a convolution's weight that counts its output channels."""
+    return 1 if isinstance(conv, nn.ConvTranspose2d) else 0
+
+
 def quantize_weight(conv: nn.Conv2d | nn.ConvTranspose2d, bits: int) -> QuantizedWeight:
     """Round to nearest on the per-channel grid whose end is the channel's largest magnitude."""
-    axis = 1 if isinstance(conv, nn.ConvTranspose2d) else 0
+    axis = output_axis(conv)
     w = conv.weight.detach()
     scales = weight_scales(w, axis, bits)
     shape = [1] * w.ndim

@@ -1,5 +1,6 @@
 """The background lowering writes what the foreground would, and tells a person what went wrong."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from compress.elir.flow import FoldedFlow
 from compress.elir.model import Elir
 from compress.errors import InputError
-from compress.export.executorch_worker import BackgroundWrite
+from compress.export.executorch_worker import LoweringWorker
 from compress.export.to_executorch import to_executorch
 
 
@@ -17,21 +18,38 @@ def folded(model: Elir) -> Elir:
     return model
 
 
-def test_writes_the_same_bytes(tiny_elir: Elir, tmp_path: Path) -> None:
-    model = folded(tiny_elir)
-    BackgroundWrite(model, 64, None, False, tmp_path / "model.pte").wait()
-    assert (tmp_path / "model.pte").read_bytes() == to_executorch(model, 64)
+@pytest.fixture
+def worker() -> Iterator[LoweringWorker]:
+    worker = LoweringWorker()
+    yield worker
+    worker.stop()
 
 
-def test_unwritable_place_is_one_line(tiny_elir: Elir, tmp_path: Path) -> None:
+def test_one_that_cannot_be_written_is_one_line_and_the_next_holds_the_same_bytes_as_without_a_worker(
+    worker: LoweringWorker, tiny_elir: Elir, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
+    model, bad, good = folded(tiny_elir), tmp_path / "file" / "model.pte", tmp_path / "model.pte"
+    for path in (bad, good):
+        worker.submit(model, 64, 3, False, path)
     with pytest.raises(InputError, match=r"cannot be written \(File exists\): choose another folder"):
-        BackgroundWrite(folded(tiny_elir), 64, None, False, tmp_path / "file" / "model.pte").wait()
+        worker.wait(bad)
+    worker.wait(good)
+    assert good.read_bytes() == to_executorch(model, 64, 3)
 
 
-def test_stop_leaves_nothing(tiny_elir: Elir, tmp_path: Path) -> None:
-    write = BackgroundWrite(folded(tiny_elir), 64, None, False, tmp_path / "model.pte")
-    write.stop()
-    assert write.process.returncode == -9
-    assert not Path(write.folder.name).exists()
+def test_a_killed_worker_is_told(worker: LoweringWorker, tiny_elir: Elir, tmp_path: Path) -> None:
+    worker.submit(folded(tiny_elir), 64, None, False, tmp_path / "model.pte")
+    assert worker.process is not None
+    worker.process.kill()
+    with pytest.raises(RuntimeError, match="ExecuTorch lowering ended with -9"):
+        worker.wait(tmp_path / "model.pte")
+
+
+def test_stop_leaves_nothing(worker: LoweringWorker, tiny_elir: Elir, tmp_path: Path) -> None:
+    worker.submit(folded(tiny_elir), 64, None, False, tmp_path / "model.pte")
+    process, folder = worker.process, Path(worker.folder.name)
+    worker.stop()
+    assert process is not None and process.returncode == -9
+    assert not folder.exists()
     assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ from compress.passes.quantized import (
     XNNPACK,
     ActivationRange,
     FakeQuantize,
+    QuantBlock,
     QuantConv,
     Scheme,
     quantize_weight,
@@ -93,3 +94,13 @@ def test_euler_steps_share_one_int8_weight() -> None:
     a, b = (QuantConv(conv, weight, ActivationRange(0.0, high), None, UNSIGNED) for high in (1.0, 2.0))
     assert a.weight.data_ptr() == b.weight.data_ptr()  # type: ignore[operator]
     assert a.input_quantizer.scale != b.input_quantizer.scale
+
+
+def test_a_block_quantizes_its_input_once_for_branch_and_shortcut() -> None:
+    conv = nn.Conv2d(1, 1, 1, bias=False).requires_grad_(False)
+    conv.weight.fill_(-1.27)
+    first = QuantConv(conv, quantize_weight(conv, 8), ActivationRange(0.0, 2.55), None, UNSIGNED)
+    block = QuantBlock(nn.Sequential(first, nn.ReLU()))
+    x = torch.tensor([0.004, 0.006, 1.0, 3.0]).view(1, 1, 1, 4)
+    # The branch is relu(-1.27 x) = 0 here, so what comes out is the shortcut: x on a grid of 0.01, clipped to 2.55.
+    torch.testing.assert_close(block(x).flatten(), torch.tensor([0.0, 0.01, 1.0, 2.55]))

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from compress.errors import InputError
 from compress.passes.base import Subject
+from compress.passes.engines.elir_engine import LARGE_BLOCKS
 from compress.passes.ptq import Ptq
-from compress.passes.quantized import QuantConv
+from compress.passes.quantized import QuantBlock, QuantConv
 from compress.passes.settings import PtqSettings
 
 pytestmark = pytest.mark.slow
@@ -56,6 +57,34 @@ def test_steps_share_weights_and_have_their_own_ranges(folded: Callable[..., Sub
     first, second = convs[f"fmir.steps.0.{name}"], convs[f"fmir.steps.1.{name}"]
     assert first.weight.data_ptr() == second.weight.data_ptr()  # type: ignore[operator]
     assert first.input_quantizer.range != second.input_quantizer.range
+
+
+def test_a_packed_calibration_gives_the_same_modules(folded: Callable[..., Subject]) -> None:
+    subject = folded(("openvino", "executorch"), k_steps=2)
+    packed: dict[str, Tensor] = {}
+    subject.keep = lambda name, make: packed.update(make()) or packed  # type: ignore[func-returns-value]
+    Ptq(PtqSettings(rounding="nearest")).run(subject)
+    first, subject.quantized = subject.quantized, None
+    subject.keep = lambda name, make: packed
+    subject.calibration = lambda: iter(())
+    Ptq(PtqSettings(rounding="nearest")).run(subject)
+    for name, module in first.modules.items():
+        second = subject.quantized.modules[name]
+        assert all(torch.equal(a, b) for a, b in zip(module.buffers(), second.buffers(), strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(module.parameters(), second.parameters(), strict=True))
+        ranges = [[c.input_quantizer for c in quantized_convs(m).values()] for m in (module, second)]
+        assert len(ranges[0]) > 90
+        for a, b in zip(*ranges, strict=True):
+            assert getattr(a, "range", None) == getattr(b, "range", None)
+
+
+def test_large_blocks_add_what_their_branch_reads(folded: Callable[..., Subject]) -> None:
+    subject = folded(("openvino", "onnx"))
+    Ptq(PtqSettings(rounding="nearest", keep_float=["enc.layers.3"])).run(subject)
+    modules = subject.quantized.modules
+    shared = {n for n, m in modules["openvino"].named_modules() if isinstance(m, QuantBlock)}
+    assert shared == LARGE_BLOCKS - {"enc.layers.3"}
+    assert not any(isinstance(m, QuantBlock) for m in modules["onnxruntime"].modules())
 
 
 def test_layers_kept_in_float_are_the_models_own(folded: Callable[..., Subject]) -> None:
