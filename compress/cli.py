@@ -1,5 +1,6 @@
 """The command line. No logic: each command imports its function when it runs, so that ``--help`` stays quick."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -86,6 +87,8 @@ def apply(
     as_json: JsonOption = False,
 ) -> None:
     """Run a recipe: compress, export, measure, and write a bundle."""
+    # Read when torch is loaded. Otherwise its idle threads spin on the core that ExecuTorch's lowering has.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with results_only():
         from compress import apply as run
 
