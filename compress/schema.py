@@ -48,17 +48,34 @@ class Jpeg(Strict):
 Degradation = Annotated[SuperResolution | GaussianNoise | Blur | Jpeg, Field(discriminator="kind")]
 
 
-Task = Literal["sr_x2", "sr_x4", "sr_x8"]
+Task = Literal["sr_x2", "sr_x4", "sr_x8", "denoise", "deblur"]
+TASKS: dict[Task, tuple[Degradation, ...]] = {
+    "sr_x2": (SuperResolution(scale=2),),
+    "sr_x4": (SuperResolution(scale=4),),
+    "sr_x8": (SuperResolution(scale=8),),
+    "denoise": (GaussianNoise(sigma=25),),
+    "deblur": (Blur(sigma=2), GaussianNoise(sigma=2)),
+}
 
 
 def task_degradation(task: Task) -> list[Degradation]:
     """The degradation that a task undoes."""
-    return [SuperResolution(scale=int(task.removeprefix("sr_x")))]  # type: ignore[arg-type]
+    return list(TASKS[task])
 
 
 def task_scale(task: Task) -> int:
     """Output pixels per input pixel, along one side."""
-    return int(task.removeprefix("sr_x"))
+    return int(task.removeprefix("sr_x")) if task.startswith("sr_x") else 1
+
+
+def task_border(task: Task) -> int:
+    """Pixels that measures on luma leave out at every side: the scale in super-resolution, else none."""
+    return task_scale(task) if task_scale(task) > 1 else 0
+
+
+def task_input(task: Task) -> str:
+    """What the input, left as it is, is called beside a model: the baseline to beat."""
+    return {"denoise": "noisy input", "deblur": "blurred input"}.get(task, "bicubic")
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
