@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from compress.guard import guard, results_only
+from compress.schema import TASKS
 
 if TYPE_CHECKING:
     from compress.progress import Progress
@@ -50,6 +51,7 @@ class Schema(StrEnum):
     train = "train"
 
 
+TaskName = StrEnum("TaskName", {name: name for name in TASKS})  # type: ignore[misc]
 RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="Built-in name, or path of a YAML file.")]
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. model.image_size=128.")
@@ -144,17 +146,38 @@ def train(
 
 
 @app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Any ELIR checkpoint, or a built-in name.")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="To write: .safetensors, .pth or .ckpt.")],
+    k_steps: Annotated[int | None, typer.Option(help="Euler steps, where the checkpoint does not tell.")] = None,
+    sigma_s: Annotated[float | None, typer.Option(help="Source noise, where the checkpoint does not tell.")] = None,
+    task: Annotated[TaskName | None, typer.Option(help="Task, where the checkpoint does not tell.")] = None,
+    float32: Annotated[bool, typer.Option("--float32", help="Write .safetensors in float32, not float16.")] = False,
+) -> None:
+    """Convert a checkpoint between the published formats and ours."""
+    with results_only():
+        from compress.elir.convert import convert as run
+        from compress.library import find
+
+        run(find("weights", str(source)), target, k_steps, sigma_s, task, half=not float32)
+    typer.echo(target)
+
+
+@app.command()
 def evaluate(
     source: Annotated[str, typer.Argument(metavar="MODEL_OR_ARTIFACT", help="Checkpoint, artifact or bundle.")],
     data: SetsOption,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    csv: Annotated[Path | None, typer.Option(help="Also write every picture's figures to this file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the quality of a model or an artifact, beside bicubic."""
+    """Measure the quality of a model or an artifact, beside its input's (for super-resolution: bicubic)."""
     with results_only():
         from compress.evaluation import evaluate as run
 
         result = run(source, data, seed, _progress())
+        if csv is not None:
+            result.write_csv(csv)
     _show(result, as_json)
 
 
@@ -180,7 +203,7 @@ def card(
 ) -> None:
     """Write the model card of a checkpoint, with its measured quality."""
     with results_only():
-        from compress.evaluation import model_card
+        from compress.card import model_card
         from compress.files import write_text
 
         text = model_card(checkpoint, data, _progress())

@@ -9,7 +9,7 @@ from compress.artifacts import Artifact
 from compress.data.sets import PictureSet
 from compress.files import whole_file
 from compress.progress import Progress
-from compress.schema import Recipe, task_scale
+from compress.schema import Recipe, task_border, task_input
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +53,7 @@ def format_quality(
     reference = next((a.id for a in artifacts if a.precision == "fp32"), None)
     scores: dict[str, list[QualityScore]] = {name: [] for name in runners}
     against: dict[str, list[tuple[float, float]]] = {name: [] for name in runners}
-    border = task_scale(recipe.model.task)
+    border = task_border(recipe.model.task)
     with progress.stage(f"quality of {artifacts[0].format} on {pictures.name}", len(pictures)) as stage:
         for i, item in enumerate(pictures):
             outputs = {name: restore_crop(r, item.degraded, recipe.model.seed, i) for name, r in runners.items()}
@@ -94,11 +94,11 @@ def input_baseline(sets: Sequence[PictureSet], recipe: Recipe) -> list[dict[str,
     """``baselines`` entries: the degraded input itself, which for super-resolution is bicubic enlargement."""
     from compress.measure.quality import mean_score, score
 
-    border = task_scale(recipe.model.task)
+    border = task_border(recipe.model.task)
     entries = []
     for pictures in sets:
         found = mean_score([score([item.degraded], [item.clean], border) for item in pictures])
-        entries.append({"name": "bicubic", "dataset": pictures.name, **_rounded(asdict(found))})
+        entries.append({"name": task_input(recipe.model.task), "dataset": pictures.name, **_rounded(asdict(found))})
     return entries
 
 

@@ -82,12 +82,21 @@ def resolve(recipe: Recipe) -> Inputs:
 
 
 def checkpoint_numbers(weights: Path, model: RecipeModel) -> tuple[int, float]:
-    """K and sigma_s: the recipe's, else the checkpoint's metadata. Raises InputError when neither has them."""
+    """K and sigma_s: the recipe's, else the checkpoint's metadata.
+
+    Raises InputError when neither has them, or when the checkpoint was trained for another task.
+    """
     metadata: dict[str, str] = {}
     if weights.suffix == ".safetensors":
         from compress.elir.metadata import read_metadata
 
         metadata = read_metadata(weights)
+    trained = metadata.get("task")
+    if trained is not None and trained != model.task:
+        raise InputError(
+            f"{weights}: was trained for {trained}, the recipe's model.task is {model.task}: "
+            f"set model.task: {trained}, or give other weights"
+        )
     k_steps = model.k_steps if model.k_steps is not None else metadata.get("k_steps")
     sigma_s = model.sigma_s if model.sigma_s is not None else metadata.get("sigma_s")
     if k_steps is None or sigma_s is None:

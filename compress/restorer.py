@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from compress.elir.restore import OnTile, restore, restore_staged
 from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, GRID, plan
@@ -13,7 +13,7 @@ from compress.errors import InputError, Unavailable, VerificationError
 from compress.library import find
 from compress.measure.machine import physical_cores
 from compress.runtime.base import PACKAGES, SUFFIXES, format_of, open_runner
-from compress.schema import Task, task_scale
+from compress.schema import TASKS, Task, task_scale
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,8 +41,10 @@ class Settings:
 @dataclass(frozen=True)
 class Restorer:
     """``restore``: picture (H, W, 3) uint8 and a call after each tile -> (scale H, scale W, 3) uint8; ``steps``: how
-    many such calls for a picture of (H, W)."""
+    many such calls for a picture of (H, W);
+    ``task``: None where the source tells none that is known."""
 
+    task: Task | None
     scale: int
     steps: Callable[[int, int], int]
     restore: "Callable[[np.ndarray, OnTile], np.ndarray]"
@@ -74,7 +76,8 @@ def _checkpoint(path: Path, settings: Settings) -> Restorer:
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
         return restore_staged(picture, model, scale=scale, tile=tile, overlap=overlap, seed=seed, on_tile=on_tile)
 
-    return Restorer(scale, lambda h, w: 2 * plan(h * scale, w * scale, tile, overlap).tiles + 1, run)
+    task = _task(model.metadata.get("task"))
+    return Restorer(task, scale, lambda h, w: 2 * plan(h * scale, w * scale, tile, overlap).tiles + 1, run)
 
 
 def _artifact(entry: Path, facts: dict[str, Any], settings: Settings) -> Restorer:
@@ -91,7 +94,10 @@ def _artifact(entry: Path, facts: dict[str, Any], settings: Settings) -> Restore
             picture, runner.run, scale=scale, tile=tile, overlap=overlap, fixed=True, seed=seed, on_tile=on_tile
         )
 
-    return Restorer(scale, lambda h, w: plan(h * scale, w * scale, tile, overlap, True).tiles, run)
+    def tiles(height: int, width: int) -> int:
+        return plan(height * scale, width * scale, tile, overlap, True).tiles
+
+    return Restorer(_task(facts.get("task")), scale, tiles, run)
 
 
 def _overlap(settings: Settings, tile: tuple[int, int]) -> int:
@@ -101,10 +107,15 @@ def _overlap(settings: Settings, tile: tuple[int, int]) -> int:
     return max(0, min(DEFAULT_OVERLAP, side - GRID))
 
 
-def _scale(path: Path, task: str | None) -> int:
-    if task not in get_args(Task):
-        raise InputError(f"{path}: its task is not known (={task}): give the scale (1: already on the output grid)")
-    return task_scale(task)  # type: ignore[arg-type]
+def _task(name: str | None) -> Task | None:
+    return name if name in TASKS else None  # type: ignore[return-value]
+
+
+def _scale(path: Path, name: str | None) -> int:
+    task = _task(name)
+    if task is None:
+        raise InputError(f"{path}: its task is not known (={name}): give the scale (1: already on the output grid)")
+    return task_scale(task)
 
 
 def choose(bundle: Path) -> tuple[Path, dict[str, Any]]:

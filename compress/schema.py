@@ -267,6 +267,7 @@ class LossWeights(Strict):
 
     mmse: float = Field(1.0, ge=0, description="latent MMSE term")
     consistency: float = Field(1.0, ge=0, description="consistency flow matching term")
+    flow_matching: float = Field(0.0, ge=0, description="plain flow matching term")
     pixel: float = Field(0.0, ge=0, description="published pixel term through the frozen teacher decoder")
     l1: float = Field(0.0, ge=0, description="mean absolute pixel error of the K-step sampler's output")
     lpips: float = Field(0.0, ge=0, description="LPIPS of the K-step sampler's output")

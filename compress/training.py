@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from compress.errors import InputError
 from compress.library import find
 from compress.progress import Progress, Stage
-from compress.schema import TrainModel, TrainRecipe, TrainStage, task_degradation, task_scale
+from compress.schema import TrainModel, TrainRecipe, TrainStage, task_border, task_degradation
 
 if TYPE_CHECKING:
     from compress.data.sets import PictureSet
@@ -127,14 +127,14 @@ def read_pictures(recipe: TrainRecipe) -> "TrainingPictures":
 
 
 class Validation:
-    """Quality of a model on the recipe's validation set, beside bicubic."""
+    """Quality of a model on the recipe's validation set, beside its input's."""
 
     def __init__(self, recipe: TrainRecipe) -> None:
         from compress.data.sets import load_set
 
-        self.scale = task_scale(recipe.model.task)
+        self.task = recipe.model.task
         self.pictures: PictureSet = load_set(recipe.data.validation, recipe.model.task)
-        self._bicubic: dict[str, float] | None = None
+        self._input: dict[str, float] | None = None
 
     def refuse_training_pictures(self, training: "TrainingPictures") -> None:
         """Raise InputError when a training picture, or its crop, is one of the validation's."""
@@ -149,14 +149,14 @@ class Validation:
                 )
 
     def __call__(self, model: "Elir") -> dict[str, float]:
-        """``psnr_db``, ``lpips``, ``color_shift`` and the same as ``bicubic_*``."""
+        """``psnr_db``, ``lpips``, ``color_shift`` and the same as ``input_*``."""
         items = list(self.pictures)
         outputs = [self._restore(model, item.degraded) for item in items]
         clean = [item.clean for item in items]
-        if self._bicubic is None:
+        if self._input is None:
             degraded = self._score([item.degraded for item in items], clean)
-            self._bicubic = {f"bicubic_{name}": value for name, value in degraded.items()}
-        return self._score(outputs, clean) | self._bicubic
+            self._input = {f"input_{name}": value for name, value in degraded.items()}
+        return self._score(outputs, clean) | self._input
 
     def _restore(self, model: "Elir", degraded: Any) -> Any:
         import torch
@@ -173,15 +173,15 @@ class Validation:
     def _score(self, outputs: list[Any], clean: list[Any]) -> dict[str, float]:
         from compress.measure.quality import score
 
-        result = score(outputs, clean, self.scale)
+        result = score(outputs, clean, task_border(self.task))
         return {name: round(getattr(result, name), 4) for name in ("psnr_db", "lpips", "color_shift")}
 
 
 def in_words(scores: dict[str, float]) -> str:
-    """One line of a validation's figures, bicubic's in brackets."""
+    """One line of a validation's figures, the input's in brackets."""
     shown = {"psnr_db": "PSNR {:.2f} dB", "lpips": "LPIPS {:.4f}", "color_shift": "colour shift {:.2f}/255"}
     return ", ".join(
-        f"{text.format(scores[name])} (bicubic {scores[f'bicubic_{name}']:.{4 if name == 'lpips' else 2}f})"
+        f"{text.format(scores[name])} (input {scores[f'input_{name}']:.{4 if name == 'lpips' else 2}f})"
         for name, text in shown.items()
     )
 

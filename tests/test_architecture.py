@@ -14,7 +14,7 @@ LAYERS = [
     {"__init__", "__main__"},
     {"cli"},
     {"pipeline", "training"},
-    {"bundling", "checking"},
+    {"bundling", "checking", "card"},
     {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring"},
     {"restorer", "artifacts", "report", "doctor"},

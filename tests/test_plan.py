@@ -13,6 +13,8 @@ from rich.console import Console
 
 from compress.artifacts import plan_artifacts
 from compress.elir import load_checkpoint
+from compress.elir.checkpoint import save_checkpoint
+from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.plan import Plan, checkpoint_numbers, resolve
 from compress.schema import Recipe, RecipeModel
@@ -98,3 +100,13 @@ def test_estimated_sizes_are_near_the_real_ones(tiny_recipe: Make, finished: Any
     text = console.export_text()
     assert "nothing was run" in text and "calibration (8 pictures), validation (2 pictures)" in text
     assert "passes: collapse -> fold_time -> ptq" in text and "targets: none" in text
+
+
+def test_weights_of_another_task_are_refused(tiny_elir: Elir, tmp_path: Path) -> None:
+    save_checkpoint(tiny_elir, tmp_path / "noisy.safetensors", {"task": "denoise"})
+    text = (
+        r"noisy\.safetensors: was trained for denoise, the recipe's model\.task is sr_x4: set model\.task: denoise, or"
+    )
+    with pytest.raises(InputError, match=text):
+        checkpoint_numbers(tmp_path / "noisy.safetensors", RecipeModel())
+    assert checkpoint_numbers(tmp_path / "noisy.safetensors", RecipeModel(task="denoise")) == (3, 0.1)

@@ -88,8 +88,8 @@ def test_a_scale_that_nothing_tells(bundle: Path, tiny_elir: Elir, tmp_path: Pat
     (bundle / "manifest.json").unlink()
     with pytest.raises(InputError, match=r"model\.xml: its task is not known \(=None\): give the scale \(1: already"):
         open_restorer(str(bundle / "int8/openvino/model.xml"), Settings())
-    save_checkpoint(tiny_elir, tmp_path / "tiny.safetensors", {"task": "denoise"})
-    with pytest.raises(InputError, match=r"tiny\.safetensors: its task is not known \(=denoise\)"):
+    save_checkpoint(tiny_elir, tmp_path / "tiny.safetensors", {"task": "colorize"})
+    with pytest.raises(InputError, match=r"tiny\.safetensors: its task is not known \(=colorize\)"):
         open_restorer(str(tmp_path / "tiny.safetensors"), Settings())
 
 

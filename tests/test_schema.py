@@ -55,7 +55,14 @@ def test_values_are_frozen() -> None:
         TrainStage(space="latents", steps=3).steps = 4  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("task", ["denoise", "deblur"])
+def test_other_tasks_stay_on_their_grid(task: schema.Task) -> None:
+    assert (schema.task_scale(task), schema.task_border(task)) == (1, 0)
+    assert schema.task_input(task) == {"denoise": "noisy input", "deblur": "blurred input"}[task]
+
+
 @pytest.mark.parametrize(("task", "scale"), [("sr_x2", 2), ("sr_x4", 4), ("sr_x8", 8)])
 def test_a_task_knows_its_scale_and_degradation(task: schema.Task, scale: int) -> None:
     assert schema.task_scale(task) == scale
     assert schema.task_degradation(task) == [schema.SuperResolution(scale=scale)]
+    assert (schema.task_border(task), schema.task_input(task)) == (scale, "bicubic")

@@ -73,12 +73,12 @@ def test_recipe_to_checkpoint(data: dict[str, Any], tmp_path: Path) -> None:
     assert re.fullmatch("[0-9a-f]{64}", facts["recipe_hash"])
 
 
-def test_metrics_hold_terms_and_validations_beside_bicubic(data: dict[str, Any], tmp_path: Path) -> None:
+def test_metrics_hold_terms_and_validations_beside_the_input(data: dict[str, Any], tmp_path: Path) -> None:
     run_training(recipe(data, LATENTS), tmp_path / "run", False, SILENT)
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     validation = next(line["validation"] for line in lines if "validation" in line)
     names = {"psnr_db", "lpips", "color_shift"}
-    assert validation.keys() == names | {f"bicubic_{name}" for name in names}
+    assert validation.keys() == names | {f"input_{name}" for name in names}
     last = lines[-1]
     assert (last["stage"], last["step"]) == (0, 3)
     assert last["mmse"] > 0 and last["seconds_a_step"] > 0
@@ -94,7 +94,7 @@ def test_second_run_goes_on_and_fresh_starts_anew(
     assert run_training(given, out, True, Progress("lines")).read_bytes() == first
     told = capsys.readouterr().err
     assert "resumed" not in told
-    assert "step 2: PSNR" in told and "(bicubic" in told
+    assert "step 2: PSNR" in told and "(input" in told
 
 
 def test_over_parametrised_training_ends_collapsed(data: dict[str, Any], tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_bundled_recipe_builds_the_bundled_model() -> None:
 
 def test_validation_in_words() -> None:
     scores = {"psnr_db": 25.0, "lpips": 0.14, "color_shift": 0.5}
-    scores |= {f"bicubic_{name}": 2 * value for name, value in scores.items()}
+    scores |= {f"input_{name}": 2 * value for name, value in scores.items()}
     assert in_words(scores) == (
-        "PSNR 25.00 dB (bicubic 50.00), LPIPS 0.1400 (bicubic 0.2800), colour shift 0.50/255 (bicubic 1.00)"
+        "PSNR 25.00 dB (input 50.00), LPIPS 0.1400 (input 0.2800), colour shift 0.50/255 (input 1.00)"
     )

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compress.elir.losses import consistency_loss, mmse_loss, pixel_loss
+from compress.elir.losses import consistency_loss, flow_matching_loss, mmse_loss, pixel_loss
 from compress.elir.model import Elir, noise_shape
 from compress.errors import InputError, VerificationError
 from compress.files import sha256_text, whole_file
@@ -204,9 +204,14 @@ class Training:
         x_hq = x_hq.float()
         if w.mmse:
             yield "mmse", w.mmse * mmse_loss(x_mmse.float(), x_hq)
-        if not (w.consistency or w.pixel):
+        if not (w.consistency or w.pixel or w.flow_matching):
             return
         x_0 = x_mmse.detach().float() + self.model.sigma_s * torch.randn(x_hq.shape).to(x_hq.device)
+        if w.flow_matching:
+            t = torch.rand(len(x_0)).to(x_hq.device)
+            yield "flow_matching", w.flow_matching * flow_matching_loss(self.model.fmir, x_0, x_hq, t)
+        if not (w.consistency or w.pixel):
+            return
         t = (torch.rand(len(x_0)) * (1 - settings.dt)).to(x_hq.device)
         loss, f, e = consistency_loss(self.model.fmir, x_0, x_hq, t, settings.dt, settings.k_steps)
         if w.consistency:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from compress.elir.model import Elir, ElirConfig, noise_shape
-from compress.elir.overparam import collapse, collapse_pair, conv_pair
+from compress.elir.overparam import collapse, collapse_pair, conv_pair, expand
 
 CONFIG = ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, over_param=True)
 
@@ -54,3 +54,15 @@ def test_plain_model_has_nothing_to_collapse(tiny_elir: Elir) -> None:
     before = {name: value.clone() for name, value in tiny_elir.state_dict().items()}
     assert collapse(tiny_elir) == 0
     assert all(torch.equal(before[name], value) for name, value in tiny_elir.state_dict().items())
+
+
+def test_expanded_model_collapses_to_itself(tiny_elir: Elir) -> None:
+    model = copy.deepcopy(tiny_elir)
+    assert expand(model) == 15 + 9 * 2 + 1
+    wide = Elir(CONFIG)
+    assert {n: v.shape for n, v in model.state_dict().items()} == {n: v.shape for n, v in wide.state_dict().items()}
+    # The spare channels are not dead: a step of training can reach them.
+    second = model.mmse.lrm[0].RDB1.conv1.block  # type: ignore[union-attr]
+    assert second[0].weight[8:].abs().min() > 0 and not second[1].weight[:, 8:].any()
+    collapse(model)
+    assert all(torch.equal(v, model.state_dict()[n]) for n, v in tiny_elir.state_dict().items())

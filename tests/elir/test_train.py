@@ -197,6 +197,21 @@ def test_consistency_loss_does_not_reach_the_mmse_net(start: Callable[..., Train
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in run.model.fmir.parameters())
 
 
+@pytest.mark.parametrize("space", ["latents", "pixels"])
+def test_plain_flow_matching_is_an_objective_of_its_own(start: Callable[..., Training], space: str) -> None:
+    base = LATENTS if space == "latents" else PIXELS
+    stage = {**base, "modules": ["mmse", "fmir"], "weights": {"mmse": 0, "consistency": 0, "flow_matching": 2.0}}
+    records: list[dict[str, Any]] = []
+    training = start(recipe(stage), log=records.append)
+    before = {name: value.clone() for name, value in training.model.state_dict().items()}
+    training.run()
+    steps = [r for r in records if "flow_matching" in r]
+    assert len(steps) == stage["steps"] and all({*r} == {"stage", "step", "of", "flow_matching"} for r in steps)
+    changed = {n.split(".")[0] for n, v in training.model.state_dict().items() if not torch.equal(v, before[n])}
+    # AdamW decays what it is given: the MMSE net has no gradient, and is skipped.
+    assert changed == {"fmir"}
+
+
 def test_training_lowers_the_latent_error(start: Callable[..., Training]) -> None:
     records: list[dict[str, Any]] = []
     stage = {**LATENTS, "steps": 40, "lr": 2e-3, "modules": ["mmse"], "weights": {"consistency": 0.0}}

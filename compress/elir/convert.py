@@ -1,0 +1,74 @@
+"""Between our checkpoint format and the published ones."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from compress.elir.checkpoint import MODULES, check_finite, load_checkpoint, save_checkpoint
+from compress.elir.metadata import read_metadata
+from compress.elir.model import Elir
+from compress.elir.overparam import collapse, expand
+from compress.errors import InputError
+from compress.files import whole_file
+
+SUFFIXES = {
+    ".safetensors": "ours: collapsed, with metadata",
+    ".pth": "published: one flat state dict, collapsed, float32",
+    ".ckpt": "published, of training: four state dicts, over-parametrised, float32",
+}
+
+
+def convert(
+    source: Path,
+    target: Path,
+    k_steps: int | None = None,
+    sigma_s: float | None = None,
+    task: str | None = None,
+    half: bool = True,
+) -> None:
+    """Write ``source`` anew as ``target``, in the format of its suffix (``SUFFIXES``).
+
+    The published formats hold no metadata: K and sigma_s go lost there, and must be given (``k_steps``, ``sigma_s``)
+    on the way back; ``task`` is written into ours. ``half``: ours in float16, else float32. A model that was
+    collapsed is over-parametrised anew for .ckpt: it computes the same, but is not the one that was trained.
+    Raises InputError for an unknown suffix, or source equal to target, and what reading raises.
+    """
+    if target.suffix not in SUFFIXES:
+        raise InputError(f"{target}: unknown checkpoint suffix: use {', '.join(SUFFIXES)}")
+    if source.resolve() == target.resolve():
+        raise InputError(f"{target}: is the source itself: give another file to write")
+    known = read_metadata(source) if source.suffix == ".safetensors" and source.is_file() else {}
+    published = target.suffix != ".safetensors"
+    # K and sigma_s are no part of a published file: any will do to read a source that lacks them, too.
+    spare = (3, 0.1) if published else (None, None)
+    k = k_steps if k_steps is not None or "k_steps" in known else spare[0]
+    sigma = sigma_s if sigma_s is not None or "sigma_s" in known else spare[1]
+    model = load_checkpoint(source, k, sigma)
+    if published:
+        _save_published(model, target)
+        return
+    collapse(model)
+    model.config = replace(model.config, over_param=False)
+    told = {"task": task} if task else {}
+    save_checkpoint(model, target, {**model.metadata, **told}, torch.float16 if half else torch.float32)
+
+
+def _save_published(model: Elir, path: Path) -> None:
+    training = path.suffix == ".ckpt"
+    if training:
+        expand(model)
+    else:
+        collapse(model)
+    state = {name: value.detach().float().contiguous() for name, value in model.state_dict().items()}
+    check_finite(state, path)
+    parts = {
+        f"state_dict_{m}": {n.removeprefix(f"{m}."): v for n, v in state.items() if n.startswith(f"{m}.")}
+        for m in MODULES
+    }
+    # Through memory: torch names the archive inside by the file, which is a temporary one here.
+    buffer = io.BytesIO()
+    torch.save(parts if training else state, buffer)
+    with whole_file(path) as part:
+        part.write_bytes(buffer.getvalue())

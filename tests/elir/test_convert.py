@@ -1,0 +1,93 @@
+"""Between the published formats and ours, both ways, over-parametrised and collapsed."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from compress.elir.checkpoint import load_checkpoint, save_checkpoint
+from compress.elir.convert import convert
+from compress.elir.metadata import read_metadata
+from compress.elir.model import Elir, noise_shape
+from compress.errors import InputError, VerificationError
+
+FACTS = {"task": "sr_x4", "licence": "MIT"}
+
+
+@pytest.fixture()
+def ours(tiny_elir: Elir, tmp_path: Path) -> Path:
+    save_checkpoint(tiny_elir, tmp_path / "ours.safetensors", FACTS, torch.float32)
+    return tmp_path / "ours.safetensors"
+
+
+def output(model: Elir) -> Tensor:
+    generator = torch.Generator().manual_seed(5)
+    return model(torch.rand(1, 3, 64, 64, generator=generator), torch.randn(noise_shape(64, 64), generator=generator))
+
+
+def test_flat_published_and_back_is_the_same_to_the_bit(ours: Path, tiny_elir: Elir, tmp_path: Path) -> None:
+    convert(ours, tmp_path / "flat.pth")
+    state = torch.load(tmp_path / "flat.pth", weights_only=True)
+    assert {name.split(".")[0] for name in state} == {"fmir", "mmse", "enc", "dec"}
+    assert state.keys() == tiny_elir.state_dict().keys()
+    convert(tmp_path / "flat.pth", tmp_path / "back.safetensors", 3, 0.1, "sr_x4", half=False)
+    back = load_checkpoint(tmp_path / "back.safetensors")
+    assert all(torch.equal(value, back.state_dict()[name]) for name, value in tiny_elir.state_dict().items())
+    assert (back.k_steps, back.sigma_s, back.metadata["task"]) == (3, 0.1, "sr_x4")
+
+
+def test_training_s_four_dicts_and_back_compute_the_same(ours: Path, tiny_elir: Elir, tmp_path: Path) -> None:
+    convert(ours, tmp_path / "wide.ckpt")
+    parts = torch.load(tmp_path / "wide.ckpt", weights_only=True)
+    assert parts.keys() == {f"state_dict_{name}" for name in ("fmir", "mmse", "enc", "dec")}
+    assert "lrm.0.RDB1.conv1.block.1.weight" in parts["state_dict_mmse"]
+    assert "final_block.block.3.weight" in parts["state_dict_fmir"]
+    wide = load_checkpoint(tmp_path / "wide.ckpt", 3, 0.1)
+    assert wide.config.over_param
+    torch.testing.assert_close(output(wide), output(tiny_elir), atol=1e-5, rtol=0)
+    convert(tmp_path / "wide.ckpt", tmp_path / "back.safetensors", 3, 0.1, half=False)
+    back = load_checkpoint(tmp_path / "back.safetensors")
+    assert not back.config.over_param
+    torch.testing.assert_close(output(back), output(tiny_elir), atol=1e-5, rtol=0)
+
+
+def test_same_source_gives_the_same_bytes(ours: Path, tmp_path: Path) -> None:
+    for suffix in ("pth", "ckpt", "safetensors"):
+        for name in ("a", "b"):
+            convert(ours, tmp_path / f"{name}.{suffix}")
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes(), suffix
+
+
+def test_half_is_half_the_size_and_keeps_the_metadata(ours: Path, tmp_path: Path) -> None:
+    convert(ours, tmp_path / "half.safetensors")
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.55 * ours.stat().st_size
+    assert read_metadata(tmp_path / "half.safetensors") == read_metadata(ours)
+
+
+def test_what_the_published_formats_lack_must_be_given(ours: Path, tmp_path: Path) -> None:
+    convert(ours, tmp_path / "flat.pth")
+    with pytest.raises(InputError, match=r"flat\.pth: holds no k_steps or sigma_s: give both"):
+        convert(tmp_path / "flat.pth", tmp_path / "back.safetensors")
+    assert not (tmp_path / "back.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ("x.bin", "x.bin: unknown checkpoint suffix: use .safetensors, .pth, .ckpt"),
+        ("ours.safetensors", "is the source itself"),
+    ],
+)
+def test_targets_that_are_refused(ours: Path, tmp_path: Path, target: str, text: str) -> None:
+    before = ours.read_bytes()
+    with pytest.raises(InputError, match=text.replace(".", r"\.")):
+        convert(ours, tmp_path / target)
+    assert ours.read_bytes() == before
+
+
+def test_damaged_source_leaves_nothing(ours: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.safetensors").write_bytes(ours.read_bytes()[:1000])
+    with pytest.raises(VerificationError, match="damaged safetensors"):
+        convert(tmp_path / "cut.safetensors", tmp_path / "out.pth")
+    assert not (tmp_path / "out.pth").exists()
