@@ -136,7 +136,7 @@ def test_a_bad_override(tmp_path: Path, setting: str, message: str) -> None:
         ("model: {k_steps: 0}\n", "mine.yaml:7: model.k_steps: must be > 0, got 0"),
         (
             "model: {task: sr4}\n",
-            "mine.yaml:7: model.task: must be one of sr_x2, sr_x4, sr_x8, got 'sr4', did you mean ",
+            "mine.yaml:7: model.task: must be one of sr_x2, sr_x4, sr_x8, denoise, deblur, got 'sr4', did you mean ",
         ),
         ("model:\n  weights: elir_sr_x5\n", "mine.yaml:8: model.weights: 'elir_sr_x5': unknown weights file, did you "),
         ("model:\n  weights: ./no.safetensors\n", "mine.yaml:8: model.weights: no.safetensors: no such weights file"),
