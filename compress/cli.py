@@ -164,6 +164,24 @@ def convert(
 
 
 @app.command()
+def profile(
+    source: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="Any ELIR checkpoint, or a built-in name.")],
+    size: Annotated[list[int], typer.Option(help="Side of the picture, in px; may be given again.")] = [  # noqa: B006
+        *(128, 256, 512, 1024)
+    ],
+    k_steps: Annotated[int | None, typer.Option(help="Euler steps, where the checkpoint does not tell.")] = None,
+    sigma_s: Annotated[float | None, typer.Option(help="Source noise, where the checkpoint does not tell.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say where a float model's parameters, multiplications, memory and time lie, by network and picture size."""
+    with results_only():
+        from compress.profiling import profile as run
+
+        result = run(source, size, _progress(), k_steps, sigma_s)
+    _show(result, as_json)
+
+
+@app.command()
 def evaluate(
     source: Annotated[str, typer.Argument(metavar="MODEL_OR_ARTIFACT", help="Checkpoint, artifact or bundle.")],
     data: SetsOption,

@@ -48,9 +48,10 @@ class Elir(nn.Module):
     def stages(self, lq: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Every intermediate by name: ``latent``, ``mmse``, ``step_1`` ... ``step_K`` (each (N, 16, H/8, W/8)) and
         ``output`` (N, 3, H, W), not clipped."""
-        return dict(self._run(lq, noise))
+        return dict(self.iter_stages(lq, noise))
 
-    def _run(self, lq: Tensor, noise: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def iter_stages(self, lq: Tensor, noise: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """``stages`` one by one, each computed when it is asked for."""
         check_shapes(lq, noise)
         z = self.enc(lq)
         yield "latent", z
