@@ -2,8 +2,8 @@
 
 Gaussian, generalised Gaussian and plateau-shaped kernels, isotropic or not, and sinc filters: Wang et al. 2021,
 Real-ESRGAN (arXiv 2107.10833), sections 3.1 and 3.3. Camera trajectories: Boracchi and Foi 2012, "Modeling the
-performance of image restoration from motion blur", section III, with the constants of Kupyn et al. 2018, DeblurGAN
-(arXiv 1711.07064), section 4.1 and Algorithm 1.
+performance of image restoration from motion blur" (IEEE TIP 21-8), as Kupyn et al. 2018, DeblurGAN (arXiv 1711.07064),
+Algorithm 1, sample them, with the constants of its published code.
 """
 
 import math
@@ -50,7 +50,7 @@ class Sinc:
     cutoff: float
 
     def kernel(self) -> np.ndarray:
-        """(size, size): cutoff / (2 pi r) * J1(cutoff r), Real-ESRGAN's equation 6."""
+        """(size, size): cutoff / (2 pi r) * J1(cutoff r), section 3.3 of Real-ESRGAN."""
         half = self.size // 2
         y, x = np.mgrid[-half : half + 1, -half : half + 1]
         radius = np.hypot(x, y)
