@@ -76,7 +76,7 @@ class MotionBlur(Strict):
     path: Literal["camera", "line"] = Field("camera", description="camera: random trajectory; line: uniform motion")
     size: int = Field(31, ge=3, le=129, description="side of the kernel, in px, odd")
     length: Length | None = Field(None, description="of the path, in px, or [low, high]; none: 15/16 of size")
-    intensity: Shake = Field([0.003, 0.01], description="camera only: how much it shakes; 0: a straight line")
+    intensity: Shake = Field([0.001, 0.01], description="camera only: how much it shakes; 0: a straight line")
     angle: float | None = Field(None, ge=-360, le=360, description="line only: degrees from the x axis; none: random")
 
     @model_validator(mode="after")

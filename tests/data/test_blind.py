@@ -20,6 +20,7 @@ def test_the_orders_are_the_published_options() -> None:
     for order in (FIRST, SECOND):
         assert (order.sinc_probability, order.gaussian_probability, order.grey_probability) == (0.1, 0.5, 0.4)
         assert order.jpeg_quality == (30, 95)
+    assert blind.FINAL_SINC_PROBABILITY == 0.8
 
 
 @pytest.mark.parametrize("order", [FIRST, SECOND])
@@ -79,3 +80,16 @@ def test_a_mild_face_degradation_changes_little_and_a_strong_one_much(photo: np.
     assert mild < 2
     for strong in ((8, 1, 0, 100), (0.1, 8, 0, 100), (0.1, 1, 20, 100), (0.1, 1, 0, 60)):
         assert error(*strong) > mild + 1
+
+
+def test_noise_of_a_face_is_drawn_from_its_range() -> None:
+    """No blur to speak of, no reduction, the best JPEG: what is left is white noise of sigma 0 to 20."""
+    flat = np.full((64, 64, 3), 128, dtype=np.uint8)
+    luma = [
+        blind.luma(blind.blind_face(flat, (0.1, 0.1), (1, 1), (0, 20), (100, 100), rng(seed)).astype(float)).std()
+        for seed in range(150)
+    ]
+    # Luma of independent channels: sqrt(0.2989^2 + 0.587^2 + 0.114^2) of their sigma.
+    sigmas = np.array(luma) / 0.6686
+    assert sigmas.min() < 1.5 and 18.5 < sigmas.max() < 21
+    assert sigmas.mean() == pytest.approx(10, abs=1.3)
