@@ -70,7 +70,7 @@ def test_settings_are_kept(step: dict[str, Any]) -> None:
 
 
 def test_settings_of_before_dump_as_before() -> None:
-    """A set's hash holds this: another form would invalidate every finished run."""
+    """A set's hash holds this: another form would be another set."""
     assert repr(GaussianNoise(sigma=25).model_dump()) == "{'kind': 'noise', 'sigma': 25.0}"
     assert repr(Blur(sigma=2).model_dump()) == "{'kind': 'blur', 'sigma': 2.0}"
 

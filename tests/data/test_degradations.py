@@ -164,7 +164,7 @@ def test_no_steps_change_nothing(photo: np.ndarray) -> None:
 
 
 def test_pictures_of_finished_runs_stay_as_they_were(photo: np.ndarray) -> None:
-    """Sets' hashes hold settings, not pixels: pixels that change would reuse results of other pictures."""
+    """A set's hash holds settings, not pixels: equal hashes must go on meaning equal pixels."""
     image, buffer = Image.fromarray(photo), io.BytesIO()
     small = image.resize((64, 64), Image.Resampling.BICUBIC)
     bicubic = np.asarray(small.resize((256, 256), Image.Resampling.BICUBIC))
