@@ -5,48 +5,14 @@ Unknown keys are refused; each field says what it is, in which unit and range.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
-
-class Strict(BaseModel):
-    """Base of every schema: unknown keys are errors, numbers are finite, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-# --- degradations ---------------------------------------------------------------------------------------------
-
-
-class SuperResolution(Strict):
-    """Bicubic reduction (antialiased, Pillow's kernel) and bicubic enlargement back."""
-
-    kind: Literal["sr"] = "sr"
-    scale: Literal[2, 4, 8] = Field(4, description="enlargement factor")
-
-
-class GaussianNoise(Strict):
-    """Additive white Gaussian noise, rounded and clipped to 8 bits."""
-
-    kind: Literal["noise"] = "noise"
-    sigma: float = Field(25.0, gt=0, le=100, description="standard deviation, in 1/255")
-
-
-class Blur(Strict):
-    """Gaussian blur."""
-
-    kind: Literal["blur"] = "blur"
-    sigma: float = Field(1.6, gt=0, le=20, description="standard deviation, in px")
-
-
-class Jpeg(Strict):
-    """JPEG compression."""
-
-    kind: Literal["jpeg"] = "jpeg"
-    quality: int = Field(40, ge=1, le=100, description="Pillow's quality")
-
-
-Degradation = Annotated[SuperResolution | GaussianNoise | Blur | Jpeg, Field(discriminator="kind")]
-
+from compress.degradation import BlindFace as BlindFace
+from compress.degradation import BlindSuperResolution as BlindSuperResolution
+from compress.degradation import Blur, Degradation, GaussianNoise, Strict, SuperResolution
+from compress.degradation import Jpeg as Jpeg
+from compress.degradation import Mask as Mask
+from compress.degradation import MotionBlur as MotionBlur
 
 Task = Literal["sr_x2", "sr_x4", "sr_x8", "denoise", "deblur"]
 TASKS: dict[Task, tuple[Degradation, ...]] = {

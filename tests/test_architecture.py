@@ -24,6 +24,7 @@ LAYERS = [
     {"elir", "data"},
     {"lpips", "validation"},
     {"schema", "guard", "progress"},
+    {"degradation"},
     {"library"},
     {"files", "yaml_nodes"},
     {"errors"},
@@ -32,7 +33,8 @@ LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer
 HEAVY = {"torch", "torchao", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript", "executorch", "datasets"}
 HEAVY |= {"neural_compressor", "skimage", "PIL", "numpy", "safetensors", "jinja2"}
 LIGHT = ["__init__", "__main__", "cli", "guard", "library", "yaml_nodes", "recipe", "validation", "schema", "progress"]
-LIGHT += ["errors", "files", "doctor", "passes/__init__", "passes/settings", "elir/__init__", "data/__init__"]
+LIGHT += ["degradation", "errors", "files", "doctor", "passes/__init__", "passes/settings", "elir/__init__"]
+LIGHT += ["data/__init__"]
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 

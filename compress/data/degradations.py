@@ -6,14 +6,28 @@ at the borders, 8 bits between the two passes. MATLAB's ``imresize`` has the sam
 borders instead: the two differ there; elsewhere only by rounding and clipping, 1/255 but for the hardest edges.
 """
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 
+from compress.data import blind
+from compress.data.kernels import camera_path, line_path, path_kernel
+from compress.data.masks import draw_mask
+from compress.data.pixels import convolve, jpeg, to_8_bits
+from compress.degradation import (
+    BlindFace,
+    BlindSuperResolution,
+    Blur,
+    Degradation,
+    GaussianNoise,
+    Jpeg,
+    Mask,
+    MotionBlur,
+    SuperResolution,
+)
 from compress.errors import InputError
-from compress.schema import Blur, Degradation, GaussianNoise, Jpeg, SuperResolution
 
 
 def shrink(picture: Image.Image, scale: int) -> Image.Image:
@@ -32,23 +46,60 @@ def enlarge(picture: Image.Image, scale: int) -> Image.Image:
 def degrade(picture: np.ndarray, steps: Sequence[Degradation], seed: int) -> np.ndarray:
     """Apply ``steps`` in order to ``picture`` (H, W, 3) uint8; the same seed gives the same picture."""
     rng = np.random.default_rng(seed)
-    image = Image.fromarray(picture)
     for step in steps:
-        image = _apply(image, step, rng)
-    return np.asarray(image)
+        picture = _apply(picture, step, rng)
+    return picture
 
 
-def _apply(image: Image.Image, step: Degradation, rng: np.random.Generator) -> Image.Image:
+def _apply(picture: np.ndarray, step: Degradation, rng: np.random.Generator) -> np.ndarray:
     match step:
         case SuperResolution(scale=scale):
-            return enlarge(shrink(image, scale), scale)
+            return np.asarray(enlarge(shrink(Image.fromarray(picture), scale), scale))
         case GaussianNoise(sigma=sigma):
-            noisy = np.asarray(image, dtype=np.float64) + rng.normal(0, sigma, np.asarray(image).shape)
-            return Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8))
+            return to_8_bits(picture.astype(np.float64) + rng.normal(0, draw(sigma, rng), picture.shape))
         case Blur(sigma=sigma):
-            return image.filter(ImageFilter.GaussianBlur(sigma))
+            width = draw(sigma, rng)
+            return to_8_bits(gaussian_filter(picture.astype(np.float64), (width, width, 0), mode="mirror"))
         case Jpeg(quality=quality):
-            buffer = io.BytesIO()
-            image.save(buffer, "JPEG", quality=quality)
-            return Image.open(buffer).convert("RGB")
+            return jpeg(picture, quality)
+        case MotionBlur():
+            return to_8_bits(convolve(picture, motion_kernel(step, rng)))
+        case Mask():
+            return _mask(picture, step, rng)
+        case BlindSuperResolution(scale=scale):
+            return _on_grid(blind.second_order(picture, scale, rng), picture)
+        case BlindFace():
+            blur, downsample, noise, files = map(_pair, (step.blur_sigma, step.downsample, step.noise, step.jpeg))
+            return blind.blind_face(picture, blur, downsample, noise, files, rng)
     raise AssertionError(step)  # the schema admits no other kind
+
+
+def draw(amount: float | list[float], rng: np.random.Generator) -> float:
+    """A number as it is, drawing nothing; of ``[low, high]``, a uniform draw."""
+    return float(rng.uniform(*_pair(amount))) if isinstance(amount, list) else amount
+
+
+def motion_kernel(step: MotionBlur, rng: np.random.Generator) -> np.ndarray:
+    """(size, size), sums to 1."""
+    length = draw(step.size * 15 / 16 if step.length is None else step.length, rng)
+    if step.path == "camera":
+        path = camera_path(rng, min(length, step.size - 1), draw(step.intensity, rng))
+    else:
+        degrees = rng.uniform(0, 180) if step.angle is None else step.angle
+        path = line_path(min(length, step.size - 1), np.deg2rad(degrees))
+    return path_kernel(path, step.size)
+
+
+def _mask(picture: np.ndarray, step: Mask, rng: np.random.Generator) -> np.ndarray:
+    share = (0.9 if step.pattern == "pixels" else 0.25) if step.share is None else step.share
+    lost = draw_mask(rng, picture.shape[0], picture.shape[1], step.pattern, share)
+    return np.where(lost[:, :, None], np.uint8(step.fill), picture)
+
+
+def _on_grid(small: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    size = picture.shape[1], picture.shape[0]
+    return np.asarray(Image.fromarray(small).resize(size, Image.Resampling.BICUBIC))
+
+
+def _pair(values: list[float]) -> tuple[float, float]:
+    return values[0], values[1]

@@ -1,13 +1,42 @@
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.special import ndtr
+from scipy.stats import norm
 
-from compress.data.degradations import degrade, enlarge, shrink
+from compress.data.degradations import degrade, draw, enlarge, motion_kernel, shrink
+from compress.degradation import (
+    BlindFace,
+    BlindSuperResolution,
+    Blur,
+    Degradation,
+    GaussianNoise,
+    Jpeg,
+    Mask,
+    MotionBlur,
+    SuperResolution,
+)
 from compress.errors import InputError
-from compress.schema import Blur, GaussianNoise, Jpeg, SuperResolution
 
 EVERY = [SuperResolution(scale=4), GaussianNoise(sigma=15), Blur(sigma=1.2), Jpeg(quality=60)]
+RANDOM: list[Degradation] = [
+    GaussianNoise(sigma=[15, 50]),
+    Blur(sigma=[0.5, 3]),
+    MotionBlur(),
+    MotionBlur(path="line", size=15),
+    Mask(),
+    Mask(pattern="boxes"),
+    Mask(pattern="strokes"),
+    BlindSuperResolution(scale=4),
+    BlindSuperResolution(scale=2),
+    BlindFace(),
+]
+
+
+def named(step: Degradation) -> str:
+    return "-".join(str(v) for v in step.model_dump().values() if isinstance(v, str | int))
 
 
 def cubic(x: np.ndarray) -> np.ndarray:
@@ -99,7 +128,16 @@ def test_blur_of_a_step_is_the_normal_distribution() -> None:
     step[:, 32:] = 200
     row = degrade(step, [Blur(sigma=3.0)], seed=0)[16, :, 0].astype(float)
     expected = 200 * ndtr((np.arange(64) - 31.5) / 3.0)
-    assert np.abs(row - expected).max() <= 3
+    # Rounding, and a kernel of whole px cut at 4 sigma.
+    assert np.abs(row - expected).max() <= 0.6
+
+
+def test_blur_mirrors_the_borders() -> None:
+    """A ramp mirrored without repeating its edge: what its first px becomes, by the normal density."""
+    ramp = np.tile(np.arange(0, 128, dtype=np.uint8)[None, :, None] * 2, (8, 1, 3))
+    weights = norm.pdf(np.arange(-20, 21) / 4.0)
+    first = (weights * 2 * np.abs(np.arange(-20, 21))).sum() / weights.sum()
+    assert degrade(ramp, [Blur(sigma=4)], seed=0)[4, 0, 0] == pytest.approx(first, abs=0.6)
 
 
 def test_jpeg_is_worse_at_lower_quality(photo: np.ndarray) -> None:
@@ -123,3 +161,75 @@ def test_the_same_seed_gives_the_same_picture(photo: np.ndarray) -> None:
 
 def test_no_steps_change_nothing(photo: np.ndarray) -> None:
     assert (degrade(photo, [], seed=0) == photo).all()
+
+
+def test_pictures_of_finished_runs_stay_as_they_were(photo: np.ndarray) -> None:
+    """A set's hash holds settings, not pixels: equal hashes must go on meaning equal pixels."""
+    image, buffer = Image.fromarray(photo), io.BytesIO()
+    small = image.resize((64, 64), Image.Resampling.BICUBIC)
+    bicubic = np.asarray(small.resize((256, 256), Image.Resampling.BICUBIC))
+    assert (degrade(photo, [SuperResolution(scale=4)], seed=5) == bicubic).all()
+
+    noisy = photo.astype(np.float64) + np.random.default_rng(5).normal(0, 25, photo.shape)
+    assert (degrade(photo, [GaussianNoise(sigma=25)], seed=5) == noisy.round().clip(0, 255)).all()
+
+    image.save(buffer, "JPEG", quality=40)
+    assert (degrade(photo, [Jpeg(quality=40)], seed=5) == np.asarray(Image.open(buffer).convert("RGB"))).all()
+
+
+@pytest.mark.parametrize("step", RANDOM, ids=named)
+def test_random_steps_keep_the_grid_and_follow_the_seed(photo: np.ndarray, step: Degradation) -> None:
+    odd = np.concatenate([photo[:190], photo[:190, :1]], axis=1)
+    before = odd.copy()
+    first, again, other = (degrade(odd, [step], seed) for seed in (1, 1, 2))
+    assert first.shape == odd.shape == (190, 257, 3) and first.dtype == np.uint8
+    assert (first == again).all() and (first != other).any()
+    assert (first != odd).any() and (odd == before).all()
+
+
+def test_an_amount_is_drawn_uniformly_and_a_number_draws_nothing() -> None:
+    rng = np.random.default_rng(0)
+    state = rng.bit_generator.state
+    assert draw(25.0, rng) == 25 and rng.bit_generator.state == state
+    drawn = np.array([draw([15, 50], rng) for _ in range(4000)])
+    assert 15 <= drawn.min() < 15.2 and 49.8 < drawn.max() <= 50
+    assert drawn.mean() == pytest.approx(32.5, abs=0.6)
+
+
+def test_a_range_of_noise_is_drawn_once_a_picture() -> None:
+    grey = np.full((256, 256, 3), 128, dtype=np.uint8)
+    for seed in range(4):
+        sigma = np.random.default_rng(seed).uniform(5, 20)
+        noise = degrade(grey, [GaussianNoise(sigma=[5, 20])], seed).astype(float) - 128
+        assert noise.std() == pytest.approx(np.sqrt(sigma**2 + 1 / 12), rel=0.02)
+
+
+def test_a_motion_along_x_blurs_columns_and_not_rows() -> None:
+    step = MotionBlur(path="line", size=11, length=10, angle=0)
+    stripes = np.zeros((32, 32, 3), dtype=np.uint8)
+    stripes[::2] = 255
+    assert (degrade(stripes, [step], 0) == stripes).all()
+    turned = degrade(np.ascontiguousarray(stripes.transpose(1, 0, 2)), [step], 0)
+    assert turned.min() > 100 and turned.max() < 155
+
+
+def test_motion_kernels_span_fifteen_sixteenths_of_their_size_by_default() -> None:
+    row = motion_kernel(MotionBlur(path="line", size=31, angle=0), np.random.default_rng(0))[15]
+    # Uniform over 29.06 px; bilinear splitting adds 1/6.
+    assert (row * (np.arange(31) - 15) ** 2).sum() == pytest.approx((31 * 15 / 16) ** 2 / 12 + 1 / 6, rel=0.01)
+
+
+def test_a_mask_drops_all_three_channels_and_leaves_the_rest(photo: np.ndarray) -> None:
+    bright = np.maximum(photo, 1)
+    masked = degrade(bright, [Mask()], seed=0)
+    lost = (masked == 0).any(-1)
+    assert lost.mean() == pytest.approx(0.9, abs=0.02)
+    assert (masked[lost] == 0).all() and (masked[~lost] == bright[~lost]).all()
+    assert (degrade(bright, [Mask(fill=200)], seed=0)[lost] == 200).all()
+
+
+def test_blind_sr_is_worse_than_bicubic(photo: np.ndarray) -> None:
+    def error(step: Degradation) -> float:
+        return float(np.mean([np.abs(degrade(photo, [step], s).astype(int) - photo).mean() for s in range(5)]))
+
+    assert error(BlindSuperResolution(scale=4)) > 1.2 * error(SuperResolution(scale=4))

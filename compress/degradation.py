@@ -1,0 +1,131 @@
+"""What a step of degradation is in YAML: one model a kind, each with its published source in docs/data.md.
+
+An amount is a number, or ``[low, high]``: drawn uniformly, once a picture.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+
+class Strict(BaseModel):
+    """Base of every schema: unknown keys are errors, numbers are finite, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _ordered(value: list[float]) -> list[float]:
+    if len(value) != 2 or value[0] > value[1]:
+        raise ValueError(f"must be [low, high], two numbers with low <= high, got {value}: write the smaller one first")
+    return value
+
+
+def _form(value: Any) -> str:
+    return "range" if isinstance(value, list | tuple) else "number"
+
+
+_Ordered = AfterValidator(_ordered)
+_Range, _Number, _Form = Tag("range"), Tag("number"), Discriminator(_form)
+
+Sigma8Bit = Annotated[float, Field(gt=0, le=100)]
+SigmaPx = Annotated[float, Field(gt=0, le=20)]
+Positive = Annotated[float, Field(gt=0, le=1000)]
+Intensity = Annotated[float, Field(ge=0, le=1)]
+
+NoiseAmount = Annotated[
+    Annotated[Sigma8Bit, _Number] | Annotated[list[Sigma8Bit], _Ordered, _Range],
+    _Form,
+]
+BlurAmount = Annotated[Annotated[SigmaPx, _Number] | Annotated[list[SigmaPx], _Ordered, _Range], _Form]
+Length = Annotated[Annotated[Positive, _Number] | Annotated[list[Positive], _Ordered, _Range], _Form]
+Shake = Annotated[Annotated[Intensity, _Number] | Annotated[list[Intensity], _Ordered, _Range], _Form]
+
+
+class SuperResolution(Strict):
+    """Bicubic reduction (antialiased, Pillow's kernel) and bicubic enlargement back."""
+
+    kind: Literal["sr"] = "sr"
+    scale: Literal[2, 4, 8] = Field(4, description="enlargement factor")
+
+
+class GaussianNoise(Strict):
+    """Additive white Gaussian noise, rounded and clipped to 8 bits."""
+
+    kind: Literal["noise"] = "noise"
+    sigma: NoiseAmount = Field(25.0, description="standard deviation, in 1/255, or [low, high]")
+
+
+class Blur(Strict):
+    """Gaussian blur, borders mirrored."""
+
+    kind: Literal["blur"] = "blur"
+    sigma: BlurAmount = Field(1.6, description="standard deviation, in px, or [low, high]")
+
+
+class Jpeg(Strict):
+    """JPEG compression."""
+
+    kind: Literal["jpeg"] = "jpeg"
+    quality: int = Field(40, ge=1, le=100, description="Pillow's quality")
+
+
+class MotionBlur(Strict):
+    """Blur along a path: a hand-held camera's random trajectory, or a straight line. Borders mirrored."""
+
+    kind: Literal["motion"] = "motion"
+    path: Literal["camera", "line"] = Field("camera", description="camera: random trajectory; line: uniform motion")
+    size: int = Field(31, ge=3, le=129, description="side of the kernel, in px, odd")
+    length: Length | None = Field(None, description="of the path, in px, or [low, high]; none: 15/16 of size")
+    intensity: Shake = Field([0.001, 0.01], description="camera only: how much it shakes; 0: a straight line")
+    angle: float | None = Field(None, ge=-360, le=360, description="line only: degrees from the x axis; none: random")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "MotionBlur":
+        if self.size % 2 == 0:
+            raise ValueError(f"size must be odd, got {self.size}: take {self.size + 1}")
+        longest = self.length[1] if isinstance(self.length, list) else self.length or 0
+        if longest > self.size - 1:
+            raise ValueError(
+                f"length must be at most size - 1 (={self.size - 1}), got {longest:g}: raise size, or lower length"
+            )
+        if self.path == "camera" and self.angle is not None:
+            raise ValueError("angle is for path line: leave it out for path camera, which turns as it goes")
+        return self
+
+
+class Mask(Strict):
+    """Inpainting: pixels lost, all three channels together."""
+
+    kind: Literal["mask"] = "mask"
+    pattern: Literal["pixels", "boxes", "strokes"] = Field("pixels", description="what is lost")
+    share: float | None = Field(None, gt=0, le=0.99, description="lost; none: 0.9 of pixels, else 0.25")
+    fill: int = Field(0, ge=0, le=255, description="value of the lost pixels")
+
+
+class BlindSuperResolution(Strict):
+    """Real-ESRGAN's second-order pipeline, then bicubic enlargement back."""
+
+    kind: Literal["blind_sr"] = "blind_sr"
+    scale: Literal[2, 4] = Field(4, description="enlargement factor")
+
+
+class BlindFace(Strict):
+    """GFPGAN's pipeline: blur, reduction, noise, JPEG, bilinear enlargement back. Its published ranges by default."""
+
+    kind: Literal["blind_face"] = "blind_face"
+    blur_sigma: Annotated[list[SigmaPx], _Ordered] = Field([0.1, 10.0], description="of the kernel, in px")
+    downsample: Annotated[list[Annotated[float, Field(ge=0.5, le=64)]], _Ordered] = Field(
+        [0.8, 8.0], description="reduction factor"
+    )
+    noise: Annotated[list[Annotated[float, Field(ge=0, le=100)]], _Ordered] = Field(
+        [0.0, 20.0], description="standard deviation, in 1/255"
+    )
+    jpeg: Annotated[list[Annotated[float, Field(ge=1, le=100)]], _Ordered] = Field(
+        [60.0, 100.0], description="Pillow's quality"
+    )
+
+
+Degradation = Annotated[
+    SuperResolution | GaussianNoise | Blur | Jpeg | MotionBlur | Mask | BlindSuperResolution | BlindFace,
+    Field(discriminator="kind"),
+]

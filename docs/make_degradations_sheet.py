@@ -1,0 +1,62 @@
+"""Draw docs/images/degradations.webp: one crop of a bundled photograph under each degradation.
+
+From the repository's root: python docs/make_degradations_sheet.py
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from compress.data.degradations import degrade
+from compress.degradation import (
+    BlindFace,
+    BlindSuperResolution,
+    Blur,
+    Degradation,
+    GaussianNoise,
+    Jpeg,
+    Mask,
+    MotionBlur,
+    SuperResolution,
+)
+
+ROOT = Path(__file__).parent.parent
+PHOTO = ROOT / "calibration/photos/validation/astronaut_1.png"
+SIDE, LABEL, GAP, COLUMNS = 192, 20, 6, 5
+SHOWN: dict[str, list[Degradation]] = {
+    "clean": [],
+    "sr, scale 4": [SuperResolution(scale=4)],
+    "sr, scale 8": [SuperResolution(scale=8)],
+    "noise, sigma 25": [GaussianNoise(sigma=25)],
+    "noise, sigma [15, 50]": [GaussianNoise(sigma=[15, 50])],
+    "blur, sigma 2": [Blur(sigma=2)],
+    "motion, path camera": [MotionBlur()],
+    "motion, path line": [MotionBlur(path="line", size=21)],
+    "jpeg, quality 20": [Jpeg(quality=20)],
+    "mask, pixels 0.9": [Mask()],
+    "mask, boxes 0.25": [Mask(pattern="boxes")],
+    "mask, strokes 0.25": [Mask(pattern="strokes")],
+    "blind_sr, scale 4": [BlindSuperResolution(scale=4)],
+    "blind_sr, scale 2": [BlindSuperResolution(scale=2)],
+    "blind_face": [BlindFace()],
+}
+
+
+def main() -> None:
+    """Write the sheet."""
+    with Image.open(PHOTO) as image:
+        clean = np.asarray(image.convert("RGB"))[:SIDE, 32 : 32 + SIDE]
+    rows = -(-len(SHOWN) // COLUMNS)
+    size = COLUMNS * (SIDE + GAP) + GAP, rows * (SIDE + LABEL + GAP) + GAP
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for i, (label, steps) in enumerate(SHOWN.items()):
+        left, top = GAP + i % COLUMNS * (SIDE + GAP), GAP + i // COLUMNS * (SIDE + LABEL + GAP)
+        sheet.paste(Image.fromarray(degrade(clean, steps, seed=i)), (left, top + LABEL))
+        draw.text((left, top + 2), label, fill="black", font=ImageFont.load_default(13))
+    sheet.save(ROOT / "docs/images/degradations.webp", quality=80, method=6)
+
+
+if __name__ == "__main__":
+    main()

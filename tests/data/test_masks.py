@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from compress.data.masks import Pattern, draw_mask
+
+PATTERNS: list[Pattern] = ["pixels", "boxes", "strokes"]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("side", [(256, 256), (190, 257)])
+def test_the_share_is_lost(pattern: Pattern, share: float, side: tuple[int, int]) -> None:
+    for seed in range(3):
+        lost = draw_mask(np.random.default_rng(seed), *side, pattern, share)
+        assert lost.shape == side and lost.dtype == bool
+        assert lost.mean() == pytest.approx(share, abs=0.02)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_mask_depends_on_the_seed_alone(pattern: Pattern) -> None:
+    first, again, other = (draw_mask(np.random.default_rng(s), 64, 96, pattern, 0.3) for s in (1, 1, 2))
+    assert (first == again).all() and (first != other).any()
+
+
+def test_pixels_are_lost_independently() -> None:
+    lost = draw_mask(np.random.default_rng(0), 256, 256, "pixels", 0.9).astype(float)
+    assert abs(np.corrcoef(lost[:, 1:].ravel(), lost[:, :-1].ravel())[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("pattern", PATTERNS[1:])
+def test_boxes_and_strokes_hang_together(pattern: Pattern) -> None:
+    lost = draw_mask(np.random.default_rng(0), 256, 256, pattern, 0.3).astype(float)
+    assert np.corrcoef(lost[:, 1:].ravel(), lost[:, :-1].ravel())[0, 1] > 0.9
+
+
+def test_the_first_box_has_corners() -> None:
+    """Less than the smallest box, 16 x 16 px: one rectangle, cut."""
+    lost = draw_mask(np.random.default_rng(4), 256, 256, "boxes", 0.003)
+    rows, columns = np.flatnonzero(lost.any(1)), np.flatnonzero(lost.any(0))
+    assert lost[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_tiny_picture_has_a_mask(pattern: Pattern) -> None:
+    assert draw_mask(np.random.default_rng(0), 3, 2, pattern, 0.5).shape == (3, 2)
