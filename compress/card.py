@@ -58,6 +58,9 @@ _NETWORKS = {"enc": "encoder", "mmse": "MMSE estimator", "fmir": "flow", "dec": 
 def _task_words(task: Task) -> str:
     words = {
         "denoise": "denoising of photographs (white Gaussian noise of sigma 25/255, clipped to 8 bits)",
+        "blind_sr_x4": "blind super-resolution x4 of photographs (inputs by Real-ESRGAN's second-order degradation)",
+        "inpaint": "inpainting of photographs (90 % of the pixels lost)",
+        "blind_face": "blind restoration of faces (GFPGAN's degradation)",
         "deblur": "deblurring of photographs (Gaussian blur of sigma 2 px, then noise of sigma 2/255)",
     }
     sr = f"super-resolution x{task_scale(task)} of photographs (inputs reduced by antialiased bicubic)"
@@ -105,11 +108,9 @@ def _quality(result: Evaluation, training: str) -> list[str]:
 def _plane(result: Evaluation, training: str) -> list[str]:
     """What the figures mean, and what they do not."""
     given = task_input(result.task)
-    first = {
-        "bicubic": "Bicubic enlargement is blurred, but close in every pixel.",
-        "noisy input": "A mean of all that may be under the noise would be closer in every pixel, and blurred.",
-        "blurred input": "The blurred picture is close in every pixel.",
-    }[given]
+    first = {"bicubic": "Bicubic enlargement is blurred, but close in every pixel."}.get(
+        given, "A mean of all that the input allows would be closer in every pixel, and blurred."
+    )
     return [
         f"Distortion (PSNR, SSIM) and perception (LPIPS) pull apart, and no model has the best of both. {first}",
         "This model draws plausible texture, not the true one:",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PACKAGES = (
     *("elir-compress", "torch", "torchao", "executorch", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript"),
-    *("neural-compressor", "numpy", "pillow", "scikit-image"),
+    *("neural-compressor", "numpy", "pillow", "scikit-image", "scipy"),
 )
 BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
 

@@ -7,20 +7,38 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from compress.degradation import BlindFace as BlindFace
-from compress.degradation import BlindSuperResolution as BlindSuperResolution
-from compress.degradation import Blur, Degradation, GaussianNoise, Strict, SuperResolution
-from compress.degradation import Jpeg as Jpeg
-from compress.degradation import Mask as Mask
-from compress.degradation import MotionBlur as MotionBlur
+from compress.degradation import (
+    BlindFace,
+    BlindSuperResolution,
+    Blur,
+    Degradation,
+    GaussianNoise,
+    Jpeg,
+    Mask,
+    MotionBlur,
+    Strict,
+    SuperResolution,
+)
 
-Task = Literal["sr_x2", "sr_x4", "sr_x8", "denoise", "deblur"]
+__all__ = ["BlindFace", "BlindSuperResolution", "Blur", "Degradation", "GaussianNoise", "Jpeg", "Mask", "MotionBlur"]
+__all__ += ["Strict", "SuperResolution"]
+
+Task = Literal["sr_x2", "sr_x4", "sr_x8", "blind_sr_x4", "denoise", "deblur", "inpaint", "blind_face"]
 TASKS: dict[Task, tuple[Degradation, ...]] = {
     "sr_x2": (SuperResolution(scale=2),),
     "sr_x4": (SuperResolution(scale=4),),
     "sr_x8": (SuperResolution(scale=8),),
+    "blind_sr_x4": (BlindSuperResolution(scale=4),),
     "denoise": (GaussianNoise(sigma=25),),
     "deblur": (Blur(sigma=2), GaussianNoise(sigma=2)),
+    "inpaint": (Mask(pattern="pixels", share=0.9),),
+    "blind_face": (BlindFace(),),
+}
+_INPUTS: dict[Task, str] = {
+    "denoise": "noisy input",
+    "deblur": "blurred input",
+    "inpaint": "masked input",
+    "blind_face": "degraded input",
 }
 
 
@@ -31,7 +49,8 @@ def task_degradation(task: Task) -> list[Degradation]:
 
 def task_scale(task: Task) -> int:
     """Output pixels per input pixel, along one side."""
-    return int(task.removeprefix("sr_x")) if task.startswith("sr_x") else 1
+    step = TASKS[task][0]
+    return step.scale if isinstance(step, SuperResolution | BlindSuperResolution) else 1
 
 
 def task_border(task: Task) -> int:
@@ -41,7 +60,7 @@ def task_border(task: Task) -> int:
 
 def task_input(task: Task) -> str:
     """What the input, left as it is, is called beside a model: the baseline to beat."""
-    return {"denoise": "noisy input", "deblur": "blurred input"}.get(task, "bicubic")
+    return _INPUTS.get(task, "bicubic")
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

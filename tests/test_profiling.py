@@ -47,7 +47,7 @@ def test_convolutions_grow_with_the_area(measured: Profile) -> None:
     small, large = measured.sizes[64], measured.sizes[128]
     for name in ("enc", "mmse", "dec"):
         assert large[name]["macs"] == 4 * small[name]["macs"]
-    assert 3.9 < large["fmir"]["macs"] / small["fmir"]["macs"] < 4  # the time embedding does not grow
+    assert 3.8 < large["fmir"]["macs"] / small["fmir"]["macs"] < 4  # the time embedding does not grow
 
 
 def test_parameters_are_the_collapsed_model_s(measured: Profile, tiny_elir: Elir) -> None:

@@ -1,6 +1,6 @@
 """What the schemas say about themselves, and what they refuse."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -55,10 +55,19 @@ def test_values_are_frozen() -> None:
         TrainStage(space="latents", steps=3).steps = 4  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("task", ["denoise", "deblur"])
+@pytest.mark.parametrize("task", ["denoise", "deblur", "inpaint", "blind_face"])
 def test_other_tasks_stay_on_their_grid(task: schema.Task) -> None:
     assert (schema.task_scale(task), schema.task_border(task)) == (1, 0)
-    assert schema.task_input(task) == {"denoise": "noisy input", "deblur": "blurred input"}[task]
+    assert schema.task_input(task).endswith(" input")
+
+
+def test_blind_super_resolution_enlarges_too() -> None:
+    assert (schema.task_scale("blind_sr_x4"), schema.task_input("blind_sr_x4")) == (4, "bicubic")
+    assert schema.task_degradation("blind_sr_x4")[0].kind == "blind_sr"
+
+
+def test_every_task_has_a_degradation() -> None:
+    assert set(schema.TASKS) == set(get_args(schema.Task))
 
 
 @pytest.mark.parametrize(("task", "scale"), [("sr_x2", 2), ("sr_x4", 4), ("sr_x8", 8)])
