@@ -23,7 +23,7 @@ LAYERS = [
     {"passes", "export", "runtime", "measure"},
     {"elir", "data"},
     {"lpips", "validation"},
-    {"schema", "guard", "progress"},
+    {"schema", "guard", "progress", "quiet"},
     {"degradation"},
     {"library"},
     {"files", "yaml_nodes"},

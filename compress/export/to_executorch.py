@@ -1,8 +1,6 @@
 """torch -> ExecuTorch .pte for XNNPACK."""
 
 import copy
-import logging
-import warnings
 from pathlib import Path
 
 import torch
@@ -10,6 +8,7 @@ from torch import Tensor, nn
 
 from compress.export.deployed import deployed
 from compress.files import whole_file
+from compress.quiet import quiet
 
 
 class _Half(nn.Module):
@@ -31,20 +30,14 @@ def to_executorch(model: nn.Module, size: int, baked_seed: int | None = None, fl
     module, inputs = deployed(_unshared(model), size, baked_seed)
     if float16:
         module = _Half(module)
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            exported = torch.export.export(module, inputs, strict=False)
-            edge = to_edge_transform_and_lower(
-                exported,
-                partitioner=[XnnpackPartitioner()],
-                compile_config=EdgeCompileConfig(_check_ir_validity=False, _skip_dim_order=True),
-            )
-            return edge.to_executorch().buffer
-    finally:
-        logging.disable(level)
+    with quiet():
+        exported = torch.export.export(module, inputs, strict=False)
+        edge = to_edge_transform_and_lower(
+            exported,
+            partitioner=[XnnpackPartitioner()],
+            compile_config=EdgeCompileConfig(_check_ir_validity=False, _skip_dim_order=True),
+        )
+        return edge.to_executorch().buffer
 
 
 def _unshared(model: nn.Module) -> nn.Module:

@@ -1,9 +1,5 @@
 """torch -> ONNX: one file, weights stored once, nothing of this machine in it."""
 
-import contextlib
-import io
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +8,7 @@ from torch import nn
 
 from compress.export.deployed import INPUT_NAMES, OUTPUT_NAME, deployed
 from compress.files import whole_file
+from compress.quiet import quiet
 
 
 def to_onnx(model: nn.Module, size: int, opset: int = 20, baked_seed: int | None = None) -> Any:
@@ -23,7 +20,7 @@ def to_onnx(model: nn.Module, size: int, opset: int = 20, baked_seed: int | None
     from onnx_ir.passes.common import DeduplicateInitializersPass, RemoveUnusedNodesPass
 
     module, inputs = deployed(model, size, baked_seed)
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             module,
             inputs,
@@ -54,7 +51,7 @@ def to_float16(proto: Any) -> Any:
 
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    with _quiet():
+    with quiet():
         return convert_float_to_float16(copy.deepcopy(proto), keep_io_types=True)
 
 
@@ -73,16 +70,3 @@ def _strip(graph: Any) -> None:
                 output.shape, output.type = None, None
     for value in graph.graph.initializers.values():
         value.metadata_props.clear()
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    """The exporters print and warn about what is no concern of ours."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)

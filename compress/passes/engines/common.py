@@ -1,9 +1,5 @@
 """What the engines that wrap another package share."""
 
-import contextlib
-import io
-import logging
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,19 +12,6 @@ from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.engines.elir_engine import Conv, quantizable
 from compress.passes.settings import PtqSettings
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """These packages print, draw bars and warn about what is no concern of ours; stdout is for results."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
 
 
 def example(subject: Subject) -> tuple[Tensor, Tensor]:

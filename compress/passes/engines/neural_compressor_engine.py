@@ -10,10 +10,11 @@ import torch
 from compress.errors import Unavailable
 from compress.passes.base import Subject
 from compress.passes.engines import Quantized
-from compress.passes.engines.common import by_scheme, example, excluded, pictures, quiet
+from compress.passes.engines.common import by_scheme, example, excluded, pictures
 from compress.passes.engines.pt2e import Converted, fold_weights
 from compress.passes.quantized import WEIGHT_MAX
 from compress.passes.settings import PtqSettings
+from compress.quiet import quiet
 
 ALGORITHMS = {"mse": "kl", "min_max": "minmax"}  # its names: kl is a histogram of least squared error
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from compress.passes.base import Subject
 from compress.passes.engines import Quantized
-from compress.passes.engines.common import Feeds, excluded_nodes, quiet
+from compress.passes.engines.common import Feeds, excluded_nodes
 from compress.passes.settings import PtqSettings
+from compress.quiet import quiet
 
 # Operators that nncf would quantize beside convolutions; names differ between OpenVINO and ONNX.
 FLOAT_TYPES = {

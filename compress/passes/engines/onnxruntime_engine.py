@@ -9,9 +9,10 @@ import numpy as np
 
 from compress.passes.base import Subject
 from compress.passes.engines import Quantized
-from compress.passes.engines.common import Feeds, excluded_nodes, quiet
+from compress.passes.engines.common import Feeds, excluded_nodes
 from compress.passes.engines.nncf_engine import onnx_weights
 from compress.passes.settings import PtqSettings
+from compress.quiet import quiet
 
 OP_TYPES = ["Conv", "ConvTranspose", "Gemm"]  # its default takes a decomposed GroupNorm apart as well
 
