@@ -9,7 +9,6 @@ import typer
 from typer.core import TyperGroup
 
 from compress.guard import guard, results_only
-from compress.schema import TASKS
 
 if TYPE_CHECKING:
     from compress.progress import Progress
@@ -51,7 +50,6 @@ class Schema(StrEnum):
     train = "train"
 
 
-TaskName = StrEnum("TaskName", {name: name for name in TASKS})  # type: ignore[misc]
 RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="Built-in name, or path of a YAML file.")]
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. model.image_size=128.")
@@ -151,7 +149,7 @@ def convert(
     target: Annotated[Path, typer.Argument(metavar="FILE", help="To write: .safetensors, .pth or .ckpt.")],
     k_steps: Annotated[int | None, typer.Option(help="Euler steps, where the checkpoint does not tell.")] = None,
     sigma_s: Annotated[float | None, typer.Option(help="Source noise, where the checkpoint does not tell.")] = None,
-    task: Annotated[TaskName | None, typer.Option(help="Task, where the checkpoint does not tell.")] = None,
+    task: Annotated[str | None, typer.Option(help="Task, where the checkpoint does not tell, e.g. sr_x4.")] = None,
     float32: Annotated[bool, typer.Option("--float32", help="Write .safetensors in float32, not float16.")] = False,
 ) -> None:
     """Convert a checkpoint between the published formats and ours."""
@@ -166,18 +164,17 @@ def convert(
 @app.command()
 def profile(
     source: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="Any ELIR checkpoint, or a built-in name.")],
-    size: Annotated[list[int], typer.Option(help="Side of the picture, in px; may be given again.")] = [  # noqa: B006
-        *(128, 256, 512, 1024)
-    ],
+    size: Annotated[list[int], typer.Option(help="Side of the picture, in px, repeatable; 128, 256, 512, 1024.")] = [],  # noqa: B006
     k_steps: Annotated[int | None, typer.Option(help="Euler steps, where the checkpoint does not tell.")] = None,
     sigma_s: Annotated[float | None, typer.Option(help="Source noise, where the checkpoint does not tell.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say where a float model's parameters, multiplications, memory and time lie, by network and picture size."""
     with results_only():
+        from compress.profiling import SIZES
         from compress.profiling import profile as run
 
-        result = run(source, size, _progress(), k_steps, sigma_s)
+        result = run(source, size or SIZES, _progress(), k_steps, sigma_s)
     _show(result, as_json)
 
 

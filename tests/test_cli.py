@@ -19,7 +19,8 @@ from compress.cli import app
 from compress.errors import CompressError, GoalMissed, InputError, Unavailable, VerificationError
 from compress.recipe import load_recipe
 
-COMMANDS = ["apply", "validate", "restore", "train", "evaluate", "bench", "card", "verify", "schema", "doctor", "ls"]
+COMMANDS = ["apply", "validate", "restore", "train", "convert", "profile", "evaluate", "bench", "card", "verify"]
+COMMANDS += ["schema", "doctor", "ls"]
 
 
 def run(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

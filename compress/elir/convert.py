@@ -12,6 +12,7 @@ from compress.elir.model import Elir
 from compress.elir.overparam import collapse, expand
 from compress.errors import InputError
 from compress.files import whole_file
+from compress.schema import TASKS
 
 SUFFIXES = {
     ".safetensors": "ours: collapsed, with metadata",
@@ -33,12 +34,14 @@ def convert(
     The published formats hold no metadata: K and sigma_s go lost there, and must be given (``k_steps``, ``sigma_s``)
     on the way back; ``task`` is written into ours. ``half``: ours in float16, else float32. A model that was
     collapsed is over-parametrised anew for .ckpt: it computes the same, but is not the one that was trained.
-    Raises InputError for an unknown suffix, or source equal to target, and what reading raises.
+    Raises InputError for an unknown suffix or task, or source equal to target, and what reading raises.
     """
     if target.suffix not in SUFFIXES:
         raise InputError(f"{target}: unknown checkpoint suffix: use {', '.join(SUFFIXES)}")
     if source.resolve() == target.resolve():
         raise InputError(f"{target}: is the source itself: give another file to write")
+    if task is not None and task not in TASKS:
+        raise InputError(f"{task}: unknown task: use one of {', '.join(TASKS)}")
     known = read_metadata(source) if source.suffix == ".safetensors" and source.is_file() else {}
     published = target.suffix != ".safetensors"
     # K and sigma_s are no part of a published file: any will do to read a source that lacks them, too.

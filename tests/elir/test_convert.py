@@ -91,3 +91,8 @@ def test_damaged_source_leaves_nothing(ours: Path, tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match="damaged safetensors"):
         convert(tmp_path / "cut.safetensors", tmp_path / "out.pth")
     assert not (tmp_path / "out.pth").exists()
+
+
+def test_unknown_task(ours: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="colorize: unknown task: use one of sr_x2, sr_x4, "):
+        convert(ours, tmp_path / "out.safetensors", task="colorize")
