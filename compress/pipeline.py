@@ -138,7 +138,7 @@ class Run:
                 self.writer.write_int8(self.models.quantized, artifact)
 
     def _lowered(self, artifact: Artifact) -> None:
-        with self.progress.stage(f"write {artifact.id}"):
+        with self.progress.stage(f"wait for {artifact.id}"):
             self.writer.lowered(artifact)
 
     def _write(self, artifact: Artifact) -> None:

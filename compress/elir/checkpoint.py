@@ -173,7 +173,7 @@ def _flatten(state: Mapping[str, object]) -> State:
     """One flat dict with the prefixes ``fmir. mmse. enc. dec.``, from either published form."""
     nested = {m: state[f"state_dict_{m}"] for m in MODULES if isinstance(state.get(f"state_dict_{m}"), dict)}
     if nested:
-        flat = {f"{m}.{name}": value for m, part in nested.items() for name, value in part.items()}  # type: ignore
+        flat = {f"{m}.{name}": value for m, part in nested.items() for name, value in part.items()}  # type: ignore[attr-defined]
     else:
         flat = dict(state)
     return {name: value for name, value in flat.items() if isinstance(value, Tensor)}

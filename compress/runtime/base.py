@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from compress.errors import InputError, Unavailable, VerificationError
+from compress.quiet import quiet
 
 Format = Literal["openvino", "onnx", "executorch"]
 Option = str | int | float | bool
@@ -95,7 +96,9 @@ def _runner(format: Format) -> type[Runner]:
 def load_library(format: Format) -> ModuleType:
     """Import a format's runtime. Raises Unavailable, naming the package to install."""
     try:
-        library, *_ = [importlib.import_module(name) for name in _LIBRARIES[format]]
+        # torchao, which ExecuTorch's runtime imports, warns of kernels that no CPU needs.
+        with quiet():
+            library, *_ = [importlib.import_module(name) for name in _LIBRARIES[format]]
         return library
     except ImportError as error:
         why, package = " ".join(str(error).split()), PACKAGES[format]

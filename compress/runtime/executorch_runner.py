@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from compress.errors import InputError
+from compress.quiet import quiet_native
 from compress.runtime.base import Option, Runner, check_shapes, damaged, load_library
 
 INPUT_NAMES = ("lq", "noise")  # a .pte has inputs by place, not by name
@@ -24,7 +25,9 @@ class ExecutorchRunner(Runner):
         if options:
             raise InputError(f"option {next(iter(options))}: ExecuTorch takes none: remove it")
         runtime = load_library("executorch")
-        threads = _set_threads(threads)
+        # On a virtual CPU cpuinfo, which sizes the pool, complains of files that only ARM has.
+        with quiet_native():
+            threads = _set_threads(threads)
         try:
             # A program keeps no reference of its own to what its methods need: hold it as long as the method.
             self._program = runtime.Runtime.get().load_program(path)

@@ -18,7 +18,7 @@ class Shift(Pass):
     exact = True
 
     def call(self, subject: Subject) -> None:
-        subject.model.dec.layers[-1].bias = torch.nn.Parameter(torch.ones(3))  # type: ignore
+        subject.model.dec.layers[-1].bias = torch.nn.Parameter(torch.ones(3))  # type: ignore[union-attr]
 
 
 def test_an_exact_pass_that_changes_the_output_is_caught(tiny_elir: Elir, make_subject: Callable) -> None:
@@ -29,7 +29,7 @@ def test_an_exact_pass_that_changes_the_output_is_caught(tiny_elir: Elir, make_s
 def test_an_exact_pass_that_makes_nan_is_caught(tiny_elir: Elir, make_subject: Callable) -> None:
     class Break(Shift):
         def call(self, subject: Subject) -> None:
-            subject.model.dec.layers[-1].bias = torch.nn.Parameter(torch.full((3,), torch.nan))  # type: ignore
+            subject.model.dec.layers[-1].bias = torch.nn.Parameter(torch.full((3,), torch.nan))  # type: ignore[union-attr]
 
     with pytest.raises(RuntimeError, match="changed the output by nan"):
         Break(CollapseSettings()).run(make_subject(tiny_elir))

@@ -31,7 +31,7 @@ def test_steps_share_weights_but_not_the_biases_that_carry_time(
     FoldTime(FoldTimeSettings()).run(subject)
     flow = subject.model.fmir
     assert isinstance(flow, FoldedFlow) and len(flow.steps) == 3
-    first, second = (step.mid_blocks[0].block1.block[2] for step in list(flow.steps)[:2])  # type: ignore
+    first, second = (step.mid_blocks[0].block1.block[2] for step in list(flow.steps)[:2])  # type: ignore[union-attr]
     assert first.weight is second.weight
     assert not torch.allclose(first.bias, second.bias)
     assert subject.notes[0].startswith("fold_time: 3 steps, ")

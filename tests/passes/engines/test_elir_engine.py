@@ -92,7 +92,7 @@ def test_layers_kept_in_float_are_the_models_own(folded: Callable[..., Subject])
     Ptq(PtqSettings(keep_float=["dec"], rounding="nearest", range="min_max")).run(subject)
     module = subject.quantized.modules["openvino"]
     assert not any(name.startswith("dec.") for name in quantized_convs(module))
-    assert module.dec.layers[0].weight is subject.model.dec.layers[0].weight  # type: ignore
+    assert module.dec.layers[0].weight is subject.model.dec.layers[0].weight  # type: ignore[union-attr]
 
 
 def test_pictures_are_let_go_one_by_one(folded: Callable[..., Subject]) -> None:

@@ -44,7 +44,7 @@ def test_both_steps_are_quantized_and_share_their_weights(
     assert capfd.readouterr().out == ""
     assert modules.keys() == {"openvino", "onnxruntime", "xnnpack"}
     assert modules["openvino"] is modules["onnxruntime"]
-    graph = modules["xnnpack"].graph.graph  # type: ignore
+    graph = modules["xnnpack"].graph.graph  # type: ignore[union-attr]
     kinds = Counter(node.target for node in graph.nodes)
     convs = sum(count for target, count in kinds.items() if "aten.conv" in str(target))
     assert kinds[_OPS.dequantize_per_channel.default] == convs > 120
