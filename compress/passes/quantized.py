@@ -28,7 +28,7 @@ class Scheme:
     """How activations become 8-bit integers.
 
     ``signed``: int8 instead of uint8. ``symmetric``: zero point 0. ``outputs``: convolutions' outputs too.
-    ``shortcuts``: large residual blocks add what their first convolution reads, not its float original.
+    ``shortcuts``: large residual blocks add 8-bit tensors: what their first convolution reads, and the branch's output.
     """
 
     signed: bool = False
@@ -65,6 +65,18 @@ class FakeQuantize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         args = (self.scale, self.zero_point, self.qmin, self.qmax, self.dtype)
         return _OPS.dequantize_per_tensor(_OPS.quantize_per_tensor(x, *args), *args)
+
+
+class QuantUpsample(nn.Module):
+    """Quantizes what the convolution after it reads before enlarging: nearest neighbours come out the same."""
+
+    def __init__(self, upsample: nn.Upsample, conv: "QuantConv") -> None:
+        super().__init__()
+        self.input_quantizer, self.upsample = conv.input_quantizer, upsample
+        conv.input_quantizer = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.upsample(self.input_quantizer(x))
 
 
 class QuantBlock(nn.Module):
@@ -111,8 +123,7 @@ class QuantConv(nn.Module):
         self.bias = conv.bias
         self.input_quantizer = FakeQuantize(input_range, scheme)
         self.fused_relu = fused_relu
-        quantize_output = scheme.outputs and output_range is not None
-        self.output_quantizer = FakeQuantize(output_range, scheme) if quantize_output else None  # type: ignore[arg-type]
+        self.output_quantizer = None if output_range is None else FakeQuantize(output_range, scheme)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.input_quantizer(x)

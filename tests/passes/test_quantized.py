@@ -11,6 +11,7 @@ from compress.passes.quantized import (
     FakeQuantize,
     QuantBlock,
     QuantConv,
+    QuantUpsample,
     Scheme,
     quantize_weight,
 )
@@ -69,13 +70,14 @@ def test_weights_are_within_their_bits_and_half_a_step(kind: type, bits: int, li
 
 @pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
 @pytest.mark.parametrize("scheme", [UNSIGNED, XNNPACK, TENSORRT])
-def test_quantized_convolution_is_near_the_float_one(kind: type, scheme: Scheme) -> None:
+@pytest.mark.parametrize("quantize_output", [False, True])
+def test_quantized_convolution_is_near_the_float_one(kind: type, scheme: Scheme, quantize_output: bool) -> None:
     conv = conv_of(kind)
     x = torch.rand(1, 4, 16, 16, generator=torch.Generator().manual_seed(1)) - 0.3
     y = conv(x)
-    output = ActivationRange(y.min().item(), y.max().item())
+    output = ActivationRange(y.min().item(), y.max().item()) if quantize_output else None
     quantized = QuantConv(conv, quantize_weight(conv, 8), ActivationRange(-0.3, 0.7), output, scheme)
-    assert (quantized.output_quantizer is not None) == scheme.outputs
+    assert (quantized.output_quantizer is not None) == quantize_output
     error = (quantized(x) - y).square().mean().sqrt()
     assert 0 < error < 0.02 * y.std()
 
@@ -104,3 +106,12 @@ def test_a_block_quantizes_its_input_once_for_branch_and_shortcut() -> None:
     x = torch.tensor([0.004, 0.006, 1.0, 3.0]).view(1, 1, 1, 4)
     # The branch is relu(-1.27 x) = 0 here, so what comes out is the shortcut: x on a grid of 0.01, clipped to 2.55.
     torch.testing.assert_close(block(x).flatten(), torch.tensor([0.0, 0.01, 1.0, 2.55]))
+
+
+def test_quantizing_before_an_enlargement_changes_nothing() -> None:
+    conv = nn.Conv2d(2, 2, 3, padding=1).requires_grad_(False)
+    x = torch.rand(1, 2, 6, 6, generator=torch.Generator().manual_seed(4))
+    quantized = QuantConv(conv, quantize_weight(conv, 8), ActivationRange(0.0, 1.0), None, UNSIGNED)
+    after = quantized(nn.Upsample(scale_factor=2)(x))
+    before = nn.Sequential(QuantUpsample(nn.Upsample(scale_factor=2), quantized), quantized)(x)
+    assert torch.equal(before, after)

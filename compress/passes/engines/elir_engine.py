@@ -28,6 +28,7 @@ from compress.passes.quantized import (
     QuantBlock,
     QuantConv,
     QuantizedWeight,
+    QuantUpsample,
     Scheme,
     output_axis,
     quantize_weight,
@@ -43,6 +44,8 @@ ENDS = ("enc.layers.14", "first_proj", "final_proj", "dec.layers.0", "dec.layers
 # Residual blocks at full and half resolution: their float shortcuts took a tenth of the int8 model's time on CPUs with
 # VNNI. All the others' together take 1 %, and would cost another 1.4 dB.
 LARGE_BLOCKS = {f"enc.layers.{i}" for i in (1, 3, 4, 5)} | {f"dec.layers.{i}" for i in (12, 13, 14, 17)}
+# OpenVINO adds the shortcut inside of the convolution only when a quantizer stands between convolution and sum.
+SUMMANDS = {f"{name}.conv.4" for name in LARGE_BLOCKS}
 MOMENT_PICTURES = 16  # second moments settle long before ranges do, and cost more
 
 
@@ -217,7 +220,8 @@ def build(model: Elir, scheme: Scheme, convs: dict[str, Conv], layers: dict[str,
         if scheme.outputs and name.endswith(ENDS):
             continue
         layer = layers[name]
-        output_range = None if name in followed or not scheme.outputs else layer.outputs
+        quantize_output = (scheme.outputs and name not in followed) or (scheme.shortcuts and name in SUMMANDS)
+        output_range = layer.outputs if quantize_output else None
         quantized = QuantConv(conv, layer.weight, layer.inputs, output_range, scheme)
         if layer.bias is not None:
             quantized.bias = nn.Parameter(layer.bias, requires_grad=False)
@@ -227,7 +231,15 @@ def build(model: Elir, scheme: Scheme, convs: dict[str, Conv], layers: dict[str,
             branch = copied.get_submodule(name).conv
             if isinstance(branch[0], QuantConv):
                 _replace(copied, name, QuantBlock(branch))  # type: ignore[arg-type]
+        _quantize_before_upsampling(copied.dec.layers)
     return copied.eval()
+
+
+def _quantize_before_upsampling(layers: nn.Sequential) -> None:
+    for i in range(len(layers) - 1):
+        upsample, conv = layers[i], layers[i + 1]
+        if isinstance(upsample, nn.Upsample) and isinstance(conv, QuantConv):
+            layers[i] = QuantUpsample(upsample, conv)
 
 
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:

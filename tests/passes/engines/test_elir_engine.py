@@ -10,9 +10,9 @@ from torch import Tensor
 
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.engines.elir_engine import LARGE_BLOCKS
+from compress.passes.engines.elir_engine import LARGE_BLOCKS, SUMMANDS
 from compress.passes.ptq import Ptq
-from compress.passes.quantized import QuantBlock, QuantConv
+from compress.passes.quantized import QuantBlock, QuantConv, QuantUpsample
 from compress.passes.settings import PtqSettings
 
 pytestmark = pytest.mark.slow
@@ -78,13 +78,16 @@ def test_a_packed_calibration_gives_the_same_modules(folded: Callable[..., Subje
             assert getattr(a, "range", None) == getattr(b, "range", None)
 
 
-def test_large_blocks_add_what_their_branch_reads(folded: Callable[..., Subject]) -> None:
+def test_large_blocks_add_8_bit_tensors(folded: Callable[..., Subject]) -> None:
     subject = folded(("openvino", "onnx"))
     Ptq(PtqSettings(rounding="nearest", keep_float=["enc.layers.3"])).run(subject)
     modules = subject.quantized.modules
     shared = {n for n, m in modules["openvino"].named_modules() if isinstance(m, QuantBlock)}
     assert shared == LARGE_BLOCKS - {"enc.layers.3"}
-    assert not any(isinstance(m, QuantBlock) for m in modules["onnxruntime"].modules())
+    written = {n for n, m in quantized_convs(modules["openvino"]).items() if m.output_quantizer is not None}
+    assert written == SUMMANDS - {"enc.layers.3.conv.4"}
+    assert sum(isinstance(m, QuantUpsample) for m in modules["openvino"].modules()) == 3
+    assert not any(isinstance(m, QuantBlock | QuantUpsample) for m in modules["onnxruntime"].modules())
 
 
 def test_layers_kept_in_float_are_the_models_own(folded: Callable[..., Subject]) -> None:
