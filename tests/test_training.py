@@ -20,7 +20,7 @@ from compress.progress import Progress
 from compress.recipe import load_model
 from compress.schema import TrainRecipe
 from compress.training import build_model, build_teacher, run_training
-from compress.training_log import TrainingLog, in_words
+from compress.training_log import TrainingLog
 
 SILENT = Progress("silent")
 LATENTS = {"space": "latents", "steps": 3, "batch": 2, "crop": 64, "cached_crops": 2, "warmup": 1}
@@ -223,11 +223,3 @@ def test_bundled_recipe_builds_the_bundled_model() -> None:
     bundled = load_checkpoint(find("weights", "elir_sr_x4"))
     assert (model.config, bundled.metadata["task"]) == (bundled.config, given.model.task)
     assert model.config == ElirConfig(64, 1, 48, 2)
-
-
-def test_validation_in_words() -> None:
-    scores = {"psnr_db": 25.0, "lpips": 0.14, "color_shift": 0.5}
-    scores |= {f"input_{name}": 2 * value for name, value in scores.items()}
-    assert in_words(scores) == (
-        "PSNR 25.00 dB (input 50.00), LPIPS 0.1400 (input 0.2800), colour shift 0.50/255 (input 1.00)"
-    )

@@ -21,8 +21,10 @@ def picture(i: int, side: int = 64) -> np.ndarray:
 
 
 @pytest.fixture()
-def source(tmp_path: Path) -> StreamSource:
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StreamSource:
     """Two parquet files of 15 rows: row 7 is small, row 11 no picture."""
+    # `datasets` waits 5 s for pyarrow's threads after each pass over a parquet file.
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0, raising=False)
     folder = tmp_path / "set"
     folder.mkdir()
     for i in range(ROWS):
