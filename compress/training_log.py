@@ -46,6 +46,7 @@ class TrainingLog:
         self._stages: dict[str, Stage] = {}
         self._terms: dict[str, list[float]] = defaultdict(list)
         self._since = time.monotonic()
+        self._last_validated = -1
         if fresh:
             for old in (self.path, *folder.glob("events.out.tfevents.*"), *self._grids()):
                 old.unlink(missing_ok=True)
@@ -81,7 +82,9 @@ class TrainingLog:
         """The result's figures and pictures, once training is over."""
         self._open.close()
         self.say(f"end: {in_words(scores)}")
-        self._validated(sum(stage.steps for stage in self.recipe.stages), scores)
+        step = sum(stage.steps for stage in self.recipe.stages)
+        if step != self._last_validated:
+            self._validated(step, scores)
 
     def _step(self, record: dict[str, Any]) -> None:
         terms = {name: value for name, value in record.items() if name not in ("stage", "step", "of")}
@@ -131,6 +134,7 @@ class TrainingLog:
                 file.write(json.dumps(record) + "\n")
 
     def _validated(self, step: int, scores: Mapping[str, float]) -> None:
+        self._last_validated = step
         png = _png(self.grid())
         with whole_file(self.folder / "samples" / f"step_{step:06d}.png") as part:
             part.write_bytes(png)

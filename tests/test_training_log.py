@@ -99,6 +99,13 @@ def test_grid_of_each_validation_as_file_and_event(tmp_path: Path, recipe: Train
     assert np.array_equal(Image.open(io.BytesIO(shown[1].encoded_image_string)), grid())
 
 
+def test_the_end_is_not_shown_twice(tmp_path: Path, recipe: TrainRecipe) -> None:
+    with start(tmp_path, recipe) as log:
+        validated(log, 1, 60)
+        log.end(SCORES)
+    assert points(tmp_path, "validation/lpips") == [(160, 0.14)]
+
+
 def test_a_bounded_number_of_grids_is_kept(tmp_path: Path, recipe: TrainRecipe) -> None:
     with start(tmp_path, recipe) as log:
         for step in range(1, GRIDS + 3):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from compress.data.pictures import SUFFIXES, find_pictures, open_rgb, to_rgb
 from compress.errors import InputError
-from compress.schema import HubSource
+from compress.schema import HubSource, StreamSource
 
 Named = tuple[str, str, Image.Image]  # name (unique in the set, fit for a file), origin (for messages), RGB picture
 
@@ -96,9 +96,9 @@ def _rows(source: HubSource) -> Iterator[dict[str, Any]]:
         yield from load_dataset(source.name, split=source.split, streaming=True)
 
 
-def shuffled_rows(source: HubSource, seed: int, buffer: int, count: int | None) -> Iterator[dict[str, Any]]:
-    """A hub data set's first ``count`` rows (none: all), again and again, each time in another order that follows from
-    ``seed``: shards shuffled, rows within ``buffer``. Pictures are not decoded: ``picture_file`` gives them.
+def shuffled_rows(source: StreamSource, seed: int) -> Iterator[dict[str, Any]]:
+    """A hub data set's first ``source.count`` rows, again and again, each time in another order that follows from
+    ``seed``: shards shuffled, rows within ``source.pool``. Pictures are not decoded: ``picture_file`` gives them.
 
     Raises InputError, with the way out, when the hub cannot be reached or the data set is empty.
     """
@@ -110,7 +110,8 @@ def shuffled_rows(source: HubSource, seed: int, buffer: int, count: int | None) 
         rows = load_dataset(source.name, split=source.split, streaming=True)
         if isinstance((rows.features or {}).get(source.column), Column):
             rows = rows.cast_column(source.column, Column(decode=False))
-        rows = (rows if count is None else rows.take(count)).shuffle(seed=seed, buffer_size=buffer)
+        rows = rows if source.count is None else rows.take(source.count)
+        rows = rows.shuffle(seed=seed, buffer_size=source.pool)
         for epoch in itertools.count():
             rows.set_epoch(epoch)
             empty = True
@@ -129,9 +130,10 @@ def _reading(source: HubSource) -> Iterator[None]:
         raise
     except Exception as error:  # the hub's clients raise errors of many libraries, of no common class
         why = " ".join(str(error).split())[:200] or type(error).__name__
+        local = "data.train: [FOLDER]" if isinstance(source, StreamSource) else "source: {kind: folder, path: ...}"
         raise InputError(
             f"{source.name}, split {source.split!r}: the hub data set cannot be read ({why}): check name, split and "
-            "network, or give a local folder of pictures instead (source: {kind: folder, path: ...})"
+            f"network, or give a local folder of pictures instead ({local})"
         ) from None
 
 

@@ -53,7 +53,7 @@ class PictureStream:
 
     def _open(self, order: int) -> None:
         seed = int(np.random.SeedSequence((self.seed, order)).generate_state(1)[0])
-        self._rows = shuffled_rows(self.source, seed, self.source.pool, self.source.count)
+        self._rows = shuffled_rows(self.source, seed)
         self._order, self._first = order, 0
         self._held.clear()
 
