@@ -291,10 +291,26 @@ class TrainModel(Strict):
     seed: int = Field(0, ge=0)
 
 
+class StreamSource(HubSource):
+    """A data set of the Hugging Face hub to train on: ``pool`` rows at a time in memory."""
+
+    count: int | None = Field(None, gt=0, description="rows used, from the split's start; none: all")
+    pool: int = Field(256, gt=0, description="rows in memory that a step draws its crops from")
+    renew: int = Field(1, gt=0, description="of them, rows that the next step has new")
+
+
+_TrainSource = Annotated[
+    Annotated[str, Tag("folder")] | Annotated[StreamSource, Tag("stream")],
+    Discriminator(lambda value: "folder" if isinstance(value, str) else "stream"),
+]
+
+
 class TrainData(Strict):
     """Pictures."""
 
-    train: list[str] = Field(min_length=1, description="folders of clean pictures, searched recursively")
+    train: list[_TrainSource] = Field(
+        min_length=1, description="folders of clean pictures, searched recursively, and hub data sets, streamed"
+    )
     validation: str = Field("photos_validation", description="a calibration set, for validation")
 
 

@@ -1,25 +1,20 @@
 """`compress train`: a training recipe -> networks, pictures, the run itself, and the checkpoint that it ends in."""
 
-import json
-import time
-from collections import defaultdict
-from contextlib import ExitStack
+from collections.abc import Container
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compress.errors import InputError
 from compress.library import find
-from compress.progress import Progress, Stage
-from compress.schema import TrainModel, TrainRecipe, TrainStage, task_border, task_degradation
+from compress.progress import Progress
+from compress.schema import TrainModel, TrainRecipe, TrainStage, task_degradation
+from compress.training_log import TrainingLog
+from compress.training_validation import Validation
 
 if TYPE_CHECKING:
-    from compress.data.sets import PictureSet
     from compress.data.training import TrainingPictures
     from compress.elir.model import Elir
 
-LOG_EVERY = 50  # steps that one line of metrics.jsonl averages
-NOISE_SEED = 1  # of the validation's noise: the same for every validation of every run
 LICENCE = "autoencoder part fine-tuned from TAEF2, MIT, Copyright (c) 2023 Ollin Boer Bohan"
 WIDTHS = ("hid_channels", "n_mid_blocks", "c_hid", "n_rrdb", "over_param")
 
@@ -28,7 +23,7 @@ def run_training(recipe: TrainRecipe, out: Path | None, fresh: bool, progress: P
     """Train as the recipe says; returns the averaged model's file, ``<out>/<name>.safetensors`` (fp16).
 
     ``out`` (default ``runs/<name>``) also holds ``checkpoint.pt``, from which a run that was stopped goes on unless
-    ``fresh``, and ``metrics.jsonl``. Raises InputError (missing or unreadable pictures, impossible settings, a
+    ``fresh``, and the logs of ``TrainingLog``. Raises InputError (no pictures that can be used, impossible settings, a
     checkpoint of another recipe, divergence) or VerificationError (a damaged checkpoint).
     """
     from compress.elir.train import Training, check_stage
@@ -38,16 +33,18 @@ def run_training(recipe: TrainRecipe, out: Path | None, fresh: bool, progress: P
     out = out or Path("runs") / recipe.name
     recipe = with_weights_settings(recipe)
     model, teacher = build_model(recipe.model), build_teacher(recipe.model)
-    with progress.stage("read training pictures"):
-        pictures = read_pictures(recipe)
     validation = Validation(recipe)
+    with progress.stage("read training pictures"):
+        pictures = read_pictures(recipe, validation.hashes)
+    for line in pictures.report:
+        progress.say(line)
     validation.refuse_training_pictures(pictures)
-    with TrainingLog(out / "metrics.jsonl", recipe, progress, fresh) as log:
+    with TrainingLog(out, recipe, progress, fresh, lambda: validation.grid) as log:
         training = Training(recipe, model, teacher, pictures.batch, out, log, validation)
         if fresh:
             training.checkpoint.unlink(missing_ok=True)
         result = training.run()
-    log.say(f"end: {in_words(validation(result))}")
+        log.end(validation(result))
     return save(result, recipe, pictures.description, training.recipe_hash, out)
 
 
@@ -111,153 +108,26 @@ def build_teacher(given: TrainModel) -> "Elir":
 # --- pictures -------------------------------------------------------------------------------------------------
 
 
-def read_pictures(recipe: TrainRecipe) -> "TrainingPictures":
-    """Every clean picture that holds the largest crop of any stage."""
-    from compress.data.training import TrainingPictures
+def read_pictures(recipe: TrainRecipe, held_back: Container[str]) -> "TrainingPictures":
+    """Every clean picture that holds the largest crop of any stage; those of hub data sets as training goes on.
 
-    folders = [Path(name).expanduser() for name in recipe.data.train]
+    A hub's picture whose pixels (``pixels_sha256``) are ``held_back`` for validation is left out.
+    """
+    from compress.data.stream import PictureStream
+    from compress.data.training import TrainingPictures
+    from compress.elir.train import STAGE_STRIDE
+
+    folders = [Path(source).expanduser() for source in recipe.data.train if isinstance(source, str)]
     for folder in folders:
         if not folder.is_dir():
             raise InputError(
                 f"{folder}: no such folder of training pictures: fill it as docs/training.md says, "
                 "or give another with --set data.train=[FOLDER]"
             )
-    largest = max(stage.crop for stage in recipe.stages)
-    return TrainingPictures(folders, task_degradation(recipe.model.task), recipe.model.seed, largest)
-
-
-class Validation:
-    """Quality of a model on the recipe's validation set, beside its input's."""
-
-    def __init__(self, recipe: TrainRecipe) -> None:
-        from compress.data.sets import load_set
-
-        self.task = recipe.model.task
-        self.pictures: PictureSet = load_set(recipe.data.validation, recipe.model.task)
-        self._input: dict[str, float] | None = None
-
-    def refuse_training_pictures(self, training: "TrainingPictures") -> None:
-        """Raise InputError when a training picture, or its crop, is one of the validation's."""
-        from compress.data.sets import pixels_sha256
-
-        known = {value: seen.origin for seen in self.pictures.seen for value in (seen.sha256, seen.crop_sha256)}
-        for path, picture in zip(training.paths, training.pictures, strict=True):
-            if twin := known.get(pixels_sha256(picture)):
-                raise InputError(
-                    f"training and validation share a picture: {path} and {twin} hold the same pixels: "
-                    "take it out of one of them"
-                )
-
-    def __call__(self, model: "Elir") -> dict[str, float]:
-        """``psnr_db``, ``lpips``, ``color_shift`` and the same as ``input_*``."""
-        items = list(self.pictures)
-        outputs = [self._restore(model, item.degraded) for item in items]
-        clean = [item.clean for item in items]
-        if self._input is None:
-            degraded = self._score([item.degraded for item in items], clean)
-            self._input = {f"input_{name}": value for name, value in degraded.items()}
-        return self._score(outputs, clean) | self._input
-
-    def _restore(self, model: "Elir", degraded: Any) -> Any:
-        import torch
-
-        from compress.data.pictures import to_float, to_uint8
-        from compress.elir.model import noise_shape
-
-        device = next(model.parameters()).device
-        noise = torch.randn(noise_shape(*degraded.shape[:2]), generator=torch.Generator().manual_seed(NOISE_SEED))
-        with torch.inference_mode():
-            output = model(torch.from_numpy(to_float([degraded])).to(device), noise.to(device))
-        return to_uint8(output[0].cpu().numpy())
-
-    def _score(self, outputs: list[Any], clean: list[Any]) -> dict[str, float]:
-        from compress.measure.quality import score
-
-        result = score(outputs, clean, task_border(self.task))
-        return {name: round(getattr(result, name), 4) for name in ("psnr_db", "lpips", "color_shift")}
-
-
-def in_words(scores: dict[str, float]) -> str:
-    """One line of a validation's figures, the input's in brackets."""
-    shown = {"psnr_db": "PSNR {:.2f} dB", "lpips": "LPIPS {:.4f}", "color_shift": "colour shift {:.2f}/255"}
-    return ", ".join(
-        f"{text.format(scores[name])} (input {scores[f'input_{name}']:.{4 if name == 'lpips' else 2}f})"
-        for name, text in shown.items()
-    )
-
-
-# --- log ------------------------------------------------------------------------------------------------------
-
-
-class TrainingLog:
-    """What ``Training`` tells -> progress, and a line of ``metrics.jsonl`` every LOG_EVERY steps or validation."""
-
-    def __init__(self, path: Path, recipe: TrainRecipe, progress: Progress, fresh: bool) -> None:
-        self.path, self.recipe, self.progress = path, recipe, progress
-        self._open = ExitStack()
-        self._stages: dict[str, Stage] = {}
-        self._terms: dict[str, list[float]] = defaultdict(list)
-        self._since = time.monotonic()
-        if fresh:
-            path.unlink(missing_ok=True)
-
-    def __enter__(self) -> "TrainingLog":
-        return self
-
-    def __exit__(self, *problem: Any) -> None:
-        self._open.__exit__(*problem)
-
-    def __call__(self, record: dict[str, Any]) -> None:
-        if "validation" in record:
-            self.say(f"step {record['step']}: {in_words(record['validation'])}")
-            self._write(record)
-        elif "resumed" in record:
-            self.say(f"resumed at stage {record['stage'] + 1}, step {record['step']}")
-            self._write(record)
-        elif "encoded" in record:
-            self._move(f"encode crops for stage {record['stage'] + 1}", record["of"], record["encoded"])
-        else:
-            self._step(record)
-
-    def say(self, text: str) -> None:
-        """One line for people."""
-        self.progress.say(text)
-
-    def _step(self, record: dict[str, Any]) -> None:
-        terms = {name: value for name, value in record.items() if name not in ("stage", "step", "of")}
-        for name, value in terms.items():
-            self._terms[name].append(value)
-        stage = self._move(self._name(record["stage"]), record["of"], record["step"])
-        if record["step"] % LOG_EVERY and record["step"] != record["of"]:
-            return
-        means = {name: round(fmean(values), 6) for name, values in self._terms.items()}
-        steps = len(next(iter(self._terms.values())))
-        seconds = round((time.monotonic() - self._since) / steps, 3)
-        self._terms.clear()
-        self._since = time.monotonic()
-        stage.note(", ".join(f"{name} {value:.4g}" for name, value in means.items()))
-        self._write({"stage": record["stage"], "step": record["step"], **means, "seconds_a_step": seconds})
-
-    def _name(self, index: int) -> str:
-        return f"train stage {index + 1} of {len(self.recipe.stages)} ({self.recipe.stages[index].space})"
-
-    def _move(self, name: str, total: int, done: int) -> Stage:
-        if name not in self._stages:
-            self._open.close()
-            self._stages = {name: self._open.enter_context(self.progress.stage(name, total))}
-            self._since = time.monotonic()
-        stage = self._stages[name]
-        if done > stage.done:
-            stage.advance(done - stage.done)
-        return stage
-
-    def _write(self, record: dict[str, Any]) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror}): choose another folder") from None
+    seed, largest = recipe.model.seed, max(stage.crop for stage in recipe.stages)
+    hub = [source for source in recipe.data.train if not isinstance(source, str)]
+    streams = [PictureStream(source, seed, largest, held_back) for source in hub]
+    return TrainingPictures(folders, task_degradation(recipe.model.task), seed, largest, streams, STAGE_STRIDE)
 
 
 # --- the result -----------------------------------------------------------------------------------------------

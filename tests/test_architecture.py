@@ -17,6 +17,7 @@ LAYERS = [
     {"bundling", "checking", "card"},
     {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring", "profiling"},
+    {"training_log", "training_validation"},
     {"restorer", "artifacts", "report", "doctor"},
     {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages"},
     {"recipe"},

@@ -19,7 +19,8 @@ from compress.library import find
 from compress.progress import Progress
 from compress.recipe import load_model
 from compress.schema import TrainRecipe
-from compress.training import build_model, build_teacher, in_words, run_training
+from compress.training import build_model, build_teacher, run_training
+from compress.training_log import TrainingLog
 
 SILENT = Progress("silent")
 LATENTS = {"space": "latents", "steps": 3, "batch": 2, "crop": 64, "cached_crops": 2, "warmup": 1}
@@ -152,11 +153,51 @@ def test_missing_pictures_say_where_to_read_on(data: dict[str, Any], tmp_path: P
         run_training(recipe(data, LATENTS), tmp_path / "run", False, SILENT)
 
 
-def test_unreadable_picture(data: dict[str, Any], tmp_path: Path) -> None:
+def test_pictures_that_are_converted_or_skipped_are_told_once_and_in_the_checkpoint(
+    data: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "train" / "broken.jpg").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"broken\.jpg: not a readable picture") as caught:
+    Image.open(tmp_path / "train" / "x" / "a.png").convert("CMYK").save(tmp_path / "train" / "x" / "c.tif")
+    path = run_training(recipe(data, LATENTS), tmp_path / "run", False, Progress("lines"))
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training pictures")]
+    assert told == ["training pictures: 3 read; 1 converted (1 CMYK), 1 skipped (1 unreadable: broken.jpg)"]
+    assert load_checkpoint(path).metadata["data"] == (
+        "3 pictures of 64 px or more a side: x 2, y 1; 1 converted, 1 skipped"
+    )
+
+
+def test_no_usable_picture(data: dict[str, Any], tmp_path: Path) -> None:
+    for path in (tmp_path / "train").rglob("*.png"):
+        path.write_bytes(b"no picture")
+    text = r"train: no picture of 64 px or more a side \(2 unreadable, first: a\.png\): add some"
+    with pytest.raises(InputError, match=text) as caught:
         run_training(recipe(data, LATENTS), tmp_path / "run", False, SILENT)
     assert caught.value.exit_code == 2
+
+
+def test_training_on_a_stream_ends_alike_when_it_was_stopped(
+    data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(6):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (80, 80, 3), np.uint8)).save(
+            tmp_path / "set" / f"{i}.png"
+        )
+    data["train"] = [{"kind": "hub", "name": str(tmp_path / "set"), "pool": 2}, *data["train"]]
+    given = recipe(data, LATENTS, {**PIXELS, "steps": 4}).model_copy(update={"checkpoint_minutes": 1e-9})
+    undisturbed = run_training(given, tmp_path / "whole", False, SILENT)
+
+    def stop(self: TrainingLog, step: int, scores: object) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TrainingLog, "_validated", stop)
+        run_training(given, tmp_path / "stopped", False, SILENT)
+    resumed = run_training(given, tmp_path / "stopped", False, SILENT)
+    assert resumed.read_bytes() == undisturbed.read_bytes()
+    kept = [json.loads(line) for line in (tmp_path / "stopped" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in kept if "resumed" in line] == [1]
 
 
 @pytest.mark.parametrize("crop", [False, True])
@@ -182,11 +223,3 @@ def test_bundled_recipe_builds_the_bundled_model() -> None:
     bundled = load_checkpoint(find("weights", "elir_sr_x4"))
     assert (model.config, bundled.metadata["task"]) == (bundled.config, given.model.task)
     assert model.config == ElirConfig(64, 1, 48, 2)
-
-
-def test_validation_in_words() -> None:
-    scores = {"psnr_db": 25.0, "lpips": 0.14, "color_shift": 0.5}
-    scores |= {f"input_{name}": 2 * value for name, value in scores.items()}
-    assert in_words(scores) == (
-        "PSNR 25.00 dB (input 50.00), LPIPS 0.1400 (input 0.2800), colour shift 0.50/255 (input 1.00)"
-    )

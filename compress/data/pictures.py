@@ -3,13 +3,21 @@
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from compress.errors import InputError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+_KINDS = {
+    "1": "black and white", "L": "grey", "LA": "grey with alpha", "La": "grey with alpha", "P": "palette",
+    "PA": "palette", "RGBA": "transparent", "RGBa": "transparent", "I": "16-bit", "F": "floating-point",
+}  # fmt: skip
 
 
 def open_rgb(path: Path) -> Image.Image:
@@ -18,19 +26,36 @@ def open_rgb(path: Path) -> Image.Image:
     Raises InputError when the file is missing, empty, truncated or no picture.
     """
     try:
-        # Pillow warns at length about broken metadata of pictures that it reads well all the same.
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
-            file.load()
-            image = ImageOps.exif_transpose(file)
+        return decode(path)[0]
     except FileNotFoundError:
         raise InputError(f"{path}: no such picture: check the path") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder, not a picture: name a file in it") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         empty = path.is_file() and not path.stat().st_size
         why = "the file is empty" if empty else " ".join(str(error).split())
         raise InputError(f"{path}: not a readable picture ({why}): replace or remove it") from None
-    return to_rgb(image)
+
+
+def decode(file: Path | BinaryIO) -> tuple[Image.Image, str]:
+    """RGB picture of ``file``, and what it was converted from: "grey", "CMYK", "16-bit", "turned" ...; "" where it is
+    as it was. Raises one of ``UNREADABLE`` for what Pillow cannot read.
+    """
+    # Pillow warns at length about broken metadata of pictures that it reads well all the same.
+    with warnings.catch_warnings(action="ignore"), Image.open(file) as opened:
+        kind = _kind(opened)
+        opened.load()
+        return to_rgb(ImageOps.exif_transpose(opened)), kind
+
+
+def _kind(image: ImageFile.ImageFile) -> str:
+    """Of a picture not loaded yet: how it lies in the file is known till then."""
+    # A colour picture of 16 bits a channel has Pillow's mode RGB: only the decoder's arguments tell.
+    if any(";16" in str(tile) for tile in (image.mode, *image.tile)):
+        return "16-bit"
+    if image.mode != "RGB":
+        return _KINDS.get(image.mode, image.mode)
+    return "turned" if image.getexif().get(ExifTags.Base.Orientation, 1) != 1 else ""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -1,6 +1,8 @@
 """Where pictures come from: a folder, or the Hugging Face hub. Both are read one picture at a time."""
 
+import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -8,7 +10,7 @@ from PIL import Image
 
 from compress.data.pictures import SUFFIXES, find_pictures, open_rgb, to_rgb
 from compress.errors import InputError
-from compress.schema import HubSource
+from compress.schema import HubSource, StreamSource
 
 Named = tuple[str, str, Image.Image]  # name (unique in the set, fit for a file), origin (for messages), RGB picture
 
@@ -89,14 +91,49 @@ class HubPictures:
 def _rows(source: HubSource) -> Iterator[dict[str, Any]]:
     from datasets import load_dataset
 
-    try:
+    with _reading(source):
         _reach(source.name)
         yield from load_dataset(source.name, split=source.split, streaming=True)
+
+
+def shuffled_rows(source: StreamSource, seed: int) -> Iterator[dict[str, Any]]:
+    """A hub data set's first ``source.count`` rows, again and again, each time in another order that follows from
+    ``seed``: shards shuffled, rows within ``source.pool``. Pictures are not decoded: ``picture_file`` gives them.
+
+    Raises InputError, with the way out, when the hub cannot be reached or the data set is empty.
+    """
+    from datasets import Image as Column
+    from datasets import load_dataset
+
+    with _reading(source):
+        _reach(source.name)
+        rows = load_dataset(source.name, split=source.split, streaming=True)
+        if isinstance((rows.features or {}).get(source.column), Column):
+            rows = rows.cast_column(source.column, Column(decode=False))
+        rows = rows if source.count is None else rows.take(source.count)
+        rows = rows.shuffle(seed=seed, buffer_size=source.pool)
+        for epoch in itertools.count():
+            rows.set_epoch(epoch)
+            empty = True
+            for row in rows:
+                empty = False
+                yield row
+            if empty:
+                raise InputError(f"{source.name}: split {source.split!r} is empty: choose another split")
+
+
+@contextmanager
+def _reading(source: HubSource) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
     except Exception as error:  # the hub's clients raise errors of many libraries, of no common class
         why = " ".join(str(error).split())[:200] or type(error).__name__
+        local = "data.train: [FOLDER]" if isinstance(source, StreamSource) else "source: {kind: folder, path: ...}"
         raise InputError(
             f"{source.name}, split {source.split!r}: the hub data set cannot be read ({why}): check name, split and "
-            "network, or give a local folder of pictures instead (source: {kind: folder, path: ...})"
+            f"network, or give a local folder of pictures instead ({local})"
         ) from None
 
 
@@ -109,11 +146,33 @@ def _reach(name: str) -> None:
 
 
 def _image(source: HubSource, row: dict[str, Any]) -> Image.Image:
+    image = _cell(source, row)
+    if not isinstance(image, Image.Image):
+        raise _no_pictures(source)
+    return to_rgb(image)
+
+
+def picture_file(source: HubSource, row: dict[str, Any]) -> bytes:
+    """The bytes of a row's picture that was not decoded: in the row, or in a file that it points to.
+
+    Raises InputError when the row has no such column or no picture in it, or when the file cannot be reached.
+    """
+    import fsspec
+
+    value = _cell(source, row)
+    if not isinstance(value, dict) or not {"bytes", "path"} <= value.keys():
+        raise _no_pictures(source)
+    if value["bytes"] is not None:
+        return bytes(value["bytes"])
+    with _reading(source), fsspec.open(value["path"], "rb") as file:
+        return bytes(file.read())
+
+
+def _cell(source: HubSource, row: dict[str, Any]) -> Any:
     if source.column not in row:
         raise InputError(f"{source.name}: no column {source.column!r} (it has: {', '.join(row)}): set source.column")
-    image = row[source.column]
-    if not isinstance(image, Image.Image):
-        raise InputError(
-            f"{source.name}: column {source.column!r} holds no pictures: set source.column to one that does"
-        )
-    return to_rgb(image)
+    return row[source.column]
+
+
+def _no_pictures(source: HubSource) -> InputError:
+    return InputError(f"{source.name}: column {source.column!r} holds no pictures: set source.column to one that does")

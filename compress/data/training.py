@@ -1,73 +1,118 @@
 """Training crops: batch number i depends on the seed and i alone, so that a resumed run sees what it would have."""
 
+import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from compress.data.census import Census
 from compress.data.degradations import degrade
-from compress.data.pictures import find_pictures, read_rgb, to_float
+from compress.data.pictures import find_pictures, to_float
+from compress.data.stream import PictureStream
 from compress.errors import InputError
 from compress.schema import Degradation
 
 
 class TrainingPictures:
-    """Clean pictures in memory (8 bits a channel); ``batch`` draws random, flipped, turned, sometimes halved crops.
+    """Clean pictures; ``batch`` draws random, flipped, turned, sometimes halved crops.
 
-    Raises InputError when a folder is missing, a picture unreadable, or none has ``min_side`` px a side.
+    Those of ``folders`` are all in memory (8 bits a channel), those of ``streams`` a pool at a time. Unreadable and
+    small pictures are skipped, others converted to RGB; ``report`` tells. Every ``stride`` batches the streams begin
+    anew, in another order.
+    Raises InputError when a folder is missing, or when no picture has ``min_side`` px a side.
     """
 
-    def __init__(self, folders: Sequence[Path], steps: Sequence[Degradation], seed: int, min_side: int) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        steps: Sequence[Degradation],
+        seed: int,
+        min_side: int,
+        streams: Sequence[PictureStream] = (),
+        stride: int = sys.maxsize,
+    ) -> None:
         self.steps, self.seed, self.min_side = steps, seed, min_side
+        self.streams, self.stride = streams, stride
         self.paths: list[Path] = []
         self.pictures: list[np.ndarray] = []
-        self.skipped = 0
-        groups: Counter[str] = Counter()
-        for group, path, picture in _read(folders):
-            if min(picture.shape[:2]) < min_side:
-                self.skipped += 1
-                continue
-            self.paths.append(path)
-            self.pictures.append(picture)
-            groups[group] += 1
-        if not self.pictures:
-            raise InputError(f"{', '.join(map(str, folders))}: no picture of {min_side} px or more a side: add some")
-        self.description = f"{len(self.pictures)} pictures of {min_side} px or more a side: " + ", ".join(
-            f"{name} {count}" for name, count in groups.items()
-        )
-        # A big picture holds more crops, but not so many that it drowns the others.
-        areas = np.sqrt([p.shape[0] * p.shape[1] for p in self.pictures])
-        self.chance = areas / areas.sum()
+        self.census = Census()
+        self._groups: Counter[str] = Counter()
+        for folder in folders:
+            self._read(folder)
+        if folders and not self.pictures:
+            names, why = ", ".join(map(str, folders)), self.census.why_skipped
+            raise InputError(
+                f"{names}: no picture of {min_side} px or more a side{f' ({why})' if why else ''}: add some"
+            )
+        for stream in streams:
+            stream.pool(0, 0)  # a set that cannot be read is told now, not after the first stage's pictures
+        self.chance = _chance(self.pictures) if self.pictures else np.empty(0)
+        self.report = self._report()
+        self.description = self._description()
 
     def batch(self, index: int, count: int, crop: int) -> tuple[Tensor, Tensor]:
         """(degraded, clean), each (count, 3, crop, crop) float32 in [0, 1]; ``crop`` is ``min_side`` at most."""
         if crop > self.min_side:
             raise ValueError(f"crop (={crop}) must be at most min_side (={self.min_side}), which pictures were kept by")
         rng = np.random.default_rng((self.seed, index))
-        clean = [self._crop(rng, crop) for _ in range(count)]
+        pictures, chance = self._at(index)
+        clean = [_crop(pictures[rng.choice(len(pictures), p=chance)], rng, crop) for _ in range(count)]
         seeds = rng.integers(2**31, size=count)
         degraded = [degrade(p, self.steps, int(s)) for p, s in zip(clean, seeds, strict=True)]
         return torch.from_numpy(to_float(degraded)), torch.from_numpy(to_float(clean))
 
-    def _crop(self, rng: np.random.Generator, crop: int) -> np.ndarray:
-        picture = self.pictures[rng.choice(len(self.pictures), p=self.chance)]
-        # Half of the crops from large pictures are shrunk by two: finer texture, cleaner pixels.
-        shrink = 2 if min(picture.shape[:2]) >= 2 * crop and rng.random() < 0.5 else 1
-        side = crop * shrink
-        y, x = (int(rng.integers(0, n - side + 1)) for n in picture.shape[:2])
-        patch = picture[y : y + side, x : x + side]
-        if shrink == 2:
-            patch = (patch.reshape(crop, 2, crop, 2, 3).mean((1, 3)) + 0.5).astype(np.uint8)
-        patch = np.rot90(patch, int(rng.integers(4)))
-        return np.ascontiguousarray(patch[:, ::-1] if rng.random() < 0.5 else patch)
+    def _at(self, index: int) -> tuple[list[np.ndarray], np.ndarray]:
+        """The pictures that batch ``index`` draws from, and how often each."""
+        if not self.streams:
+            return self.pictures, self.chance
+        order, step = divmod(index, self.stride)
+        pictures = self.pictures + [picture for stream in self.streams for picture in stream.pool(order, step)]
+        return pictures, _chance(pictures)
 
-
-def _read(folders: Sequence[Path]) -> Iterator[tuple[str, Path, np.ndarray]]:
-    """Every picture, with the folder right below its root (or the root's own name): what it is counted under."""
-    for folder in folders:
+    def _read(self, folder: Path) -> None:
         for path in find_pictures(folder):
+            picture = self.census.take(path, path.name, self.min_side)
+            if picture is None:
+                continue
+            self.paths.append(path)
+            self.pictures.append(picture)
+            # Counted under the folder right below its root, or under the root's own name.
             parts = path.relative_to(folder).parts
-            yield parts[0] if len(parts) > 1 else folder.resolve().name, path, read_rgb(path)
+            self._groups[parts[0] if len(parts) > 1 else folder.resolve().name] += 1
+
+    def _report(self) -> list[str]:
+        folders = [f"training pictures: {self.census.in_words}"] if self.pictures else []
+        return folders + [
+            f"training pictures of {stream.name}, first {stream.source.pool} rows: {stream.census.in_words}"
+            for stream in self.streams
+        ]
+
+    def _description(self) -> str:
+        parts = [f"{stream.name} streamed, {stream.source.pool} rows at a time" for stream in self.streams]
+        if self.pictures:
+            groups = ", ".join(f"{name} {count}" for name, count in self._groups.items())
+            own = f"{len(self.pictures)} pictures of {self.min_side} px or more a side: {groups}"
+            parts = [own, *filter(None, [self.census.in_short]), *parts]
+        return "; ".join(parts)
+
+
+def _chance(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """A big picture holds more crops, but not so many that it drowns the others."""
+    areas = np.sqrt([p.shape[0] * p.shape[1] for p in pictures])
+    return areas / areas.sum()
+
+
+def _crop(picture: np.ndarray, rng: np.random.Generator, crop: int) -> np.ndarray:
+    # Half of the crops from large pictures are shrunk by two: finer texture, cleaner pixels.
+    shrink = 2 if min(picture.shape[:2]) >= 2 * crop and rng.random() < 0.5 else 1
+    side = crop * shrink
+    y, x = (int(rng.integers(0, n - side + 1)) for n in picture.shape[:2])
+    patch = picture[y : y + side, x : x + side]
+    if shrink == 2:
+        patch = (patch.reshape(crop, 2, crop, 2, 3).mean((1, 3)) + 0.5).astype(np.uint8)
+    patch = np.rot90(patch, int(rng.integers(4)))
+    return np.ascontiguousarray(patch[:, ::-1] if rng.random() < 0.5 else patch)

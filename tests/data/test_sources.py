@@ -1,15 +1,16 @@
 import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from compress.data.sources import FolderPictures, HubPictures
+from compress.data.sources import FolderPictures, HubPictures, picture_file, shuffled_rows
 from compress.errors import InputError
-from compress.schema import HubSource
+from compress.schema import HubSource, StreamSource
 
 
 def fill(folder: Path, names: list[str], side: int = 64) -> Path:
@@ -85,12 +86,36 @@ def test_hub_split_that_is_not_there(hub: HubSource) -> None:
         list(HubPictures(wrong, 1, 64))
 
 
-def test_offline_the_hub_source_says_how_to_give_a_folder() -> None:
+def test_shuffled_rows_go_on_without_end_and_hold_files(hub: HubSource) -> None:
+    stream = StreamSource(name=hub.name, pool=3)
+    rows = [picture_file(stream, row) for row in islice(shuffled_rows(stream, 0), 12)]
+    files = {path.read_bytes() for path in Path(hub.name).rglob("*.png")}
+    assert set(rows[:6]) == set(rows[6:]) == files
+    assert rows[:6] != rows[6:]
+    assert rows == [picture_file(stream, row) for row in islice(shuffled_rows(stream, 0), 12)]
+
+
+def test_shuffled_rows_without_pictures(tmp_path: Path) -> None:
+    (tmp_path / "set.csv").write_text("image,label\nred,1\n")
+    texts = StreamSource(name=str(tmp_path))
+    with pytest.raises(InputError, match=r"column 'image' holds no pictures: set source\.column"):
+        picture_file(texts, next(shuffled_rows(texts, 0)))
+
+
+OFFLINE = [
+    ("list(HubPictures(HubSource(name='someone/photos'), 1, 64))", "source: {kind: folder, path: ...}"),
+    ("next(shuffled_rows(StreamSource(name='someone/photos'), 0))", "data.train: [FOLDER]"),
+]
+
+
+@pytest.mark.parametrize(("read", "instead"), OFFLINE, ids=["first", "shuffled"])
+def test_offline_the_hub_source_says_how_to_give_a_folder(read: str, instead: str) -> None:
     """In a process of its own: the hub's client reads HF_HUB_OFFLINE once, at its import."""
     code = (
-        "from compress.data.sources import HubPictures; from compress.schema import HubSource\n"
+        "from compress.data.sources import HubPictures, shuffled_rows\n"
+        "from compress.schema import HubSource, StreamSource\n"
         "from compress.errors import InputError\n"
-        "try: list(HubPictures(HubSource(name='someone/photos'), 1, 64))\n"
+        f"try: {read}\n"
         "except InputError as error: print(error)"
     )
     done = subprocess.run(
@@ -99,4 +124,4 @@ def test_offline_the_hub_source_says_how_to_give_a_folder() -> None:
     lines = done.stdout.splitlines()
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("someone/photos, split 'train': the hub data set cannot be read (")
-    assert lines[0].endswith("or give a local folder of pictures instead (source: {kind: folder, path: ...})")
+    assert lines[0].endswith(f"or give a local folder of pictures instead ({instead})")

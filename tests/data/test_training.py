@@ -1,6 +1,8 @@
 """Training crops follow the seed and the batch's number alone."""
 
 import re
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,10 @@ import torch
 from PIL import Image
 
 from compress.data.pictures import to_float
+from compress.data.stream import PictureStream
 from compress.data.training import TrainingPictures
 from compress.errors import InputError
-from compress.schema import SuperResolution
+from compress.schema import StreamSource, SuperResolution
 
 STEPS = [SuperResolution(scale=4)]
 
@@ -70,9 +73,10 @@ def test_batch_without_steps_is_the_clean_crop(folder: Path) -> None:
 
 
 def test_small_pictures_are_left_out_and_the_rest_described(pictures: TrainingPictures) -> None:
-    assert (len(pictures.pictures), pictures.skipped) == (3, 1)
+    assert len(pictures.pictures) == 3
     assert [path.name for path in pictures.paths] == ["one.png", "two.png", "three.png"]
-    assert pictures.description == "3 pictures of 64 px or more a side: a 2, b 1"
+    assert pictures.description == "3 pictures of 64 px or more a side: a 2, b 1; 1 skipped"
+    assert pictures.report == ["training pictures: 3 read; 1 skipped (1 under 64 px: small.png)"]
 
 
 def test_large_pictures_are_drawn_more_often(pictures: TrainingPictures) -> None:
@@ -80,7 +84,8 @@ def test_large_pictures_are_drawn_more_often(pictures: TrainingPictures) -> None
 
 
 def test_no_picture_large_enough(folder: Path) -> None:
-    with pytest.raises(InputError, match=re.escape(f"{folder}: no picture of 512 px or more a side: add some")):
+    text = f"{folder}: no picture of 512 px or more a side (4 under 512 px, first: one.png): add some"
+    with pytest.raises(InputError, match=re.escape(text)):
         TrainingPictures([folder], STEPS, seed=0, min_side=512)
 
 
@@ -89,10 +94,65 @@ def test_missing_folder(tmp_path: Path) -> None:
         TrainingPictures([tmp_path / "none"], STEPS, seed=0, min_side=64)
 
 
-def test_unreadable_picture_is_named(folder: Path) -> None:
-    (folder / "broken.png").write_bytes(b"")
-    with pytest.raises(InputError, match=r"broken\.png: not a readable picture \(the file is empty\)"):
-        TrainingPictures([folder], STEPS, seed=0, min_side=64)
+def test_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path}: no picture of 64 px or more a side: add some")):
+        TrainingPictures([tmp_path], STEPS, seed=0, min_side=64)
+
+
+def test_unreadable_picture_is_skipped_and_leaves_the_others_as_they_were(folder: Path) -> None:
+    wanted = TrainingPictures([folder], STEPS, seed=0, min_side=64).batch(0, 2, 64)
+    (folder / "a" / "broken.png").write_bytes(b"")
+    pictures = TrainingPictures([folder], STEPS, seed=0, min_side=64)
+    assert "2 skipped (1 unreadable: broken.png, 1 under" in pictures.report[0]
+    assert all(torch.equal(a, b) for a, b in zip(wanted, pictures.batch(0, 2, 64), strict=True))
+
+
+# --- streams --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture()
+def stream(tmp_path: Path) -> Callable[[], PictureStream]:
+    """Makes one over 12 grey pictures, 4 at a time; a picture's value is 10 times its number."""
+    for i in range(12):
+        path = tmp_path / "set" / "train" / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((64, 64, 3), 10 * i, np.uint8)).save(path)
+    source = StreamSource(name=str(tmp_path / "set"), pool=4)
+    return lambda: PictureStream(source, 3, 64, frozenset())
+
+
+def values(pictures: TrainingPictures, index: int) -> set[int]:
+    """Numbers of the pictures that a large batch was drawn from."""
+    clean = pictures.batch(index, 64, 64)[1]
+    return {round(float(crop.mean() * 255)) // 10 for crop in clean if crop.std() < 1e-3}
+
+
+def test_stream_alone_gives_the_same_batches_after_a_restart(stream: Callable[[], PictureStream]) -> None:
+    undisturbed = TrainingPictures([], STEPS, 3, 64, [stream()], stride=100)
+    wanted = [undisturbed.batch(index, 4, 64) for index in (0, 1, 2, 20, 100, 103)]
+    for start in (0, 2, 4):
+        resumed = TrainingPictures([], STEPS, 3, 64, [stream()], stride=100)
+        for index, batch in list(zip((0, 1, 2, 20, 100, 103), wanted, strict=True))[start:]:
+            assert all(torch.equal(a, b) for a, b in zip(batch, resumed.batch(index, 4, 64), strict=True))
+
+
+def test_stream_is_drawn_from_a_pool_that_moves(stream: Callable[[], PictureStream]) -> None:
+    pictures = TrainingPictures([], STEPS, 3, 64, [stream()], stride=100)
+    seen = [values(pictures, index) for index in range(9)]
+    assert {len(pool) for pool in seen} == {4}
+    assert all(len(a - b) == 1 for a, b in pairwise(seen))
+    assert set().union(*seen) == set(range(12))
+    assert values(pictures, 100) != seen[0]
+
+
+def test_stream_beside_a_folder(folder: Path, stream: Callable[[], PictureStream]) -> None:
+    pictures = TrainingPictures([folder], STEPS, 3, 64, [stream()], stride=100)
+    drawn = pictures.batch(0, 64, 64)[1]
+    grey = sum(float(crop.std()) < 1e-3 for crop in drawn)
+    assert 10 < grey < 40  # 4 * 64 of 4 * 64 + 256 + 96 + 128
+    name = pictures.streams[0].name
+    assert pictures.description.endswith(f"a 2, b 1; 1 skipped; {name} streamed, 4 rows at a time")
+    assert pictures.report[1] == f"training pictures of {name}, first 4 rows: 4 read"
 
 
 def test_crop_larger_than_what_pictures_were_kept_by(pictures: TrainingPictures) -> None:
