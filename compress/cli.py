@@ -151,13 +151,16 @@ def convert(
     sigma_s: Annotated[float | None, typer.Option(help="Source noise, where the checkpoint does not tell.")] = None,
     task: Annotated[str | None, typer.Option(help="Task, where the checkpoint does not tell, e.g. sr_x4.")] = None,
     float32: Annotated[bool, typer.Option("--float32", help="Write .safetensors in float32, not float16.")] = False,
+    decoder_of: Annotated[
+        Path | None, typer.Option(help="A checkpoint beside FILE whose decoder serves for both.")
+    ] = None,
 ) -> None:
     """Convert a checkpoint between the published formats and ours."""
     with results_only():
         from compress.elir.convert import convert as run
         from compress.library import find
 
-        run(find("weights", str(source)), target, k_steps, sigma_s, task, half=not float32)
+        run(find("weights", str(source)), target, k_steps, sigma_s, task, not float32, decoder_of)
     typer.echo(target)
 
 

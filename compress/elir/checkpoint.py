@@ -17,14 +17,13 @@ from torch import Tensor
 from compress.elir.flow import GROUPS, FoldedFlow
 from compress.elir.model import Elir, ElirConfig
 from compress.elir.overparam import EXPANSION
+from compress.elir.sharing import SHARED_KEYS, with_shared_decoder, without_decoder
+from compress.elir.state import State, flatten, read_state
 from compress.errors import InputError, VerificationError
 from compress.files import whole_file
 
-State = dict[str, Tensor]
-MODULES = ("fmir", "mmse", "enc", "dec")
 MAX_K_STEPS = 64
 MAX_SIGMA_S = 10.0
-_PICKLED = {".pth", ".ckpt", ".pt"}
 # diffusers' AutoencoderTiny and ours count layers alike; the original files' decoder has a clamp at index 0.
 _DIFFUSERS = {"encoder.layers.": "enc.layers.", "decoder.layers.": "dec.layers."}
 
@@ -35,11 +34,11 @@ def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float
     ``k_steps`` (1 ... 64) and ``sigma_s`` (0 ... 10) override the file's metadata; formats without metadata need both.
     Over-parametrised files give an over-parametrised model: ``collapse`` it.
     Raises InputError (no such file; K or sigma_s unknown or out of range) or VerificationError (truncated, needs
-    unpickling, of another architecture, NaN or Inf, unreadable metadata).
+    unpickling, of another architecture, NaN or Inf, unreadable metadata, a shared decoder that is missing or changed).
     """
     path = Path(path)
     raw, metadata = read_state(path)
-    state = _flatten(raw)
+    state = with_shared_decoder(flatten(raw), metadata, path)
     shape = infer_config(state, path)
     k = _setting(path, metadata, "k_steps", k_steps, int, (1, MAX_K_STEPS))
     sigma = _setting(path, metadata, "sigma_s", sigma_s, float, (0, MAX_SIGMA_S))
@@ -49,14 +48,22 @@ def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float
         model = Elir(replace(shape, k_steps=int(k), sigma_s=float(sigma)))
     _check_architecture(state, model.state_dict(), path)
     model.load_state_dict(as_floats(state, path), assign=True)
-    model.metadata = dict(metadata)
+    model.metadata = {key: value for key, value in metadata.items() if key not in SHARED_KEYS}
     return model.eval().requires_grad_(False)
 
 
-def save_checkpoint(model: Elir, path: Path, metadata: Mapping[str, str], dtype: torch.dtype = torch.float16) -> None:
+def save_checkpoint(
+    model: Elir,
+    path: Path,
+    metadata: Mapping[str, str],
+    dtype: torch.dtype = torch.float16,
+    decoder_of: Path | None = None,
+) -> None:
     """Write our own format: safetensors in ``dtype`` with the configuration, K and sigma_s as metadata.
 
-    Raises ValueError for a model whose time is folded, VerificationError for values that ``dtype`` cannot hold.
+    ``decoder_of``: a checkpoint beside ``path`` with the same decoder, which then is left out of the new file.
+    Raises ValueError for a model whose time is folded, VerificationError for values that ``dtype`` cannot hold,
+    InputError for a ``decoder_of`` in another folder or with another decoder.
     """
     from safetensors.torch import save_file
 
@@ -74,8 +81,9 @@ def save_checkpoint(model: Elir, path: Path, metadata: Mapping[str, str], dtype:
     }
     state = {name: value.detach().to(dtype).contiguous() for name, value in model.state_dict().items()}
     check_finite(state, path)
+    state, shared = without_decoder(state, path, decoder_of) if decoder_of else (state, {})
     with whole_file(path) as part:
-        save_file(state, part, {**metadata, **{key: str(value) for key, value in own.items()}})
+        save_file(state, part, {**metadata, **shared, **{key: str(value) for key, value in own.items()}})
         _sort_metadata(part)
 
 
@@ -106,15 +114,15 @@ def load_autoencoder(*paths: str | Path) -> State:
 
 def _one_file(path: Path) -> State:
     state = {}
-    for name, value in _flatten(read_state(path)[0]).items():
+    for name, value in flatten(read_state(path)[0]).items():
         prefix = next((p for p in _DIFFUSERS if name.startswith(p)), "")
         state[_DIFFUSERS.get(prefix, "") + name.removeprefix(prefix)] = value
     return state
 
 
 def _original_pair(encoder: Path, decoder: Path) -> State:
-    state = {f"enc.layers.{name}": value for name, value in _flatten(read_state(encoder)[0]).items()}
-    for name, value in _flatten(read_state(decoder)[0]).items():
+    state = {f"enc.layers.{name}": value for name, value in flatten(read_state(encoder)[0]).items()}
+    for name, value in flatten(read_state(decoder)[0]).items():
         index, _, rest = name.partition(".")
         state[f"dec.layers.{int(index) - 1 if index.isdigit() else index}.{rest}"] = value
     return state
@@ -122,61 +130,6 @@ def _original_pair(encoder: Path, decoder: Path) -> State:
 
 def _autoencoder_part(state: Mapping[str, Tensor]) -> State:
     return {name: value for name, value in state.items() if name.split(".")[0] in ("enc", "dec")}
-
-
-def read_state(path: Path) -> tuple[dict, dict[str, str]]:
-    """Tensors (possibly nested, for ``.ckpt``) and metadata of a file, without running anything from it."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint: check the path")
-    if path.suffix != ".safetensors" and path.suffix not in _PICKLED:
-        raise InputError(f"{path}: unknown checkpoint suffix: use .safetensors, .pth or .ckpt")
-    if not path.stat().st_size:
-        raise VerificationError(f"{path}: refused, the file is empty: get an undamaged file")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickled(path), {})
-
-
-def _read_pickled(path: Path) -> dict:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch raises UnpicklingError, RuntimeError, EOFError, KeyError ... by where the damage lies.
-        why = _why_refused(error)
-        raise VerificationError(
-            f"{path}: refused, not loadable as plain tensors ({why}): get an undamaged file, or safetensors"
-        ) from None
-    if not isinstance(state, dict):
-        raise VerificationError(f"{path}: refused, holds a {type(state).__name__}, not a dict of tensors")
-    return state
-
-
-def _why_refused(error: Exception) -> str:
-    """One short line; torch's own text advises to load the file unsafely, which must not be passed on."""
-    text = str(error).strip()
-    if needs := re.search(r"Unsupported \w+: GLOBAL ([\w.]+)|Unsupported (?:global|class|operand) ([\w.]+)", text):
-        return f"it needs {needs[1] or needs[2]}, which could run code"
-    if "Weights only load failed" in text or not text:
-        return "damaged, or needs unpickling"
-    return text.splitlines()[0][:120]
-
-
-def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise VerificationError(f"{path}: refused, damaged safetensors ({error}): get an undamaged file") from None
-
-
-def _flatten(state: Mapping[str, object]) -> State:
-    """One flat dict with the prefixes ``fmir. mmse. enc. dec.``, from either published form."""
-    nested = {m: state[f"state_dict_{m}"] for m in MODULES if isinstance(state.get(f"state_dict_{m}"), dict)}
-    if nested:
-        flat = {f"{m}.{name}": value for m, part in nested.items() for name, value in part.items()}  # type: ignore[attr-defined]
-    else:
-        flat = dict(state)
-    return {name: value for name, value in flat.items() if isinstance(value, Tensor)}
 
 
 def infer_config(state: Mapping[str, Tensor], path: Path) -> ElirConfig:

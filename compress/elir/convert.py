@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from compress.elir.checkpoint import MODULES, check_finite, load_checkpoint, save_checkpoint
+from compress.elir.checkpoint import check_finite, load_checkpoint, save_checkpoint
 from compress.elir.metadata import read_metadata
 from compress.elir.model import Elir
 from compress.elir.overparam import collapse, expand
+from compress.elir.state import MODULES
 from compress.errors import InputError
 from compress.files import whole_file
 from compress.schema import TASKS
@@ -28,13 +29,16 @@ def convert(
     sigma_s: float | None = None,
     task: str | None = None,
     half: bool = True,
+    decoder_of: Path | None = None,
 ) -> None:
     """Write ``source`` anew as ``target``, in the format of its suffix (``SUFFIXES``).
 
     The published formats hold no metadata: K and sigma_s go lost there, and must be given (``k_steps``, ``sigma_s``)
     on the way back; ``task`` is written into ours. ``half``: ours in float16, else float32. A model that was
     collapsed is over-parametrised anew for .ckpt: it computes the same, but is not the one that was trained.
-    Raises InputError for an unknown suffix or task, or source equal to target, and what reading raises.
+    ``decoder_of``: a checkpoint in the target's folder with the same decoder; ours then leaves it out.
+    Raises InputError for an unknown suffix or task, source equal to target, or a ``decoder_of`` that cannot serve, and
+    what reading raises.
     """
     if target.suffix not in SUFFIXES:
         raise InputError(f"{target}: unknown checkpoint suffix: use {', '.join(SUFFIXES)}")
@@ -44,6 +48,8 @@ def convert(
         raise InputError(f"{task}: unknown task: use one of {', '.join(TASKS)}")
     known = read_metadata(source) if source.suffix == ".safetensors" and source.is_file() else {}
     published = target.suffix != ".safetensors"
+    if published and decoder_of is not None:
+        raise InputError(f"{target}: a published format holds its own decoder: leave --decoder-of out")
     # K and sigma_s are no part of a published file: any will do to read a source that lacks them, too.
     spare = (3, 0.1) if published else (None, None)
     k = k_steps if k_steps is not None or "k_steps" in known else spare[0]
@@ -55,7 +61,7 @@ def convert(
     collapse(model)
     model.config = replace(model.config, over_param=False)
     told = {"task": task} if task else {}
-    save_checkpoint(model, target, {**model.metadata, **told}, torch.float16 if half else torch.float32)
+    save_checkpoint(model, target, {**model.metadata, **told}, torch.float16 if half else torch.float32, decoder_of)
 
 
 def _save_published(model: Elir, path: Path) -> None:
