@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from compress.data.degradations import degrade
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir, ElirConfig
 from compress.errors import InputError
-from compress.evaluation import Evaluation, evaluate
+from compress.evaluation import COLUMNS, Evaluation, evaluate
+from compress.measure.niqe import niqe
 from compress.measure.quality import score
 from compress.progress import Progress
 from compress.schema import SuperResolution
@@ -71,7 +73,8 @@ def test_folder_is_measured_whole_beside_bicubic(evaluation: Evaluation, photo: 
     result = evaluation.results[0]
     clean = [photo[:68, :96], photo[100:164, 50:114]]
     wanted = score([degrade(np.ascontiguousarray(p), [SuperResolution(scale=4)], 0) for p in clean], clean, border=4)
-    assert (result.dataset, result.whole, result.scores["input"]) == ("pictures", True, wanted)
+    assert (result.dataset, result.whole) == ("pictures", True)
+    assert {k: getattr(result.scores["input"], k) for k in asdict(wanted)} == asdict(wanted)
     assert result.scores["model"].n == 2
     assert result.scores["model"].psnr_db < wanted.psnr_db  # random weights
 
@@ -129,10 +132,11 @@ def test_artifact_that_changes_nothing_scores_as_bicubic(folder: Path, tmp_path:
 def test_json_and_table(evaluation: Evaluation) -> None:
     data = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
     assert (data["task"], data["seed"]) == ("sr_x4", 0)
-    assert data["results"][0]["bicubic"].keys() == {"psnr_db", "psnr_y_db", "ssim", "lpips", "color_shift", "n"}
+    assert data["results"][0]["bicubic"].keys() == {*COLUMNS, "niqe", "n"}
     table = evaluation.table()
     assert table.row_count == 2
     assert list(table.columns[2].cells) == ["model", "bicubic"]
+    assert [column.header for column in table.columns][-1] == "NIQE"
 
 
 def test_csv_holds_every_picture(evaluation: Evaluation, tmp_path: Path) -> None:
@@ -154,6 +158,81 @@ def test_denoiser_is_measured_beside_its_noisy_input(folder: Path, tmp_path: Pat
     assert 20.1 < given.psnr_db < 21.5
     assert found.to_json()["results"][0]["noisy input"]["n"] == 2
     assert evaluate(str(tmp_path / "bundle"), [str(folder)], 0, SILENT).results == found.results
+
+
+def test_niqe_is_of_the_pictures_that_are_large_enough(
+    checkpoint: Path, tmp_path: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(photo[:200, :208]).save(tmp_path / "large.png")
+    Image.fromarray(photo[:196, :208]).save(tmp_path / "small.png")
+    found = evaluate(str(checkpoint), [str(tmp_path)], 0, Progress("lines"))
+    low = degrade(np.ascontiguousarray(photo[:200, :208]), [SuperResolution(scale=4)], 0)
+    wanted = niqe(low, border=4)
+    result = found.results[0]
+    assert wanted is not None
+    assert [figures["input"].others["niqe"] for _, figures in result.pictures] == [wanted, None]
+    assert result.scores["input"].others["niqe"] == wanted
+    note = (
+        "niqe is missing for 1 of 2 pictures (small.png): it needs 192 px a side inside a border of 4 px, and texture"
+    )
+    assert found.to_json()["results"][0]["notes"] == [note]
+    assert f"{tmp_path.name}: {note}" in capsys.readouterr().err
+    assert found.table().caption == f"{tmp_path.name}: {note}"
+    found.write_csv(tmp_path / "figures.csv")
+    lines = (tmp_path / "figures.csv").read_text().splitlines()
+    assert [line.endswith(",") for line in lines] == [False, False, False, True, True]
+
+
+def test_niqe_of_small_pictures_only_is_null(evaluation: Evaluation) -> None:
+    assert evaluation.to_json()["results"][0]["model"]["niqe"] is None
+    assert list(evaluation.table().columns[-1].cells) == ["-", "-"]
+
+
+# --- every runtime --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def deployed(checkpoint: Path, place: Path) -> dict[str, Path]:
+    """The checkpoint's model as an artifact of 64 px of every runtime, in one bundle."""
+    from compress.elir import load_checkpoint
+    from compress.export.to_executorch import save_executorch, to_executorch
+    from compress.export.to_onnx import save_onnx, to_onnx
+    from compress.export.to_openvino import save_openvino, to_openvino
+
+    model = load_checkpoint(checkpoint).eval().requires_grad_(False)
+    folder = place / "bundle"
+    graph = to_onnx(model, 64)
+    files = {name: folder / name / file for name, file in ARTIFACTS.items()}
+    for path in files.values():
+        path.parent.mkdir(parents=True)
+    save_onnx(graph, files["onnx"])
+    save_openvino(to_openvino(graph), files["openvino"])
+    save_executorch(to_executorch(model, 64), files["executorch"])
+    facts = [
+        {"format": name, "precision": "fp32", "entry": f"{name}/{file}", "task": "sr_x4"}
+        for name, file in ARTIFACTS.items()
+    ]
+    (folder / "manifest.json").write_text(json.dumps({"artifacts": facts}))
+    return files
+
+
+ARTIFACTS = {"onnx": "model.onnx", "openvino": "model.xml", "executorch": "model.pte"}
+
+
+@pytest.mark.slow
+def test_every_runtime_gives_the_checkpoint_s_figures(
+    checkpoint: Path, deployed: dict[str, Path], place: Path, photo: np.ndarray
+) -> None:
+    """One tile of 64 px: the same noise for all."""
+    folder = place / "tile"
+    folder.mkdir()
+    Image.fromarray(photo[96:160, 96:160]).save(folder / "tile.png")
+    wanted = asdict(evaluate(str(checkpoint), [str(folder)], 3, SILENT).results[0].scores["model"])
+    assert wanted.pop("others") == {"niqe": None}
+    for name, path in deployed.items():
+        found = asdict(evaluate(str(path), [str(folder)], 3, SILENT).results[0].scores["model"])
+        found.pop("others")
+        assert found == pytest.approx(wanted, abs=2e-3), name
 
 
 # --- what is refused ------------------------------------------------------------------------------------------
