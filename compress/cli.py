@@ -187,13 +187,17 @@ def evaluate(
     data: SetsOption,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
     csv: Annotated[Path | None, typer.Option(help="Also write every picture's figures to this file.")] = None,
+    metric: Annotated[
+        list[str],
+        typer.Option(metavar="NAME", help="Also this measure of pyiqa, e.g. fid, musiq; needs elir-compress[iqa]."),
+    ] = [],  # noqa: B006
     as_json: JsonOption = False,
 ) -> None:
     """Measure the quality of a model or an artifact, beside its input's (for super-resolution: bicubic)."""
     with results_only():
         from compress.evaluation import evaluate as run
 
-        result = run(source, data, seed, _progress())
+        result = run(source, data, seed, _progress(), metrics=metric)
         if csv is not None:
             result.write_csv(csv)
     _show(result, as_json)

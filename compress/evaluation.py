@@ -2,8 +2,11 @@
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from compress import library
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.table import Table
 
+    from compress.measure.iqa import IqaMeasure
+
     Restore = Callable[[np.ndarray], np.ndarray]
+    Make = Callable[[np.ndarray, np.ndarray], np.ndarray]
     Labelled = tuple[str, np.ndarray, np.ndarray]
 
 AUTOENCODER = "tae16"
@@ -27,18 +33,30 @@ DIGITS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4, "color_shift": 2}
 
 
 @dataclass(frozen=True)
+class Figures(QualityScore):
+    """All figures of pictures by one maker. ``others``: ``niqe`` and what was asked for, None where there is none."""
+
+    others: dict[str, float | None]
+
+    def values(self) -> dict[str, float | None]:
+        """Every measure by its key, in the order of tables."""
+        return {name: getattr(self, name) for name in COLUMNS} | self.others
+
+
+@dataclass(frozen=True)
 class SetResult:
     """Scores on one set, by who made the pictures: ``model``, ``input`` and, where asked for, ``autoencoder``.
 
     ``input`` is the degraded picture as the model gets it; for super-resolution, bicubic enlargement. ``pictures``
-    holds each picture's own scores, by the same names.
+    holds each picture's own scores, by the same names. ``notes``: which figures pictures lack, and why.
     """
 
     dataset: str
     whole: bool
     """Whole pictures, not crops."""
-    scores: dict[str, QualityScore]
-    pictures: list[tuple[str, dict[str, QualityScore]]]
+    scores: dict[str, Figures]
+    pictures: list[tuple[str, dict[str, Figures]]]
+    notes: list[str]
 
     @property
     def lpips_below_input(self) -> float:
@@ -63,7 +81,12 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """One JSON document."""
         results = [
-            {"dataset": r.dataset, "whole": r.whole, **{self.called(who): asdict(s) for who, s in r.scores.items()}}
+            {
+                "dataset": r.dataset,
+                "whole": r.whole,
+                **{self.called(who): s.values() | {"n": s.n} for who, s in r.scores.items()},
+                "notes": r.notes,
+            }
             for r in self.results
         ]
         return {"source": self.source, "task": self.task, "seed": self.seed, "results": results}
@@ -73,26 +96,36 @@ class Evaluation:
         return task_input(self.task) if who == "input" else who
 
     def write_csv(self, path: Path) -> None:
-        """A line a picture and maker: dataset, picture, by, and every measure. Raises InputError where it cannot be."""
+        """A line a picture and maker: dataset, picture, by, and every measure, empty where a picture has none.
+
+        Raises InputError where it cannot be written.
+        """
         rows = [
-            [result.dataset, name, self.called(who), *(getattr(given, measure) for measure in COLUMNS)]
+            [result.dataset, name, self.called(who), *given.values().values()]
             for result in self.results
             for name, scores in result.pictures
             for who, given in scores.items()
         ]
         with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([["dataset", "picture", "by", *COLUMNS], *rows])
+            csv.writer(file).writerows([["dataset", "picture", "by", *self.measures()], *rows])
+
+    def measures(self) -> list[str]:
+        """The key of every measure."""
+        return list(self.results[0].scores["model"].values())
 
     def table(self) -> "Table":
         """For a terminal."""
         from rich.table import Table
 
-        table = Table(title=f"{self.source} ({self.task})")
-        for name in ("set", "n", "", *COLUMNS.values()):
-            table.add_column(name, justify="right" if name in ("n", *COLUMNS.values()) else "left")
+        notes = "\n".join(f"{r.dataset}: {note}" for r in self.results for note in r.notes)
+        table = Table(title=f"{self.source} ({self.task})", caption=notes or None, caption_justify="left")
+        measures = [(COLUMNS | {"niqe": "NIQE"}).get(key, key) for key in self.measures()]
+        for name in ("set", "n", "", *measures):
+            table.add_column(name, justify="right" if name in ("n", *measures) else "left")
         for result in self.results:
             for who, given in result.scores.items():
-                table.add_row(result.dataset, str(given.n), self.called(who), *cells(given))
+                others = ("-" if value is None else f"{value:.4g}" for value in given.others.values())
+                table.add_row(result.dataset, str(given.n), self.called(who), *cells(given), *others)
         return table
 
 
@@ -101,12 +134,20 @@ def cells(given: QualityScore) -> list[str]:
     return [f"{getattr(given, name):.{DIGITS[name]}f}" for name in COLUMNS]
 
 
-def evaluate(source: str, sets: Sequence[str], seed: int, progress: Progress, ceiling: bool = False) -> Evaluation:
+def evaluate(
+    source: str,
+    sets: Sequence[str],
+    seed: int,
+    progress: Progress,
+    ceiling: bool = False,
+    metrics: Sequence[str] = (),
+) -> Evaluation:
     """Measure ``source`` (bundled name, checkpoint, artifact, bundle) on ``sets``: names, set files, or folders.
 
     A folder's pictures are measured whole, cut to a multiple of the scale; a set's, as it crops them. ``ceiling``
-    adds the bundled autoencoder's own reconstruction of the clean pictures. Outputs are rounded to 8 bits first.
-    Raises InputError (no pictures; too small) and what opening the source raises.
+    adds the bundled autoencoder's own reconstruction of the clean pictures; ``metrics`` are pyiqa's, by its names.
+    Outputs are rounded to 8 bits first. Raises InputError (no pictures; too small), what opening the source raises,
+    and for ``metrics`` what ``compress.measure.iqa.open_measures`` raises.
     """
     from compress.restorer import Settings, open_restorer
 
@@ -119,28 +160,91 @@ def evaluate(source: str, sets: Sequence[str], seed: int, progress: Progress, ce
         raise InputError(
             f"{source}: its task is not known, it must be one of {', '.join(TASKS)}: give a model that tells"
         )
-    who: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    measures = _asked_for(metrics)
+    makers: dict[str, Make] = {
         "model": lambda degraded, clean: restorer.restore(degraded, lambda: None),
         "input": lambda degraded, clean: degraded,
     }
     if ceiling:
         reconstruct = _autoencoder()
-        who["autoencoder"] = lambda degraded, clean: reconstruct(clean)
-    results = []
-    for name in sets:
-        dataset, whole, count, pictures = _pictures(name, task)
+        makers["autoencoder"] = lambda degraded, clean: reconstruct(clean)
+    return Evaluation(source, task, seed, [_on_set(name, task, makers, measures, progress) for name in sets])
+
+
+def _asked_for(metrics: Sequence[str]) -> "list[IqaMeasure]":
+    if not metrics:
+        return []
+    from compress.measure.iqa import open_measures
+
+    return open_measures(metrics)
+
+
+def _on_set(
+    name: str, task: Task, makers: "dict[str, Make]", measures: "list[IqaMeasure]", progress: Progress
+) -> SetResult:
+    dataset, whole, count, pictures = _pictures(name, task)
+    border = task_border(task)
+    each: list[tuple[str, dict[str, Figures]]] = []
+    with ExitStack() as stack:
+        kept = _Kept(Path(stack.enter_context(TemporaryDirectory())), [m for m in measures if m.of_sets])
         with progress.stage(f"measure on {dataset}", total=count) as stage:
-            each: list[tuple[str, dict[str, QualityScore]]] = []
             for label, degraded, clean in pictures:
-                scores = {
-                    maker: score([make(degraded, clean)], [clean], border=task_border(task))
-                    for maker, make in who.items()
-                }
-                each.append((label, scores))
+                outputs = {maker: make(degraded, clean) for maker, make in makers.items()}
+                each.append((label, {m: _figures(output, clean, border, measures) for m, output in outputs.items()}))
+                kept.add(len(each), outputs | {"clean": clean})
                 stage.advance()
-        means = {maker: mean_score([scores[maker] for _, scores in each]) for maker in who}
-        results.append(SetResult(dataset, whole, means, each))
-    return Evaluation(source, task, seed, results)
+        means = {m: _mean([figures[m] for _, figures in each], kept.values(m)) for m in makers}
+    notes = _notes(each, border, {m.key for m in measures if m.of_sets})
+    for note in notes:
+        progress.say(f"{dataset}: {note}")
+    return SetResult(dataset, whole, means, each, notes)
+
+
+def _figures(output: "np.ndarray", clean: "np.ndarray", border: int, measures: "list[IqaMeasure]") -> Figures:
+    from compress.measure.niqe import niqe
+
+    others = {m.key: None if m.of_sets else m.of_picture(output, clean) for m in measures}
+    return Figures(**asdict(score([output], [clean], border)), others={"niqe": niqe(output, border)} | others)
+
+
+def _mean(each: Sequence[Figures], of_set: dict[str, float | None]) -> Figures:
+    """Means of pictures' figures, over those that have one; ``of_set`` are the whole set's."""
+    present = {key: [v for f in each if (v := f.others[key]) is not None] for key in each[0].others}
+    others = {key: fmean(values) if values else None for key, values in present.items()}
+    return Figures(**asdict(mean_score(each)), others=others | of_set)
+
+
+def _notes(each: Sequence[tuple[str, dict[str, Figures]]], border: int, of_sets: set[str]) -> list[str]:
+    """One line for each measure that pictures lack."""
+    from compress.measure.niqe import MIN_SIDE
+
+    why = {"niqe": f"it needs {MIN_SIDE} px a side inside a border of {border} px, and texture"}
+    notes = []
+    for key in each[0][1]["model"].others.keys() - of_sets:
+        lacking = [label for label, figures in each if any(f.others[key] is None for f in figures.values())]
+        if lacking:
+            named = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
+            reason = why.get(key, "its value is not finite")
+            notes.append(f"{key} is missing for {len(lacking)} of {len(each)} pictures ({named}): {reason}")
+    return notes
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Pictures as files, a folder a maker, for the measures that compare folders."""
+
+    folder: Path
+    measures: "list[IqaMeasure]"
+
+    def add(self, number: int, pictures: "dict[str, np.ndarray]") -> None:
+        from PIL import Image
+
+        for maker, picture in pictures.items() if self.measures else ():
+            (self.folder / maker).mkdir(exist_ok=True)
+            Image.fromarray(picture).save(self.folder / maker / f"{number:06}.png", compress_level=1)
+
+    def values(self, maker: str) -> dict[str, float | None]:
+        return {m.key: m.of_folders(self.folder / maker, self.folder / "clean") for m in self.measures}
 
 
 def _autoencoder() -> "Restore":

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,13 @@ from compress.data.degradations import degrade
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir, ElirConfig
 from compress.errors import InputError
-from compress.evaluation import Evaluation, evaluate
+from compress.evaluation import COLUMNS, Evaluation, evaluate
+from compress.measure.niqe import niqe
 from compress.measure.quality import score
+from compress.passes.base import Subject
+from compress.passes.collapse import Collapse
+from compress.passes.fold_time import FoldTime
+from compress.passes.settings import CollapseSettings, FoldTimeSettings
 from compress.progress import Progress
 from compress.schema import SuperResolution
 
@@ -71,7 +77,8 @@ def test_folder_is_measured_whole_beside_bicubic(evaluation: Evaluation, photo: 
     result = evaluation.results[0]
     clean = [photo[:68, :96], photo[100:164, 50:114]]
     wanted = score([degrade(np.ascontiguousarray(p), [SuperResolution(scale=4)], 0) for p in clean], clean, border=4)
-    assert (result.dataset, result.whole, result.scores["input"]) == ("pictures", True, wanted)
+    assert (result.dataset, result.whole) == ("pictures", True)
+    assert {k: getattr(result.scores["input"], k) for k in asdict(wanted)} == asdict(wanted)
     assert result.scores["model"].n == 2
     assert result.scores["model"].psnr_db < wanted.psnr_db  # random weights
 
@@ -129,10 +136,11 @@ def test_artifact_that_changes_nothing_scores_as_bicubic(folder: Path, tmp_path:
 def test_json_and_table(evaluation: Evaluation) -> None:
     data = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
     assert (data["task"], data["seed"]) == ("sr_x4", 0)
-    assert data["results"][0]["bicubic"].keys() == {"psnr_db", "psnr_y_db", "ssim", "lpips", "color_shift", "n"}
+    assert data["results"][0]["bicubic"].keys() == {*COLUMNS, "niqe", "n"}
     table = evaluation.table()
     assert table.row_count == 2
     assert list(table.columns[2].cells) == ["model", "bicubic"]
+    assert [column.header for column in table.columns][-1] == "NIQE"
 
 
 def test_csv_holds_every_picture(evaluation: Evaluation, tmp_path: Path) -> None:
@@ -154,6 +162,87 @@ def test_denoiser_is_measured_beside_its_noisy_input(folder: Path, tmp_path: Pat
     assert 20.1 < given.psnr_db < 21.5
     assert found.to_json()["results"][0]["noisy input"]["n"] == 2
     assert evaluate(str(tmp_path / "bundle"), [str(folder)], 0, SILENT).results == found.results
+
+
+def test_niqe_is_of_the_pictures_that_are_large_enough(
+    checkpoint: Path, tmp_path: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(photo[:200, :208]).save(tmp_path / "large.png")
+    Image.fromarray(photo[:196, :208]).save(tmp_path / "small.png")
+    found = evaluate(str(checkpoint), [str(tmp_path)], 0, Progress("lines"))
+    low = degrade(np.ascontiguousarray(photo[:200, :208]), [SuperResolution(scale=4)], 0)
+    wanted = niqe(low, border=4)
+    result = found.results[0]
+    assert wanted is not None
+    assert [figures["input"].others["niqe"] for _, figures in result.pictures] == [wanted, None]
+    assert result.scores["input"].others["niqe"] == wanted
+    note = (
+        "niqe is missing for 1 of 2 pictures (small.png): it needs 192 px a side inside a border of 4 px, and texture"
+    )
+    assert found.to_json()["results"][0]["notes"] == [note]
+    assert f"{tmp_path.name}: {note}" in capsys.readouterr().err
+    assert found.table().caption == f"{tmp_path.name}: {note}"
+    found.write_csv(tmp_path / "figures.csv")
+    lines = (tmp_path / "figures.csv").read_text().splitlines()
+    assert [line.endswith(",") for line in lines] == [False, False, False, True, True]
+
+
+def test_niqe_of_small_pictures_only_is_null(evaluation: Evaluation) -> None:
+    assert evaluation.to_json()["results"][0]["model"]["niqe"] is None
+    assert list(evaluation.table().columns[-1].cells) == ["-", "-"]
+
+
+# --- every runtime --------------------------------------------------------------------------------------------
+
+
+ARTIFACTS = {"onnx": "model.onnx", "openvino": "model.xml", "executorch": "model.pte"}
+
+
+@pytest.fixture(scope="module")
+def deployed(place: Path) -> dict[str, Path]:
+    """A checkpoint of one Euler step, ``torch``, and its deployed form for 64 px in every runtime, in one bundle."""
+    from compress.export.to_executorch import save_executorch, to_executorch
+    from compress.export.to_onnx import save_onnx, to_onnx
+    from compress.export.to_openvino import save_openvino, to_openvino
+
+    torch.manual_seed(0)
+    model = Elir(ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=1)).eval().requires_grad_(False)
+    folder = place / "bundle"
+    files = {"torch": folder / "one_step.safetensors", **{n: folder / n / file for n, file in ARTIFACTS.items()}}
+    for path in files.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(
+        model, files["torch"], {**FACTS, "recipe": "r", "recipe_hash": "0123456789abcdef" * 4}, torch.float32
+    )
+    subject = Subject(model, lambda: iter(()), 0, 64, ())
+    Collapse(CollapseSettings()).run(subject)
+    FoldTime(FoldTimeSettings()).run(subject)
+    graph = to_onnx(model, 64)
+    save_onnx(graph, files["onnx"])
+    save_openvino(to_openvino(graph), files["openvino"])
+    save_executorch(to_executorch(model, 64), files["executorch"])
+    facts = [{"format": n, "precision": "fp32", "entry": f"{n}/{f}", "task": "sr_x4"} for n, f in ARTIFACTS.items()]
+    (folder / "manifest.json").write_text(json.dumps({"artifacts": facts}))
+    return files
+
+
+@pytest.mark.slow
+def test_every_runtime_gives_the_checkpoint_s_figures(
+    deployed: dict[str, Path], place: Path, photo: np.ndarray
+) -> None:
+    """One tile of 64 px, so that all draw the same noise."""
+    folder = place / "tile"
+    folder.mkdir()
+    Image.fromarray(photo[96:160, 96:160]).save(folder / "tile.png")
+    found = {
+        name: evaluate(str(path), [str(folder)], 3, SILENT).results[0].scores["model"].values()
+        for name, path in deployed.items()
+    }
+    wanted = found.pop("torch")
+    assert wanted.pop("niqe") is None
+    for name, figures in found.items():
+        assert figures.pop("niqe") is None
+        assert figures == pytest.approx(wanted, abs=2e-3), name
 
 
 # --- what is refused ------------------------------------------------------------------------------------------

@@ -141,10 +141,15 @@ def _psnr(a: np.ndarray, b: np.ndarray) -> float:
     return min(PSNR_CAP_DB, 10 * float(np.log10(255**2 / error))) if error else PSNR_CAP_DB
 
 
+def check_picture(picture: np.ndarray) -> None:
+    """Raises ValueError unless ``picture`` is (H, W, 3) uint8."""
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"pictures must be (H, W, 3) uint8, got {picture.shape} {picture.dtype}: use to_uint8")
+
+
 def _check(a: np.ndarray, b: np.ndarray) -> None:
-    for picture in (a, b):
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-            raise ValueError(f"pictures must be (H, W, 3) uint8, got {picture.shape} {picture.dtype}: use to_uint8")
+    check_picture(a)
+    check_picture(b)
     if a.shape != b.shape:
         sizes = " and ".join(f"{p.shape[1]} x {p.shape[0]} px" for p in (a, b))
         raise InputError(f"pictures of {sizes} cannot be compared: they must have one size: crop or resize one")
