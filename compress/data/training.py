@@ -42,13 +42,17 @@ class TrainingPictures:
         areas = np.sqrt([p.shape[0] * p.shape[1] for p in self.pictures])
         self.chance = areas / areas.sum()
 
-    def batch(self, index: int, count: int, crop: int) -> tuple[Tensor, Tensor]:
-        """(degraded, clean), each (count, 3, crop, crop) float32 in [0, 1]; ``crop`` is ``min_side`` at most."""
+    def batch(self, index: int, count: int, crop: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """(degraded, clean), each (count, 3, crop, crop) float32 in [0, 1]; ``crop`` is ``min_side`` at most.
+
+        Of the ``count`` pairs only those of ``share`` are degraded and returned, the same as in the whole batch.
+        """
         if crop > self.min_side:
             raise ValueError(f"crop (={crop}) must be at most min_side (={self.min_side}), which pictures were kept by")
         rng = np.random.default_rng((self.seed, index))
         clean = [self._crop(rng, crop) for _ in range(count)]
         seeds = rng.integers(2**31, size=count)
+        clean, seeds = clean[share], seeds[share]
         degraded = [degrade(p, self.steps, int(s)) for p, s in zip(clean, seeds, strict=True)]
         return torch.from_numpy(to_float(degraded)), torch.from_numpy(to_float(clean))
 

@@ -58,7 +58,7 @@ def save_checkpoint(model: Elir, path: Path, metadata: Mapping[str, str], dtype:
 
     Raises ValueError for a model whose time is folded, VerificationError for values that ``dtype`` cannot hold.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as as_bytes
 
     if isinstance(model.fmir, FoldedFlow):
         raise ValueError("a folded flow is no checkpoint, its time MLP is gone: save the model before `fold_time`")
@@ -75,7 +75,8 @@ def save_checkpoint(model: Elir, path: Path, metadata: Mapping[str, str], dtype:
     state = {name: value.detach().to(dtype).contiguous() for name, value in model.state_dict().items()}
     check_finite(state, path)
     with whole_file(path) as part:
-        save_file(state, part, {**metadata, **{key: str(value) for key, value in own.items()}})
+        # Written by safetensors itself, a full disk would not be an OSError.
+        part.write_bytes(as_bytes(state, {**metadata, **{key: str(value) for key, value in own.items()}}))
         _sort_metadata(part)
 
 
