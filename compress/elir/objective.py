@@ -122,12 +122,16 @@ def check_stage(stage: TrainStage, name: str) -> None:
     terms = [term for term, weight in w.model_dump().items() if weight]
     if not terms or not stage.modules:
         raise InputError(f"{name}: nothing to learn: give one of weights a value above 0, and modules a name")
-    taught = set[str]().union(*(TEACHES[term] for term in terms))
-    if not taught & set(stage.modules):
+    if not (taught := taught_modules(stage)) & set(stage.modules):
         raise InputError(
             f"{name}: nothing to learn: {', '.join(terms)} teaches {', '.join(sorted(taught))}, "
             f"modules is [{', '.join(stage.modules)}]: add one of those"
         )
+
+
+def taught_modules(stage: TrainStage) -> set[str]:
+    """Networks that a gradient of the stage's terms reaches."""
+    return {module for term, weight in stage.weights.model_dump().items() if weight for module in TEACHES[term]}
 
 
 def slow_bf16(stage: TrainStage, device: torch.device) -> bool:

@@ -19,9 +19,9 @@ class Processes:
     def __init__(self) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
-        # A term that is left out leaves its networks without gradient. Precision is each stage's own setting.
-        unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-        self._engine = Accelerator(mixed_precision="no", kwargs_handlers=[unused])
+        # Precision is each stage's own setting.
+        self._settings = DistributedDataParallelKwargs()
+        self._engine = Accelerator(mixed_precision="no", kwargs_handlers=[self._settings])
         self.index, self.count = self._engine.process_index, self._engine.num_processes
         self.device: torch.device = self._engine.device
 
@@ -37,11 +37,12 @@ class Processes:
         size = batch // self.count
         return slice(self.index * size, (self.index + 1) * size)
 
-    def together(self, module: nn.Module) -> nn.Module:
+    def together(self, module: nn.Module, untaught: bool) -> nn.Module:
         """``module``, whose gradients are averaged over the processes as they come; itself where there is one.
 
-        Which parameters learn must be settled before.
+        Which parameters learn must be settled before; ``untaught``: some of them never have a gradient.
         """
+        self._settings.find_unused_parameters = untaught
         return self._engine.prepare_model(module) if self.count > 1 else module
 
     def mean(self, values: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from compress.elir.divergence import save_step
 from compress.elir.model import Elir
-from compress.elir.objective import Objective, check_stage
+from compress.elir.objective import Objective, check_stage, taught_modules
 from compress.elir.processes import Processes
 from compress.elir.training_state import read_state, write_state
 from compress.errors import InputError
@@ -102,7 +102,8 @@ class Training:
             self.optimizer.load_state_dict(self._optimizer_state)
             self._optimizer_state = None
         share = self.processes.share(stage.batch, f"stages[{self.stage_index}].batch")
-        loss = self.processes.together(Objective(self.model, self.teacher, self.recipe.model, stage, share))
+        objective = Objective(self.model, self.teacher, self.recipe.model, stage, share)
+        loss = self.processes.together(objective, untaught=bool(set(stage.modules) - taught_modules(stage)))
         saved = time.monotonic()
         while self.step < stage.steps:
             terms = self._step(stage, learn, self.optimizer, loss, share)

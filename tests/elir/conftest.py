@@ -1,6 +1,6 @@
 """Shared by the tests of training: a run on the smallest networks, in a folder of the test's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,15 @@ from compress.elir.fresh import fresh_model, teacher_model
 from compress.elir.model import Elir, ElirConfig
 from compress.elir.train import Training
 from compress.training_schema import TrainRecipe
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Steps this small lose more by waiting for a second thread than they gain."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def batch(index: int, count: int, crop: int, share: slice) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,8 @@ from compress.elir.train import Training
 from compress.errors import InputError, VerificationError
 from compress.training_schema import TrainRecipe
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STAGE = {"space": "latents", "steps": 4, "batch": 2, "crop": 64, "cached_crops": 3, "warmup": 0}
 PIXELS = {"space": "pixels", "steps": 3, "batch": 2, "crop": 64, "warmup": 0}
 POISON = 1e30  # squared, no float32 any more
@@ -84,8 +86,8 @@ def test_gradient_that_is_no_number_is_named(start: Callable[..., Training]) -> 
     run = start(recipe({**STAGE, "modules": ["mmse"], "weights": {"mmse": 1.0, "consistency": 0.0}}))
     with torch.no_grad():
         block = run.model.mmse.lrm[0].RDB3  # type: ignore[union-attr, operator, index]
-        block.conv4.block[0].bias.fill_(1e25)
-        block.conv5.block[0].weight.mul_(1e-8)
+        block.conv4.block[0].bias.fill_(1e38)
+        block.conv5.block[0].weight.mul_(1e-34)
     text = stopped(run)
     assert "step 0: gradient of mmse.lrm.0.RDB3.conv5.block.0.weight is no finite number" in text
     assert math.isfinite(read_step(run.diverged)[1]["terms"]["mmse"])

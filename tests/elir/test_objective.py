@@ -14,6 +14,8 @@ from compress.elir.train import Training
 from compress.errors import InputError
 from compress.training_schema import LossWeights, TrainModel, TrainRecipe, TrainStage
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LATENTS = {"space": "latents", "steps": 4, "batch": 2, "crop": 64}
 PIXELS = {**LATENTS, "space": "pixels", "modules": ["enc", "mmse", "fmir", "dec"], "weights": {"lpips": 0.3}}
 OFF = dict.fromkeys(LossWeights.model_fields, 0.0)
