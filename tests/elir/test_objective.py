@@ -188,7 +188,7 @@ def test_lpips_term_is_shifted_off_the_decoder_s_grid() -> None:
             return (a - b).square().mean((1, 2, 3))
 
     stage = TrainStage.model_validate(PIXELS)
-    toy = Toy(1, 1, 1, 1)
+    toy = Toy(1.0, 1.0, 1.0, 1.0)
     objective = Objective(toy, toy, TrainModel(), stage)  # type: ignore[arg-type]
     objective.lpips = Seen()  # type: ignore[assignment]
     torch.manual_seed(0)
