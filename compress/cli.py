@@ -134,13 +134,14 @@ def train(
     with results_only():
         from compress.library import find
         from compress.recipe import load_model
-        from compress.schema import TrainRecipe
+        from compress.training_schema import TrainRecipe
 
         loaded = load_model(TrainRecipe, find("recipes", recipe), settings)
         from compress.training import run_training
 
         checkpoint = run_training(loaded, out, fresh, _progress())
-    typer.echo(checkpoint)
+    if checkpoint is not None:  # in the first of several processes
+        typer.echo(checkpoint)
 
 
 @app.command()
@@ -249,7 +250,8 @@ def schema(kind: Annotated[Schema, typer.Argument(help="Which YAML file.")] = Sc
     """Print the JSON Schema of a YAML file."""
     import json
 
-    from compress.schema import CalibrationSet, DeployTarget, Recipe, Strict, TrainRecipe
+    from compress.schema import CalibrationSet, DeployTarget, Recipe, Strict
+    from compress.training_schema import TrainRecipe
 
     models: dict[str, type[Strict]] = {
         "recipe": Recipe,

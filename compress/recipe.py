@@ -8,7 +8,8 @@ from typing import Any
 from compress.errors import InputError
 from compress.files import sha256_text
 from compress.library import Kind, find, is_path, load_yaml, nearest
-from compress.schema import Recipe, RecipeData, RecipeModel, TrainRecipe
+from compress.schema import Recipe, RecipeData, RecipeModel
+from compress.training_schema import TrainRecipe
 from compress.validation import Mistake, Source, check, load_model
 
 __all__ = ["load_any", "load_model", "load_recipe", "recipe_hash", "to_yaml"]

@@ -7,30 +7,45 @@ from typing import TYPE_CHECKING
 from compress.errors import InputError
 from compress.library import find
 from compress.progress import Progress
-from compress.schema import TrainModel, TrainRecipe, TrainStage, task_degradation
+from compress.schema import task_degradation
 from compress.training_log import TrainingLog
+from compress.training_schema import TrainModel, TrainRecipe, TrainStage
 from compress.training_validation import Validation
 
 if TYPE_CHECKING:
+    import torch
+
     from compress.data.training import TrainingPictures
     from compress.elir.model import Elir
+    from compress.elir.processes import Processes
 
 LICENCE = "autoencoder part fine-tuned from TAEF2, MIT, Copyright (c) 2023 Ollin Boer Bohan"
 WIDTHS = ("hid_channels", "n_mid_blocks", "c_hid", "n_rrdb", "over_param")
 
 
-def run_training(recipe: TrainRecipe, out: Path | None, fresh: bool, progress: Progress) -> Path:
+def run_training(recipe: TrainRecipe, out: Path | None, fresh: bool, progress: Progress) -> Path | None:
     """Train as the recipe says; returns the averaged model's file, ``<out>/<name>.safetensors`` (fp16).
 
     ``out`` (default ``runs/<name>``) also holds ``checkpoint.pt``, from which a run that was stopped goes on unless
-    ``fresh``, and the logs of ``TrainingLog``. Raises InputError (no pictures that can be used, impossible settings, a
-    checkpoint of another recipe, divergence) or VerificationError (a damaged checkpoint).
+    ``fresh``, and the logs of ``TrainingLog``. Of several processes (`accelerate launch`, `torchrun`) the first alone
+    writes and talks; the others return None. Raises InputError (no pictures that can be used, impossible settings, a
+    checkpoint of another recipe or one that cannot be written, divergence) or VerificationError (a damaged checkpoint).
     """
-    from compress.elir.train import Training, check_stage
+    from compress.elir.objective import check_stage
+    from compress.elir.processes import Processes
 
     for i, stage in enumerate(recipe.stages):
         check_stage(stage, f"stages[{i}]")
-    out = out or Path("runs") / recipe.name
+    processes = Processes()
+    with processes.one_voice():
+        return _run(recipe, out or Path("runs") / recipe.name, fresh, progress, processes)
+
+
+def _run(recipe: TrainRecipe, out: Path, fresh: bool, progress: Progress, processes: "Processes") -> Path | None:
+    from compress.elir.train import Training
+    from compress.elir.training_state import recipe_hash
+
+    progress = progress if processes.first else Progress("silent")
     recipe = with_weights_settings(recipe)
     model, teacher = build_model(recipe.model), build_teacher(recipe.model)
     validation = Validation(recipe)
@@ -39,13 +54,30 @@ def run_training(recipe: TrainRecipe, out: Path | None, fresh: bool, progress: P
     for line in pictures.report:
         progress.say(line)
     validation.refuse_training_pictures(pictures)
-    with TrainingLog(out, recipe, progress, fresh, lambda: validation.grid) as log:
-        training = Training(recipe, model, teacher, pictures.batch, out, log, validation)
-        if fresh:
+    with TrainingLog(out, recipe, progress, fresh and processes.first, lambda: validation.grid) as log:
+        training = Training(recipe, model, teacher, pictures.batch, out, log, validation, processes)
+        for text in slow_stages(recipe, processes.device):
+            log.say(text)
+        if fresh and processes.first:
             training.checkpoint.unlink(missing_ok=True)
+        processes.wait()
         result = training.run()
+        if not processes.first:
+            return None
         log.end(validation(result))
-    return save(result, recipe, pictures.description, training.recipe_hash, out)
+    return save(result, recipe, pictures.description, recipe_hash(recipe), out)
+
+
+def slow_stages(recipe: TrainRecipe, device: "torch.device") -> list[str]:
+    """One line for each stage whose ``bf16`` saves no time on ``device``."""
+    from compress.elir.objective import slow_bf16
+
+    return [
+        f"stages[{i}].bf16: this {device.type} has no bfloat16 instructions and emulates them: the stage runs, but "
+        "faster with bf16: false"
+        for i, stage in enumerate(recipe.stages)
+        if slow_bf16(stage, device)
+    ]
 
 
 # --- networks -------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from compress.errors import InputError
 from compress.files import whole_file
 from compress.progress import Progress, Stage
-from compress.schema import TrainRecipe
+from compress.training_schema import TrainRecipe
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import InputError
-from compress.schema import TrainRecipe, task_border
+from compress.schema import task_border
+from compress.training_schema import TrainRecipe
 
 if TYPE_CHECKING:
     import numpy as np

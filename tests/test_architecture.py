@@ -23,7 +23,7 @@ LAYERS = [
     {"recipe"},
     {"passes", "export", "runtime", "measure"},
     {"elir", "data"},
-    {"lpips", "validation"},
+    {"lpips", "validation", "training_schema"},
     {"schema", "guard", "progress", "quiet"},
     {"degradation"},
     {"library"},
@@ -35,7 +35,7 @@ HEAVY = {"torch", "torchao", "openvino", "nncf", "onnx", "onnxruntime", "onnxscr
 HEAVY |= {"neural_compressor", "skimage", "PIL", "numpy", "safetensors", "jinja2"}
 LIGHT = ["__init__", "__main__", "cli", "guard", "library", "yaml_nodes", "recipe", "validation", "schema", "progress"]
 LIGHT += ["degradation", "errors", "files", "doctor", "passes/__init__", "passes/settings", "elir/__init__"]
-LIGHT += ["data/__init__"]
+LIGHT += ["data/__init__", "training_schema"]
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 

@@ -7,7 +7,8 @@ import pytest
 from compress.errors import InputError
 from compress.library import data_folder, find
 from compress.recipe import load_any, load_model, load_recipe, recipe_hash, to_yaml
-from compress.schema import CalibrationSet, Recipe, TrainRecipe
+from compress.schema import CalibrationSet, Recipe
+from compress.training_schema import TrainRecipe
 
 MINIMAL = "version: 1\nname: mine\npasses:\n  - collapse: {}\n  - ptq: {engine: elir}\nexport: {onnx: {}}\n"
 

@@ -18,9 +18,9 @@ from compress.errors import InputError
 from compress.library import find
 from compress.progress import Progress
 from compress.recipe import load_model
-from compress.schema import TrainRecipe
 from compress.training import build_model, build_teacher, run_training
 from compress.training_log import TrainingLog
+from compress.training_schema import TrainRecipe
 
 SILENT = Progress("silent")
 LATENTS = {"space": "latents", "steps": 3, "batch": 2, "crop": 64, "cached_crops": 2, "warmup": 1}

@@ -13,8 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from compress.elir.train import learning_rate
 from compress.errors import InputError
 from compress.progress import Progress
-from compress.schema import TrainRecipe
 from compress.training_log import GRIDS, LOG_EVERY, TrainingLog, in_words
+from compress.training_schema import TrainRecipe
 
 SCORES = {"psnr_db": 25.0, "lpips": 0.14, "color_shift": 0.5}
 SCORES |= {f"input_{name}": 2 * value for name, value in SCORES.items()}

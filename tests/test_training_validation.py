@@ -11,7 +11,7 @@ from PIL import Image
 from compress.data.sets import load_set, pixels_sha256
 from compress.elir.model import Elir
 from compress.measure.quality import psnr_db
-from compress.schema import TrainRecipe
+from compress.training_schema import TrainRecipe
 from compress.training_validation import SHOWN, Validation
 
 N = SHOWN + 1  # the last one is measured, not shown

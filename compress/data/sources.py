@@ -10,7 +10,8 @@ from PIL import Image
 
 from compress.data.pictures import SUFFIXES, find_pictures, open_rgb, to_rgb
 from compress.errors import InputError
-from compress.schema import HubSource, StreamSource
+from compress.schema import HubSource
+from compress.training_schema import StreamSource
 
 Named = tuple[str, str, Image.Image]  # name (unique in the set, fit for a file), origin (for messages), RGB picture
 

@@ -54,14 +54,18 @@ class TrainingPictures:
         self.report = self._report()
         self.description = self._description()
 
-    def batch(self, index: int, count: int, crop: int) -> tuple[Tensor, Tensor]:
-        """(degraded, clean), each (count, 3, crop, crop) float32 in [0, 1]; ``crop`` is ``min_side`` at most."""
+    def batch(self, index: int, count: int, crop: int, share: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """(degraded, clean), each (count, 3, crop, crop) float32 in [0, 1]; ``crop`` is ``min_side`` at most.
+
+        Of the ``count`` pairs only those of ``share`` are degraded and returned, the same as in the whole batch.
+        """
         if crop > self.min_side:
             raise ValueError(f"crop (={crop}) must be at most min_side (={self.min_side}), which pictures were kept by")
         rng = np.random.default_rng((self.seed, index))
         pictures, chance = self._at(index)
         clean = [_crop(pictures[rng.choice(len(pictures), p=chance)], rng, crop) for _ in range(count)]
         seeds = rng.integers(2**31, size=count)
+        clean, seeds = clean[share], seeds[share]
         degraded = [degrade(p, self.steps, int(s)) for p, s in zip(clean, seeds, strict=True)]
         return torch.from_numpy(to_float(degraded)), torch.from_numpy(to_float(clean))
 

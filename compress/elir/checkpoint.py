@@ -65,7 +65,7 @@ def save_checkpoint(
     Raises ValueError for a model whose time is folded, VerificationError for values that ``dtype`` cannot hold,
     InputError for a ``decoder_of`` in another folder or with another decoder.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as as_bytes
 
     if isinstance(model.fmir, FoldedFlow):
         raise ValueError("a folded flow is no checkpoint, its time MLP is gone: save the model before `fold_time`")
@@ -83,7 +83,8 @@ def save_checkpoint(
     check_finite(state, path)
     state, shared = without_decoder(state, path, decoder_of) if decoder_of else (state, {})
     with whole_file(path) as part:
-        save_file(state, part, {**metadata, **shared, **{key: str(value) for key, value in own.items()}})
+        # Written by safetensors itself, a full disk would not be an OSError.
+        part.write_bytes(as_bytes(state, {**metadata, **shared, **{key: str(value) for key, value in own.items()}}))
         _sort_metadata(part)
 
 

@@ -1,46 +1,49 @@
 """Training: MMSE and flow on cached latents, then the whole model on pixels; EMA, resumable, seeded.
 
-What step i sees depends on the seed and i alone, so that a run that was killed ends where an undisturbed one does.
+What step i sees depends on the seed and i alone, so that a run that was killed ends where an undisturbed one does, and
+several processes train what one would.
 """
 
-import contextlib
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compress.elir.losses import consistency_loss, flow_matching_loss, mmse_loss, pixel_loss
-from compress.elir.model import Elir, noise_shape
-from compress.errors import InputError, VerificationError
-from compress.files import sha256_text, whole_file
-from compress.lpips import MIN_SIZE as LPIPS_MIN_SIZE
-from compress.lpips import Lpips
-from compress.schema import TrainRecipe, TrainStage
+from compress.elir.divergence import save_step
+from compress.elir.model import Elir
+from compress.elir.objective import Objective, check_stage, taught_modules
+from compress.elir.processes import Processes
+from compress.elir.training_state import read_state, write_state
+from compress.errors import InputError
+from compress.training_schema import TrainRecipe, TrainStage
 
-Batch = Callable[[int, int, int], tuple[Tensor, Tensor]]
 Log = Callable[[dict[str, Any]], None]
-Terms = Iterator[tuple[str, Tensor]]
-LPIPS_STRIDE = 4  # of AlexNet's first convolution
-COLOR_CELL = 16  # px
 GRAD_CLIP = 1.0
 STAGE_STRIDE = 10_000_000  # batch numbers between two stages: no stage has so many steps
+WHOLE = slice(None)
+
+
+class Batch(Protocol):
+    """(degraded, clean) pictures (n, 3, crop, crop) in [0, 1]: those of ``share`` in batch ``index`` of ``count``."""
+
+    def __call__(self, index: int, count: int, crop: int, share: slice) -> tuple[Tensor, Tensor]: ...
 
 
 @dataclass
 class Training:
     """Everything that a checkpoint must hold, and what the steps need.
 
-    ``batch(index, count, crop)`` -> (degraded, clean) pictures (count, 3, crop, crop) in [0, 1].
     ``teacher`` holds a frozen copy of the autoencoder (``enc``, ``dec``).
     ``log`` receives a dict a step (``stage``, ``step``, ``of`` and the weighted terms of the loss), and others with
-    ``validation``, ``encoded`` or ``resumed``. ``validate`` measures the averaged model.
+    ``validation``, ``encoded`` or ``resumed``. ``validate`` measures the averaged model. Of several ``processes`` the
+    first alone calls both, and writes files.
     """
 
     recipe: TrainRecipe
@@ -50,6 +53,7 @@ class Training:
     folder: Path
     log: Log
     validate: Callable[[Elir], dict[str, float]] | None = None
+    processes: Processes = field(default_factory=Processes)
     ema: Elir = field(init=False)
     stage_index: int = 0
     step: int = 0
@@ -60,8 +64,10 @@ class Training:
     def __post_init__(self) -> None:
         for i, stage in enumerate(self.recipe.stages):
             check_stage(stage, f"stages[{i}]")
+            self.processes.share(stage.batch, f"stages[{i}].batch")
+        self.model.to(self.processes.device)
+        self.teacher.to(self.processes.device).requires_grad_(False)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
-        self.teacher.requires_grad_(False)
 
     @property
     def checkpoint(self) -> Path:
@@ -69,14 +75,15 @@ class Training:
         return self.folder / "checkpoint.pt"
 
     @property
-    def recipe_hash(self) -> str:
-        """Names the recipe that a checkpoint belongs to."""
-        return sha256_text(self.recipe.model_dump_json())
+    def diverged(self) -> Path:
+        """Where a step that came to no number is kept."""
+        return self.folder / "diverged.safetensors"
 
     def run(self) -> Elir:
         """Train to the end, from the last checkpoint where there is one; returns the averaged model.
 
-        Raises InputError (the loss diverged; a checkpoint of another recipe) or VerificationError (a damaged one).
+        Raises InputError (the loss diverged; a checkpoint of another recipe, or one that cannot be written),
+        VerificationError (a damaged one) or Unavailable (another process stopped).
         """
         with torch.random.fork_rng(devices=[]):
             self._resume()
@@ -90,50 +97,91 @@ class Training:
 
     def _stage(self, stage: TrainStage) -> None:
         learn = self._learning_parameters(stage)
-        self.optimizer = torch.optim.AdamW(learn, lr=stage.lr)
+        self.optimizer = torch.optim.AdamW(list(learn.values()), lr=stage.lr)
         if self._optimizer_state is not None:
             self.optimizer.load_state_dict(self._optimizer_state)
             self._optimizer_state = None
-        lpips = Lpips().to(self._device) if stage.weights.lpips else None
+        share = self.processes.share(stage.batch, f"stages[{self.stage_index}].batch")
+        objective = Objective(self.model, self.teacher, self.recipe.model, stage, share)
+        loss = self.processes.together(objective, untaught=bool(set(stage.modules) - taught_modules(stage)))
         saved = time.monotonic()
         while self.step < stage.steps:
-            losses = self._step(stage, learn, self.optimizer, lpips)
+            terms = self._step(stage, learn, self.optimizer, loss, share)
             self.step += 1
-            self._log(of=stage.steps, **losses)
-            if self.step % self.recipe.validate_every == 0 and self.validate:
+            self._log(of=stage.steps, **terms)
+            if self.step % self.recipe.validate_every == 0 and self.validate and self.processes.first:
                 self._log(validation=self.validate(self.ema))
             if time.monotonic() - saved > 60 * self.recipe.checkpoint_minutes:
                 self._save()
                 saved = time.monotonic()
 
-    def _learning_parameters(self, stage: TrainStage) -> list[nn.Parameter]:
+    def _learning_parameters(self, stage: TrainStage) -> dict[str, nn.Parameter]:
         self.model.requires_grad_(False)
         for name in stage.modules:
             getattr(self.model, name).requires_grad_(True)
-        return [p for name in stage.modules for p in getattr(self.model, name).parameters()]
+        return {
+            f"{name}.{own}": value
+            for name in stage.modules
+            for own, value in getattr(self.model, name).named_parameters()
+        }
 
     def _step(
-        self, stage: TrainStage, learn: list[nn.Parameter], optimizer: torch.optim.AdamW, lpips: Lpips | None
+        self,
+        stage: TrainStage,
+        learn: dict[str, nn.Parameter],
+        optimizer: torch.optim.AdamW,
+        loss: nn.Module,
+        share: slice,
     ) -> dict[str, float]:
-        index = self.stage_index * STAGE_STRIDE + self.step
-        torch.manual_seed(_step_seed(self.recipe.model.seed, index))
+        batch = self._draw(stage, share)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(stage, self.step)
-        terms = dict(self._latent_terms(stage) if stage.space == "latents" else self._pixel_terms(stage, index, lpips))
-        loss = torch.stack(list(terms.values())).sum()
-        self._check_finite("loss", loss)
+        terms = loss(*batch)
+        # Every process sees the mean: a term that is no number in one of them stops all.
+        values = self.processes.mean(torch.stack([term.detach().float() for term in terms.values()])).tolist()
+        seen = dict(zip(terms, values, strict=True))
+        if bad := [name for name, value in seen.items() if not math.isfinite(value)]:
+            self._stop(stage, ", ".join(f"{name} is {seen[name]}" for name in bad), seen)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        # A finite loss can have an infinite gradient: one such step would fill weights and average with NaN.
-        self._check_finite("gradient", nn.utils.clip_grad_norm_(learn, GRAD_CLIP))
+        torch.stack(list(terms.values())).sum().backward()
+        self._clip(stage, learn, seen)
         optimizer.step()
         self._average()
-        return {name: round(value.item(), 5) for name, value in terms.items()}
+        return seen
 
-    def _check_finite(self, name: str, value: Tensor) -> None:
-        if not torch.isfinite(value):
-            where = f"stage {self.stage_index}, step {self.step}"
-            raise InputError(f"training diverged at {where}: {name} is {value.item()}: lower the stage's lr")
+    def _clip(self, stage: TrainStage, learn: dict[str, nn.Parameter], terms: dict[str, float]) -> None:
+        norm = nn.utils.get_total_norm([p.grad for p in learn.values() if p.grad is not None])
+        # A finite loss can have an infinite gradient: one such step would fill weights and average with NaN.
+        if not torch.isfinite(norm):
+            bad = [n for n, p in learn.items() if p.grad is not None and not torch.isfinite(p.grad).all()]
+            which = f"gradient of {bad[0]}" if bad else "norm of the gradient"
+            more = f", and of {len(bad) - 1} more" if len(bad) > 1 else ""
+            self._stop(stage, f"{which} is no finite number{more}", terms)
+        nn.utils.clip_grads_with_norm_(learn.values(), GRAD_CLIP, norm)
+
+    def _stop(self, stage: TrainStage, what: str, terms: dict[str, float]) -> NoReturn:
+        where = f"stages[{self.stage_index}]"
+        kept = ""
+        if self.processes.first:
+            kept = self._keep_step(stage, what, terms)
+        raise InputError(
+            f"training diverged in {where}, step {self.step}: {what}: lower {where}.lr (it is {stage.lr:g}) and start "
+            f"anew with --fresh{kept}"
+        )
+
+    def _keep_step(self, stage: TrainStage, what: str, terms: dict[str, float]) -> str:
+        """Save the whole batch, drawn anew, and all else that the step depends on; says where."""
+        batch = self._draw(stage, WHOLE)
+        facts = {
+            **{"what": what, "terms": terms, "stage": self.stage_index, "step": self.step},
+            **{"seed": self.recipe.model.seed, "step_seed": self._step_seed, "batch_index": self._index},
+            "recipe": self.recipe.model_dump(mode="json"),
+        }
+        try:
+            save_step(self.diverged, batch, torch.get_rng_state(), self.model, facts)
+        except InputError as error:
+            return f"; its batch could not be kept: {error}"
+        return f"; its batch, weights and seeds are in {self.diverged}"
 
     def _average(self) -> None:
         # A young average would hold mostly the start: let the decay grow with the steps taken.
@@ -142,160 +190,80 @@ class Training:
             for mean, value in zip(self.ema.parameters(), self.model.parameters(), strict=True):
                 mean.lerp_(value, 1 - decay)
 
-    # --- the terms of the loss, weighted ------------------------------------------------------------------------
+    # --- what a step sees --------------------------------------------------------------------------------------
 
-    def _latent_terms(self, stage: TrainStage) -> Terms:
+    @property
+    def _index(self) -> int:
+        return self.stage_index * STAGE_STRIDE + self.step
+
+    @property
+    def _step_seed(self) -> int:
+        """Mixed into 32 bits: torch's generator on the CPU ignores those above, so a sum of shifts would lose one."""
+        return int(np.random.SeedSequence((self.recipe.model.seed, self._index)).generate_state(1)[0])
+
+    def _draw(self, stage: TrainStage, share: slice) -> tuple[Tensor, Tensor]:
+        """Seed torch's generator for this step; ``share`` of the step's batch, as ``Objective`` takes it."""
+        torch.manual_seed(self._step_seed)
+        if stage.space == "pixels":
+            return self._on_device(self.batch(self._index, stage.batch, stage.crop, share))
         if self._cache is None:
             self._cache = self._encode(stage)
         x_lq, x_hq = self._cache
-        pick = torch.randint(len(x_lq), (stage.batch,))
+        pick = torch.randint(len(x_lq), (stage.batch,))[share]
         # Random windows of the cached latents: more variety for no encoding; a multiple of 4 for the flow net.
         side = max(4, x_lq.shape[-1] // 2 // 4 * 4)
         y, x = (int(torch.randint(x_lq.shape[-1] - side + 1, (1,))) for _ in range(2))
         window = (pick, slice(None), slice(y, y + side), slice(x, x + side))
-        with self._autocast(stage):
-            yield from self._flow_terms(stage, self.model.mmse(x_lq[window]), x_hq[window], None)
+        return x_lq[window], x_hq[window]
 
     @torch.no_grad()
     def _encode(self, stage: TrainStage) -> tuple[Tensor, Tensor]:
         pairs = []
         for i in range(stage.cached_crops):
-            lq, hq = self._batch(i, 1, stage.crop)
+            lq, hq = self._on_device(self.batch(i, 1, stage.crop, WHOLE))
             pairs.append((self.model.enc(lq), self.teacher.enc(hq)))
             if i % 100 == 0:
                 self._log(encoded=i, of=stage.cached_crops)
         return torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs])
 
-    def _pixel_terms(self, stage: TrainStage, index: int, lpips: Lpips | None) -> Terms:
-        lq, hq = self._batch(index, stage.batch, stage.crop)
-        lq = lq.contiguous(memory_format=torch.channels_last)
-        with self._autocast(stage):
-            with torch.no_grad():
-                x_hq = self.teacher.enc(hq)
-            x_mmse = self.model.mmse(self.model.enc(lq))
-            yield from self._flow_terms(stage, x_mmse, x_hq, hq)
-            if stage.weights.l1 or stage.weights.lpips or stage.weights.color:
-                yield from self._output_terms(stage, self._sample(x_mmse), hq, lpips)
+    def _on_device(self, pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return pair[0].to(self.processes.device), pair[1].to(self.processes.device)
 
-    def _sample(self, x_mmse: Tensor) -> Tensor:
-        """Output of the K-step sampler from the latent estimate, with gradient through every step."""
-        height, width = (8 * n for n in x_mmse.shape[-2:])
-        noise = torch.randn(noise_shape(height, width, len(x_mmse))).to(x_mmse.device)
-        z = x_mmse + self.model.sigma_s * noise
-        for k in range(self.model.k_steps):
-            z = z + self.model.fmir.velocity(z, k, self.model.k_steps) / self.model.k_steps
-        return self.model.dec(z).float()
-
-    def _output_terms(self, stage: TrainStage, out: Tensor, hq: Tensor, lpips: Lpips | None) -> Terms:
-        w = stage.weights
-        if w.l1:
-            yield "l1", w.l1 * (out - hq).abs().mean()
-        if w.color:
-            yield "color", w.color * nn.functional.avg_pool2d(out - hq, COLOR_CELL).abs().mean()
-        if lpips is not None:
-            # AlexNet's stride of 4 sits on the decoder's grid of 8: unshifted, the decoder learns to weave a
-            # pattern of that period which LPIPS does not see.
-            dy, dx = (int(torch.randint(LPIPS_STRIDE, (1,))) for _ in range(2))
-            shift = (slice(None), slice(None), slice(dy, None), slice(dx, None))
-            yield "lpips", w.lpips * lpips(out[shift], hq[shift]).mean()
-
-    def _flow_terms(self, stage: TrainStage, x_mmse: Tensor, x_hq: Tensor, pixels: Tensor | None) -> Terms:
-        w, settings = stage.weights, self.recipe.model
-        x_hq = x_hq.float()
-        if w.mmse:
-            yield "mmse", w.mmse * mmse_loss(x_mmse.float(), x_hq)
-        if not (w.consistency or w.pixel or w.flow_matching):
-            return
-        x_0 = x_mmse.detach().float() + self.model.sigma_s * torch.randn(x_hq.shape).to(x_hq.device)
-        if w.flow_matching:
-            t = torch.rand(len(x_0)).to(x_hq.device)
-            yield "flow_matching", w.flow_matching * flow_matching_loss(self.model.fmir, x_0, x_hq, t)
-        if not (w.consistency or w.pixel):
-            return
-        t = (torch.rand(len(x_0)) * (1 - settings.dt)).to(x_hq.device)
-        loss, f, e = consistency_loss(self.model.fmir, x_0, x_hq, t, settings.dt, settings.k_steps)
-        if w.consistency:
-            yield "consistency", w.consistency * loss
-        if w.pixel and pixels is not None:
-            yield "pixel", w.pixel * pixel_loss(self.model.fmir, self.teacher.dec, f, e, pixels)
-
-    # --- checkpoints -------------------------------------------------------------------------------------------
+    # --- checkpoints and log -----------------------------------------------------------------------------------
 
     def _save(self) -> None:
+        if not self.processes.first:
+            return
         state = {
-            "recipe_hash": self.recipe_hash,
             "stage_index": self.stage_index,
             "step": self.step,
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict() if self.optimizer else None,
         }
-        with whole_file(self.checkpoint) as part:
-            torch.save(state, part)
+        write_state(self.checkpoint, self.recipe, state)
 
     def _resume(self) -> None:
-        if not self.checkpoint.exists():
-            return
-        state = _read_training_state(self.checkpoint)
-        if state["recipe_hash"] != self.recipe_hash:
-            raise InputError(f"{self.checkpoint}: belongs to another recipe: use another --out or --fresh")
-        self.model.load_state_dict(state["model"])
-        self.ema.load_state_dict(state["ema"])
-        self.stage_index, self.step = state["stage_index"], state["step"]
-        self._optimizer_state = state["optimizer"]
-        self._log(resumed=True)
-
-    # --- small things ------------------------------------------------------------------------------------------
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.model.parameters()).device
-
-    def _batch(self, index: int, count: int, crop: int) -> tuple[Tensor, Tensor]:
-        degraded, clean = self.batch(index, count, crop)
-        return degraded.to(self._device), clean.to(self._device)
+        """Every process reads the file: the folder must be one that all of them see."""
+        if self.checkpoint.exists():
+            state = read_state(self.checkpoint, self.recipe)
+            self.model.load_state_dict(state["model"])
+            self.ema.load_state_dict(state["ema"])
+            self.stage_index, self.step = state["stage_index"], state["step"]
+            self._optimizer_state = state["optimizer"]
+            self._log(resumed=True)
+        self.processes.agree(self._index, "checkpoint")
 
     def _log(self, **values: Any) -> None:
-        self.log({"stage": self.stage_index, "step": self.step, **values})
-
-    def _autocast(self, stage: TrainStage) -> contextlib.AbstractContextManager:
-        return torch.autocast(self._device.type, torch.bfloat16) if stage.bf16 else contextlib.nullcontext()
-
-
-def _step_seed(seed: int, index: int) -> int:
-    """Mixed into 32 bits: torch's generator on the CPU ignores the bits above, so a sum of shifts would lose one."""
-    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
-
-
-def check_stage(stage: TrainStage, name: str) -> None:
-    """Raise InputError where a setting would have no effect, or nothing would be learnt."""
-    w = stage.weights
-    if stage.space == "latents":
-        if idle := [term for term in ("pixel", "l1", "lpips", "color") if getattr(w, term)]:
-            raise InputError(f"{name}: weights.{idle[0]} needs pixels, space is latents: set it to 0, or space: pixels")
-        if idle := [module for module in stage.modules if module in ("enc", "dec")]:
-            raise InputError(f"{name}: {idle[0]} cannot learn in space latents: leave it out of modules")
-    # The random shift takes up to LPIPS_STRIDE - 1 px.
-    if w.lpips and stage.crop < LPIPS_MIN_SIZE + LPIPS_STRIDE:
-        raise InputError(f"{name}: weights.lpips needs crops of 64 px or more, crop is {stage.crop}: raise it")
-    if not any(w.model_dump().values()) or not stage.modules:
-        raise InputError(f"{name}: nothing to learn: give one of weights a value above 0, and modules a name")
-
-
-def _read_training_state(path: Path) -> dict[str, Any]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:
-        # torch raises UnpicklingError, RuntimeError, EOFError ... by where the damage lies.
-        raise VerificationError(f"{path}: damaged training checkpoint: start anew with --fresh") from None
-    if not isinstance(state, dict) or not {"recipe_hash", "model", "ema", "optimizer"} <= state.keys():
-        raise VerificationError(f"{path}: not a training checkpoint: use another --out or --fresh")
-    return state
+        if self.processes.first:
+            self.log({"stage": self.stage_index, "step": self.step, **values})
 
 
 def learning_rate(stage: TrainStage, step: int) -> float:
-    """Linear warm-up, then cosine from ``lr`` to 1 % of it at the stage's end."""
+    """Linear warm-up to ``lr``, which then stays, or falls as a cosine to 1 % of itself at the stage's end."""
     if step < stage.warmup:
         return stage.lr * (step + 1) / stage.warmup
+    if stage.schedule == "constant":
+        return stage.lr
     done = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
     return stage.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))

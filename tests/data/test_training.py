@@ -14,7 +14,8 @@ from compress.data.pictures import to_float
 from compress.data.stream import PictureStream
 from compress.data.training import TrainingPictures
 from compress.errors import InputError
-from compress.schema import StreamSource, SuperResolution
+from compress.schema import SuperResolution
+from compress.training_schema import StreamSource
 
 STEPS = [SuperResolution(scale=4)]
 

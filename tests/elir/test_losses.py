@@ -52,6 +52,12 @@ def test_segment_end_and_a_border_opens_its_segment() -> None:
     assert segment_end(t, 1).tolist() == [1.0] * 7
 
 
+@pytest.mark.parametrize("segments", [1, 2, 3, 5, 7, 64])
+def test_borders_open_their_segment_in_float32_too(segments: int) -> None:
+    t = torch.arange(segments) / segments
+    torch.testing.assert_close(segment_end(t, segments), (torch.arange(segments) + 1) / segments, rtol=0, atol=0)
+
+
 def test_mmse_loss() -> None:
     assert mmse_loss(ZERO, 3 * ONE).item() == 9
 
@@ -60,6 +66,12 @@ def test_flow_matching_loss_of_the_true_velocity_is_nothing() -> None:
     t = torch.tensor([0.4])
     assert flow_matching_loss(constant(1.0), ZERO, ONE, t).item() == 0
     assert flow_matching_loss(constant(3.0), ZERO, ONE, t).item() == 4
+
+
+@pytest.mark.parametrize("t", [0.0, 0.25, 1.0])
+def test_flow_matching_loss_at_the_path_s_point(t: float) -> None:
+    # X_t = t (x_0 = 0, x_1 = 1), velocity 2 X_t, derivative 1.
+    assert flow_matching_loss(lambda z, t: 2 * z, ZERO, ONE, torch.tensor([t])).item() == (2 * t - 1) ** 2
 
 
 def test_true_velocity_is_consistent() -> None:
@@ -82,6 +94,24 @@ def test_from_the_segment_s_end_on_the_target_is_the_path(dt: float) -> None:
     # t = 0.4, e = 0.5: f = 0.4 + 0.1 * 0.4, the path at e is 0.5 whatever the velocity at r.
     loss, _, _ = consistency_loss(linear_in_time, ZERO, ONE, torch.tensor([0.4]), dt, 2)
     assert loss.item() == pytest.approx((0.44 - 0.5) ** 2 + ALPHA * dt**2, rel=1e-4)
+
+
+@pytest.mark.parametrize(("t", "e"), [(0.0, 0.5), (0.5, 1.0)])
+def test_t_on_a_border_belongs_to_the_segment_that_it_opens(t: float, e: float) -> None:
+    loss, f, end = consistency_loss(linear_in_time, ZERO, ONE, torch.tensor([t]), 0.1, 2)
+    r = t + 0.1
+    at_t, at_r = t + 0.5 * t, r + (e - r) * r
+    assert end.item() == e
+    torch.testing.assert_close(f, torch.full(SHAPE, at_t))
+    assert loss.item() == pytest.approx((at_t - at_r) ** 2 + ALPHA * 0.1**2, rel=1e-4)
+
+
+def test_in_the_last_segment_the_target_ends_in_the_clean_latent() -> None:
+    # The latest t there is, 1 - dt: r = e = 1, and the path's end is x_1 (x_0 = 0).
+    loss, f, e = consistency_loss(linear_in_time, ZERO, ONE, torch.tensor([0.75]), 0.25, 2)
+    torch.testing.assert_close(f, torch.full(SHAPE, 0.75 + 0.25 * 0.75))
+    assert e.item() == 1.0
+    assert loss.item() == pytest.approx((0.9375 - 1) ** 2 + ALPHA * 0.25**2, rel=1e-4)
 
 
 def test_pictures_of_a_batch_have_times_of_their_own() -> None:

@@ -1,20 +1,17 @@
 """Training on tiny networks: resuming is bit-exact, and what cannot go on stops with a line that says why."""
 
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from compress.elir import train
 from compress.elir.fresh import fresh_model, teacher_model
 from compress.elir.model import Elir, ElirConfig
-from compress.elir.train import Training, check_stage, learning_rate
-from compress.errors import InputError, VerificationError
-from compress.schema import TrainRecipe, TrainStage
+from compress.elir.train import Training, learning_rate
+from compress.training_schema import TrainRecipe, TrainStage
 
 LATENTS = {"space": "latents", "steps": 4, "batch": 2, "crop": 64, "cached_crops": 3, "warmup": 2}
 PIXELS = {
@@ -23,12 +20,7 @@ PIXELS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Killed(BaseException):
@@ -38,29 +30,6 @@ class Killed(BaseException):
 def recipe(*stages: dict[str, Any], **settings: Any) -> TrainRecipe:
     data = {"version": 1, "name": "t", "data": {"train": ["x"]}, "stages": stages, "checkpoint_minutes": 1e-9}
     return TrainRecipe.model_validate({**data, **settings})
-
-
-def batch(index: int, count: int, crop: int) -> tuple[Tensor, Tensor]:
-    clean = torch.rand(count, 3, crop, crop, generator=torch.Generator().manual_seed(index))
-    return clean.mean(1, keepdim=True).expand_as(clean).contiguous(), clean
-
-
-@pytest.fixture(scope="module")
-def autoencoder() -> dict[str, Tensor]:
-    torch.manual_seed(5)
-    state = Elir(ElirConfig(32, 1, 8, 1)).state_dict()
-    return {name: value for name, value in state.items() if name.startswith(("enc.", "dec."))}
-
-
-@pytest.fixture()
-def start(autoencoder: dict[str, Tensor], tmp_path: Path) -> Callable[..., Training]:
-    """A run of a recipe in a folder of the test's, by name."""
-
-    def start(given: TrainRecipe, folder: str = "run", log: Callable = lambda r: None, **more: Any) -> Training:
-        model = fresh_model(ElirConfig(32, 1, 8, 1), autoencoder, seed=0)
-        return Training(given, model, teacher_model(autoencoder), batch, tmp_path / folder, log, **more)
-
-    return start
 
 
 def equal(a: Elir, b: Elir) -> bool:
@@ -133,42 +102,6 @@ def test_finished_run_is_not_trained_again(start: Callable[..., Training]) -> No
     assert [r for r in records if "mmse" in r] == []
 
 
-def test_checkpoint_of_another_recipe_is_refused(start: Callable[..., Training]) -> None:
-    start(recipe(LATENTS)).run()
-    other = start(recipe({**LATENTS, "lr": 1e-3}))
-    with pytest.raises(InputError, match=r"checkpoint\.pt: belongs to another recipe: use another --out or --fresh"):
-        other.run()
-
-
-def test_damaged_checkpoint_is_refused(start: Callable[..., Training]) -> None:
-    run = start(recipe(LATENTS))
-    run.folder.mkdir()
-    run.checkpoint.write_bytes(b"PK\x03\x04 half a file")
-    with pytest.raises(VerificationError, match=r"damaged training checkpoint: start anew with --fresh"):
-        run.run()
-    torch.save({"model": {}}, run.checkpoint)
-    with pytest.raises(VerificationError, match="not a training checkpoint: use another --out or --fresh"):
-        run.run()
-
-
-def test_interrupted_save_leaves_the_old_checkpoint_whole(
-    start: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = start(recipe(LATENTS))
-    run.run()
-    before = run.checkpoint.read_bytes()
-
-    def half(state: object, part: Path) -> None:
-        part.write_bytes(before[: len(before) // 2])
-        raise Killed
-
-    monkeypatch.setattr(train.torch, "save", half)
-    with pytest.raises(Killed):
-        run._save()
-    assert run.checkpoint.read_bytes() == before
-    assert list(run.folder.iterdir()) == [run.checkpoint]
-
-
 # --- what learns ----------------------------------------------------------------------------------------------
 
 
@@ -239,57 +172,13 @@ def test_log_holds_every_step_and_the_validations(start: Callable[..., Training]
     assert [r["step"] for r in records if "validation" in r] == [2, 4]
 
 
-def test_lpips_term_is_shifted_off_the_decoder_s_grid(start: Callable[..., Training]) -> None:
-    seen: list[tuple[int, int]] = []
-
-    def lpips(a: Tensor, b: Tensor) -> Tensor:
-        assert a.shape == b.shape
-        seen.append((64 - a.shape[-2], 64 - a.shape[-1]))
-        return (a - b).square().mean((1, 2, 3))
-
-    run = start(recipe(PIXELS))
-    stage = TrainStage.model_validate(PIXELS)
-    picture = torch.rand(1, 3, 64, 64)
-    torch.manual_seed(0)
-    for _ in range(40):
-        list(run._output_terms(stage, picture, picture, lpips))  # type: ignore[arg-type]
-    assert {dy for dy, _ in seen} == {dx for _, dx in seen} == {0, 1, 2, 3}
-
-
 def test_bf16_keeps_the_weights_in_float32(start: Callable[..., Training]) -> None:
     result = start(recipe({**PIXELS, "bf16": True, "steps": 1})).run()
     assert {p.dtype for p in result.parameters()} == {torch.float32}
     assert all(torch.isfinite(p).all() for p in result.parameters())
 
 
-# --- stops and refusals ---------------------------------------------------------------------------------------
-
-
-def test_divergence_stops_before_the_weights_are_spoilt(start: Callable[..., Training]) -> None:
-    run = start(recipe(LATENTS))
-    with torch.no_grad():
-        run.model.mmse.lrm[0].RDB1.conv1.block[0].bias.fill_(1e30)  # type: ignore[union-attr, operator, index]
-    text = r"training diverged at stage 0, step 0: loss is (inf|nan): lower the stage's lr"
-    with pytest.raises(InputError, match=text):
-        run.run()
-    assert all(torch.isfinite(p).all() for p in run.ema.parameters())
-    assert not run.checkpoint.exists()
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"weights": {"lpips": 0.3}}, "stages[0]: weights.lpips needs pixels, space is latents: set it to 0"),
-        ({"modules": ["mmse", "enc"]}, "stages[0]: enc cannot learn in space latents: leave it out of modules"),
-        ({"weights": {"mmse": 0.0, "consistency": 0.0}}, "stages[0]: nothing to learn: give one of weights a value"),
-        ({"modules": []}, "stages[0]: nothing to learn"),
-        ({**PIXELS, "crop": 32}, "stages[0]: weights.lpips needs crops of 64 px or more, crop is 32: raise it"),
-    ],
-)
-def test_settings_without_effect_are_refused(change: dict[str, Any], text: str) -> None:
-    with pytest.raises(InputError) as caught:
-        check_stage(TrainStage.model_validate({**LATENTS, **change}), "stages[0]")
-    assert text in str(caught.value)
+# --- learning rate --------------------------------------------------------------------------------------------
 
 
 def test_learning_rate_warms_up_and_falls_to_a_hundredth() -> None:
@@ -305,3 +194,31 @@ def test_learning_rate_warms_up_and_falls_to_a_hundredth() -> None:
 
 def test_learning_rate_without_warm_up_starts_at_the_top() -> None:
     assert learning_rate(TrainStage(space="pixels", steps=10, lr=0.01, warmup=0), 0) == pytest.approx(0.01)
+
+
+def test_constant_schedule_stays_at_the_top_after_the_warm_up() -> None:
+    stage = TrainStage(space="pixels", steps=110, lr=0.01, warmup=10, schedule="constant")
+    assert learning_rate(stage, 4) == pytest.approx(0.005)
+    assert {learning_rate(stage, step) for step in (10, 60, 109)} == {0.01}
+
+
+@pytest.mark.parametrize(("schedule", "last"), [("constant", 0.01), ("cosine", 0.01 * (0.01 + 0.99 / 2))])
+def test_schedule_reaches_the_optimiser(start: Callable[..., Training], schedule: str, last: float) -> None:
+    seen: list[float] = []
+
+    def note(record: dict[str, Any]) -> None:
+        if "mmse" in record and run.optimizer:
+            seen.append(run.optimizer.param_groups[0]["lr"])
+
+    run = start(recipe({**LATENTS, "lr": 0.01, "schedule": schedule}), log=note)
+    run.run()
+    assert seen == pytest.approx([0.005, 0.01, 0.01, last])
+
+
+def test_step_s_random_numbers_fit_torch_s_generator_and_differ(start: Callable[..., Training]) -> None:
+    seeds = set()
+    run = start(recipe(LATENTS, model={"seed": 7}))
+    for run.stage_index in range(3):
+        for run.step in range(50):
+            seeds.add(run._step_seed)
+    assert len(seeds) == 150 and all(0 <= seed < 2**32 for seed in seeds)

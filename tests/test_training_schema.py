@@ -1,0 +1,31 @@
+"""The training recipe's schema."""
+
+import pytest
+from pydantic import ValidationError
+
+from compress import training_schema
+from compress.schema import Strict
+from compress.training_schema import TrainRecipe, TrainStage
+
+
+def test_json_schema_is_strict_at_the_top() -> None:
+    described = TrainRecipe.model_json_schema()
+    assert described["additionalProperties"] is False
+    assert {"version", "name", "data", "stages"} <= set(described["required"])
+
+
+def test_every_model_of_the_file_refuses_unknown_keys() -> None:
+    models = [m for m in vars(training_schema).values() if isinstance(m, type) and issubclass(m, Strict)]
+    assert len(models) > 4
+    assert all(m.model_config["extra"] == "forbid" for m in models)
+
+
+def test_values_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        TrainStage(space="latents", steps=3).steps = 4  # type: ignore[misc]
+
+
+def test_schedule_is_cosine_unless_asked() -> None:
+    assert TrainStage(space="latents", steps=3).schedule == "cosine"
+    with pytest.raises(ValidationError, match="'cosine' or 'constant'"):
+        TrainStage.model_validate({"space": "latents", "steps": 3, "schedule": "linear"})
