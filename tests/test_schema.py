@@ -70,14 +70,3 @@ def test_a_task_knows_its_scale_and_degradation(task: schema.Task, scale: int) -
     assert schema.task_scale(task) == scale
     assert schema.task_degradation(task) == [schema.SuperResolution(scale=scale)]
     assert (schema.task_border(task), schema.task_input(task)) == (scale, "bicubic")
-
-
-def test_training_data_are_folders_and_hub_data_sets() -> None:
-    given = schema.TrainData.model_validate({"train": ["photos", {"name": "owner/set"}]})
-    assert given.train == [
-        "photos",
-        schema.StreamSource(name="owner/set", split="train", column="image", pool=256, renew=1),
-    ]
-    for wrong in ([], [3], [{"name": "owner/set", "pool": 0}], [{"path": "photos"}]):
-        with pytest.raises(ValidationError):
-            schema.TrainData.model_validate({"train": wrong})

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from compress import training_schema
 from compress.schema import Strict
-from compress.training_schema import TrainRecipe, TrainStage
+from compress.training_schema import StreamSource, TrainData, TrainRecipe, TrainStage
 
 
 def test_json_schema_is_strict_at_the_top() -> None:
@@ -29,3 +29,14 @@ def test_schedule_is_cosine_unless_asked() -> None:
     assert TrainStage(space="latents", steps=3).schedule == "cosine"
     with pytest.raises(ValidationError, match="'cosine' or 'constant'"):
         TrainStage.model_validate({"space": "latents", "steps": 3, "schedule": "linear"})
+
+
+def test_training_data_are_folders_and_hub_data_sets() -> None:
+    given = TrainData.model_validate({"train": ["photos", {"name": "owner/set"}]})
+    assert given.train == [
+        "photos",
+        StreamSource(name="owner/set", split="train", column="image", pool=256, renew=1),
+    ]
+    for wrong in ([], [3], [{"name": "owner/set", "pool": 0}], [{"path": "photos"}]):
+        with pytest.raises(ValidationError):
+            TrainData.model_validate({"train": wrong})
