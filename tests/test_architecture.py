@@ -14,13 +14,14 @@ LAYERS = [
     {"__init__", "__main__"},
     {"cli"},
     {"pipeline", "training"},
+    {"recording"},
     {"bundling", "checking", "card"},
     {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring", "profiling"},
     {"restorer", "artifacts", "report", "doctor"},
     {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages"},
     {"recipe"},
-    {"passes", "export", "runtime", "measure"},
+    {"passes", "export", "runtime", "measure", "ledger"},
     {"elir", "data"},
     {"lpips", "validation"},
     {"schema", "guard", "progress", "quiet"},
@@ -31,7 +32,18 @@ LAYERS = [
 ]
 LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
 HEAVY = {"torch", "torchao", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript", "executorch", "datasets"}
-HEAVY |= {"neural_compressor", "skimage", "PIL", "numpy", "safetensors", "jinja2"}
+HEAVY |= {
+    "neural_compressor",
+    "skimage",
+    "PIL",
+    "numpy",
+    "safetensors",
+    "jinja2",
+    "sqlalchemy",
+    "alembic",
+    "scipy",
+    "pyarrow",
+}
 LIGHT = ["__init__", "__main__", "cli", "guard", "library", "yaml_nodes", "recipe", "validation", "schema", "progress"]
 LIGHT += ["degradation", "errors", "files", "doctor", "passes/__init__", "passes/settings", "elir/__init__"]
 LIGHT += ["data/__init__"]
