@@ -13,7 +13,8 @@ ROOT = Path(compress.__file__).parent
 LAYERS = [
     {"__init__", "__main__"},
     {"cli"},
-    {"pipeline", "training"},
+    {"ledger_cli"},
+    {"pipeline", "training", "comparison"},
     {"recording"},
     {"bundling", "checking", "card"},
     {"models"},
@@ -24,7 +25,7 @@ LAYERS = [
     {"passes", "export", "runtime", "measure", "ledger"},
     {"elir", "data"},
     {"lpips", "validation"},
-    {"schema", "guard", "progress", "quiet"},
+    {"schema", "guard", "progress", "quiet", "showing"},
     {"degradation"},
     {"library"},
     {"files", "yaml_nodes"},
@@ -46,7 +47,7 @@ HEAVY |= {
 }
 LIGHT = ["__init__", "__main__", "cli", "guard", "library", "yaml_nodes", "recipe", "validation", "schema", "progress"]
 LIGHT += ["degradation", "errors", "files", "doctor", "passes/__init__", "passes/settings", "elir/__init__"]
-LIGHT += ["data/__init__"]
+LIGHT += ["data/__init__", "ledger_cli", "showing"]
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 

@@ -93,10 +93,12 @@ def _quality(quality: Entry, manifest: Entry) -> dict[str, Any]:
 def _performance(timed: Entry, results: Entry) -> dict[str, Any]:
     latency = timed.get("latency_ms") or NOTHING
     speedup = timed.get("speedup_vs") or NOTHING
+    machine = timed.get("machine", results["machine"])
     return {
         "target": timed.get("target"),
         "evidence": timed.get("evidence", "measured"),
-        "machine": timed.get("machine", results["machine"]),
+        "cpu": machine.get("cpu"),
+        "machine": machine,
         **{f"latency_{name}_ms": latency.get(name) for name in ("p50", "p90", "mean")},
         "latency_n": latency.get("n"),
         **{f"speedup_vs_{name}": (speedup.get(name) or NOTHING).get("value") for name in ("fp32", "best_float")},

@@ -48,6 +48,7 @@ class Measurement(BaseModel):
     evidence: Text
     protocol: str | None = None
     threads: int | None = None
+    cpu: str | None = None
 
     artifact_sha256: Sha256
     files_sha256: Sha256

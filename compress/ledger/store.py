@@ -121,6 +121,17 @@ class Ledger:
             raise InputError(f"{start}: ledger {self.place}: {what}")
         return found[0]
 
+    def latest(self, alike: Row, until: str, other_than: str) -> Row | None:
+        """The newest row of an `apply` whose fields are as ``alike``, made by ``until``, with pictures."""
+        from compress.ledger.tables import measurements
+
+        columns = measurements.c
+        same = [columns[name].is_(None) if value is None else columns[name] == value for name, value in alike.items()]
+        own = (columns.command == "apply", columns.created <= until, columns.id != other_than)
+        with self._connection() as connection:
+            found = connection.execute(_select(Filter(), True).where(*same, *own).limit(1)).mappings().first()
+        return dict(found) if found else None
+
     @contextmanager
     def _connection(self, writes: bool = False) -> "Iterator[Connection]":
         with told(self.url), self._engine.connect().execution_options(writes=writes) as connection, connection.begin():

@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("evidence", sa.String(), nullable=False),
         sa.Column("protocol", sa.String(), nullable=True),
         sa.Column("threads", sa.BigInteger(), nullable=True),
+        sa.Column("cpu", sa.String(), nullable=True),
         sa.Column("artifact_sha256", sa.String(), nullable=False),
         sa.Column("files_sha256", sa.String(), nullable=False),
         sa.Column("weights_sha256", sa.String(), nullable=False),
