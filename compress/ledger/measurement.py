@@ -91,7 +91,8 @@ class Measurement(BaseModel):
     @cached_property
     def id(self) -> str:
         """Hex sha256 of the content: the same measurement is the same row in every ledger."""
-        content = self.model_dump(exclude=set(LOCAL))
+        # Without what is None: a field that a later release adds leaves the ids of older rows as they are.
+        content = {name: value for name, value in self.model_dump(exclude=set(LOCAL)).items() if value is not None}
         return sha256_text(json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False))
 
     def row(self) -> dict[str, Any]:

@@ -13,12 +13,12 @@ def moment(text: str, now: datetime) -> str:
 
     A time without a zone is UTC. Raises InputError for anything else.
     """
-    if ago := re.fullmatch(r"(\d{1,5})([hdw])", text):
-        when = now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
-    else:
-        try:
+    try:
+        if ago := re.fullmatch(r"(\d{1,5})([hdw])", text):
+            when = now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        else:
             when = datetime.fromisoformat(text)
-        except ValueError:
-            raise InputError(f"{text!r}: not a time: write 2026-11-23, 2026-11-23T12:00 or 7d (h, d, w)") from None
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return when.astimezone(UTC).isoformat(timespec="seconds")
+        return when.astimezone(UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):
+        raise InputError(f"{text!r}: not a time: write 2026-11-23, 2026-11-23T12:00 or 7d (h, d, w)") from None
