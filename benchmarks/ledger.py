@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 from compress.ledger import Filter, Ledger, open_ledger
@@ -17,6 +18,7 @@ from compress.ledger.measurement import Measurement
 from compress.ledger.pareto import pareto
 
 TARGETS, TASKS, RECIPES = 5, 4, 40
+CHUNK = 5000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -90,7 +92,9 @@ def main() -> None:
         os.environ["COMPRESS_LEDGER_URL"] = f"sqlite:///{path}"
         ledger = open_ledger()
         began = time.perf_counter()
-        ledger.append(rows(count))
+        made = rows(count)
+        while some := list(islice(made, CHUNK)):
+            ledger.append(some)
         print(f"{ledger.count()} rows appended in {time.perf_counter() - began:.0f} s")
         for name, work in queries(ledger).items():
             print(f"{name:36} {best(work):.3f} s")
