@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from compress import pipeline
 from compress.errors import VerificationError
 from compress.ledger import Ledger, open_ledger
 from compress.progress import Progress
+from compress.recipe import to_yaml
 from compress.recording import bundle_measurements, record_apply, record_bench
 from compress.schema import Recipe
 
@@ -40,6 +44,22 @@ def test_apply_appends_once(ledger: Ledger, tiny_recipe: Callable[..., Recipe], 
     assert row["bundle"] == str(tmp_path / "out")
     again, _ = apply(tiny_recipe(**FLOATS), tmp_path / "out")
     assert again.reused and ledger.count() == 1
+
+
+@pytest.mark.slow
+def test_two_applies_at_once_lose_nothing(ledger: Ledger, tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(to_yaml(tiny_recipe(**FLOATS)))
+    command = [sys.executable, "-m", "compress", "apply", str(tmp_path / "recipe.yaml"), "--out"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    settings: dict[str, Any] = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    applies = [subprocess.Popen([*command, str(tmp_path / name)], **settings) for name in ("a", "b")]
+    for process in applies:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors.decode()
+    rows = ledger.rows()
+    assert sorted(row["bundle"] for row in rows) == [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert len({row["run"] for row in rows}) == 2
+    assert len({row["files_sha256"] for row in rows}) == 1
 
 
 def test_a_broken_ledger_loses_no_bundle(

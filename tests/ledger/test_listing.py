@@ -1,5 +1,6 @@
 """Rows for people."""
 
+import io
 from collections.abc import Callable
 
 from rich.console import Console
@@ -11,10 +12,9 @@ Make = Callable[..., Measurement]
 
 
 def text(shown: Listing | Shown) -> str:
-    console = Console(width=110, record=True)
-    with console.capture():
-        console.print(shown.table())
-    return console.export_text()
+    told = io.StringIO()
+    Console(width=110, file=told).print(shown.table())
+    return told.getvalue()
 
 
 def test_a_listing_tells_what_is_not_shown(make: Make) -> None:
