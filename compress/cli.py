@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from compress import ledger_cli
 from compress.guard import guard, results_only
+from compress.showing import JsonOption, show
 
 if TYPE_CHECKING:
     from compress.progress import Progress
@@ -54,7 +56,6 @@ RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="Built-in name,
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. model.image_size=128.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, nothing else.")]
 BundleArg = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that `compress apply` wrote.")]
 SetsOption = Annotated[
     list[str], typer.Option("--data", metavar="SET", help="Calibration set, its file, or a folder of pictures.")
@@ -93,7 +94,7 @@ def apply(
         from compress import apply as run
 
         result = run(recipe, out, overrides=settings, targets=target, resume=resume, dry_run=dry_run)
-    _show(result, as_json)
+    show(result, as_json)
     raise typer.Exit(result.exit_code)
 
 
@@ -179,7 +180,7 @@ def profile(
         from compress.profiling import profile as run
 
         result = run(source, size or SIZES, _progress(), k_steps, sigma_s)
-    _show(result, as_json)
+    show(result, as_json)
 
 
 @app.command()
@@ -201,7 +202,7 @@ def evaluate(
         result = run(source, data, seed, _progress(), metrics=metric)
         if csv is not None:
             result.write_csv(csv)
-    _show(result, as_json)
+    show(result, as_json)
 
 
 @app.command()
@@ -215,7 +216,7 @@ def bench(
         from compress.pipeline import bench as run
 
         result = run(bundle, target, _progress())
-    _show(result, as_json)
+    show(result, as_json)
 
 
 @app.command()
@@ -242,7 +243,7 @@ def verify(bundle: BundleArg, as_json: JsonOption = False) -> None:
         from compress.bundle import verify as run
 
         report = run(bundle, _progress())
-    _show(report, as_json)
+    show(report, as_json)
 
 
 @app.command()
@@ -269,7 +270,7 @@ def doctor(as_json: JsonOption = False) -> None:
         from compress.doctor import Findings
 
         findings = Findings.of_this_machine()
-    _show(findings, as_json)
+    show(findings, as_json)
 
 
 @app.command("ls")
@@ -281,28 +282,15 @@ def list_(kind: Annotated[Listed, typer.Argument(help="Which built-in files.")])
         typer.echo(f"{name:24} {description}".rstrip())
 
 
+app.add_typer(ledger_cli.ledger, name="ledger")
+app.command()(ledger_cli.compare)
+app.command()(ledger_cli.check)
+
+
 def _progress() -> "Progress":
     from compress.progress import Progress
 
     return Progress()
-
-
-WIDTH = 110
-
-
-def _show(result: Any, as_json: bool) -> None:
-    """One JSON document, or a table for people."""
-    import json
-
-    data = result.to_json() if hasattr(result, "to_json") else result
-    if as_json or not hasattr(result, "table"):
-        typer.echo(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
-        return
-    from rich.console import Console
-
-    console = Console()
-    # Into a file or a pipe rich assumes 80 columns, and folds names that the results' tables have room for at 110.
-    (console if console.is_terminal else Console(width=WIDTH)).print(result.table())
 
 
 def main() -> None:

@@ -26,7 +26,10 @@ RUNTIMES = {  # distribution -> module
     "datasets": "datasets",
     "scikit-image": "skimage",
 }
-OPTIONAL = {"neural_compressor": ("neural_compressor.torch.quantization", "neural-compressor")}
+OPTIONAL = {
+    "neural_compressor": ("neural_compressor.torch.quantization", "neural-compressor"),
+    "psycopg": ("psycopg", "postgresql"),
+}
 IMPORT_LIMIT_S = 120
 _INT8 = {
     "AVX2": "avx2",

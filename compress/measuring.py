@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts import Artifact
@@ -45,23 +46,24 @@ def format_quality(
     """``quality`` entries of one format's artifacts on one set; pictures are streamed.
 
     Drops, ``fidelity_db`` (mean PSNR of 8-bit outputs) and ``color_shift_vs_fp32`` are against the fp32 artifact of
-    the same runtime with the same noise; None without one.
+    the same runtime with the same noise; None without one. ``pictures``: each picture's own scores, in order.
     """
-    from compress.measure.quality import color_shift, mean_score, psnr_db, score
+    from compress.measure.quality import mean_score, score
 
     runners = open_runners(folder, artifacts)
     reference = next((a.id for a in artifacts if a.precision == "fp32"), None)
     scores: dict[str, list[QualityScore]] = {name: [] for name in runners}
-    against: dict[str, list[tuple[float, float]]] = {name: [] for name in runners}
+    against: dict[str, list[dict[str, float]]] = {name: [] for name in runners}
+    names: list[str] = []
     border = task_border(recipe.model.task)
     with progress.stage(f"quality of {artifacts[0].format} on {pictures.name}", len(pictures)) as stage:
         for i, item in enumerate(pictures):
             outputs = {name: restore_crop(r, item.degraded, recipe.model.seed, i) for name, r in runners.items()}
+            names.append(item.name)
             for name, output in outputs.items():
                 scores[name].append(score([output], [item.clean], border))
-                if reference and name != reference:
-                    fp32 = outputs[reference]
-                    against[name].append((psnr_db(output, fp32), color_shift(output, fp32)))
+                fp32 = outputs[reference] if reference and name != reference else None
+                against[name].append({} if fp32 is None else _differ(output, fp32))
             stage.advance()
     means = {name: mean_score(found) for name, found in scores.items()}
     return [
@@ -70,9 +72,23 @@ def format_quality(
             "dataset": pictures.name,
             **_rounded(asdict(found)),
             **_against(name, reference, means, against),
+            "pictures": [
+                {"name": picture, **_rounded(_measures(own)), **_rounded(differs)}
+                for picture, own, differs in zip(names, scores[name], against[name], strict=True)
+            ],
         }
         for name, found in means.items()
     ]
+
+
+def _differ(output: "np.ndarray", fp32: "np.ndarray") -> dict[str, float]:
+    from compress.measure.quality import color_shift, psnr_db
+
+    return {"fidelity_db": psnr_db(output, fp32), "color_shift_vs_fp32": color_shift(output, fp32)}
+
+
+def _measures(score: "QualityScore") -> dict[str, float]:
+    return {name: value for name, value in asdict(score).items() if name != "n"}
 
 
 def _against(name: str, reference: str | None, means: Any, against: Any) -> dict[str, Any]:
@@ -82,8 +98,8 @@ def _against(name: str, reference: str | None, means: Any, against: Any) -> dict
         drop: sign * (getattr(means[name], field) - getattr(means[reference], field))
         for drop, (field, sign) in DROPS.items()
     }
-    fidelity, shift = (sum(values) / len(values) for values in zip(*against[name], strict=True))
-    return _rounded({**drops, "fidelity_db": fidelity, "color_shift_vs_fp32": shift})
+    differs = {field: fmean(picture[field] for picture in against[name]) for field in against[name][0]}
+    return _rounded({**drops, **differs})
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The orchestrator: load -> passes -> export -> parity -> quality -> speed -> bundle; each stage is remembered."""
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from compress.models import Models
 from compress.plan import Inputs, Plan, resolve
 from compress.progress import Progress
 from compress.recipe import recipe_hash
+from compress.recording import new_run, now, record_apply, record_bench
 from compress.results import ApplyResult, read_results
 from compress.schema import DeployTarget, Recipe
 from compress.stages import Files, Stages
@@ -43,6 +43,7 @@ def apply(recipe: Recipe, out: Path | None, resume: bool, dry_run: bool, progres
         if resume and (results := _unchanged(out, inputs, recipe)):
             return ApplyResult(out, results, reused=True)
         results = Run(recipe, out, inputs, planned, targets, resume, progress).run()
+        record_apply(out, progress.say)
     return ApplyResult(out, results, reused=False)
 
 
@@ -99,7 +100,8 @@ class Run:
             "schema_version": 1,
             "name": self.recipe.name,
             "task": self.recipe.model.task,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "created": now(),
+            "run": new_run(),
             "versions": self.inputs.versions,
             "machine": self._machine(),
             "notes": parity["notes"],
@@ -187,6 +189,7 @@ class Run:
     def _artifacts(self) -> list[dict[str, Any]]:
         sizes = {a.id: sum((self.out / f).stat().st_size for f in a.files) for a in self.planned}
         hashes = self._hashes(self.planned)
+        macs = self._remember("macs", self._macs)
         engine = next((i["ptq"].get("engine", "elir") for i in self.recipe.passes if "ptq" in i), None)
         return [
             {
@@ -198,10 +201,16 @@ class Run:
                 "bytes": sizes[a.id],
                 "size_ratio": round(sizes[a.id] / fp32, 4) if (fp32 := sizes.get(f"{a.format}-fp32")) else None,
                 "sha256": hashes[a.entry],
+                "macs": macs,
                 "engine": engine if a.precision == "int8" else None,
             }
             for a in self.planned
         ]
+
+    def _macs(self) -> int:
+        from compress.measure.macs import picture_macs
+
+        return picture_macs(self.models.subject.model, self.recipe.model.image_size)
 
     def _samples(self) -> list[dict[str, Any]]:
         pictures = self.inputs.validation[0]
@@ -239,4 +248,5 @@ def bench(bundle: Path, target: str, progress: Progress) -> dict[str, Any]:
     entries = bench_local(chosen, loaded, (lq, noise), mode, progress, manifest["seeds"]["noise"])
     if not entries:
         raise InputError(f"{bundle}: holds no {loaded.format} artifact for target {target}: choose another target")
+    record_bench(bundle, entries, progress.say)
     return {"bundle": str(bundle), "performance": entries}

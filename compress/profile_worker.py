@@ -13,12 +13,11 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from compress.elir.checkpoint import load_checkpoint
 from compress.elir.model import Elir, noise_shape
 from compress.elir.overparam import collapse
+from compress.measure.macs import stage_macs
 
 STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 PICTURES_SEED = 0
@@ -32,7 +31,7 @@ def profile_size(model: Elir, size: int, runs: int) -> dict[str, dict[str, Any]]
     """
     generator = torch.Generator().manual_seed(PICTURES_SEED)
     pair = torch.rand(1, 3, size, size, generator=generator), torch.randn(noise_shape(size, size), generator=generator)
-    macs = _macs(model, *pair)
+    macs = stage_macs(model, *pair)
     times: dict[str, list[float]] = {name: [] for name in macs}
     peaks: dict[str, float | None] = {}
     for _ in range(runs + 1):
@@ -49,16 +48,6 @@ def profile_size(model: Elir, size: int, runs: int) -> dict[str, dict[str, Any]]
         name: {"macs": macs[name], "ms": round(median(values[1:]), 3), "peak_mb": peaks[name]}
         for name, values in times.items()
     }
-
-
-def _macs(model: Elir, lq: Tensor, noise: Tensor) -> dict[str, int]:
-    """Multiply-accumulates of each stage, as torch counts them: convolutions and matrix products."""
-    counter, found, before = FlopCounterMode(display=False), {}, 0
-    with counter:
-        for name, _ in model.iter_stages(lq, noise):
-            found[name] = (counter.get_total_flops() - before) // 2
-            before = counter.get_total_flops()
-    return found
 
 
 def _reset_peak() -> None:

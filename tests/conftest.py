@@ -1,7 +1,7 @@
 """Shared fixtures: a small ELIR with seeded random weights, a real photograph, and a bundle made from both."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,14 @@ from compress.schema import Recipe
 @pytest.fixture(scope="session", autouse=True)
 def _two_threads() -> None:
     torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the user's ledger, those in processes of their own included."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COMPRESS_LEDGER_URL", f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'session.sqlite'}")
+        yield
 
 
 @pytest.fixture()

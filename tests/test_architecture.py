@@ -13,7 +13,9 @@ ROOT = Path(compress.__file__).parent
 LAYERS = [
     {"__init__", "__main__"},
     {"cli"},
-    {"pipeline", "training"},
+    {"ledger_cli"},
+    {"pipeline", "training", "comparison"},
+    {"recording"},
     {"bundling", "checking", "card"},
     {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring", "profiling"},
@@ -21,10 +23,10 @@ LAYERS = [
     {"restorer", "artifacts", "report", "doctor"},
     {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages"},
     {"recipe"},
-    {"passes", "export", "runtime", "measure"},
+    {"passes", "export", "runtime", "measure", "ledger"},
     {"elir", "data"},
     {"lpips", "validation", "training_schema"},
-    {"schema", "guard", "progress", "quiet"},
+    {"schema", "guard", "progress", "quiet", "showing"},
     {"degradation"},
     {"library"},
     {"files", "yaml_nodes"},
@@ -32,10 +34,21 @@ LAYERS = [
 ]
 LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
 HEAVY = {"torch", "torchao", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript", "executorch", "datasets"}
-HEAVY |= {"neural_compressor", "skimage", "PIL", "numpy", "safetensors", "jinja2"}
+HEAVY |= {
+    "neural_compressor",
+    "skimage",
+    "PIL",
+    "numpy",
+    "safetensors",
+    "jinja2",
+    "sqlalchemy",
+    "alembic",
+    "scipy",
+    "pyarrow",
+}
 LIGHT = ["__init__", "__main__", "cli", "guard", "library", "yaml_nodes", "recipe", "validation", "schema", "progress"]
 LIGHT += ["degradation", "errors", "files", "doctor", "passes/__init__", "passes/settings", "elir/__init__"]
-LIGHT += ["data/__init__", "training_schema"]
+LIGHT += ["data/__init__", "ledger_cli", "showing", "training_schema"]
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 

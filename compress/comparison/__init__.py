@@ -1,0 +1,1 @@
+"""Results held against earlier results: `compress compare` and `compress check`; see docs/ledger.md."""

@@ -1,0 +1,109 @@
+"""Opening a ledger: SQLite with a write-ahead log, or PostgreSQL; made and migrated when it is not as it must be."""
+
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.errors import Unavailable, VerificationError
+from compress.ledger.place import DRIVERS, shown
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection, Engine
+
+HEAD = "0001"
+"""Newest revision in ``migrations/versions``; compared here, so that only a ledger of another one loads Alembic."""
+WAIT_S = 60
+"""How long a writer waits for others."""
+CONNECT_S = 10
+ADVISORY_LOCK = 0x454C4952
+"""Number of PostgreSQL's lock that one migration at a time holds; any, the same in every release ("ELIR")."""
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def connect(url: "URL") -> "Engine":
+    """An engine whose ledger has this release's schema.
+
+    Raises Unavailable without PostgreSQL's driver, VerificationError for a newer ledger; the database's own errors
+    are for ``place.told``.
+    """
+    engine = _sqlite(url) if url.drivername == DRIVERS["sqlite"] else _postgresql(url)
+    if (found := _revision(engine)) != HEAD:
+        _check_known(url, found)
+        _migrate(engine, url)
+    return engine
+
+
+def _sqlite(url: "URL") -> "Engine":
+    from sqlalchemy import create_engine, event
+
+    engine = create_engine(url, connect_args={"timeout": WAIT_S})
+
+    @event.listens_for(engine, "connect")
+    def _no_hidden_begin(connection: Any, record: object) -> None:
+        # sqlite3 would begin by itself, and late: a reader that turns writer then fails instead of waiting.
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: "Connection") -> None:
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    assert url.database is not None
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    return engine
+
+
+def _postgresql(url: "URL") -> "Engine":
+    from sqlalchemy import create_engine
+
+    if find_spec("psycopg") is None:
+        raise Unavailable(
+            f"ledger {shown(url)}: needs psycopg, which is not installed: pip install 'elir-compress[postgresql]'"
+        )
+    arguments = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
+    return create_engine(url, connect_args=arguments)
+
+
+def _revision(engine: "Engine") -> str | None:
+    from sqlalchemy import inspect, text
+
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _check_known(url: "URL", revision: str | None) -> None:
+    known = {path.stem.removeprefix("r").split("_")[0] for path in (MIGRATIONS / "versions").glob("r*.py")}
+    if revision is not None and revision not in known:
+        raise VerificationError(
+            f"ledger {shown(url)}: has revision {revision}, this release reads up to {HEAD}: upgrade elir-compress"
+        )
+
+
+def _migrate(engine: "Engine", url: "URL") -> None:
+    """To ``HEAD``, whole or not at all, one process at a time."""
+    from filelock import FileLock
+
+    if url.drivername != DRIVERS["sqlite"]:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
+            _upgrade(connection)
+        return
+    with FileLock(f"{url.database}.lock"):
+        # Not inside a transaction, which SQLAlchemy's own connections begin.
+        with closing(engine.raw_connection()) as raw:
+            raw.cursor().execute("PRAGMA journal_mode=WAL")
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            _upgrade(connection)
+
+
+def _upgrade(connection: "Connection") -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,126 @@
+"""Rows to a file and back: JSON, CSV, Parquet; what comes back is checked, field by field and by its hash."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from compress.errors import InputError, VerificationError
+from compress.files import whole_file
+from compress.ledger.measurement import DETAILS, Measurement
+
+Row = dict[str, Any]
+VERSION = 1
+NAMES = ("id", *Measurement.model_fields)
+
+
+def write_rows(rows: Sequence[Row], path: Path) -> None:
+    """Write rows by the file's suffix, whole. Raises InputError for another suffix, or where it cannot be written."""
+    write = _by_suffix(path, WRITERS)
+    with whole_file(path) as part:
+        write(rows, part)
+
+
+def read_rows(path: Path) -> list[Measurement]:
+    """Rows that ``write_rows`` wrote.
+
+    Raises InputError for a file that cannot be read or is none of these, VerificationError for a row that is not
+    what its id says.
+    """
+    read = _by_suffix(path, READERS)
+    try:
+        rows = read(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}): check the path and its rights") from None
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        why = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not rows that `compress ledger export` wrote ({why}): export them again") from None
+    return [_checked(path, number, row) for number, row in enumerate(rows, 1)]
+
+
+def _by_suffix(path: Path, known: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
+    if path.suffix.lower() not in known:
+        raise InputError(f"{path}: its suffix tells no format: end it in {', '.join(known)}")
+    return known[path.suffix.lower()]
+
+
+def _checked(path: Path, number: int, row: Row) -> Measurement:
+    from pydantic import ValidationError
+
+    told = row.pop("id", None)
+    try:
+        found = Measurement.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: row {number}: {where}: {first['msg']}: export it again") from None
+    if told != found.id:
+        raise VerificationError(f"{path}: row {number}: differs from its id, it was changed: get another copy")
+    return found
+
+
+def _flat(row: Row) -> Row:
+    """Lists and mappings as JSON texts, for formats of plain columns."""
+    return {name: json.dumps(row[name]) if name in DETAILS and row[name] is not None else row[name] for name in NAMES}
+
+
+def _deep(row: Row) -> Row:
+    return {name: json.loads(value) if name in DETAILS and value is not None else value for name, value in row.items()}
+
+
+def _write_json(rows: Sequence[Row], path: Path) -> None:
+    document = {"schema_version": VERSION, "rows": list(rows)}
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> list[Row]:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if document["schema_version"] != VERSION:
+        raise ValueError(f"schema_version {document['schema_version']}, must be {VERSION}")
+    return [dict(row) for row in document["rows"]]
+
+
+def _write_csv(rows: Sequence[Row], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, NAMES)
+        writer.writeheader()
+        writer.writerows(map(_flat, rows))
+
+
+def _read_csv(path: Path) -> list[Row]:
+    # A row's pictures are one field; csv's own limit is 128 kB.
+    csv.field_size_limit(2**27)
+    with path.open(newline="", encoding="utf-8") as file:
+        return [_deep({name: value or None for name, value in row.items()}) for row in csv.DictReader(file)]
+
+
+def _write_parquet(rows: Sequence[Row], path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from compress.ledger.tables import measurements
+
+    kinds = {int: pa.int64(), float: pa.float64(), str: pa.string()}
+    columns = {column.name: kinds[column.type.python_type] for column in measurements.c}
+    schema = pa.schema([(name, columns.get(name, pa.string())) for name in NAMES])
+    parquet.write_table(pa.Table.from_pylist(list(map(_flat, rows)), schema), path)
+
+
+def _read_parquet(path: Path) -> list[Row]:
+    from pyarrow import parquet
+
+    # pyarrow's own errors are ValueErrors and OSErrors.
+    return list(map(_deep, parquet.read_table(path).to_pylist()))
+
+
+WRITERS: dict[str, Callable[[Sequence[Row], Path], None]] = {
+    ".json": _write_json,
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+}
+READERS: dict[str, Callable[[Path], Iterator[Row] | list[Row]]] = {
+    ".json": _read_json,
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}

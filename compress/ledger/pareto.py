@@ -1,0 +1,88 @@
+"""Per device, the artifacts that no other beats in both cost and quality."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from compress.ledger.store import Filter, Ledger, Row
+
+Cost = Literal["latency_p50_ms", "bytes", "macs"]
+Quality = Literal["psnr_db", "lpips"]
+HIGHER_IS_BETTER = {"psnr_db": True, "lpips": False}
+GROUP = ("target", "task", "dataset", "image_size", "cpu", "threads", "data_sha256")
+"""Only what was measured on one device, one task, the same pictures and one size can be compared."""
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The artifacts of one group that nothing beats, cheapest first, and how many are beaten."""
+
+    group: dict[str, Any]
+    points: "list[Row]"
+    dominated: int
+
+
+@dataclass(frozen=True)
+class Pareto:
+    """What ``compress ledger pareto`` found."""
+
+    x: Cost
+    y: Quality
+    frontiers: list[Frontier]
+
+    def to_json(self) -> dict[str, Any]:
+        """One JSON document."""
+        frontiers = [{**f.group, "points": f.points, "dominated": f.dominated} for f in self.frontiers]
+        return {"x": self.x, "y": self.y, "frontiers": frontiers}
+
+    def table(self) -> "Group":
+        """A table a group."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        shown = []
+        for found in self.frontiers:
+            told = {name: "-" if value is None else value for name, value in found.group.items()}
+            title = "{target} · {task} · {dataset} · {image_size} px · {cpu} · {threads} threads".format(**told)
+            table = Table(title=Text(title), title_justify="left", caption=f"{found.dominated} more, beaten")
+            for name in (self.x, self.y, "recipe", "artifact", "measured", "row"):
+                table.add_column(name, justify="right" if name in (self.x, self.y) else "left")
+            for row in found.points:
+                named = (row["recipe"], row["artifact"], row["created"][:16], row["id"][:8])
+                table.add_row(f"{row[self.x]:g}", f"{row[self.y]:g}", *map(str, named))
+            shown.append(table)
+        return Group(*shown, *(() if shown else (Text(f"no row has both {self.x} and {self.y}"),)))
+
+
+def pareto(ledger: "Ledger", x: Cost, y: Quality, which: "Filter") -> Pareto:
+    """The frontiers of the rows that ``which`` lets through; of one file measured again, the newest row counts."""
+    names = ("id", *GROUP, "files_sha256", x, y)
+    groups: dict[tuple[Any, ...], dict[str, tuple[str, float, float]]] = {}
+    for id, *rest in ledger.columns(names, which):
+        group, (file, cost, quality) = tuple(rest[: len(GROUP)]), rest[len(GROUP) :]
+        if cost is not None and quality is not None:
+            groups.setdefault(group, {}).setdefault(file, (id, cost, quality))
+    frontiers = []
+    for group, files in sorted(groups.items(), key=lambda item: tuple(map(str, item[0]))):
+        best = frontier(files.values(), HIGHER_IS_BETTER[y])
+        rows = {row["id"]: row for row in ledger.by_ids(best)}
+        frontiers.append(
+            Frontier(dict(zip(GROUP, group, strict=True)), [rows[id] for id in best], len(files) - len(best))
+        )
+    return Pareto(x, y, frontiers)
+
+
+def frontier(points: Iterable[tuple[str, float, float]], higher_is_better: bool) -> Sequence[str]:
+    """Ids of (id, cost, quality) that no other point beats, cheapest first; of equal points, the first."""
+    sign = 1 if higher_is_better else -1
+    kept: list[str] = []
+    best = float("-inf")
+    for id, _, quality in sorted(points, key=lambda point: (point[1], -sign * point[2])):
+        if sign * quality > best:
+            best = sign * quality
+            kept.append(id)
+    return kept

@@ -1,0 +1,81 @@
+"""Where the ledger is, and its errors: one line each, without a password in it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compress.errors import CompressError, InputError, Unavailable, VerificationError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+VARIABLE = "COMPRESS_LEDGER_URL"
+FILE = "ledger.sqlite"
+DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+
+def ledger_url() -> "URL":
+    """``COMPRESS_LEDGER_URL``, or SQLite's file in the user's data folder. Raises InputError for what is neither."""
+    from platformdirs import user_data_path
+    from sqlalchemy import URL, make_url
+    from sqlalchemy.exc import ArgumentError
+
+    text = os.environ.get(VARIABLE)
+    if not text:
+        return URL.create(DRIVERS["sqlite"], database=str(user_data_path("elir-compress") / FILE))
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        # The text itself may hold a password.
+        raise InputError(
+            f"{VARIABLE}: not a database URL: write sqlite:////folder/{FILE} or postgresql://user@host/database"
+        ) from None
+    driver = DRIVERS.get(url.drivername.split("+")[0])
+    if driver is None or url.drivername not in (driver, driver.split("+")[0], "postgres"):
+        raise InputError(
+            f"{VARIABLE}: {url.drivername} is not supported: write sqlite:////folder/{FILE} or "
+            "postgresql://user@host/database"
+        )
+    if driver == DRIVERS["sqlite"] and (url.database or ":memory:") == ":memory:":
+        raise InputError(f"{VARIABLE}: a ledger in memory keeps nothing: write sqlite:////folder/{FILE}")
+    return url.set(drivername=driver)
+
+
+def shown(url: "URL") -> str:
+    """A ledger's place, for people: SQLite's file, or the server and database without user's secrets."""
+    if url.drivername == DRIVERS["sqlite"]:
+        return str(Path(str(url.database)))
+    port = f":{url.port}" if url.port else ""
+    user = f"{url.username}@" if url.username else ""
+    return f"postgresql://{user}{url.host or ''}{port}/{url.database or ''}"
+
+
+@contextmanager
+def told(url: "URL") -> Iterator[None]:
+    """Turn a database's errors into one line with the exit code that each deserves."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        why = next(iter(str(error.orig).strip().splitlines()), type(error.orig).__name__).strip()
+        raise _kind(url, f"{why} {error.orig.__class__.__name__}")(_line(url, why)) from None
+    except OSError as error:
+        raise InputError(_line(url, str(error.strerror or error))) from None
+
+
+def _kind(url: "URL", why: str) -> type[CompressError]:
+    if url.drivername != DRIVERS["sqlite"]:
+        return Unavailable
+    if "locked" in why:
+        return Unavailable
+    return VerificationError if "not a database" in why or "malformed" in why else InputError
+
+
+def _line(url: "URL", why: str) -> str:
+    secret = {str(value) for value in (url.password, url.query.get("password")) if value}
+    for value in secret:
+        why = why.replace(value, "***")
+    return f"ledger {shown(url)}: cannot be used ({why}): mend that, or set {VARIABLE} to another"

@@ -1,0 +1,187 @@
+"""The ledger itself: append, and read; nothing is ever changed or removed."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from compress.errors import InputError
+from compress.ledger.place import ledger_url, shown, told
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, ColumnElement, Connection, Engine, Select
+
+    from compress.ledger.measurement import Measurement
+
+CHUNK = 500
+LEAST_ID = 6
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which rows: those that agree with every field that is given.
+
+    Times are UTC texts as in ``Measurement.created``: from ``since`` on, before ``until``.
+    """
+
+    target: str | None = None
+    task: str | None = None
+    recipe: str | None = None
+    artifact: str | None = None
+    dataset: str | None = None
+    run: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+    def conditions(self) -> "list[ColumnElement[bool]]":
+        from compress.ledger.tables import measurements
+
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        columns = measurements.c
+        found = [columns[name] == value for name, value in given.items() if name not in ("since", "until")]
+        found += [columns.created >= given["since"]] if "since" in given else []
+        return found + ([columns.created < given["until"]] if "until" in given else [])
+
+
+class Ledger:
+    """An open ledger. Its errors are one line each: see ``place.told``."""
+
+    def __init__(self, url: "URL") -> None:
+        from compress.ledger.connect import connect
+
+        self.url = url
+        with told(url):
+            self._engine: Engine = connect(url)
+
+    @property
+    def place(self) -> str:
+        """For people: a file, or a server and database; no password."""
+        return shown(self.url)
+
+    def append(self, rows: "Iterable[Measurement]") -> int:
+        """Add the rows that are not there yet, all or none; how many they were."""
+        fresh = {row.id: row for row in rows}
+        with self._connection(writes=True) as connection:
+            for id in _present(connection, list(fresh)):
+                del fresh[id]
+            _insert(connection, list(fresh.values()))
+        return len(fresh)
+
+    def rows(self, which: Filter = Filter(), limit: int | None = None, pictures: bool = False) -> list[Row]:
+        """Rows, newest first; ``pictures`` asks for every picture's scores as well."""
+        with self._connection() as connection:
+            return list(map(dict, connection.execute(_select(which, pictures).limit(limit)).mappings()))
+
+    def count(self, which: Filter = Filter()) -> int:
+        """How many rows there are."""
+        from sqlalchemy import func, select
+
+        from compress.ledger.tables import measurements
+
+        query = select(func.count()).select_from(measurements).where(*which.conditions())
+        with self._connection() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def columns(self, names: Iterable[str], which: Filter = Filter()) -> list[tuple[Any, ...]]:
+        """The values of some columns, newest row first."""
+        from sqlalchemy import select
+
+        from compress.ledger.tables import measurements
+
+        query = select(*(measurements.c[name] for name in names)).where(*which.conditions())
+        with self._connection() as connection:
+            return list(map(tuple, connection.execute(_newest_first(query))))
+
+    def by_ids(self, ids: Iterable[str]) -> list[Row]:
+        """Rows of these ids, newest first, without pictures."""
+        from compress.ledger.tables import measurements
+
+        with self._connection() as connection:
+            return [
+                dict(row)
+                for some in _chunks(list(ids))
+                for row in connection.execute(_select(Filter(), False).where(measurements.c.id.in_(some))).mappings()
+            ]
+
+    def row(self, start: str) -> Row:
+        """The row whose id begins so, with pictures. Raises InputError when none does, or several."""
+        from compress.ledger.tables import measurements
+
+        if not re.fullmatch(rf"[0-9a-f]{{{LEAST_ID},64}}", start):
+            raise InputError(f"{start}: no row id: give {LEAST_ID} or more of its hexadecimal digits")
+        # A range, which the primary key answers; LIKE would read every row.
+        beyond = f"{start}g"
+        query = _select(Filter(), True).where(measurements.c.id >= start, measurements.c.id < beyond).limit(2)
+        with self._connection() as connection:
+            found = list(map(dict, connection.execute(query).mappings()))
+        if len(found) != 1:
+            what = "several rows begin so: give more digits" if found else "no such row: see `compress ledger ls`"
+            raise InputError(f"{start}: ledger {self.place}: {what}")
+        return found[0]
+
+    def latest(self, alike: Row, until: str, other_than: str) -> Row | None:
+        """The newest row of an `apply` whose fields are as ``alike``, made by ``until``, with pictures."""
+        from compress.ledger.tables import measurements
+
+        columns = measurements.c
+        same = [columns[name].is_(None) if value is None else columns[name] == value for name, value in alike.items()]
+        own = (columns.command == "apply", columns.created <= until, columns.id != other_than)
+        with self._connection() as connection:
+            found = connection.execute(_select(Filter(), True).where(*same, *own).limit(1)).mappings().first()
+        return dict(found) if found else None
+
+    @contextmanager
+    def _connection(self, writes: bool = False) -> "Iterator[Connection]":
+        with told(self.url), self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
+            yield connection
+
+
+def open_ledger() -> Ledger:
+    """The user's ledger, as ``COMPRESS_LEDGER_URL`` says. Raises InputError, Unavailable, VerificationError."""
+    return Ledger(ledger_url())
+
+
+def _select(which: Filter, pictures: bool) -> "Select[Any]":
+    from sqlalchemy import select
+
+    from compress.ledger.tables import details, measurements
+
+    extra = [column for column in details.c if column.name != "id" and (pictures or column.name != "pictures")]
+    query = select(*measurements.c, *extra).join(details, details.c.id == measurements.c.id)
+    return _newest_first(query.where(*which.conditions()))
+
+
+def _newest_first(query: "Select[Any]") -> "Select[Any]":
+    from compress.ledger.tables import measurements
+
+    return query.order_by(measurements.c.created.desc(), measurements.c.id.desc())
+
+
+def _chunks(ids: list[str]) -> Iterator[list[str]]:
+    return (ids[i : i + CHUNK] for i in range(0, len(ids), CHUNK))
+
+
+def _present(connection: "Connection", ids: list[str]) -> Iterator[str]:
+    from sqlalchemy import select
+
+    from compress.ledger.tables import measurements
+
+    for some in _chunks(ids):
+        yield from connection.execute(select(measurements.c.id).where(measurements.c.id.in_(some))).scalars()
+
+
+def _insert(connection: "Connection", rows: "list[Measurement]") -> None:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    from compress.ledger.tables import details, measurements
+
+    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
+    whole = [row.row() for row in rows]
+    for i in range(0, len(whole), CHUNK):
+        for table in (measurements, details):
+            names = [column.name for column in table.c]
+            part = [{name: row[name] for name in names} for row in whole[i : i + CHUNK]]
+            # Another writer may have added it since this one looked.
+            connection.execute(insert(table).on_conflict_do_nothing(), part)

@@ -1,0 +1,33 @@
+"""Multiply-accumulates, counted without computing anything."""
+
+import copy
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from compress.elir.model import Elir
+
+
+def stage_macs(model: "Elir", lq: "Tensor", noise: "Tensor") -> dict[str, int]:
+    """Multiply-accumulates of each stage, as torch counts them: convolutions and matrix products."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter, found, before = FlopCounterMode(display=False), {}, 0
+    with counter:
+        for name, _ in model.iter_stages(lq, noise):
+            found[name] = (counter.get_total_flops() - before) // 2
+            before = counter.get_total_flops()
+    return found
+
+
+def picture_macs(model: "Elir", size: int) -> int:
+    """Multiply-accumulates of a whole restoration of (3, ``size``, ``size``)."""
+    import torch
+
+    from compress.elir.model import noise_shape
+
+    with torch.inference_mode():
+        shapes = copy.deepcopy(model).to("meta")
+        pair = torch.empty(1, 3, size, size, device="meta"), torch.empty(noise_shape(size, size), device="meta")
+        return sum(stage_macs(shapes, *pair).values())

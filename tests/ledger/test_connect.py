@@ -1,0 +1,173 @@
+"""Making and migrating a ledger, and what is told when it cannot be used; on SQLite and a real PostgreSQL server."""
+
+import importlib.util
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from compress.errors import CompressError, InputError, Unavailable, VerificationError
+from compress.ledger import Filter, Ledger, open_ledger
+from compress.ledger.connect import HEAD, MIGRATIONS
+from compress.ledger.measurement import Measurement
+
+Make = Callable[..., Measurement]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_ledger(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """An empty ledger on each database."""
+    url = f"sqlite:///{tmp_path / 'x.sqlite'}"
+    if request.param == "postgresql":
+        url = fresh_database(request.getfixturevalue("postgresql"), f"t{abs(hash(tmp_path))}")
+    monkeypatch.setenv("COMPRESS_LEDGER_URL", url)
+    return open_ledger()
+
+
+def fresh_database(server: str, name: str) -> str:
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server.removesuffix("postgres") + name
+
+
+def test_the_migrations_make_the_tables_that_the_code_uses(any_ledger: Ledger) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from compress.ledger.tables import metadata
+
+    with any_ledger._engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+
+
+def test_head_is_the_newest_migration() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_rows_are_the_same_on_every_database(any_ledger: Ledger, make: Make) -> None:
+    rows = [make(run=str(i), target="x86" if i else None, latency_p50_ms=i / 3) for i in range(3)]
+    assert any_ledger.append(rows) == 3
+    assert open_ledger().append(rows) == 0
+    assert {row["id"]: row for row in any_ledger.rows(pictures=True)} == {row.id: row.row() for row in rows}
+    assert any_ledger.count(Filter(target="x86")) == 2
+    assert any_ledger.row(rows[0].id[:8]) == rows[0].row()
+
+
+def test_no_row_can_be_changed_on_any_database(any_ledger: Ledger, make: Make) -> None:
+    any_ledger.append([make()])
+    for change in ("UPDATE measurements SET psnr_db = 50", "DELETE FROM details"):
+        with any_ledger._engine.connect() as connection, pytest.raises(Exception, match="append-only"):
+            connection.execute(text(change))
+
+
+WRITER = """
+import sys
+from compress.ledger import open_ledger
+from compress.ledger.measurement import Measurement
+given = Measurement.model_validate_json(sys.argv[1])
+for i in range(10):
+    assert open_ledger().append([given.model_copy(update={"run": f"{sys.argv[2]}-{i}"})]) == 1
+"""
+
+
+def test_writers_at_once_on_postgresql(postgresql: str, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = fresh_database(postgresql, "writers")
+    monkeypatch.setenv("COMPRESS_LEDGER_URL", url)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", WRITER, make().model_dump_json()]
+    writers = [subprocess.Popen([*command, str(i)], env=environment, stderr=subprocess.PIPE) for i in range(3)]
+    for writer in writers:
+        _, errors = writer.communicate(timeout=100)
+        assert writer.returncode == 0, errors.decode()
+    assert open_ledger().count() == 30
+
+
+# --- what is told -------------------------------------------------------------------------------------------------
+
+
+def refusal(url: str, monkeypatch: pytest.MonkeyPatch) -> CompressError:
+    monkeypatch.setenv("COMPRESS_LEDGER_URL", url)
+    with pytest.raises(CompressError) as error:
+        open_ledger()
+    assert len(str(error.value).splitlines()) == 1
+    assert "s3cret" not in str(error.value)
+    return error.value
+
+
+def test_a_wrong_password_is_not_told(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = refusal(postgresql.replace("s3cret", "s3cret-not"), monkeypatch)
+    assert isinstance(error, Unavailable) and "password authentication failed" in str(error)
+    assert str(error).startswith("ledger postgresql://team@127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://team:s3cret@127.0.0.1:9/x", "postgresql://team@127.0.0.1:9/x?password=s3cret"],
+)
+def test_a_server_that_does_not_answer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = refusal(url, monkeypatch)
+    assert isinstance(error, Unavailable)
+    assert "ledger postgresql://team@127.0.0.1:9/x: cannot be used (connection" in str(error)
+
+
+def test_a_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("compress.ledger.connect.find_spec", lambda name: None if name == "psycopg" else find(name))
+    error = refusal("postgresql://team:s3cret@127.0.0.1:9/x", monkeypatch)
+    assert isinstance(error, Unavailable)
+    assert str(error).endswith("needs psycopg, which is not installed: pip install 'elir-compress[postgresql]'")
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("mysql://a:s3cret@b/c", "COMPRESS_LEDGER_URL: mysql is not supported: write sqlite:////folder/ledger.sqlite"),
+        ("postgresql+psycopg2://a:s3cret@b/c", "COMPRESS_LEDGER_URL: postgresql.psycopg2 is not supported"),
+        ("s3cret", "COMPRESS_LEDGER_URL: not a database URL"),
+        ("postgresql://a:s3cret@b:port/c", "COMPRESS_LEDGER_URL: not a database URL"),
+        ("sqlite://", "COMPRESS_LEDGER_URL: a ledger in memory keeps nothing"),
+    ],
+)
+def test_a_wrong_url(url: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = refusal(url, monkeypatch)
+    assert isinstance(error, InputError)
+    assert str(error).startswith(text.replace("postgresql.psycopg2", "postgresql+psycopg2"))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    error = refusal(f"sqlite:///{tmp_path}/file/ledger.sqlite", monkeypatch)
+    assert isinstance(error, InputError) and "set COMPRESS_LEDGER_URL to another" in str(error)
+
+
+def test_a_file_that_is_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.sqlite").write_text("no database" * 1000)
+    error = refusal(f"sqlite:///{tmp_path}/x.sqlite", monkeypatch)
+    assert isinstance(error, VerificationError) and "file is not a database" in str(error)
+
+
+def test_a_ledger_of_a_newer_release(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sqlite3.connect(str(ledger.url.database)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    error = refusal(str(ledger.url), monkeypatch)
+    assert isinstance(error, VerificationError)
+    assert str(error).endswith(f"has revision 9999, this release reads up to {HEAD}: upgrade elir-compress")
+
+
+def test_the_default_lies_in_the_users_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COMPRESS_LEDGER_URL")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert Path(open_ledger().place) == tmp_path / "elir-compress/ledger.sqlite"

@@ -1,0 +1,85 @@
+"""Rows to files and back, and what is refused."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from compress.errors import InputError, VerificationError
+from compress.ledger import Ledger
+from compress.ledger.exchange import read_rows, write_rows
+from compress.ledger.measurement import Measurement
+
+Make = Callable[..., Measurement]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".csv", ".parquet"])
+def test_a_colleagues_rows_merge_without_duplicates(suffix: str, ledger: Ledger, make: Make, tmp_path: Path) -> None:
+    many = [{"name": f'{i}, "ü".png', "psnr_db": i / 7} for i in range(5000)]  # more than csv's usual limit
+    mine, both, theirs = make(run="mine"), make(run="both", pictures=many), make(run="theirs", psnr_db=0.1 + 0.2)
+    ledger.append([mine, both])
+    write_rows([both.row(), theirs.row()], tmp_path / f"theirs{suffix}")
+    found = read_rows(tmp_path / f"theirs{suffix}")
+    assert found == [both, theirs]
+    assert ledger.append(found) == 1
+    assert {row["run"] for row in ledger.rows()} == {"mine", "both", "theirs"}
+
+
+def test_a_parquet_file_has_typed_columns(make: Make, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    write_rows([make().row()], tmp_path / "x.parquet")
+    schema = parquet.read_schema(tmp_path / "x.parquet")
+    kinds = {name: str(schema.field(name).type) for name in ("bytes", "psnr_db", "latency_p50_ms", "recipe", "macs")}
+    assert kinds == {
+        "bytes": "int64", "psnr_db": "double", "latency_p50_ms": "double", "recipe": "string", "macs": "int64",
+    }  # fmt: skip
+
+
+def test_a_changed_figure_is_refused(make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    write_rows([make().row(), make(run="2").row()], path)
+    path.write_text(path.read_text().replace("24.1", "42.1", 1))
+    with pytest.raises(VerificationError, match=r"x\.csv: row 1: differs from its id, it was changed"):
+        read_rows(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("x.txt", "", "its suffix tells no format: end it in .json, .csv, .parquet"),
+        ("x.json", "{", "not rows that `compress ledger export` wrote"),
+        ("x.json", "[]", "not rows that `compress ledger export` wrote"),
+        ("x.json", '{"schema_version": 2, "rows": []}', "schema_version 2, must be 1"),
+        ("x.parquet", "PAR", "not rows that `compress ledger export` wrote"),
+        ("x.csv", "a,b\n1,2\n", "row 1: "),
+    ],
+)
+def test_what_is_no_export(name: str, text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError) as error:
+        read_rows(tmp_path / name)
+    assert told in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    for name in ("x.json", "x.csv", "x.parquet"):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_rows(tmp_path / name)
+
+
+@pytest.mark.parametrize("change", [{"psnr_db": "high"}, {"extra": 1}, {"weights_sha256": "short"}, {"created": "now"}])
+def test_a_wrong_field_is_named(change: dict, make: Make, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(json.dumps({"schema_version": 1, "rows": [make().row() | change]}))
+    with pytest.raises(InputError, match=rf"x\.json: row 1: {next(iter(change))}: "):
+        read_rows(tmp_path / "x.json")
+
+
+def test_the_csv_has_a_header_and_one_line_a_row(make: Make, tmp_path: Path) -> None:
+    csv.field_size_limit(sys.maxsize)
+    write_rows([make().row()], tmp_path / "x.csv")
+    (row,) = csv.DictReader((tmp_path / "x.csv").open(newline=""))
+    assert (row["psnr_db"], row["latency_p50_ms"], json.loads(row["versions"])) == ("24.1", "", {"torch": "2.13"})

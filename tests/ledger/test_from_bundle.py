@@ -1,0 +1,70 @@
+"""A bundle's rows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.bundle import read_manifest
+from compress.ledger.from_bundle import benched, measurements
+from compress.results import read_results
+
+
+@pytest.fixture()
+def bundle_facts(finished: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    return read_results(finished.folder), read_manifest(finished.folder)
+
+
+def timed(artifact: str, p50: float) -> dict[str, Any]:
+    return {
+        "artifact": artifact,
+        "target": "x86-onnxruntime",
+        "evidence": "measured",
+        "latency_ms": {"p50": p50, "p90": None, "mean": p50 + 1, "n": 20, "warmup": 6},
+        "load_ms": 5.0,
+        "speedup_vs": {"fp32": {"value": 2.0, "low": 1.9, "high": 2.1}, "best_float": None},
+        "threads": 2,
+        "protocol": "quick",
+        "machine": {"cpu": "a CPU"},
+    }
+
+
+def test_every_hash_is_in_every_row(bundle_facts: Any) -> None:
+    results, manifest = bundle_facts
+    rows = measurements(results, manifest, Path("x"))
+    assert [row.artifact for row in rows] == [a["id"] for a in results["artifacts"]]
+    for row, artifact in zip(rows, results["artifacts"], strict=True):
+        assert row.artifact_sha256 == artifact["sha256"]
+        assert row.weights_sha256 == manifest["weights"]["sha256"]
+        assert row.recipe_sha256 == manifest["recipe_sha256"]
+        assert (row.data_sha256, row.calibration_sha256) == (
+            manifest["data"]["validation"],
+            manifest["data"]["calibration"],
+        )
+        assert row.versions == results["versions"] and row.evidence == "measured"
+        assert (row.bytes, row.macs, row.image_size) == (artifact["bytes"], artifact["macs"], 64)
+        assert (row.target, row.latency_p50_ms) == (None, None)
+    assert len({row.files_sha256 for row in rows}) == len(rows)
+
+
+def test_a_row_for_each_target_and_set(bundle_facts: Any) -> None:
+    results, manifest = json.loads(json.dumps(bundle_facts))
+    results["quality"] += [{**q, "dataset": "kodak"} for q in results["quality"]]
+    results["performance"] = [timed("onnx-int8", 10.0), {**timed("onnx-int8", 20.0), "target": "other"}]
+    rows = [row for row in measurements(results, manifest, Path("x")) if row.artifact == "onnx-int8"]
+    assert [(row.target, row.dataset, row.latency_p50_ms) for row in rows] == [
+        ("x86-onnxruntime", "validation", 10.0),
+        ("x86-onnxruntime", "kodak", 10.0),
+        ("other", "validation", 20.0),
+        ("other", "kodak", 20.0),
+    ]
+    assert (rows[0].speedup_vs_fp32, rows[0].speedup_vs_best_float, rows[0].latency_p90_ms) == (2.0, None, None)
+    assert (rows[0].cpu, rows[0].protocol, rows[0].threads, rows[0].latency_n) == ("a CPU", "quick", 2, 20)
+
+
+def test_a_bench_is_a_run_of_its_own_for_what_it_timed(bundle_facts: Any) -> None:
+    now = "2026-11-24T00:00:00+00:00"
+    (row,) = benched(*bundle_facts, Path("x"), [timed("onnx-int8", 10.0)], "run1", now)
+    assert (row.command, row.run, row.created, row.artifact) == ("bench", "run1", now, "onnx-int8")
+    assert row.psnr_db is not None and row.latency_p50_ms == 10.0

@@ -1,0 +1,58 @@
+"""Frontiers by device."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from compress.ledger import Filter, Ledger
+from compress.ledger.measurement import Measurement
+from compress.ledger.pareto import frontier, pareto
+
+Make = Callable[..., Measurement]
+
+
+def row(make: Make, name: str, ms: float | None, psnr: float, **changes: Any) -> Measurement:
+    file = f"{abs(hash(name)):064x}"[:64]
+    fields = {"artifact": name, "target": "x86", "files_sha256": file, "latency_p50_ms": ms, "psnr_db": psnr}
+    return make(**{**fields, **changes})
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_the_frontier_is_what_nothing_beats(higher_is_better: bool) -> None:
+    rng = random.Random(0)
+    points = [(str(i), float(rng.randint(0, 30)), float(rng.randint(0, 30))) for i in range(200)]
+
+    def beats(a: Any, b: Any) -> bool:
+        better = a[2] - b[2] if higher_is_better else b[2] - a[2]
+        return a[1] <= b[1] and better >= 0 and (a[1] < b[1] or better > 0)
+
+    wanted = {p[1:] for p in points if not any(beats(q, p) for q in points)}
+    by_id = {p[0]: p[1:] for p in points}
+    found = [by_id[id] for id in frontier(points, higher_is_better)]
+    assert set(found) == wanted and len(found) == len(wanted)
+    assert found == sorted(found)
+
+
+def test_devices_are_apart_and_old_measurements_do_not_count(ledger: Ledger, make: Make) -> None:
+    ledger.append(
+        [
+            row(make, "fast", 1.0, 30.0, created="2026-11-01T00:00:00+00:00", run="old"),
+            row(make, "fast", 10.0, 24.0),
+            row(make, "good", 20.0, 25.0),
+            row(make, "bad", 20.0, 24.5),
+            row(make, "fast", 99.0, 24.0, target="arm"),
+            row(make, "fast", 50.0, 24.0, cpu="another CPU"),
+            row(make, "untimed", None, 26.0),
+        ]
+    )
+    found = pareto(ledger, "latency_p50_ms", "psnr_db", Filter()).to_json()
+    shown = [(f["target"], f["cpu"], [p["artifact"] for p in f["points"]], f["dominated"]) for f in found["frontiers"]]
+    assert shown == [
+        ("arm", None, ["fast"], 0),
+        ("x86", None, ["fast", "good"], 1),
+        ("x86", "another CPU", ["fast"], 0),
+    ]
+    assert found["frontiers"][1]["points"][0]["latency_p50_ms"] == 10.0
+    assert pareto(ledger, "macs", "lpips", Filter()).frontiers == []
