@@ -1,5 +1,4 @@
 """Shared fixtures: a small ELIR with seeded random weights, a real photograph, and a bundle made from both."""
-# ruff: noqa: E402
 
 import os
 
