@@ -19,9 +19,11 @@ class Processes:
     def __init__(self) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
-        # Precision is each stage's own setting.
         self._settings = DistributedDataParallelKwargs()
-        self._engine = Accelerator(mixed_precision="no", kwargs_handlers=[self._settings])
+        # Precision is each stage's own setting. Unless told to use the CPU, accelerate ignores torchrun where there is no
+        # accelerator: every process would train alone, and write the same files.
+        alone = not torch.accelerator.is_available()
+        self._engine = Accelerator(cpu=alone, mixed_precision="no", kwargs_handlers=[self._settings])
         self.index, self.count = self._engine.process_index, self._engine.num_processes
         self.device: torch.device = self._engine.device
 

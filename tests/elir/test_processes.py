@@ -18,7 +18,8 @@ TWO = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 def train(folder: Path, *more: str, two: bool = False) -> subprocess.CompletedProcess[str]:
-    root = {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    root = {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    root |= {"ACCELERATE_USE_CPU": "true"} if torch.accelerator.is_available() else {}
     command = [sys.executable, *(TWO if two else []), SCRIPT, str(folder), *more]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | root, timeout=300)
 
