@@ -64,7 +64,7 @@ def _run(recipe: TrainRecipe, out: Path, fresh: bool, progress: Progress, proces
         result = training.run()
         if not processes.first:
             return None
-        log.end(validation(result))
+        log.end(lambda: validation(result))
     return save(result, recipe, pictures.description, recipe_hash(recipe), out)
 
 

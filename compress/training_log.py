@@ -78,9 +78,10 @@ class TrainingLog:
         """One line for people."""
         self.progress.say(text)
 
-    def end(self, scores: Mapping[str, float]) -> None:
+    def end(self, validate: Callable[[], Mapping[str, float]]) -> None:
         """The result's figures and pictures, once training is over."""
         self._open.close()
+        scores = validate()
         self.say(f"end: {in_words(scores)}")
         step = sum(stage.steps for stage in self.recipe.stages)
         if step != self._last_validated:

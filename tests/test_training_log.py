@@ -89,7 +89,7 @@ def test_grid_of_each_validation_as_file_and_event(tmp_path: Path, recipe: Train
         steps(log, 0, 1, 2, of=100)
         validated(log, 0, 2)
         validated(log, 1, 3)
-        log.end(SCORES)
+        log.end(lambda: SCORES)
     assert [path.name for path in sorted((tmp_path / "samples").iterdir())] == [
         *("step_000002.png", "step_000103.png", "step_000160.png")
     ]
@@ -102,7 +102,7 @@ def test_grid_of_each_validation_as_file_and_event(tmp_path: Path, recipe: Train
 def test_the_end_is_not_shown_twice(tmp_path: Path, recipe: TrainRecipe) -> None:
     with start(tmp_path, recipe) as log:
         validated(log, 1, 60)
-        log.end(SCORES)
+        log.end(lambda: SCORES)
     assert points(tmp_path, "validation/lpips") == [(160, 0.14)]
 
 
