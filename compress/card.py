@@ -86,15 +86,20 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _quality(result: Evaluation, training: str) -> list[str]:
-    head = ("set", "n", "", *list(COLUMNS.values())[:-1], "colour shift /255")
-    rows = [(r.dataset, str(s.n), result.called(who), *cells(s)) for r in result.results for who, s in r.scores.items()]
+    head = ("set", "n", "", *list(COLUMNS.values())[:-1], "colour shift /255", "NIQE")
+    rows = [
+        (r.dataset, str(s.n), result.called(who), *cells(s), _niqe(s.others["niqe"]))
+        for r in result.results
+        for who, s in r.scores.items()
+    ]
     against = [(r.dataset, f"{r.lpips_below_input:.1%}", f"{r.psnr_against_input_db:+.2f} dB") for r in result.results]
     given = task_input(result.task)
     return [
         "Means over the pictures, after rounding to 8 bits. PSNR and SSIM on RGB with no border cut; PSNR-Y on BT.601",
         "luma with the scale cut off every side; LPIPS: AlexNet, v0.1, lower is nearer; colour shift: mean absolute",
-        "difference of the channel means. `autoencoder` is the bundled autoencoder's reconstruction of the *clean*",
-        "picture: what this latent space can hold, a ceiling for the model.",
+        "difference of the channel means; NIQE sees no clean picture, lower is more natural. `autoencoder` is the",
+        "bundled autoencoder's reconstruction of the *clean* picture: what its latents hold. A model whose own decoder",
+        "was trained further may lie above it.",
         f"Pictures are {_measured_on(result)}; noise seed {result.seed}.",
         "",
         *_table(head, rows),
@@ -103,6 +108,10 @@ def _quality(result: Evaluation, training: str) -> list[str]:
         "",
         *_plane(result, training),
     ]
+
+
+def _niqe(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _plane(result: Evaluation, training: str) -> list[str]:
