@@ -1,8 +1,8 @@
 """Our own engine: calibrate once on the real trajectory, then write every format from that one truth.
 
 Only convolutions are quantized (99 % of the multiplications); sums, norms and activations between them stay float,
-which costs little time and keeps the residual stream exact. (Where it does cost, OpenVINO's large residual blocks add
-the 8-bit input that their first convolution reads.)
+which costs little time and keeps the residual stream exact. (Where it does cost, in OpenVINO's large residual blocks,
+8-bit tensors are added.)
 """
 
 import copy
