@@ -242,8 +242,9 @@ def bench(bundle: Path, target: str, progress: Progress) -> Benched:
     chosen = {name: item for name, item in artifacts.items() if runs(loaded, name, item[1])}
     if not chosen:
         raise InputError(f"{bundle}: holds no {loaded.format} artifact for target {target}: choose another target")
-    pictures = sample_pictures(bundle, read_results(bundle)["samples"], seed)
     try:
+        check_target(loaded)
+        pictures = sample_pictures(bundle, read_results(bundle)["samples"], seed)
         entries = bench_target(chosen, loaded, pictures, mode, progress, seed)
     except Unavailable as error:
         return Benched(bundle, unavailable(loaded, list(chosen), str(error)), str(error))

@@ -10,6 +10,7 @@ from compress.benching import Artifacts, bench_local, check_arch, precision_of, 
 from compress.errors import Unavailable
 from compress.files import sha256_file
 from compress.measure.latency import PROTOCOLS, Latency, Mode
+from compress.measure.machine import FEATURES
 from compress.schema import DeployTarget
 
 if TYPE_CHECKING:
@@ -72,7 +73,6 @@ def bench_target(
     artifacts: Artifacts, target: DeployTarget, pictures: Pictures, mode: Mode, progress: "Progress", seed: int = 0
 ) -> list[dict[str, Any]]:
     """Measure every artifact that ``target`` runs. Raises Unavailable, VerificationError, as the way there does."""
-    check_target(target)
     chosen = {name: item for name, item in artifacts.items() if runs(target, name, item[1])}
     if not chosen:
         return []
@@ -162,6 +162,7 @@ def _job(chosen: Artifacts, target: DeployTarget, files: Mapping[str, Path], mod
 
 def _entries(result: Mapping[str, Any], target: DeployTarget, mode: Mode, seed: int) -> list[dict[str, Any]]:
     measured = result["artifacts"]
+    machine = {**result["machine"], "features": [name for name in FEATURES if name in result["machine"]["features"]]}
     latencies = {name: Latency(tuple(item["samples"]), item["warmup"]) for name, item in measured.items()}
     return [
         {
@@ -175,7 +176,7 @@ def _entries(result: Mapping[str, Any], target: DeployTarget, mode: Mode, seed: 
             "threads": result["threads"],
             "protocol": mode,
             "runtime": item["facts"],
-            "machine": result["machine"],
+            "machine": machine,
             "accuracy": item["accuracy"],
             "device": result["sampled"],
         }

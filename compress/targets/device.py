@@ -75,10 +75,13 @@ def run_on_device(target: str, ssh: Ssh, job: Job, files: Mapping[str, Path], pr
 def _one_at_a_time(name: str, target: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    lock = FileLock(Path(tempfile.gettempdir()) / f"elir-compress-{name}.lock")
+    path = Path(tempfile.gettempdir()) / f"elir-compress-{name}.lock"
     try:
-        with lock.acquire(timeout=0):
-            yield
+        with FileLock(path).acquire(timeout=0):
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
     except Timeout:
         raise Unavailable(f"target {target}: is in use by the same command here: wait until that is done") from None
 

@@ -127,16 +127,27 @@ def is_locked(path: str) -> bool:
         os.close(handle)
 
 
+def lock_handle(path: str, wait: bool) -> int:
+    """Of the locked file that now has this name: its last holder deletes it."""
+    while True:
+        handle = open_lock(path)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            who = os.read(handle, 200).decode("utf-8", "replace").strip() or "by another job"
+            os.close(handle)
+            raise Failed(f"is in use ({who}, lock {path}): try again when that is done") from None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(path)):
+                return handle
+        os.close(handle)
+
+
 @contextlib.contextmanager
 def lock(path: str, holder: str, wait: bool = False) -> Iterator[None]:
     """Hold ``path`` while this process lives. Raises Failed when another one does and ``wait`` is not set."""
     try:
-        handle = open_lock(path)
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        who = os.read(handle, 200).decode("utf-8", "replace").strip() or "by another job"
-        os.close(handle)
-        raise Failed(f"is in use ({who}, lock {path}): try again when that is done") from None
+        handle = lock_handle(path, wait)
     except OSError as error:
         raise Failed(f"lock {path} cannot be opened there ({error}): give another in the target's ssh.lock") from None
     try:
@@ -146,6 +157,7 @@ def lock(path: str, holder: str, wait: bool = False) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             os.ftruncate(handle, 0)
+            os.unlink(path)
         os.close(handle)
 
 
@@ -670,6 +682,12 @@ def remove(folder: str) -> Dict[str, Any]:
                 os.killpg(int(pid), signal.SIGKILL)
             while is_locked(os.path.join(folder, "alive")):
                 time.sleep(0.02)
+        with contextlib.suppress(OSError, Failed):
+            path = read_json(os.path.join(folder, "job.json"))["lock"]
+            # A worker that was killed left its lock's file: who locks it deletes it.
+            if os.path.exists(path):
+                with lock(path, ""):
+                    pass
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.rmdir(os.path.dirname(folder))

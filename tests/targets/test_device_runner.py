@@ -1,4 +1,4 @@
-"""The runner by itself: old Python, what it samples, what it refuses; its figures are those of this machine's runners."""
+"""The runner by itself: old Python, what it samples and refuses; its protocol is the one of this machine."""
 
 import ast
 import json
@@ -22,7 +22,7 @@ def test_it_is_python_3_8_and_stands_alone() -> None:
     names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     own = {name.split(".")[0] for name in names} - sys.stdlib_module_names
     assert own == {"numpy", "onnxruntime", "openvino", "torch", "executorch"}
-    newer = ("removeprefix", "removesuffix", "list[", "dict[", "tuple[", "zip(strict", " match ", "functools.cache")
+    newer = ("removeprefix", "removesuffix", "list[", "dict[", "tuple[", "zip(strict", "functools.cache")
     assert not [word for word in newer if word in SOURCE]
 
 
