@@ -53,6 +53,10 @@ def check_target(target: DeployTarget) -> None:
         )
     if target.reach == "local":
         check_arch(target)
+    if target.ssh is not None:
+        from compress.targets.device import contact
+
+        contact(target.name, target.ssh)
 
 
 def runs(target: DeployTarget, artifact: str, format: str) -> bool:

@@ -62,3 +62,14 @@ def test_a_target_that_cannot_run_here_gets_no_number(shell: Path, target: str, 
     for entry in entries:
         assert (entry["target"], entry["evidence"], entry["why"]) == (target, "unavailable", done.stderr.strip())
         assert not any(isinstance(value, int | float) for value in entry.values())
+
+
+def test_a_board_that_cannot_be_reached(shell: Path) -> None:
+    board = shell / "board.yaml"
+    board.write_text(find("targets", "rpi5").read_text().replace("host: rpi5", "host: no-such-host.invalid"))
+    done = CliRunner().invoke(app, ["bench", str(shell), "--target", str(board), "--json"])
+    assert done.exit_code == 4
+    assert done.stderr.startswith(
+        "target rpi5: no-such-host.invalid cannot be reached (ssh: Could not resolve hostname"
+    )
+    assert {entry["evidence"] for entry in json.loads(done.stdout)["performance"]} == {"unavailable"}

@@ -5,7 +5,7 @@ import json
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -95,6 +95,18 @@ def _check(target: str, ssh: Ssh, status: Mapping[str, Any]) -> None:
         raise ERRORS.get(error["exit_code"], CompressError)(f"target {target}: {ssh.host}: {error['message']}")
 
 
+def contact(target: str, ssh: Ssh, words: Sequence[str] = ("-c", ""), feed: bytes = b"") -> bytes:
+    """What Python prints there, tried once. Raises Unavailable when the device, or Python on it, cannot be reached."""
+    try:
+        return remote(ssh, [ssh.python, *words], feed, SHORT_S)
+    except Dropped as error:
+        raise Unavailable(
+            f"target {target}: {ssh.host} cannot be reached ({error}): see that it is on and `ssh {ssh.host}` works"
+        ) from None
+    except Unavailable as error:
+        raise Unavailable(f"target {target}: {error}") from None
+
+
 class Gone(Exception):
     """The connection was lost, and stayed so."""
 
@@ -109,16 +121,7 @@ class Device:
 
     def install(self) -> None:
         """Write the runner there: the first contact, not tried twice."""
-        words = [self.ssh.python, "-c", INSTALL, self.folder, PLACE]
-        try:
-            said = remote(self.ssh, words, RUNNER.read_bytes(), SHORT_S)
-        except Dropped as error:
-            raise Unavailable(
-                f"target {self.target}: {self.ssh.host} cannot be reached ({error}): see that it is on, "
-                f"and that `ssh {self.ssh.host}` works"
-            ) from None
-        except Unavailable as error:
-            raise Unavailable(f"target {self.target}: {error}") from None
+        said = contact(self.target, self.ssh, ["-c", INSTALL, self.folder, PLACE], RUNNER.read_bytes())
         self.folder = said.decode().strip().splitlines()[-1]
 
     def call(self, verb: str, *words: str, feed: bytes = b"", timeout_s: float = SHORT_S) -> dict[str, Any]:
