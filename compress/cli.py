@@ -211,12 +211,15 @@ def bench(
     target: Annotated[str, typer.Option(metavar="T", help="Deploy target to measure on.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the speed of a bundle's artifacts on a target."""
+    """Measure a bundle's artifacts on a target: speed; over ssh, accuracy too."""
     with results_only():
         from compress.pipeline import bench as run
 
         result = run(bundle, target, _progress())
     show(result, as_json)
+    if result.why:
+        typer.echo(result.why, err=True)
+    raise typer.Exit(result.exit_code)
 
 
 @app.command()

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from compress.artifacts import FORMATS, Artifact, Writer, plan_artifacts
-from compress.benching import bench_local, check_arch
 from compress.bundle import MANIFEST, changed_files, read_manifest
 from compress.bundling import write_bundle
 from compress.checking import check_parity
-from compress.errors import CompressError, InputError
+from compress.errors import CompressError, InputError, Unavailable, VerificationError
 from compress.files import locked
 from compress.goals import check_goals
 from compress.library import find
@@ -17,6 +16,7 @@ from compress.measuring import format_quality, input_baseline, sample_files, wri
 from compress.models import Models
 from compress.plan import Inputs, Plan, resolve
 from compress.progress import Progress
+from compress.reaching import Benched, bench_target, check_target, runs, sample_pictures, unavailable
 from compress.recipe import recipe_hash
 from compress.recording import new_run, now, record_apply, record_bench
 from compress.results import ApplyResult, read_results
@@ -38,7 +38,7 @@ def apply(recipe: Recipe, out: Path | None, resume: bool, dry_run: bool, progres
     if dry_run:
         return Plan(recipe, out, inputs, planned, targets)
     for target in targets:
-        check_arch(target)
+        check_target(target)
     with locked(out, progress.say):
         if resume and (results := _unchanged(out, inputs, recipe)):
             return ApplyResult(out, results, reused=True)
@@ -93,9 +93,9 @@ class Run:
         parity = self._remember("parity", self._parity, self.inputs.validation[0].hash)
         sets = self.inputs.validation
         baselines = self._remember("baselines", lambda: input_baseline(sets, self.recipe), self.inputs.data_hashes)
-        performance = [entry for target in self.targets for entry in self._performance(target)]
-        artifacts = self._artifacts()
         samples = self._samples()
+        performance = [entry for target in self.targets for entry in self._performance(target, samples)]
+        artifacts = self._artifacts()
         results = {
             "schema_version": 1,
             "name": self.recipe.name,
@@ -174,15 +174,16 @@ class Run:
 
         return {f: sha256_file(self.out / f) for a in artifacts for f in a.files}
 
-    def _performance(self, target: DeployTarget) -> list[dict[str, Any]]:
-        ours = [a for a in self.planned if a.format == target.format and not a.variant]
+    def _performance(self, target: DeployTarget, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        ours = [a for a in self.planned if runs(target, a.id, a.format)]
         chosen = {a.id: (self.out / a.entry, a.format) for a in ours}
-        (lq, noise), *_ = self.models.pairs(self.inputs.validation[0], 1)
         mode = self.recipe.measure
         extra = [target.model_dump(), mode, self._hashes(ours)]
         return self._remember(
             f"speed-{target.name}",
-            lambda: bench_local(chosen, target, (lq.numpy(), noise.numpy()), mode, self.progress, self.seed),
+            lambda: bench_target(
+                chosen, target, sample_pictures(self.out, samples, self.seed), mode, self.progress, self.seed
+            ),
             extra,
         )
 
@@ -227,26 +228,25 @@ class Run:
         return machine_facts()
 
 
-def bench(bundle: Path, target: str, progress: Progress) -> dict[str, Any]:
-    """Measure a bundle's artifacts on ``target`` again -> {"bundle", "performance"}.
+def bench(bundle: Path, target: str, progress: Progress) -> Benched:
+    """Measure a bundle's artifacts on ``target`` again; where that cannot be done, entries with evidence unavailable.
 
-    Raises InputError for no bundle, VerificationError when an artifact differs from the manifest, Unavailable.
+    Raises InputError for no bundle, VerificationError when an artifact differs from the manifest.
     """
-    from compress.data.pictures import read_rgb, to_float
-    from compress.errors import VerificationError
-    from compress.export.deployed import picture_noise
-
     manifest = read_manifest(bundle)
     if changed := changed_files(bundle, manifest):
         raise VerificationError("\n".join(f"{bundle}/{line}" for line in changed))
     loaded = load_model(DeployTarget, find("targets", target))
-    sample = read_results(bundle)["samples"][0]
-    lq = to_float([read_rgb(bundle / sample["degraded"])])
-    noise = picture_noise(lq.shape[-1], manifest["seeds"]["noise"], sample["index"]).numpy()
-    chosen = {a["id"]: (bundle / a["entry"], a["format"]) for a in manifest["artifacts"] if "tensorrt" not in a["id"]}
-    mode = manifest["recipe"]["measure"]
-    entries = bench_local(chosen, loaded, (lq, noise), mode, progress, manifest["seeds"]["noise"])
-    if not entries:
+    artifacts = {a["id"]: (bundle / a["entry"], a["format"]) for a in manifest["artifacts"]}
+    seed, mode = manifest["seeds"]["noise"], manifest["recipe"]["measure"]
+    chosen = {name: item for name, item in artifacts.items() if runs(loaded, name, item[1])}
+    if not chosen:
         raise InputError(f"{bundle}: holds no {loaded.format} artifact for target {target}: choose another target")
+    try:
+        check_target(loaded)
+        pictures = sample_pictures(bundle, read_results(bundle)["samples"], seed)
+        entries = bench_target(chosen, loaded, pictures, mode, progress, seed)
+    except Unavailable as error:
+        return Benched(bundle, unavailable(loaded, list(chosen), str(error)), str(error))
     record_bench(bundle, entries, progress.say)
-    return {"bundle": str(bundle), "performance": entries}
+    return Benched(bundle, entries)

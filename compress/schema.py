@@ -5,7 +5,7 @@ Unknown keys are refused; each field says what it is, in which unit and range.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from compress.degradation import (
     BlindFace,
@@ -19,6 +19,7 @@ from compress.degradation import (
     Strict,
     SuperResolution,
 )
+from compress.target_parts import Emulator, Measuring, Quantization, Reach, Ssh, VendorCompiler
 
 __all__ = ["BlindFace", "BlindSuperResolution", "Blur", "Degradation", "GaussianNoise", "Jpeg", "Mask", "MotionBlur"]
 __all__ += ["Strict", "SuperResolution"]
@@ -175,6 +176,12 @@ def _speed_form(value: Any) -> str:
 
 
 Format = Literal["openvino", "onnx", "executorch"]
+FORMAT_OF: dict[str, Format] = {
+    "openvino": "openvino",
+    "onnxruntime": "onnx",
+    "executorch": "executorch",
+    "tensorrt": "onnx",
+}
 SpeedGoals = Annotated[
     Annotated[SpeedGoal, Tag("for_all")] | Annotated[dict[Format, SpeedGoal], Tag("by_format")],
     Discriminator(_speed_form),
@@ -235,10 +242,33 @@ class DeployTarget(Strict):
     version: Literal[1]
     name: Name
     description: str = ""
-    runtime: Literal["openvino", "onnxruntime", "executorch"]
-    format: Literal["openvino", "onnx", "executorch"]
-    reach: Literal["local"] = Field("local", description="local: this machine")
+    runtime: Literal["openvino", "onnxruntime", "executorch", "tensorrt"]
+    runtime_min: str | None = Field(None, pattern=r"^\d+(\.\d+)*$", description="oldest version of it that will do")
+    format: Format
+    reach: Reach = Field("local", description="local: this machine")
+    ssh: Ssh | None = None
+    emulator: Emulator | None = None
+    compiler: VendorCompiler | None = None
     arch: Literal["x86_64", "aarch64"] = "x86_64"
+    model: str | None = Field(None, min_length=1, description="part of the name that the device gives itself")
+    device: Literal["CPU", "GPU", "NPU"] = Field("CPU", description="which of its processors")
     threads: int = Field(0, ge=0, le=256, description="0: one a physical core; recorded")
+    memory_mb: int | None = Field(None, gt=0, description="most that the process may take")
+    shapes: Literal["static", "dynamic"] = Field("static", description="what its runtime runs at full speed")
     options: dict[str, str | int | float | bool] = Field(default={}, description="the runtime's own settings")
     precisions: list[Precision] = Field(default=["fp32", "fp16", "int8"], description="what its kernels run")
+    quantization: Quantization | None = Field(None, description="of its int8 kernels")
+    measuring: Measuring = Measuring()
+    needs: str = Field("", description="what a new device of this kind needs")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "DeployTarget":
+        if self.format != FORMAT_OF[self.runtime]:
+            raise ValueError(f"format must be {FORMAT_OF[self.runtime]} for runtime {self.runtime}, got {self.format}")
+        blocks = {"ssh": self.ssh, "emulator": self.emulator, "vendor-compiler": self.compiler}
+        for reach, block in blocks.items():
+            key = "compiler" if reach == "vendor-compiler" else reach
+            if (self.reach == reach) != (block is not None):
+                rule = "is missing: add it" if block is None else "must be left out"
+                raise ValueError(f"{key} {rule}, since reach is {self.reach}")
+        return self

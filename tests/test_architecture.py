@@ -18,15 +18,16 @@ LAYERS = [
     {"recording"},
     {"bundling", "checking", "card"},
     {"models"},
-    {"evaluation", "restoring", "results", "plan", "measuring", "profiling"},
+    {"evaluation", "restoring", "results", "plan", "measuring", "profiling", "reaching"},
     {"training_log", "training_validation"},
     {"restorer", "artifacts", "report", "doctor"},
     {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages"},
     {"recipe"},
-    {"passes", "export", "runtime", "measure", "ledger"},
+    {"passes", "export", "runtime", "targets", "measure", "ledger"},
     {"elir", "data"},
     {"lpips", "validation", "training_schema"},
     {"schema", "guard", "progress", "quiet", "showing"},
+    {"target_parts"},
     {"degradation"},
     {"library"},
     {"files", "yaml_nodes"},
@@ -47,7 +48,16 @@ HEAVY |= {
     "pyarrow",
 }
 LIGHT = ["__init__", "__main__", "cli", "guard", "library", "yaml_nodes", "recipe", "validation", "schema", "progress"]
-LIGHT += ["degradation", "errors", "files", "doctor", "passes/__init__", "passes/settings", "elir/__init__"]
+LIGHT += [
+    "degradation",
+    "target_parts",
+    "errors",
+    "files",
+    "doctor",
+    "passes/__init__",
+    "passes/settings",
+    "elir/__init__",
+]
 LIGHT += ["data/__init__", "ledger_cli", "showing", "training_schema"]
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 

@@ -222,7 +222,7 @@ def test_a_target_is_measured_and_speed_judged(bundle: Path, tiny_recipe: Make) 
         ("speedup_vs_fp32", "onnx-int8", False)
     ]
     measured = pipeline.bench(bundle, "x86-onnxruntime", Progress("silent"))
-    assert {p["artifact"] for p in measured["performance"]} == set(timed)
+    assert {p["artifact"] for p in measured.performance} == set(timed)
 
 
 # --- plans and mistakes ---------------------------------------------------------------------------------------

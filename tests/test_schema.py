@@ -5,8 +5,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from compress import schema
+from compress import library, schema
 from compress.schema import CalibrationSet, DeployTarget, Goals, Recipe, SpeedGoal
+from compress.validation import load_model
 
 
 @pytest.mark.parametrize("model", [Recipe, CalibrationSet, DeployTarget])
@@ -70,3 +71,25 @@ def test_a_task_knows_its_scale_and_degradation(task: schema.Task, scale: int) -
     assert schema.task_scale(task) == scale
     assert schema.task_degradation(task) == [schema.SuperResolution(scale=scale)]
     assert (schema.task_border(task), schema.task_input(task)) == (scale, "bicubic")
+
+
+@pytest.mark.parametrize("name", library.names("targets"))
+def test_every_built_in_target(name: str) -> None:
+    target = load_model(DeployTarget, library.find("targets", name))
+    assert target.name == name and target.description and target.needs
+    assert ("int8" in target.precisions) == (target.quantization is not None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"reach": "ssh"}, "ssh is missing: add it, since reach is ssh"),
+        ({"ssh": {"host": "pi"}}, "ssh must be left out, since reach is local"),
+        ({"reach": "ssh", "ssh": {"host": "-oProxyCommand=x"}}, "ssh.host"),
+        ({"format": "onnx"}, "format must be openvino for runtime openvino, got onnx"),
+    ],
+)
+def test_a_target_that_does_not_fit_together(changes: dict[str, Any], text: str) -> None:
+    settings = {"version": 1, "name": "x", "runtime": "openvino", "format": "openvino"}
+    with pytest.raises(ValidationError, match=text):
+        DeployTarget.model_validate(settings | changes)

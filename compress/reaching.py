@@ -1,0 +1,188 @@
+"""Artifacts on a deploy target, however it is reached -> ``performance`` entries of results.json."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.benching import Artifacts, bench_local, check_arch, precision_of, speedups
+from compress.errors import Unavailable
+from compress.files import sha256_file
+from compress.measure.latency import PROTOCOLS, Latency, Mode
+from compress.measure.machine import FEATURES
+from compress.schema import DeployTarget
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from compress.progress import Progress
+
+Pictures = Mapping[str, "np.ndarray"]
+"""lq (N, H, W, 3) uint8, noise (N, 16, H/8, W/8) float32; for accuracy also clean, and output-<artifact> of here."""
+
+INPUTS = "inputs.npz"
+IDLE_S = 900  # a runner whose files stop arriving for this long gives up and cleans up
+EMPTY = dict.fromkeys(("latency_ms", "first_inference_ms", "load_ms", "peak_rss_mb", "throughput", "speedup_vs"))
+
+
+@dataclass(frozen=True)
+class Benched:
+    """What ``compress bench`` found. ``why``: the one line that says why nothing was measured, if so."""
+
+    bundle: Path
+    performance: list[dict[str, Any]]
+    why: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return Unavailable.exit_code if self.why else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """bundle, performance."""
+        return {"bundle": str(self.bundle), "performance": self.performance}
+
+
+def check_target(target: DeployTarget) -> None:
+    """Raise Unavailable, within seconds, when ``target`` cannot be measured from here."""
+    if target.reach in ("emulator", "vendor-compiler"):
+        means = "an emulator gives no time" if target.reach == "emulator" else "a compiler only estimates"
+        raise Unavailable(
+            f"target {target.name}: reach {target.reach} is not set up in this release ({means}): "
+            "nothing was measured; for the device itself, give a target with reach: ssh"
+        )
+    if target.reach == "local":
+        check_arch(target)
+    if target.ssh is not None:
+        from compress.targets.device import contact
+
+        contact(target.name, target.ssh)
+
+
+def runs(target: DeployTarget, artifact: str, format: str) -> bool:
+    """Whether a target's kernels run an artifact: its format and precision; TensorRT takes its own int8 file."""
+    precision = precision_of(artifact)
+    own = "tensorrt" in artifact.split("-")
+    fits = own == (target.runtime == "tensorrt" and precision == "int8")
+    return format == target.format and precision in target.precisions and fits
+
+
+def unavailable(target: DeployTarget, artifacts: Sequence[str], why: str) -> list[dict[str, Any]]:
+    """Entries that say that nothing was measured, and why."""
+    common = {"target": target.name, "evidence": "unavailable", **EMPTY, "why": why}
+    return [{"artifact": name, **common} for name in artifacts]
+
+
+def bench_target(
+    artifacts: Artifacts, target: DeployTarget, pictures: Pictures, mode: Mode, progress: "Progress", seed: int = 0
+) -> list[dict[str, Any]]:
+    """Measure every artifact that ``target`` runs. Raises Unavailable, VerificationError, as the way there does."""
+    chosen = {name: item for name, item in artifacts.items() if runs(target, name, item[1])}
+    if not chosen:
+        return []
+    if target.reach == "ssh":
+        return _over_ssh(chosen, target, pictures, mode, progress, seed)
+    from compress.data.pictures import to_float
+
+    inputs = to_float([pictures["lq"][0]]), pictures["noise"][:1]
+    return bench_local(chosen, target, inputs, mode, progress, seed)
+
+
+def sample_pictures(bundle: Path, samples: Sequence[Mapping[str, Any]], noise_seed: int) -> Pictures:
+    """The bundle's sample pictures: input, noise, truth, and every artifact's output."""
+    import numpy as np
+
+    from compress.data.pictures import read_rgb
+    from compress.export.deployed import picture_noise
+
+    def stacked(paths: Sequence[str]) -> "np.ndarray":
+        return np.stack([read_rgb(bundle / path) for path in paths])
+
+    lq = stacked([sample["degraded"] for sample in samples])
+    noise = [picture_noise(lq.shape[1], noise_seed, sample["index"]).numpy() for sample in samples]
+    outputs = {f"output-{name}": stacked([s["outputs"][name] for s in samples]) for name in samples[0]["outputs"]}
+    clean = stacked([sample["clean"] for sample in samples])
+    return {"lq": lq, "noise": np.concatenate(noise), "clean": clean, **outputs}
+
+
+def _over_ssh(
+    chosen: Artifacts, target: DeployTarget, pictures: Pictures, mode: Mode, progress: "Progress", seed: int
+) -> list[dict[str, Any]]:
+    import numpy as np
+
+    from compress.targets.device import run_on_device
+
+    assert target.ssh is not None
+    sent = {key: value for key, value in pictures.items() if key.removeprefix("output-") in {*_INPUT_KEYS, *chosen}}
+    with tempfile.TemporaryDirectory(prefix="compress-bench-") as folder:
+        np.savez(Path(folder) / INPUTS, **sent)  # type: ignore[arg-type]
+        files = {INPUTS: Path(folder) / INPUTS, **_files(chosen)}
+        result = run_on_device(target.name, target.ssh, _job(chosen, target, files, mode, seed), files, progress)
+    return _entries(result, target, mode, seed)
+
+
+_INPUT_KEYS = ("lq", "noise", "clean")
+
+
+def _place(artifact: str, path: Path) -> str:
+    return f"{artifact}/{path.name}"
+
+
+def _files(chosen: Artifacts) -> dict[str, Path]:
+    """Every artifact's files, by their names on the device."""
+    found = {}
+    for name, (path, format) in chosen.items():
+        for file in (path, path.with_suffix(".bin")) if format == "openvino" else (path,):
+            found[_place(name, file)] = file
+    return found
+
+
+def _job(chosen: Artifacts, target: DeployTarget, files: Mapping[str, Path], mode: Mode, seed: int) -> dict[str, Any]:
+    listed = {
+        name: {"name": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)} for name, path in files.items()
+    }
+    protocol = asdict(PROTOCOLS[mode])
+    protocol["warmup_s"] = target.measuring.warmup_s or protocol["warmup_s"]
+    return {
+        "artifacts": {
+            name: {
+                "entry": _place(name, path),
+                "precision": precision_of(name),
+                "files": [file for place, file in listed.items() if place.startswith(f"{name}/")],
+            }
+            for name, (path, _) in chosen.items()
+        },
+        "inputs": listed[INPUTS],
+        **target.model_dump(
+            include={"runtime", "runtime_min", "options", "device", "threads", "arch", "model", "memory_mb"}
+        ),
+        "protocol": protocol,
+        "cooldown_s": target.measuring.cooldown_s,
+        "record": target.measuring.record,
+        "seed": seed,
+        "idle_s": IDLE_S,
+    }
+
+
+def _entries(result: Mapping[str, Any], target: DeployTarget, mode: Mode, seed: int) -> list[dict[str, Any]]:
+    measured = result["artifacts"]
+    machine = {**result["machine"], "features": [name for name in FEATURES if name in result["machine"]["features"]]}
+    latencies = {name: Latency(tuple(item["samples"]), item["warmup"]) for name, item in measured.items()}
+    return [
+        {
+            "artifact": name,
+            "target": target.name,
+            "evidence": "measured",
+            "latency_ms": latencies[name].to_json(),
+            **{key: item[key] for key in ("first_inference_ms", "load_ms", "peak_rss_mb")},
+            "throughput": round(1000 / latencies[name].mean, 4),
+            "speedup_vs": speedups(name, latencies, seed),
+            "threads": result["threads"],
+            "protocol": mode,
+            "runtime": item["facts"],
+            "machine": machine,
+            "accuracy": item["accuracy"],
+            "device": result["sampled"],
+        }
+        for name, item in measured.items()
+    ]

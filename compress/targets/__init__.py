@@ -1,0 +1,1 @@
+"""Reaching a device that is not this machine."""
