@@ -16,18 +16,19 @@ function sheet(label, headings, rows, kind = "") {
 
 function bar(value, most, digits, unit, kind) {
   if (value === null) return NONE();
-  const share = `--share: ${Math.max(0, 100 * value / most)}%`;
-  return [el("span", { class: `bar ${kind}`, style: share }), el("span", { class: "figure" }, `${value.toFixed(digits)}${unit}`)];
+  const style = `--length: ${Math.max(0, 7 * value / most)}rem`;
+  return [el("span", { class: `bar ${kind}`, style }), el("span", { class: "figure" }, `${value.toFixed(digits)}${unit}`)];
 }
 
 function figures(data, index) {
+  const against = (value, digits) => (value === null && data.artifacts[index].precision === "fp32" ? ["ref."] : fixed(value, digits));
   const rows = data.rows.filter((row) => row.artifact === index).map((row) => [
-    [data.groups[row.group].device, el("small", {}, row.dataset ?? "no data set")],
-    fixed(row.latency_p50_ms, 1), fixed(row.latency_p90_ms, 1), fixed(row.speedup_vs_fp32, 2), fixed(row.peak_rss_mb, 0),
-    fixed(row.psnr_db, 3), fixed(row.psnr_drop_db, 3), fixed(row.ssim, 4), fixed(row.lpips, 4), fixed(row.fidelity_db, 1),
+    [data.groups[row.group].target ?? "not timed", el("small", {}, row.dataset ?? "no data set")],
+    fixed(row.latency_p50_ms, 1), fixed(row.latency_p90_ms, 1), against(row.speedup_vs_fp32, 2), fixed(row.peak_rss_mb, 0),
+    fixed(row.psnr_db, 3), against(row.psnr_drop_db, 3), fixed(row.ssim, 4), fixed(row.lpips, 4), against(row.fidelity_db, 1),
     fixed(row.color_shift, 2), [row.evidence], row.protocol ? [row.protocol] : NONE(),
   ]);
-  const headings = ["Device", "p50, ms", "p90, ms", "× fp32", "Peak, MB", "PSNR, dB", "Drop, dB", "SSIM", "LPIPS",
+  const headings = ["Target", "p50, ms", "p90, ms", "× fp32", "Peak, MB", "PSNR, dB", "Drop, dB", "SSIM", "LPIPS",
     "Fidelity, dB", "Colour shift", "Evidence", "Protocol"];
   return sheet("Figures of this artifact", headings, rows);
 }

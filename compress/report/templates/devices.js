@@ -108,5 +108,6 @@ byId("rows").addEventListener("click", (event) => {
   if (button) open(Number(button.dataset.artifact));
 });
 addEventListener("hashchange", () => { if (linked() >= 0) open(linked()); });
+addEventListener("resize", plots);
 update();
 if (data.artifacts.length) open(Math.max(0, linked()), false);

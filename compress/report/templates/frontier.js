@@ -81,6 +81,7 @@ function plot(group, rows, x, y, choose) {
     figure.append(el("p", { class: "note" }, `Not measured here: ${[x, y].map((m) => m.title).join(" or ")} of ${absent.join(", ")}.`));
     return { figure, best: [] };
   }
+  PLOT.width = Math.min(560, Math.max(300, byId("plots").clientWidth));
   const units = [x, y].map((m) => m.unit ? `${m.title}, ${m.unit}` : m.title);
   const xs = axis(known.map((p) => p.x), PLOT.left, PLOT.width - PLOT.right, true);
   const ys = axis(known.map((p) => p.y), PLOT.height - PLOT.bottom, PLOT.top, false);
