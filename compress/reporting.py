@@ -56,7 +56,7 @@ def _of_bundles(bundles: Sequence[Path]) -> tuple[list[Row], dict[str, str]]:
     from compress.ledger.pareto import newest
 
     every = [m.row() for folder in bundles for m in bundle_measurements(folder)]
-    rows = newest(sorted(every, key=lambda row: row["created"], reverse=True))
+    rows = newest(sorted(every, key=lambda row: (row["created"], row["id"]), reverse=True))
     return rows, {row["files_sha256"]: row["bundle"] for row in reversed(rows)}
 
 

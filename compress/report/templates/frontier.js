@@ -94,7 +94,8 @@ function plot(group, rows, x, y, choose) {
   const ordered = [...known].sort((a, b) => a.x - b.x);
   const marks = ordered.map((point) => pointMark(point, best.includes(point), x, y, choose));
   marks[0].setAttribute("tabindex", "0");
-  svg.append(...marks, ...names(best, known));
+  // The frontier's marks lie on top.
+  svg.append(...[...marks].sort((a, b) => a.classList.contains("best") - b.classList.contains("best")), ...names(best, known));
   roving(svg, marks);
   const beaten = known.length - best.length;
   figure.append(svg, el("figcaption", {}, `${best.length} on the frontier, ${beaten} beaten in both.`
