@@ -29,7 +29,7 @@ FACTS = (
     *("artifact_sha256", "weights_sha256", "recipe_sha256", "calibration_sha256"),
 )
 NO_BUNDLE = "its bundle is not on the machine that wrote this page"
-NO_TABLE = "the bundle's results have none"
+NO_SHARES = "its files do not keep the networks' names, or its bundle is of an older version: only ONNX has it"
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _detail(row: Row, source: Source | None) -> dict[str, Any]:
         if entry.get("artifact") == id
     ]
     own = [[gap.what, gap.why] for gap in gaps(results) if _is_about(gap, id)]
-    own += [] if shares else [["bytes and milliseconds by stage", NO_TABLE]]
+    own += [] if shares else [["bytes and milliseconds by stage", NO_SHARES]]
     if precision == "fp32":
         own.append(["error by stage and layer", "fp32 is the reference that the others are held against"])
     elif not stages:

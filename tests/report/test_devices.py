@@ -108,15 +108,21 @@ def assert_linear(points: list[dict[str, Any]], values: dict[str, float], name: 
 def test_point_opens_its_artifact_by_mouse_and_keyboard(page: Path, chromium: Callable[..., Any]) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
 
     data = held(page)
     with chromium() as driver:
         opened(driver, page)
-        point = driver.find_elements("css selector", "#plots .point.int8")[0]
+        point = driver.find_elements("css selector", "#plots .point.int8.best")[0]
         wanted = next(row for row in data["rows"] if row["id"] == point.get_attribute("data-row"))
         driver.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", point)
-        ActionChains(driver).pause(0.3).move_to_element(point).perform()
-        assert driver.find_element("id", "tip").text == point.get_attribute("aria-label")
+        tip = driver.find_element("id", "tip")
+
+        def hovered(_: Any) -> str:
+            ActionChains(driver).move_by_offset(1, 1).move_to_element(point).perform()
+            return tip.text
+
+        assert WebDriverWait(driver, 20).until(hovered) == point.get_attribute("aria-label")
         point.click()
         artifact = data["artifacts"][wanted["artifact"]]
         assert driver.current_url.endswith(f"#artifact-{artifact['file'][:12]}")

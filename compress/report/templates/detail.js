@@ -57,7 +57,7 @@ function layers(artifact) {
 function shares(artifact) {
   const most = [1, 2].map((i) => Math.max(1e-9, ...artifact.shares.map((entry) => entry[i] ?? 0)));
   const total = [1, 2].map((i) => artifact.shares.reduce((sum, entry) => sum + (entry[i] ?? 0), 0));
-  const cell = (entry, i, scale, digits, unit) => (entry[i] === null ? NONE() : [
+  const cell = (entry, i, scale, digits, unit) => (entry[i] === null ? [el("span", { class: "none" }, "none of its own")] : [
     ...bar(entry[i] / scale, most[i - 1] / scale, digits, unit, i === 1 ? "first" : "second"),
     el("small", {}, ` ${(100 * entry[i] / total[i - 1]).toFixed(0)} %`)]);
   const rows = artifact.shares.map((entry) => [[entry[0]], cell(entry, 1, 1e6, 2, " MB"), cell(entry, 2, 1, 1, " ms")]);
