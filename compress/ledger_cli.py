@@ -175,7 +175,7 @@ def check(
 
 def report(
     bundles: Annotated[
-        list[Path], typer.Argument(metavar="[BUNDLE]...", help="Bundles; by default what the ledger holds.")
+        list[Path], typer.Argument(metavar="BUNDLE", help="Bundles; by default what the ledger holds.")
     ] = [],  # noqa: B006
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write.")] = Path("report.html"),
     target: TargetOption = None,

@@ -27,11 +27,19 @@ class Written:
     absent: int
 
     def __str__(self) -> str:
-        size = self.path.stat().st_size / 1e6
-        told = (
-            f"{self.path}: {self.artifacts} artifacts on {self.devices} devices, {self.bundles} bundles, {size:.2f} MB"
+        held = (
+            _counted(self.artifacts, "artifact"),
+            _counted(self.devices, "device"),
+            _counted(self.bundles, "bundle"),
         )
-        return f"{told}; {self.absent} artifacts without pictures: their bundles are not here" if self.absent else told
+        told = f"{self.path}: {', '.join(held)}, {self.path.stat().st_size / 1e6:.2f} MB"
+        return (
+            f"{told}; bundles of {_counted(self.absent, 'artifact')} are not here: no pictures" if self.absent else told
+        )
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def report(bundles: Sequence[Path], which: "Filter", limit: int, out: Path) -> Written:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from compress.elir.model import Elir
+from compress.elir.model import Elir, ElirConfig
 from compress.export.to_onnx import save_onnx, to_onnx
 from compress.measure import shares
 from compress.measure.shares import OTHER, onnx_shares
@@ -16,13 +16,21 @@ from compress.passes.settings import CollapseSettings, FoldTimeSettings
 SIZE = 64
 
 
-@pytest.fixture()
-def artifact(tiny_elir: Elir, tmp_path: Path) -> Path:
-    subject = Subject(tiny_elir, lambda: iter(()), 0, SIZE, ())
+@pytest.fixture(scope="module")
+def model() -> Elir:
+    torch.manual_seed(0)
+    made = Elir(ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1)).eval().requires_grad_(False)
+    subject = Subject(made, lambda: iter(()), 0, SIZE, ())
     Collapse(CollapseSettings()).run(subject)
     FoldTime(FoldTimeSettings()).run(subject)
-    save_onnx(to_onnx(tiny_elir, SIZE), tmp_path / "model.onnx")
-    return tmp_path / "model.onnx"
+    return made
+
+
+@pytest.fixture(scope="module")
+def artifact(model: Elir, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("shares") / "model.onnx"
+    save_onnx(to_onnx(model, SIZE), path)
+    return path
 
 
 @pytest.fixture()
@@ -41,9 +49,9 @@ def test_stages_sum_to_the_file_and_every_step_has_its_time(artifact: Path, inpu
     assert list(times) == names and all(ms > 0 for ms in times.values())
 
 
-def test_bytes_are_the_weights(artifact: Path, inputs: dict[str, np.ndarray], tiny_elir: Elir) -> None:
+def test_bytes_are_the_weights(artifact: Path, inputs: dict[str, np.ndarray], model: Elir) -> None:
     sizes = {share["stage"]: share["bytes"] for share in onnx_shares(artifact, 1, inputs)}
-    own = 4 * sum(p.numel() for p in tiny_elir.enc.parameters())
+    own = 4 * sum(p.numel() for p in model.enc.parameters())
     assert own <= sizes["encoder"] < 1.2 * own
 
 
