@@ -288,6 +288,7 @@ def list_(kind: Annotated[Listed, typer.Argument(help="Which built-in files.")])
 app.add_typer(ledger_cli.ledger, name="ledger")
 app.command()(ledger_cli.compare)
 app.command()(ledger_cli.check)
+app.command()(ledger_cli.report)
 
 
 def _progress() -> "Progress":

@@ -173,6 +173,28 @@ def check(
     raise typer.Exit(result.exit_code)
 
 
+def report(
+    bundles: Annotated[
+        list[Path], typer.Argument(metavar="BUNDLE", help="Bundles; by default what the ledger holds.")
+    ] = [],  # noqa: B006
+    out: Annotated[Path, typer.Option("-o", "--out", help="File to write.")] = Path("report.html"),
+    target: TargetOption = None,
+    task: TaskOption = None,
+    recipe: RecipeOption = None,
+    artifact: ArtifactOption = None,
+    dataset: DatasetOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int, typer.Option(min=0, help="Newest artifacts of the ledger to show; 0: all.")] = 50,
+) -> None:
+    """Write one page of bundles or of the ledger: frontiers per device, tables, pictures, errors."""
+    with results_only():
+        from compress.reporting import report as run
+
+        result = run(bundles, _filter(target, task, recipe, artifact, dataset, since, until), limit, out)
+    typer.echo(result)
+
+
 def _filter(
     target: str | None,
     task: str | None,

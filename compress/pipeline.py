@@ -93,6 +93,7 @@ class Run:
         parity = self._remember("parity", self._parity, self.inputs.validation[0].hash)
         sets = self.inputs.validation
         baselines = self._remember("baselines", lambda: input_baseline(sets, self.recipe), self.inputs.data_hashes)
+        shares = self._remember("shares", self._shares, self._hashes(self._onnx()))
         samples = self._samples()
         performance = [entry for target in self.targets for entry in self._performance(target, samples)]
         artifacts = self._artifacts()
@@ -112,6 +113,7 @@ class Run:
             "parity": parity["parity"],
             "stages": parity["stages"],
             "layers": parity["layers"],
+            "shares": shares,
             "samples": samples,
             "seconds": round(time.monotonic() - self.started, 1),
         }
@@ -186,6 +188,23 @@ class Run:
             ),
             extra,
         )
+
+    def _onnx(self) -> list[Artifact]:
+        """Only ONNX files keep the names by which a weight's network is known."""
+        return [a for a in self.planned if a.format == "onnx" and not a.variant]
+
+    def _shares(self) -> list[dict[str, Any]]:
+        from compress.measure.machine import physical_cores
+        from compress.measure.shares import onnx_shares
+
+        (lq, noise), *_ = self.models.pairs(self.inputs.validation[0], 1)
+        inputs = {"lq": lq.numpy(), "noise": noise.numpy()}
+        with self.progress.stage("bytes and milliseconds by stage"):
+            return [
+                {"artifact": a.id, **share}
+                for a in self._onnx()
+                for share in onnx_shares(self.out / a.entry, physical_cores(), inputs)
+            ]
 
     def _artifacts(self) -> list[dict[str, Any]]:
         sizes = {a.id: sum((self.out / f).stat().st_size for f in a.files) for a in self.planned}

@@ -14,7 +14,7 @@ LAYERS = [
     {"__init__", "__main__"},
     {"cli"},
     {"ledger_cli"},
-    {"pipeline", "training", "comparison"},
+    {"pipeline", "training", "comparison", "reporting"},
     {"recording"},
     {"bundling", "checking", "card"},
     {"models"},

@@ -106,6 +106,9 @@ def test_error_is_told_by_stage_and_layer(finished: Any) -> None:
     assert stages == {(mode, name) for mode in ("free_running", "teacher_forced") for name in names}
     assert all(15 < s["sqnr_db"] < 150 for s in results["stages"])
     assert {layer["stage"] for layer in results["layers"]} == {"enc", "mmse", "fmir", "dec"}
+    onnx = {a["id"] for a in results["artifacts"] if a["format"] == "onnx" and "tensorrt" not in a["id"]}
+    assert {share["artifact"] for share in results["shares"]} == onnx
+    assert {"encoder", "flow, step 1", "decoder"} <= {share["stage"] for share in results["shares"] if share["ms"]}
 
 
 def test_samples_are_pictures_in_the_bundle(finished: Any) -> None:

@@ -76,6 +76,14 @@ def pareto(ledger: "Ledger", x: Cost, y: Quality, which: "Filter") -> Pareto:
     return Pareto(x, y, frontiers)
 
 
+def newest(rows: "Iterable[Row]") -> "list[Row]":
+    """Of rows of one file on one device and the same pictures, the first; ``rows`` are newest first."""
+    kept: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        kept.setdefault(tuple(row[name] for name in (*GROUP, "files_sha256")), row)
+    return list(kept.values())
+
+
 def frontier(points: Iterable[tuple[str, float, float]], higher_is_better: bool) -> Sequence[str]:
     """Ids of (id, cost, quality) that no other point beats, cheapest first; of equal points, the first."""
     sign = 1 if higher_is_better else -1

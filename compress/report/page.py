@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compress.errors import InputError, VerificationError
 from compress.files import write_text
@@ -14,9 +14,13 @@ from compress.report.plot import plots
 from compress.report.rows import Results, listed, targets
 from compress.report.text import get, goal_state
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 TEMPLATES = Path(__file__).parent / "templates"
 RESULTS_VERSION = 1
 LONG_LIST = 4
+SCRIPTS = ("common.js", "viewer.js", "report.js")
 LEFT_OUT = ("files", "artifacts", "recipe", "schema_version")
 
 
@@ -51,41 +55,50 @@ def _read(path: Path) -> Mapping[str, Any]:
     return data
 
 
-def _render(bundle: Path, results: Results, manifest: Mapping[str, Any]) -> str:
+def environment() -> "Environment":
+    """The templates: every value is escaped, but a page's own ``style`` and ``script``."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _render(bundle: Path, results: Results, manifest: Mapping[str, Any]) -> str:
     missed = sum(goal_state(goal) != "met" for goal in listed(results, "goals"))
-    return environment.get_template("report.html").render(
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
-        name=str(results.get("name")),
-        facts=_facts(results, manifest),
-        goal_count=len(listed(results, "goals")),
-        missed=missed,
-        sheets={
-            "goals": sheets.goals(results),
-            "artifacts": sheets.artifacts(results),
-            "quality": sheets.quality(results),
-            "performance": sheets.performance(results),
-            "parity": sheets.parity(results),
-            "stages": sheets.stages(results),
-            "layers": sheets.layers(results),
-        },
-        plots=plots(results),
-        gallery=gallery(bundle, results),
-        gaps=gaps(results),
-        hashes=[(f"{item.get('id')}: {item.get('entry')}", str(item.get("sha256") or "-")) for item in _files(results)],
-        versions=list(_flat({key: value for key, value in manifest.items() if key not in LEFT_OUT}))
-        or list(_flat({"versions": results.get("versions") or {}})),
-        recipe=_recipe(manifest),
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
+            script="\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS),
+            name=str(results.get("name")),
+            facts=_facts(results, manifest),
+            goal_count=len(listed(results, "goals")),
+            missed=missed,
+            sheets={
+                "goals": sheets.goals(results),
+                "artifacts": sheets.artifacts(results),
+                "quality": sheets.quality(results),
+                "performance": sheets.performance(results),
+                "parity": sheets.parity(results),
+                "stages": sheets.stages(results),
+                "layers": sheets.layers(results),
+            },
+            plots=plots(results),
+            gallery=gallery(bundle, results),
+            gaps=gaps(results),
+            hashes=[
+                (f"{item.get('id')}: {item.get('entry')}", str(item.get("sha256") or "-")) for item in _files(results)
+            ],
+            versions=list(_flat({key: value for key, value in manifest.items() if key not in LEFT_OUT}))
+            or list(_flat({"versions": results.get("versions") or {}})),
+            recipe=_recipe(manifest),
+        )
     )
 
 

@@ -50,7 +50,7 @@ def gallery(bundle: Path, results: Results) -> Gallery:
     that with fewer samples.
     Raises VerificationError for a picture that is missing, unreadable, or outside the bundle.
     """
-    every = [_sample(bundle, item) for item in listed(results, "samples")]
+    every = samples(bundle, results)
     if not every:
         return Gallery((), True, "")
     if sum(picture.path.stat().st_size for sample in every for picture in sample.pictures) <= PNG_BYTES:
@@ -58,11 +58,16 @@ def gallery(bundle: Path, results: Results) -> Gallery:
     half = {key for key, precision in precisions(results).items() if precision == "fp16"}
     fewer = [_without(sample, half) for sample in every]
     dropped = f"{', '.join(sorted(half))} left out here for size; see the samples folder." if half else ""
-    for samples, note in ((every, ""), (fewer, dropped)):
-        packed = _embedded(samples, _webp_lossless)
+    for some, note in ((every, ""), (fewer, dropped)):
+        packed = _embedded(some, _webp_lossless)
         if _length(packed) <= PAGE_BYTES:
             return Gallery(packed, True, f"Pictures are WebP without loss. {note}".strip())
     return _lossy(fewer, dropped)
+
+
+def samples(bundle: Path, results: Results) -> list[Sample]:
+    """The samples that the results name, as files. Raises VerificationError as ``gallery`` does."""
+    return [_sample(bundle, item) for item in listed(results, "samples")]
 
 
 def _lossy(samples: Sequence[Sample], dropped: str) -> Gallery:

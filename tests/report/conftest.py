@@ -1,6 +1,10 @@
 """A bundle as `compress apply` leaves it, from the documented schema: plausible figures, real pictures."""
 
+import hashlib
 import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +197,70 @@ def results() -> dict[str, Any]:
 def bundle(tmp_path: Path) -> Path:
     make_bundle(tmp_path / "bundle", side=96)
     return tmp_path / "bundle"
+
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@contextmanager
+def _chromium(profile: Path, width: int = 1280, height: int = 900, dark: bool = False) -> Iterator[Any]:
+    missing = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
+    if missing:
+        pytest.fail(f"{' and '.join(missing)} not found: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        view = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", view)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture()
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """(width, height, dark) -> context of selenium's driver of a headless Chromium, its profile fresh; in px."""
+    return lambda *args, **options: _chromium(tmp_path_factory.mktemp("profile"), *args, **options)
+
+
+def make_measured(
+    folder: Path, name: str = "int8_sr", created: str = "2026-11-20T10:00:00+00:00", side: int = 64
+) -> Path:
+    """A bundle that the ledger can read: its manifest names every artifact's file, of a hash of its own."""
+    results = {**make_bundle(folder, side), "name": name, "created": created, "run": name}
+    files = [
+        {"path": a["entry"], "bytes": 1, "sha256": hashlib.sha256(f"{name} {a['id']}".encode()).hexdigest()}
+        for a in results["artifacts"]
+    ]
+    for artifact, file in zip(results["artifacts"], files, strict=True):
+        artifact.update(files=[file["path"]], sha256=file["sha256"])
+    interfaces = [
+        {"id": a["id"], "entry": a["entry"], "inputs": [{"shape": [1, 3, 64, 64]}], "k_steps": 3}
+        for a in results["artifacts"]
+    ]
+    results["shares"] = [
+        {"artifact": "onnx-int8", "stage": stage, "bytes": size, "ms": ms}
+        for stage, size, ms in (("enc", 1_000_000, 10.5), ("fmir", 6_000_000, 30.5), ("dec", 2_000_000, None))
+    ]
+    manifest = {**make_manifest(), "files": files, "artifacts": interfaces, "weights": {"sha256": "cd" * 32}, "key": {}}
+    (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture()
+def measured() -> Callable[..., Path]:
+    """(folder, name, created) -> a bundle that the ledger can read."""
+    return make_measured

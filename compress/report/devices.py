@@ -1,0 +1,188 @@
+"""The page of several bundles: per device its frontier, a table of everything, and each artifact in detail."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.files import write_text
+from compress.ledger.pareto import GROUP, HIGHER_IS_BETTER
+from compress.report.gaps import Gap, gaps
+from compress.report.page import TEMPLATES, environment
+from compress.report.rows import Results, listed
+from compress.report.shared import album
+from compress.report.text import figure
+
+Row = Mapping[str, Any]
+MEASURES = {
+    "latency_p50_ms": ("Latency p50", "ms"), "bytes": ("Size", "MB"), "macs": ("Multiply-accumulates", "G"),
+    "psnr_db": ("PSNR", "dB"), "lpips": ("LPIPS", ""),
+}  # fmt: skip
+SCALE = {"bytes": 1e6, "macs": 1e9}
+DIGITS = {"latency_p50_ms": 1, "bytes": 2, "macs": 2, "psnr_db": 3, "lpips": 4}
+FIGURES = (
+    *("bytes", "macs", "latency_p50_ms", "latency_p90_ms", "peak_rss_mb", "speedup_vs_fp32", "psnr_db", "ssim"),
+    *("lpips", "color_shift", "psnr_drop_db", "fidelity_db"),
+)
+FACTS = (
+    *("format", "precision", "engine", "image_size", "k_steps"),
+    *("artifact_sha256", "weights_sha256", "recipe_sha256", "calibration_sha256"),
+)
+NO_BUNDLE = "its bundle is not on the machine that wrote this page"
+NO_SHARES = "its files do not keep the networks' names, or its bundle is of an older version: only ONNX has it"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A bundle on this machine."""
+
+    folder: Path
+    results: Results
+
+
+def write_devices(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[str, Source], out: Path) -> None:
+    """Write the page, whole.
+
+    ``rows``: of the ledger, newest first; ``folders``: a file's hash (``files_sha256``) -> the bundle that holds it,
+    a key of ``sources``. Raises VerificationError for a picture that is missing or outside its bundle.
+    """
+    data = page_data(rows, folders, sources)
+    scripts = ("common.js", "elements.js", "viewer.js", "frontier.js", "detail.js", "devices.js")
+    page = environment().get_template("devices.html").render(
+        style="\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "devices.css")),
+        script="\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in scripts),
+        data=data,
+    )  # fmt: skip
+    write_text(out, page)
+
+
+def page_data(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[str, Source]) -> dict[str, Any]:
+    """Everything that the page shows, as its JSON holds it; what was not measured is null."""
+    artifacts = _artifacts(rows, folders, sources)
+    places = {entry["file"]: index for index, entry in enumerate(artifacts)}
+    groups = list(dict.fromkeys(_group(row) for row in rows))
+    names = _labels([dict(zip(GROUP, group, strict=True)) for group in groups])
+    pictures = album([(s.folder, s.results, _files(rows, folders, key)) for key, s in sources.items()])
+    for sample in pictures.samples:
+        for picture in sample["pictures"]:
+            picture["artifact"] = places.get(picture["label"])
+    return {
+        "measures": {
+            name: {"title": title, "unit": unit, "scale": SCALE.get(name, 1), "digits": DIGITS[name],
+                   "higher": HIGHER_IS_BETTER.get(name, False)}
+            for name, (title, unit) in MEASURES.items()
+        },
+        "groups": names,
+        "rows": [
+            {**{name: row[name] for name in ("id", "created", "dataset", "evidence", "protocol", *FIGURES)},
+             "group": groups.index(_group(row)), "artifact": places[row["files_sha256"]]}
+            for row in rows
+        ],
+        "artifacts": artifacts,
+        "samples": pictures.samples,
+        "images": pictures.images,
+        "lossless": pictures.lossless,
+        "note": pictures.note,
+        "gaps": _every_gap(artifacts),
+    }  # fmt: skip
+
+
+def _group(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in GROUP)
+
+
+def _labels(groups: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each group with ``device`` and ``title``; two that read alike get the beginning of their pictures' hash."""
+    told = []
+    for group in groups:
+        threads = None if group["threads"] is None else f"{group['threads']} threads"
+        known = (group["target"], group["cpu"], threads) if group["target"] else ()
+        device = " · ".join(str(part) for part in known if part is not None) or "not timed"
+        size = None if group["image_size"] is None else f"{group['image_size']} px"
+        about = " · ".join(str(part) for part in (group["task"], group["dataset"], size) if part is not None)
+        told.append({**group, "device": device, "about": about})
+    texts = [(group["device"], group["about"]) for group in told]
+    for group, text in zip(told, texts, strict=True):
+        if texts.count(text) > 1:
+            group["about"] += f" · pictures {str(group['data_sha256'])[:8]}"
+    return told
+
+
+def _artifacts(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[str, Source]) -> list[dict[str, Any]]:
+    """One entry a file, from its newest row, with what its bundle tells of it."""
+    newest: dict[str, Row] = {}
+    for row in rows:
+        newest.setdefault(row["files_sha256"], row)
+    names = _names(list(newest.values()))
+    found = []
+    for (file, row), name in zip(newest.items(), names, strict=True):
+        source = sources.get(folders.get(file, ""))
+        facts = {key: row[key] for key in FACTS if row[key] is not None}
+        versions = row.get("versions") or {}
+        found.append({
+            "file": file, "name": name, "id": row["artifact"], "recipe": row["recipe"], "task": row["task"],
+            "created": row["created"], "precision": row["precision"], "format": row["format"],
+            "facts": {key: str(value) for key, value in {**facts, **versions}.items()},
+            "bundle": Path(row["bundle"]).name if row["bundle"] else None,
+            **_detail(row, source),
+        })  # fmt: skip
+    return found
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    """The shortest names that tell all artifacts apart: id, with recipe, with the day, with the time, with the hash."""
+    parts = [
+        (row["artifact"], row["recipe"], row["created"][:10], row["created"][11:16], row["files_sha256"][:8])
+        for row in rows
+    ]
+    for length in range(1, 6):
+        names = [" · ".join(part[:length]) for part in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _detail(row: Row, source: Source | None) -> dict[str, Any]:
+    """Errors, where bytes and milliseconds go, and what was not measured and why."""
+    if source is None:
+        what = "pictures, error by stage and layer, bytes and milliseconds by stage"
+        return {"stages": [], "layers": [], "shares": [], "gaps": [[what, NO_BUNDLE]]}
+    results, id, precision = source.results, row["artifact"], row["precision"]
+    stages = [
+        [str(entry.get("stage")), str(entry.get("mode")), figure(entry.get("sqnr_db"))]
+        for entry in listed(results, "stages")
+        if entry.get("precision") == precision
+    ]
+    layers = [
+        [str(entry.get("layer")), str(entry.get("stage")), figure(entry.get("sqnr_db"))]
+        for entry in listed(results, "layers")
+    ]
+    shares = [
+        [str(entry.get("stage")), figure(entry.get("bytes")), figure(entry.get("ms"))]
+        for entry in listed(results, "shares")
+        if entry.get("artifact") == id
+    ]
+    own = [[gap.what, gap.why] for gap in gaps(results) if _is_about(gap, id)]
+    own += [] if shares else [["bytes and milliseconds by stage", NO_SHARES]]
+    if precision == "fp32":
+        own.append(["error by stage and layer", "fp32 is the reference that the others are held against"])
+    elif not stages:
+        own.append(["error by stage and layer", f"nothing recorded for {precision}: only quantized models have it"])
+    return {"stages": stages, "layers": layers if stages else [], "shares": shares, "gaps": own}
+
+
+def _is_about(gap: Gap, artifact: str) -> bool:
+    return gap.subject == "this run" or artifact in gap.subject.split(", ")
+
+
+def _files(rows: Sequence[Row], folders: Mapping[str, str], folder: str) -> dict[str, str]:
+    return {row["artifact"]: row["files_sha256"] for row in rows if folders.get(row["files_sha256"]) == folder}
+
+
+def _every_gap(artifacts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Alike gaps of several artifacts in one line."""
+    alike: dict[tuple[str, str], list[int]] = {}
+    for index, artifact in enumerate(artifacts):
+        for what, why in artifact["gaps"]:
+            alike.setdefault((what, why), []).append(index)
+    return [{"what": what, "why": why, "artifacts": of} for (what, why), of in alike.items()]
