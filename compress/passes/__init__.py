@@ -7,7 +7,7 @@ before anything heavy is loaded; ``load_pass`` gives the class.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from compress.passes.settings import CollapseSettings, EqualizeSettings, FoldTimeSettings, PtqSettings
+from compress.passes.settings import CollapseSettings, EqualizeSettings, FoldTimeSettings, PtqSettings, QatSettings
 from compress.schema import Strict
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ PASSES: dict[str, type[Strict]] = {
     "fold_time": FoldTimeSettings,
     "equalize": EqualizeSettings,
     "ptq": PtqSettings,
+    "qat": QatSettings,
 }
-_CLASSES = {"collapse": "Collapse", "fold_time": "FoldTime", "equalize": "Equalize", "ptq": "Ptq"}
+_CLASSES = {"collapse": "Collapse", "fold_time": "FoldTime", "equalize": "Equalize", "ptq": "Ptq", "qat": "Qat"}
 
 
 def load_pass(name: str, settings: dict[str, Any]) -> "Pass":

@@ -48,7 +48,10 @@ XNNPACK = Scheme(signed=True, outputs=True)
 
 
 class FakeQuantize(nn.Module):
-    """Quantize to 8 bits and back with fixed parameters; any shape, float32."""
+    """Quantize to 8 bits and back with fixed parameters; any shape, float32.
+
+    In training mode the gradient goes straight through where nothing clips (arXiv 1308.3432); values are the same.
+    """
 
     def __init__(self, range_: ActivationRange, scheme: Scheme) -> None:
         super().__init__()
@@ -63,6 +66,8 @@ class FakeQuantize(nn.Module):
             self.zero_point = int(min(max(self.qmin - round(range_.low / self.scale), self.qmin), self.qmax))
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, self.qmin, self.qmax)
         args = (self.scale, self.zero_point, self.qmin, self.qmax, self.dtype)
         return _OPS.dequantize_per_tensor(_OPS.quantize_per_tensor(x, *args), *args)
 
@@ -126,12 +131,15 @@ class QuantConv(nn.Module):
         self.output_quantizer = None if output_range is None else FakeQuantize(output_range, scheme)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.input_quantizer(x)
         w = _OPS.dequantize_per_channel(
             self.weight, self.weight_scale, self.weight_zero_point, self.axis, -128, 127, torch.int8
         )
+        return self.convolve(x, w, self.bias)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The quantized convolution with other parameters."""
         conv = functional.conv_transpose2d if self.transposed else functional.conv2d
-        y = conv(x, w, self.bias, self.stride, self.padding)
+        y = conv(self.input_quantizer(x), weight, bias, self.stride, self.padding)
         if self.fused_relu:
             y = torch.relu(y)
         return y if self.output_quantizer is None else self.output_quantizer(y)
@@ -142,18 +150,35 @@ def output_axis(conv: nn.Conv2d | nn.ConvTranspose2d) -> int:
     return 1 if isinstance(conv, nn.ConvTranspose2d) else 0
 
 
-def quantize_weight(conv: nn.Conv2d | nn.ConvTranspose2d, bits: int) -> QuantizedWeight:
-    """Round to nearest on the per-channel grid whose end is the channel's largest magnitude."""
+def quantize_weight(conv: nn.Conv2d | nn.ConvTranspose2d, bits: int, pair_limit: bool = False) -> QuantizedWeight:
+    """Round to nearest on the per-channel grid whose end is the channel's largest magnitude.
+
+    ``pair_limit``: or the largest sum of two neighbouring input channels' weights (``can_pair`` says where).
+    """
     axis = output_axis(conv)
     w = conv.weight.detach()
-    scales = weight_scales(w, axis, bits)
+    scales = weight_scales(w, axis, bits, pair_limit)
     shape = [1] * w.ndim
     shape[axis] = -1
     values = (w / scales.view(shape)).round().clamp(-WEIGHT_MAX[bits], WEIGHT_MAX[bits])
     return QuantizedWeight(values.to(torch.int8), scales, axis)
 
 
-def weight_scales(w: Tensor, axis: int, bits: int) -> Tensor:
-    """Scale of each output channel: largest magnitude / largest integer."""
+def weight_scales(w: Tensor, axis: int, bits: int, pair_limit: bool = False) -> Tensor:
+    """Scale of each output channel: largest magnitude, of one weight or of a pair's sum / largest integer."""
     rest = [d for d in range(w.ndim) if d != axis]
-    return (w.abs().amax(rest) / WEIGHT_MAX[bits]).clamp_min(1e-8)
+    largest = w.abs().amax(rest)
+    if pair_limit:
+        largest = torch.maximum(largest, w.unflatten(1 - axis, (-1, 2)).sum(2 - axis).abs().amax(rest))
+    return (largest / WEIGHT_MAX[bits]).clamp_min(1e-8)
+
+
+def can_pair(conv: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    """Whether kernels add input channels 2i and 2i + 1 of one tap in 16 bits, and never other pairs."""
+    return conv.in_channels % 2 == 0 and conv.groups == 1
+
+
+def pair_partners(conv: nn.Conv2d) -> Tensor:
+    """For each column of the weight as a matrix (out, in x kh x kw), the column of the other channel of its pair."""
+    columns = torch.arange(conv.weight[0].numel()).view(conv.in_channels // 2, 2, -1)
+    return columns.flip(1).flatten()

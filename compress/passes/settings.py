@@ -1,6 +1,6 @@
 """Each pass's settings; free of torch, so that recipes are checked at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -17,15 +17,20 @@ class EngineChoices:
     range: tuple[str, ...]
     rounding: tuple[str, ...]
     bias_correction: tuple[bool, ...]
+    weight_bits: tuple[int, ...] = (7, 8)
+    pair_limit: tuple[bool, ...] = (False,)
 
 
 ENGINE_CHOICES: dict[str, EngineChoices] = {
-    "elir": EngineChoices(("min_max", "percentile", "mse"), ("gptq", "nearest"), (True, False)),
+    "elir": EngineChoices(("min_max", "percentile", "mse"), ("gptq", "nearest"), (True, False), (8, 7), (True, False)),
     "nncf": EngineChoices(("percentile", "mse", "min_max"), ("nearest",), (False, True)),
     "torchao": EngineChoices(("mse", "min_max"), ("nearest",), (False,)),
     "neural_compressor": EngineChoices(("mse", "min_max"), ("nearest",), (False,)),
     "onnxruntime": EngineChoices(("percentile", "min_max"), ("nearest",), (False,)),
 }
+
+
+ENGINE_SETTINGS = tuple(field.name for field in fields(EngineChoices))
 
 
 class CollapseSettings(Strict):
@@ -52,7 +57,12 @@ class PtqSettings(Strict):
 
     engine: Engine = Field("elir", description="who calibrates and quantizes; elir writes every format from one truth")
     weight_bits: Literal[7, 8] = Field(
-        7, description="7: cannot saturate on x86 CPUs without VNNI; 8: finer, for VNNI, ARM, NPU and GPU only"
+        8, description="7: cannot saturate on x86 CPUs without VNNI; 8: finer; left out: the engine's own best"
+    )
+    pair_limit: bool = Field(
+        True,
+        description="8-bit weights of two neighbouring input channels add up to 128 at most, so that they cannot "
+        "saturate on x86 CPUs without VNNI; false: for VNNI, ARM, NPU and GPU only; left out: the engine's own best",
     )
     range: Literal["min_max", "percentile", "mse"] = Field(
         "min_max", description="how activation ranges are chosen; left out: the engine's own best"
@@ -72,10 +82,12 @@ class PtqSettings(Strict):
         choices = ENGINE_CHOICES.get(str(data.get("engine", "elir"))) if isinstance(data, dict) else None
         if choices is None:
             return data
-        best = {name: getattr(choices, name)[0] for name in ("range", "rounding", "bias_correction")}
+        best = {name: getattr(choices, name)[0] for name in ENGINE_SETTINGS}
+        if data.get("weight_bits") == 7:
+            best["pair_limit"] = False
         return data | {name: value for name, value in best.items() if data.get(name) is None}
 
-    @field_validator("range", "rounding", "bias_correction")
+    @field_validator(*ENGINE_SETTINGS)
     @classmethod
     def _engine_can(cls, value: Any, info: ValidationInfo) -> Any:
         engine = info.data.get("engine")
@@ -87,9 +99,35 @@ class PtqSettings(Strict):
         return value
 
     @model_validator(mode="after")
+    def _pair_limit_is_used(self) -> "PtqSettings":
+        if self.pair_limit and self.weight_bits == 7:
+            raise ValueError("pair_limit has no effect with weight_bits 7: set weight_bits: 8, or remove pair_limit")
+        return self
+
+    @model_validator(mode="after")
     def _percentile_is_used(self) -> "PtqSettings":
         if "percentile" in self.model_fields_set and self.range != "percentile":
             raise ValueError(f"percentile has no effect with range {self.range}: set range: percentile, or remove it")
+        return self
+
+
+class QatSettings(Strict):
+    """Quantization-aware training after ``ptq`` (engine elir): the int8 model learns to give what the float one gives.
+
+    Rates are in quantization steps, of a layer's output for its biases and of its weights, an update at most.
+    """
+
+    steps: int = Field(60, gt=0, le=100_000, description="updates")
+    batch: int = Field(2, gt=0, le=64, description="crops an update")
+    crop: int = Field(128, ge=32, multiple_of=32, description="px, at most the model's image size")
+    bias_rate: float = Field(0.02, ge=0, le=1, description="0: biases stay as ptq left them")
+    weight_rate: float = Field(0.003, ge=0, le=1, description="0: weights stay as ptq left them")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> "QatSettings":
+        if not self.bias_rate and not self.weight_rate:
+            raise ValueError("bias_rate and weight_rate are both 0: nothing would be learnt: raise one, or remove qat")
         return self
 
 

@@ -13,6 +13,8 @@ from compress.passes.quantized import (
     QuantConv,
     QuantUpsample,
     Scheme,
+    can_pair,
+    pair_partners,
     quantize_weight,
 )
 
@@ -66,6 +68,35 @@ def test_weights_are_within_their_bits_and_half_a_step(kind: type, bits: int, li
     shape = (1, 6, 1, 1) if weight.axis else (6, 1, 1, 1)
     scales = weight.scales.view(shape)
     assert ((weight.values * scales - conv.weight).abs() <= scales / 2 * 1.001).all()
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+def test_pairs_of_input_channels_fit_16_bits_and_take_most_of_the_grid(kind: type) -> None:
+    conv = conv_of(kind)
+    assert can_pair(conv) and not can_pair(nn.Conv2d(3, 6, 3))
+    weight = quantize_weight(conv, 8, pair_limit=True)
+    values = weight.values.int()
+    pairs = values.unflatten(1 - weight.axis, (-1, 2)).sum(2 - weight.axis)
+    assert 126 <= pairs.abs().max() <= 128
+    assert (weight.scales < quantize_weight(conv, 7).scales).all()
+    largest = torch.stack([p.sign().clamp_min(0) for p in (values, -values)]) * 255  # the worst activations
+    for u8 in largest:
+        sums = (u8 * values).unflatten(1 - weight.axis, (-1, 2)).sum(2 - weight.axis)
+        assert sums.min() >= -32768 and sums.max() <= 32767
+
+
+def test_partners_are_the_neighbouring_channels_at_the_same_tap() -> None:
+    partners = pair_partners(nn.Conv2d(4, 1, 3)).view(4, 9)
+    assert torch.equal(partners[0], torch.arange(9, 18)) and torch.equal(partners[3], torch.arange(18, 27))
+
+
+def test_training_mode_gives_the_same_values_and_a_gradient_where_nothing_clips() -> None:
+    quantizer = FakeQuantize(ActivationRange(-0.55, 2.0), UNSIGNED)
+    x = X.clone().requires_grad_()
+    trained = quantizer.train()(x)
+    trained.sum().backward()
+    torch.testing.assert_close(trained, quantizer.eval()(X), rtol=0, atol=1e-6)
+    assert torch.equal(x.grad, torch.tensor([0.0, 1, 1, 1, 1, 1, 0]))
 
 
 @pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from compress.passes.rounding import gptq
+from compress.passes.rounding import PAIR_MAX, gptq, limit_pairs
 
 
 def error(w: Tensor, integers: Tensor, scales: Tensor, moments: Tensor) -> float:
@@ -55,3 +55,24 @@ def test_dead_inputs_do_no_harm() -> None:
     moments = correlated(8, 6)
     moments[3], moments[:, 3] = 0, 0
     assert torch.isfinite(gptq(w, w.abs().amax(1) / 63, 63, moments)).all()
+
+
+def test_pairs_stay_within_sixteen_bits_and_the_rest_makes_up_for_it() -> None:
+    w = torch.randn(8, 32, generator=torch.Generator().manual_seed(7))
+    moments, scales = correlated(32, 8), w.abs().amax(1) / 127
+    partners = torch.arange(32).view(-1, 2).flip(1).flatten()
+    free, limited = gptq(w, scales, 127, moments), gptq(w, scales, 127, moments, partners)
+    pairs = limited.view(8, 16, 2)
+    same_sign = pairs.prod(2) > 0
+    assert (free.view(8, 16, 2).sum(2).abs() > PAIR_MAX).any()
+    assert pairs.sum(2)[same_sign].abs().max() == PAIR_MAX and limited.abs().max() == 127
+    clipped = limit_pairs(free, 1)
+    assert clipped.view(8, 16, 2).sum(2).abs().max() == PAIR_MAX
+    assert error(w, limited, scales, moments) < error(w, clipped, scales, moments)
+
+
+def test_pairs_are_limited_along_any_axis_and_others_left_alone() -> None:
+    values = torch.tensor([[100.0, 90.0, 5.0, -3.0], [-127.0, -2.0, 127.0, -127.0]])
+    limited = torch.tensor([[38.0, 90.0, 5.0, -3.0], [-126.0, -2.0, 127.0, -127.0]])
+    assert torch.equal(limit_pairs(values, 1), limited)
+    assert torch.equal(limit_pairs(values.T, 0), limited.T)

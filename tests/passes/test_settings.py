@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from compress.passes.settings import ENGINE_CHOICES, PtqSettings
+from compress.passes.settings import ENGINE_CHOICES, ENGINE_SETTINGS, PtqSettings, QatSettings
 
 
 def test_elir_is_the_default_at_its_best() -> None:
     settings = PtqSettings()
     assert (settings.engine, settings.rounding, settings.bias_correction) == ("elir", "gptq", True)
-    assert settings.weight_bits == 7  # saturates nowhere
+    assert (settings.weight_bits, settings.pair_limit) == (8, True)  # saturates nowhere
 
 
 def test_described_defaults_are_those_of_the_default_engine() -> None:
@@ -21,13 +21,11 @@ def test_described_defaults_are_those_of_the_default_engine() -> None:
 
 @pytest.mark.parametrize("engine", ENGINE_CHOICES)
 def test_left_out_or_null_is_the_engines_own_best(engine: str) -> None:
-    nulls = {"range": None, "rounding": None, "bias_correction": None}
+    nulls = dict.fromkeys(ENGINE_SETTINGS)
     choices = ENGINE_CHOICES[engine]
     for given in ({}, nulls):
         settings = PtqSettings.model_validate({"engine": engine, **given})
-        assert settings.range == choices.range[0]
-        assert settings.rounding == choices.rounding[0]
-        assert settings.bias_correction is choices.bias_correction[0]
+        assert all(getattr(settings, name) == getattr(choices, name)[0] for name in ENGINE_SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +40,14 @@ def test_left_out_or_null_is_the_engines_own_best(engine: str) -> None:
         (
             {"engine": "neural_compressor", "range": "percentile"},
             "engine neural_compressor cannot do percentile: use mse or min_max",
+        ),
+        (
+            {"weight_bits": 7, "pair_limit": True},
+            "pair_limit has no effect with weight_bits 7: set weight_bits: 8, or remove pair_limit",
+        ),
+        (
+            {"engine": "nncf", "weight_bits": 8, "pair_limit": True},
+            "engine nncf cannot do true: use false, leave it out",
         ),
         (
             {"range": "mse", "percentile": 99.9},
@@ -59,3 +65,12 @@ def test_refusals_stand_at_their_key() -> None:
     with pytest.raises(ValidationError) as refused:
         PtqSettings.model_validate({"engine": "nncf", "rounding": "gptq"})
     assert [error["loc"] for error in refused.value.errors()] == [("rounding",)]
+
+
+def test_seven_bits_need_no_limit_of_pairs() -> None:
+    assert PtqSettings(weight_bits=7).pair_limit is False
+
+
+def test_qat_that_learns_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError, match="nothing would be learnt: raise one, or remove qat"):
+        QatSettings(bias_rate=0, weight_rate=0)

@@ -30,7 +30,9 @@ from compress.passes.quantized import (
     QuantizedWeight,
     QuantUpsample,
     Scheme,
+    can_pair,
     output_axis,
+    pair_partners,
     quantize_weight,
 )
 from compress.passes.rounding import gptq
@@ -38,9 +40,9 @@ from compress.passes.settings import PtqSettings
 
 Conv: TypeAlias = nn.Conv2d | nn.ConvTranspose2d
 SCHEMES = {"openvino": OPENVINO, "onnxruntime": ONNXRUNTIME, "tensorrt": TENSORRT, "xnnpack": XNNPACK}
-# Where outputs must be quantized to be quick, these few small layers stay float: 0.5 % of the multiplications, and
-# their outputs are the latent, the velocity and the picture itself.
-ENDS = ("enc.layers.14", "first_proj", "final_proj", "dec.layers.0", "dec.layers.18")
+# Where outputs must be quantized to be quick, these few small layers stay float: 1 % of the multiplications; their
+# inputs or outputs are the picture, the latent and the velocity.
+ENDS = ("enc.layers.0", "enc.layers.14", "first_proj", "final_proj", "dec.layers.0", "dec.layers.18")
 # Residual blocks at full and half resolution: their float shortcuts took a tenth of the int8 model's time on CPUs with
 # VNNI. All the others' together take 1 %, and would cost another 1.4 dB.
 LARGE_BLOCKS = {f"enc.layers.{i}" for i in (1, 3, 4, 5)} | {f"dec.layers.{i}" for i in (12, 13, 14, 17)}
@@ -75,15 +77,21 @@ def quantize(subject: Subject, settings: PtqSettings) -> Quantized:
     """Calibrate and round, once for all formats, and build one module a scheme."""
     convs = quantizable(subject.model, settings)
     kept = subject.keep("calibration", lambda: pack(settle(subject, settings, convs), convs))
-    layers = unpack(kept, convs)
+    subject.notes.append(f"ptq: {len(convs)} convolutions, {settings.weight_bits}-bit weights, {settings.range} ranges")
+    return as_quantized(subject, convs, unpack(kept, convs), settings)
+
+
+def as_quantized(
+    subject: Subject, convs: dict[str, Conv], layers: dict[str, Layer], settings: PtqSettings
+) -> Quantized:
+    """One module for each scheme that the subject's formats need."""
     wanted = {"openvino": "openvino", "onnxruntime": "onnx", "tensorrt": "onnx", "xnnpack": "executorch"}
     modules: dict[str, nn.Module] = {
         name: build(subject.model, SCHEMES[name], convs, layers)
         for name, format_ in wanted.items()
         if format_ in subject.formats
     }
-    subject.notes.append(f"ptq: {len(convs)} convolutions, {settings.weight_bits}-bit weights, {settings.range} ranges")
-    return Quantized("elir", modules)
+    return Quantized("elir", modules, layers=layers, settings=settings)
 
 
 def settle(subject: Subject, settings: PtqSettings, convs: dict[str, Conv]) -> dict[str, Layer]:
@@ -201,15 +209,22 @@ def round_weights(
     done: dict[int, QuantizedWeight] = {}
     for i, (name, conv) in enumerate(convs.items()):
         if id(conv.weight) not in done:
-            weight = quantize_weight(conv, settings.weight_bits)
+            bits, paired = weight_grid(conv, settings)
+            weight = quantize_weight(conv, bits, paired)
             moments = statistics[name].moments.moments
             if settings.rounding == "gptq" and moments is not None and isinstance(conv, nn.Conv2d):
-                flat = conv.weight.detach().flatten(1)
-                values = gptq(flat, weight.scales, WEIGHT_MAX[settings.weight_bits], moments)
+                flat, partners = conv.weight.detach().flatten(1), pair_partners(conv) if paired else None
+                values = gptq(flat, weight.scales, WEIGHT_MAX[bits], moments, partners)
                 weight = QuantizedWeight(values.view_as(conv.weight).to(torch.int8), weight.scales, weight.axis)
             done[id(conv.weight)] = weight
         subject.advance("round weights", i + 1, len(convs))
     return done
+
+
+def weight_grid(conv: Conv, settings: PtqSettings) -> tuple[int, bool]:
+    """Bits of the weights of ``conv``, and whether pairs of them are limited; 7 bits where pairs are not known."""
+    paired = settings.pair_limit and can_pair(conv)
+    return settings.weight_bits if paired or not settings.pair_limit else 7, paired
 
 
 def build(model: Elir, scheme: Scheme, convs: dict[str, Conv], layers: dict[str, Layer]) -> nn.Module:
@@ -225,12 +240,12 @@ def build(model: Elir, scheme: Scheme, convs: dict[str, Conv], layers: dict[str,
         quantized = QuantConv(conv, layer.weight, layer.inputs, output_range, scheme)
         if layer.bias is not None:
             quantized.bias = nn.Parameter(layer.bias, requires_grad=False)
-        _replace(copied, name, quantized)
+        replace_module(copied, name, quantized)
     if scheme.shortcuts:
         for name in LARGE_BLOCKS:
             branch = copied.get_submodule(name).conv
             if isinstance(branch[0], QuantConv):
-                _replace(copied, name, QuantBlock(branch))  # type: ignore[arg-type]
+                replace_module(copied, name, QuantBlock(branch))  # type: ignore[arg-type]
         _quantize_before_upsampling(copied.dec.layers)
     return copied.eval()
 
@@ -242,7 +257,8 @@ def _quantize_before_upsampling(layers: nn.Sequential) -> None:
             layers[i] = QuantUpsample(upsample, conv)
 
 
-def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Put ``module`` where ``name`` was."""
     parent, _, leaf = name.rpartition(".")
     setattr(model.get_submodule(parent), leaf, module)
 
