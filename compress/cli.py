@@ -43,6 +43,14 @@ class Listed(StrEnum):
     targets = "targets"
 
 
+class Sensitive(StrEnum):
+    """Formats whose int8 scheme `compress sensitivity` knows."""
+
+    openvino = "openvino"
+    onnx = "onnx"
+    executorch = "executorch"
+
+
 class Schema(StrEnum):
     """What `compress schema` describes."""
 
@@ -202,6 +210,31 @@ def evaluate(
         result = run(source, data, seed, _progress(), metrics=metric)
         if csv is not None:
             result.write_csv(csv)
+    show(result, as_json)
+
+
+@app.command()
+def sensitivity(
+    recipe: RecipeArg,
+    out: Annotated[Path | None, typer.Option(help="The bundle's folder; runs/<recipe name> by default.")] = None,
+    settings: SetOption = [],  # noqa: B006
+    format_: Annotated[
+        Sensitive | None, typer.Option("--format", help="Whose int8 scheme; by default the recipe's first.")
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=1, help="Of the first validation set, their middles.")] = 4,
+    plot: Annotated[Path | None, typer.Option(help="Also draw every layer's share of the error, as SVG.")] = None,
+    resume: Annotated[bool, typer.Option("--resume/--fresh", help="Reuse what was measured, or start afresh.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what each stage and each layer of a model loses when it alone is quantized."""
+    with results_only():
+        from compress.recipe import load_recipe
+        from compress.sensitivity import sensitivity as run
+
+        chosen = format_.value if format_ else None
+        result = run(load_recipe(recipe, settings), out, chosen, pictures, resume, _progress())
+        if plot is not None:
+            result.write_plot(plot)
     show(result, as_json)
 
 

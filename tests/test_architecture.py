@@ -14,7 +14,7 @@ LAYERS = [
     {"__init__", "__main__"},
     {"cli"},
     {"ledger_cli"},
-    {"pipeline", "training", "comparison", "reporting"},
+    {"pipeline", "training", "comparison", "reporting", "sensitivity"},
     {"recording"},
     {"bundling", "checking", "card"},
     {"models"},

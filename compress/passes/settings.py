@@ -44,7 +44,7 @@ class FoldTimeSettings(Strict):
 class EqualizeSettings(Strict):
     """Cross-layer equalisation of the autoencoder; exact."""
 
-    strength: float = Field(0.5, ge=0, le=1, description="0: nothing; 1: all channels get the same range")
+    strength: float = Field(0.25, ge=0, le=1, description="0: nothing; 1: all channels get the same range")
     pictures: int = Field(8, gt=0, description="calibration pictures observed")
 
 

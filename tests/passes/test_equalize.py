@@ -54,7 +54,7 @@ def test_exact_and_more_alike(uneven: Elir, make_subject: Callable[..., Subject]
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, rtol=1e-4, atol=1e-4 * value.abs().max().item())
     assert spread(peaks(uneven, pair)) < 0.8 * spread(ranges)
-    assert subject.notes == [f"equalize: {len(ranges)} streams, strength 0.5"]
+    assert subject.notes == [f"equalize: {len(ranges)} streams, strength 0.25"]
 
 
 def test_strength_0_changes_nothing_and_1_most(uneven: Elir, make_subject: Callable[..., Subject]) -> None:
