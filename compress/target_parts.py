@@ -35,7 +35,7 @@ class Quantization(Strict):
     """The int8 scheme that the device's kernels run; everything else is computed in float."""
 
     weights: Literal["int8_per_channel"] = "int8_per_channel"
-    weight_bits: Literal[7, 8] = Field(8, description="7: kernels may add pairs of products in 16 bits, and saturate")
+    weight_bits: Literal[7, 8] = Field(8, description="7: kernels add pairs of products in 16 bits, and may saturate")
     activations: Literal["uint8_asymmetric", "int8_asymmetric", "int8_symmetric"]
     operators: list[str] = Field(min_length=1, description="operator types that run in int8")
 

@@ -117,11 +117,11 @@ class QatSettings(Strict):
     Rates are in quantization steps, of a layer's output for its biases and of its weights, an update at most.
     """
 
-    steps: int = Field(60, gt=0, le=100_000, description="updates")
+    steps: int = Field(120, gt=0, le=100_000, description="updates")
     batch: int = Field(2, gt=0, le=64, description="crops an update")
     crop: int = Field(128, ge=32, multiple_of=32, description="px, at most the model's image size")
     bias_rate: float = Field(0.02, ge=0, le=1, description="0: biases stay as ptq left them")
-    weight_rate: float = Field(0.003, ge=0, le=1, description="0: weights stay as ptq left them")
+    weight_rate: float = Field(0.001, ge=0, le=1, description="0: weights stay as ptq left them")
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
