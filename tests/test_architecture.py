@@ -20,7 +20,7 @@ LAYERS = [
     {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring", "profiling", "reaching"},
     {"training_log", "training_validation"},
-    {"restorer", "artifacts", "report", "doctor"},
+    {"restorer", "artifacts", "report", "doctor", "browsing"},
     {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages"},
     {"recipe", "ledger_options"},
     {"passes", "export", "runtime", "targets", "measure", "ledger"},
