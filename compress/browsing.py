@@ -44,7 +44,7 @@ def bench_browser(
     contents: dict[str, Content] = {
         **runtime_files(progress),
         "index.html": PAGES / "bench.html",
-        **{name: PAGES / name for name in ("bench.js", "bench_worker.js")},
+        **{name: PAGES / name for name in ("bench.js", "bench_worker.js", "runtime.js")},
         **{f"{name}.onnx": path for name, (path, _) in artifacts.items()},
         "nothing.onnx": nothing(),
         "lq.bin": lq.tobytes(),

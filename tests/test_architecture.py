@@ -13,14 +13,14 @@ ROOT = Path(compress.__file__).parent
 LAYERS = [
     {"__init__", "__main__"},
     {"cli"},
-    {"ledger_cli"},
+    {"ledger_cli", "targets_cli"},
     {"pipeline", "training", "comparison", "reporting", "tracking"},
     {"recording"},
     {"bundling", "checking", "card"},
     {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring", "profiling", "reaching"},
     {"training_log", "training_validation"},
-    {"restorer", "artifacts", "report", "doctor", "browsing"},
+    {"restorer", "artifacts", "report", "doctor", "browsing", "demo"},
     {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages"},
     {"recipe", "ledger_options"},
     {"passes", "export", "runtime", "targets", "measure", "ledger"},
@@ -59,7 +59,7 @@ LIGHT += [
     "passes/settings",
     "elir/__init__",
 ]
-LIGHT += ["data/__init__", "ledger_cli", "ledger_options", "showing", "training_schema"]
+LIGHT += ["data/__init__", "ledger_cli", "targets_cli", "ledger_options", "showing", "training_schema"]
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 

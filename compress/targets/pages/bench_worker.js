@@ -1,6 +1,8 @@
 // One worker of bench.js: {kind: "cold"} loads one artifact, runs it once, then on every picture;
 // {kind: "warm"} times all artifacts, interleaved.
 
+import { bytes, floats, open, runtime } from "./runtime.js";
+
 const heaps = [];
 const Memory = WebAssembly.Memory;
 // WebAssembly's memory only grows: its size afterwards is the most that was needed.
@@ -8,25 +10,12 @@ WebAssembly.Memory = class extends Memory {
   constructor(size) { super(size); heaps.push(this); }
 };
 
-async function runtime(threads) {
-  const ort = await import("./ort.wasm.bundle.min.mjs");
-  ort.env.wasm.wasmPaths = { wasm: new URL("ort-wasm-simd-threaded.wasm", import.meta.url).href };
-  ort.env.wasm.numThreads = threads;
-  ort.env.logLevel = "error";
-  // The runtime's own start is the same for every artifact and no part of loading one.
-  const nothing = await ort.InferenceSession.create(await bytes("nothing.onnx"));
-  await nothing.release();
-  return ort;
-}
-
-const bytes = async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer());
-const floats = async (name) => new Float32Array(await (await fetch(name)).arrayBuffer());
 const count = (shape) => shape.reduce((a, b) => a * b, 1);
 
-async function open(ort, job, artifact) {
+async function load(ort, job, artifact) {
   const model = await bytes(artifact.url);
   const started = performance.now();
-  const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"], ...job.options });
+  const session = await open(ort, model, job.options);
   return { session, ms: performance.now() - started };
 }
 
@@ -46,7 +35,7 @@ const run = async (session, feeds) => {
 
 async function cold(ort, job) {
   const [artifact] = job.artifacts;
-  const { session, ms } = await open(ort, job, artifact);
+  const { session, ms } = await load(ort, job, artifact);
   const feeds = await inputs(ort, job, 0);
   const started = performance.now();
   await run(session, feeds);
@@ -108,7 +97,7 @@ function generator(seed) {  // mulberry32
 async function warm(ort, job) {
   const p = job.protocol, feeds = await inputs(ort, job, 0), calls = {}, found = {};
   for (const artifact of job.artifacts) {
-    const { session } = await open(ort, job, artifact);
+    const { session } = await load(ort, job, artifact);
     calls[artifact.id] = () => run(session, feeds);
   }
   for (const [name, call] of Object.entries(calls)) found[name] = { warmup: await warmUp(call, p), samples: [] };
@@ -128,6 +117,8 @@ async function warm(ort, job) {
 self.onmessage = async ({ data: job }) => {
   try {
     const ort = await runtime(job.threads);
+    // The runtime's own start is the same for every artifact and no part of loading one.
+    await (await open(ort, await bytes("nothing.onnx"))).release();
     self.postMessage({ result: await { cold, warm }[job.kind](ort, job) });
   } catch (error) {
     self.postMessage({ error: `${job.artifacts.map((a) => a.id).join(", ")}: ${error.message || error}` });
