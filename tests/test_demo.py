@@ -92,7 +92,8 @@ def test_a_dropped_picture_is_restored_as_the_runtime_restores_it(
                 # One rounding in 8 bits that falls to the other side moves all that follows.
                 assert psnr_db(found, wanted[name]) > (60 if name == "fp32" else 35)
                 assert psnr_db(found, wanted[name]) > psnr_db(found, canvas(driver, "before")) + 5
-        assert driver.get_log("browser") == []
+        # Chromium's advice on how often this test itself reads the canvas is no error.
+        assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 def test_by_keyboard_on_a_phone_and_what_is_no_picture(

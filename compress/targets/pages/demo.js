@@ -11,8 +11,7 @@ const say = (text, wrong = false) => {
 
 function ready(of) {
   facts = of;
-  const size = facts.scale > 1 ? `, ${facts.scale} times larger` : "";
-  $("about").textContent = `${facts.name}: ${facts.what}${size}. ${facts.artifact}, ${(facts.bytes / 1e6).toFixed(1)} MB, ` +
+  $("about").textContent = `${facts.name} ${facts.what}: ${facts.artifact}, ${(facts.bytes / 1e6).toFixed(1)} MB, ` +
     `${facts.threads} thread${facts.threads > 1 ? "s" : ""}.`;
   $("file").disabled = false;
   $("drop").classList.remove("waiting");
@@ -25,6 +24,7 @@ function draw(canvas, image) {
 
 async function finish({ after, seconds }) {
   draw($("after"), after);
+  $("frame").style.setProperty("--ratio", after.width / after.height);
   $("result").hidden = false;
   divide();
   say(`Restored: ${after.width} x ${after.height} px in ${seconds.toFixed(1)} s.`);
