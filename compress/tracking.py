@@ -101,13 +101,20 @@ def _told(uri: str) -> Iterator[None]:
         raise Unavailable(
             f"MLflow cannot be imported ({error}): pip install 'elir-compress[mlflow]' ('mlflow' does as well)"
         ) from None
-    from requests import RequestException
+    from requests import ConnectionError, RequestException, Timeout
 
     try:
         yield
     except (MlflowException, RequestException, OSError) as error:
-        why = (" ".join(str(error).split())[:200]).replace(uri, _shown(uri))
+        silent = any(isinstance(cause, ConnectionError | Timeout) for cause in _causes(error))
+        why = "no connection" if silent else " ".join(str(error).split())[:200].replace(uri, _shown(uri))
         raise Unavailable(f"MLflow {_shown(uri)}: refused or out of reach ({why}): see that it runs there") from None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _client(uri: str) -> "MlflowClient":

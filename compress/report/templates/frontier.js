@@ -1,5 +1,5 @@
 // One device's trade-off as a plot: every artifact, and the line through those that none beats.
-const PLOT = { width: 520, height: 360, left: 64, right: 22, top: 16, bottom: 48 };
+const PLOT = { width: 520, height: 360, left: 74, right: 22, top: 16, bottom: 48 };
 
 // As `compress ledger pareto`: cheapest first, each better than all that are cheaper.
 function frontier(points, higher) {
