@@ -1,8 +1,8 @@
 """Other packages at their own defaults, on the same model, pictures and runtimes: ``python benchmarks/peers.py OUT``.
 
 Every maker runs in a process of its own (its time and peak memory are those of the whole: loading, compressing,
-writing), from the recipe's weights and calibration pictures, ``int8_sr`` unless --recipe says otherwise. What it wrote is
-then judged beside the float model and our int8 of the same runtime: quality on the recipe's validation pictures, speed
+writing), from the weights and calibration pictures of a recipe, ``int8_sr`` unless --recipe says otherwise. What it
+wrote is then judged beside the float model and our int8 of the same runtime: quality on the recipe's validation pictures, speed
 interleaved. OUT keeps files and figures: what is there is not made again. ``--only NAME`` makes some of them.
 
 Peers get the model after ``collapse`` and ``fold_time``, both exact; without them none can read it in full. A peer that
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -296,7 +297,7 @@ def judge(out: Path, format_: str, names: list[str], recipe: Recipe) -> dict[str
     }
     scores: dict[str, QualityScore] = {n: score(found, [item.clean for item in items]) for n, found in restored.items()}
     feed = next(inputs(recipe, recipe.data.validation[0]))
-    calls = {n: (lambda r=r: r.run(feed["lq"], feed["noise"])) for n, r in runners.items()}
+    calls: dict[str, Callable[[], object]] = {n: partial(r.run, feed["lq"], feed["noise"]) for n, r in runners.items()}
     times = measure_interleaved(calls, PROTOCOLS["quick"], seed)
     base = scores["fp32"]
     figures = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from compress import ledger_cli
+from compress import ledger_cli, targets_cli
 from compress.guard import guard, results_only
 from compress.showing import JsonOption, show
 
@@ -319,6 +319,8 @@ def list_(kind: Annotated[Listed, typer.Argument(help="Which built-in files.")])
 
 
 app.add_typer(ledger_cli.ledger, name="ledger")
+app.add_typer(targets_cli.targets, name="targets")
+app.command()(targets_cli.demo)
 app.command()(ledger_cli.compare)
 app.command()(ledger_cli.check)
 app.command()(ledger_cli.report)

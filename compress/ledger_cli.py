@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from compress.errors import InputError
 from compress.guard import results_only
+from compress.ledger_options import filtered
 from compress.showing import JsonOption, show
 
 if TYPE_CHECKING:
@@ -14,13 +16,6 @@ if TYPE_CHECKING:
 
 ledger = typer.Typer(no_args_is_help=True, help="What was measured over time: list, frontiers, export, import.")
 
-TargetOption = Annotated[str | None, typer.Option(help="Only rows of this deploy target.")]
-TaskOption = Annotated[str | None, typer.Option(help="Only rows of this task, e.g. sr_x4.")]
-RecipeOption = Annotated[str | None, typer.Option(help="Only rows of the recipe of this name.")]
-ArtifactOption = Annotated[str | None, typer.Option(help="Only rows of this artifact, e.g. openvino-int8.")]
-DatasetOption = Annotated[str | None, typer.Option(help="Only rows that this data set judged.")]
-SinceOption = Annotated[str | None, typer.Option(metavar="TIME", help="From then on: 2026-11-23, or 7d, 12h, 2w ago.")]
-UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Before then.")]
 SideArg = Annotated[str, typer.Argument(help="Bundle, artifact in a bundle, or the id of a row of the ledger.")]
 
 
@@ -39,15 +34,17 @@ class Quality(StrEnum):
     lpips = "lpips"
 
 
+class Server(StrEnum):
+    """What `export --to` may be."""
+
+    mlflow = "mlflow"
+
+
 @ledger.command("ls")
+@filtered
 def list_(
-    target: TargetOption = None,
-    task: TaskOption = None,
-    recipe: RecipeOption = None,
-    artifact: ArtifactOption = None,
-    dataset: DatasetOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    *,
+    which: "Filter",
     limit: Annotated[int, typer.Option(min=0, help="Newest rows to list; 0: all.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,7 +53,6 @@ def list_(
         from compress.ledger import open_ledger
         from compress.ledger.listing import Listing
 
-        which = _filter(target, task, recipe, artifact, dataset, since, until)
         opened = open_ledger()
         result = Listing(opened.place, opened.count(which), opened.rows(which, limit or None))
     show(result, as_json)
@@ -77,16 +73,12 @@ def show_(
 
 
 @ledger.command()
+@filtered
 def pareto(
     x: Annotated[Cost, typer.Option(help="Cost.")] = Cost.latency_p50_ms,
     y: Annotated[Quality, typer.Option(help="Quality.")] = Quality.psnr_db,
-    target: TargetOption = None,
-    task: TaskOption = None,
-    recipe: RecipeOption = None,
-    artifact: ArtifactOption = None,
-    dataset: DatasetOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    *,
+    which: "Filter",
     as_json: JsonOption = False,
 ) -> None:
     """Show, per device, the artifacts that no other beats in both cost and quality."""
@@ -94,31 +86,41 @@ def pareto(
         from compress.ledger import open_ledger
         from compress.ledger.pareto import pareto as run
 
-        which = _filter(target, task, recipe, artifact, dataset, since, until)
         result = run(open_ledger(), x.value, y.value, which)
     show(result, as_json)
 
 
 @ledger.command("export")
+@filtered
 def export_(
-    out: Annotated[Path, typer.Argument(metavar="FILE", help="To write: .json, .csv or .parquet.")],
-    target: TargetOption = None,
-    task: TaskOption = None,
-    recipe: RecipeOption = None,
-    artifact: ArtifactOption = None,
-    dataset: DatasetOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    out: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="To write: .json, .csv or .parquet.", show_default=False)
+    ] = None,
+    *,
+    to: Annotated[Server | None, typer.Option(help="Send to a tracking server instead.")] = None,
+    uri: Annotated[str | None, typer.Option(help="Of the server; MLFLOW_TRACKING_URI by default.")] = None,
+    experiment: Annotated[str, typer.Option(help="Of the server, made where it is not there.")] = "elir-compress",
+    files: Annotated[bool, typer.Option("--files", help="Send the artifacts' own files too.")] = False,
+    which: "Filter",
 ) -> None:
-    """Write rows, with every picture's scores, to a file."""
+    """Write rows, with every picture's scores, to a file, or send them to an MLflow server."""
+    if (out is None) == (to is None):
+        raise InputError("export: give a FILE, or --to mlflow")
     with results_only():
         from compress.ledger import open_ledger
-        from compress.ledger.exchange import write_rows
 
-        which = _filter(target, task, recipe, artifact, dataset, since, until)
         rows = open_ledger().rows(which, pictures=True)
-        write_rows(rows, out)
-    typer.echo(f"{out}: {len(rows)} rows")
+        if out is not None:
+            from compress.ledger.exchange import write_rows
+
+            write_rows(rows, out)
+            told = f"{out}: {len(rows)} rows"
+        else:
+            from compress.progress import Progress
+            from compress.tracking import send
+
+            told = str(send(rows, uri, experiment, files, Progress()))
+    typer.echo(told)
 
 
 @ledger.command("import")
@@ -173,42 +175,19 @@ def check(
     raise typer.Exit(result.exit_code)
 
 
+@filtered
 def report(
     bundles: Annotated[
         list[Path], typer.Argument(metavar="BUNDLE", help="Bundles; by default what the ledger holds.")
     ] = [],  # noqa: B006
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write.")] = Path("report.html"),
-    target: TargetOption = None,
-    task: TaskOption = None,
-    recipe: RecipeOption = None,
-    artifact: ArtifactOption = None,
-    dataset: DatasetOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    *,
+    which: "Filter",
     limit: Annotated[int, typer.Option(min=0, help="Newest artifacts of the ledger to show; 0: all.")] = 50,
 ) -> None:
     """Write one page of bundles or of the ledger: frontiers per device, tables, pictures, errors."""
     with results_only():
         from compress.reporting import report as run
 
-        result = run(bundles, _filter(target, task, recipe, artifact, dataset, since, until), limit, out)
+        result = run(bundles, which, limit, out)
     typer.echo(result)
-
-
-def _filter(
-    target: str | None,
-    task: str | None,
-    recipe: str | None,
-    artifact: str | None,
-    dataset: str | None,
-    since: str | None,
-    until: str | None,
-) -> "Filter":
-    from datetime import UTC, datetime
-
-    from compress.ledger import Filter
-    from compress.ledger.when import moment
-
-    now = datetime.now(UTC)
-    times = (None if text is None else moment(text, now) for text in (since, until))
-    return Filter(target, task, recipe, artifact, dataset, None, *times)

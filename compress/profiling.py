@@ -75,9 +75,9 @@ class Profile:
                 label,
                 *(f"{own / 1e6:.2f}", f"{own / parameters:.0%}"),
                 *(f"{part['macs'] / 1e9:.1f}", f"{part['macs'] / whole['macs']:.0%}"),
-                *(f"{part['ms']:.3g}", f"{part['ms'] / whole['ms']:.0%}", _number(part["peak_mb"])),
+                *(_ms(part["ms"]), f"{part['ms'] / whole['ms']:.0%}", _number(part["peak_mb"])),
             )
-        figures = (f"{whole['macs'] / 1e9:.1f}", "", f"{whole['ms']:.3g}", "", _number(whole["peak_mb"]))
+        figures = (f"{whole['macs'] / 1e9:.1f}", "", _ms(whole["ms"]), "", _number(whole["peak_mb"]))
         table.add_row("all", f"{parameters / 1e6:.2f}", "", *figures)
         return table
 
@@ -88,7 +88,7 @@ class Profile:
         for size in self.sizes:
             whole = self.total(size)
             per_megapixel = whole["ms"] / (size * size / 1e6)
-            figures = (f"{whole['macs'] / 1e9:.1f}", f"{whole['ms']:.3g}", _number(whole["peak_mb"]))
+            figures = (f"{whole['macs'] / 1e9:.1f}", _ms(whole["ms"]), _number(whole["peak_mb"]))
             table.add_row(str(size), *figures, f"{per_megapixel:.0f}")
         return table
 
@@ -100,6 +100,11 @@ def _table(title: str, columns: Sequence[str]) -> "Table":
     for i, name in enumerate(columns):
         table.add_column(name, justify="right" if i else "left")
     return table
+
+
+def _ms(value: float) -> str:
+    """Three digits that count, written out: 33.9, 1090."""
+    return f"{float(f'{value:.3g}'):.10g}"
 
 
 def _number(value: float | None) -> str:

@@ -53,6 +53,10 @@ def check_target(target: DeployTarget) -> None:
         )
     if target.reach == "local":
         check_arch(target)
+    if target.browser is not None:
+        from compress.targets.browser import find_browser
+
+        find_browser(target.browser.program)
     if target.ssh is not None:
         from compress.targets.device import contact
 
@@ -82,6 +86,10 @@ def bench_target(
         return []
     if target.reach == "ssh":
         return _over_ssh(chosen, target, pictures, mode, progress, seed)
+    if target.reach == "browser":
+        from compress.browsing import bench_browser
+
+        return bench_browser(chosen, target, pictures, mode, progress, seed)
     from compress.data.pictures import to_float
 
     inputs = to_float([pictures["lq"][0]]), pictures["noise"][:1]

@@ -19,7 +19,7 @@ from compress.degradation import (
     Strict,
     SuperResolution,
 )
-from compress.target_parts import Emulator, Measuring, Quantization, Reach, Ssh, VendorCompiler
+from compress.target_parts import Browser, Emulator, Measuring, Quantization, Reach, Ssh, VendorCompiler
 
 __all__ = ["BlindFace", "BlindSuperResolution", "Blur", "Degradation", "GaussianNoise", "Jpeg", "Mask", "MotionBlur"]
 __all__ += ["Strict", "SuperResolution"]
@@ -181,6 +181,7 @@ FORMAT_OF: dict[str, Format] = {
     "onnxruntime": "onnx",
     "executorch": "executorch",
     "tensorrt": "onnx",
+    "onnxruntime-web": "onnx",
 }
 SpeedGoals = Annotated[
     Annotated[SpeedGoal, Tag("for_all")] | Annotated[dict[Format, SpeedGoal], Tag("by_format")],
@@ -242,14 +243,15 @@ class DeployTarget(Strict):
     version: Literal[1]
     name: Name
     description: str = ""
-    runtime: Literal["openvino", "onnxruntime", "executorch", "tensorrt"]
+    runtime: Literal["openvino", "onnxruntime", "executorch", "tensorrt", "onnxruntime-web"]
     runtime_min: str | None = Field(None, pattern=r"^\d+(\.\d+)*$", description="oldest version of it that will do")
     format: Format
     reach: Reach = Field("local", description="local: this machine")
     ssh: Ssh | None = None
     emulator: Emulator | None = None
     compiler: VendorCompiler | None = None
-    arch: Literal["x86_64", "aarch64"] = "x86_64"
+    browser: Browser | None = None
+    arch: Literal["x86_64", "aarch64", "wasm32"] = "x86_64"
     model: str | None = Field(None, min_length=1, description="part of the name that the device gives itself")
     device: Literal["CPU", "GPU", "NPU"] = Field("CPU", description="which of its processors")
     threads: int = Field(0, ge=0, le=256, description="0: one a physical core; recorded")
@@ -265,7 +267,9 @@ class DeployTarget(Strict):
     def _fits(self) -> "DeployTarget":
         if self.format != FORMAT_OF[self.runtime]:
             raise ValueError(f"format must be {FORMAT_OF[self.runtime]} for runtime {self.runtime}, got {self.format}")
-        blocks = {"ssh": self.ssh, "emulator": self.emulator, "vendor-compiler": self.compiler}
+        if (self.reach == "browser") != (self.runtime == "onnxruntime-web"):
+            raise ValueError("runtime onnxruntime-web and reach browser belong together: give both or neither")
+        blocks = {"ssh": self.ssh, "emulator": self.emulator, "vendor-compiler": self.compiler, "browser": self.browser}
         for reach, block in blocks.items():
             key = "compiler" if reach == "vendor-compiler" else reach
             if (self.reach == reach) != (block is not None):

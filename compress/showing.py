@@ -21,3 +21,9 @@ def show(result: Any, as_json: bool) -> None:
     console = Console()
     # Into a file or a pipe rich assumes 80 columns, and folds names that the results' tables have room for at 110.
     (console if console.is_terminal else Console(width=WIDTH)).print(result.table())
+
+
+def plain(value: float, digits: int, sign: str = "") -> str:
+    """A number of so many digits that count, but never as a power of ten: 32037593, 0.0027; ``sign`` "+": always."""
+    text = f"{value:{sign}.{digits}g}"
+    return f"{value:{sign}.0f}" if "e+" in text else text

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from compress.degradation import Strict
 
-Reach = Literal["local", "ssh", "emulator", "vendor-compiler"]
+Reach = Literal["local", "ssh", "emulator", "vendor-compiler", "browser"]
 Fact = Literal["governor", "platform_profile", "nvpmodel", "jetson_clocks", "get_throttled"]
 
 
@@ -29,6 +29,12 @@ class VendorCompiler(Strict):
     """A vendor's compiler for a device that is not here: accepted or not, and the vendor's own estimate."""
 
     platform: Literal["NPU3720", "NPU4000", "NPU5010"]
+
+
+class Browser(Strict):
+    """A Chromium on this machine, headless."""
+
+    program: str | None = Field(None, min_length=1, description="name or path; none: the first Chromium, Chrome, Edge")
 
 
 class Quantization(Strict):

@@ -1,4 +1,4 @@
-"""Shared fixtures: a small ELIR with seeded random weights, a real photograph, and a bundle made from both."""
+"""Shared fixtures: a small ELIR with seeded random weights, a real photograph, a bundle made from both, a browser."""
 
 import os
 
@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,39 @@ def finished(tiny_recipe: Callable[..., Recipe], tmp_path_factory: pytest.TempPa
 def bundle(finished: Interrupted, tmp_path: Path) -> Path:
     """A copy of the finished bundle, to spoil."""
     return Path(shutil.copytree(finished.folder, tmp_path / "tiny"))
+
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@contextmanager
+def _chromium(profile: Path, width: int = 1280, height: int = 900, dark: bool = False) -> Iterator[Any]:
+    missing = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
+    if missing:
+        pytest.fail(f"{' and '.join(missing)} not found: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        view = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", view)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture()
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """(width, height, dark) -> context of selenium's driver of a headless Chromium, its profile fresh; in px."""
+    return lambda *args, **options: _chromium(tmp_path_factory.mktemp("profile"), *args, **options)

@@ -13,16 +13,16 @@ ROOT = Path(compress.__file__).parent
 LAYERS = [
     {"__init__", "__main__"},
     {"cli"},
-    {"ledger_cli"},
-    {"pipeline", "training", "comparison", "reporting", "sensitivity"},
+    {"ledger_cli", "targets_cli"},
+    {"pipeline", "training", "comparison", "reporting", "tracking", "sensitivity"},
     {"recording"},
     {"bundling", "checking", "card"},
     {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring", "profiling", "reaching"},
     {"training_log", "training_validation"},
-    {"restorer", "artifacts", "report", "doctor"},
+    {"restorer", "artifacts", "report", "doctor", "browsing", "demo"},
     {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages"},
-    {"recipe"},
+    {"recipe", "ledger_options"},
     {"passes", "export", "runtime", "targets", "measure", "ledger"},
     {"elir", "data"},
     {"lpips", "validation", "training_schema"},
@@ -46,6 +46,7 @@ HEAVY |= {
     "alembic",
     "scipy",
     "pyarrow",
+    "mlflow",
 }
 LIGHT = ["__init__", "__main__", "cli", "guard", "library", "yaml_nodes", "recipe", "validation", "schema", "progress"]
 LIGHT += [
@@ -58,7 +59,7 @@ LIGHT += [
     "passes/settings",
     "elir/__init__",
 ]
-LIGHT += ["data/__init__", "ledger_cli", "showing", "training_schema"]
+LIGHT += ["data/__init__", "ledger_cli", "targets_cli", "ledger_options", "showing", "training_schema"]
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as xml
 
+from compress.showing import plain
+
 if TYPE_CHECKING:
     from rich.console import Group
 
@@ -62,14 +64,13 @@ def junit_xml(checked: "Checked") -> str:
 def _message(verdict: "Verdict") -> str:
     if verdict.value is None:
         return verdict.reason or ""
-    return (
-        f"{verdict.value:.6g}, at most {verdict.bound:g} is allowed: {verdict.before:.7g} before, {verdict.now:.7g} now"
-    )
+    before, now = ("-" if value is None else plain(value, 7) for value in (verdict.before, verdict.now))
+    return f"{verdict.value:.6g}, at most {verdict.bound:g} is allowed: {before} before, {now} now"
 
 
 def _cells(verdict: "Verdict") -> tuple[str, ...]:
     values = (verdict.before, verdict.now, verdict.value)
-    figures = ("-" if value is None else f"{value:.6g}" for value in values)
+    figures = ("-" if value is None else plain(value, 6) for value in values)
     return (verdict.artifact, verdict.name, *figures, f"{verdict.bound:g}", STATES[verdict.met])
 
 

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from compress.showing import plain
+
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
@@ -27,8 +29,8 @@ def _measures(compared: "Compared") -> "Table":
     table = _table("measure", "A", "B", "B - A", "95 % interval", "B / A")
     for change in compared.changes:
         ratio = f"{change.b / change.a:.4f}" if change.a else "-"
-        given = (f"{change.a:.7g}", f"{change.b:.7g}", f"{change.b - change.a:+.5g}", _interval(change), ratio)
-        table.add_row(change.measure, *given)
+        sides = (plain(change.a, 7), plain(change.b, 7), plain(change.b - change.a, 5, "+"))
+        table.add_row(change.measure, *sides, _interval(change), ratio)
     return table
 
 

@@ -15,8 +15,8 @@ def in_words(change: "Callable[[str], Change | None]") -> str:
     parts = [
         _times(change("latency_p50_ms"), "faster", "slower", "as fast"),
         _times(change("bytes"), "smaller", "larger", "as large"),
-        _quality(change("psnr_db"), "PSNR", "{:.2f} dB {}", higher_is_better=True),
-        _quality(change("lpips"), "LPIPS", "{:.4f} LPIPS {}", higher_is_better=False),
+        _quality(change("psnr_db"), "PSNR", 2, "dB", higher_is_better=True),
+        _quality(change("lpips"), "LPIPS", 4, "LPIPS", higher_is_better=False),
     ]
     told = [part for part in parts if part]
     return f"B is {', '.join(told)}" if told else "nothing was measured on both sides"
@@ -31,14 +31,14 @@ def _times(change: "Change | None", better: str, worse: str, same: str) -> str:
     return f"{ratio:.2f}x {better}" if ratio > 1 else f"{1 / ratio:.2f}x {worse}"
 
 
-def _quality(change: "Change | None", name: str, form: str, higher_is_better: bool) -> str:
+def _quality(change: "Change | None", name: str, digits: int, unit: str, higher_is_better: bool) -> str:
     if change is None:
         return ""
-    if change.a == change.b:
-        return f"equal in {name}"
+    if not round(change.b - change.a, digits):
+        return f"equal in {name}" + (_interval(change) if change.a != change.b else "")
     gain = (change.b - change.a) * (1 if higher_is_better else -1)
     word = "better" if gain > 0 else "worse"
-    return form.format(abs(gain), word) + _interval(change)
+    return f"{abs(gain):.{digits}f} {unit} {word}" + _interval(change)
 
 
 def _interval(change: "Change") -> str:

@@ -67,15 +67,19 @@ def _of(entries: Sequence[Entry], artifact: Entry) -> Sequence[Entry]:
     return [entry for entry in entries if entry["artifact"] == artifact["id"]] or [NOTHING]
 
 
+def together(hashes: Mapping[str, str]) -> str:
+    """``files_sha256`` of an artifact: of its files' paths in the bundle and their own hashes."""
+    return sha256_text("".join(f"{hashes[path]}  {path}\n" for path in sorted(hashes)))
+
+
 def _artifact(artifact: Entry, manifest: Entry) -> dict[str, Any]:
     interface = next(a for a in manifest["artifacts"] if a["id"] == artifact["id"])
     hashes = {file["path"]: file["sha256"] for file in manifest["files"]}
-    together = "".join(f"{hashes[path]}  {path}\n" for path in sorted(artifact["files"]))
     return {
         "artifact": artifact["id"],
         **{name: artifact.get(name) for name in ("format", "precision", "engine", "bytes", "size_ratio", "macs")},
         "artifact_sha256": artifact["sha256"],
-        "files_sha256": sha256_text(together),
+        "files_sha256": together({path: hashes[path] for path in artifact["files"]}),
         "image_size": interface["inputs"][0]["shape"][-1],
         "k_steps": interface["k_steps"],
     }

@@ -44,7 +44,8 @@ class Listing:
         table = Table(caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
         for heading in COLUMNS:
             right = heading in ("MB", "p50 ms", "PSNR dB", "LPIPS")
-            table.add_column(heading, justify="right" if right else "left", no_wrap=right, overflow="fold")
+            whole = right or heading in ("row", "measured")
+            table.add_column(heading, justify="right" if right else "left", no_wrap=whole, overflow="fold")
         for row in self.rows:
             values = {**row, "bytes": row["bytes"] / 1e6}
             table.add_row(*(Text(_cell(values[field], form)) for field, form in COLUMNS.values()))

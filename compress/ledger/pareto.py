@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from compress.showing import plain
+
 if TYPE_CHECKING:
     from rich.console import Group
 
@@ -53,7 +55,7 @@ class Pareto:
                 table.add_column(name, justify="right" if name in (self.x, self.y) else "left")
             for row in found.points:
                 named = (row["recipe"], row["artifact"], row["created"][:16], row["id"][:8])
-                table.add_row(f"{row[self.x]:g}", f"{row[self.y]:g}", *map(str, named))
+                table.add_row(plain(row[self.x], 6), plain(row[self.y], 6), *map(str, named))
             shown.append(table)
         return Group(*shown, *(() if shown else (Text(f"no row has both {self.x} and {self.y}"),)))
 

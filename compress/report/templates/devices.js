@@ -19,7 +19,8 @@ function plots() {
   const byGroup = new Map();
   for (const row of data.rows.filter(chosen)) byGroup.set(row.group, [...(byGroup.get(row.group) ?? []), row]);
   const drawn = [...byGroup].sort((a, b) => a[0] - b[0])
-    .map(([group, rows]) => plot(data.groups[group], rows, measures[x.value], measures[y.value], open));
+    .map(([group, rows]) => plot(data.groups[group], rows, measures[x.value], measures[y.value], open))
+    .sort((a, b) => !a.best.length - !b.best.length);  // what has no plot comes last
   best = new Set(drawn.flatMap((one) => one.best.map((row) => row.id)));
   byId("plots").replaceChildren(...(drawn.length ? drawn.map((one) => one.figure)
     : [el("p", { class: "note" }, "No artifact agrees with these choices.")]));

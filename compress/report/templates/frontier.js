@@ -1,5 +1,5 @@
 // One device's trade-off as a plot: every artifact, and the line through those that none beats.
-const PLOT = { width: 520, height: 360, left: 64, right: 22, top: 16, bottom: 48 };
+const PLOT = { width: 520, height: 360, left: 74, right: 22, top: 16, bottom: 48 };
 
 // As `compress ledger pareto`: cheapest first, each better than all that are cheaper.
 function frontier(points, higher) {
@@ -52,20 +52,22 @@ function grid(x, y, titles) {
   return made;
 }
 
-// Names beside the frontier's points, where they cover nothing.
-function names(points, placed) {
+// Names beside the points, the frontier's first, where they cover nothing.
+function names(best, placed) {
+  const points = [...best, ...placed.filter((point) => !best.includes(point))];
   const taken = placed.map(({ cx, cy }) => [cx - 8, cy - 8, cx + 8, cy + 8]), made = [];
   const free = (box) => box[0] >= PLOT.left && box[2] <= PLOT.width - 4 && box[1] >= 2
     && box[3] <= PLOT.height - PLOT.bottom
     && !taken.some(([a, b, c, d]) => a < box[2] && box[0] < c && b < box[3] && box[1] < d);
-  for (const { cx, cy, name } of points) {
+  for (const point of points) {
+    const { cx, cy, name } = point, kind = best.includes(point) ? "label" : "label beaten";
     const text = name.split(" · ")[0], width = text.length * 7.2;
     const spots = [[cx + 12, cy + 4], [cx - 12 - width, cy + 4], [cx - width / 2, cy - 13], [cx - width / 2, cy + 23],
       [cx + 9, cy - 10], [cx + 9, cy + 18], [cx - 9 - width, cy - 10], [cx - 9 - width, cy + 18]];
     const spot = spots.find(([x, y]) => free([x, y - 12, x + width, y + 3]));
     if (!spot) continue;
     taken.push([spot[0], spot[1] - 12, spot[0] + width, spot[1] + 3]);
-    made.push(el("text", { class: "label", x: spot[0], y: spot[1], "aria-hidden": "true" }, text));
+    made.push(el("text", { class: kind, x: spot[0], y: spot[1], "aria-hidden": "true" }, text));
   }
   return made;
 }

@@ -1,0 +1,202 @@
+"""Pages for a browser on this machine: a server on loopback, and a headless Chromium."""
+
+import json
+import os
+import queue
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from compress.errors import Unavailable
+
+PAGES = Path(__file__).parent / "pages"
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
+TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css",
+         ".wasm": "application/wasm", ".json": "application/json"}  # fmt: skip
+HEADERS = {
+    # Without these two, a page has no shared memory, and WebAssembly no threads.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "; ".join((
+        "default-src 'none'", "script-src 'self' blob: 'wasm-unsafe-eval'", "worker-src 'self' blob:",
+        "connect-src 'self'", "img-src 'self' blob: data:", "style-src 'self'", "base-uri 'none'",
+        "form-action 'none'", "frame-ancestors 'none'",
+    )),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}  # fmt: skip
+FLAGS = (
+    *("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-default-browser-check"),
+    *("--disable-extensions", "--disable-sync", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--no-proxy-server"),
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+POLL_S = 0.5
+
+Content = bytes | Path | Callable[[Mapping[str, str]], bytes]
+"""What a path gives: bytes, a file, or what a call makes of the query."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that closes its connection is no error."""
+
+
+class Pages:
+    """A server on loopback. Paths begin with a secret, so that no other page or user of the machine finds them.
+
+    ``posted``: (name, body) of everything that the pages sent back.
+    """
+
+    def __init__(self, contents: Mapping[str, Content], port: int = 0) -> None:
+        self.posted: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        try:
+            self._server = ThreadingHTTPServer(
+                ("127.0.0.1", port), _handler(contents, self.posted, secrets.token_hex(8))
+            )
+        except OSError as error:
+            raise Unavailable(f"port {port}: cannot be served ({error.strerror}): give another") from None
+
+    @property
+    def url(self) -> str:
+        """Of the folder of all paths; ends in a slash."""
+        port, handler = self._server.server_address[1], self._server.RequestHandlerClass
+        return f"http://127.0.0.1:{port}/{handler.secret}/"  # type: ignore[attr-defined]
+
+    def serve(self) -> None:
+        """Serve until interrupted."""
+        self._server.serve_forever(POLL_S)
+
+    def __enter__(self) -> "Pages":
+        self._thread = threading.Thread(target=self.serve, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler(contents: Mapping[str, Content], posted: Any, secret: str) -> type[BaseHTTPRequestHandler]:
+    from urllib.parse import parse_qsl, urlsplit
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            name = self._name()
+            if name not in contents:
+                return self._answer(HTTPStatus.NOT_FOUND, b"", "")
+            content = contents[name]
+            if isinstance(content, Path):
+                content = content.read_bytes()
+            elif not isinstance(content, bytes):
+                try:
+                    content = content(dict(parse_qsl(urlsplit(self.path).query)))
+                except ValueError:
+                    return self._answer(HTTPStatus.BAD_REQUEST, b"", "")
+            self._answer(HTTPStatus.OK, content, Path(name).suffix)
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if not (name := self._name()):
+                return self._answer(HTTPStatus.NOT_FOUND, b"", "")
+            posted.put((name, body))
+            self._answer(HTTPStatus.OK, b"", "")
+
+        def _name(self) -> str:
+            first, _, name = urlsplit(self.path).path.removeprefix("/").partition("/")
+            # Another name for this address would let a page of another site read what is served here.
+            known = secrets.compare_digest(first, secret) and self.headers.get("Host", "").startswith("127.0.0.1:")
+            return name or "index.html" if known else ""
+
+        def _answer(self, status: HTTPStatus, body: bytes, suffix: str) -> None:
+            self.send_response(status)
+            kind = TYPES.get(suffix, "application/octet-stream")
+            for key, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body))}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    Handler.secret = secret  # type: ignore[attr-defined]
+    return Handler
+
+
+def find_browser(program: str | None = None) -> str:
+    """Path of ``program``, or of the first Chromium of this machine. Raises Unavailable when there is none."""
+    for name in (program,) if program else PROGRAMS:
+        if found := shutil.which(name):
+            return found
+    what = f"{program} is not installed" if program else "no Chromium, Chrome or Edge is installed"
+    raise Unavailable(f"browser: {what}: install one (Debian: apt-get install chromium)")
+
+
+@contextmanager
+def headless(program: str, url: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """A headless Chromium on ``url``, with a profile of its own, which is gone afterwards."""
+    # Chromium's sandbox refuses root.
+    flags = [*FLAGS, *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])]
+    with tempfile.TemporaryDirectory(prefix="compress-browser-", ignore_cleanup_errors=True) as profile:
+        process = subprocess.Popen(
+            [program, *flags, f"--user-data-dir={profile}", url],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def run_page(
+    contents: Mapping[str, Content], program: str, limit_s: float, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Open ``index.html`` of ``contents`` and collect what it posts, by name, until it posts ``done``.
+
+    A JSON document posted as ``note`` is told to ``say``. Raises Unavailable when the page posts ``failed``, the
+    browser ends, or nothing comes for ``limit_s``.
+    """
+    found: dict[str, Any] = {}
+    with Pages(contents) as pages, headless(program, pages.url) as browser:
+        ends = time.monotonic() + limit_s
+        while "done" not in found:
+            try:
+                name, body = pages.posted.get(timeout=POLL_S)
+            except queue.Empty:
+                _check_alive(browser, time.monotonic() > ends, limit_s)
+                continue
+            ends = time.monotonic() + limit_s
+            if name == "failed":
+                raise Unavailable(f"browser: {' '.join(json.loads(body).split())[:300]}")
+            if name == "note":
+                say(json.loads(body))
+            else:
+                found[name] = body
+    return found
+
+
+def _check_alive(browser: "subprocess.Popen[bytes]", late: bool, limit_s: float) -> None:
+    if browser.poll() is not None:
+        program = str(browser.args[0])  # type: ignore[index]
+        raise Unavailable(f"browser: {program} ended with {browser.returncode}: start it by hand once")
+    if late:
+        raise Unavailable(f"browser: no answer from the page within {limit_s:.0f} s: try again")

@@ -1,0 +1,51 @@
+// Restores pictures away from the page's own thread.
+
+import { bytes, floats, open, runtime } from "./runtime.js";
+import { enlarge, restore, roundedUp } from "./tiles.js";
+
+const ready = (async () => {
+  const facts = await (await fetch("facts.json")).json();
+  const ort = await runtime(facts.threads);
+  const session = await open(ort, await bytes("model.onnx"));
+  const run = async (lq, noise) => {
+    const given = { lq, noise };
+    const feeds = Object.fromEntries(
+      session.inputNames.map((name) => [name, new ort.Tensor("float32", given[name], facts.inputs[name])]),
+    );
+    return (await session.run(feeds))[session.outputNames[0]].data;
+  };
+  return { facts, run };
+})();
+
+const rgb = ({ data, width, height }) => {
+  const out = new Uint8ClampedArray(3 * width * height);
+  for (let i = 0, j = 0; i < data.length; i += 4) {
+    for (let c = 0; c < 3; c++) out[j++] = data[i + c];
+  }
+  return { data: out, width, height };
+};
+
+const rgba = ({ data, width, height }) => {
+  const out = new ImageData(width, height);
+  for (let i = 0, j = 0; i < data.length; j++) {
+    for (let c = 0; c < 3; c++) out.data[4 * j + c] = data[i++];
+    out.data[4 * j + 3] = 255;
+  }
+  return out;
+};
+
+self.onmessage = async ({ data: picture }) => {
+  try {
+    const { facts, run } = await ready;
+    const lq = enlarge(rgb(picture), facts.scale);
+    self.postMessage({ before: rgba(lq) });
+    const noise = await floats(`noise.bin?height=${roundedUp(lq.height)}&width=${roundedUp(lq.width)}`);
+    const started = performance.now();
+    const hq = await restore(lq, noise, facts, run, (done, total) => self.postMessage({ done, total }));
+    self.postMessage({ after: rgba(hq), seconds: (performance.now() - started) / 1000 });
+  } catch (error) {
+    self.postMessage({ error: String(error.message || error) });
+  }
+};
+
+ready.then(({ facts }) => self.postMessage({ ready: facts }), (error) => self.postMessage({ error: String(error.message || error) }));

@@ -1,0 +1,139 @@
+// Restoring a picture of any size with a model of one size: compress/elir/tiles.py and restore.py, for a browser.
+// The same picture, noise and model give the same pixels there and here, but for the runtime's own rounding.
+
+const GRID = 32, LATENT = 8, TINY = 1e-6;
+const f = Math.fround;
+
+export const roundedUp = (size) => Math.ceil(size / GRID) * GRID;
+
+export function planAxis(size, tile, overlap) {
+  const whole = roundedUp(size);
+  if (whole <= tile) return { size, tile, padded: tile, starts: [0] };
+  const step = Math.floor((tile - overlap) / GRID) * GRID, starts = [];
+  for (let start = 0; start < whole - tile; start += step) starts.push(start);
+  return { size, tile, padded: whole, starts: [...starts, whole - tile] };
+}
+
+// Index of the sample that each padded one mirrors.
+export function source(axis, unit = 1) {
+  const inside = unit === 1 ? axis.size : roundedUp(axis.size) / unit, period = 2 * (inside - 1);
+  return Int32Array.from({ length: axis.padded / unit }, (_, i) => {
+    const at = period ? i % period : 0;
+    return at < inside ? at : period - at;
+  });
+}
+
+// Weight of each sample of each tile; they sum to one wherever tiles overlap.
+export function weights(axis) {
+  const { starts, tile, padded } = axis;
+  const found = starts.map(() => new Float64Array(tile).fill(1)), total = new Float64Array(padded);
+  for (let i = 0; i + 1 < starts.length; i++) {
+    const shared = starts[i] + tile - starts[i + 1];
+    for (let j = 0; j < shared; j++) {
+      const at = Math.min(1, Math.max(0, ((j + 0.5) / shared) * 2 - 0.5));
+      const ramp = Math.max(0.5 - 0.5 * Math.cos(Math.PI * at), TINY);
+      found[i][tile - 1 - j] *= ramp;
+      found[i + 1][j] *= ramp;
+    }
+  }
+  starts.forEach((start, i) => found[i].forEach((w, j) => { total[start + j] += w; }));
+  return starts.map((start, i) => Float32Array.from(found[i], (w, j) => w / total[start + j]));
+}
+
+// --- enlarging as Pillow does: bicubic (a = -0.5), 22-bit integers, rows first ----------------------------------
+
+const BITS = 22;
+
+function bicubic(x) {
+  const a = -0.5;
+  x = Math.abs(x);
+  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+  return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+}
+
+function kernel(size, scale) {
+  return Array.from({ length: size * scale }, (_, out) => {
+    const center = (out + 0.5) / scale;
+    const first = Math.max(0, Math.trunc(center - 1.5)), end = Math.min(size, Math.trunc(center + 2.5));
+    const taps = Array.from({ length: end - first }, (_, i) => bicubic(i + first - center + 0.5));
+    const sum = taps.reduce((x, y) => x + y, 0);
+    return { first, taps: taps.map((tap) => Math.trunc((tap / sum) * 2 ** BITS + (tap < 0 ? -0.5 : 0.5))) };
+  });
+}
+
+// One direction of (height, width, 3) bytes: along x, or, with rows and columns changed over, along y.
+function stretched(bytes, lines, size, scale, lineStep, step, outLineStep, outStep) {
+  const out = new Uint8ClampedArray(bytes.length * scale), taps = kernel(size, scale);
+  for (let line = 0; line < lines; line++) {
+    taps.forEach(({ first, taps: own }, at) => {
+      for (let channel = 0; channel < 3; channel++) {
+        let sum = 2 ** (BITS - 1);
+        for (let i = 0; i < own.length; i++) sum += bytes[line * lineStep + (first + i) * step + channel] * own[i];
+        out[line * outLineStep + at * outStep + channel] = Math.floor(sum / 2 ** BITS);
+      }
+    });
+  }
+  return out;
+}
+
+export function enlarge({ data, width, height }, scale) {
+  if (scale === 1) return { data, width, height };
+  const wide = stretched(data, height, width, scale, 3 * width, 3, 3 * width * scale, 3);
+  const row = 3 * width * scale;
+  return { data: stretched(wide, width * scale, height, scale, 3, row, 3, row), width: width * scale, height: height * scale };
+}
+
+// --- tiles -------------------------------------------------------------------------------------------------------
+
+// picture {data (height, width, 3) bytes, width, height}, already enlarged; noise (16, h/8, w/8) floats of the picture,
+// rounded up to 32 px; run(lq, noise) -> hq -> {data, width, height}.
+export async function restore(picture, noise, { tile, overlap }, run, onTile) {
+  const { width, height } = picture, [tileHeight, tileWidth] = tile;
+  const rows = planAxis(height, tileHeight, overlap), columns = planAxis(width, tileWidth, overlap);
+  const sum = new Float32Array(3 * width * height), total = rows.starts.length * columns.starts.length;
+  const down = weights(rows), across = weights(columns);
+  const read = reader(picture, noise, rows, columns);
+  let done = 0;
+  for (const [i, top] of rows.starts.entries()) {
+    for (const [j, left] of columns.starts.entries()) {
+      const hq = await run(...read(top, left));
+      add(sum, picture, hq, { top, left, tileHeight, tileWidth }, down[i], across[j]);
+      onTile(++done, total);
+    }
+  }
+  const data = Uint8ClampedArray.from(sum, (v) => Math.floor(f(f(Math.min(1, Math.max(0, v)) * 255) + 0.5)));
+  return { data, width, height };
+}
+
+function reader({ data, width }, noise, rows, columns) {
+  const y = source(rows), x = source(columns), v = source(rows, LATENT), u = source(columns, LATENT);
+  const [h, w] = [rows.tile, columns.tile], noiseWidth = roundedUp(columns.size) / LATENT;
+  const noiseSize = noiseWidth * (roundedUp(rows.size) / LATENT);
+  return (top, left) => {
+    const lq = new Float32Array(3 * h * w), window = new Float32Array((16 * h * w) / LATENT ** 2);
+    for (let c = 0, at = 0; c < 3; c++) {
+      for (let i = 0; i < h; i++) {
+        for (let j = 0; j < w; j++) lq[at++] = data[3 * (y[top + i] * width + x[left + j]) + c] / 255;
+      }
+    }
+    for (let c = 0, at = 0; c < 16; c++) {
+      for (let i = 0; i < h / LATENT; i++) {
+        const start = c * noiseSize + v[top / LATENT + i] * noiseWidth;
+        for (let j = 0; j < w / LATENT; j++) window[at++] = noise[start + u[left / LATENT + j]];
+      }
+    }
+    return [lq, window];
+  };
+}
+
+function add(sum, { width, height }, hq, { top, left, tileHeight, tileWidth }, down, across) {
+  const bottom = Math.min(height, top + tileHeight), right = Math.min(width, left + tileWidth);
+  for (let c = 0; c < 3; c++) {
+    for (let i = top; i < bottom; i++) {
+      for (let j = left; j < right; j++) {
+        const weight = f(down[i - top] * across[j - left]);
+        sum[3 * (i * width + j) + c] += f(hq[(c * tileHeight + i - top) * tileWidth + j - left] * weight);
+      }
+    }
+  }
+}
