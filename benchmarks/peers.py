@@ -2,8 +2,8 @@
 
 Every maker runs in a process of its own (its time and peak memory are those of the whole: loading, compressing,
 writing), from the weights and calibration pictures of a recipe, ``int8_sr`` unless --recipe says otherwise. What it
-wrote is then judged beside the float model and our int8 of the same runtime: quality on the recipe's validation pictures, speed
-interleaved. OUT keeps files and figures: what is there is not made again. ``--only NAME`` makes some of them.
+wrote is then judged beside the float model and our int8 of the same runtime: quality on the recipe's validation
+pictures, speed interleaved. OUT keeps files and figures: what is there is not made again. ``--only NAME`` makes some.
 
 Peers get the model after ``collapse`` and ``fold_time``, both exact; without them none can read it in full. A peer that
 fails is told with its last line.
@@ -332,10 +332,7 @@ def table(results: dict[str, dict[str, dict[str, Any]]]) -> str:
                 continue
             fidelity = "-" if name == "fp32" else f"{f['fidelity_db']:.1f}"
             quality = f"{f['psnr_drop_db']:+.3f} | {f['ssim_drop']:+.4f} | {f['lpips_rise']:+.4f} | {fidelity}"
-            mb, speed = (
-                f"{f['bytes'] / 2**20:.2f}",
-                f"{f['speedup'][0]:.2f} ({f['speedup'][1]:.2f}-{f['speedup'][2]:.2f})",
-            )
+            mb, speed = f"{f['bytes'] / 2**20:.2f}", "{:.2f} ({:.2f}-{:.2f})".format(*f["speedup"])
             lines.append(f"| {format_} | {name} | {mb} | {quality} | {speed} | {made}")
     return "\n".join(lines)
 
