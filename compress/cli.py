@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from compress import ledger_cli
+from compress import ledger_cli, targets_cli
 from compress.guard import guard, results_only
 from compress.showing import JsonOption, show
 
@@ -209,13 +209,16 @@ def evaluate(
 def bench(
     bundle: BundleArg,
     target: Annotated[str, typer.Option(metavar="T", help="Deploy target to measure on.")],
+    host: Annotated[
+        str | None, typer.Option(help="The target's device, as ssh takes it; it is reached by ssh then.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a bundle's artifacts on a target: speed; over ssh, accuracy too."""
+    """Measure a bundle's artifacts on a target: speed; over ssh, accuracy too; emulated, accuracy and instructions."""
     with results_only():
         from compress.pipeline import bench as run
 
-        result = run(bundle, target, _progress())
+        result = run(bundle, target, _progress(), host)
     show(result, as_json)
     if result.why:
         typer.echo(result.why, err=True)
@@ -286,6 +289,7 @@ def list_(kind: Annotated[Listed, typer.Argument(help="Which built-in files.")])
 
 
 app.add_typer(ledger_cli.ledger, name="ledger")
+app.add_typer(targets_cli.targets, name="targets")
 app.command()(ledger_cli.compare)
 app.command()(ledger_cli.check)
 app.command()(ledger_cli.report)

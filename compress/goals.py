@@ -49,7 +49,8 @@ def _speed(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
     goal = wanted if isinstance(wanted, SpeedGoal) else (wanted or {}).get(artifact["format"])
     if goal is None:
         return
-    measured = [p for p in results["performance"] if p["artifact"] == artifact["id"]]
+    # Where nothing was timed (an emulated, compiled or parsed target) there is no speed to judge.
+    measured = [p for p in results["performance"] if p["artifact"] == artifact["id"] and p["speedup_vs"]]
     for p in measured or [{"speedup_vs": {}}]:
         value = (p["speedup_vs"].get(goal.vs) or {}).get("value")
         yield _entry(f"speedup_vs_{goal.vs}", artifact["id"], p.get("target"), goal.min, value, True)

@@ -16,7 +16,7 @@ from compress.measuring import format_quality, input_baseline, sample_files, wri
 from compress.models import Models
 from compress.plan import Inputs, Plan, resolve
 from compress.progress import Progress
-from compress.reaching import Benched, bench_target, check_target, runs, sample_pictures, unavailable
+from compress.reaching import Benched, at_host, bench_target, check_target, runs, sample_pictures, unavailable
 from compress.recipe import recipe_hash
 from compress.recording import new_run, now, record_apply, record_bench
 from compress.results import ApplyResult, read_results
@@ -247,15 +247,18 @@ class Run:
         return machine_facts()
 
 
-def bench(bundle: Path, target: str, progress: Progress) -> Benched:
+def bench(bundle: Path, target: str, progress: Progress, host: str | None = None) -> Benched:
     """Measure a bundle's artifacts on ``target`` again; where that cannot be done, entries with evidence unavailable.
 
+    ``host``: of the device, as ssh takes it, whatever the target says of how it is reached.
     Raises InputError for no bundle, VerificationError when an artifact differs from the manifest.
     """
     manifest = read_manifest(bundle)
     if changed := changed_files(bundle, manifest):
         raise VerificationError("\n".join(f"{bundle}/{line}" for line in changed))
     loaded = load_model(DeployTarget, find("targets", target))
+    if host is not None:
+        loaded = at_host(loaded, host)
     artifacts = {a["id"]: (bundle / a["entry"], a["format"]) for a in manifest["artifacts"]}
     seed, mode = manifest["seeds"]["noise"], manifest["recipe"]["measure"]
     chosen = {name: item for name, item in artifacts.items() if runs(loaded, name, item[1])}
@@ -268,4 +271,4 @@ def bench(bundle: Path, target: str, progress: Progress) -> Benched:
     except Unavailable as error:
         return Benched(bundle, unavailable(loaded, list(chosen), str(error)), str(error))
     record_bench(bundle, entries, progress.say)
-    return Benched(bundle, entries)
+    return Benched(bundle, entries, next((entry["why"] for entry in entries if "why" in entry), None))

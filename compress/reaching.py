@@ -6,24 +6,28 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.benching import Artifacts, bench_local, check_arch, precision_of, speedups
-from compress.errors import Unavailable
+from compress.benching import EMPTY, Artifacts, Pictures, bench_local, check_arch, precision_of, speedups
+from compress.errors import InputError, Unavailable
 from compress.files import sha256_file
 from compress.measure.latency import PROTOCOLS, Latency, Mode
 from compress.measure.machine import FEATURES
 from compress.schema import DeployTarget
+from compress.tools import tool
 
 if TYPE_CHECKING:
     import numpy as np
 
     from compress.progress import Progress
 
-Pictures = Mapping[str, "np.ndarray"]
-"""lq (N, H, W, 3) uint8, noise (N, 16, H/8, W/8) float32; for accuracy also clean, and output-<artifact> of here."""
-
 INPUTS = "inputs.npz"
+TOOLS = {"emulator": "arm-emulator", "vendor-compiler": "intel-npu-compiler", "parser": "tensorrt-rtx"}
+"""What stands in for a device that is not here, by ``reach``."""
+MEANS = {
+    "emulator": "an emulator gives no time",
+    "vendor-compiler": "a compiler only estimates",
+    "parser": "a parser only accepts or refuses",
+}
 IDLE_S = 900  # a runner whose files stop arriving for this long gives up and cleans up
-EMPTY = dict.fromkeys(("latency_ms", "first_inference_ms", "load_ms", "peak_rss_mb", "throughput", "speedup_vs"))
 
 
 @dataclass(frozen=True)
@@ -43,20 +47,60 @@ class Benched:
         return {"bundle": str(self.bundle), "performance": self.performance}
 
 
+EVIDENCE = {
+    "local": "measured",
+    "ssh": "measured",
+    "emulator": "emulated",
+    "vendor-compiler": "estimated",
+    "parser": "parsed",
+}
+"""What a target's figures stand on, by ``reach``."""
+
+
+def at_host(target: DeployTarget, host: str) -> DeployTarget:
+    """``target`` as the device ``host``, reached by ssh. Raises InputError for what ssh would not take."""
+    from pydantic import ValidationError
+
+    settings = target.model_dump(exclude={"emulator", "compiler", "reach"})
+    try:
+        return DeployTarget.model_validate(
+            {**settings, "reach": "ssh", "ssh": {**(settings["ssh"] or {}), "host": host}}
+        )
+    except ValidationError:
+        raise InputError(
+            f"--host {host!r}: no host that ssh takes: give user@name, or a Host of ~/.ssh/config"
+        ) from None
+
+
 def check_target(target: DeployTarget) -> None:
     """Raise Unavailable, within seconds, when ``target`` cannot be measured from here."""
-    if target.reach in ("emulator", "vendor-compiler"):
-        means = "an emulator gives no time" if target.reach == "emulator" else "a compiler only estimates"
-        raise Unavailable(
-            f"target {target.name}: reach {target.reach} is not set up in this release ({means}): "
-            "nothing was measured; for the device itself, give a target with reach: ssh"
-        )
+    if target.reach in TOOLS and not npu_here(target):
+        found = tool(TOOLS[target.reach])
+        if not found.ready:
+            raise Unavailable(
+                f"target {target.name}: {found.name} is not set up here ({MEANS[target.reach]}): run "
+                f"`{found.setup_command}` ({found.download_mb} MB to download); for the device itself, give its --host"
+            )
     if target.reach == "local":
         check_arch(target)
     if target.ssh is not None:
         from compress.targets.device import contact
 
         contact(target.name, target.ssh)
+
+
+def npu_here(target: DeployTarget) -> bool:
+    """Whether this machine has the very NPU that a target's vendor compiler compiles for."""
+    if target.compiler is None:
+        return False
+    from compress.runtime.openvino_runner import npu_architecture
+
+    return npu_architecture() == target.compiler.platform.removeprefix("NPU")
+
+
+def evidence_of(target: DeployTarget) -> str:
+    """What figures of ``target`` will stand on when it can be benched from here."""
+    return "measured" if npu_here(target) else EVIDENCE[target.reach]
 
 
 def runs(target: DeployTarget, artifact: str, format: str) -> bool:
@@ -82,6 +126,18 @@ def bench_target(
         return []
     if target.reach == "ssh":
         return _over_ssh(chosen, target, pictures, mode, progress, seed)
+    if target.reach == "emulator":
+        from compress.emulating import bench_emulated
+
+        return bench_emulated(chosen, target, pictures, mode, progress)
+    if target.reach == "vendor-compiler" and not npu_here(target):
+        from compress.compiling import bench_compiled
+
+        return bench_compiled(chosen, target, progress)
+    if target.reach == "parser":
+        from compress.compiling import bench_parsed
+
+        return bench_parsed(chosen, target, progress)
     from compress.data.pictures import to_float
 
     inputs = to_float([pictures["lq"][0]]), pictures["noise"][:1]

@@ -13,18 +13,18 @@ ROOT = Path(compress.__file__).parent
 LAYERS = [
     {"__init__", "__main__"},
     {"cli"},
-    {"ledger_cli"},
+    {"ledger_cli", "targets_cli"},
     {"pipeline", "training", "comparison", "reporting"},
     {"recording"},
-    {"bundling", "checking", "card"},
+    {"bundling", "checking", "card", "surveying"},
     {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring", "profiling", "reaching"},
     {"training_log", "training_validation"},
-    {"restorer", "artifacts", "report", "doctor"},
+    {"restorer", "artifacts", "report", "doctor", "emulating", "compiling"},
     {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages"},
     {"recipe"},
     {"passes", "export", "runtime", "targets", "measure", "ledger"},
-    {"elir", "data"},
+    {"elir", "data", "tools"},
     {"lpips", "validation", "training_schema"},
     {"schema", "guard", "progress", "quiet", "showing"},
     {"target_parts"},
@@ -58,7 +58,7 @@ LIGHT += [
     "passes/settings",
     "elir/__init__",
 ]
-LIGHT += ["data/__init__", "ledger_cli", "showing", "training_schema"]
+LIGHT += ["data/__init__", "ledger_cli", "targets_cli", "tools/__init__", "showing", "training_schema"]
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 

@@ -1,0 +1,124 @@
+"""Intel's NPU compiler: part of OpenVINO's Windows wheel, run natively on Windows and by Wine elsewhere."""
+
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from compress.errors import Unavailable
+from compress.tools.base import NATIVE, Step, Tool
+from compress.tools.packages import Apt, native_arch, pip_download, run, unpack_debs, unpack_wheels, zig
+
+SOURCE, PROGRAM = "npu_compile.c", "npu_compile.exe"
+WINE = ("wine64", "libwine", "libz-mingw-w64", "libunwind8")
+PLATFORM = "win_amd64"
+# OpenVINO needs Microsoft's C++ runtime itself, not Wine's; the rest would open windows or write menus.
+RUNTIME = (
+    "msvcp140",
+    "msvcp140_1",
+    "msvcp140_2",
+    "msvcp140_atomic_wait",
+    "vcruntime140",
+    "vcruntime140_1",
+    "concrt140",
+)
+OVERRIDES = f"mscoree,mshtml,winemenubuilder.exe=;{','.join(RUNTIME)}=n,b"
+NATIVELY = sys.platform == "win32"
+
+
+class IntelNpuCompiler(Tool):
+    """Compiles for NPUs that are not here: accepted or not, and Intel's own estimate of the time."""
+
+    name = "intel-npu-compiler"
+    purpose = (
+        "Intel NPUs, compile-only: accepted or the compiler's error, and Intel's estimate, of the intel-npu-* targets"
+    )
+    download_mb = 290
+    sources = (SOURCE,)
+
+    def versions(self) -> dict[str, str]:
+        """OpenVINO's: the one that is installed here."""
+        return {"openvino": metadata.version("openvino")}
+
+    def check(self) -> None:
+        """Raise Unavailable unless this is Windows, or a Debian or Ubuntu on x86_64."""
+        if not NATIVELY and native_arch() != "amd64":
+            raise Unavailable("Wine runs the compiler on x86_64 only: set it up on such a machine")
+
+    def steps(self) -> list[Step]:
+        """Each is done once."""
+        wine = [] if NATIVELY else [("download Wine", self._wine)]
+        return [
+            *wine,
+            ("download the compiler", self._compiler),
+            ("build the driver program", self._program),
+            ("try it", self._try),
+        ]
+
+    # --- what is inside ------------------------------------------------------------------------------------------
+
+    @property
+    def libraries(self) -> Path:
+        """OpenVINO's DLLs, and the program that drives them."""
+        return self.folder / "openvino" / "openvino" / "libs"
+
+    @property
+    def command(self) -> list[str]:
+        """The words that begin the driver program's command."""
+        program = str(self.libraries / PROGRAM)
+        return [program] if NATIVELY else [str(self._wine_folder / "usr/lib/wine/wine64"), program]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For ``command``. Wine keeps its files in the tool's folder, nothing in the user's home."""
+        if NATIVELY:
+            return {}
+        libraries = self._wine_folder / "usr/lib/x86_64-linux-gnu"
+        return {
+            "HOME": str(self.folder),
+            "WINEPREFIX": str(self.folder / "prefix"),
+            "WINESERVER": str(self._wine_folder / "usr/lib/wine/wineserver64"),
+            "WINEDLLPATH": str(libraries / "wine"),
+            "WINEDLLOVERRIDES": OVERRIDES,
+            "WINEDEBUG": "-all",
+            "LD_LIBRARY_PATH": f"{libraries}:{self._wine_folder / 'lib/x86_64-linux-gnu'}",
+        }
+
+    # --- steps ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _wine_folder(self) -> Path:
+        return self.folder / "wine"
+
+    @property
+    def _downloads(self) -> Path:
+        return self.folder / "downloads"
+
+    def _wine(self) -> None:
+        apt = Apt(self._downloads / "apt", [native_arch()])
+        apt.update()
+        unpack_debs(apt.fetch_alone(WINE), self._wine_folder)
+        library = self._wine_folder / "usr/x86_64-w64-mingw32/lib/zlib1.dll"
+        shutil.copyfile(library, self._wine_folder / "usr/lib/x86_64-linux-gnu/wine/x86_64-windows/zlib1.dll")
+
+    def _compiler(self) -> None:
+        wheels = self._downloads / "wheels"
+        wanted = [f"openvino=={self.versions()['openvino']}", "msvc-runtime"]
+        pip_download(wanted, wheels, f"{sys.version_info.major}.{sys.version_info.minor}", [PLATFORM])
+        unpack_wheels(wheels.glob("*.whl"), self.folder / "openvino")
+        for file in self.folder.glob("openvino/msvc_runtime-*.data/data/*.dll"):
+            shutil.copyfile(file, self.libraries / file.name)
+
+    def _program(self) -> None:
+        caches = {f"ZIG_{which}_CACHE_DIR": str(self._downloads / "zig-cache") for which in ("GLOBAL", "LOCAL")}
+        compiler = [*zig(self._downloads, "cc"), "-target", "x86_64-windows-gnu", "-O1", "-w"]
+        command = [*compiler, "-o", str(self.libraries / PROGRAM), str(NATIVE / SOURCE)]
+        run(command, "build the driver program", caches)
+
+    def _try(self) -> None:
+        """The first start makes Wine's own folder."""
+        command = [*self.command, "no-such-model.xml", "none.blob"]
+        text = run(command, "try the compiler", self.environment, self.folder, succeeds=False)
+        if "npuc error" not in text or "openvino_c.dll" in text:
+            last = (text.strip().splitlines() or ["no message"])[-1]
+            raise Unavailable(f"the compiler does not run here ({last[:200]})")
