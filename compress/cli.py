@@ -220,8 +220,9 @@ def bench(
 
         result = run(bundle, target, _progress(), host)
     show(result, as_json)
-    if result.why:
-        typer.echo(result.why, err=True)
+    for line in (result.why, *result.missed):
+        if line:
+            typer.echo(line, err=True)
     raise typer.Exit(result.exit_code)
 
 

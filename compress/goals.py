@@ -26,7 +26,7 @@ def check_goals(goals: Goals, results: Entry) -> list[Entry]:
     judged = [a for a in judged if not a["id"].endswith("-tensorrt")]
     return [
         entry for a in judged for entry in (*_quality(goals, results, a), *_size(goals, a), *_speed(goals, results, a))
-    ]
+    ] + [entry for p in results["performance"] for entry in _delegated(p)]
 
 
 def _quality(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
@@ -54,6 +54,15 @@ def _speed(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
     for p in measured or [{"speedup_vs": {}}]:
         value = (p["speedup_vs"].get(goal.vs) or {}).get("value")
         yield _entry(f"speedup_vs_{goal.vs}", artifact["id"], p.get("target"), goal.min, value, True)
+
+
+def _delegated(performance: Entry) -> Iterator[Entry]:
+    """A target's own gate."""
+    delegated = performance.get("delegated") or {}
+    if delegated.get("min") is not None:
+        yield _entry(
+            "delegated", performance["artifact"], performance["target"], delegated["min"], delegated["share"], True
+        )
 
 
 def _entry(goal: str, artifact: str, dataset: str | None, bound: float, value: float | None, least: bool) -> Entry:

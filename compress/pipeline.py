@@ -184,7 +184,13 @@ class Run:
         return self._remember(
             f"speed-{target.name}",
             lambda: bench_target(
-                chosen, target, sample_pictures(self.out, samples, self.seed), mode, self.progress, self.seed
+                chosen,
+                target,
+                sample_pictures(self.out, samples, self.seed),
+                mode,
+                self.progress,
+                self.seed,
+                self._remember("macs", self._macs) if target.runtime == "executorch" else None,
             ),
             extra,
         )
@@ -266,8 +272,10 @@ def bench(bundle: Path, target: str, progress: Progress, host: str | None = None
         raise InputError(f"{bundle}: holds no {loaded.format} artifact for target {target}: choose another target")
     try:
         check_target(loaded)
-        pictures = sample_pictures(bundle, read_results(bundle)["samples"], seed)
-        entries = bench_target(chosen, loaded, pictures, mode, progress, seed)
+        results = read_results(bundle)
+        pictures = sample_pictures(bundle, results["samples"], seed)
+        macs = next((a.get("macs") for a in results["artifacts"]), None)
+        entries = bench_target(chosen, loaded, pictures, mode, progress, seed, macs)
     except Unavailable as error:
         return Benched(bundle, unavailable(loaded, list(chosen), str(error)), str(error))
     record_bench(bundle, entries, progress.say)

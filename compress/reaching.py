@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.benching import EMPTY, Artifacts, Pictures, bench_local, check_arch, precision_of, speedups
-from compress.errors import InputError, Unavailable
+from compress.errors import GoalMissed, InputError, Unavailable
 from compress.files import sha256_file
 from compress.measure.latency import PROTOCOLS, Latency, Mode
 from compress.measure.machine import FEATURES
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from compress.progress import Progress
 
-INPUTS = "inputs.npz"
+INPUTS, NATIVE = "inputs.npz", "native"
 TOOLS = {"emulator": "arm-emulator", "vendor-compiler": "intel-npu-compiler", "parser": "tensorrt-rtx"}
 """What stands in for a device that is not here, by ``reach``."""
 MEANS = {
@@ -40,7 +40,21 @@ class Benched:
 
     @property
     def exit_code(self) -> int:
-        return Unavailable.exit_code if self.why else 0
+        """4: something was not measured; 3: a gate of the target was missed."""
+        if self.why:
+            return Unavailable.exit_code
+        return GoalMissed.exit_code if self.missed else 0
+
+    @property
+    def missed(self) -> list[str]:
+        """The target's gates that were missed, one line each."""
+        found = [(entry, entry.get("delegated") or {}) for entry in self.performance]
+        return [
+            f"target {entry['target']}: {entry['artifact']}: ExecuTorch's backend runs {gate['share']:.1%} of the "
+            f"multiply-accumulates, min_delegated asks for {gate['min']:.1%}: see delegated.outside"
+            for entry, gate in found
+            if gate.get("met") is False
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """bundle, performance."""
@@ -118,12 +132,41 @@ def unavailable(target: DeployTarget, artifacts: Sequence[str], why: str) -> lis
 
 
 def bench_target(
-    artifacts: Artifacts, target: DeployTarget, pictures: Pictures, mode: Mode, progress: "Progress", seed: int = 0
+    artifacts: Artifacts,
+    target: DeployTarget,
+    pictures: Pictures,
+    mode: Mode,
+    progress: "Progress",
+    seed: int = 0,
+    macs: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Measure every artifact that ``target`` runs. Raises Unavailable, VerificationError, as the way there does."""
+    """Measure every artifact that ``target`` runs. Raises Unavailable, VerificationError, as the way there does.
+
+    ``macs``: the model's multiply-accumulates, for ``delegated``: what share of them ExecuTorch's backend runs, what is
+    left outside and why, and whether the target's ``min_delegated`` is met.
+    """
     chosen = {name: item for name, item in artifacts.items() if runs(target, name, item[1])}
     if not chosen:
         return []
+    entries = _bench(chosen, target, pictures, mode, progress, seed)
+    if target.runtime == "executorch":
+        for entry in entries:
+            entry["delegated"] = _delegated(chosen[entry["artifact"]][0], target.min_delegated, macs)
+    return entries
+
+
+def _delegated(path: Path, least: float | None, macs: int | None) -> dict[str, Any]:
+    from compress.measure.coverage import coverage
+
+    found = coverage(path).to_json(macs)
+    share = found["share"]
+    met = None if least is None or share is None else share >= least
+    return {**found, "min": least, "met": met}
+
+
+def _bench(
+    chosen: Artifacts, target: DeployTarget, pictures: Pictures, mode: Mode, progress: "Progress", seed: int
+) -> list[dict[str, Any]]:
     if target.reach == "ssh":
         return _over_ssh(chosen, target, pictures, mode, progress, seed)
     if target.reach == "emulator":
@@ -172,7 +215,7 @@ def _over_ssh(
     sent = {key: value for key, value in pictures.items() if key.removeprefix("output-") in {*_INPUT_KEYS, *chosen}}
     with tempfile.TemporaryDirectory(prefix="compress-bench-") as folder:
         np.savez(Path(folder) / INPUTS, **sent)  # type: ignore[arg-type]
-        files = {INPUTS: Path(folder) / INPUTS, **_files(chosen)}
+        files = {INPUTS: Path(folder) / INPUTS, **_files(chosen), **_native(target)}
         result = run_on_device(target.name, target.ssh, _job(chosen, target, files, mode, seed), files, progress)
     return _entries(result, target, mode, seed)
 
@@ -193,6 +236,16 @@ def _files(chosen: Artifacts) -> dict[str, Path]:
     return found
 
 
+def _native(target: DeployTarget) -> dict[str, Path]:
+    """ExecuTorch's native runner for ARM, if it is set up here: such a board needs no torch."""
+    if target.runtime != "executorch" or target.arch != "aarch64":
+        return {}
+    from compress.tools.arm_emulator import ArmEmulator, runner_files
+
+    tool = ArmEmulator()
+    return {f"{NATIVE}/{name}": path for name, path in runner_files(tool).items()} if tool.ready else {}
+
+
 def _job(chosen: Artifacts, target: DeployTarget, files: Mapping[str, Path], mode: Mode, seed: int) -> dict[str, Any]:
     listed = {
         name: {"name": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)} for name, path in files.items()
@@ -209,6 +262,7 @@ def _job(chosen: Artifacts, target: DeployTarget, files: Mapping[str, Path], mod
             for name, (path, _) in chosen.items()
         },
         "inputs": listed[INPUTS],
+        "native": _native_job(listed),
         **target.model_dump(
             include={"runtime", "runtime_min", "options", "device", "threads", "arch", "model", "memory_mb"}
         ),
@@ -218,6 +272,13 @@ def _job(chosen: Artifacts, target: DeployTarget, files: Mapping[str, Path], mod
         "seed": seed,
         "idle_s": IDLE_S,
     }
+
+
+def _native_job(listed: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
+    from importlib.metadata import version
+
+    files = [file for place, file in listed.items() if place.startswith(f"{NATIVE}/")]
+    return {"version": version("executorch"), "files": files} if files else None
 
 
 def _entries(result: Mapping[str, Any], target: DeployTarget, mode: Mode, seed: int) -> list[dict[str, Any]]:

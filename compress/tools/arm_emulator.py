@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 
 from compress.errors import Unavailable
-from compress.files import sha256_file
 from compress.tools.base import NATIVE, Step, Tool
 from compress.tools.packages import Apt, c_compiler, native_arch, pip_download, run, unpack_debs, unpack_wheels
 
@@ -167,8 +166,3 @@ def runner_files(tool: ArmEmulator) -> dict[str, Path]:
     """ExecuTorch's native runner and its libraries, by file name: what a board without torch needs."""
     files = [tool.executorch_runner, *(tool.executorch_runner.parent / f"libexecutorch{name}.so" for name in LINKED)]
     return {file.name: file for file in files}
-
-
-def digest(tool: ArmEmulator) -> str:
-    """Of everything whose change may change what is counted."""
-    return f"{tool.folder.name} {sha256_file(tool.counter)}"

@@ -77,7 +77,6 @@ class IntelNpuCompiler(Tool):
         return {
             "HOME": str(self.folder),
             "WINEPREFIX": str(self.folder / "prefix"),
-            "WINESERVER": str(self._wine_folder / "usr/lib/wine/wineserver64"),
             "WINEDLLPATH": str(libraries / "wine"),
             "WINEDLLOVERRIDES": OVERRIDES,
             "WINEDEBUG": "-all",
@@ -98,6 +97,9 @@ class IntelNpuCompiler(Tool):
         apt = Apt(self._downloads / "apt", [native_arch()])
         apt.update()
         unpack_debs(apt.fetch_alone(WINE), self._wine_folder)
+        # Debian's wineserver is a script that looks for the program below /usr.
+        programs = self._wine_folder / "usr/lib/wine"
+        shutil.copy2(programs / "wineserver64", programs / "wineserver")
         library = self._wine_folder / "usr/x86_64-w64-mingw32/lib/zlib1.dll"
         shutil.copyfile(library, self._wine_folder / "usr/lib/x86_64-linux-gnu/wine/x86_64-windows/zlib1.dll")
 

@@ -148,7 +148,10 @@ def test_measured_with_the_connection_cut_while_copying_and_while_measuring(
         ({"runtime_min": "99.1"}, "has onnxruntime .*, 99.1 or newer is needed: upgrade it"),
         ({"model": "Raspberry Pi 5"}, "calls itself .*, not Raspberry Pi 5: correct model or the host"),
         ({"arch": "aarch64" if platform.machine() == "x86_64" else "x86_64"}, "is .*, the target is .*: correct arch"),
-        ({"runtime": "tensorrt", "precisions": ["fp32"]}, "runtime tensorrt cannot be run by this release"),
+        (
+            {"runtime": "tensorrt", "precisions": ["fp32"]},
+            "tensorrt does not import there .*: install numpy and tensorrt",
+        ),
         ({"ssh": {"python": "python-of-old"}}, "has no python-of-old: install it"),
         ({"ssh": {"host": "-".join(["no", "such", "host.invalid"])}}, "no-such-host.invalid cannot be reached"),
         ({"memory_mb": 1}, "onnx-fp32 takes .* MB there, the target grants 1"),
