@@ -20,7 +20,7 @@ LAYERS = [
     {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring", "profiling", "reaching"},
     {"training_log", "training_validation"},
-    {"restorer", "artifacts", "report", "doctor", "emulating", "compiling"},
+    {"restorer", "artifacts", "report", "doctor", "emulating", "compiling", "ssh_benching"},
     {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages"},
     {"recipe"},
     {"passes", "export", "runtime", "targets", "measure", "ledger"},
