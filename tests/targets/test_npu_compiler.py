@@ -38,9 +38,8 @@ TRACE = {
 class StandIn:
     """A compiler that is a Python program."""
 
-    environment: dict[str, str] = {}
-
     def __init__(self, code: str) -> None:
+        self.environment: dict[str, str] = {}
         self.command = [sys.executable, "-c", code]
 
 
@@ -54,7 +53,8 @@ def test_an_estimate_is_read_from_the_trace() -> None:
 
 def test_an_accepted_model(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; assert 'NPU_PLATFORM=NPU4000' in sys.argv; pathlib.Path(sys.argv[2]).write_bytes(b'12345');"
+        "import sys, pathlib; assert 'NPU_PLATFORM=NPU4000' in sys.argv;"
+        "pathlib.Path(sys.argv[2]).write_bytes(b'12345');"
         f"pathlib.Path('compileTimeScheduleTrace.json').write_text({json.dumps(json.dumps(TRACE))});"
         "print('[INFO] VCL Compiler Properties: ID: 2026.5, Version: 8.4, Supported'); print(); print('npuc ok 12')"
     )

@@ -89,5 +89,5 @@ def test_every_tool_has_its_name_and_purpose() -> None:
 
 
 def test_an_unknown_tool() -> None:
-    with pytest.raises(InputError, match="'arm-emulater': unknown tool, did you mean arm-emulator?"):
+    with pytest.raises(InputError, match=r"'arm-emulater': unknown tool, did you mean arm-emulator?"):
         tool("arm-emulater")

@@ -29,7 +29,7 @@ def test_an_index_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(Unavailable, match="pip download no-such-wheel==1: ERROR: .*no-such-wheel"):
+    with pytest.raises(Unavailable, match=r"pip download no-such-wheel==1: ERROR: .*no-such-wheel"):
         pip_download(["no-such-wheel==1"], tmp_path)
 
 
