@@ -4,11 +4,10 @@ The packages come from the system's own apt sources (architecture arm64 beside t
 package index; nothing is installed outside the cache folder, and root is not needed.
 """
 
-from importlib import metadata
 from pathlib import Path
 
 from compress.errors import Unavailable
-from compress.tools.base import NATIVE, Step, Tool
+from compress.tools.base import NATIVE, Step, Tool, installed
 from compress.tools.packages import Apt, c_compiler, native_arch, pip_download, run, unpack_debs, unpack_wheels
 
 RUNTIMES = ("onnxruntime", "executorch", "numpy")
@@ -40,13 +39,13 @@ class ArmEmulator(Tool):
     """Artifacts on emulated ARM cores: exact numerics, instruction counts, no time."""
 
     name = "arm-emulator"
-    purpose = "ARM CPUs, emulated: exact numerics and instruction counts of the arm-* targets"
+    purpose = "emulated ARM CPUs: numerics and instruction counts"
     download_mb = 190
     sources = (RUNNER, COUNTER)
 
     def versions(self) -> dict[str, str]:
         """The runtimes' versions: those that are installed here, so that outputs can be compared."""
-        return {name: metadata.version(name) for name in RUNTIMES}
+        return {name: installed(name) for name in RUNTIMES}
 
     def check(self) -> None:
         """Raise Unavailable unless this is a Debian or Ubuntu on x86_64 or aarch64."""

@@ -4,6 +4,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 NATIVE = Path(__file__).with_name("native")
 SPARE = 4  # unpacked and compiled, a tool takes about this many times what is downloaded
 Step = tuple[str, Callable[[], None]]
+
+
+MISSING = "missing"
+
+
+def installed(distribution: str) -> str:
+    """Version of an installed package, or ``MISSING``."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return MISSING
 
 
 class Tool(ABC):
@@ -65,6 +77,11 @@ class Tool(ABC):
         if self.ready:
             return self.folder
         self.check()
+        for name, version in self.versions().items():
+            if version == MISSING:
+                raise Unavailable(
+                    f"{self.name} takes {name}'s version from here, where it is not installed: install it"
+                )
         self._room()
         steps = self.steps()
         with locked(self.folder, progress.say), progress.stage(f"set up {self.name}", len(steps)) as stage:

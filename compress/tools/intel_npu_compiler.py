@@ -2,11 +2,10 @@
 
 import shutil
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from compress.errors import Unavailable
-from compress.tools.base import NATIVE, Step, Tool
+from compress.tools.base import NATIVE, Step, Tool, installed
 from compress.tools.packages import Apt, native_arch, pip_download, run, unpack_debs, unpack_wheels, zig
 
 SOURCE, PROGRAM = "npu_compile.c", "npu_compile.exe"
@@ -30,15 +29,13 @@ class IntelNpuCompiler(Tool):
     """Compiles for NPUs that are not here: accepted or not, and Intel's own estimate of the time."""
 
     name = "intel-npu-compiler"
-    purpose = (
-        "Intel NPUs, compile-only: accepted or the compiler's error, and Intel's estimate, of the intel-npu-* targets"
-    )
+    purpose = "Intel NPUs, compile-only: accepted or not, Intel's own estimate"
     download_mb = 290
     sources = (SOURCE,)
 
     def versions(self) -> dict[str, str]:
         """OpenVINO's: the one that is installed here."""
-        return {"openvino": metadata.version("openvino")}
+        return {"openvino": installed("openvino")}
 
     def check(self) -> None:
         """Raise Unavailable unless this is Windows, or a Debian or Ubuntu on x86_64."""

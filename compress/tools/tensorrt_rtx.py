@@ -16,7 +16,7 @@ class TensorrtRtx(Tool):
     """Parses ONNX files as TensorRT does: accepted or the parser's error."""
 
     name = "tensorrt-rtx"
-    purpose = "NVIDIA Jetson, parse-only: accepted or refused by TensorRT-RTX's ONNX parser, of the jetson-* targets"
+    purpose = "NVIDIA Jetson, parse-only: accepted or not"
     download_mb = 97
 
     def versions(self) -> dict[str, str]:
