@@ -147,7 +147,7 @@ def fake_tensorrt(log: list[Any], accepts: bool = True) -> types.ModuleType:
         set_flag=lambda flag: log.append(flag),
         clear_flag=lambda flag: log.append(f"no {flag}"),
         set_memory_pool_limit=lambda pool, size: log.append((pool, size)),
-        create_timing_cache=lambda stored: log.append(f"timings {stored!r}"),
+        create_timing_cache=lambda stored: log.append(f"timings {stored!r}") or "cache",
         set_timing_cache=lambda cache, ignore: None,
         get_timing_cache=lambda: types.SimpleNamespace(serialize=lambda: b"measured"),
     )
