@@ -25,8 +25,15 @@ def check_goals(goals: Goals, results: Entry) -> list[Entry]:
     judged = [a for a in results["artifacts"] if a["precision"] == "int8" and (a["id"] in timed or not timed)]
     judged = [a for a in judged if not a["id"].endswith("-tensorrt")]
     return [
-        entry for a in judged for entry in (*_quality(goals, results, a), *_size(goals, a), *_speed(goals, results, a))
-    ] + [entry for p in results["performance"] for entry in _delegated(p)]
+        entry
+        for a in judged
+        for entry in (
+            *_quality(goals, results, a),
+            *_size(goals, a),
+            *_speed(goals, results, a),
+            *_delegated(results, a),
+        )
+    ]
 
 
 def _quality(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
@@ -56,13 +63,12 @@ def _speed(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
         yield _entry(f"speedup_vs_{goal.vs}", artifact["id"], p.get("target"), goal.min, value, True)
 
 
-def _delegated(performance: Entry) -> Iterator[Entry]:
-    """A target's own gate."""
-    delegated = performance.get("delegated") or {}
-    if delegated.get("min") is not None:
-        yield _entry(
-            "delegated", performance["artifact"], performance["target"], delegated["min"], delegated["share"], True
-        )
+def _delegated(results: Entry, artifact: Entry) -> Iterator[Entry]:
+    """The gates of targets, ``min_delegated``: no goal of the recipe, and judged all the same."""
+    for p in results["performance"]:
+        gate = p.get("delegated") or {}
+        if p["artifact"] == artifact["id"] and gate.get("min") is not None:
+            yield _entry("delegated", artifact["id"], p["target"], gate["min"], gate["share"], True)
 
 
 def _entry(goal: str, artifact: str, dataset: str | None, bound: float, value: float | None, least: bool) -> Entry:

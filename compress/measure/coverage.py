@@ -1,5 +1,6 @@
 """How much of an ExecuTorch program its backend runs, read from the .pte file."""
 
+import struct
 from collections import Counter
 from dataclasses import dataclass
 from math import prod
@@ -60,7 +61,7 @@ def coverage(path: Path) -> Coverage:
         from executorch.exir._serialize._program import deserialize_pte_binary
     try:
         plan = deserialize_pte_binary(path.read_bytes()).program.execution_plan[0]
-    except (ValueError, IndexError, AssertionError, TypeError) as error:
+    except (ValueError, IndexError, AssertionError, TypeError, struct.error) as error:
         why = " ".join(str(error).split())
         raise VerificationError(f"{path}: not a readable ExecuTorch program ({why}): export it again") from None
     calls, macs, delegates = Counter[str](), Counter[str](), 0

@@ -205,6 +205,8 @@ class OpenVino:
         settings: Dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if device == "CPU":
             settings.update(INFERENCE_NUM_THREADS=job["threads"], NUM_STREAMS=1, INFERENCE_PRECISION_HINT="f32")
+        else:  # an NPU's compiler takes seconds to minutes: once
+            settings["CACHE_DIR"] = os.path.join(job["folder"], "compiled")
         settings.update(job["options"])
         model = core.read_model(path)
         self.names = [port.any_name for port in model.inputs]
