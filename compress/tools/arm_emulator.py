@@ -8,12 +8,12 @@ from pathlib import Path
 
 from compress.errors import Unavailable
 from compress.tools.base import NATIVE, Step, Tool, installed
-from compress.tools.packages import Apt, c_compiler, native_arch, pip_download, run, unpack_debs, unpack_wheels
+from compress.tools.packages import Apt, c_compiler, check_debian, pip_download, run, unpack_debs, unpack_wheels
 
 RUNTIMES = ("onnxruntime", "executorch", "numpy")
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
 GUEST = ("python3-minimal:arm64", "libpython3-stdlib:arm64", "libstdc++6:arm64")
-HOST = ("qemu-user:{arch}", "g++-aarch64-linux-gnu:{arch}")
+HOST = ("qemu-user:amd64", "g++-aarch64-linux-gnu:amd64")
 # The host's own C library runs the host's programs.
 HOST_LIBC = r"^(libc6|libc-bin|libgcc-s1)_"
 LINKED = ("", "_kernels_optimized", "_kernels_quantized", "_backend_xnnpack", "_threadpool")
@@ -48,8 +48,8 @@ class ArmEmulator(Tool):
         return {name: installed(name) for name in RUNTIMES}
 
     def check(self) -> None:
-        """Raise Unavailable unless this is a Debian or Ubuntu on x86_64 or aarch64."""
-        native_arch()
+        """Raise Unavailable unless this is a Debian or Ubuntu on x86_64."""
+        check_debian()
 
     def steps(self) -> list[Step]:
         """Each is done once."""
@@ -100,7 +100,7 @@ class ArmEmulator(Tool):
     @property
     def environment(self) -> dict[str, str]:
         """For the host's programs."""
-        return {"LD_LIBRARY_PATH": ":".join(str(path) for path in sorted(self.host.glob("**/x86_64-linux-gnu")))}
+        return {"LD_LIBRARY_PATH": ":".join(str(self.host / name / "x86_64-linux-gnu") for name in ("usr/lib", "lib"))}
 
     def emulate(self, cpu: str, folder: Path) -> list[str]:
         """The words that begin an emulated command on a core of ``CORES``; ``folder`` gets the root that it sees."""
@@ -122,12 +122,12 @@ class ArmEmulator(Tool):
 
     def _unpack(self, packages: tuple[str, ...], into: Path, without: str = r"^$") -> None:
         """Each list in a folder of its own: both have a libc6."""
-        apt = Apt(self._downloads / "apt", dict.fromkeys((native_arch(), "arm64")))
+        apt = Apt(self._downloads / "apt", ("amd64", "arm64"))
         apt.update()
         archives = apt.folder / "archives"
         for file in archives.glob("*.deb"):
             file.unlink()
-        unpack_debs(apt.fetch([name.format(arch=native_arch()) for name in packages]), into, without)
+        unpack_debs(apt.fetch(packages), into, without)
 
     def _runtimes(self) -> None:
         wheels = self._downloads / "wheels"

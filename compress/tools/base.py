@@ -1,5 +1,6 @@
 """A tool: a folder that is built step by step, each step once; a build that was stopped goes on where it was."""
 
+import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -106,6 +107,8 @@ class Tool(ABC):
 
     def _room(self) -> None:
         above = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        if not os.access(above, os.W_OK):
+            raise InputError(f"{above}: cannot be written: set COMPRESS_CACHE to a folder that can")
         free, need = shutil.disk_usage(above).free >> 20, SPARE * self.download_mb
         if free < need:
             raise InputError(f"{above}: has {free} MB free, {self.name} takes {need}: set COMPRESS_CACHE to another")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from compress.errors import Unavailable
 from compress.tools.base import NATIVE, Step, Tool, installed
-from compress.tools.packages import Apt, native_arch, pip_download, run, unpack_debs, unpack_wheels, zig
+from compress.tools.packages import Apt, check_debian, pip_download, run, unpack_debs, unpack_wheels, zig
 
 SOURCE, PROGRAM = "npu_compile.c", "npu_compile.exe"
 WINE = ("wine64", "libwine", "libz-mingw-w64", "libunwind8")
@@ -39,8 +39,8 @@ class IntelNpuCompiler(Tool):
 
     def check(self) -> None:
         """Raise Unavailable unless this is Windows, or a Debian or Ubuntu on x86_64."""
-        if not NATIVELY and native_arch() != "amd64":
-            raise Unavailable("Wine runs the compiler on x86_64 only: set it up on such a machine")
+        if not NATIVELY:
+            check_debian()
 
     def steps(self) -> list[Step]:
         """Each is done once."""
@@ -91,7 +91,7 @@ class IntelNpuCompiler(Tool):
         return self.folder / "downloads"
 
     def _wine(self) -> None:
-        apt = Apt(self._downloads / "apt", [native_arch()])
+        apt = Apt(self._downloads / "apt", ["amd64"])
         apt.update()
         unpack_debs(apt.fetch_alone(WINE), self._wine_folder)
         # Debian's wineserver is a script that looks for the program below /usr.

@@ -14,7 +14,6 @@ from pathlib import Path
 from compress.errors import Unavailable
 
 LIMIT_S = 3600
-DEBIAN_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 # An empty list of installed packages makes apt fetch every dependency, too.
 APT_CONF = """APT::Architecture "{native}";
 APT::Architectures {{ {arches} }};
@@ -57,18 +56,19 @@ def _reason(text: str) -> str:
     return " ".join(telling[0].split())[:300]
 
 
-def native_arch() -> str:
-    """This machine's architecture as Debian names it. Raises Unavailable where apt's packages cannot be used."""
+def check_debian() -> None:
+    """Raise Unavailable unless this is an x86_64 machine that can use apt's packages."""
     if sys.platform != "linux" or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise Unavailable("needs apt-get and dpkg-deb, as Debian and Ubuntu have them: set it up on such a system")
-    arch = DEBIAN_ARCH.get(platform.machine())
-    if arch is None:
-        raise Unavailable(f"needs an x86_64 or aarch64 machine, this one is {platform.machine()}")
-    return arch
+    if platform.machine() != "x86_64":
+        raise Unavailable(f"needs an x86_64 machine, this one is {platform.machine()}")
 
 
 class Apt:
-    """A private apt in ``folder``: the system's sources and keys, lists and packages of its own."""
+    """A private apt in ``folder``: the system's sources and keys, lists and packages of its own.
+
+    ``arches``: Debian's names, the machine's own first.
+    """
 
     def __init__(self, folder: Path, arches: Iterable[str]) -> None:
         self.folder, self.arches = folder, tuple(arches)

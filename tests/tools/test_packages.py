@@ -9,7 +9,7 @@ import pytest
 
 from compress.errors import Unavailable
 from compress.tools import packages
-from compress.tools.packages import native_arch, pip_download, run, unpack_wheels
+from compress.tools.packages import check_debian, pip_download, run, unpack_wheels
 
 
 def test_a_command_that_fails_says_why_in_one_line() -> None:
@@ -44,4 +44,4 @@ def test_a_wheel_that_would_leave_its_folder_does_not(tmp_path: Path) -> None:
 def test_a_system_without_apt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages.shutil, "which", lambda name: None)
     with pytest.raises(Unavailable, match="needs apt-get and dpkg-deb, as Debian and Ubuntu have them"):
-        native_arch()
+        check_debian()
