@@ -181,6 +181,7 @@ class Run:
         chosen = {a.id: (self.out / a.entry, a.format) for a in ours}
         mode = self.recipe.measure
         extra = [target.model_dump(), mode, self._hashes(ours)]
+        macs = self._remember("macs", self._macs) if target.runtime == "executorch" else None
         return self._remember(
             f"speed-{target.name}",
             lambda: bench_target(
@@ -190,7 +191,7 @@ class Run:
                 mode,
                 self.progress,
                 self.seed,
-                self._remember("macs", self._macs) if target.runtime == "executorch" else None,
+                macs,
             ),
             extra,
         )

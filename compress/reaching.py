@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 TOOLS = {"emulator": "arm-emulator", "vendor-compiler": "intel-npu-compiler", "parser": "tensorrt-rtx"}
 """What stands in for a device that is not here, by ``reach``."""
+EVIDENCE = {
+    "local": "measured",
+    "ssh": "measured",
+    "emulator": "emulated",
+    "vendor-compiler": "estimated",
+    "parser": "parsed",
+}
+"""What a target's figures stand on, by ``reach``."""
 MEANS = {
     "emulator": "an emulator gives no time",
     "vendor-compiler": "a compiler only estimates",
@@ -54,16 +62,6 @@ class Benched:
     def to_json(self) -> dict[str, Any]:
         """bundle, performance."""
         return {"bundle": str(self.bundle), "performance": self.performance}
-
-
-EVIDENCE = {
-    "local": "measured",
-    "ssh": "measured",
-    "emulator": "emulated",
-    "vendor-compiler": "estimated",
-    "parser": "parsed",
-}
-"""What a target's figures stand on, by ``reach``."""
 
 
 def at_host(target: DeployTarget, host: str) -> DeployTarget:
