@@ -242,16 +242,20 @@ def sensitivity(
 def bench(
     bundle: BundleArg,
     target: Annotated[str, typer.Option(metavar="T", help="Deploy target to measure on.")],
+    host: Annotated[
+        str | None, typer.Option(help="The target's device, as ssh takes it; it is reached by ssh then.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a bundle's artifacts on a target: speed; over ssh, accuracy too."""
+    """Measure a bundle's artifacts on a target: speed; over ssh, accuracy too; emulated, accuracy and instructions."""
     with results_only():
         from compress.pipeline import bench as run
 
-        result = run(bundle, target, _progress())
+        result = run(bundle, target, _progress(), host)
     show(result, as_json)
-    if result.why:
-        typer.echo(result.why, err=True)
+    for line in (result.why, *result.missed):
+        if line:
+            typer.echo(line, err=True)
     raise typer.Exit(result.exit_code)
 
 

@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compress.tools import NAMES, tool
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -64,7 +66,9 @@ class Findings:
         with ThreadPoolExecutor(2) as pool:
             runtimes = list(pool.map(lambda item: _runtime(*item), RUNTIMES.items()))
             extras = list(pool.map(lambda item: _runtime(item[0], *item[1]), OPTIONAL.items()))
-        return cls([_python(), _cpu(), _int8(), _cores(), _memory(), _disk(), *runtimes, *extras])
+            devices = pool.submit(_openvino_devices)
+        machine = [_python(), _cpu(), _int8(), _cores(), _memory(), _disk()]
+        return cls([*machine, *runtimes, *extras, devices.result(), _ssh(), *map(_tool, NAMES)])
 
     def to_json(self) -> dict[str, Any]:
         """The findings as plain data."""
@@ -154,6 +158,28 @@ def _runtime(distribution: str, module: str, extra: str | None = None) -> Fact:
         return Fact(distribution, "not installed", None if extra else False, hint)
     why = _import_error(module)
     return Fact(distribution, version, why is None, "" if why is None else f"does not import: {why}")
+
+
+def _openvino_devices() -> Fact:
+    code = "import openvino; print(*openvino.Core().available_devices, sep=', ')"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=IMPORT_LIMIT_S)
+    devices = (found.stdout.strip().splitlines() or ["none"])[-1]
+    npu = "NPU" in devices
+    return Fact(
+        "OpenVINO devices", devices, None, "" if npu else "no NPU: the intel-npu-* targets are only compiled for"
+    )
+
+
+def _ssh() -> Fact:
+    program = shutil.which("ssh")
+    return Fact("ssh", program or "not installed", None, "" if program else "devices over ssh: install openssh-client")
+
+
+def _tool(name: str) -> Fact:
+    found = tool(name)
+    if found.ready:
+        return Fact(name, "set up", True, found.purpose)
+    return Fact(name, "not set up", None, f"{found.purpose}: `{found.setup_command}`, {found.download_mb} MB")
 
 
 def _import_error(module: str) -> str | None:

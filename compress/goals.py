@@ -25,7 +25,14 @@ def check_goals(goals: Goals, results: Entry) -> list[Entry]:
     judged = [a for a in results["artifacts"] if a["precision"] == "int8" and (a["id"] in timed or not timed)]
     judged = [a for a in judged if not a["id"].endswith("-tensorrt")]
     return [
-        entry for a in judged for entry in (*_quality(goals, results, a), *_size(goals, a), *_speed(goals, results, a))
+        entry
+        for a in judged
+        for entry in (
+            *_quality(goals, results, a),
+            *_size(goals, a),
+            *_speed(goals, results, a),
+            *_delegated(results, a),
+        )
     ]
 
 
@@ -49,10 +56,19 @@ def _speed(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
     goal = wanted if isinstance(wanted, SpeedGoal) else (wanted or {}).get(artifact["format"])
     if goal is None:
         return
-    measured = [p for p in results["performance"] if p["artifact"] == artifact["id"]]
+    # Where nothing was timed (an emulated, compiled or parsed target) there is no speed to judge.
+    measured = [p for p in results["performance"] if p["artifact"] == artifact["id"] and p["speedup_vs"]]
     for p in measured or [{"speedup_vs": {}}]:
         value = (p["speedup_vs"].get(goal.vs) or {}).get("value")
         yield _entry(f"speedup_vs_{goal.vs}", artifact["id"], p.get("target"), goal.min, value, True)
+
+
+def _delegated(results: Entry, artifact: Entry) -> Iterator[Entry]:
+    """The gates of targets, ``min_delegated``: no goal of the recipe, and judged all the same."""
+    for p in results["performance"]:
+        gate = p.get("delegated") or {}
+        if p["artifact"] == artifact["id"] and gate.get("min") is not None:
+            yield _entry("delegated", artifact["id"], p["target"], gate["min"], gate["share"], True)
 
 
 def _entry(goal: str, artifact: str, dataset: str | None, bound: float, value: float | None, least: bool) -> Entry:

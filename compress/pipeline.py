@@ -16,7 +16,7 @@ from compress.measuring import format_quality, input_baseline, sample_files, wri
 from compress.models import Models
 from compress.plan import Inputs, Plan, resolve
 from compress.progress import Progress
-from compress.reaching import Benched, bench_target, check_target, runs, sample_pictures, unavailable
+from compress.reaching import Benched, at_host, bench_target, check_target, runs, sample_pictures, unavailable
 from compress.recipe import recipe_hash
 from compress.recording import new_run, now, record_apply, record_bench
 from compress.results import ApplyResult, read_results
@@ -181,10 +181,17 @@ class Run:
         chosen = {a.id: (self.out / a.entry, a.format) for a in ours}
         mode = self.recipe.measure
         extra = [target.model_dump(), mode, self._hashes(ours)]
+        macs = self._remember("macs", self._macs) if target.runtime == "executorch" else None
         return self._remember(
             f"speed-{target.name}",
             lambda: bench_target(
-                chosen, target, sample_pictures(self.out, samples, self.seed), mode, self.progress, self.seed
+                chosen,
+                target,
+                sample_pictures(self.out, samples, self.seed),
+                mode,
+                self.progress,
+                self.seed,
+                macs,
             ),
             extra,
         )
@@ -247,15 +254,18 @@ class Run:
         return machine_facts()
 
 
-def bench(bundle: Path, target: str, progress: Progress) -> Benched:
+def bench(bundle: Path, target: str, progress: Progress, host: str | None = None) -> Benched:
     """Measure a bundle's artifacts on ``target`` again; where that cannot be done, entries with evidence unavailable.
 
+    ``host``: of the device, as ssh takes it, whatever the target says of how it is reached.
     Raises InputError for no bundle, VerificationError when an artifact differs from the manifest.
     """
     manifest = read_manifest(bundle)
     if changed := changed_files(bundle, manifest):
         raise VerificationError("\n".join(f"{bundle}/{line}" for line in changed))
     loaded = load_model(DeployTarget, find("targets", target))
+    if host is not None:
+        loaded = at_host(loaded, host)
     artifacts = {a["id"]: (bundle / a["entry"], a["format"]) for a in manifest["artifacts"]}
     seed, mode = manifest["seeds"]["noise"], manifest["recipe"]["measure"]
     chosen = {name: item for name, item in artifacts.items() if runs(loaded, name, item[1])}
@@ -263,9 +273,11 @@ def bench(bundle: Path, target: str, progress: Progress) -> Benched:
         raise InputError(f"{bundle}: holds no {loaded.format} artifact for target {target}: choose another target")
     try:
         check_target(loaded)
-        pictures = sample_pictures(bundle, read_results(bundle)["samples"], seed)
-        entries = bench_target(chosen, loaded, pictures, mode, progress, seed)
+        results = read_results(bundle)
+        pictures = sample_pictures(bundle, results["samples"], seed)
+        macs = next((a.get("macs") for a in results["artifacts"]), None)
+        entries = bench_target(chosen, loaded, pictures, mode, progress, seed, macs)
     except Unavailable as error:
         return Benched(bundle, unavailable(loaded, list(chosen), str(error)), str(error))
     record_bench(bundle, entries, progress.say)
-    return Benched(bundle, entries)
+    return Benched(bundle, entries, next((entry["why"] for entry in entries if "why" in entry), None))

@@ -1,29 +1,37 @@
 """Artifacts on a deploy target, however it is reached -> ``performance`` entries of results.json."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.benching import Artifacts, bench_local, check_arch, precision_of, speedups
-from compress.errors import Unavailable
-from compress.files import sha256_file
-from compress.measure.latency import PROTOCOLS, Latency, Mode
-from compress.measure.machine import FEATURES
+from compress.benching import EMPTY, Artifacts, Pictures, bench_local, check_arch, precision_of
+from compress.errors import GoalMissed, InputError, Unavailable
+from compress.measure.latency import Mode
 from compress.schema import DeployTarget
+from compress.tools import tool
 
 if TYPE_CHECKING:
     import numpy as np
 
     from compress.progress import Progress
 
-Pictures = Mapping[str, "np.ndarray"]
-"""lq (N, H, W, 3) uint8, noise (N, 16, H/8, W/8) float32; for accuracy also clean, and output-<artifact> of here."""
-
-INPUTS = "inputs.npz"
-IDLE_S = 900  # a runner whose files stop arriving for this long gives up and cleans up
-EMPTY = dict.fromkeys(("latency_ms", "first_inference_ms", "load_ms", "peak_rss_mb", "throughput", "speedup_vs"))
+TOOLS = {"emulator": "arm-emulator", "vendor-compiler": "intel-npu-compiler", "parser": "tensorrt-rtx"}
+"""What stands in for a device that is not here, by ``reach``."""
+EVIDENCE = {
+    "local": "measured",
+    "ssh": "measured",
+    "emulator": "emulated",
+    "vendor-compiler": "estimated",
+    "parser": "parsed",
+    "browser": "measured",
+}
+"""What a target's figures stand on, by ``reach``."""
+MEANS = {
+    "emulator": "an emulator gives no time",
+    "vendor-compiler": "a compiler only estimates",
+    "parser": "a parser only accepts or refuses",
+}
 
 
 @dataclass(frozen=True)
@@ -36,21 +44,51 @@ class Benched:
 
     @property
     def exit_code(self) -> int:
-        return Unavailable.exit_code if self.why else 0
+        """4: something was not measured; 3: a gate of the target was missed."""
+        if self.why:
+            return Unavailable.exit_code
+        return GoalMissed.exit_code if self.missed else 0
+
+    @property
+    def missed(self) -> list[str]:
+        """The target's gates that were missed, one line each."""
+        found = [(entry, entry.get("delegated") or {}) for entry in self.performance]
+        return [
+            f"target {entry['target']}: {entry['artifact']}: ExecuTorch's backend runs {gate['share']:.1%} of the "
+            f"multiply-accumulates, min_delegated asks for {gate['min']:.1%}: see delegated.outside"
+            for entry, gate in found
+            if gate.get("met") is False
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """bundle, performance."""
         return {"bundle": str(self.bundle), "performance": self.performance}
 
 
+def at_host(target: DeployTarget, host: str) -> DeployTarget:
+    """``target`` as the device ``host``, reached by ssh. Raises InputError for what ssh would not take."""
+    from pydantic import ValidationError
+
+    settings = target.model_dump(exclude={"emulator", "compiler", "browser", "reach"})
+    try:
+        return DeployTarget.model_validate(
+            {**settings, "reach": "ssh", "ssh": {**(settings["ssh"] or {}), "host": host}}
+        )
+    except ValidationError:
+        raise InputError(
+            f"--host {host!r}: no host that ssh takes: give user@name, or a Host of ~/.ssh/config"
+        ) from None
+
+
 def check_target(target: DeployTarget) -> None:
     """Raise Unavailable, within seconds, when ``target`` cannot be measured from here."""
-    if target.reach in ("emulator", "vendor-compiler"):
-        means = "an emulator gives no time" if target.reach == "emulator" else "a compiler only estimates"
-        raise Unavailable(
-            f"target {target.name}: reach {target.reach} is not set up in this release ({means}): "
-            "nothing was measured; for the device itself, give a target with reach: ssh"
-        )
+    if target.reach in TOOLS and not npu_here(target):
+        found = tool(TOOLS[target.reach])
+        if not found.ready:
+            raise Unavailable(
+                f"target {target.name}: {found.name} is not set up here ({MEANS[target.reach]}): run "
+                f"`{found.setup_command}` ({found.download_mb} MB to download); for the device itself, give its --host"
+            )
     if target.reach == "local":
         check_arch(target)
     if target.browser is not None:
@@ -61,6 +99,20 @@ def check_target(target: DeployTarget) -> None:
         from compress.targets.device import contact
 
         contact(target.name, target.ssh)
+
+
+def npu_here(target: DeployTarget) -> bool:
+    """Whether this machine has the very NPU that a target's vendor compiler compiles for."""
+    if target.compiler is None:
+        return False
+    from compress.runtime.openvino_runner import npu_architecture
+
+    return npu_architecture() == target.compiler.platform.removeprefix("NPU")
+
+
+def evidence_of(target: DeployTarget) -> str:
+    """What figures of ``target`` will stand on when it can be benched from here."""
+    return "measured" if npu_here(target) else EVIDENCE[target.reach]
 
 
 def runs(target: DeployTarget, artifact: str, format: str) -> bool:
@@ -78,14 +130,57 @@ def unavailable(target: DeployTarget, artifacts: Sequence[str], why: str) -> lis
 
 
 def bench_target(
-    artifacts: Artifacts, target: DeployTarget, pictures: Pictures, mode: Mode, progress: "Progress", seed: int = 0
+    artifacts: Artifacts,
+    target: DeployTarget,
+    pictures: Pictures,
+    mode: Mode,
+    progress: "Progress",
+    seed: int = 0,
+    macs: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Measure every artifact that ``target`` runs. Raises Unavailable, VerificationError, as the way there does."""
+    """Measure every artifact that ``target`` runs. Raises Unavailable, VerificationError, as the way there does.
+
+    ``macs``: the model's multiply-accumulates, for ``delegated``: what share of them ExecuTorch's backend runs, what is
+    left outside and why, and whether the target's ``min_delegated`` is met.
+    """
     chosen = {name: item for name, item in artifacts.items() if runs(target, name, item[1])}
     if not chosen:
         return []
+    entries = _bench(chosen, target, pictures, mode, progress, seed)
+    if target.runtime == "executorch":
+        for entry in entries:
+            entry["delegated"] = _delegated(chosen[entry["artifact"]][0], target.min_delegated, macs)
+    return entries
+
+
+def _delegated(path: Path, least: float | None, macs: int | None) -> dict[str, Any]:
+    from compress.measure.coverage import coverage
+
+    found = coverage(path).to_json(macs)
+    share = found["share"]
+    met = None if least is None or share is None else share >= least
+    return {**found, "min": least, "met": met}
+
+
+def _bench(
+    chosen: Artifacts, target: DeployTarget, pictures: Pictures, mode: Mode, progress: "Progress", seed: int
+) -> list[dict[str, Any]]:
     if target.reach == "ssh":
-        return _over_ssh(chosen, target, pictures, mode, progress, seed)
+        from compress.ssh_benching import bench_over_ssh
+
+        return bench_over_ssh(chosen, target, pictures, mode, progress, seed)
+    if target.reach == "emulator":
+        from compress.emulating import bench_emulated
+
+        return bench_emulated(chosen, target, pictures, mode, progress)
+    if target.reach == "vendor-compiler" and not npu_here(target):
+        from compress.compiling import bench_compiled
+
+        return bench_compiled(chosen, target, progress)
+    if target.reach == "parser":
+        from compress.compiling import bench_parsed
+
+        return bench_parsed(chosen, target, progress)
     if target.reach == "browser":
         from compress.browsing import bench_browser
 
@@ -111,86 +206,3 @@ def sample_pictures(bundle: Path, samples: Sequence[Mapping[str, Any]], noise_se
     outputs = {f"output-{name}": stacked([s["outputs"][name] for s in samples]) for name in samples[0]["outputs"]}
     clean = stacked([sample["clean"] for sample in samples])
     return {"lq": lq, "noise": np.concatenate(noise), "clean": clean, **outputs}
-
-
-def _over_ssh(
-    chosen: Artifacts, target: DeployTarget, pictures: Pictures, mode: Mode, progress: "Progress", seed: int
-) -> list[dict[str, Any]]:
-    import numpy as np
-
-    from compress.targets.device import run_on_device
-
-    assert target.ssh is not None
-    sent = {key: value for key, value in pictures.items() if key.removeprefix("output-") in {*_INPUT_KEYS, *chosen}}
-    with tempfile.TemporaryDirectory(prefix="compress-bench-") as folder:
-        np.savez(Path(folder) / INPUTS, **sent)  # type: ignore[arg-type]
-        files = {INPUTS: Path(folder) / INPUTS, **_files(chosen)}
-        result = run_on_device(target.name, target.ssh, _job(chosen, target, files, mode, seed), files, progress)
-    return _entries(result, target, mode, seed)
-
-
-_INPUT_KEYS = ("lq", "noise", "clean")
-
-
-def _place(artifact: str, path: Path) -> str:
-    return f"{artifact}/{path.name}"
-
-
-def _files(chosen: Artifacts) -> dict[str, Path]:
-    """Every artifact's files, by their names on the device."""
-    found = {}
-    for name, (path, format) in chosen.items():
-        for file in (path, path.with_suffix(".bin")) if format == "openvino" else (path,):
-            found[_place(name, file)] = file
-    return found
-
-
-def _job(chosen: Artifacts, target: DeployTarget, files: Mapping[str, Path], mode: Mode, seed: int) -> dict[str, Any]:
-    listed = {
-        name: {"name": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)} for name, path in files.items()
-    }
-    protocol = asdict(PROTOCOLS[mode])
-    protocol["warmup_s"] = target.measuring.warmup_s or protocol["warmup_s"]
-    return {
-        "artifacts": {
-            name: {
-                "entry": _place(name, path),
-                "precision": precision_of(name),
-                "files": [file for place, file in listed.items() if place.startswith(f"{name}/")],
-            }
-            for name, (path, _) in chosen.items()
-        },
-        "inputs": listed[INPUTS],
-        **target.model_dump(
-            include={"runtime", "runtime_min", "options", "device", "threads", "arch", "model", "memory_mb"}
-        ),
-        "protocol": protocol,
-        "cooldown_s": target.measuring.cooldown_s,
-        "record": target.measuring.record,
-        "seed": seed,
-        "idle_s": IDLE_S,
-    }
-
-
-def _entries(result: Mapping[str, Any], target: DeployTarget, mode: Mode, seed: int) -> list[dict[str, Any]]:
-    measured = result["artifacts"]
-    machine = {**result["machine"], "features": [name for name in FEATURES if name in result["machine"]["features"]]}
-    latencies = {name: Latency(tuple(item["samples"]), item["warmup"]) for name, item in measured.items()}
-    return [
-        {
-            "artifact": name,
-            "target": target.name,
-            "evidence": "measured",
-            "latency_ms": latencies[name].to_json(),
-            **{key: item[key] for key in ("first_inference_ms", "load_ms", "peak_rss_mb")},
-            "throughput": round(1000 / latencies[name].mean, 4),
-            "speedup_vs": speedups(name, latencies, seed),
-            "threads": result["threads"],
-            "protocol": mode,
-            "runtime": item["facts"],
-            "machine": machine,
-            "accuracy": item["accuracy"],
-            "device": result["sampled"],
-        }
-        for name, item in measured.items()
-    ]

@@ -260,6 +260,9 @@ class DeployTarget(Strict):
     options: dict[str, str | int | float | bool] = Field(default={}, description="the runtime's own settings")
     precisions: list[Precision] = Field(default=["fp32", "fp16", "int8"], description="what its kernels run")
     quantization: Quantization | None = Field(None, description="of its int8 kernels")
+    min_delegated: float | None = Field(
+        None, ge=0, le=1, description="least share of an ExecuTorch program's MACs that its backend must run"
+    )
     measuring: Measuring = Measuring()
     needs: str = Field("", description="what a new device of this kind needs")
 
@@ -269,6 +272,8 @@ class DeployTarget(Strict):
             raise ValueError(f"format must be {FORMAT_OF[self.runtime]} for runtime {self.runtime}, got {self.format}")
         if (self.reach == "browser") != (self.runtime == "onnxruntime-web"):
             raise ValueError("runtime onnxruntime-web and reach browser belong together: give both or neither")
+        if self.min_delegated is not None and self.runtime != "executorch":
+            raise ValueError(f"min_delegated must be left out for runtime {self.runtime}: only ExecuTorch delegates")
         blocks = {"ssh": self.ssh, "emulator": self.emulator, "vendor-compiler": self.compiler, "browser": self.browser}
         for reach, block in blocks.items():
             key = "compiler" if reach == "vendor-compiler" else reach

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from compress.degradation import Strict
 
-Reach = Literal["local", "ssh", "emulator", "vendor-compiler", "browser"]
+Reach = Literal["local", "ssh", "emulator", "vendor-compiler", "parser", "browser"]
 Fact = Literal["governor", "platform_profile", "nvpmodel", "jetson_clocks", "get_throttled"]
 
 
@@ -22,7 +22,7 @@ class Ssh(Strict):
 class Emulator(Strict):
     """QEMU in user mode: numerics and instruction counts, never time."""
 
-    cpu: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="core model, as `qemu-aarch64 -cpu` has it")
+    cpu: Literal["cortex-a72", "cortex-a76", "neoverse-n1"] = Field(description="core model")
 
 
 class VendorCompiler(Strict):

@@ -1,4 +1,4 @@
-"""The commands around deploy targets: `compress targets ...`, `demo`. No logic; see ``cli``."""
+"""`compress targets ...`, `demo`: what can be measured from here, and setting up what stands in. No logic."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,29 +7,60 @@ from typing import Annotated
 import typer
 
 from compress.guard import results_only
+from compress.showing import JsonOption, show
 
-targets = typer.Typer(no_args_is_help=True, help="What deploy targets need beside this package.")
+targets = typer.Typer(no_args_is_help=True, help="Devices: which can be measured from here; set up what stands in.")
 
 
-class Tool(StrEnum):
-    """What `targets setup` fetches."""
+class ToolName(StrEnum):
+    """What `targets setup` installs: `compress.tools.NAMES`, and onnxruntime-web for a browser."""
 
+    arm_emulator = "arm-emulator"
+    intel_npu_compiler = "intel-npu-compiler"
+    tensorrt_rtx = "tensorrt-rtx"
     web = "web"
 
 
-@targets.callback()
-def _group() -> None:
-    pass
+TargetsArg = Annotated[list[str] | None, typer.Argument(metavar="[TARGET]...", help="Names or files; none: all.")]
+
+
+@targets.command("ls")
+def list_(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
+    """List deploy targets: what is here, set up, or behind ssh (which is not asked)."""
+    with results_only():
+        from compress.progress import Progress
+        from compress.surveying import survey
+
+        found = survey(asked or [], Progress(), contact=False)
+    show(found, as_json)
 
 
 @targets.command()
-def setup(tool: Annotated[Tool, typer.Argument(help="web: onnxruntime-web, from npm, for web-wasm and demo.")]) -> None:
-    """Fetch what a kind of target needs into the user's cache."""
+def check(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
+    """Try deploy targets, those behind ssh too; ends with 4 when one cannot be measured from here."""
     with results_only():
         from compress.progress import Progress
-        from compress.targets.web import setup as web
+        from compress.surveying import survey
 
-        folder = {Tool.web: web}[tool](Progress())
+        found = survey(asked or [], Progress(), contact=True)
+    show(found, as_json)
+    raise typer.Exit(found.exit_code)
+
+
+@targets.command()
+def setup(name: Annotated[ToolName, typer.Argument(help="What to set up.")]) -> None:
+    """Set up what stands in for a device, in the cache folder, without root; goes on where it was stopped."""
+    with results_only():
+        from compress.progress import Progress
+
+        if name is ToolName.web:
+            from compress.targets.web import setup as fetch
+
+            folder = fetch(Progress())
+        else:
+            from compress.tools import tool
+
+            folder = tool(name.value).setup(Progress())
     typer.echo(folder)
 
 

@@ -16,15 +16,15 @@ LAYERS = [
     {"ledger_cli", "targets_cli"},
     {"pipeline", "training", "comparison", "reporting", "tracking", "sensitivity"},
     {"recording"},
-    {"bundling", "checking", "card"},
+    {"bundling", "checking", "card", "surveying"},
     {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring", "profiling", "reaching"},
     {"training_log", "training_validation"},
-    {"restorer", "artifacts", "report", "doctor", "browsing", "demo"},
+    {"restorer", "artifacts", "report", "doctor", "browsing", "demo", "emulating", "compiling", "ssh_benching"},
     {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages"},
     {"recipe", "ledger_options"},
     {"passes", "export", "runtime", "targets", "measure", "ledger"},
-    {"elir", "data"},
+    {"elir", "data", "tools"},
     {"lpips", "validation", "training_schema"},
     {"schema", "guard", "progress", "quiet", "showing"},
     {"target_parts"},
@@ -59,7 +59,15 @@ LIGHT += [
     "passes/settings",
     "elir/__init__",
 ]
-LIGHT += ["data/__init__", "ledger_cli", "targets_cli", "ledger_options", "showing", "training_schema"]
+LIGHT += [
+    "data/__init__",
+    "ledger_cli",
+    "targets_cli",
+    "ledger_options",
+    "tools/__init__",
+    "showing",
+    "training_schema",
+]
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 

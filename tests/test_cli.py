@@ -20,7 +20,7 @@ from compress.errors import CompressError, GoalMissed, InputError, Unavailable, 
 from compress.recipe import load_recipe
 
 COMMANDS = ["apply", "validate", "restore", "train", "convert", "profile", "evaluate", "bench", "card", "verify"]
-COMMANDS += ["schema", "doctor", "ls", "ledger", "compare", "check"]
+COMMANDS += ["schema", "doctor", "ls", "ledger", "targets", "compare", "check"]
 
 
 def run(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -88,3 +88,18 @@ def test_no_goals() -> None:
 def test_a_value_without_a_reference_is_not_met() -> None:
     quality = [{"artifact": "onnx-int8", "dataset": "a", **dict.fromkeys(QUALITY)}]
     assert [g["met"] for g in check_goals(Goals(fidelity_db=30), results(quality=quality))] == [False]
+
+
+def test_a_targets_gate_is_judged_whatever_the_recipe_asks() -> None:
+    gate = {"share": 0.98, "min": 0.99, "delegated": 61}
+    performance = [{**entry, "delegated": gate} for entry in timed(1.6)]
+    (entry,) = check_goals(Goals(), results(performance=performance))
+    assert (entry["goal"], entry["dataset"], entry["value"], entry["met"]) == ("delegated", "x86", 0.98, False)
+
+
+def test_a_target_that_gives_no_time_has_no_speed_to_judge() -> None:
+    emulated = {"artifact": "onnx-int8", "target": "arm", "evidence": "emulated", "speedup_vs": None}
+    (entry,) = check_goals(
+        Goals.model_validate({"speedup": {"min": 1.5}}), results(performance=[*timed(1.6), emulated])
+    )
+    assert (entry["dataset"], entry["met"]) == ("x86", True)

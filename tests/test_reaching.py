@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 
 from compress.bundle import write_manifest
 from compress.cli import app
+from compress.errors import InputError
 from compress.library import find
-from compress.reaching import runs
+from compress.reaching import Benched, at_host, evidence_of, runs
 from compress.schema import DeployTarget
 from compress.validation import load_model
 
@@ -49,14 +50,27 @@ def test_a_target_runs_its_format_and_precisions(target: str, chosen: list[str])
 @pytest.mark.parametrize(
     ("target", "text"),
     [
-        ("intel-npu-4000", "target intel-npu-4000: reach vendor-compiler is not set up in this release"),
-        ("arm-cortex-a76-executorch", "target arm-cortex-a76-executorch: reach emulator is not set up in this release"),
+        (
+            "intel-npu-4000",
+            "intel-npu-compiler is not set up here (a compiler only estimates): run `compress targets setup "
+            "intel-npu-compiler` (290 MB to download)",
+        ),
+        (
+            "arm-cortex-a76-executorch",
+            "arm-emulator is not set up here (an emulator gives no time): run `compress targets setup arm-emulator` "
+            "(190 MB to download)",
+        ),
+        (
+            "jetson-orin-nano",
+            "tensorrt-rtx is not set up here (a parser only accepts or refuses): run `compress targets setup "
+            "tensorrt-rtx` (97 MB to download)",
+        ),
     ],
 )
 def test_a_target_that_cannot_run_here_gets_no_number(shell: Path, target: str, text: str) -> None:
     done = CliRunner().invoke(app, ["bench", str(shell), "--target", target, "--json"])
     assert done.exit_code == 4
-    assert done.stderr.startswith(text) and "nothing was measured" in done.stderr and done.stderr.count("\n") == 1
+    assert done.stderr == f"target {target}: {text}; for the device itself, give its --host\n"
     entries = json.loads(done.stdout)["performance"]
     assert entries
     for entry in entries:
@@ -73,3 +87,27 @@ def test_a_board_that_cannot_be_reached(shell: Path) -> None:
         "target rpi5: no-such-host.invalid cannot be reached (ssh: Could not resolve hostname"
     )
     assert {entry["evidence"] for entry in json.loads(done.stdout)["performance"]} == {"unavailable"}
+
+
+@pytest.mark.parametrize("target", ["arm-cortex-a76-onnxruntime", "intel-npu-3720", "jetson-thor", "rpi5"])
+def test_host_names_the_device_of_any_target(target: str) -> None:
+    found = at_host(load_model(DeployTarget, find("targets", target)), "anna@board-7")
+    assert found.reach == "ssh" and found.ssh is not None and found.ssh.host == "anna@board-7"
+    assert (found.emulator, found.compiler) == (None, None) and evidence_of(found) == "measured"
+
+
+def test_a_host_that_ssh_would_take_for_an_option_is_refused() -> None:
+    target = load_model(DeployTarget, find("targets", "rpi5"))
+    with pytest.raises(InputError, match="--host '-oProxyCommand=x': no host that ssh takes: give user@name"):
+        at_host(target, "-oProxyCommand=x")
+
+
+def test_a_missed_gate_ends_in_3_with_one_line() -> None:
+    gate = {"share": 0.95, "min": 0.99, "met": False}
+    entry = {"artifact": "executorch-int8", "target": "x86-executorch", "delegated": gate}
+    found = Benched(Path("b"), [entry])
+    assert found.exit_code == 3
+    assert found.missed == [
+        "target x86-executorch: executorch-int8: ExecuTorch's backend runs 95.0% of the multiply-accumulates, "
+        "min_delegated asks for 99.0%: see delegated.outside"
+    ]

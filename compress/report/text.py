@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 NONE = "-"
-AT_LEAST = ("fidelity", "speedup", "parity")
+AT_LEAST = ("fidelity", "speedup", "parity", "delegated")
 DIGITS = {"lpips": 4, "ssim": 4, "fidelity": 1, "parity": 1, "psnr": 3, "color": 2, "speedup": 2}
 
 

@@ -6,7 +6,7 @@
 the files, checks their hashes, measures and writes ``result.json``. ``put NAME OFFSET`` (bytes on stdin) delivers a
 file, or the rest of one. ``status SECONDS SEEN`` waits for news, ``result`` prints the result, ``remove`` ends the
 worker and deletes the folder. Each verb prints one JSON document. ``work``, ``version``, ``cold`` and ``warm`` are the
-worker and its own children. Errors: ``{"error": {"message", "exit_code"}}``.
+worker and its own children; ``count`` is for emulators. Errors: ``{"error": {"message", "exit_code"}}``.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from functools import partial
@@ -82,7 +83,8 @@ def tell(folder: str, state: str, note: str = "", error: Optional[Dict[str, Any]
 
 
 def listed(job: Job) -> List[Dict[str, Any]]:
-    return [job["inputs"]] + [file for item in job["artifacts"].values() for file in item["files"]]
+    native = (job.get("native") or {}).get("files", [])
+    return [job["inputs"]] + native + [file for item in job["artifacts"].values() for file in item["files"]]
 
 
 def received(folder: str, job: Job) -> Dict[str, int]:
@@ -203,6 +205,8 @@ class OpenVino:
         settings: Dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if device == "CPU":
             settings.update(INFERENCE_NUM_THREADS=job["threads"], NUM_STREAMS=1, INFERENCE_PRECISION_HINT="f32")
+        else:  # an NPU's compiler takes seconds to minutes: once
+            settings["CACHE_DIR"] = os.path.join(job["folder"], "compiled")
         settings.update(job["options"])
         model = core.read_model(path)
         self.names = [port.any_name for port in model.inputs]
@@ -234,14 +238,219 @@ class ExecuTorch:
         return self.method.execute([self.tensor(inputs[name]) for name in self.names])[0].numpy()
 
 
-RUNTIMES: Dict[str, Any] = {"onnxruntime": Onnx, "openvino": OpenVino, "executorch": ExecuTorch}
+class ExecuTorchNative:
+    """ExecuTorch's own program, sent with the job: needs no torch. Inputs and outputs go through files."""
+
+    def __init__(self, path: str, job: Job) -> None:
+        program, pipe = os.path.join(job["folder"], "native", "et_runner"), subprocess.PIPE
+        os.chmod(program, 0o700)
+        command = [program, path, str(job["threads"])]
+        null = subprocess.DEVNULL
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=null, universal_newlines=True)
+        self.files = tempfile.mkdtemp(dir=job["folder"])
+        self.given: Optional[Dict[str, Any]] = None
+        self.facts = {"threads": int(self._answer()), "runner": "native"}
+        self.pid = self.process.pid
+
+    def _answer(self) -> str:
+        assert self.process.stdout is not None
+        kind, _, text = self.process.stdout.readline().strip().partition(" ")
+        if kind != "ok":
+            raise Failed("ExecuTorch's native runner ended there ({})".format(text or f"{self.process.wait()}"))
+        return text
+
+    def _tell(self, command: str) -> str:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended: the answer tells
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+        return self._answer()
+
+    def infer(self, inputs: Dict[str, Any]) -> None:
+        """One inference; inputs that it has already are not read again."""
+        if inputs is not self.given:
+            paths = [os.path.join(self.files, name) for name in inputs]
+            for path, values in zip(paths, inputs.values()):
+                values.tofile(path)
+            self._tell("in " + " ".join(paths))
+            self.given, self.shape = inputs, inputs["lq"].shape
+        self._tell("run")
+
+    def run(self, inputs: Dict[str, Any]) -> Any:
+        import numpy as np
+
+        self.infer(inputs)
+        path = os.path.join(self.files, "hq")
+        self._tell("out " + path)
+        return np.fromfile(path, np.float32).reshape(self.shape)
 
 
-def version(runtime: str) -> str:
-    """Of the installed package; imports it."""
+class Cuda:
+    """What TensorRT needs of CUDA's runtime library, which every JetPack has."""
+
+    TO_DEVICE, TO_HOST = 1, 2
+    PLACES = ("/usr/local/cuda*/lib64/libcudart.so*", "/usr/lib/*-linux-gnu/libcudart.so*")
+
+    def __init__(self) -> None:
+        import ctypes
+        from ctypes.util import find_library
+
+        found = [find_library("cudart"), *(path for place in self.PLACES for path in sorted(glob.glob(place)))]
+        name = next((path for path in found if path), None)
+        if name is None:
+            raise Failed("CUDA's runtime (libcudart.so) is not found there: install JetPack's CUDA")
+        self.library, self.pointer = ctypes.CDLL(name), ctypes.c_void_p
+        self.reference = ctypes.byref
+        self.stream = self.pointer()
+        self.call("cudaStreamCreate", self.reference(self.stream))
+
+    def call(self, name: str, *arguments: Any) -> None:
+        code = getattr(self.library, name)(*arguments)
+        if code == 2:
+            raise Failed("out of memory on the GPU there: use a smaller picture")
+        if code:
+            raise Failed(f"CUDA's {name} failed there with error {code}")
+
+    def allocate(self, size: int) -> Any:
+        import ctypes
+
+        place = self.pointer()
+        self.call("cudaMalloc", self.reference(place), ctypes.c_size_t(size))
+        return place
+
+    def copy(self, to: Any, source: Any, size: int, kind: int) -> None:
+        import ctypes
+
+        self.call("cudaMemcpyAsync", to, source, ctypes.c_size_t(size), kind, self.stream)
+
+    def wait(self) -> None:
+        self.call("cudaStreamSynchronize", self.stream)
+
+
+class TensorRt:
+    """TensorRT, by its Python package: the engine is built on the device that runs it, from our ONNX file.
+
+    A run copies the inputs to the GPU and the output back. The engine lies beside the ONNX file, the timing cache in
+    the job's folder: what one artifact's layers took to choose, the next one's need not measure again.
+    """
+
+    TIMINGS = "timing.cache"
+
+    def __init__(self, path: str, job: Job) -> None:
+        import numpy as np
+        import tensorrt as trt
+
+        facts = self.prepare(path, job)
+        self.cuda = Cuda()
+        self.runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+        with open(path + ".engine", "rb") as file:
+            self.engine = self.runtime.deserialize_cuda_engine(file.read())
+        if self.engine is None:
+            raise Failed("TensorRT cannot load the engine that it built there: out of memory?")
+        self.context = self.engine.create_execution_context()
+        self.arrays: Dict[str, Any] = {}
+        self.places: Dict[str, Any] = {}
+        self.inputs: List[str] = []
+        for i in range(self.engine.num_io_tensors):
+            name = self.engine.get_tensor_name(i)
+            shape, kind = tuple(self.engine.get_tensor_shape(name)), trt.nptype(self.engine.get_tensor_dtype(name))
+            self.arrays[name] = np.empty(shape, kind)
+            self.places[name] = self.cuda.allocate(self.arrays[name].nbytes)
+            self.context.set_tensor_address(name, self.places[name].value)
+            if self.engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT:
+                self.inputs.append(name)
+        (self.output,) = [name for name in self.arrays if name not in self.inputs]
+        self.facts = facts
+
+    def run(self, inputs: Dict[str, Any]) -> Any:
+        import numpy as np
+
+        for name in self.inputs:
+            np.copyto(self.arrays[name], inputs[name])
+            self._copy(name, Cuda.TO_DEVICE)
+        if not self.context.execute_async_v3(self.cuda.stream.value):
+            raise Failed("TensorRT's inference failed there")
+        self._copy(self.output, Cuda.TO_HOST)
+        self.cuda.wait()
+        return self.arrays[self.output].astype(np.float32)
+
+    def _copy(self, name: str, kind: int) -> None:
+        array, place = self.arrays[name], self.places[name]
+        address = self.cuda.pointer(array.ctypes.data)
+        to, source = (place, address) if kind == Cuda.TO_DEVICE else (address, place)
+        self.cuda.copy(to, source, array.nbytes, kind)
+
+    @classmethod
+    def prepare(cls, path: str, job: Job) -> Dict[str, Any]:
+        """Build the engine unless it is there; what was built."""
+        if not os.path.exists(path + ".engine.json"):
+            started = time.perf_counter()
+            plan, flags = cls.build(path, job)
+            with open(path + ".engine", "wb") as file:
+                file.write(plan)
+            facts = {"flags": flags, "engine_bytes": len(plan), "build_s": round(time.perf_counter() - started, 2)}
+            write_json(path + ".engine.json", facts)
+        facts = read_json(path + ".engine.json")
+        return dict(facts)
+
+    @classmethod
+    def build(cls, path: str, job: Job) -> Tuple[bytes, List[str]]:
+        """(engine, builder flags). Q/DQ tell what is int8; float layers of an int8 file may run in fp16."""
+        import tensorrt as trt
+
+        logger = trt.Logger(trt.Logger.ERROR)
+        builder = trt.Builder(logger)
+        precision = next(item["precision"] for item in job["artifacts"].values() if path.endswith(item["entry"]))
+        wanted = {"fp32": [], "fp16": ["FP16"], "int8": ["INT8", "FP16"]}[precision]
+        flags = [flag for flag in wanted if hasattr(trt.BuilderFlag, flag)]
+        # Without these flags (newer releases) the file's own types are taken as they are.
+        strongly = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None) if flags != wanted else None
+        network = builder.create_network(0 if strongly is None else 1 << int(strongly))
+        parser = trt.OnnxParser(network, logger)
+        if not parser.parse_from_file(path):
+            why = " ".join(str(parser.get_error(0)).split())[:300] if parser.num_errors else "no message"
+            raise Failed("TensorRT there refuses the ONNX file: " + why)
+        config = builder.create_builder_config()
+        for flag in flags if strongly is None else []:
+            config.set_flag(getattr(trt.BuilderFlag, flag))
+        if hasattr(trt.BuilderFlag, "TF32"):
+            config.clear_flag(trt.BuilderFlag.TF32)
+        if job["memory_mb"]:
+            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, job["memory_mb"] << 19)
+        cache_path = os.path.join(job["folder"], cls.TIMINGS)
+        cache = None
+        if hasattr(config, "create_timing_cache"):
+            stored = b""
+            if os.path.exists(cache_path):
+                with open(cache_path, "rb") as file:
+                    stored = file.read()
+            cache = config.create_timing_cache(stored)
+            config.set_timing_cache(cache, False)
+        plan = builder.build_serialized_network(network, config)
+        if plan is None:
+            raise Failed("TensorRT cannot build the engine there: short of memory, or a layer it does not run")
+        if cache is not None:
+            with open(cache_path, "wb") as file:
+                file.write(bytes(config.get_timing_cache().serialize()))
+        return bytes(plan), flags if strongly is None else ["STRONGLY_TYPED"]
+
+
+RUNTIMES: Dict[str, Any] = {
+    "onnxruntime": Onnx,
+    "openvino": OpenVino,
+    "executorch": ExecuTorch,
+    "tensorrt": TensorRt,
+}
+
+
+def version(job: Job) -> str:
+    """Of the installed package, which it imports, or of the native runner that was sent."""
     from importlib import metadata
 
+    runtime: str = job["runtime"]
     importlib.import_module("numpy")
+    if job.get("native"):
+        return str(job["native"]["version"])
     importlib.import_module("executorch.runtime" if runtime == "executorch" else runtime)
     with contextlib.suppress(metadata.PackageNotFoundError):
         return metadata.version(runtime)
@@ -434,7 +643,8 @@ def enough(samples: List[float], protocol: Dict[str, float]) -> bool:
 
 
 def load(folder: str, job: Job, name: str) -> Any:
-    return RUNTIMES[job["runtime"]](os.path.join(folder, job["artifacts"][name]["entry"]), job)
+    kind = ExecuTorchNative if job.get("native") else RUNTIMES[job["runtime"]]
+    return kind(os.path.join(folder, job["artifacts"][name]["entry"]), {**job, "folder": folder})
 
 
 def picture(stored: Any, i: int) -> Dict[str, Any]:
@@ -449,15 +659,17 @@ def cold(folder: str, job: Job, name: str) -> Dict[str, Any]:
     """Load time, first inference, memory; then every picture's output, kept beside the artifacts."""
     import numpy as np
 
-    version(job["runtime"])
+    found = version(job)
     with np.load(os.path.join(folder, job["inputs"]["name"])) as file:
         stored = dict(file)
     first = picture(stored, 0)
+    if job["runtime"] == "tensorrt":  # building an engine takes minutes, and is no part of loading it
+        TensorRt.prepare(os.path.join(folder, job["artifacts"][name]["entry"]), {**job, "folder": folder})
     opened: List[Any] = []
     load_ms = timed(lambda: opened.append(load(folder, job, name)))
     runner = opened[0]
     first_ms = timed(lambda: runner.run(first))
-    rss = re.search(r"VmHWM:\s*(\d+) kB", read_text(PROC + "/self/status"))
+    rss = re.search(r"VmHWM:\s*(\d+) kB", read_text("{}/{}/status".format(PROC, getattr(runner, "pid", "self"))))
     outputs = [runner.run(picture(stored, i))[0] for i in range(len(stored["lq"]))]
     bytes_ = [(hq.clip(0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0) for hq in outputs]
     np.save(os.path.join(folder, f"output-{name}.npy"), np.stack(bytes_))
@@ -465,7 +677,7 @@ def cold(folder: str, job: Job, name: str) -> Dict[str, Any]:
         "load_ms": round(load_ms, 2),
         "first_inference_ms": round(first_ms, 2),
         "peak_rss_mb": round(int(rss.group(1)) / 1024, 1) if rss else None,
-        "facts": {job["runtime"]: version(job["runtime"]), **runner.facts},
+        "facts": {job["runtime"]: found, **runner.facts},
     }
 
 
@@ -476,8 +688,32 @@ def warm(folder: str, job: Job) -> Dict[str, Any]:
     with np.load(os.path.join(folder, job["inputs"]["name"])) as file:
         inputs = picture(dict(file), 0)
     runners = {name: load(folder, job, name) for name in job["artifacts"]}
-    runs: Dict[str, Callable[[], Any]] = {name: partial(runner.run, inputs) for name, runner in runners.items()}
+    runs: Dict[str, Callable[[], Any]] = {
+        name: partial(getattr(runner, "infer", runner.run), inputs) for name, runner in runners.items()
+    }
     return interleaved(runs, job["protocol"], job["seed"])
+
+
+def mark(tag: int) -> None:
+    """Where an emulator's instruction counter begins or ends a region; elsewhere nothing."""
+    with contextlib.suppress(OSError):
+        os.getpriority(0x5150, tag)
+
+
+def count(folder: str, job: Job, name: str) -> Dict[str, Any]:
+    """Under an emulator: the outputs, float32, of the first pictures, each run between two marks."""
+    import numpy as np
+
+    with np.load(os.path.join(folder, job["inputs"]["name"])) as file:
+        stored = dict(file)
+    runner, outputs = load(folder, job, name), []
+    for i in range(len(stored["lq"])):
+        inputs = picture(stored, i)
+        mark(1)
+        outputs.append(runner.run(inputs)[0])
+        mark(2)
+    np.save(os.path.join(folder, f"output-{name}.npy"), np.stack(outputs))
+    return dict(runner.facts)
 
 
 def psnr_db(a: Any, b: Any) -> float:
@@ -708,7 +944,9 @@ def verb(name: str, folder: str, rest: List[str]) -> Any:
         return remove(folder)
     job = read_json(os.path.join(folder, "job.json"))
     if name == "version":
-        return {"version": version(job["runtime"])}
+        return {"version": version(job)}
+    if name == "count":
+        return count(folder, job, rest[0])
     return cold(folder, job, rest[0]) if name == "cold" else warm(folder, job)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress import reaching
+from compress import reaching, ssh_benching
 from compress.errors import CompressError, Unavailable, VerificationError
 from compress.measure.latency import Protocol
 from compress.progress import Progress
@@ -87,7 +87,7 @@ def bench(
     sshd: Any, there: Path, tmp_path: Path, artifacts: Any, pictures: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Bench:
     brief = Protocol("quick", min_runs=20, min_s=0.01, max_s=2, warmup_s=0.2)
-    monkeypatch.setitem(reaching.PROTOCOLS, "quick", brief)
+    monkeypatch.setitem(ssh_benching.PROTOCOLS, "quick", brief)
     monkeypatch.setattr(device, "PAUSE_S", 0.1)
 
     def run(**changes: Any) -> list[dict[str, Any]]:
@@ -148,7 +148,10 @@ def test_measured_with_the_connection_cut_while_copying_and_while_measuring(
         ({"runtime_min": "99.1"}, "has onnxruntime .*, 99.1 or newer is needed: upgrade it"),
         ({"model": "Raspberry Pi 5"}, "calls itself .*, not Raspberry Pi 5: correct model or the host"),
         ({"arch": "aarch64" if platform.machine() == "x86_64" else "x86_64"}, "is .*, the target is .*: correct arch"),
-        ({"runtime": "tensorrt", "precisions": ["fp32"]}, "runtime tensorrt cannot be run by this release"),
+        (
+            {"runtime": "tensorrt", "precisions": ["fp32"]},
+            "tensorrt does not import there .*: install numpy and tensorrt",
+        ),
         ({"ssh": {"python": "python-of-old"}}, "has no python-of-old: install it"),
         ({"ssh": {"host": "-".join(["no", "such", "host.invalid"])}}, "no-such-host.invalid cannot be reached"),
         ({"memory_mb": 1}, "onnx-fp32 takes .* MB there, the target grants 1"),
@@ -216,7 +219,7 @@ def test_a_connection_that_stays_lost_is_taken_up_by_the_same_command(
 
 
 def test_a_file_that_changed_on_the_way(bench: Bench, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reaching, "sha256_file", lambda path: "0" * 64)
+    monkeypatch.setattr(ssh_benching, "sha256_file", lambda path: "0" * 64)
     with pytest.raises(VerificationError, match=r"inputs\.npz arrived changed: its hash differs") as error:
         bench()
     assert isinstance(error.value, CompressError) and error.value.exit_code == 5

@@ -21,7 +21,7 @@ def test_it_is_python_3_8_and_stands_alone() -> None:
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     own = {name.split(".")[0] for name in names} - sys.stdlib_module_names
-    assert own == {"numpy", "onnxruntime", "openvino", "torch", "executorch"}
+    assert own == {"numpy", "onnxruntime", "openvino", "torch", "executorch", "tensorrt"}
     newer = ("removeprefix", "removesuffix", "list[", "dict[", "tuple[", "zip(strict", "functools.cache")
     assert not [word for word in newer if word in SOURCE]
 

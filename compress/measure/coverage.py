@@ -1,0 +1,88 @@
+"""How much of an ExecuTorch program its backend runs, read from the .pte file."""
+
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from compress.errors import VerificationError
+from compress.quiet import quiet
+
+WHY = {
+    "native_group_norm": "XNNPACK has no group normalisation",
+    "upsample_nearest2d": "XNNPACK resizes bilinearly only",
+    "_to_copy": "a copy into another type or memory layout",
+    "_to_dim_order_copy": "a copy into another type or memory layout",
+    "quantize_per_tensor": "its neighbour is not delegated in int8",
+    "dequantize_per_tensor": "its neighbour is not delegated in int8",
+}
+OTHERWISE = "XNNPACK's partitioner did not take it"
+TRANSPOSED = 6  # place among the arguments of aten::convolution
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Calls of one operator that no backend runs: the portable kernels do. ``macs`` of all of them together."""
+
+    operator: str
+    count: int
+    macs: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What of a program is delegated."""
+
+    delegates: int
+    outside: list[Outside]
+
+    def share(self, macs: int | None) -> float | None:
+        """Of the program's multiply-accumulates, those that the backend runs; None where their number is not known."""
+        lost = sum(item.macs for item in self.outside)
+        if not lost:
+            return 1.0
+        return None if macs is None else round(1 - lost / macs, 6)
+
+    def to_json(self, macs: int | None) -> dict[str, Any]:
+        """share, delegates (calls of the backend), outside (operator, count, macs, why; most first)."""
+        return {
+            "share": self.share(macs),
+            "delegates": self.delegates,
+            "outside": [vars(item) for item in self.outside],
+        }
+
+
+def coverage(path: Path) -> Coverage:
+    """Of the program's ``forward``. Raises VerificationError when it cannot be read."""
+    with quiet():
+        from executorch.exir._serialize._program import deserialize_pte_binary
+    try:
+        plan = deserialize_pte_binary(path.read_bytes()).program.execution_plan[0]
+    except (ValueError, IndexError, AssertionError, TypeError, struct.error) as error:
+        why = " ".join(str(error).split())
+        raise VerificationError(f"{path}: not a readable ExecuTorch program ({why}): export it again") from None
+    calls, macs, delegates = Counter[str](), Counter[str](), 0
+    for instruction in (i.instr_args for chain in plan.chains for i in chain.instructions):
+        if hasattr(instruction, "delegate_index"):
+            delegates += 1
+        elif hasattr(instruction, "op_index"):
+            name = plan.operators[instruction.op_index].name.split("::")[-1]
+            calls[name] += 1
+            macs[name] += _macs(name, [plan.values[k].val for k in instruction.args])
+    outside = [Outside(name, count, macs[name], WHY.get(name, OTHERWISE)) for name, count in calls.items()]
+    return Coverage(delegates, sorted(outside, key=lambda item: (-item.macs, -item.count)))
+
+
+def _macs(name: str, arguments: list[Any]) -> int:
+    """Multiply-accumulates of a convolution or matrix product; 0 of anything else, as torch counts."""
+    shapes = [tuple(value.sizes) for value in arguments if hasattr(value, "sizes")]
+    if "conv" in name:
+        transposed = name.endswith("convolution") and len(arguments) > TRANSPOSED
+        transposed = transposed and bool(getattr(arguments[TRANSPOSED], "bool_val", False))
+        return prod(shapes[0] if transposed else shapes[-1]) * prod(shapes[1][1:])
+    if name in ("mm", "bmm", "linear"):
+        return prod(shapes[-1]) * shapes[0][-1]
+    return prod(shapes[-1]) * shapes[1][-1] if name == "addmm" else 0
