@@ -24,8 +24,8 @@ def to_openvino(proto: Any) -> Any:
 def save_openvino(model: Any, path: Path, float16: bool = False, compact: bool = False) -> None:
     """Write ``path`` (.xml) and its .bin, both whole, the .xml last.
 
-    ``compact``: leave out of the XML what OpenVINO infers anew on reading (the ports' dimensions) and white space:
-    of a small int8 model the XML would be a sixth.
+    ``compact``: leave out of the XML what OpenVINO infers anew on reading (ports' dimensions, inputs' precisions) and
+    white space: of a small int8 model the XML would be a sixth.
     """
     import openvino as ov
 
@@ -36,15 +36,16 @@ def save_openvino(model: Any, path: Path, float16: bool = False, compact: bool =
         # The model's own rt_info, the last one, names the converter's temporary file.
         head, _, _ = (text := written.read_text()).rpartition("<rt_info>")
         text = f"{head}</net>\n" if text.rstrip().endswith("</rt_info>\n</net>") else text
-        written.write_text(_without_dimensions(text) if compact else text)
+        written.write_text(_without_inferred(text) if compact else text)
         for suffix in (".bin", ".xml"):
             with whole_file(path.with_suffix(suffix)) as part:
                 shutil.copyfile(written.with_suffix(suffix), part)
 
 
-def _without_dimensions(xml: str) -> str:
+def _without_inferred(xml: str) -> str:
     xml = re.sub(r">\s+<", "><", xml)
     xml = re.sub(r"<dim>\d+</dim>", "", xml)
+    xml = re.sub(r"<input>.*?</input>", lambda ports: re.sub(r' precision="\w+"', "", ports[0]), xml)
     return re.sub(r"(<port [^>]*)></port>", r"\1/>", xml).replace(" />", "/>")
 
 
