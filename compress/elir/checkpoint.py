@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from compress.elir.flow import GROUPS, FoldedFlow
+from compress.elir.layout import read_layout
 from compress.elir.model import Elir, ElirConfig
 from compress.elir.overparam import EXPANSION
 from compress.elir.sharing import SHARED_KEYS, with_shared_decoder, without_decoder
@@ -23,6 +24,7 @@ from compress.errors import InputError, VerificationError
 from compress.files import whole_file
 
 MAX_K_STEPS = 64
+GROUP_MULTIPLE = 8  # of the flow's width
 MAX_SIGMA_S = 10.0
 # diffusers' AutoencoderTiny and ours count layers alike; the original files' decoder has a clamp at index 0.
 _DIFFUSERS = {"encoder.layers.": "enc.layers.", "decoder.layers.": "dec.layers."}
@@ -144,17 +146,23 @@ def infer_config(state: Mapping[str, Tensor], path: Path) -> ElirConfig:
             raise VerificationError(f"{path}: not an ELIR checkpoint, it has no convolution {name}: check the file")
     over_param = conv1.replace("block.0", "block.1") in state
     hid, c_hid = state[proj].shape[0], state[conv1].shape[0] // (EXPANSION if over_param else 1)
-    if not c_hid or not hid or hid % GROUPS:
+    if not c_hid or not hid or hid % GROUP_MULTIPLE:
         raise VerificationError(
-            f"{path}: checkpoint of another architecture: hid_channels (={hid}) must be a multiple of {GROUPS}, "
-            f"c_hid (={c_hid}) at least 1"
+            f"{path}: checkpoint of another architecture: hid_channels (={hid}) must be a multiple of "
+            f"{GROUP_MULTIPLE}, c_hid (={c_hid}) at least 1"
         )
+    enc, dec = (read_layout(state, net, path) for net in ("enc", "dec"))
     return ElirConfig(
         hid_channels=hid,
         n_mid_blocks=_count(state, r"fmir\.mid_blocks\.(\d+)\."),
         c_hid=c_hid,
         n_rrdb=_count(state, r"mmse\.lrm\.(\d+)\."),
         over_param=over_param,
+        enc_widths=enc.widths,
+        enc_blocks=enc.blocks,
+        enc_scale=enc.scale,
+        dec_widths=dec.widths,
+        dec_blocks=dec.blocks,
     )
 
 

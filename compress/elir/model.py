@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from compress.elir.autoencoder import LATENT_CHANNELS, Decoder, Encoder
+from compress.elir.autoencoder import DEC_BLOCKS, DEC_WIDTHS, ENC_BLOCKS, ENC_WIDTHS, LATENT_CHANNELS, Decoder, Encoder
 from compress.elir.flow import FoldedFlow, LUnet
 from compress.elir.mmse import RRDBNet
 
@@ -15,13 +15,21 @@ LATENT_STRIDE = 8
 
 @dataclass(frozen=True)
 class ElirConfig:
-    """What a checkpoint's names and shapes tell (the first five) and what they do not (k_steps, sigma_s)."""
+    """What a checkpoint's names and shapes tell, and what they do not (k_steps, sigma_s).
+
+    Published models differ in the first five only; the others describe a student (`Encoder`, `Decoder`).
+    """
 
     hid_channels: int = 128
     n_mid_blocks: int = 1
     c_hid: int = 96
     n_rrdb: int = 3
     over_param: bool = False
+    enc_widths: tuple[int, ...] = ENC_WIDTHS
+    enc_blocks: tuple[int, ...] = ENC_BLOCKS
+    enc_scale: int = 1
+    dec_widths: tuple[int, ...] = DEC_WIDTHS
+    dec_blocks: tuple[int, ...] = DEC_BLOCKS
     k_steps: int = 3
     sigma_s: float = 0.1
 
@@ -36,10 +44,10 @@ class Elir(nn.Module):
         self.k_steps = config.k_steps
         self.sigma_s = config.sigma_s
         self.metadata: dict[str, str] = {}
-        self.enc = Encoder()
+        self.enc = Encoder(config.enc_widths, config.enc_blocks, config.enc_scale)
         self.mmse = RRDBNet(config.c_hid, config.n_rrdb, config.over_param)
         self.fmir: LUnet | FoldedFlow = LUnet(config.hid_channels, config.n_mid_blocks, config.over_param)
-        self.dec = Decoder()
+        self.dec = Decoder(config.dec_widths, config.dec_blocks)
 
     def forward(self, lq: Tensor, noise: Tensor) -> Tensor:
         """-> hq (N, 3, H, W), not clipped. Raises ValueError on a shape that the networks cannot take."""

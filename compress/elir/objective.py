@@ -11,7 +11,7 @@ from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.lpips import MIN_SIZE as LPIPS_MIN_SIZE
 from compress.lpips import Lpips
-from compress.training_schema import TrainModel, TrainStage
+from compress.training_schema import Stage, TrainModel, TrainStage
 
 Terms = Iterator[tuple[str, Tensor]]
 LPIPS_STRIDE = 4  # of AlexNet's first convolution
@@ -134,7 +134,7 @@ def taught_modules(stage: TrainStage) -> set[str]:
     return {module for term, weight in stage.weights.model_dump().items() if weight for module in TEACHES[term]}
 
 
-def slow_bf16(stage: TrainStage, device: torch.device) -> bool:
+def slow_bf16(stage: Stage, device: torch.device) -> bool:
     """Whether the stage asks for bfloat16 where the device has no instructions for it, and emulates it."""
     if not stage.bf16:
         return False

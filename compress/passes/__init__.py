@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from compress.passes.settings import CollapseSettings, EqualizeSettings, FoldTimeSettings, PtqSettings
+from compress.passes.student_settings import DistillSettings, PruneSettings
 from compress.schema import Strict
 
 if TYPE_CHECKING:
@@ -15,11 +16,45 @@ if TYPE_CHECKING:
 
 PASSES: dict[str, type[Strict]] = {
     "collapse": CollapseSettings,
+    "prune": PruneSettings,
+    "distill": DistillSettings,
     "fold_time": FoldTimeSettings,
     "equalize": EqualizeSettings,
     "ptq": PtqSettings,
 }
-_CLASSES = {"collapse": "Collapse", "fold_time": "FoldTime", "equalize": "Equalize", "ptq": "Ptq"}
+_CLASSES = {
+    "collapse": "Collapse",
+    "prune": "Prune",
+    "distill": "Distill",
+    "fold_time": "FoldTime",
+    "equalize": "Equalize",
+    "ptq": "Ptq",
+}
+# pass -> the passes that must not come before it, and why
+_NEVER_AFTER = {
+    "prune": {
+        "ptq": "integer weights would have to be rounded anew",
+        "fold_time": "its steps could not be trained any more",
+        "distill": "what the student learnt would be lost again",
+    },
+    "distill": {
+        "ptq": "integer weights cannot learn",
+        "fold_time": "the time MLP that it takes away is needed to learn other steps",
+    },
+    "collapse": {"fold_time": "the time folds into collapsed convolutions"},
+    "fold_time": {"ptq": "integer weights cannot take the time in"},
+    "equalize": {"ptq": "the ranges are settled by then"},
+}
+
+
+def order_mistakes(names: list[str]) -> list[tuple[int, str]]:
+    """(number of the pass, why it cannot stand there) for every pass that comes after one it must come before."""
+    return [
+        (i, f"comes after {before}, where {why}: put it before {before}")
+        for i, name in enumerate(names)
+        for before, why in _NEVER_AFTER.get(name, {}).items()
+        if before in names[:i]
+    ]
 
 
 def load_pass(name: str, settings: dict[str, Any]) -> "Pass":

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.elir.autoencoder import Block
-from compress.elir.model import Elir
+from compress.elir.model import LATENT_STRIDE, Elir
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.engines import Quantized
@@ -38,14 +38,6 @@ from compress.passes.settings import PtqSettings
 
 Conv: TypeAlias = nn.Conv2d | nn.ConvTranspose2d
 SCHEMES = {"openvino": OPENVINO, "onnxruntime": ONNXRUNTIME, "tensorrt": TENSORRT, "xnnpack": XNNPACK}
-# Where outputs must be quantized to be quick, these few small layers stay float: 0.5 % of the multiplications, and
-# their outputs are the latent, the velocity and the picture itself.
-ENDS = ("enc.layers.14", "first_proj", "final_proj", "dec.layers.0", "dec.layers.18")
-# Residual blocks at full and half resolution: their float shortcuts took a tenth of the int8 model's time on CPUs with
-# VNNI. All the others' together take 1 %, and would cost another 1.4 dB.
-LARGE_BLOCKS = {f"enc.layers.{i}" for i in (1, 3, 4, 5)} | {f"dec.layers.{i}" for i in (12, 13, 14, 17)}
-# OpenVINO adds the shortcut inside of the convolution only when a quantizer stands between convolution and sum.
-SUMMANDS = {f"{name}.conv.4" for name in LARGE_BLOCKS}
 MOMENT_PICTURES = 16  # second moments settle long before ranges do, and cost more
 
 
@@ -212,22 +204,50 @@ def round_weights(
     return done
 
 
+def ends(model: Elir) -> tuple[str, ...]:
+    """Layers that stay float where outputs must be quantized to be quick: 0.5 % of the multiplications, and their
+    outputs are the latent, the velocity and the picture itself."""
+    first, last = "dec.layers.0", f"dec.layers.{len(model.dec.layers) - 1}"
+    return f"enc.layers.{len(model.enc.layers) - 1}", "first_proj", "final_proj", first, last
+
+
+def large_blocks(model: Elir) -> set[str]:
+    """Residual blocks at full and half resolution: their float shortcuts took a tenth of the int8 model's time on CPUs
+    with VNNI. All the others' together take 1 %, and would cost another 1.4 dB."""
+    found = set()
+    for net, pixels in (("enc", 1), ("dec", LATENT_STRIDE)):
+        for i, layer in enumerate(getattr(model, net).layers):
+            if isinstance(layer, nn.Conv2d):
+                pixels *= layer.stride[0]
+            elif isinstance(layer, nn.Upsample):
+                pixels //= 2
+            elif isinstance(layer, Block) and pixels <= 2:
+                found.add(f"{net}.layers.{i}")
+    return found
+
+
+def summands(model: Elir) -> set[str]:
+    """Last convolutions of the large blocks: OpenVINO adds the shortcut inside of the convolution only when a quantizer
+    stands between convolution and sum."""
+    return {f"{name}.conv.4" for name in large_blocks(model)}
+
+
 def build(model: Elir, scheme: Scheme, convs: dict[str, Conv], layers: dict[str, Layer]) -> nn.Module:
     """A copy of ``model`` with quantized convolutions; what is not quantized is shared with it."""
     copied = copy.deepcopy(model, {id(p): p for p in model.parameters()})
-    followed = _followed_by_conv(copied)
+    followed, float_ends, summed = _followed_by_conv(copied), ends(model), summands(model)
     for name, conv in convs.items():
-        if scheme.outputs and name.endswith(ENDS):
+        if scheme.outputs and name.endswith(float_ends):
             continue
         layer = layers[name]
-        quantize_output = (scheme.outputs and name not in followed) or (scheme.shortcuts and name in SUMMANDS)
+        quantize_output = (scheme.outputs and name not in followed) or (scheme.shortcuts and name in summed)
         output_range = layer.outputs if quantize_output else None
         quantized = QuantConv(conv, layer.weight, layer.inputs, output_range, scheme)
         if layer.bias is not None:
             quantized.bias = nn.Parameter(layer.bias, requires_grad=False)
         _replace(copied, name, quantized)
     if scheme.shortcuts:
-        for name in LARGE_BLOCKS:
+        for name in large_blocks(model):
             branch = copied.get_submodule(name).conv
             if isinstance(branch[0], QuantConv):
                 _replace(copied, name, QuantBlock(branch))  # type: ignore[arg-type]
