@@ -78,3 +78,7 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(torch.tanh(z / 3) * 3)
+
+    def features(self, z: Tensor) -> Tensor:
+        """What the last convolution reads, (N, C, 8h, 8w)."""
+        return self.layers[:-1](torch.tanh(z / 3) * 3)

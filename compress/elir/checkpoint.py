@@ -24,6 +24,7 @@ from compress.errors import InputError, VerificationError
 from compress.files import whole_file
 
 MAX_K_STEPS = 64
+RESIDUAL = "residual"  # key of the metadata: names and shapes do not tell it
 GROUP_MULTIPLE = 8  # of the flow's width
 MAX_SIGMA_S = 10.0
 # diffusers' AutoencoderTiny and ours count layers alike; the original files' decoder has a clamp at index 0.
@@ -47,7 +48,8 @@ def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float
     if k is None or sigma is None:
         raise InputError(f"{path}: holds no k_steps or sigma_s: give both (the published models mostly use 3 and 0.1)")
     with torch.device("meta"):
-        model = Elir(replace(shape, k_steps=int(k), sigma_s=float(sigma)))
+        residual = metadata.get(RESIDUAL) == str(True)
+        model = Elir(replace(shape, k_steps=int(k), sigma_s=float(sigma), residual=residual))
     _check_architecture(state, model.state_dict(), path)
     model.load_state_dict(as_floats(state, path), assign=True)
     model.metadata = {key: value for key, value in metadata.items() if key not in SHARED_KEYS}
@@ -80,6 +82,7 @@ def save_checkpoint(
         "n_rrdb": config.n_rrdb,
         "k_steps": model.k_steps,
         "sigma_s": model.sigma_s,
+        **({RESIDUAL: True} if config.residual else {}),
     }
     state = {name: value.detach().to(dtype).contiguous() for name, value in model.state_dict().items()}
     check_finite(state, path)

@@ -48,7 +48,7 @@ class Distillation(nn.Module):
         latent = self.student.enc(lq.contiguous(memory_format=torch.channels_last))
         mmse = self.student.mmse(latent)
         path = self._path(mmse, noise)
-        return {"latent": latent, "mmse": mmse, "path": path, "output": self.student.dec(path[:, -1])}
+        return {"latent": latent, "mmse": mmse, "path": path, "output": self.student.decode(path[:, -1], lq)}
 
     def _forced(self, lq: Tensor, noise: Tensor, taught: Made) -> Made:
         """Each network on the teacher's own input to that network; those without a term of theirs do not run."""
@@ -61,7 +61,7 @@ class Distillation(nn.Module):
         if w.trajectory:
             made["path"] = self._path(taught["mmse"], noise)
         if any(getattr(w, name) for name in PICTURE_TERMS):
-            made["output"] = self.student.dec(taught["path"][:, -1])
+            made["output"] = self.student.decode(taught["path"][:, -1], lq)
         return made
 
     def _path(self, mmse: Tensor, noise: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ LATENT_STRIDE = 8
 class ElirConfig:
     """What a checkpoint's names and shapes tell, and what they do not (k_steps, sigma_s).
 
-    Published models differ in the first five only; the others describe a student (`Encoder`, `Decoder`).
+    Published models differ in the first five only; the others describe a student (`Encoder`, `Decoder`), whose decoder
+    may be ``residual``: it draws what the input lacks.
     """
 
     hid_channels: int = 128
@@ -30,6 +31,7 @@ class ElirConfig:
     enc_scale: int = 1
     dec_widths: tuple[int, ...] = DEC_WIDTHS
     dec_blocks: tuple[int, ...] = DEC_BLOCKS
+    residual: bool = False
     k_steps: int = 3
     sigma_s: float = 0.1
 
@@ -69,7 +71,11 @@ class Elir(nn.Module):
         for k in range(self.k_steps):
             z = z + self.fmir.velocity(z, k, self.k_steps) / self.k_steps
             yield f"step_{k + 1}", z
-        yield "output", self.dec(z)
+        yield "output", self.decode(z, lq)
+
+    def decode(self, z: Tensor, lq: Tensor) -> Tensor:
+        """Latent -> picture, not clipped; of a residual model, the decoder draws what ``lq`` lacks."""
+        return self.dec(z) + lq if self.config.residual else self.dec(z)
 
 
 def noise_shape(height: int, width: int, batch: int = 1) -> tuple[int, int, int, int]:

@@ -57,7 +57,7 @@ class Objective(nn.Module):
         x_mmse = self.model.mmse(self.model.enc(lq.contiguous(memory_format=torch.channels_last)))
         yield from self._flow_terms(x_mmse, x_hq, hq)
         if any(getattr(self.stage.weights, name) for name in OUTPUT_TERMS):
-            yield from self._output_terms(self._sample(x_mmse), hq)
+            yield from self._output_terms(self._sample(x_mmse, lq), hq)
 
     def _flow_terms(self, x_mmse: Tensor, x_hq: Tensor, pixels: Tensor | None) -> Terms:
         w, settings, flow = self.stage.weights, self.settings, self.model.fmir
@@ -78,12 +78,12 @@ class Objective(nn.Module):
         if w.pixel and pixels is not None:
             yield "pixel", w.pixel * pixel_loss(flow, self.teacher.dec, f, e, pixels)
 
-    def _sample(self, x_mmse: Tensor) -> Tensor:
+    def _sample(self, x_mmse: Tensor, lq: Tensor) -> Tensor:
         """Output of the K-step sampler from the latent estimate, with gradient through every step."""
         z = x_mmse + self.model.sigma_s * self._normal(x_mmse)
         for k in range(self.model.k_steps):
             z = z + self.model.fmir.velocity(z, k, self.model.k_steps) / self.model.k_steps
-        return self.model.dec(z).float()
+        return self.model.decode(z, lq).float()
 
     def _output_terms(self, out: Tensor, hq: Tensor) -> Terms:
         w = self.stage.weights

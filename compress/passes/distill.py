@@ -3,7 +3,9 @@
 import copy
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from compress.errors import InputError
 from compress.files import write_text
 from compress.passes.base import Pass, Subject
 from compress.passes.prune import refuse_folded
-from compress.passes.student import coarse_encoder
+from compress.passes.student import coarse_encoder, residual_decoder
 from compress.passes.student_settings import DistillSettings
 from compress.schema import task_scale
 from compress.training_schema import DistillRun, DistillSeed, DistillStage
@@ -62,16 +64,19 @@ class Distill(Pass):
         )
 
     def _start(self, subject: Subject) -> Elir:
+        def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+            return islice(subject.calibration(), self.settings.pictures)
+
         student = copy.deepcopy(subject.model)
         student.k_steps = self.settings.k_steps or student.k_steps
         student.config = replace(student.config, k_steps=student.k_steps)
         if self.settings.encoder_scale > 1:
             blocks = tuple(self.settings.encoder_blocks or student.config.enc_blocks[-_resolutions(self.settings) :])
-            coarse_encoder(student, self.settings.encoder_scale, blocks, iter(self._pictures(subject)))
+            coarse_encoder(student, self.settings.encoder_scale, blocks, pairs)
+        if self.settings.residual:
+            assert subject.reference is not None
+            residual_decoder(student, subject.reference, pairs)
         return student
-
-    def _pictures(self, subject: Subject) -> list[Tensor]:
-        return [lq for i, (lq, _) in enumerate(subject.calibration()) if i < self.settings.pictures]
 
     def _train(self, student: Elir, subject: Subject) -> dict[str, Tensor]:
         """The trained student's tensors, in the float16 precision that its checkpoint has."""

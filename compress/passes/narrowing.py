@@ -12,12 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compress.elir.autoencoder import LATENT_CHANNELS
-from compress.elir.flow import LUnet
-from compress.elir.model import Elir, ElirConfig
+from compress.elir.model import Elir, ElirConfig, noise_shape
 
-NETWORKS = ("enc", "mmse", "fmir", "dec")
-PROBE = 32  # side of what the dependencies are traced on
+PROBE = 64  # px, of what the dependencies are traced on
 Scores = Callable[[Any], Tensor]  # torch-pruning's group, of all its channels -> importance, one number a channel
 
 
@@ -30,21 +27,20 @@ class Channels:
 
 
 def narrow(model: Elir, config: ElirConfig, scores: Scores) -> Elir:
-    """A model of ``config`` from the best-scored channels of ``model``, which has the same layers, as wide or wider."""
+    """A model of ``config`` from the best-scored channels of ``model``, which has the same layers, as wide or wider.
+
+    ``scores`` sees the groups of ``model`` itself.
+    """
     target = _empty(config)
     widths = layer_widths(target)
+    surplus = ((c.layer, len(c.scores) - widths[c.layer], c.scores) for c in scored_channels(model, scores))
+    # All are chosen before the first one is cut: what torch-pruning knows of a group goes stale with the others.
+    cuts = {layer: scores.argsort()[:count].sort().values.tolist() for layer, count, scores in surplus if count > 0}
     source = copy.deepcopy(model)
-    for name in NETWORKS:
-        network = getattr(source, name)
-        graph = _graph(network)
-        # All are chosen before the first one is cut: what torch-pruning knows of a group goes stale with the others.
-        chosen = [
-            (root, _weakest(scores(group), len(group[0].idxs) - widths[layer]))
-            for layer, root, group in _groups(graph, network, name)
-        ]
-        for root, cut in chosen:
-            if cut:
-                graph.get_pruning_group(root.target.module, root.handler, cut).prune()
+    graph = _graph(source)
+    roots = {layer: root for layer, root, _ in _groups(graph, source)}
+    for layer, cut in cuts.items():
+        graph.get_pruning_group(roots[layer].target.module, roots[layer].handler, cut).prune()
     target.load_state_dict(source.state_dict(), assign=True)
     target.metadata = dict(model.metadata)
     return target.eval().requires_grad_(False)
@@ -52,11 +48,7 @@ def narrow(model: Elir, config: ElirConfig, scores: Scores) -> Elir:
 
 def scored_channels(model: Elir, scores: Scores) -> list[Channels]:
     """Every group of coupled channels of ``model`` with its scores."""
-    return [
-        Channels(layer, scores(group))
-        for name in NETWORKS
-        for layer, _, group in _groups(_graph(getattr(model, name)), getattr(model, name), name)
-    ]
+    return [Channels(layer, scores(group)) for layer, _, group in _groups(_graph(model), model)]
 
 
 def layer_widths(model: nn.Module) -> dict[str, int]:
@@ -74,39 +66,30 @@ def _empty(config: ElirConfig) -> Elir:
         return Elir(config)
 
 
-def _graph(network: nn.Module) -> Any:
+def _graph(model: Elir) -> Any:
+    """Dependencies of the whole model over one Euler step: apart, a network's own input would be of unknown width."""
     import torch_pruning
 
-    trainable = {p: p.requires_grad for p in network.parameters()}
-    network.requires_grad_(True)
+    inputs = torch.rand(1, 3, PROBE, PROBE), torch.randn(noise_shape(PROBE, PROBE))
+    steps, model.k_steps = model.k_steps, 1
+    model.requires_grad_(True)
     try:
-        return torch_pruning.DependencyGraph().build_dependency(network, example_inputs=_probe(network))
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            return torch_pruning.DependencyGraph().build_dependency(model, example_inputs=inputs)
     finally:
-        for parameter, was in trainable.items():
-            parameter.requires_grad_(was)
+        model.k_steps = steps
+        model.requires_grad_(False)
 
 
-def _groups(graph: Any, network: nn.Module, prefix: str) -> Iterator[tuple[str, Any, Any]]:
-    """(full name of the first layer, its dependency, the group) of every group of coupled channels."""
-    names = {layer: name for name, layer in network.named_modules()}
+def _groups(graph: Any, model: Elir) -> Iterator[tuple[str, Any, Any]]:
+    """(name of the first layer, its dependency, the group) of every group of coupled channels."""
+    names = {layer: name for name, layer in model.named_modules()}
     for group in graph.get_all_groups(root_module_types=[nn.Conv2d, nn.ConvTranspose2d, nn.Linear]):
         root = group[0].dep
-        yield f"{prefix}.{names[root.target.module]}", root, group
-
-
-def _weakest(scores: Tensor, count: int) -> list[int]:
-    return scores.argsort()[:count].sort().values.tolist() if count > 0 else []
+        yield names[root.target.module], root, group
 
 
 def _width(layer: nn.Module) -> int:
     if isinstance(layer, nn.Linear):
         return layer.out_features
     return layer.out_channels if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) else 0
-
-
-def _probe(network: nn.Module) -> Any:
-    latent = torch.randn(1, LATENT_CHANNELS, PROBE, PROBE)
-    if isinstance(network, LUnet):
-        return latent, torch.zeros(1)
-    first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
-    return (torch.randn(1, 3, PROBE, PROBE) if first.in_channels == 3 else latent,)

@@ -65,6 +65,7 @@ class DistillSettings(Strict):
         1, description="of super-resolution: the encoder reads the grid of the input before it was enlarged"
     )
     encoder_blocks: list[int] | None = Field(None, description="blocks that stay at each resolution; none: all")
+    residual: bool = Field(False, description="the decoder draws what the input lacks, instead of the whole picture")
     data: list[TrainSource] = Field(
         ["data/train"], min_length=1, description="training pictures, as in `compress train`"
     )
