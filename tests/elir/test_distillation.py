@@ -114,7 +114,10 @@ def test_what_a_stage_teaches() -> None:
             {"weights": {"latent": 1.0}, "modules": ["dec"]},
             r"s: nothing to learn: latent teaches enc, modules is \[dec\]",
         ),
-        ({"weights": {"lpips": 1.0}, "crop": 32}, "s: weights.lpips needs crops of 64 px or more, crop is 32: raise it"),
+        (
+            {"weights": {"lpips": 1.0}, "crop": 32},
+            "s: weights.lpips needs crops of 64 px or more, crop is 32: raise it",
+        ),
         ({"weights": {"l1": 1.0}, "cached_crops": 3}, "s: cached_crops keeps what the teacher makes, no term asks"),
     ],
 )
