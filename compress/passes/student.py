@@ -62,6 +62,6 @@ def fit(conv: nn.Conv2d, examples: Iterable[tuple[Tensor, Tensor]]) -> None:
         gram += columns @ columns.T
         cross += columns @ wanted[0].flatten(1).double().T
     gram += RIDGE * gram.diagonal().mean() * torch.eye(size).double()
-    solved = torch.linalg.solve(gram, cross).T.float()
+    solved = torch.cholesky_solve(cross, torch.linalg.cholesky(gram)).T.float()
     conv.weight.copy_(solved[:, :-1].reshape(conv.weight.shape))
     conv.bias.copy_(solved[:, -1])  # type: ignore[union-attr]
