@@ -98,7 +98,7 @@ def test_a_finished_student_must_be_the_recipe_s(tiny_recipe: Make, tiny_elir: E
     assert resolve(recipe, reuse=True).key != resolve(recipe).key
     other = student_recipe(tiny_recipe, student, k_steps=2)
     with pytest.raises(
-        InputError, match="^--reuse: .* was made by another prune, distill or weights than the recipe's"
+        InputError, match=r"^--reuse: .* was made by another prune, distill or weights than the recipe's"
     ):
         resolve(other, reuse=True)
     moved = student_recipe(tiny_recipe, student, data=["elsewhere"], checkpoint_minutes=9)
@@ -106,7 +106,7 @@ def test_a_finished_student_must_be_the_recipe_s(tiny_recipe: Make, tiny_elir: E
 
 
 def test_reuse_needs_a_finished_student(tiny_recipe: Make) -> None:
-    with pytest.raises(InputError, match="^--reuse: the recipe names no finished student: set student in its distill"):
+    with pytest.raises(InputError, match=r"^--reuse: the recipe names no finished student: set student in its distill"):
         resolve(student_recipe(tiny_recipe, None), reuse=True)
 
 
