@@ -17,7 +17,7 @@ LATENT_STRIDE = 8
 class ElirConfig:
     """What a checkpoint's names and shapes tell, and what they do not (k_steps, sigma_s).
 
-    Published models differ in the first five only; the others describe a student (`Encoder`, `Decoder`), whose decoder
+    Published models differ in the first seven only; the others describe a student (`Encoder`, `Decoder`), whose decoder
     may be ``residual``: it draws what the input lacks.
     """
 
@@ -26,14 +26,14 @@ class ElirConfig:
     c_hid: int = 96
     n_rrdb: int = 3
     over_param: bool = False
+    k_steps: int = 3
+    sigma_s: float = 0.1
     enc_widths: tuple[int, ...] = ENC_WIDTHS
     enc_blocks: tuple[int, ...] = ENC_BLOCKS
     enc_scale: int = 1
     dec_widths: tuple[int, ...] = DEC_WIDTHS
     dec_blocks: tuple[int, ...] = DEC_BLOCKS
     residual: bool = False
-    k_steps: int = 3
-    sigma_s: float = 0.1
 
 
 class Elir(nn.Module):
