@@ -22,12 +22,14 @@ def apply(
     targets: Iterable[str] = (),
     resume: bool = True,
     dry_run: bool = False,
+    reuse: bool = False,
     progress: "Progress | None" = None,
 ) -> "ApplyResult | Plan":
     """Run a recipe: a built-in name, a path, or a ``Recipe``; returns its results, or the plan of a ``dry_run``.
 
     ``out``: the bundle's folder, ``runs/<recipe name>`` by default. ``overrides`` (``a.b=c``) and ``targets`` are for
-    a name or a path. ``resume=False`` repeats every stage. Raises the errors of ``compress.errors``.
+    a name or a path. ``resume=False`` repeats every stage. ``reuse`` takes the recipe's finished student instead of
+    training it. Raises the errors of ``compress.errors``.
     """
     from compress.errors import InputError
     from compress.progress import Progress
@@ -40,4 +42,4 @@ def apply(
     # After the recipe: a mistake in it is told at once, not seconds later.
     from compress.pipeline import apply as run
 
-    return run(recipe, None if out is None else Path(out), resume, dry_run, progress or Progress())
+    return run(recipe, None if out is None else Path(out), resume, dry_run, progress or Progress(), reuse)

@@ -72,24 +72,25 @@ def simulated(quantized: "Quantized", artifact: Artifact) -> "nn.Module | None":
 
 
 class Writer:
-    """Writes artifacts below ``folder``; the fp32 ONNX graph is made once and serves three files."""
+    """Writes artifacts below ``folder``; a model's fp32 ONNX graph is made once and serves three files."""
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self.recipe, self.folder = recipe, folder
         self.size = recipe.model.image_size
         self.baked_seed = recipe.model.seed if recipe.export.noise == "baked" else None
-        self._float_graph: Any = None
+        self._float_graphs: dict[int, Any] = {}
         self._lowering: LoweringWorker | None = None
 
     def float_graph(self, model: "nn.Module", format: str) -> Any:
         """The fp32 model in a runtime's own form: ov.Model or ONNX ModelProto."""
-        if self._float_graph is None:
-            self._float_graph = self._onnx(model)
+        if id(model) not in self._float_graphs:
+            self._float_graphs[id(model)] = self._onnx(model)
+        graph = self._float_graphs[id(model)]
         if format == "onnx":
-            return self._float_graph
+            return graph
         from compress.export.to_openvino import to_openvino
 
-        return to_openvino(self._float_graph)
+        return to_openvino(graph)
 
     def write_float(self, model: "nn.Module", artifact: Artifact) -> None:
         """Write an fp32 or fp16 OpenVINO or ONNX artifact of ``model``."""

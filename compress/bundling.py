@@ -8,7 +8,7 @@ from compress.artifacts import Artifact
 from compress.bundle import write_manifest
 from compress.files import PART, write_text
 from compress.measuring import sample_files
-from compress.plan import Inputs, checkpoint_numbers
+from compress.plan import Inputs, artifact_steps, checkpoint_numbers
 from compress.recipe import recipe_hash, to_yaml
 from compress.results import RESULTS, dump_json
 from compress.schema import Recipe
@@ -26,7 +26,7 @@ def write_bundle(
     write_text(folder / "recipe.yaml", to_yaml(recipe))
     write_text(folder / RESULTS, dump_json(results))
     k_steps, sigma_s = checkpoint_numbers(inputs.weights, recipe.model)
-    model = {"task": recipe.model.task, "k_steps": k_steps, "sigma_s": sigma_s}
+    model = {"task": recipe.model.task, "sigma_s": sigma_s}
     facts = {
         "created": results["created"],
         "name": recipe.name,
@@ -37,7 +37,9 @@ def write_bundle(
         "data": inputs.data_hashes,
         "versions": inputs.versions,
         "seeds": {"noise": recipe.model.seed},
-        "artifacts": [{**interface(a, recipe), **model} for a in planned],
+        "artifacts": [
+            {**interface(a, recipe), **model, "k_steps": artifact_steps(recipe, k_steps, a.precision)} for a in planned
+        ],
     }
     write_report(folder, manifest=facts)
     files = ["recipe.yaml", RESULTS, "report.html", *sample_files(results["samples"])]

@@ -50,7 +50,7 @@ class _Check:
         from compress.measure.parity import mean_psnr
 
         outputs = self._run(artifact)
-        fp32 = self._torch(self.models.subject.model)
+        fp32 = self._torch(self.models.float_model(artifact))
         psnr = mean_psnr(fp32, outputs)
         entry = {"artifact": artifact.id, "against": "torch-fp32", "psnr_db": psnr, "n": len(self.pairs)}
         if artifact.precision == "fp32":

@@ -93,6 +93,7 @@ def apply(
     target: Annotated[list[str], typer.Option(help="Measure on this target instead of the recipe's.")] = [],  # noqa: B006
     resume: Annotated[bool, typer.Option("--resume/--fresh", help="Reuse finished stages, or start afresh.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; do nothing.")] = False,
+    reuse: Annotated[bool, typer.Option("--reuse", help="Take the recipe's finished student; train nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a recipe: compress, export, measure, and write a bundle."""
@@ -101,7 +102,7 @@ def apply(
     with results_only():
         from compress import apply as run
 
-        result = run(recipe, out, overrides=settings, targets=target, resume=resume, dry_run=dry_run)
+        result = run(recipe, out, overrides=settings, targets=target, resume=resume, dry_run=dry_run, reuse=reuse)
     show(result, as_json)
     raise typer.Exit(result.exit_code)
 

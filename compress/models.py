@@ -1,7 +1,9 @@
 """The models of a run, made only when an unfinished stage asks for them."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts import Artifact, Writer
@@ -14,12 +16,15 @@ from compress.stages import FOLDER, Stages
 if TYPE_CHECKING:
     import torch
 
+    from compress.elir.model import Elir
     from compress.passes.base import Subject
     from compress.passes.engines import Quantized
 
 
 class Models:
-    """``subject``: the float model after the exact passes; ``quantized``: what ptq leaves. Each is made once."""
+    """``subject``: the float model after every pass but the quantizing ones; ``reference``: the model as it was loaded,
+    where a pass changed it; ``quantized``: what ptq leaves. Each is made once.
+    """
 
     def __init__(
         self,
@@ -36,9 +41,8 @@ class Models:
 
     @cached_property
     def subject(self) -> "Subject":
-        """The float model after every exact pass."""
+        """The float model after every pass that leaves it one."""
         from compress.elir.checkpoint import load_checkpoint
-        from compress.passes import load_pass
         from compress.passes.base import Subject
 
         m = self.recipe.model
@@ -52,21 +56,36 @@ class Models:
             tuple(dict.fromkeys(a.format for a in self.planned if a.precision == "int8")),
             float_graph=lambda format: self.writer.float_graph(subject.model, format),
             keep=self._keep,
+            task=m.task,
+            folder=self._training_folder,
+            held_back={h: s.origin for v in self.inputs.validation for s in v.seen for h in (s.sha256, s.crop_sha256)},
         )
         for item in self._passes(quantizing=False):
-            with self.progress.stage(next(iter(item))) as stage:
-                self._run_pass(load_pass(*next(iter(item.items()))), subject, stage)
+            self._run_item(item, subject)
         return subject
+
+    @cached_property
+    def reference(self) -> "Elir":
+        """The model as it was loaded, ready for export; ``subject.model`` itself where no pass changed it."""
+        from compress.elir.flow import FoldedFlow
+
+        model = self.subject.reference
+        if model is None:
+            return self.subject.model
+        if not isinstance(model.fmir, FoldedFlow):
+            model.fmir = FoldedFlow(model.fmir, model.k_steps)
+        return model.requires_grad_(False)
+
+    def float_model(self, artifact: Artifact) -> "Elir":
+        """What an fp32 or fp16 artifact holds: fp32 is the reference that goals are against."""
+        return self.reference if artifact.precision == "fp32" else self.subject.model
 
     @cached_property
     def quantized(self) -> "Quantized":
         """What the quantizing pass leaves."""
-        from compress.passes import load_pass
-
         subject = self.subject
         for item in self._passes(quantizing=True):
-            with self.progress.stage(next(iter(item))) as stage:
-                self._run_pass(load_pass(*next(iter(item.items()))), subject, stage)
+            self._run_item(item, subject)
         return subject.quantized
 
     def _keep(self, name: str, make: "Callable[[], dict[str, torch.Tensor]]") -> "dict[str, torch.Tensor]":
@@ -89,9 +108,34 @@ class Models:
         cut = names.index("ptq") if "ptq" in names else len(names)
         return self.recipe.passes[cut:] if quantizing else self.recipe.passes[:cut]
 
-    def _run_pass(self, step: Any, subject: "Subject", stage: Any) -> None:
-        subject.advance = lambda what, done, total: stage.note(f"{what} {done} of {total}")
-        step.run(subject)
+    def _run_item(self, item: dict[str, Any], subject: "Subject") -> None:
+        from compress.passes import load_pass
+
+        (name, settings) = next(iter(item.items()))
+        with self.progress.stage(name) as stage:
+            if self.inputs.student is not None and name in ("prune", "distill"):
+                self._take_student(name, subject)
+                return
+            subject.advance = lambda what, done, total: stage.note(f"{what} {done} of {total}")
+            load_pass(name, settings).run(subject)
+
+    def _take_student(self, name: str, subject: "Subject") -> None:
+        """Put the finished student in place of prune and distill."""
+        from compress.elir.checkpoint import load_checkpoint
+
+        assert self.inputs.student is not None
+        subject.keep_reference()
+        if name == "distill":
+            subject.model = load_checkpoint(self.inputs.student)
+            subject.notes.append(f"prune, distill: the finished student {self.inputs.student.name}")
+
+    @property
+    def _training_folder(self) -> Path:
+        """Where a pass keeps what its training needs to go on; empty when the run begins afresh."""
+        folder = self.stages.folder / "distill"
+        if not self.stages.resume:
+            shutil.rmtree(folder, ignore_errors=True)
+        return folder
 
     def pairs(self, pictures: Any, most: int | None = None) -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":
         """(lq, noise) of the first ``most`` pictures of a set: (1, 3, S, S) in [0, 1], (1, 16, S/8, S/8)."""

@@ -25,14 +25,16 @@ from compress.stages import Files, Stages
 from compress.validation import load_model
 
 
-def apply(recipe: Recipe, out: Path | None, resume: bool, dry_run: bool, progress: Progress) -> "ApplyResult | Plan":
-    """Run ``recipe`` into ``out`` (``runs/<name>`` by default).
+def apply(
+    recipe: Recipe, out: Path | None, resume: bool, dry_run: bool, progress: Progress, reuse: bool = False
+) -> "ApplyResult | Plan":
+    """Run ``recipe`` into ``out`` (``runs/<name>`` by default); ``reuse``: take its finished student, train nothing.
 
     A run that was stopped goes on at the last finished stage; an unchanged one is only checked. Raises InputError
     for bad data or weights, Unavailable for a target that is not here.
     """
     out = out or Path("runs") / recipe.name
-    inputs = resolve(recipe)
+    inputs = resolve(recipe, reuse)
     targets = [load_model(DeployTarget, find("targets", name)) for name in recipe.targets]
     planned = plan_artifacts(recipe)
     if dry_run:
@@ -130,7 +132,7 @@ class Run:
         todo = [a for a in self.planned if not self.stages.done(f"export-{a.id}")]
         for artifact in todo:
             if artifact.format == "executorch" and artifact.precision != "int8":
-                self.writer.lower(self.models.subject.model, artifact)
+                self.writer.lower(self.models.float_model(artifact), artifact)
         # Its int8 file before the others': it takes as long as all of them.
         for artifact in sorted(self.planned, key=lambda a: (a.precision == "int8", a.format != "executorch")):
             if artifact in todo and artifact.precision == "int8":
@@ -150,7 +152,7 @@ class Run:
             if artifact.precision == "int8":
                 self.writer.write_int8(self.models.quantized, artifact)
             else:
-                self.writer.write_float(self.models.subject.model, artifact)
+                self.writer.write_float(self.models.float_model(artifact), artifact)
 
     def _parity(self) -> dict[str, Any]:
         pictures = self.inputs.validation[0]
@@ -228,16 +230,17 @@ class Run:
                 "bytes": sizes[a.id],
                 "size_ratio": round(sizes[a.id] / fp32, 4) if (fp32 := sizes.get(f"{a.format}-fp32")) else None,
                 "sha256": hashes[a.entry],
-                "macs": macs,
+                "macs": macs["reference" if a.precision == "fp32" else "model"],
                 "engine": engine if a.precision == "int8" else None,
             }
             for a in self.planned
         ]
 
-    def _macs(self) -> int:
+    def _macs(self) -> dict[str, int]:
         from compress.measure.macs import picture_macs
 
-        return picture_macs(self.models.subject.model, self.recipe.model.image_size)
+        models = {"reference": self.models.reference, "model": self.models.subject.model}
+        return {name: picture_macs(model, self.recipe.model.image_size) for name, model in models.items()}
 
     def _samples(self) -> list[dict[str, Any]]:
         pictures = self.inputs.validation[0]

@@ -1,5 +1,6 @@
 """What a run stands on, checked before anything heavy: weights, data, versions; and the plan of ``--dry-run``."""
 
+import json
 import platform
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,12 +28,16 @@ BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
 
 @dataclass(frozen=True)
 class Inputs:
-    """Weights and data of a run. ``key`` changes with anything that decides what the artifacts are."""
+    """Weights and data of a run; ``student``: the finished one that stands for prune and distill, where it is reused.
+
+    ``key`` changes with anything that decides what the artifacts are.
+    """
 
     recipe: Recipe
     weights: Path
     calibration: PictureSet
     validation: list[PictureSet]
+    student: Path | None = None
 
     @cached_property
     def weights_sha256(self) -> str:
@@ -62,13 +67,17 @@ class Inputs:
             "recipe": parts,
             "weights": self.weights_sha256,
             "calibration": self.calibration.hash,
+            **({"student": sha256_file(self.student)} if self.student else {}),
             "versions": self.versions,
             "code": _code_hash(),
         }
 
 
-def resolve(recipe: Recipe) -> Inputs:
-    """Find weights and data of ``recipe``, and refuse what cannot work. Raises InputError."""
+def resolve(recipe: Recipe, reuse: bool = False) -> Inputs:
+    """Find weights and data of ``recipe``, with ``reuse`` its finished student too, and refuse what cannot work.
+
+    Raises InputError.
+    """
     weights = library.find("weights", recipe.model.weights)
     task, size = recipe.model.task, recipe.model.image_size
     calibration = load_set(recipe.data.calibration, task, size)
@@ -78,7 +87,47 @@ def resolve(recipe: Recipe) -> Inputs:
         raise InputError(f"data.validation: two sets are named {max(names, key=names.count)}: rename one")
     check_disjoint(calibration, validation)
     checkpoint_numbers(weights, recipe.model)
-    return Inputs(recipe, weights, calibration, validation)
+    return Inputs(recipe, weights, calibration, validation, finished_student(recipe, weights) if reuse else None)
+
+
+def finished_student(recipe: Recipe, weights: Path) -> Path:
+    """File of the recipe's finished student. Raises InputError where there is none, or by other settings."""
+    from compress.elir.metadata import read_metadata
+
+    name = next((item["distill"].get("student") for item in recipe.passes if "distill" in item), None)
+    if name is None:
+        raise InputError(
+            "--reuse: the recipe names no finished student: set student in its distill pass, or leave it out"
+        )
+    path = library.find("weights", name)
+    if read_metadata(path).get("student_key") != student_key(recipe, weights):
+        raise InputError(
+            f"--reuse: {name} was made by another prune, distill or weights than the recipe's: leave those as they "
+            "are, or leave --reuse out"
+        )
+    return path
+
+
+def student_key(recipe: Recipe, weights: Path) -> str:
+    """Names what a student is made by: the weights, and the settings of prune and distill that shape it."""
+    from compress.passes import PASSES
+
+    apart = {"student", "data", "checkpoint_minutes"}
+    settings = [
+        {name: PASSES[name].model_validate(given).model_dump(mode="json", exclude=apart)}
+        for item in recipe.passes
+        for name, given in item.items()
+        if name in ("prune", "distill")
+    ]
+    return sha256_text(json.dumps([sha256_file(weights), settings], sort_keys=True))
+
+
+def artifact_steps(recipe: Recipe, k_steps: int, precision: str) -> int:
+    """Euler steps of an artifact: the student's, where the recipe makes one; fp32 stays as the weights are."""
+    if precision == "fp32":
+        return k_steps
+    asked = [item["distill"].get("k_steps") for item in recipe.passes if "distill" in item]
+    return next((k for k in reversed(asked) if k is not None), k_steps)
 
 
 def checkpoint_numbers(weights: Path, model: RecipeModel) -> tuple[int, float]:

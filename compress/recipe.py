@@ -79,11 +79,14 @@ def _resolved(path: Path, children: tuple[Path, ...]) -> Source:
 
 def _passes(data: dict[str, Any]) -> list[Mistake]:
     """Mistakes in the passes' names and settings; those of their shape are the schema's to tell."""
-    from compress.passes import PASSES
+    from compress.passes import PASSES, order_mistakes
 
     mistakes: list[Mistake] = []
     listed = data.get("passes")
-    for i, item in enumerate(listed if isinstance(listed, list) else []):
+    items = listed if isinstance(listed, list) else []
+    names = [next(iter(item), "") if isinstance(item, dict) else "" for item in items]
+    mistakes += [(("passes", i, names[i]), text) for i, text in order_mistakes(names)]
+    for i, item in enumerate(items):
         for name, settings in item.items() if isinstance(item, dict) else []:
             if name not in PASSES:
                 mistakes.append((("passes", i, name), f"unknown pass{nearest(name, PASSES)}"))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from compress.errors import InputError
 from compress.library import find
 from compress.progress import Progress
-from compress.schema import task_degradation
 from compress.training_log import TrainingLog
 from compress.training_schema import TrainModel, TrainRecipe, TrainStage
 from compress.training_validation import Validation
@@ -141,25 +140,14 @@ def build_teacher(given: TrainModel) -> "Elir":
 
 
 def read_pictures(recipe: TrainRecipe, held_back: Container[str]) -> "TrainingPictures":
-    """Every clean picture that holds the largest crop of any stage; those of hub data sets as training goes on.
-
-    A hub's picture whose pixels (``pixels_sha256``) are ``held_back`` for validation is left out.
-    """
-    from compress.data.stream import PictureStream
-    from compress.data.training import TrainingPictures
+    """Every clean picture that holds the largest crop of any stage, as `open_pictures` takes them."""
+    from compress.data.training import open_pictures
     from compress.elir.train import STAGE_STRIDE
 
-    folders = [Path(source).expanduser() for source in recipe.data.train if isinstance(source, str)]
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(
-                f"{folder}: no such folder of training pictures: fill it as docs/training.md says, "
-                "or give another with --set data.train=[FOLDER]"
-            )
-    seed, largest = recipe.model.seed, max(stage.crop for stage in recipe.stages)
-    hub = [source for source in recipe.data.train if not isinstance(source, str)]
-    streams = [PictureStream(source, seed, largest, held_back) for source in hub]
-    return TrainingPictures(folders, task_degradation(recipe.model.task), seed, largest, streams, STAGE_STRIDE)
+    largest = max(stage.crop for stage in recipe.stages)
+    instead = "give another with --set data.train=[FOLDER]"
+    task, seed = recipe.model.task, recipe.model.seed
+    return open_pictures(recipe.data.train, task, seed, largest, STAGE_STRIDE, held_back, instead)
 
 
 # --- the result -----------------------------------------------------------------------------------------------

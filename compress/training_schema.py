@@ -9,6 +9,8 @@ from pydantic import Discriminator, Field, Tag
 
 from compress.schema import HubSource, Name, Strict, Task
 
+Module = Literal["enc", "mmse", "fmir", "dec"]
+
 
 class LossWeights(Strict):
     """Weights of the terms; 0 leaves a term out."""
@@ -22,20 +24,26 @@ class LossWeights(Strict):
     color: float = Field(0.0, ge=0, description="mean absolute error of 16 px means of the output")
 
 
-class TrainStage(Strict):
-    """One stage of training."""
+class Stage(Strict):
+    """What stages of training and of distillation have in common."""
 
-    space: Literal["latents", "pixels"] = Field(description="latents: cached latent crops; pixels: the whole model")
     steps: int = Field(gt=0, description="optimiser steps")
     batch: int = Field(16, gt=0, description="crops a step, of all processes together")
     crop: int = Field(128, gt=0, multiple_of=32, description="side of a crop, in px")
-    cached_crops: int = Field(900, gt=0, description="latents only: crops encoded once")
     lr: float = Field(2e-4, gt=0, lt=1, description="AdamW's peak learning rate")
     warmup: int = Field(100, ge=0, description="steps of linear warm-up")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="after it: cosine to 1 % of lr, or lr")
-    modules: list[Literal["enc", "mmse", "fmir", "dec"]] = Field(["mmse", "fmir"], description="what learns")
-    weights: LossWeights = LossWeights()
     bf16: bool = Field(False, description="autocast to bfloat16")
+    modules: list[Module] = Field(["enc", "mmse", "fmir", "dec"], description="what learns")
+
+
+class TrainStage(Stage):
+    """One stage of training."""
+
+    space: Literal["latents", "pixels"] = Field(description="latents: cached latent crops; pixels: the whole model")
+    cached_crops: int = Field(900, gt=0, description="latents only: crops encoded once")
+    modules: list[Module] = Field(["mmse", "fmir"], description="what learns")
+    weights: LossWeights = LossWeights()
 
 
 class TrainModel(Strict):
@@ -63,7 +71,7 @@ class StreamSource(HubSource):
     renew: int = Field(1, gt=0, description="of them, rows that the next step has new")
 
 
-_TrainSource = Annotated[
+TrainSource = Annotated[
     Annotated[str, Tag("folder")] | Annotated[StreamSource, Tag("stream")],
     Discriminator(lambda value: "folder" if isinstance(value, str) else "stream"),
 ]
@@ -72,7 +80,7 @@ _TrainSource = Annotated[
 class TrainData(Strict):
     """Pictures."""
 
-    train: list[_TrainSource] = Field(
+    train: list[TrainSource] = Field(
         min_length=1, description="folders of clean pictures, searched recursively, and hub data sets, streamed"
     )
     validation: str = Field("photos_validation", description="a calibration set, for validation")
@@ -90,3 +98,45 @@ class TrainRecipe(Strict):
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights: what is validated and saved")
     checkpoint_minutes: float = Field(3.0, gt=0, description="time between checkpoints")
     validate_every: int = Field(500, gt=0, description="steps between validations")
+
+
+# --- distillation ---------------------------------------------------------------------------------------------
+
+
+class DistillWeights(Strict):
+    """Weights of the terms; 0 leaves a term out. Latents differ by mean squares, pictures by mean absolutes."""
+
+    latent: float = Field(0.0, ge=0, description="encoder's latent against the teacher's")
+    mmse: float = Field(0.0, ge=0, description="MMSE latent against the teacher's")
+    trajectory: float = Field(0.0, ge=0, description="latents after the student's steps, against the teacher's then")
+    output: float = Field(0.0, ge=0, description="picture against the teacher's")
+    l1: float = Field(0.0, ge=0, description="picture against the clean one")
+    lpips: float = Field(0.0, ge=0, description="picture against the clean one, LPIPS")
+    color: float = Field(0.0, ge=0, description="16 px means of the picture against the clean one's")
+
+
+class DistillStage(Stage):
+    """One stage of a distillation."""
+
+    inputs: Literal["teacher", "student"] = Field(
+        "student", description="teacher: each network reads what the teacher's gave, and learns apart; student: its own"
+    )
+    cached_crops: int = Field(0, ge=0, description="crops that the teacher sees once, then drawn anew; 0: always new")
+    weights: DistillWeights = DistillWeights()
+
+
+class DistillSeed(Strict):
+    """What a training reads of a model's settings."""
+
+    seed: int = Field(0, ge=0)
+
+
+class DistillRun(Strict):
+    """A distillation as `Training` takes it. ``start``: hash of what the student and its teacher start from."""
+
+    model: DistillSeed = DistillSeed()
+    stages: list[DistillStage] = Field(min_length=1)
+    ema: float = Field(0.999, ge=0, lt=1)
+    checkpoint_minutes: float = Field(3.0, gt=0)
+    validate_every: int = Field(500, gt=0)
+    start: str = ""

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from compress.errors import InputError
 from compress.schema import task_border
 from compress.training_schema import TrainRecipe
 
@@ -39,15 +38,9 @@ class Validation:
 
     def refuse_training_pictures(self, training: "TrainingPictures") -> None:
         """Raise InputError when a training picture in a folder, or its crop, is one of the validation's."""
-        from compress.data.sets import pixels_sha256
+        from compress.data.training import refuse_twins
 
-        known = self.hashes
-        for path, picture in zip(training.paths, training.pictures, strict=True):
-            if twin := known.get(pixels_sha256(picture)):
-                raise InputError(
-                    f"training and validation share a picture: {path} and {twin} hold the same pixels: "
-                    "take it out of one of them"
-                )
+        refuse_twins(training, self.hashes)
 
     def __call__(self, model: "Elir") -> dict[str, float]:
         """``psnr_db``, ``lpips``, ``color_shift`` and the same as ``input_*``."""

@@ -16,7 +16,9 @@ from compress.elir import load_checkpoint
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
 from compress.errors import InputError
-from compress.plan import Plan, checkpoint_numbers, resolve
+from compress.library import find
+from compress.plan import Plan, artifact_steps, checkpoint_numbers, finished_student, resolve, student_key
+from compress.recipe import load_recipe
 from compress.schema import Recipe, RecipeModel
 
 Make = Callable[..., Recipe]
@@ -75,6 +77,49 @@ def test_the_recipe_stands_over_the_checkpoint(tiny_inputs: Path) -> None:
     path = tiny_inputs / "tiny.safetensors"
     assert checkpoint_numbers(path, RecipeModel()) == (1, 0.1)
     assert checkpoint_numbers(path, RecipeModel(k_steps=4, sigma_s=0.0)) == (4, 0.0)
+
+
+# --- a finished student ---------------------------------------------------------------------------------------
+
+
+def student_recipe(tiny_recipe: Make, student: Path | None, **distill: Any) -> Recipe:
+    stages = [{"steps": 1, "weights": {"l1": 1.0}}]
+    named = {"student": str(student)} if student else {}
+    passes = [{"collapse": {}}, {"distill": {"stages": stages, **named, **distill}}, {"fold_time": {}}, {"ptq": {}}]
+    return tiny_recipe(passes=passes)
+
+
+def test_a_finished_student_must_be_the_recipe_s(tiny_recipe: Make, tiny_elir: Elir, tmp_path: Path) -> None:
+    student = tmp_path / "student.safetensors"
+    recipe = student_recipe(tiny_recipe, student)
+    key = student_key(recipe, Path(recipe.model.weights))
+    save_checkpoint(tiny_elir, student, {"student_key": key})
+    assert resolve(recipe, reuse=True).student == student
+    assert resolve(recipe, reuse=True).key != resolve(recipe).key
+    other = student_recipe(tiny_recipe, student, k_steps=2)
+    with pytest.raises(
+        InputError, match=r"^--reuse: .* was made by another prune, distill or weights than the recipe's"
+    ):
+        resolve(other, reuse=True)
+    moved = student_recipe(tiny_recipe, student, data=["elsewhere"], checkpoint_minutes=9)
+    assert resolve(moved, reuse=True).student == student
+
+
+def test_reuse_needs_a_finished_student(tiny_recipe: Make) -> None:
+    with pytest.raises(InputError, match=r"^--reuse: the recipe names no finished student: set student in its distill"):
+        resolve(student_recipe(tiny_recipe, None), reuse=True)
+
+
+def test_the_bundled_student_is_fast_sr_s() -> None:
+    recipe = load_recipe("fast_sr")
+    assert finished_student(recipe, find("weights", recipe.model.weights)) == find("weights", "elir_sr_x4_fast")
+
+
+def test_steps_of_an_artifact(tiny_recipe: Make) -> None:
+    recipe = student_recipe(tiny_recipe, None, k_steps=1)
+    assert artifact_steps(recipe, 3, "fp32") == 3
+    assert artifact_steps(recipe, 3, "int8") == 1
+    assert artifact_steps(tiny_recipe(), 3, "int8") == 3
 
 
 def test_a_published_file_does_not_say_its_numbers(tiny_inputs: Path, tmp_path: Path) -> None:

@@ -176,6 +176,12 @@ def test_one_mistake_one_line(tmp_path: Path, text: str, message: str) -> None:
         ("[{ptq: {engine: eli}}]", "mine.yaml:3: passes.0.ptq.engine: must be one of elir, nncf, "),
         ("[{ptq: 3}]", "mine.yaml:3: passes.0.ptq: must be a mapping, got 3"),
         ("[ptq]", "mine.yaml:3: passes.0: must be a mapping, got 'ptq'"),
+        (
+            "[{ptq: {}}, {collapse: {}}, {prune: {macs: 0.5}}]",
+            "mine.yaml:3: passes.2.prune: comes after ptq, where integer",
+        ),
+        ("[{fold_time: {}}, {collapse: {}}]", "mine.yaml:3: passes.1.collapse: comes after fold_time, where the time"),
+        ("[{prune: {}}]", "mine.yaml:3: passes.0.prune: with pattern channels, give one of widths, ratios, macs"),
         ("[]", "mine.yaml:3: passes: must hold at least 1 item(s), got []"),
         ("[{collapse: {}, ptq: {}}]", "mine.yaml:3: passes: item 0 must be a mapping of one pass name to its settings"),
     ],

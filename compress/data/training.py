@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,11 @@ from torch import Tensor
 from compress.data.census import Census
 from compress.data.degradations import degrade
 from compress.data.pictures import find_pictures, to_float
+from compress.data.sets import pixels_sha256
 from compress.data.stream import PictureStream
 from compress.errors import InputError
-from compress.schema import Degradation
+from compress.schema import Degradation, Task, task_degradation
+from compress.training_schema import TrainSource
 
 
 class TrainingPictures:
@@ -102,6 +104,41 @@ class TrainingPictures:
             own = f"{len(self.pictures)} pictures of {self.min_side} px or more a side: {groups}"
             parts = [own, *filter(None, [self.census.in_short]), *parts]
         return "; ".join(parts)
+
+
+def open_pictures(
+    sources: Sequence[TrainSource],
+    task: Task,
+    seed: int,
+    min_side: int,
+    stride: int,
+    held_back: Container[str],
+    instead: str,
+) -> TrainingPictures:
+    """Every clean picture that holds ``min_side`` px; those of hub data sets as training goes on.
+
+    A hub's picture whose pixels (``pixels_sha256``) are ``held_back`` for validation is left out. ``instead``: what to
+    do where a folder is missing. Raises InputError as `TrainingPictures` does.
+    """
+    folders = [Path(source).expanduser() for source in sources if isinstance(source, str)]
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(
+                f"{folder}: no such folder of training pictures: fill it as docs/training.md says, or {instead}"
+            )
+    hub = [source for source in sources if not isinstance(source, str)]
+    streams = [PictureStream(source, seed, min_side, held_back) for source in hub]
+    return TrainingPictures(folders, task_degradation(task), seed, min_side, streams, stride)
+
+
+def refuse_twins(training: TrainingPictures, held_back: Mapping[str, str]) -> None:
+    """Raise InputError when a training picture in a folder, or its crop, is ``held_back`` (hash -> its origin)."""
+    for path, picture in zip(training.paths, training.pictures, strict=True):
+        if twin := held_back.get(pixels_sha256(picture)):
+            raise InputError(
+                f"training and validation share a picture: {path} and {twin} hold the same pixels: "
+                "take it out of one of them"
+            )
 
 
 def _chance(pictures: Sequence[np.ndarray]) -> np.ndarray:

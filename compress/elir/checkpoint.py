@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from compress.elir.flow import GROUPS, FoldedFlow
+from compress.elir.layout import read_layout
 from compress.elir.model import Elir, ElirConfig
 from compress.elir.overparam import EXPANSION
 from compress.elir.sharing import SHARED_KEYS, with_shared_decoder, without_decoder
@@ -23,6 +24,8 @@ from compress.errors import InputError, VerificationError
 from compress.files import whole_file
 
 MAX_K_STEPS = 64
+RESIDUAL = "residual"  # key of the metadata: names and shapes do not tell it
+GROUP_MULTIPLE = 8  # of the flow's width
 MAX_SIGMA_S = 10.0
 # diffusers' AutoencoderTiny and ours count layers alike; the original files' decoder has a clamp at index 0.
 _DIFFUSERS = {"encoder.layers.": "enc.layers.", "decoder.layers.": "dec.layers."}
@@ -45,7 +48,8 @@ def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float
     if k is None or sigma is None:
         raise InputError(f"{path}: holds no k_steps or sigma_s: give both (the published models mostly use 3 and 0.1)")
     with torch.device("meta"):
-        model = Elir(replace(shape, k_steps=int(k), sigma_s=float(sigma)))
+        residual = metadata.get(RESIDUAL) == str(True)
+        model = Elir(replace(shape, k_steps=int(k), sigma_s=float(sigma), residual=residual))
     _check_architecture(state, model.state_dict(), path)
     model.load_state_dict(as_floats(state, path), assign=True)
     model.metadata = {key: value for key, value in metadata.items() if key not in SHARED_KEYS}
@@ -78,6 +82,7 @@ def save_checkpoint(
         "n_rrdb": config.n_rrdb,
         "k_steps": model.k_steps,
         "sigma_s": model.sigma_s,
+        **({RESIDUAL: True} if config.residual else {}),
     }
     state = {name: value.detach().to(dtype).contiguous() for name, value in model.state_dict().items()}
     check_finite(state, path)
@@ -144,17 +149,23 @@ def infer_config(state: Mapping[str, Tensor], path: Path) -> ElirConfig:
             raise VerificationError(f"{path}: not an ELIR checkpoint, it has no convolution {name}: check the file")
     over_param = conv1.replace("block.0", "block.1") in state
     hid, c_hid = state[proj].shape[0], state[conv1].shape[0] // (EXPANSION if over_param else 1)
-    if not c_hid or not hid or hid % GROUPS:
+    if not c_hid or not hid or hid % GROUP_MULTIPLE:
         raise VerificationError(
-            f"{path}: checkpoint of another architecture: hid_channels (={hid}) must be a multiple of {GROUPS}, "
-            f"c_hid (={c_hid}) at least 1"
+            f"{path}: checkpoint of another architecture: hid_channels (={hid}) must be a multiple of "
+            f"{GROUP_MULTIPLE}, c_hid (={c_hid}) at least 1"
         )
+    enc, dec = (read_layout(state, net, path) for net in ("enc", "dec"))
     return ElirConfig(
         hid_channels=hid,
         n_mid_blocks=_count(state, r"fmir\.mid_blocks\.(\d+)\."),
         c_hid=c_hid,
         n_rrdb=_count(state, r"mmse\.lrm\.(\d+)\."),
         over_param=over_param,
+        enc_widths=enc.widths,
+        enc_blocks=enc.blocks,
+        enc_scale=enc.scale,
+        dec_widths=dec.widths,
+        dec_blocks=dec.blocks,
     )
 
 

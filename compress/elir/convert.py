@@ -56,6 +56,11 @@ def convert(
     sigma = sigma_s if sigma_s is not None or "sigma_s" in known else spare[1]
     model = load_checkpoint(source, k, sigma)
     if published:
+        if model.config.residual:
+            raise InputError(
+                f"{target}: a published format cannot tell that the decoder's picture is added to the input: "
+                "write .safetensors"
+            )
         _save_published(model, target)
         return
     collapse(model)

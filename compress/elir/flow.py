@@ -40,12 +40,19 @@ class TimeMLP(nn.Module):
         return self.linear2(self.act(self.linear1(emb)))
 
 
+def norm_groups(channels: int) -> int:
+    """Groups of a GroupNorm: 32, as published, where that divides the channels; else the most that do."""
+    return math.gcd(GROUPS, channels)
+
+
 class NormConv(nn.Module):
     """GroupNorm, SiLU, 3x3 convolution; (N, c_in, h, w) -> (N, c_out, h, w)."""
 
     def __init__(self, c_in: int, c_out: int, over_param: bool) -> None:
         super().__init__()
-        self.block = nn.Sequential(nn.GroupNorm(GROUPS, c_in), nn.SiLU(), *conv_pair(c_in, c_out, over_param))
+        self.block = nn.Sequential(
+            nn.GroupNorm(norm_groups(c_in), c_in), nn.SiLU(), *conv_pair(c_in, c_out, over_param)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.block(x)

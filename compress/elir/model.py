@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from compress.elir.autoencoder import LATENT_CHANNELS, Decoder, Encoder
+from compress.elir.autoencoder import DEC_BLOCKS, DEC_WIDTHS, ENC_BLOCKS, ENC_WIDTHS, LATENT_CHANNELS, Decoder, Encoder
 from compress.elir.flow import FoldedFlow, LUnet
 from compress.elir.mmse import RRDBNet
 
@@ -15,7 +15,11 @@ LATENT_STRIDE = 8
 
 @dataclass(frozen=True)
 class ElirConfig:
-    """What a checkpoint's names and shapes tell (the first five) and what they do not (k_steps, sigma_s)."""
+    """What a checkpoint's names and shapes tell, and what they do not (k_steps, sigma_s).
+
+    Published models differ in the first seven only; the others describe a student (`Encoder`, `Decoder`), whose decoder
+    may be ``residual``: it draws what the input lacks.
+    """
 
     hid_channels: int = 128
     n_mid_blocks: int = 1
@@ -24,6 +28,12 @@ class ElirConfig:
     over_param: bool = False
     k_steps: int = 3
     sigma_s: float = 0.1
+    enc_widths: tuple[int, ...] = ENC_WIDTHS
+    enc_blocks: tuple[int, ...] = ENC_BLOCKS
+    enc_scale: int = 1
+    dec_widths: tuple[int, ...] = DEC_WIDTHS
+    dec_blocks: tuple[int, ...] = DEC_BLOCKS
+    residual: bool = False
 
 
 class Elir(nn.Module):
@@ -36,10 +46,10 @@ class Elir(nn.Module):
         self.k_steps = config.k_steps
         self.sigma_s = config.sigma_s
         self.metadata: dict[str, str] = {}
-        self.enc = Encoder()
+        self.enc = Encoder(config.enc_widths, config.enc_blocks, config.enc_scale)
         self.mmse = RRDBNet(config.c_hid, config.n_rrdb, config.over_param)
         self.fmir: LUnet | FoldedFlow = LUnet(config.hid_channels, config.n_mid_blocks, config.over_param)
-        self.dec = Decoder()
+        self.dec = Decoder(config.dec_widths, config.dec_blocks)
 
     def forward(self, lq: Tensor, noise: Tensor) -> Tensor:
         """-> hq (N, 3, H, W), not clipped. Raises ValueError on a shape that the networks cannot take."""
@@ -61,7 +71,11 @@ class Elir(nn.Module):
         for k in range(self.k_steps):
             z = z + self.fmir.velocity(z, k, self.k_steps) / self.k_steps
             yield f"step_{k + 1}", z
-        yield "output", self.dec(z)
+        yield "output", self.decode(z, lq)
+
+    def decode(self, z: Tensor, lq: Tensor) -> Tensor:
+        """Latent -> picture, not clipped; of a residual model, the decoder draws what ``lq`` lacks."""
+        return self.dec(z) + lq if self.config.residual else self.dec(z)
 
 
 def noise_shape(height: int, width: int, batch: int = 1) -> tuple[int, int, int, int]:

@@ -11,7 +11,7 @@ from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.lpips import MIN_SIZE as LPIPS_MIN_SIZE
 from compress.lpips import Lpips
-from compress.training_schema import TrainModel, TrainStage
+from compress.training_schema import Stage, TrainModel, TrainStage
 
 Terms = Iterator[tuple[str, Tensor]]
 LPIPS_STRIDE = 4  # of AlexNet's first convolution
@@ -57,7 +57,7 @@ class Objective(nn.Module):
         x_mmse = self.model.mmse(self.model.enc(lq.contiguous(memory_format=torch.channels_last)))
         yield from self._flow_terms(x_mmse, x_hq, hq)
         if any(getattr(self.stage.weights, name) for name in OUTPUT_TERMS):
-            yield from self._output_terms(self._sample(x_mmse), hq)
+            yield from self._output_terms(self._sample(x_mmse, lq), hq)
 
     def _flow_terms(self, x_mmse: Tensor, x_hq: Tensor, pixels: Tensor | None) -> Terms:
         w, settings, flow = self.stage.weights, self.settings, self.model.fmir
@@ -78,12 +78,12 @@ class Objective(nn.Module):
         if w.pixel and pixels is not None:
             yield "pixel", w.pixel * pixel_loss(flow, self.teacher.dec, f, e, pixels)
 
-    def _sample(self, x_mmse: Tensor) -> Tensor:
+    def _sample(self, x_mmse: Tensor, lq: Tensor) -> Tensor:
         """Output of the K-step sampler from the latent estimate, with gradient through every step."""
         z = x_mmse + self.model.sigma_s * self._normal(x_mmse)
         for k in range(self.model.k_steps):
             z = z + self.model.fmir.velocity(z, k, self.model.k_steps) / self.model.k_steps
-        return self.model.dec(z).float()
+        return self.model.decode(z, lq).float()
 
     def _output_terms(self, out: Tensor, hq: Tensor) -> Terms:
         w = self.stage.weights
@@ -134,7 +134,7 @@ def taught_modules(stage: TrainStage) -> set[str]:
     return {module for term, weight in stage.weights.model_dump().items() if weight for module in TEACHES[term]}
 
 
-def slow_bf16(stage: TrainStage, device: torch.device) -> bool:
+def slow_bf16(stage: Stage, device: torch.device) -> bool:
     """Whether the stage asks for bfloat16 where the device has no instructions for it, and emulates it."""
     if not stage.bf16:
         return False

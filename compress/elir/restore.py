@@ -106,7 +106,8 @@ def restore_staged(
         return latent
 
     def decode(y: slice, x: slice) -> np.ndarray:
-        hq = model.dec(latent[:, :, _latent(y), _latent(x)])[0].numpy()
+        window = latent[:, :, _latent(y), _latent(x)]
+        hq = model.decode(window, torch.from_numpy(pixels(y, x)))[0].numpy()
         on_tile()
         return hq
 

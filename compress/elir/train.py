@@ -22,7 +22,7 @@ from compress.elir.objective import Objective, check_stage, taught_modules
 from compress.elir.processes import Processes
 from compress.elir.training_state import read_state, write_state
 from compress.errors import InputError
-from compress.training_schema import TrainRecipe, TrainStage
+from compress.training_schema import DistillRun, Stage, TrainRecipe, TrainStage
 
 Log = Callable[[dict[str, Any]], None]
 GRAD_CLIP = 1.0
@@ -46,7 +46,7 @@ class Training:
     first alone calls both, and writes files.
     """
 
-    recipe: TrainRecipe
+    recipe: TrainRecipe | DistillRun
     model: Elir
     teacher: Elir
     batch: Batch
@@ -63,7 +63,7 @@ class Training:
 
     def __post_init__(self) -> None:
         for i, stage in enumerate(self.recipe.stages):
-            check_stage(stage, f"stages[{i}]")
+            self._check(stage, f"stages[{i}]")
             self.processes.share(stage.batch, f"stages[{i}].batch")
         self.model.to(self.processes.device)
         self.teacher.to(self.processes.device).requires_grad_(False)
@@ -93,17 +93,29 @@ class Training:
                 self._save()
         return self.ema.eval()
 
+    # --- what a stage learns by ---------------------------------------------------------------------------------
+
+    def _check(self, stage: Any, name: str) -> None:
+        check_stage(stage, name)
+
+    def _objective(self, stage: Any, share: slice) -> nn.Module:
+        assert isinstance(self.recipe, TrainRecipe)
+        return Objective(self.model, self.teacher, self.recipe.model, stage, share)
+
+    def _taught(self, stage: Any) -> set[str]:
+        return taught_modules(stage)
+
     # --- one stage ---------------------------------------------------------------------------------------------
 
-    def _stage(self, stage: TrainStage) -> None:
+    def _stage(self, stage: Stage) -> None:
         learn = self._learning_parameters(stage)
         self.optimizer = torch.optim.AdamW(list(learn.values()), lr=stage.lr)
         if self._optimizer_state is not None:
             self.optimizer.load_state_dict(self._optimizer_state)
             self._optimizer_state = None
         share = self.processes.share(stage.batch, f"stages[{self.stage_index}].batch")
-        objective = Objective(self.model, self.teacher, self.recipe.model, stage, share)
-        loss = self.processes.together(objective, untaught=bool(set(stage.modules) - taught_modules(stage)))
+        untaught = bool(set(stage.modules) - self._taught(stage))
+        loss = self.processes.together(self._objective(stage, share), untaught=untaught)
         saved = time.monotonic()
         while self.step < stage.steps:
             terms = self._step(stage, learn, self.optimizer, loss, share)
@@ -115,7 +127,7 @@ class Training:
                 self._save()
                 saved = time.monotonic()
 
-    def _learning_parameters(self, stage: TrainStage) -> dict[str, nn.Parameter]:
+    def _learning_parameters(self, stage: Any) -> dict[str, nn.Parameter]:
         self.model.requires_grad_(False)
         for name in stage.modules:
             getattr(self.model, name).requires_grad_(True)
@@ -127,7 +139,7 @@ class Training:
 
     def _step(
         self,
-        stage: TrainStage,
+        stage: Stage,
         learn: dict[str, nn.Parameter],
         optimizer: torch.optim.AdamW,
         loss: nn.Module,
@@ -149,7 +161,7 @@ class Training:
         self._average()
         return seen
 
-    def _clip(self, stage: TrainStage, learn: dict[str, nn.Parameter], terms: dict[str, float]) -> None:
+    def _clip(self, stage: Stage, learn: dict[str, nn.Parameter], terms: dict[str, float]) -> None:
         norm = nn.utils.get_total_norm([p.grad for p in learn.values() if p.grad is not None])
         # A finite loss can have an infinite gradient: one such step would fill weights and average with NaN.
         if not torch.isfinite(norm):
@@ -159,7 +171,7 @@ class Training:
             self._stop(stage, f"{which} is no finite number{more}", terms)
         nn.utils.clip_grads_with_norm_(learn.values(), GRAD_CLIP, norm)
 
-    def _stop(self, stage: TrainStage, what: str, terms: dict[str, float]) -> NoReturn:
+    def _stop(self, stage: Stage, what: str, terms: dict[str, float]) -> NoReturn:
         where = f"stages[{self.stage_index}]"
         kept = ""
         if self.processes.first:
@@ -169,7 +181,7 @@ class Training:
             f"anew with --fresh{kept}"
         )
 
-    def _keep_step(self, stage: TrainStage, what: str, terms: dict[str, float]) -> str:
+    def _keep_step(self, stage: Stage, what: str, terms: dict[str, float]) -> str:
         """Save the whole batch, drawn anew, and all else that the step depends on; says where."""
         batch = self._draw(stage, WHOLE)
         facts = {
@@ -201,7 +213,7 @@ class Training:
         """Mixed into 32 bits: torch's generator on the CPU ignores those above, so a sum of shifts would lose one."""
         return int(np.random.SeedSequence((self.recipe.model.seed, self._index)).generate_state(1)[0])
 
-    def _draw(self, stage: TrainStage, share: slice) -> tuple[Tensor, Tensor]:
+    def _draw(self, stage: Any, share: slice) -> tuple[Tensor, ...]:
         """Seed torch's generator for this step; ``share`` of the step's batch, as ``Objective`` takes it."""
         torch.manual_seed(self._step_seed)
         if stage.space == "pixels":
@@ -259,7 +271,7 @@ class Training:
             self.log({"stage": self.stage_index, "step": self.step, **values})
 
 
-def learning_rate(stage: TrainStage, step: int) -> float:
+def learning_rate(stage: Stage, step: int) -> float:
     """Linear warm-up to ``lr``, which then stays, or falls as a cosine to 1 % of itself at the stage's end."""
     if step < stage.warmup:
         return stage.lr * (step + 1) / stage.warmup

@@ -10,17 +10,17 @@ from pydantic import ValidationError
 
 from compress.errors import InputError, VerificationError
 from compress.files import sha256_text, whole_file
-from compress.training_schema import TrainRecipe
+from compress.training_schema import DistillRun, TrainRecipe
 
 SHOWN = 5  # differences told at once
 
 
-def recipe_hash(recipe: TrainRecipe) -> str:
+def recipe_hash(recipe: TrainRecipe | DistillRun) -> str:
     """Names the recipe that a checkpoint belongs to."""
     return sha256_text(recipe.model_dump_json())
 
 
-def write_state(path: Path, recipe: TrainRecipe, state: dict[str, Any]) -> None:
+def write_state(path: Path, recipe: TrainRecipe | DistillRun, state: dict[str, Any]) -> None:
     """Write a checkpoint of ``recipe`` whole; where that fails, the old one stays.
 
     Raises InputError (disk full, folder not writable).
@@ -33,7 +33,7 @@ def write_state(path: Path, recipe: TrainRecipe, state: dict[str, Any]) -> None:
         part.write_bytes(buffer.getbuffer())
 
 
-def read_state(path: Path, recipe: TrainRecipe) -> dict[str, Any]:
+def read_state(path: Path, recipe: TrainRecipe | DistillRun) -> dict[str, Any]:
     """The checkpoint's contents, on the CPU.
 
     Raises VerificationError (damaged, or no training checkpoint) or InputError (of another recipe: what differs).
@@ -50,7 +50,7 @@ def read_state(path: Path, recipe: TrainRecipe) -> dict[str, Any]:
     return state
 
 
-def _check_recipe(path: Path, stored: Any, recipe: TrainRecipe) -> None:
+def _check_recipe(path: Path, stored: Any, recipe: TrainRecipe | DistillRun) -> None:
     """Refuse, unless all that differs is a key that was added to the schema since, left at its default."""
     # Checkpoints of earlier versions hold the hash alone.
     found = list(differences(_with_defaults(stored), recipe.model_dump(mode="json"))) if stored else []

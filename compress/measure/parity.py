@@ -60,7 +60,7 @@ def _teacher_forced(model: Elir, lq: Tensor, noise: Tensor, reference: dict[str,
     for k in range(model.k_steps):
         stages[f"step_{k + 1}"] = z + model.fmir.velocity(z, k, model.k_steps) / model.k_steps
         z = reference[f"step_{k + 1}"]
-    return {**stages, "output": model.dec(z)}
+    return {**stages, "output": model.decode(z, lq)}
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from compress.passes.settings import CollapseSettings, EqualizeSettings, FoldTimeSettings, PtqSettings, QatSettings
+from compress.passes.student_settings import DistillSettings, PruneSettings
 from compress.schema import Strict
 
 if TYPE_CHECKING:
@@ -15,12 +16,56 @@ if TYPE_CHECKING:
 
 PASSES: dict[str, type[Strict]] = {
     "collapse": CollapseSettings,
+    "prune": PruneSettings,
+    "distill": DistillSettings,
     "fold_time": FoldTimeSettings,
     "equalize": EqualizeSettings,
     "ptq": PtqSettings,
     "qat": QatSettings,
 }
-_CLASSES = {"collapse": "Collapse", "fold_time": "FoldTime", "equalize": "Equalize", "ptq": "Ptq", "qat": "Qat"}
+_CLASSES = {
+    "collapse": "Collapse",
+    "prune": "Prune",
+    "distill": "Distill",
+    "fold_time": "FoldTime",
+    "equalize": "Equalize",
+    "ptq": "Ptq",
+    "qat": "Qat",
+}
+# pass -> the passes that must not come before it, and why
+_NEVER_AFTER = {
+    "prune": {
+        "ptq": "integer weights would have to be rounded anew",
+        "fold_time": "its steps could not be trained any more",
+        "distill": "what the student learnt would be lost again",
+    },
+    "distill": {
+        "ptq": "integer weights cannot learn",
+        "fold_time": "the time MLP that it takes away is needed to learn other steps",
+    },
+    "collapse": {"fold_time": "the time folds into collapsed convolutions"},
+    "fold_time": {"ptq": "integer weights cannot take the time in"},
+    "equalize": {"ptq": "the ranges are settled by then"},
+    "ptq": {"qat": "what qat learnt would be lost again"},
+}
+_NEEDS = {"qat": "ptq"}
+
+
+def order_mistakes(names: list[str]) -> list[tuple[int, str]]:
+    """(number of the pass, why it cannot stand there) for every pass that comes after one it must come before, or
+    without the one that it stands on."""
+    late = [
+        (i, f"comes after {before}, where {why}: put it before {before}")
+        for i, name in enumerate(names)
+        for before, why in _NEVER_AFTER.get(name, {}).items()
+        if before in names[:i]
+    ]
+    alone = [
+        (i, f"comes without {_NEEDS[name]} before it: add {_NEEDS[name]}")
+        for i, name in enumerate(names)
+        if name in _NEEDS and _NEEDS[name] not in names[:i]
+    ]
+    return late + alone
 
 
 def load_pass(name: str, settings: dict[str, Any]) -> "Pass":

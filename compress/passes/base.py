@@ -1,8 +1,10 @@
 """What every pass shares: requires, call, ensures."""
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from compress.elir.model import Elir, noise_shape
 from compress.errors import InputError
-from compress.schema import Strict
+from compress.schema import Strict, Task
 
 PROBE_SIZE = 64  # px
 EXACT = 1e-4  # largest difference of an exact pass, relative to the output's largest value
@@ -29,6 +31,8 @@ class Subject:
     a quantizing pass leaves for export. ``float_graph`` gives ``model`` as a runtime's own graph, by format
     (openvino: ov.Model, onnx: ModelProto; inputs lq and noise, static), for engines that work on such graphs.
     ``keep(name, make)`` gives what ``make`` gives, tensors by name, or what it gave before the run was interrupted.
+    ``reference`` is the model before the first pass that changes what it computes; None: no pass did.
+    A pass that trains does so for ``task``, below ``folder``, on no picture of ``held_back`` (hash -> its origin).
     """
 
     model: Elir
@@ -41,6 +45,15 @@ class Subject:
     advance: Callable[[str, int, int], None] = lambda stage, done, total: None
     float_graph: Callable[[str], Any] = _no_float_graph
     keep: Callable[[str, Callable[[], dict[str, Tensor]]], dict[str, Tensor]] = lambda name, make: make()
+    reference: Elir | None = None
+    task: Task = "sr_x4"
+    folder: Path = Path("distill")
+    held_back: Mapping[str, str] = field(default_factory=dict)
+
+    def keep_reference(self) -> None:
+        """Remember the model as it is, once, before a pass changes what it computes."""
+        if self.reference is None:
+            self.reference = copy.deepcopy(self.model)
 
     def probe(self) -> Tensor:
         """The model's output on a small fixed input, to compare before with after."""

@@ -266,8 +266,8 @@ def changed(tiny_elir: Elir, tmp_path: Path, change: Callable[[State], object]) 
             "dec.layers.0.weight is (64, 4, 3, 3) instead of (64, 16, 3, 3)",
         ),
         (
-            lambda s: s.update({"fmir.first_proj.weight": torch.zeros(40, 16, 1, 1)}),
-            "hid_channels (=40) must be a multiple of 32, c_hid (=8) at least 1",
+            lambda s: s.update({"fmir.first_proj.weight": torch.zeros(36, 16, 1, 1)}),
+            "hid_channels (=36) must be a multiple of 8, c_hid (=8) at least 1",
         ),
         (lambda s: [s.pop(n) for n in list(s) if n.startswith("enc.")], "; and 64 more"),
     ],

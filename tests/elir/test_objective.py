@@ -66,6 +66,9 @@ class Toy(nn.Module):
         self.enc, self.mmse = Times(enc, 1 / 8, 16), Times(mmse, 1, 16)
         self.fmir, self.dec = Constant(fmir), Times(dec, 8, 3)
 
+    def decode(self, z: Tensor, lq: Tensor) -> Tensor:
+        return self.dec(z)
+
 
 LQ, HQ = 0.5, 0.8  # every pixel of the input and of the clean picture
 ENC, MMSE, V, DEC, TEACHER_DEC = 0.5, 2.0, 0.25, 1.5, 0.9

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.elir.autoencoder import Block
-from compress.elir.model import Elir
+from compress.elir.model import LATENT_STRIDE, Elir
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.engines import Quantized
@@ -40,14 +40,6 @@ from compress.passes.settings import PtqSettings
 
 Conv: TypeAlias = nn.Conv2d | nn.ConvTranspose2d
 SCHEMES = {"openvino": OPENVINO, "onnxruntime": ONNXRUNTIME, "tensorrt": TENSORRT, "xnnpack": XNNPACK}
-# Where outputs must be quantized to be quick, these few small layers stay float: 1 % of the multiplications; their
-# inputs or outputs are the picture, the latent and the velocity.
-ENDS = ("enc.layers.0", "enc.layers.14", "first_proj", "final_proj", "dec.layers.0", "dec.layers.18")
-# Residual blocks at full and half resolution: their float shortcuts took a tenth of the int8 model's time on CPUs with
-# VNNI. All the others' together take 1 %, and would cost another 1.4 dB.
-LARGE_BLOCKS = {f"enc.layers.{i}" for i in (1, 3, 4, 5)} | {f"dec.layers.{i}" for i in (12, 13, 14, 17)}
-# OpenVINO adds the shortcut inside of the convolution only when a quantizer stands between convolution and sum.
-SUMMANDS = {f"{name}.conv.4" for name in LARGE_BLOCKS}
 MOMENT_PICTURES = 16  # second moments settle long before ranges do, and cost more
 
 
@@ -227,22 +219,50 @@ def weight_grid(conv: Conv, settings: PtqSettings) -> tuple[int, bool]:
     return settings.weight_bits if paired or not settings.pair_limit else 7, paired
 
 
+def ends(model: Elir) -> tuple[str, ...]:
+    """Small layers that stay float where outputs must be quantized to be quick: 1 % of the multiplications; their
+    inputs or outputs are the picture, the latent and the velocity."""
+    encoder, decoder = len(model.enc.layers) - 1, len(model.dec.layers) - 1
+    return "enc.layers.0", f"enc.layers.{encoder}", "first_proj", "final_proj", "dec.layers.0", f"dec.layers.{decoder}"
+
+
+def large_blocks(model: Elir) -> set[str]:
+    """Residual blocks at full and half resolution: their float shortcuts took a tenth of the int8 model's time on CPUs
+    with VNNI. All the others' together take 1 %, and would cost another 1.4 dB."""
+    found = set()
+    for net, pixels in (("enc", 1), ("dec", LATENT_STRIDE)):
+        for i, layer in enumerate(getattr(model, net).layers):
+            if isinstance(layer, nn.Conv2d):
+                pixels *= layer.stride[0]
+            elif isinstance(layer, nn.Upsample):
+                pixels //= 2
+            elif isinstance(layer, Block) and pixels <= 2:
+                found.add(f"{net}.layers.{i}")
+    return found
+
+
+def summands(model: Elir) -> set[str]:
+    """Last convolutions of the large blocks: OpenVINO adds the shortcut inside of the convolution only when a quantizer
+    stands between convolution and sum."""
+    return {f"{name}.conv.4" for name in large_blocks(model)}
+
+
 def build(model: Elir, scheme: Scheme, convs: dict[str, Conv], layers: dict[str, Layer]) -> nn.Module:
     """A copy of ``model`` with quantized convolutions; what is not quantized is shared with it."""
     copied = copy.deepcopy(model, {id(p): p for p in model.parameters()})
-    followed = _followed_by_conv(copied)
+    followed, float_ends, summed = _followed_by_conv(copied), ends(model), summands(model)
     for name, conv in convs.items():
-        if scheme.outputs and name.endswith(ENDS):
+        if scheme.outputs and name.endswith(float_ends):
             continue
         layer = layers[name]
-        quantize_output = (scheme.outputs and name not in followed) or (scheme.shortcuts and name in SUMMANDS)
+        quantize_output = (scheme.outputs and name not in followed) or (scheme.shortcuts and name in summed)
         output_range = layer.outputs if quantize_output else None
         quantized = QuantConv(conv, layer.weight, layer.inputs, output_range, scheme)
         if layer.bias is not None:
             quantized.bias = nn.Parameter(layer.bias, requires_grad=False)
         replace_module(copied, name, quantized)
     if scheme.shortcuts:
-        for name in LARGE_BLOCKS:
+        for name in large_blocks(model):
             branch = copied.get_submodule(name).conv
             if isinstance(branch[0], QuantConv):
                 replace_module(copied, name, QuantBlock(branch))  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.engines.elir_engine import LARGE_BLOCKS, SUMMANDS
+from compress.passes.engines.elir_engine import large_blocks, summands
 from compress.passes.ptq import Ptq
 from compress.passes.quantized import QuantBlock, QuantConv, QuantUpsample
 from compress.passes.rounding import limit_pairs
@@ -87,9 +87,9 @@ def test_large_blocks_add_8_bit_tensors(folded: Callable[..., Subject]) -> None:
     Ptq(PtqSettings(rounding="nearest", keep_float=["enc.layers.3"])).run(subject)
     modules = subject.quantized.modules
     shared = {n for n, m in modules["openvino"].named_modules() if isinstance(m, QuantBlock)}
-    assert shared == LARGE_BLOCKS - {"enc.layers.3"}
+    assert shared == large_blocks(subject.model) - {"enc.layers.3"}
     written = {n for n, m in quantized_convs(modules["openvino"]).items() if m.output_quantizer is not None}
-    assert written == SUMMANDS - {"enc.layers.3.conv.4"}
+    assert written == summands(subject.model) - {"enc.layers.3.conv.4"}
     assert sum(isinstance(m, QuantUpsample) for m in modules["openvino"].modules()) == 3
     assert not any(isinstance(m, QuantBlock | QuantUpsample) for m in modules["onnxruntime"].modules())
 

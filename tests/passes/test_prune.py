@@ -1,0 +1,128 @@
+"""prune: widths by name, ratio or budget, each importance, zeros, and its place among the passes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from compress.elir.model import Elir, ElirConfig
+from compress.errors import InputError
+from compress.passes.base import Subject
+from compress.passes.budget import macs, narrower, within
+from compress.passes.engines import Quantized
+from compress.passes.fold_time import FoldTime
+from compress.passes.narrowing import Channels, config_widths
+from compress.passes.prune import Prune, by_ratio
+from compress.passes.settings import FoldTimeSettings
+from compress.passes.sparsity import zeros
+from compress.passes.student_settings import PruneSettings
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+@pytest.fixture()
+def subject(make_subject: Callable[..., Subject]) -> Subject:
+    torch.manual_seed(0)
+    config = ElirConfig(hid_channels=16, c_hid=16, n_rrdb=1, k_steps=1, enc_widths=(16,) * 4, dec_widths=(16,) * 4)
+    return make_subject(Elir(config).eval().requires_grad_(False))
+
+
+@pytest.mark.parametrize("importance", ["magnitude", "taylor", "activation"])
+def test_widths_by_name(subject: Subject, importance: str) -> None:
+    before = subject.model
+    settings = PruneSettings(widths={"fmir": 8, "dec": [16, 16, 8, 8]}, importance=importance, pictures=2)
+    Prune(settings).run(subject)
+    assert subject.model.config == replace(before.config, hid_channels=8, dec_widths=(16, 16, 8, 8))
+    assert subject.probe().isfinite().all()
+    assert subject.reference is not None and subject.reference.config == before.config
+    assert "M parameters" in subject.notes[0] and "of the multiplications" in subject.notes[0]
+    assert not any(p.requires_grad or p.grad is not None for p in subject.model.parameters())
+
+
+def test_ratios_round_to_what_kernels_work_on(subject: Subject) -> None:
+    config = by_ratio(ElirConfig(64, 1, 48, 1), {"enc": 0.3, "mmse": 0.99, "dec": 0.0})
+    assert config.enc_widths == (48, 48, 48, 48) and config.dec_widths == (64,) * 4
+    assert config.c_hid == 8 and config.hid_channels == 64
+    Prune(PruneSettings(ratios={"mmse": 0.5})).run(subject)
+    assert subject.model.config.c_hid == 8
+
+
+def test_a_budget_is_kept_where_least_is_lost() -> None:
+    config = ElirConfig(hid_channels=16, c_hid=16, n_rrdb=1, k_steps=1, enc_widths=(16,) * 4, dec_widths=(16,) * 4)
+    with torch.device("meta"):
+        model = Elir(config)
+    # Only the decoder's channels at full resolution matter little.
+    cheap = ("dec.layers.16", "dec.layers.17")
+    channels = [
+        Channels(name, torch.linspace(0.001, 0.002, width) if name.startswith(cheap) else torch.ones(width))
+        for name, width in config_widths(config).items()
+        if name.startswith(("dec", "enc"))
+    ]
+    channels[0] = Channels(channels[0].layer, torch.linspace(1, 100, len(channels[0].scores)))
+    found = within(model, 0.9, channels)
+    assert macs(found) <= 0.9 * macs(config)
+    assert len(list(narrower(config))) == 10
+    with pytest.raises(ValueError, match=r"no widths leave 0% of the multiplications: \d+% are left"):
+        within(model, 0.001, channels)
+
+
+def test_too_small_a_budget_is_a_mistake(subject: Subject) -> None:
+    with pytest.raises(InputError, match=r"^passes.prune.macs: no widths leave 1% .* are left: ask for more$"):
+        Prune(PruneSettings(macs=0.01)).run(subject)
+
+
+def test_unstructured_zeros_stay_in_place(subject: Subject) -> None:
+    shapes = {n: p.shape for n, p in subject.model.named_parameters()}
+    Prune(PruneSettings(pattern="unstructured", share=0.5)).run(subject)
+    assert zeros(subject.model) == pytest.approx(0.5, abs=0.01)
+    assert {n: p.shape for n, p in subject.model.named_parameters()} == shapes
+    assert subject.notes[0].endswith("of the convolutions' weights are 0, shapes are as before")
+
+
+def test_two_of_each_four(subject: Subject) -> None:
+    Prune(PruneSettings(pattern="2:4")).run(subject)
+    weight = subject.model.dec.layers[2].conv[0].weight  # type: ignore[union-attr, index]
+    fours = weight.permute(0, 2, 3, 1).reshape(-1, 4)
+    assert ((fours == 0).sum(1) == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("widths", "message"),
+    [
+        ({"enc": [16, 16]}, "passes.prune.widths.enc: 2 widths for 4 resolutions: give one each"),
+        ({"dec": [16, 16, 16, 24]}, "passes.prune.widths.dec: 24 of 16 channels: give 1 to 16"),
+        ({"mmse": 32}, "passes.prune.widths.mmse: 32 of 16 channels: give 1 to 16"),
+    ],
+)
+def test_widths_that_cannot_be(subject: Subject, widths: dict, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}$"):
+        Prune(PruneSettings(widths=widths)).run(subject)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "with pattern channels, give one of widths, ratios, macs; given: none"),
+        ({"macs": 0.5, "ratios": {"enc": 0.1}}, "given: ratios, macs"),
+        ({"pattern": "2:4", "share": 0.5}, "with pattern 2:4, give none of widths, ratios, macs, share; given: share"),
+        ({"pattern": "unstructured"}, "with pattern unstructured, give one of share; given: none"),
+        ({"ratios": {"dec": 1.0}}, "ratios.dec must be at least 0 and below 1, got 1.0"),
+        ({"pattern": "2:4", "importance": "taylor"}, "importance has no effect with pattern 2:4: remove it"),
+    ],
+)
+def test_settings_that_contradict(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PruneSettings.model_validate(settings)
+
+
+def test_after_fold_time_or_ptq_is_refused(subject: Subject) -> None:
+    prune = Prune(PruneSettings(macs=0.5))
+    FoldTime(FoldTimeSettings()).run(subject)
+    with pytest.raises(
+        InputError, match=r"^passes: prune needs the flow's time MLP, which fold_time takes away: put prune"
+    ):
+        prune.run(subject)
+    subject.quantized = Quantized("elir")
+    with pytest.raises(InputError, match=r"^passes: prune comes after a quantizing pass: put it before ptq$"):
+        prune.run(subject)
