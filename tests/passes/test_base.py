@@ -1,6 +1,7 @@
 """The frame of every pass: exact passes are held to it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -40,9 +41,13 @@ def test_a_subject_without_float_graphs_says_so(tiny_elir: Elir, calibration: Ca
         Subject(tiny_elir, calibration, 8, 64, ("onnx",)).float_graph("onnx")
 
 
+STAGE = {"inputs": "student", "steps": 1, "batch": 1, "crop": 64, "lr": 1e-4, "warmup": 0, "weights": {"l1": 1.0}}
+REQUIRED: dict[str, dict[str, Any]] = {"prune": {"macs": 0.5}, "distill": {"stages": [STAGE]}}
+
+
 @pytest.mark.parametrize("name", PASSES)
 def test_every_pass_loads_by_its_recipe_key(name: str) -> None:
-    loaded = load_pass(name, {})
+    loaded = load_pass(name, REQUIRED.get(name, {}))
     assert loaded.name == name and isinstance(loaded.settings, PASSES[name])
 
 
