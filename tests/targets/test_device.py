@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import platform
+import signal
 import sys
 import threading
 import time
@@ -227,7 +228,12 @@ def test_a_file_that_changed_on_the_way(bench: Bench, there: Path, monkeypatch: 
 
 
 def test_an_interrupted_command_leaves_nothing(bench: Bench, there: Path, tmp_path: Path) -> None:
+    # A shell's background job starts with SIGINT ignored, and what starts there does as well.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     when(there, "measuring", _thread.interrupt_main)
-    with pytest.raises(KeyboardInterrupt):
-        bench(measuring={"cooldown_s": 30})
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            bench(measuring={"cooldown_s": 30})
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not there.exists() and not (tmp_path / "lock").exists()
