@@ -59,22 +59,30 @@ def bench_local(
     with tempfile.TemporaryDirectory(prefix="compress-bench-") as folder:
         job = _job(target, inputs, threads, Path(folder))
         cold, timed = _measure(chosen, job, mode, seed, progress, target)
+    common = {"threads": threads, "protocol": mode, "machine": facts}
+    kept = ("first_inference_ms", "load_ms", "peak_rss_mb")
+    others = {n: {key: c[key] for key in kept} | {"runtime": c["facts"], **common} for n, c in cold.items()}
+    return measured(target, timed, others, seed)
+
+
+def measured(
+    target: DeployTarget, timed: Mapping[str, Any], others: Mapping[str, dict[str, Any]], seed: int
+) -> list[dict[str, Any]]:
+    """``performance`` entries of what ran. ``timed``: samples in ms and warm-up runs, by artifact; ``others``: the rest
+    of each entry (first inference, load, memory, threads, protocol, runtime, machine, and what only this target has).
+    """
     latencies = {name: Latency(tuple(item["samples"]), item["warmup"]) for name, item in timed.items()}
     return [
         {
             "artifact": name,
             "target": target.name,
             "evidence": "measured",
-            "latency_ms": latencies[name].to_json(),
-            **{key: cold[name][key] for key in ("first_inference_ms", "load_ms", "peak_rss_mb")},
-            "throughput": round(1000 / latencies[name].mean, 4),
+            "latency_ms": latency.to_json(),
+            "throughput": round(1000 / latency.mean, 4),
             "speedup_vs": speedups(name, latencies, seed),
-            "threads": threads,
-            "protocol": mode,
-            "runtime": cold[name]["facts"],
-            "machine": facts,
+            **others[name],
         }
-        for name in chosen
+        for name, latency in latencies.items()
     ]
 
 

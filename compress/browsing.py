@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from compress.benching import SPARE_S, Artifacts, precision_of, speedups
+from compress.benching import SPARE_S, Artifacts, measured, precision_of
 from compress.errors import InputError
-from compress.measure.latency import BLOCK, PROTOCOLS, STEADY, WINDOW, Latency, Mode
+from compress.measure.latency import BLOCK, PROTOCOLS, STEADY, WINDOW, Mode
 from compress.measure.machine import machine_facts, physical_cores
 from compress.schema import DeployTarget
 from compress.targets.browser import PAGES, Content, find_browser, run_page
@@ -57,17 +57,10 @@ def bench_browser(
         posted = run_page(contents, program, limit_s, stage.note)
     result = json.loads(posted["result"])
     accuracy = _accuracy(posted, artifacts, (lq, noise), pictures.get("clean"), threads)
-    latencies = {name: Latency(tuple(item["samples"]), item["warmup"]) for name, item in result["warm"].items()}
-    return [
-        {
-            "artifact": name,
-            "target": target.name,
-            "evidence": "measured",
-            "latency_ms": latencies[name].to_json(),
+    others = {
+        name: {
             **{key: round(result["cold"][name][key], 2) for key in ("first_inference_ms", "load_ms")},
             "peak_rss_mb": None,
-            "throughput": round(1000 / latencies[name].mean, 4),
-            "speedup_vs": speedups(name, latencies, seed),
             "threads": threads,
             "protocol": mode,
             "runtime": _facts(result, name),
@@ -75,7 +68,8 @@ def bench_browser(
             "accuracy": accuracy[name],
         }
         for name in artifacts
-    ]
+    }
+    return measured(target, result["warm"], others, seed)
 
 
 def nothing() -> bytes:

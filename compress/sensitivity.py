@@ -137,7 +137,7 @@ class Probe:
     """The float model, what quantization settled for each of its convolutions, and the pictures to compare on."""
 
     def __init__(self, models: Models, scheme: str, pictures: int) -> None:
-        from compress.passes.engines.elir_engine import SCHEMES as ALL
+        from compress.passes.quantized_model import SCHEMES as ALL
 
         self.models, self.scheme = models, ALL[scheme]
         self.model, quantized = models.subject.model, models.quantized
@@ -182,7 +182,7 @@ class Probe:
 
     def loss(self, convs: list[str]) -> dict[str, Any]:
         """Figures of the model whose convolutions ``convs`` alone are quantized."""
-        from compress.passes.engines.elir_engine import build
+        from compress.passes.quantized_model import build
 
         chosen = {name: self.convs[name] for name in convs}
         restored = self._restore(build(self.model, self.scheme, chosen, self.layers))

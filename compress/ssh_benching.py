@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.benching import Artifacts, Pictures, precision_of, speedups
+from compress.benching import Artifacts, Pictures, measured, precision_of
 from compress.files import sha256_file
-from compress.measure.latency import PROTOCOLS, Latency, Mode
+from compress.measure.latency import PROTOCOLS, Mode
 from compress.measure.machine import FEATURES
 from compress.schema import DeployTarget
 
@@ -98,24 +98,9 @@ def _native_job(listed: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _entries(result: Mapping[str, Any], target: DeployTarget, mode: Mode, seed: int) -> list[dict[str, Any]]:
-    measured = result["artifacts"]
+    artifacts = result["artifacts"]
     machine = {**result["machine"], "features": [name for name in FEATURES if name in result["machine"]["features"]]}
-    latencies = {name: Latency(tuple(item["samples"]), item["warmup"]) for name, item in measured.items()}
-    return [
-        {
-            "artifact": name,
-            "target": target.name,
-            "evidence": "measured",
-            "latency_ms": latencies[name].to_json(),
-            **{key: item[key] for key in ("first_inference_ms", "load_ms", "peak_rss_mb")},
-            "throughput": round(1000 / latencies[name].mean, 4),
-            "speedup_vs": speedups(name, latencies, seed),
-            "threads": result["threads"],
-            "protocol": mode,
-            "runtime": item["facts"],
-            "machine": machine,
-            "accuracy": item["accuracy"],
-            "device": result["sampled"],
-        }
-        for name, item in measured.items()
-    ]
+    common = {"threads": result["threads"], "protocol": mode, "machine": machine, "device": result["sampled"]}
+    kept = ("first_inference_ms", "load_ms", "peak_rss_mb", "accuracy")
+    others = {n: {key: i[key] for key in kept} | {"runtime": i["facts"], **common} for n, i in artifacts.items()}
+    return measured(target, artifacts, others, seed)

@@ -11,18 +11,9 @@ from torch.nn import functional
 from compress.elir.model import noise_shape
 from compress.errors import InputError
 from compress.passes.base import Pass, Subject
-from compress.passes.engines.elir_engine import (
-    SCHEMES,
-    Conv,
-    Layer,
-    as_quantized,
-    build,
-    pack,
-    replace_module,
-    unpack,
-    weight_grid,
-)
+from compress.passes.engines.elir_engine import as_quantized, pack, unpack, weight_grid
 from compress.passes.quantized import WEIGHT_MAX, QuantConv, QuantizedWeight, Scheme
+from compress.passes.quantized_model import SCHEMES, Conv, Layer, build, replace_module
 from compress.passes.rounding import limit_pairs
 from compress.passes.settings import PtqSettings, QatSettings
 

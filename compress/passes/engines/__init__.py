@@ -13,7 +13,7 @@ class Quantized:
     ``modules``: torch modules with explicit quantize/dequantize pairs, (lq, noise) -> hq not clipped, by scheme
     (``openvino``, ``onnxruntime``, or ``x86`` for both; ``tensorrt``; ``xnnpack``). ``graphs``: graphs already in a
     runtime's own form, by format; they take precedence. ``layers``: what the modules were built from, by
-    convolution (``elir_engine.Layer``), and ``settings``: those of ptq, where the engine can build them anew.
+    convolution (``quantized_model.Layer``), and ``settings``: those of ptq, where the engine can build them anew.
     """
 
     engine: str

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from compress.elir.model import noise_shape
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.engines.elir_engine import Conv, quantizable
+from compress.passes.engines.elir_engine import quantizable
+from compress.passes.quantized_model import Conv
 from compress.passes.settings import PtqSettings
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.engines.elir_engine import large_blocks, summands
 from compress.passes.ptq import Ptq
 from compress.passes.quantized import QuantBlock, QuantConv, QuantUpsample
+from compress.passes.quantized_model import large_blocks, summands
 from compress.passes.rounding import limit_pairs
 from compress.passes.settings import PtqSettings
 
