@@ -11,11 +11,11 @@ from torch.nn import functional
 from compress.elir.model import noise_shape
 from compress.errors import InputError
 from compress.passes.base import Pass, Subject
-from compress.passes.engines.elir_engine import as_quantized, pack, unpack, weight_grid
+from compress.passes.engines.elir_engine import as_quantized, pack, unpack
 from compress.passes.quantized import WEIGHT_MAX, QuantConv, QuantizedWeight, Scheme
 from compress.passes.quantized_model import SCHEMES, Conv, Layer, build, replace_module
 from compress.passes.rounding import limit_pairs
-from compress.passes.settings import PtqSettings, QatSettings
+from compress.passes.settings import QatSettings
 
 WARM_UP = 5  # updates
 TINY = 1e-16  # Adam's epsilon: gradients of a step of a weight are far below its usual 1e-8
@@ -37,7 +37,7 @@ class Qat(Pass):
         quantized = subject.quantized
         convs = {name: subject.model.get_submodule(name) for name in quantized.layers}
         kept = subject.keep("qat", lambda: pack(self._learn(subject, convs), convs))  # type: ignore[arg-type]
-        subject.quantized = as_quantized(subject, convs, unpack(kept, convs), quantized.settings)  # type: ignore[arg-type]
+        subject.quantized = as_quantized(subject, convs, unpack(kept, convs, quantized.settings), quantized.settings)  # type: ignore[arg-type]
         subject.notes.append(f"qat: {self.settings.steps} steps on {subject.calibration_count} pictures")
 
     def _learn(self, subject: Subject, convs: dict[str, Conv]) -> dict[str, Layer]:
@@ -88,7 +88,7 @@ class Student:
         for name, conv in convs.items():
             weight = self.before[name].weight
             if id(conv.weight) not in self.weights:
-                self.weights[id(conv.weight)] = LearntWeight(conv, weight, subject.quantized.settings)
+                self.weights[id(conv.weight)] = LearntWeight(conv, weight)
             self.shifts[name] = nn.Parameter(torch.zeros(len(weight.scales)))
         # XNNPACK's numbers are ONNX Runtime's, less 128.
         schemes = {replace(SCHEMES[name], signed=SCHEMES[name].symmetric) for name in subject.quantized.modules}
@@ -138,13 +138,11 @@ def moved(bias: Tensor | None, shift: Tensor, step: float) -> Tensor:
 class LearntWeight(nn.Module):
     """A weight on its grid; the gradient goes straight through the rounding (arXiv 1308.3432)."""
 
-    def __init__(self, conv: Conv, weight: QuantizedWeight, settings: PtqSettings) -> None:
+    def __init__(self, conv: Conv, weight: QuantizedWeight) -> None:
         super().__init__()
-        self.axis, self.scales = weight.axis, weight.scales
-        bits, self.paired = weight_grid(conv, settings)
-        self.limit = WEIGHT_MAX[bits]
+        self.weight, self.limit = weight, WEIGHT_MAX[weight.bits]
         shape = [1] * conv.weight.ndim
-        shape[self.axis] = -1
+        shape[weight.axis] = -1
         self.scale = weight.scales.view(shape)
         values = weight.values.float()
         # Just inside of the integer's cell: a learning rate of a step a hundred updates can move it either way.
@@ -154,14 +152,14 @@ class LearntWeight(nn.Module):
     def integers(self) -> Tensor:
         """Whole steps, within the limit."""
         rounded = self.steps.detach().round().clamp(-self.limit, self.limit)
-        return limit_pairs(rounded, 1 - self.axis) if self.paired else rounded
+        return limit_pairs(rounded, 1 - self.weight.axis) if self.weight.paired else rounded
 
     def forward(self) -> Tensor:
         return (self.steps + (self.integers() - self.steps).detach()) * self.scale
 
     def quantized(self) -> QuantizedWeight:
         """As integers."""
-        return QuantizedWeight(self.integers().to(torch.int8), self.scales, self.axis)
+        return replace(self.weight, values=self.integers().to(torch.int8))
 
 
 class LearntConv(nn.Module):

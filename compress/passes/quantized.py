@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _OPS = torch.ops.quantized_decomposed
-WEIGHT_MAX = {8: 127, 7: 63}  # 7 bits: two products of u8 and s8 fit int16, so vpmaddubsw cannot saturate
+WEIGHT_MAX = {8: 127, 7: 63, 4: 7}  # 7 bits: two products of u8 and s8 fit int16, so vpmaddubsw cannot saturate
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,16 @@ class QuantBlock(nn.Module):
 
 @dataclass(frozen=True)
 class QuantizedWeight:
-    """int8 values on a per-output-channel symmetric grid; shared by every Euler step that uses the convolution."""
+    """int8 values on a per-output-channel symmetric grid; shared by every Euler step that uses the convolution.
+
+    ``bits``: 8, 7 or 4 (``WEIGHT_MAX``). ``paired``: neighbouring input channels' values are limited in their sum.
+    """
 
     values: Tensor
     scales: Tensor
     axis: int
+    bits: int = 8
+    paired: bool = False
 
 
 class QuantConv(nn.Module):
@@ -151,9 +156,9 @@ def output_axis(conv: nn.Conv2d | nn.ConvTranspose2d) -> int:
 
 
 def quantize_weight(conv: nn.Conv2d | nn.ConvTranspose2d, bits: int, pair_limit: bool = False) -> QuantizedWeight:
-    """Round to nearest on the per-channel grid whose end is the channel's largest magnitude.
+    """Round to nearest on the per-channel grid of ``weight_scales``.
 
-    ``pair_limit``: or the largest sum of two neighbouring input channels' weights (``can_pair`` says where).
+    ``pair_limit``: two neighbouring input channels' weights fit together (``can_pair`` says where).
     """
     axis = output_axis(conv)
     w = conv.weight.detach()
@@ -161,16 +166,29 @@ def quantize_weight(conv: nn.Conv2d | nn.ConvTranspose2d, bits: int, pair_limit:
     shape = [1] * w.ndim
     shape[axis] = -1
     values = (w / scales.view(shape)).round().clamp(-WEIGHT_MAX[bits], WEIGHT_MAX[bits])
-    return QuantizedWeight(values.to(torch.int8), scales, axis)
+    return QuantizedWeight(values.to(torch.int8), scales, axis, bits, pair_limit)
 
 
 def weight_scales(w: Tensor, axis: int, bits: int, pair_limit: bool = False) -> Tensor:
-    """Scale of each output channel: largest magnitude, of one weight or of a pair's sum / largest integer."""
+    """Scale of each output channel: largest magnitude, of one weight or of a pair's sum / largest integer.
+
+    In 4 bits the few largest weights clip, as far as that lessens the channel's squared error.
+    """
     rest = [d for d in range(w.ndim) if d != axis]
     largest = w.abs().amax(rest)
     if pair_limit:
         largest = torch.maximum(largest, w.unflatten(1 - axis, (-1, 2)).sum(2 - axis).abs().amax(rest))
-    return (largest / WEIGHT_MAX[bits]).clamp_min(1e-8)
+    scales = (largest / WEIGHT_MAX[bits]).clamp_min(1e-8)
+    return scales if bits > 4 else _least_error(w.transpose(0, axis).flatten(1), scales, WEIGHT_MAX[bits])
+
+
+def _least_error(rows: Tensor, scales: Tensor, limit: int) -> Tensor:
+    """``scales`` (rows,), each lowered by the factor with the least squared error of its row."""
+    candidates = torch.stack([scales * factor for factor in torch.linspace(1, 0.4, 31).tolist()])
+    errors = torch.stack(
+        [((rows / s).round().clamp(-limit, limit) * s - rows).square().sum(1) for s in candidates.unsqueeze(-1)]
+    )
+    return candidates.gather(0, errors.argmin(0, keepdim=True))[0]
 
 
 def can_pair(conv: nn.Conv2d | nn.ConvTranspose2d) -> bool:

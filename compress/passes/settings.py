@@ -33,6 +33,11 @@ ENGINE_CHOICES: dict[str, EngineChoices] = {
 ENGINE_SETTINGS = tuple(field.name for field in fields(EngineChoices))
 
 
+def is_below(layer: str, prefix: str) -> bool:
+    """Whether ``prefix`` names ``layer`` or what holds it."""
+    return layer == prefix or layer.startswith(prefix + ".")
+
+
 class CollapseSettings(Strict):
     """None: the collapse is exact."""
 
@@ -75,6 +80,17 @@ class PtqSettings(Strict):
         True, description="remove the mean error of rounded weights, per channel; left out: the engine's best"
     )
     keep_float: list[str] = Field(default=[], description="prefixes of layers left in float, e.g. dec.layers.18")
+    layer_bits: dict[str, Literal[4, 7, 8, 16]] = Field(
+        default={},
+        description="bits of the weights of layers, by prefix, where they differ from weight_bits; the longest prefix "
+        "counts; 4: between -7 and 7; 16: left in float, as by keep_float (engine elir)",
+    )
+
+    def bits_of(self, layer: str) -> int:
+        """Bits of the weights of ``layer``, by its name; 16: it stays float."""
+        given = {**self.layer_bits, **dict.fromkeys(self.keep_float, 16)}
+        prefixes = [prefix for prefix in given if is_below(layer, prefix)]
+        return given[max(prefixes, key=len)] if prefixes else self.weight_bits
 
     @model_validator(mode="before")
     @classmethod
@@ -102,6 +118,15 @@ class PtqSettings(Strict):
     def _pair_limit_is_used(self) -> "PtqSettings":
         if self.pair_limit and self.weight_bits == 7:
             raise ValueError("pair_limit has no effect with weight_bits 7: set weight_bits: 8, or remove pair_limit")
+        return self
+
+    @model_validator(mode="after")
+    def _engine_can_mix(self) -> "PtqSettings":
+        if self.layer_bits and self.engine != "elir":
+            raise ValueError(f"engine {self.engine} cannot do layer_bits: remove it, or use engine elir")
+        for prefix in self.keep_float:
+            if self.layer_bits.get(prefix, 16) != 16:
+                raise ValueError(f"{prefix} is in keep_float and has {self.layer_bits[prefix]} layer_bits: remove one")
         return self
 
     @model_validator(mode="after")

@@ -65,8 +65,7 @@ def test_two_runs_are_equal_and_schemes_share_weights(quantized: Callable[..., S
 def test_pairs_stay_limited_while_weights_learn() -> None:
     torch.manual_seed(0)
     conv = torch.nn.Conv2d(4, 3, 3)
-    settings = PtqSettings()
-    learnt = LearntWeight(conv, quantize_weight(conv, 8, pair_limit=True), settings)
+    learnt = LearntWeight(conv, quantize_weight(conv, 8, pair_limit=True))
     assert torch.equal(learnt.integers(), quantize_weight(conv, 8, pair_limit=True).values)
     with torch.no_grad():
         learnt.steps += 40

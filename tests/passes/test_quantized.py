@@ -71,6 +71,18 @@ def test_weights_are_within_their_bits_and_half_a_step(kind: type, bits: int, li
 
 
 @pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+def test_four_bits_clip_where_that_lessens_the_error(kind: type) -> None:
+    conv = conv_of(kind)
+    weight = quantize_weight(conv, 4)
+    assert weight.values.abs().max() == 7 and weight.bits == 4
+    flat = conv.weight.transpose(0, weight.axis).flatten(1)
+    plain = flat.abs().amax(1, keepdim=True) / 7
+    error = weight.values.transpose(0, weight.axis).flatten(1) * weight.scales[:, None] - flat
+    assert (error.square().sum(1) <= ((flat / plain).round() * plain - flat).square().sum(1)).all()
+    assert (weight.scales < 0.99 * plain[:, 0]).any()
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
 def test_pairs_of_input_channels_fit_16_bits_and_take_most_of_the_grid(kind: type) -> None:
     conv = conv_of(kind)
     assert can_pair(conv) and not can_pair(nn.Conv2d(3, 6, 3))

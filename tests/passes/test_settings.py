@@ -50,6 +50,14 @@ def test_left_out_or_null_is_the_engines_own_best(engine: str) -> None:
             "engine nncf cannot do true: use false, leave it out",
         ),
         (
+            {"engine": "nncf", "layer_bits": {"dec": 4}},
+            "engine nncf cannot do layer_bits: remove it, or use engine elir",
+        ),
+        (
+            {"keep_float": ["dec"], "layer_bits": {"dec": 4}},
+            "dec is in keep_float and has 4 layer_bits: remove one",
+        ),
+        (
             {"range": "mse", "percentile": 99.9},
             "percentile has no effect with range mse: set range: percentile, or remove it",
         ),
@@ -65,6 +73,12 @@ def test_refusals_stand_at_their_key() -> None:
     with pytest.raises(ValidationError) as refused:
         PtqSettings.model_validate({"engine": "nncf", "rounding": "gptq"})
     assert [error["loc"] for error in refused.value.errors()] == [("rounding",)]
+
+
+def test_the_longest_prefix_decides_a_layers_bits() -> None:
+    settings = PtqSettings(layer_bits={"dec": 4, "dec.layers.1": 8, "mmse": 7}, keep_float=["enc", "dec.layers.1.conv"])
+    names = ["enc.layers.0", "mmse.conv", "dec.layers.1.conv.0", "dec.layers.1.up", "dec.layers.18", "decoder"]
+    assert [settings.bits_of(name) for name in names] == [16, 7, 16, 8, 4, 8]
 
 
 def test_seven_bits_need_no_limit_of_pairs() -> None:

@@ -5,7 +5,8 @@ which costs little time and keeps the residual stream exact. (Where it does cost
 8-bit tensors are added.)
 """
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ from compress.passes.quantized import (
 )
 from compress.passes.quantized_model import SCHEMES, Conv, Layer, build
 from compress.passes.rounding import gptq
-from compress.passes.settings import PtqSettings
+from compress.passes.settings import PtqSettings, is_below
 
 MOMENT_PICTURES = 16  # second moments settle long before ranges do, and cost more
 
@@ -44,8 +45,10 @@ def quantize(subject: Subject, settings: PtqSettings) -> Quantized:
     """Calibrate and round, once for all formats, and build one module a scheme."""
     convs = quantizable(subject.model, settings)
     kept = subject.keep("calibration", lambda: pack(settle(subject, settings, convs), convs))
-    subject.notes.append(f"ptq: {len(convs)} convolutions, {settings.weight_bits}-bit weights, {settings.range} ranges")
-    return as_quantized(subject, convs, unpack(kept, convs), settings)
+    counts = Counter(weight_grid(name, conv, settings)[0] for name, conv in convs.items())
+    bits = ", ".join(f"{count} with {bits}-bit weights" for bits, count in sorted(counts.items(), reverse=True))
+    subject.notes.append(f"ptq: {len(convs)} convolutions, {bits}, {settings.range} ranges")
+    return as_quantized(subject, convs, unpack(kept, convs, settings), settings)
 
 
 def as_quantized(
@@ -87,12 +90,13 @@ def pack(layers: dict[str, Layer], convs: dict[str, Conv]) -> dict[str, Tensor]:
     return packed
 
 
-def unpack(packed: dict[str, Tensor], convs: dict[str, Conv]) -> dict[str, Layer]:
+def unpack(packed: dict[str, Tensor], convs: dict[str, Conv], settings: PtqSettings) -> dict[str, Layer]:
     """What ``pack`` packed."""
     layers = {}
     for (name, conv), owner in zip(convs.items(), _owners(convs), strict=True):
         inputs, outputs = packed[f"{name}.ranges"].view(2, 2).tolist()
-        weight = QuantizedWeight(packed[f"{owner}.values"], packed[f"{owner}.scales"], output_axis(conv))
+        values, scales = packed[f"{owner}.values"], packed[f"{owner}.scales"]
+        weight = QuantizedWeight(values, scales, output_axis(conv), *weight_grid(owner, conv, settings))
         ranges = ActivationRange(*inputs), ActivationRange(*outputs)
         layers[name] = Layer(*ranges, weight, packed.get(f"{name}.bias"))
     return layers
@@ -105,16 +109,22 @@ def _owners(convs: dict[str, Conv]) -> list[str]:
 
 
 def quantizable(model: nn.Module, settings: PtqSettings) -> dict[str, Conv]:
-    """Convolutions to quantize, by name."""
+    """Convolutions to quantize, by name. Raises InputError for a prefix that names none, and for Euler steps that give
+    the weight they share different bits."""
     found = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
-    for prefix in settings.keep_float:
-        if not any(_below(name, prefix) for name in found):
-            raise InputError(f"passes.ptq.keep_float: no layer is named {prefix}: names look like {next(iter(found))}")
-    return {n: m for n, m in found.items() if not any(_below(n, prefix) for prefix in settings.keep_float)}
-
-
-def _below(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(prefix + ".")
+    for key, prefixes in (("keep_float", settings.keep_float), ("layer_bits", list(settings.layer_bits))):
+        for prefix in prefixes:
+            if not any(is_below(name, prefix) for name in found):
+                raise InputError(f"passes.ptq.{key}: no layer is named {prefix}: names look like {next(iter(found))}")
+    chosen = {name: conv for name, conv in found.items() if settings.bits_of(name) < 16}
+    for name, owner in zip(chosen, _owners(chosen), strict=True):
+        bits, shared = settings.bits_of(name), settings.bits_of(owner)
+        if bits != shared:
+            raise InputError(
+                f"passes.ptq.layer_bits: {name} gets {bits} bits, {owner} {shared}, and they share one weight: "
+                "give all Euler steps the same bits, or 16"
+            )
+    return chosen
 
 
 def calibrate(subject: Subject, settings: PtqSettings, convs: dict[str, Conv]) -> dict[str, Statistics]:
@@ -176,22 +186,24 @@ def round_weights(
     done: dict[int, QuantizedWeight] = {}
     for i, (name, conv) in enumerate(convs.items()):
         if id(conv.weight) not in done:
-            bits, paired = weight_grid(conv, settings)
+            bits, paired = weight_grid(name, conv, settings)
             weight = quantize_weight(conv, bits, paired)
             moments = statistics[name].moments.moments
             if settings.rounding == "gptq" and moments is not None and isinstance(conv, nn.Conv2d):
                 flat, partners = conv.weight.detach().flatten(1), pair_partners(conv) if paired else None
                 values = gptq(flat, weight.scales, WEIGHT_MAX[bits], moments, partners)
-                weight = QuantizedWeight(values.view_as(conv.weight).to(torch.int8), weight.scales, weight.axis)
+                weight = replace(weight, values=values.view_as(conv.weight).to(torch.int8))
             done[id(conv.weight)] = weight
         subject.advance("round weights", i + 1, len(convs))
     return done
 
 
-def weight_grid(conv: Conv, settings: PtqSettings) -> tuple[int, bool]:
+def weight_grid(name: str, conv: Conv, settings: PtqSettings) -> tuple[int, bool]:
     """Bits of the weights of ``conv``, and whether pairs of them are limited; 7 bits where pairs are not known."""
-    paired = settings.pair_limit and can_pair(conv)
-    return settings.weight_bits if paired or not settings.pair_limit else 7, paired
+    bits = settings.bits_of(name)
+    if bits < 8 or not settings.pair_limit:
+        return bits, False
+    return (8, True) if can_pair(conv) else (7, False)
 
 
 @torch.no_grad()

@@ -102,6 +102,37 @@ def test_layers_kept_in_float_are_the_models_own(folded: Callable[..., Subject])
     assert module.dec.layers[0].weight is subject.model.dec.layers[0].weight  # type: ignore[union-attr]
 
 
+def test_layers_have_bits_of_their_own(folded: Callable[..., Subject], closeness: Callable[..., float]) -> None:
+    subject = folded(("onnx",), k_steps=2)
+    bits = {"fmir": 4, "fmir.steps.0.final_proj": 7, "fmir.steps.1.final_proj": 7, "mmse": 16, "dec.layers.2": 4}
+    Ptq(PtqSettings.model_validate({"layer_bits": bits})).run(subject)
+    convs = quantized_convs(subject.quantized.modules["onnxruntime"])
+    limits = {4: 7, 7: 63, 8: 127}
+    settings = subject.quantized.settings
+    assert not any(name.startswith("mmse") for name in convs)
+    assert {settings.bits_of(name) for name in convs} == {4, 8}  # final_proj's outputs would be quantized: float there
+    for name, conv in convs.items():
+        assert int(conv.weight.abs().max()) <= limits[settings.bits_of(name)], name
+    assert closeness(subject, subject.quantized.modules["onnxruntime"]) > 15
+    assert "with 4-bit weights" in subject.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"decoder": 4}, "layer_bits: no layer is named decoder: names look like enc.layers.0"),
+        (
+            {"fmir.steps.1": 4},
+            r"layer_bits: fmir.steps.1.\S+ gets 4 bits, fmir.steps.0.\S+ 8, and they share one weight: give all Euler "
+            "steps the same bits, or 16",
+        ),
+    ],
+)
+def test_bits_that_fit_no_layer(folded: Callable[..., Subject], given: dict[str, int], text: str) -> None:
+    with pytest.raises(InputError, match=f"^passes.ptq.{text}$"):
+        Ptq(PtqSettings.model_validate({"layer_bits": given})).run(folded(k_steps=2))
+
+
 def test_pictures_are_let_go_one_by_one(folded: Callable[..., Subject]) -> None:
     subject = folded(("openvino",))
     alive: list[weakref.ref[Tensor]] = []
