@@ -7,7 +7,15 @@ before anything heavy is loaded; ``load_pass`` gives the class.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from compress.passes.settings import CollapseSettings, EqualizeSettings, FoldTimeSettings, PtqSettings, QatSettings
+from compress.passes.settings import (
+    CollapseSettings,
+    EqualizeSettings,
+    FoldTimeSettings,
+    PtqSettings,
+    QatSettings,
+    ReconstructSettings,
+    SmoothSettings,
+)
 from compress.passes.student_settings import DistillSettings, PruneSettings
 from compress.schema import Strict
 
@@ -20,7 +28,9 @@ PASSES: dict[str, type[Strict]] = {
     "distill": DistillSettings,
     "fold_time": FoldTimeSettings,
     "equalize": EqualizeSettings,
+    "smooth": SmoothSettings,
     "ptq": PtqSettings,
+    "reconstruct": ReconstructSettings,
     "qat": QatSettings,
 }
 _CLASSES = {
@@ -29,26 +39,32 @@ _CLASSES = {
     "distill": "Distill",
     "fold_time": "FoldTime",
     "equalize": "Equalize",
+    "smooth": "Smooth",
     "ptq": "Ptq",
+    "reconstruct": "Reconstruct",
     "qat": "Qat",
 }
 # pass -> the passes that must not come before it, and why
 _NEVER_AFTER = {
     "prune": {
         "ptq": "integer weights would have to be rounded anew",
+        "smooth": "its factors belong to the channels that were there",
         "fold_time": "its steps could not be trained any more",
         "distill": "what the student learnt would be lost again",
     },
     "distill": {
         "ptq": "integer weights cannot learn",
+        "smooth": "what it evened out would be learnt anew",
         "fold_time": "the time MLP that it takes away is needed to learn other steps",
     },
     "collapse": {"fold_time": "the time folds into collapsed convolutions"},
     "fold_time": {"ptq": "integer weights cannot take the time in"},
     "equalize": {"ptq": "the ranges are settled by then"},
-    "ptq": {"qat": "what qat learnt would be lost again"},
+    "smooth": {"ptq": "the ranges are settled by then"},
+    "ptq": {"qat": "what qat learnt would be lost again", "reconstruct": "what it learnt would be lost again"},
+    "reconstruct": {"qat": "qat already looks at the whole, and its gain would be lost again"},
 }
-_NEEDS = {"qat": "ptq"}
+_NEEDS = {"qat": "ptq", "reconstruct": "ptq"}
 
 
 def order_mistakes(names: list[str]) -> list[tuple[int, str]]:

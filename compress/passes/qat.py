@@ -2,23 +2,19 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from compress.elir.model import noise_shape
 from compress.errors import InputError
 from compress.passes.base import Pass, Subject
 from compress.passes.engines.elir_engine import as_quantized, pack, unpack
-from compress.passes.quantized import WEIGHT_MAX, QuantConv, QuantizedWeight, Scheme
-from compress.passes.quantized_model import SCHEMES, Conv, Layer, build, replace_module
-from compress.passes.rounding import limit_pairs
+from compress.passes.learnt import TINY, Student, crops, require_quantized
+from compress.passes.quantized_model import Conv, Layer
 from compress.passes.settings import QatSettings
 
 WARM_UP = 5  # updates
-TINY = 1e-16  # Adam's epsilon: gradients of a step of a weight are far below its usual 1e-8
 
 
 class Qat(Pass):
@@ -28,10 +24,7 @@ class Qat(Pass):
     settings: QatSettings
 
     def requires(self, subject: Subject) -> None:
-        if subject.quantized is None:
-            raise InputError("passes: qat starts from a quantized model: put ptq before it")
-        if not subject.quantized.layers:
-            raise InputError(f"passes: qat cannot learn what engine {subject.quantized.engine} wrote: use engine elir")
+        require_quantized(subject, self.name)
 
     def call(self, subject: Subject) -> None:
         quantized = subject.quantized
@@ -64,122 +57,8 @@ class Qat(Pass):
         return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / self.settings.steps))
 
     def _batches(self, subject: Subject) -> Iterator[tuple[Tensor, Tensor]]:
-        """Random crops of the calibration pictures in turn, (B, 3, S, S) in [0, 1], with noise of their own."""
-        generator = torch.Generator().manual_seed(self.settings.seed)
-        side = min(self.settings.crop, subject.image_size)
-        pictures = _forever(subject)
-        for _ in range(self.settings.steps):
-            crops = [_crop(next(pictures), side, generator) for _ in range(self.settings.batch)]
-            yield torch.cat(crops), torch.randn(noise_shape(side, side, len(crops)), generator=generator)
-
-
-class Student:
-    """The quantized model with weights and biases that learn: one of each, for the schemes of all formats.
-
-    ``models``: (lq, noise) -> hq, not clipped, one for each scheme with numbers of its own. Weights are learnt in
-    quantization steps, from where the float weight lies within the integer that ptq chose; Euler steps share them, and
-    each has biases of its own.
-    """
-
-    def __init__(self, subject: Subject, convs: dict[str, Conv]) -> None:
-        self.convs, self.before = convs, subject.quantized.layers
-        self.weights: dict[int, LearntWeight] = {}
-        self.shifts: dict[str, nn.Parameter] = {}
-        for name, conv in convs.items():
-            weight = self.before[name].weight
-            if id(conv.weight) not in self.weights:
-                self.weights[id(conv.weight)] = LearntWeight(conv, weight)
-            self.shifts[name] = nn.Parameter(torch.zeros(len(weight.scales)))
-        # XNNPACK's numbers are ONNX Runtime's, less 128.
-        schemes = {replace(SCHEMES[name], signed=SCHEMES[name].symmetric) for name in subject.quantized.modules}
-        self.models = [self._learning(subject, scheme) for scheme in sorted(schemes, key=str)]
-
-    def _learning(self, subject: Subject, scheme: Scheme) -> nn.Module:
-        model = build(subject.model, scheme, self.convs, self.before).requires_grad_(False).train()
-        for name, conv in self.convs.items():
-            quantized = model.get_submodule(name)
-            if isinstance(quantized, QuantConv):
-                learnt = LearntConv(quantized, self.weights[id(conv.weight)], self.shifts[name], self._step(name))
-                replace_module(model, name, learnt)
-        return model
-
-    def _step(self, name: str) -> float:
-        """The 255th part of a convolution's output range."""
-        outputs = self.before[name].outputs
-        return (outputs.high - outputs.low) / 255
-
-    def groups(self, bias_rate: float, weight_rate: float) -> list[dict[str, object]]:
-        """The optimizer's parameter groups; what has rate 0 is not learnt."""
-        weights = [w.steps for w in self.weights.values()]
-        groups = [(weights, weight_rate), (list(self.shifts.values()), bias_rate)]
-        for parameters, rate in groups:
-            for parameter in parameters:
-                parameter.requires_grad_(rate > 0)
-        return [{"params": parameters, "lr": rate} for parameters, rate in groups if rate > 0]
-
-    @torch.no_grad()
-    def layers(self) -> dict[str, Layer]:
-        """What was learnt, in place of what ptq settled."""
-        weights = {key: weight.quantized() for key, weight in self.weights.items()}
-        found = {}
-        for name, layer in self.before.items():
-            conv = self.convs[name]
-            start = conv.bias if layer.bias is None else layer.bias
-            bias = moved(start, self.shifts[name], self._step(name)).detach()
-            found[name] = replace(layer, weight=weights[id(conv.weight)], bias=bias)
-        return found
-
-
-def moved(bias: Tensor | None, shift: Tensor, step: float) -> Tensor:
-    """``bias`` plus ``shift`` steps."""
-    return shift * step if bias is None else bias + shift * step
-
-
-class LearntWeight(nn.Module):
-    """A weight on its grid; the gradient goes straight through the rounding (arXiv 1308.3432)."""
-
-    def __init__(self, conv: Conv, weight: QuantizedWeight) -> None:
-        super().__init__()
-        self.weight, self.limit = weight, WEIGHT_MAX[weight.bits]
-        shape = [1] * conv.weight.ndim
-        shape[weight.axis] = -1
-        self.scale = weight.scales.view(shape)
-        values = weight.values.float()
-        # Just inside of the integer's cell: a learning rate of a step a hundred updates can move it either way.
-        exact = (conv.weight.detach() / self.scale).clamp(values - 0.49, values + 0.49)
-        self.steps = nn.Parameter(exact)
-
-    def integers(self) -> Tensor:
-        """Whole steps, within the limit."""
-        rounded = self.steps.detach().round().clamp(-self.limit, self.limit)
-        return limit_pairs(rounded, 1 - self.weight.axis) if self.weight.paired else rounded
-
-    def forward(self) -> Tensor:
-        return (self.steps + (self.integers() - self.steps).detach()) * self.scale
-
-    def quantized(self) -> QuantizedWeight:
-        """As integers."""
-        return replace(self.weight, values=self.integers().to(torch.int8))
-
-
-class LearntConv(nn.Module):
-    """A ``QuantConv`` whose weight and bias learn."""
-
-    def __init__(self, conv: QuantConv, weight: LearntWeight, shift: nn.Parameter, step: float) -> None:
-        super().__init__()
-        self.conv, self.weight, self.shift, self.step = conv, weight, shift, step
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv.convolve(x, self.weight(), moved(self.conv.bias, self.shift, self.step))
-
-
-def _forever(subject: Subject) -> Iterator[Tensor]:
-    while True:
-        for lq, _ in subject.calibration():
-            yield lq
-
-
-def _crop(picture: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """A random square of a (1, 3, S, S) picture, on the latent's grid."""
-    y, x = (int(torch.randint((n - side) // 8 + 1, (1,), generator=generator)) * 8 for n in picture.shape[-2:])
-    return picture[..., y : y + side, x : x + side]
+        s = self.settings
+        found = crops(subject, s.steps * s.batch, s.crop, torch.Generator().manual_seed(s.seed))
+        for _ in range(s.steps):
+            batch = [next(found) for _ in range(s.batch)]
+            yield torch.cat([lq for lq, _ in batch]), torch.cat([noise for _, noise in batch])

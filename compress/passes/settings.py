@@ -22,7 +22,9 @@ class EngineChoices:
 
 
 ENGINE_CHOICES: dict[str, EngineChoices] = {
-    "elir": EngineChoices(("min_max", "percentile", "mse"), ("gptq", "nearest"), (True, False), (8, 7), (True, False)),
+    "elir": EngineChoices(
+        ("min_max", "percentile", "mse", "entropy"), ("gptq", "nearest"), (True, False), (8, 7), (True, False)
+    ),
     "nncf": EngineChoices(("percentile", "mse", "min_max"), ("nearest",), (False, True)),
     "torchao": EngineChoices(("mse", "min_max"), ("nearest",), (False,)),
     "neural_compressor": EngineChoices(("mse", "min_max"), ("nearest",), (False,)),
@@ -53,6 +55,13 @@ class EqualizeSettings(Strict):
     pictures: int = Field(8, gt=0, description="calibration pictures observed")
 
 
+class SmoothSettings(Strict):
+    """SmoothQuant of MMSE estimator and flow, where equalize cannot reach; exact."""
+
+    strength: float = Field(0.5, ge=0, le=1, description="0: all of the spread stays with weights; 1: goes to them")
+    pictures: int = Field(8, gt=0, description="calibration pictures observed")
+
+
 class PtqSettings(Strict):
     """Post-training quantization to 8-bit weights and activations (W8A8).
 
@@ -69,7 +78,7 @@ class PtqSettings(Strict):
         description="8-bit weights of two neighbouring input channels add up to 128 at most, so that they cannot "
         "saturate on x86 CPUs without VNNI; false: for VNNI, ARM, NPU and GPU only; left out: the engine's own best",
     )
-    range: Literal["min_max", "percentile", "mse"] = Field(
+    range: Literal["min_max", "percentile", "mse", "entropy"] = Field(
         "min_max", description="how activation ranges are chosen; left out: the engine's own best"
     )
     percentile: float = Field(99.999, gt=90, le=100, description="share of values inside the range, for percentile")
@@ -136,24 +145,35 @@ class PtqSettings(Strict):
         return self
 
 
-class QatSettings(Strict):
-    """Quantization-aware training after ``ptq`` (engine elir): the int8 model learns to give what the float one gives.
+class _Learning(Strict):
+    """What the passes share that learn on the integer grid. Rates are in quantization steps, of a layer's output for
+    its biases and of its weights, an update at most."""
 
-    Rates are in quantization steps, of a layer's output for its biases and of its weights, an update at most.
-    """
-
-    steps: int = Field(120, gt=0, le=100_000, description="updates")
-    batch: int = Field(2, gt=0, le=64, description="crops an update")
-    crop: int = Field(128, ge=32, multiple_of=32, description="px, at most the model's image size")
     bias_rate: float = Field(0.02, ge=0, le=1, description="0: biases stay as ptq left them")
     weight_rate: float = Field(0.001, ge=0, le=1, description="0: weights stay as ptq left them")
+    crop: int = Field(128, ge=32, multiple_of=32, description="px, at most the model's image size")
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def _learns_something(self) -> "QatSettings":
+    def _learns_something(self) -> "_Learning":
         if not self.bias_rate and not self.weight_rate:
-            raise ValueError("bias_rate and weight_rate are both 0: nothing would be learnt: raise one, or remove qat")
+            raise ValueError("bias_rate and weight_rate are both 0: nothing would be learnt: raise one, or remove it")
         return self
+
+
+class ReconstructSettings(_Learning):
+    """Reconstruction after ``ptq`` (engine elir): every block learns to give what the float model's block gives."""
+
+    by: Literal["block", "layer"] = Field("block", description="what is reconstructed at a time")
+    steps: int = Field(60, gt=0, le=100_000, description="updates of each block")
+    crops: int = Field(16, gt=0, le=1024, description="crops of calibration pictures, held in memory")
+
+
+class QatSettings(_Learning):
+    """Quantization-aware training after ``ptq`` (engine elir): the whole int8 model learns what the float gives."""
+
+    steps: int = Field(120, gt=0, le=100_000, description="updates")
+    batch: int = Field(2, gt=0, le=64, description="crops an update")
 
 
 def _word(value: Any) -> str:

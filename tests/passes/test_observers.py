@@ -1,5 +1,7 @@
 """Ranges and moments of activations, on cases worked out by hand."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -59,6 +61,42 @@ def test_mse_is_the_least_squared_error_of_all_fractions() -> None:
     chosen, full = observer.range("mse", 99.9), observer.range("min_max", 99.9)
     best = min(error(full.low * f / 50, full.high * f / 50) for f in range(15, 51))
     assert error(chosen.low, chosen.high) <= 1.05 * best
+
+
+def test_entropy_gives_up_a_lone_outlier_and_keeps_an_even_distribution() -> None:
+    values = torch.linspace(0, 1, 60001)
+    assert observed(values).range("entropy", 99.9).high == pytest.approx(1, abs=0.03)
+    values[0] = 2.0
+    chosen = observed(values, *[torch.linspace(0, 1, 60001)] * 10).range("entropy", 99.9)
+    assert 1 <= chosen.high < 1.2
+
+
+def test_entropy_is_the_least_divergence_worked_out_value_by_value() -> None:
+    values = torch.randn(40000, generator=torch.Generator().manual_seed(0)).exp()  # long-tailed
+    observer = observed(values)
+    chosen, full = observer.range("entropy", 99.9), observer.range("min_max", 99.9)
+    edges = torch.linspace(*observer.ends, BINS + 1, dtype=torch.float64)  # type: ignore[misc]
+
+    def divergence(high: float) -> float:
+        centers = ((edges[1:] + edges[:-1]) / 2).tolist()
+        counts = observer.counts.tolist()
+        bins = [i for i, c in enumerate(centers) if 0 <= c <= high]
+        p = {i: counts[i] for i in bins}
+        p[bins[-1]] += sum(n for i, n in enumerate(counts) if centers[i] > high)
+        p[bins[0]] += sum(n for i, n in enumerate(counts) if centers[i] < 0)
+        levels: dict[int, list[int]] = {}
+        for i in bins:
+            levels.setdefault(round(centers[i] / high * 255), []).append(i)
+        q = {}
+        for members in levels.values():
+            filled = [i for i in members if p[i] > 0]
+            q.update({i: sum(counts[j] for j in members) / len(filled) for i in filled})
+        total, sum_q = sum(p.values()), sum(q.values())
+        return sum(p[i] / total * math.log(p[i] / total / max(q[i] / sum_q, 1e-12)) for i in bins if p[i] > 0)
+
+    tried = {f: divergence(full.high * f / 50) for f in range(15, 51)}
+    assert chosen.high == pytest.approx(full.high * min(tried, key=lambda f: tried[f]) / 50)
+    assert chosen.high < 0.9 * full.high
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])

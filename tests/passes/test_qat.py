@@ -8,8 +8,9 @@ import torch
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.engines import Quantized
+from compress.passes.learnt import LearntWeight
 from compress.passes.ptq import Ptq
-from compress.passes.qat import LearntWeight, Qat
+from compress.passes.qat import Qat
 from compress.passes.quantized import QuantConv, quantize_weight
 from compress.passes.settings import PtqSettings, QatSettings
 

@@ -86,5 +86,5 @@ def test_seven_bits_need_no_limit_of_pairs() -> None:
 
 
 def test_qat_that_learns_nothing_is_refused() -> None:
-    with pytest.raises(ValidationError, match="nothing would be learnt: raise one, or remove qat"):
+    with pytest.raises(ValidationError, match="nothing would be learnt: raise one, or remove it"):
         QatSettings(bias_rate=0, weight_rate=0)

@@ -1,0 +1,152 @@
+"""reconstruct: block by block, the quantized model learns to give what the float model's block gives.
+
+As BRECQ (arXiv 2102.05426), on the sampling trajectory: the blocks of the flow are reconstructed on what every Euler
+step gives them, since the steps share their weights. Rounding is learnt with a straight-through gradient from where
+the float weight lies between two integers (AdaRound, arXiv 2004.10568, has a soft rounding in its place).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from compress.elir.autoencoder import Block
+from compress.elir.flow import NormConv, ResnetBlock
+from compress.elir.mmse import ResidualDenseBlock
+from compress.errors import InputError
+from compress.passes.base import Pass, Subject
+from compress.passes.engines.elir_engine import as_quantized, pack, unpack
+from compress.passes.learnt import TINY, LearntConv, Student, crops, require_quantized
+from compress.passes.quantized_model import Conv, Layer
+from compress.passes.settings import ReconstructSettings
+
+BLOCKS = (Block, ResidualDenseBlock, ResnetBlock, NormConv)
+NETWORKS = ("enc", "mmse", "fmir", "dec")
+
+
+@dataclass
+class Taught:
+    """What the quantized model gives to one module, and what the float model's module gives where it stands."""
+
+    inputs: list[Tensor] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
+
+
+class Reconstruct(Pass):
+    """Weights and biases of one block after the other, by the squared error of its output, on the fixed ranges."""
+
+    name = "reconstruct"
+    settings: ReconstructSettings
+
+    def requires(self, subject: Subject) -> None:
+        require_quantized(subject, self.name)
+
+    def call(self, subject: Subject) -> None:
+        before = subject.quantized
+        convs = {name: subject.model.get_submodule(name) for name in before.layers}
+        kept = subject.keep("reconstruct", lambda: pack(self._learn(subject, convs), convs))  # type: ignore[arg-type]
+        layers = unpack(kept, convs, before.settings)  # type: ignore[arg-type]
+        subject.quantized = as_quantized(subject, convs, layers, before.settings)  # type: ignore[arg-type]
+        count = len(units(subject.model, list(convs), self.settings.by))
+        subject.notes.append(f"reconstruct: {count} {self.settings.by}s, {self.settings.steps} steps each")
+
+    def _learn(self, subject: Subject, convs: dict[str, Conv]) -> dict[str, Layer]:
+        student = Student(subject, convs)
+        student.groups(self.settings.bias_rate, self.settings.weight_rate)
+        found = units(subject.model, list(convs), self.settings.by)
+        done = 0
+        for network in NETWORKS:  # what a network gets is what the networks before it give by then
+            mine = [names for names in found if names[0].startswith(network + ".")]
+            taught = [self._teach(subject, model, [n for names in mine for n in names]) for model in student.models]
+            for names in mine:
+                self._reconstruct(student, names, taught)
+                done += 1
+                subject.advance(f"reconstruct {names[-1]},", done, len(found))
+        return student.layers()
+
+    @torch.no_grad()
+    def _teach(self, subject: Subject, model: nn.Module, names: list[str]) -> dict[str, Taught]:
+        """The quantized ``model``'s inputs and the float model's outputs of the modules ``names``, a crop at a time."""
+        taught = {name: Taught() for name in names}
+        handles = []
+        for name, one in taught.items():
+            reads = model.get_submodule(name).register_forward_pre_hook(
+                lambda _, given, one=one: one.inputs.append(given[0])  # type: ignore[misc]
+            )
+            gives = subject.model.get_submodule(name).register_forward_hook(
+                lambda _, given, result, one=one: one.outputs.append(result)  # type: ignore[misc]
+            )
+            handles += [reads, gives]
+        s = self.settings
+        try:
+            for lq, noise in crops(subject, s.crops, s.crop, torch.Generator().manual_seed(s.seed)):
+                subject.model(lq, noise)
+                model(lq, noise)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return taught
+
+    def _reconstruct(self, student: Student, names: list[str], taught: list[dict[str, Taught]]) -> None:
+        """Learn one unit's parameters; ``names``: its module in every Euler step."""
+        s = self.settings
+        groups = _parameters(student, names, s.bias_rate, s.weight_rate)
+        if not groups:  # a scheme with quantized outputs leaves it in float, and no other is written
+            return
+        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=TINY)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, s.steps)
+        generator = torch.Generator().manual_seed(s.seed)
+        for step in range(s.steps):
+            scheme = step % len(student.models)
+            name = names[int(torch.randint(len(names), (1,), generator=generator))]
+            one = taught[scheme][name]
+            crop = int(torch.randint(len(one.inputs), (1,), generator=generator))
+            unit = student.models[scheme].get_submodule(name)
+            if not any(isinstance(m, LearntConv) for m in unit.modules()):
+                continue
+            given = (one.inputs[crop], None) if isinstance(unit, ResnetBlock) else (one.inputs[crop],)
+            loss = functional.mse_loss(unit(*given), one.outputs[crop])
+            if not torch.isfinite(loss):
+                raise InputError(
+                    f"passes.reconstruct: the loss of {name} is no number at step {step}: lower bias_rate and "
+                    "weight_rate"
+                )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+
+
+def units(model: nn.Module, convs: list[str], by: str) -> list[list[str]]:
+    """Modules to reconstruct in the model's order, each with its likes in all Euler steps: the blocks that hold
+    ``convs``, and those of them that stand alone; by layer: each of ``convs``."""
+    names: dict[str, None] = {}
+    for conv in convs:
+        names[_holder(model, conv) if by == "block" else conv] = None
+    likes: dict[str, list[str]] = {}
+    for name in names:
+        likes.setdefault(re.sub(r"^fmir\.steps\.\d+\.", "fmir.", name), []).append(name)
+    return list(likes.values())
+
+
+def _holder(model: nn.Module, conv: str) -> str:
+    """The outermost block that holds ``conv``; itself, where none does."""
+    return next((name for name in _above(conv) if isinstance(model.get_submodule(name), BLOCKS)), conv)
+
+
+def _above(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    return (".".join(parts[:i]) for i in range(1, len(parts)))
+
+
+def _parameters(student: Student, names: list[str], bias_rate: float, weight_rate: float) -> list[dict[str, object]]:
+    """The optimizer's groups: what the unit learns, in any scheme."""
+    units = [model.get_submodule(name) for model in student.models for name in names]
+    learnt = [m for unit in units for m in unit.modules() if isinstance(m, LearntConv)]
+    weights = {id(m.weight): m.weight.steps for m in learnt}.values()
+    shifts = {id(m.shift): m.shift for m in learnt}.values()
+    groups = [(list(weights), weight_rate), (list(shifts), bias_rate)]
+    return [{"params": parameters, "lr": rate} for parameters, rate in groups if parameters and rate > 0]

@@ -1,0 +1,135 @@
+"""smooth: channels of what MMSE estimator and flow give to their convolutions get ranges alike, exactly.
+
+SmoothQuant (arXiv 2211.10438): a convolution's input channel j is divided by s_j = max|X_j|^a / max|W_j|^(1 - a), its
+weights are multiplied by it. In the autoencoder ``equalize`` lets the layer before do the division; behind a SiLU no
+layer can, so the division is an operation of its own, one a value.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from compress.elir.flow import NormConv
+from compress.elir.mmse import ResidualDenseBlock
+from compress.errors import InputError
+from compress.passes.base import Pass, Subject
+from compress.passes.settings import SmoothSettings
+
+MIN_RANGE = 1e-3  # of the widest channel: a dead channel is not blown up
+
+
+class ScaledSiLU(nn.Module):
+    """SiLU, then a factor a channel; (N, C, h, w) -> the same shape."""
+
+    def __init__(self, factors: nn.Parameter) -> None:
+        super().__init__()
+        self.factors = factors  # a parameter: the Euler steps share it, as they share the weights that it belongs to
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.silu(x) * self.factors
+
+
+@dataclass
+class Site:
+    """SiLUs, the same of every Euler step, and the convolutions that read them: each with its first channel of them."""
+
+    activations: list[tuple[nn.Sequential, int]]
+    readers: list[tuple[nn.Conv2d, int]]
+
+    @property
+    def channels(self) -> int:
+        """How many channels the SiLUs give."""
+        first, start = self.readers[0]
+        return first.in_channels - start
+
+    def weights(self) -> Iterator[Tensor]:
+        """The readers' weights for these channels, each once."""
+        for conv, start in self.readers:
+            yield conv.weight[:, start : start + self.channels]
+
+
+class Smooth(Pass):
+    """Divide by s_j behind every SiLU that only convolutions read; ranges are the pictures' mean largest values."""
+
+    name = "smooth"
+    exact = True
+    settings: SmoothSettings
+
+    def requires(self, subject: Subject) -> None:
+        super().requires(subject)
+        if not subject.calibration_count:
+            raise InputError("passes: smooth needs calibration pictures: give data.calibration")
+
+    def call(self, subject: Subject) -> None:
+        subject.keep_reference()  # the fp32 artifact has no use for the divisions
+        sites = list(find_sites(subject.model))
+        peaks = self._observe(subject, sites)
+        with torch.no_grad():
+            for site, peak in zip(sites, peaks, strict=True):
+                _apply(site, self._factors(site, peak))
+        subject.notes.append(f"smooth: {len(sites)} activations, strength {self.settings.strength:g}")
+
+    def _observe(self, subject: Subject, sites: list[Site]) -> list[Tensor]:
+        """Largest magnitude of each channel: the mean of every picture and Euler step."""
+        sums = [torch.zeros(site.channels) for site in sites]
+        handles = [
+            sequence[i].register_forward_hook(lambda _, given, y, n=n: _add_peak(sums[n], y))  # type: ignore[misc]
+            for n, site in enumerate(sites)
+            for sequence, i in site.activations
+        ]
+        try:
+            with torch.no_grad():
+                for n, (lq, noise) in enumerate(subject.calibration()):
+                    if n == self.settings.pictures:
+                        break
+                    subject.model(lq, noise)
+                    subject.advance("smooth", n + 1, min(self.settings.pictures, subject.calibration_count))
+        finally:
+            for handle in handles:
+                handle.remove()
+        return sums
+
+    def _factors(self, site: Site, peak: Tensor) -> Tensor:
+        """s, of geometric mean 1."""
+        strength = self.settings.strength
+        weight = torch.stack([w.abs().amax((0, 2, 3)) for w in site.weights()]).amax(0)
+        inputs, weights = ((v / v.max()).clamp_min(MIN_RANGE) for v in (peak, weight))
+        factors = inputs**strength / weights ** (1 - strength)
+        return factors / factors.log().mean().exp()
+
+
+def find_sites(model: nn.Module) -> Iterator[Site]:
+    """Every SiLU between convolutions of MMSE estimator and flow, with its readers."""
+    shared: dict[int, Site] = {}
+    for module in model.modules():
+        if isinstance(module, NormConv):
+            conv = module.block[2]
+            assert isinstance(conv, nn.Conv2d)
+            site = shared.setdefault(id(conv.weight), Site([], [(conv, 0)]))
+            site.activations.append((module.block, 1))
+        elif isinstance(module, ResidualDenseBlock):
+            blocks = [getattr(module, f"conv{i}").block for i in range(1, 6)]
+            for i, block in enumerate(blocks[:-1]):
+                start = blocks[i + 1][0].in_channels - _width(block)  # the newest features are the last
+                yield Site([(block, len(block) - 1)], [(later[0], start) for later in blocks[i + 1 :]])
+    yield from shared.values()
+
+
+def _width(block: nn.Sequential) -> int:
+    """Output channels of a block's last convolution."""
+    return next(m.out_channels for m in reversed(block) if isinstance(m, nn.Conv2d))  # type: ignore[call-overload]
+
+
+def _add_peak(total: Tensor, x: Tensor) -> None:
+    total += x.abs().amax((0, 2, 3))
+
+
+def _apply(site: Site, factors: Tensor) -> None:
+    for weight in site.weights():
+        weight.mul_(factors[None, :, None, None])
+    inverse = nn.Parameter((1 / factors)[None, :, None, None], requires_grad=False)
+    for sequence, i in site.activations:
+        sequence[i] = ScaledSiLU(inverse)

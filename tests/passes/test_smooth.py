@@ -1,0 +1,102 @@
+"""smooth: exact, channels' ranges become alike, steps share what their weights share."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from compress.elir.model import Elir
+from compress.errors import InputError
+from compress.passes.base import Subject
+from compress.passes.engines import Quantized
+from compress.passes.ptq import Ptq
+from compress.passes.settings import PtqSettings, SmoothSettings
+from compress.passes.smooth import ScaledSiLU, Smooth, find_sites
+
+
+@pytest.fixture()
+def uneven(folded: Callable[..., Subject]) -> Callable[..., Subject]:
+    """A subject whose flow's and MMSE estimator's activations differ widely from channel to channel."""
+
+    def make(**given: object) -> Subject:
+        subject = folded(**given)
+        generator = torch.Generator().manual_seed(1)
+        for norm in (m for m in subject.model.fmir.modules() if isinstance(m, nn.GroupNorm)):
+            norm.weight.mul_(torch.exp(1.5 * torch.randn(norm.num_channels, generator=generator)))
+        return subject
+
+    return make
+
+
+def peaks(subject: Subject) -> list[Tensor]:
+    """Largest magnitude of each channel behind every SiLU, over one picture."""
+    sites = [sequence[i] for site in find_sites(subject.model) for sequence, i in site.activations]
+    found: dict[int, Tensor] = {}
+    handles = [
+        m.register_forward_hook(lambda _, x, y, n=n: found.__setitem__(n, y.abs().amax((0, 2, 3))))
+        for n, m in enumerate(sites)
+    ]
+    with torch.no_grad():
+        subject.model(*next(iter(subject.calibration())))
+    for handle in handles:
+        handle.remove()
+    return [found[n] for n in range(len(sites))]
+
+
+def spread(found: list[Tensor]) -> float:
+    return torch.stack([p.clamp_min(1e-6).log().std() for p in found]).mean().item()
+
+
+@pytest.mark.parametrize(("strength", "share"), [(0.5, 0.8), (1.0, 0.35)])
+def test_exact_and_more_alike(uneven: Callable[..., Subject], strength: float, share: float) -> None:
+    subject = uneven(k_steps=2)
+    pair = next(iter(subject.calibration()))
+    before, ranges = subject.model.stages(*pair), peaks(subject)
+    Smooth(SmoothSettings(strength=strength, pictures=2)).run(subject)
+    for name, value in subject.model.stages(*pair).items():
+        torch.testing.assert_close(value, before[name], rtol=1e-3, atol=1e-4 * value.abs().max().item())
+    assert spread(peaks(subject)) < share * spread(ranges)
+    assert subject.notes[-1].startswith("smooth: ")
+
+
+def test_every_silu_of_both_networks_is_scaled_and_steps_share_their_factors(folded: Callable[..., Subject]) -> None:
+    subject = folded(k_steps=2)
+    siluses = sum(isinstance(m, nn.SiLU) for m in subject.model.modules())
+    Smooth(SmoothSettings(pictures=1)).run(subject)
+    scaled = [m for m in subject.model.modules() if isinstance(m, ScaledSiLU)]
+    assert len(scaled) == siluses and not any(isinstance(m, nn.SiLU) for m in subject.model.modules())
+    first, second = subject.model.fmir.steps
+    assert first.final_block.block[1].factors is second.final_block.block[1].factors
+
+
+def test_the_fp32_artifact_stays_as_it_was(folded: Callable[..., Subject]) -> None:
+    subject = folded()
+    Smooth(SmoothSettings(pictures=1)).run(subject)
+    assert subject.reference is not None
+    assert not any(isinstance(m, ScaledSiLU) for m in subject.reference.modules())
+    pair = next(iter(subject.calibration()))
+    with torch.no_grad():
+        torch.testing.assert_close(subject.reference(*pair), subject.model(*pair), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_it_helps_where_channels_differ(uneven: Callable[..., Subject], closeness: Callable[..., float]) -> None:
+    found = []
+    for smooth in (False, True):
+        subject = uneven(formats=("openvino",))
+        if smooth:
+            Smooth(SmoothSettings(strength=0.7)).run(subject)
+        Ptq(PtqSettings(rounding="nearest", keep_float=["enc", "dec"])).run(subject)
+        found.append(closeness(subject, subject.quantized.modules["openvino"]))
+    assert found[1] > found[0] + 2, found
+
+
+def test_where_it_cannot_stand(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:
+    subject = make_subject(tiny_elir)
+    subject.calibration_count = 0
+    with pytest.raises(InputError, match=r"smooth needs calibration pictures: give data.calibration"):
+        Smooth(SmoothSettings()).run(subject)
+    subject.quantized = Quantized("elir")
+    with pytest.raises(InputError, match="smooth comes after a quantizing pass: put it before ptq"):
+        Smooth(SmoothSettings()).run(subject)
