@@ -4,7 +4,7 @@ The operators are PT2E's ``quantized_decomposed`` ones, so that eager torch is t
 exporter writes QuantizeLinear/DequantizeLinear, and XNNPACK's partitioner sees what torchao would have given it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.ao.quantization.fx._decomposed
@@ -27,18 +27,25 @@ class ActivationRange:
 class Scheme:
     """How activations become 8-bit integers.
 
-    ``signed``: int8 instead of uint8. ``symmetric``: zero point 0. ``outputs``: convolutions' outputs too.
-    ``shortcuts``: large residual blocks add 8-bit tensors: what their first convolution reads, and the branch's output.
+    ``signed``: int8 instead of uint8. ``symmetric``: zero point 0. ``centred``: both where a tensor has negative
+    values, neither where it has none. ``outputs``: convolutions' outputs too. ``shortcuts``: large residual blocks add
+    8-bit tensors: what their first convolution reads, and the branch's output.
     """
 
     signed: bool = False
     symmetric: bool = False
+    centred: bool = False
     outputs: bool = False
     shortcuts: bool = False
 
+    def of(self, range_: ActivationRange) -> "Scheme":
+        """What it makes of a tensor of this range."""
+        return replace(self, signed=True, symmetric=True) if self.centred and range_.low < 0 else self
 
-# OpenVINO: unsigned, so that what follows a ReLU keeps all 256 levels; a convolution may write floats.
-OPENVINO = Scheme(shortcuts=True)
+
+# OpenVINO: unsigned, so that what follows a ReLU keeps all 256 levels; a zero point elsewhere costs convolutions time,
+# and leaves transposed ones in float. A convolution may write floats.
+OPENVINO = Scheme(centred=True, shortcuts=True)
 # ONNX Runtime runs a convolution in int8 only when its output is quantized too.
 ONNXRUNTIME = Scheme(outputs=True)
 # TensorRT refuses uint8 and zero points: a tensor that follows a ReLU loses one bit there.
@@ -55,7 +62,8 @@ class FakeQuantize(nn.Module):
 
     def __init__(self, range_: ActivationRange, scheme: Scheme) -> None:
         super().__init__()
-        self.range, self.scheme = range_, scheme
+        self.range = range_
+        scheme = scheme.of(range_)
         self.qmin, self.qmax, self.dtype = (-128, 127, torch.int8) if scheme.signed else (0, 255, torch.uint8)
         if scheme.symmetric:
             self.qmin = -127

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from compress.passes.quantized import (
+    OPENVINO,
     TENSORRT,
     XNNPACK,
     ActivationRange,
@@ -48,7 +49,17 @@ def test_symmetric_has_no_zero_point() -> None:
     torch.testing.assert_close(quantizer(X), torch.tensor([-1.0, -0.25, 0.0, 0.01, 1.0, 1.27, 1.27]))
 
 
-@pytest.mark.parametrize("scheme", [UNSIGNED, XNNPACK, TENSORRT])
+def test_a_centred_scheme_has_no_zero_points_and_all_levels_where_nothing_is_negative() -> None:
+    positive, both = (
+        FakeQuantize(ActivationRange(0.0, 2.55), OPENVINO),
+        FakeQuantize(ActivationRange(-1.27, 0.5), OPENVINO),
+    )
+    assert (positive.dtype, positive.scale, positive.zero_point) == (torch.uint8, pytest.approx(0.01), 0)
+    assert (both.dtype, both.scale, both.zero_point) == (torch.int8, pytest.approx(0.01), 0)
+    assert both(torch.tensor([-2.0, 0.0, 1.0])).tolist() == pytest.approx([-1.27, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("scheme", [UNSIGNED, OPENVINO, XNNPACK, TENSORRT])
 def test_a_dead_tensor_gives_zeros(scheme: Scheme) -> None:
     assert torch.equal(FakeQuantize(ActivationRange(0.0, 0.0), scheme)(torch.zeros(4)), torch.zeros(4))
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from compress.errors import InputError
+from compress.export.to_onnx import to_onnx
+from compress.export.to_openvino import to_openvino
 from compress.passes.base import Subject
 from compress.passes.ptq import Ptq
 from compress.passes.quantized import QuantBlock, QuantConv, QuantUpsample
@@ -92,6 +94,19 @@ def test_large_blocks_add_8_bit_tensors(folded: Callable[..., Subject]) -> None:
     assert written == summands(subject.model) - {"enc.layers.3.conv.4"}
     assert sum(isinstance(m, QuantUpsample) for m in modules["openvino"].modules()) == 3
     assert not any(isinstance(m, QuantBlock | QuantUpsample) for m in modules["onnxruntime"].modules())
+
+
+def test_openvino_runs_every_convolution_in_8_bits_the_transposed_too(folded: Callable[..., Subject]) -> None:
+    import openvino
+
+    subject = folded(("openvino",))
+    Ptq(PtqSettings(rounding="nearest", keep_float=["enc", "mmse", "dec"])).run(subject)
+    graph = to_openvino(to_onnx(subject.quantized.modules["openvino"], subject.image_size))
+    operations = openvino.Core().compile_model(graph, "CPU").get_runtime_model().get_ordered_ops()
+    ran: dict[str, set[str]] = {}
+    for information in (operation.get_rt_info() for operation in operations):
+        ran.setdefault(information["layerType"].value, set()).add(information["runtimePrecision"].value)
+    assert ran["Deconvolution"] <= {"i8", "u8"}, ran
 
 
 def test_layers_kept_in_float_are_the_models_own(folded: Callable[..., Subject]) -> None:
