@@ -2,7 +2,9 @@
 
 As BRECQ (arXiv 2102.05426), on the sampling trajectory: the blocks of the flow are reconstructed on what every Euler
 step gives them, since the steps share their weights. Rounding is learnt with a straight-through gradient from where
-the float weight lies between two integers (AdaRound, arXiv 2004.10568, has a soft rounding in its place).
+the float weight lies between two integers (AdaRound, arXiv 2004.10568, has a soft rounding in its place). Every block
+reads what the float model's blocks before it give: one that learnt from the quantized ones would take back their
+error, which is gone once they have learnt themselves, and a dozen blocks did so to 32 dB where ptq alone had 45.
 """
 
 import re
@@ -29,7 +31,7 @@ NETWORKS = ("enc", "mmse", "fmir", "dec")
 
 @dataclass
 class Taught:
-    """What the quantized model gives to one module, and what the float model's module gives where it stands."""
+    """What one module of the float model reads and gives, a tensor a crop."""
 
     inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
@@ -58,9 +60,9 @@ class Reconstruct(Pass):
         student.groups(self.settings.bias_rate, self.settings.weight_rate)
         found = units(subject.model, list(convs), self.settings.by)
         done = 0
-        for network in NETWORKS:  # what a network gets is what the networks before it give by then
+        for network in NETWORKS:  # all of them at once would be a gigabyte and more
             mine = [names for names in found if names[0].startswith(network + ".")]
-            taught = [self._teach(subject, model, [n for names in mine for n in names]) for model in student.models]
+            taught = self._teach(subject, [n for names in mine for n in names])
             for names in mine:
                 self._reconstruct(student, names, taught)
                 done += 1
@@ -68,29 +70,28 @@ class Reconstruct(Pass):
         return student.layers()
 
     @torch.no_grad()
-    def _teach(self, subject: Subject, model: nn.Module, names: list[str]) -> dict[str, Taught]:
-        """The quantized ``model``'s inputs and the float model's outputs of the modules ``names``, a crop at a time."""
+    def _teach(self, subject: Subject, names: list[str]) -> dict[str, Taught]:
+        """What the float model's modules ``names`` read and give."""
         taught = {name: Taught() for name in names}
-        handles = []
-        for name, one in taught.items():
-            reads = model.get_submodule(name).register_forward_pre_hook(
-                lambda _, given, one=one: one.inputs.append(given[0])  # type: ignore[misc]
-            )
-            gives = subject.model.get_submodule(name).register_forward_hook(
-                lambda _, given, result, one=one: one.outputs.append(result)  # type: ignore[misc]
-            )
-            handles += [reads, gives]
+
+        def watch(name: str, one: Taught) -> torch.utils.hooks.RemovableHandle:
+            def hook(_: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
+                one.inputs.append(given[0])
+                one.outputs.append(result)
+
+            return subject.model.get_submodule(name).register_forward_hook(hook)
+
+        handles = [watch(name, one) for name, one in taught.items()]
         s = self.settings
         try:
             for lq, noise in crops(subject, s.crops, s.crop, torch.Generator().manual_seed(s.seed)):
                 subject.model(lq, noise)
-                model(lq, noise)
         finally:
             for handle in handles:
                 handle.remove()
         return taught
 
-    def _reconstruct(self, student: Student, names: list[str], taught: list[dict[str, Taught]]) -> None:
+    def _reconstruct(self, student: Student, names: list[str], taught: dict[str, Taught]) -> None:
         """Learn one unit's parameters; ``names``: its module in every Euler step."""
         s = self.settings
         groups = _parameters(student, names, s.bias_rate, s.weight_rate)
@@ -100,11 +101,10 @@ class Reconstruct(Pass):
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, s.steps)
         generator = torch.Generator().manual_seed(s.seed)
         for step in range(s.steps):
-            scheme = step % len(student.models)
             name = names[int(torch.randint(len(names), (1,), generator=generator))]
-            one = taught[scheme][name]
+            one = taught[name]
             crop = int(torch.randint(len(one.inputs), (1,), generator=generator))
-            unit = student.models[scheme].get_submodule(name)
+            unit = student.models[step % len(student.models)].get_submodule(name)
             if not any(isinstance(m, LearntConv) for m in unit.modules()):
                 continue
             given = (one.inputs[crop], None) if isinstance(unit, ResnetBlock) else (one.inputs[crop],)

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 def quantized(folded: Callable[..., Subject]) -> Callable[..., Subject]:
     def make(formats: tuple[str, ...] = ("openvino", "onnx"), **settings: object) -> Subject:
         subject = folded(formats)
-        # A flow of random weights is chaotic: what its inputs lose, no block behind it can learn to bring back.
-        given = {"rounding": "nearest", "bias_correction": False, "keep_float": ["enc", "mmse", "fmir"], **settings}
+        # A flow of random weights is chaotic in its last bit: what helps one picture there harms the next.
+        given = {"rounding": "nearest", "bias_correction": False, "keep_float": ["mmse", "fmir"], **settings}
         Ptq(PtqSettings.model_validate(given)).run(subject)
         return subject
 
