@@ -29,12 +29,14 @@ class Scheme:
 
     ``signed``: int8 instead of uint8. ``symmetric``: zero point 0. ``outputs``: convolutions' outputs too.
     ``shortcuts``: large residual blocks add 8-bit tensors: what their first convolution reads, and the branch's output.
+    ``merged``: enlargement and the convolution after it are one transposed convolution.
     """
 
     signed: bool = False
     symmetric: bool = False
     outputs: bool = False
     shortcuts: bool = False
+    merged: bool = False
 
 
 # OpenVINO: unsigned, so that what follows a ReLU keeps all 256 levels; a convolution may write floats.
@@ -43,8 +45,8 @@ OPENVINO = Scheme(shortcuts=True)
 ONNXRUNTIME = Scheme(outputs=True)
 # TensorRT refuses uint8 and zero points: a tensor that follows a ReLU loses one bit there.
 TENSORRT = Scheme(signed=True, symmetric=True)
-# XNNPACK: as ONNX Runtime, the same scales, zero points less 128.
-XNNPACK = Scheme(signed=True, outputs=True)
+# XNNPACK: as ONNX Runtime, the same scales, zero points less 128; it enlarges by no nearest neighbours.
+XNNPACK = Scheme(signed=True, outputs=True, merged=True)
 
 
 class FakeQuantize(nn.Module):
