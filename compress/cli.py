@@ -104,6 +104,8 @@ def apply(
 
         result = run(recipe, out, overrides=settings, targets=target, resume=resume, dry_run=dry_run, reuse=reuse)
     show(result, as_json)
+    for line in result.unavailable:
+        typer.echo(line, err=True)
     raise typer.Exit(result.exit_code)
 
 

@@ -1,6 +1,6 @@
 """A recipe's goals against measured results."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from compress.schema import Goals, SpeedGoal
@@ -19,11 +19,11 @@ QUALITY = {
 def check_goals(goals: Goals, results: Entry) -> list[Entry]:
     """Entries of ``results.json`` ``goals``: every bound for every int8 artifact that a target of the recipe runs.
 
-    What no target runs (TensorRT's ONNX file, without a Jetson) is measured, but no goal can be met for it.
+    Without targets, for all but TensorRT's ONNX file, which is then a file by the way.
     """
-    timed = {p["artifact"] for p in results["performance"]}
-    judged = [a for a in results["artifacts"] if a["precision"] == "int8" and (a["id"] in timed or not timed)]
-    judged = [a for a in judged if not a["id"].endswith("-tensorrt")]
+    ran = {p["artifact"] for p in results["performance"]}
+    judged = [a for a in results["artifacts"] if a["precision"] == "int8"]
+    judged = [a for a in judged if (a["id"] in ran if ran else not a["id"].endswith("-tensorrt"))]
     return [
         entry
         for a in judged
@@ -31,6 +31,7 @@ def check_goals(goals: Goals, results: Entry) -> list[Entry]:
             *_quality(goals, results, a),
             *_size(goals, a),
             *_speed(goals, results, a),
+            *_device(goals, results, a),
             *_delegated(results, a),
         )
     ]
@@ -61,6 +62,35 @@ def _speed(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
     for p in measured or [{"speedup_vs": {}}]:
         value = (p["speedup_vs"].get(goal.vs) or {}).get("value")
         yield _entry(f"speedup_vs_{goal.vs}", artifact["id"], p.get("target"), goal.min, value, True)
+
+
+def _device(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
+    """What stands on a device that is not here: an emulator's, a compiler's, a parser's word, of each target."""
+    for name, (find, least) in DEVICE.items():
+        bound = getattr(goals, name)
+        if bound is None:
+            continue
+        told = [(p["target"], find(p)) for p in results["performance"] if p["artifact"] == artifact["id"]]
+        told = [(target, value) for target, value in told if value is not None]
+        for target, value in told or [(None, None)]:
+            yield _entry(name, artifact["id"], target, bound, value, least)
+
+
+def _estimated_speedup(performance: Entry) -> float | None:
+    return (performance.get("estimate") or {}).get("speedup_vs_fp16")
+
+
+def _breaches(performance: Entry) -> int | None:
+    accepted = performance.get("accepted")
+    return None if accepted is None else len(performance.get("lint") or []) + (not accepted)
+
+
+# goal -> (its value in a performance entry, or None; whether the bound is a least value)
+DEVICE: dict[str, tuple[Callable[[Entry], float | None], bool]] = {
+    "instructions_ratio": (lambda performance: performance.get("instructions_vs_fp32"), True),
+    "estimated_speedup": (_estimated_speedup, True),
+    "breaches": (_breaches, False),
+}
 
 
 def _delegated(results: Entry, artifact: Entry) -> Iterator[Entry]:

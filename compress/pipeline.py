@@ -16,10 +16,19 @@ from compress.measuring import format_quality, input_baseline, sample_files, wri
 from compress.models import Models
 from compress.plan import Inputs, Plan, resolve
 from compress.progress import Progress
-from compress.reaching import Benched, at_host, bench_target, check_target, runs, sample_pictures, unavailable
+from compress.reaching import (
+    Benched,
+    at_host,
+    bench_target,
+    check_target,
+    missing_tool,
+    runs,
+    sample_pictures,
+    unavailable,
+)
 from compress.recipe import recipe_hash
 from compress.recording import new_run, now, record_apply, record_bench
-from compress.results import ApplyResult, read_results
+from compress.results import ApplyResult, read_results, unavailable_targets
 from compress.schema import DeployTarget, Recipe
 from compress.stages import Files, Stages
 from compress.validation import load_model
@@ -31,16 +40,21 @@ def apply(
     """Run ``recipe`` into ``out`` (``runs/<name>`` by default); ``reuse``: take its finished student, train nothing.
 
     A run that was stopped goes on at the last finished stage; an unchanged one is only checked. Raises InputError
-    for bad data or weights, Unavailable for a target that is not here.
+    for bad data or weights, Unavailable for a device that is not here; where only the tool that stands in for one is not
+    set up, the bundle is made, and says so.
     """
     out = out or Path("runs") / recipe.name
     inputs = resolve(recipe, reuse)
     targets = [load_model(DeployTarget, find("targets", name)) for name in recipe.targets]
     planned = plan_artifacts(recipe)
+    missing = {target.name: why for target in targets if (why := missing_tool(target))}
     if dry_run:
-        return Plan(recipe, out, inputs, planned, targets)
+        return Plan(recipe, out, inputs, planned, targets, list(missing.values()))
     for target in targets:
-        check_target(target)
+        if target.name not in missing:
+            check_target(target)
+    for why in missing.values():
+        progress.say(f"{why}. The bundle is made without it")
     with locked(out, progress.say):
         if resume and (results := _unchanged(out, inputs, recipe)):
             return ApplyResult(out, results, reused=True)
@@ -50,14 +64,18 @@ def apply(
 
 
 def _unchanged(out: Path, inputs: Inputs, recipe: Recipe) -> dict[str, Any] | None:
-    """Results of a finished bundle that this very recipe, data and code wrote and nobody touched since."""
+    """Results of a finished bundle that this very recipe, data and code wrote and nobody touched since.
+
+    None where a target was not available then: it is tried again.
+    """
     if not (out / MANIFEST).is_file():
         return None
     try:
         manifest = read_manifest(out)
         same = manifest.get("key") == inputs.key and manifest.get("recipe_sha256") == recipe_hash(recipe)
         same = same and manifest.get("data") == inputs.data_hashes
-        return read_results(out) if same and not changed_files(out, manifest) else None
+        results = read_results(out) if same and not changed_files(out, manifest) else None
+        return None if results is None or unavailable_targets(results) else results
     except CompressError:
         return None
 
@@ -180,6 +198,8 @@ class Run:
 
     def _performance(self, target: DeployTarget, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ours = [a for a in self.planned if runs(target, a.id, a.format)]
+        if why := missing_tool(target):
+            return unavailable(target, [a.id for a in ours], why)
         chosen = {a.id: (self.out / a.entry, a.format) for a in ours}
         mode = self.recipe.measure
         extra = [target.model_dump(), mode, self._hashes(ours)]

@@ -164,13 +164,14 @@ def _code_hash() -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do."""
+    """What a run would do. ``unavailable``: one line for each target that it would have to leave out."""
 
     recipe: Recipe
     out: Path
     inputs: Inputs
     artifacts: "list[Artifact]"
     targets: list[DeployTarget]
+    unavailable: list[str]
     exit_code: int = 0
 
     @cached_property

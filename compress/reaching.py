@@ -80,15 +80,20 @@ def at_host(target: DeployTarget, host: str) -> DeployTarget:
         ) from None
 
 
+def missing_tool(target: DeployTarget) -> str | None:
+    """The one line that says what to set up where ``target`` is stood in for by a tool that is not here; or None."""
+    if target.reach not in TOOLS or npu_here(target) or (found := tool(TOOLS[target.reach])).ready:
+        return None
+    return (
+        f"target {target.name}: {found.name} is not set up here ({MEANS[target.reach]}): run "
+        f"`{found.setup_command}` ({found.download_mb} MB to download); for the device itself, give its --host"
+    )
+
+
 def check_target(target: DeployTarget) -> None:
     """Raise Unavailable, within seconds, when ``target`` cannot be measured from here."""
-    if target.reach in TOOLS and not npu_here(target):
-        found = tool(TOOLS[target.reach])
-        if not found.ready:
-            raise Unavailable(
-                f"target {target.name}: {found.name} is not set up here ({MEANS[target.reach]}): run "
-                f"`{found.setup_command}` ({found.download_mb} MB to download); for the device itself, give its --host"
-            )
+    if why := missing_tool(target):
+        raise Unavailable(why)
     if target.reach == "local":
         check_arch(target)
     if target.browser is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.errors import GoalMissed, InputError, VerificationError
+from compress.errors import GoalMissed, InputError, Unavailable, VerificationError
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -32,9 +32,17 @@ def read_results(folder: Path) -> dict[str, Any]:
     return results
 
 
+def unavailable_targets(results: dict[str, Any]) -> list[str]:
+    """One line for each target that could not be reached, or what it refused."""
+    return list(dict.fromkeys(p["why"] for p in results["performance"] if p["evidence"] == "unavailable"))
+
+
 @dataclass(frozen=True)
 class ApplyResult:
-    """A bundle and its results; ``reused`` when nothing had to be done. ``exit_code`` 3: a goal was missed."""
+    """A bundle and its results; ``reused`` when nothing had to be done.
+
+    ``exit_code`` 3: a goal was missed; 4: a target was not available, and no goal was missed but for that.
+    """
 
     folder: Path
     results: dict[str, Any]
@@ -42,7 +50,16 @@ class ApplyResult:
 
     @property
     def exit_code(self) -> int:
-        return 0 if self.results["goals_met"] else GoalMissed.exit_code
+        absent = bool(self.unavailable)
+        missed = [g for g in self.results["goals"] if not g["met"] and not (absent and g["value"] is None)]
+        if missed or any(p.get("met") is False for p in self.results["parity"]):
+            return GoalMissed.exit_code
+        return Unavailable.exit_code if absent else 0
+
+    @property
+    def unavailable(self) -> list[str]:
+        """One line for each target that was not available, why and what to do."""
+        return unavailable_targets(self.results)
 
     def to_json(self) -> dict[str, Any]:
         """``results.json`` with the bundle's folder and whether it was reused."""

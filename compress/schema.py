@@ -199,6 +199,15 @@ class Goals(Strict):
     color_shift: float | None = Field(None, gt=0, description="at most, mean shift against fp32, in 1/255")
     size_ratio: float | None = Field(None, gt=0, description="at most, of the fp32 artifact's bytes")
     speedup: SpeedGoals | None = Field(None, description="one for all formats, or one a format")
+    instructions_ratio: float | None = Field(
+        None, gt=0, description="at least, emulated: the fp32 artifact's instructions a picture by the int8 one's"
+    )
+    estimated_speedup: float | None = Field(
+        None, gt=0, description="at least, against fp16, by the estimates of the device's compiler"
+    )
+    breaches: int | None = Field(
+        None, ge=0, description="at most: refusals by a target's compiler or parser, and rules of its runtime broken"
+    )
 
 
 class Recipe(Strict):

@@ -103,3 +103,44 @@ def test_a_target_that_gives_no_time_has_no_speed_to_judge() -> None:
         Goals.model_validate({"speedup": {"min": 1.5}}), results(performance=[*timed(1.6), emulated])
     )
     assert (entry["dataset"], entry["met"]) == ("x86", True)
+
+
+def told(artifact: str = "onnx-int8", **facts: Any) -> list[dict[str, Any]]:
+    return [{"artifact": artifact, "target": "device", "speedup_vs": None, **facts}]
+
+
+@pytest.mark.parametrize(
+    ("goal", "bound", "facts", "value", "met"),
+    [
+        ("instructions_ratio", 2.8, {"instructions_vs_fp32": 2.99}, 2.99, True),
+        ("instructions_ratio", 3.0, {"instructions_vs_fp32": 2.99}, 2.99, False),
+        ("estimated_speedup", 1.6, {"estimate": {"speedup_vs_fp16": 1.73}, "accepted": True}, 1.73, True),
+        ("estimated_speedup", 1.8, {"estimate": {"speedup_vs_fp16": 1.73}, "accepted": True}, 1.73, False),
+        ("breaches", 0, {"accepted": True, "lint": []}, 0, True),
+        ("breaches", 0, {"accepted": True, "lint": ["opset 21"]}, 1, False),
+        ("breaches", 1, {"accepted": False, "lint": []}, 1, True),
+    ],
+)
+def test_what_stands_in_for_a_device(goal: str, bound: float, facts: dict, value: float, met: bool) -> None:
+    (entry,) = check_goals(Goals(**{goal: bound}), results(performance=told(**facts)))
+    assert (entry["goal"], entry["dataset"], entry["value"], entry["met"]) == (goal, "device", value, met)
+
+
+@pytest.mark.parametrize("goal", ["instructions_ratio", "estimated_speedup", "breaches"])
+def test_what_no_device_told_is_not_met(goal: str) -> None:
+    for performance in ([], told(evidence="unavailable"), timed(2.0)):
+        (entry,) = check_goals(Goals(**{goal: 0 if goal == "breaches" else 1.0}), results(performance=performance))
+        assert (entry["value"], entry["met"]) == (None, False)
+
+
+def test_no_stand_in_is_a_measured_speed() -> None:
+    facts = {"instructions_vs_fp32": 3.5, "estimate": {"speedup_vs_fp16": 1.7}}
+    (entry,) = check_goals(Goals.model_validate({"speedup": {"min": 1.5}}), results(performance=told(**facts)))
+    assert (entry["value"], entry["met"]) == (None, False)
+
+
+def test_tensorrts_file_is_judged_where_a_target_reads_it() -> None:
+    parsed = told("onnx-int8-tensorrt", accepted=True, lint=[])
+    found = check_goals(Goals(fidelity_db=39.5), results(performance=parsed))
+    assert [(g["artifact"], g["met"]) for g in found] == [("onnx-int8-tensorrt", True)] * 2
+    assert {g["artifact"] for g in check_goals(Goals(fidelity_db=39.5), results())} == {"onnx-int8"}

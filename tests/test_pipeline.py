@@ -228,6 +228,29 @@ def test_a_target_is_measured_and_speed_judged(bundle: Path, tiny_recipe: Make) 
     assert {p["artifact"] for p in measured.performance} == set(timed)
 
 
+def test_a_tool_that_is_not_set_up_costs_its_figures_only(
+    bundle: Path, tiny_recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.Run, "_write", never)
+    recipe = tiny_recipe(targets=["jetson-orin-nano"], goals={"fidelity_db": 1.0, "breaches": 0})
+    for _ in range(2):  # nothing of it is remembered as done
+        result = again(recipe, bundle)
+        assert (result.exit_code, result.reused) == (4, False)
+        (why,) = result.unavailable
+        assert why.startswith("target jetson-orin-nano: tensorrt-rtx is not set up here") and "\n" not in why
+        told = {p["artifact"]: (p["evidence"], p["why"]) for p in result.results["performance"]}
+        assert told == dict.fromkeys(("onnx-fp32", "onnx-int8-tensorrt"), ("unavailable", why))
+    goals = [(g["goal"], g["artifact"], g["met"]) for g in result.results["goals"]]
+    assert goals == [("fidelity_db", "onnx-int8-tensorrt", True), ("breaches", "onnx-int8-tensorrt", False)]
+    assert changed_files(bundle, read_manifest(bundle)) == []
+
+
+def test_a_dry_run_tells_what_is_not_set_up(tiny_recipe: Make, tmp_path: Path) -> None:
+    done = cli(tiny_recipe(targets=["jetson-orin-nano"]), tmp_path, "--dry-run", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["targets"]) == (0, ["jetson-orin-nano"])
+    assert "tensorrt-rtx is not set up here" in done.stderr
+
+
 # --- plans and mistakes ---------------------------------------------------------------------------------------
 
 

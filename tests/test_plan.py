@@ -136,7 +136,7 @@ def test_a_published_file_does_not_say_its_numbers(tiny_inputs: Path, tmp_path: 
 
 def test_estimated_sizes_are_near_the_real_ones(tiny_recipe: Make, finished: Any) -> None:
     recipe = tiny_recipe()
-    plan = Plan(recipe, Path("out"), resolve(recipe), plan_artifacts(recipe), [])
+    plan = Plan(recipe, Path("out"), resolve(recipe), plan_artifacts(recipe), [], [])
     estimated = {a["id"]: a["estimated_bytes"] for a in plan.to_json()["artifacts"]}
     for artifact in finished.result.results["artifacts"]:
         assert artifact["bytes"] == pytest.approx(estimated[artifact["id"]], rel=0.35)

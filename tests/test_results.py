@@ -34,9 +34,32 @@ def test_damaged_results(tmp_path: Path, text: str, told: str) -> None:
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
-def test_the_exit_code_tells_whether_goals_were_met(tmp_path: Path) -> None:
-    assert ApplyResult(tmp_path, {"goals_met": True}, False).exit_code == 0
-    assert ApplyResult(tmp_path, {"goals_met": False}, False).exit_code == 3
+GOAL = {"goal": "fidelity_db", "artifact": "onnx-int8", "dataset": "a", "bound": 99.0}
+MEASURED = {"evidence": "measured"}
+ABSENT = {"evidence": "unavailable", "why": "target t: x is not set up here: set it up"}
+
+
+@pytest.mark.parametrize(
+    ("value", "met", "parity", "performance", "code"),
+    [
+        (100.0, True, True, [], 0),
+        (60.0, False, True, [], 3),
+        (None, False, True, [MEASURED], 3),
+        (100.0, True, False, [], 3),
+        (100.0, True, True, [MEASURED, ABSENT, ABSENT], 4),
+        (None, False, True, [ABSENT], 4),
+        (60.0, False, True, [ABSENT], 3),
+        (100.0, True, False, [ABSENT], 3),
+    ],
+)
+def test_the_exit_code_tells_of_goals_and_of_targets(
+    value: float | None, met: bool, parity: bool, performance: list, code: int, tmp_path: Path
+) -> None:
+    goals = [GOAL | {"value": value, "met": met}]
+    results = {"goals": goals, "parity": [{"met": parity}], "performance": performance}
+    result = ApplyResult(tmp_path, results, False)
+    assert result.exit_code == code
+    assert result.unavailable == ([ABSENT["why"]] if ABSENT in performance else [])
 
 
 def shown(result: ApplyResult) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from compress.export.delegated import delegate
 from compress.export.deployed import deployed
 from compress.files import whole_file
 from compress.quiet import quiet
@@ -27,7 +28,9 @@ def to_executorch(model: nn.Module, size: int, baked_seed: int | None = None, fl
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-    module, inputs = deployed(_unshared(model), size, baked_seed)
+    model = _unshared(model)
+    delegate(model)
+    module, inputs = deployed(model, size, baked_seed)
     if float16:
         module = _Half(module)
     with quiet():

@@ -51,7 +51,9 @@ class Student:
                 self.weights[id(conv.weight)] = LearntWeight(conv, weight)
             self.shifts[name] = nn.Parameter(torch.zeros(len(weight.scales)))
         # XNNPACK's numbers are ONNX Runtime's, less 128.
-        schemes = {replace(SCHEMES[name], signed=SCHEMES[name].symmetric) for name in subject.quantized.modules}
+        schemes = {
+            replace(SCHEMES[name], signed=SCHEMES[name].symmetric, merged=False) for name in subject.quantized.modules
+        }
         self.models = [self._learning(subject, scheme) for scheme in sorted(schemes, key=str)]
 
     def _learning(self, subject: Subject, scheme: Scheme) -> nn.Module:

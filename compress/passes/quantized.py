@@ -28,8 +28,9 @@ class Scheme:
     """How activations become 8-bit integers.
 
     ``signed``: int8 instead of uint8. ``symmetric``: zero point 0. ``centred``: both where a tensor has negative
-    values, neither where it has none. ``outputs``: convolutions' outputs too. ``shortcuts``: large residual blocks add
-    8-bit tensors: what their first convolution reads, and the branch's output.
+        values, neither where it has none. ``outputs``: convolutions' outputs too. ``shortcuts``: large residual blocks add
+        8-bit tensors: what their first convolution reads, and the branch's output. ``merged``: enlargement and the
+        convolution after it are one transposed convolution.
     """
 
     signed: bool = False
@@ -37,6 +38,7 @@ class Scheme:
     centred: bool = False
     outputs: bool = False
     shortcuts: bool = False
+    merged: bool = False
 
     def of(self, range_: ActivationRange) -> "Scheme":
         """What it makes of a tensor of this range."""
@@ -50,8 +52,8 @@ OPENVINO = Scheme(centred=True, shortcuts=True)
 ONNXRUNTIME = Scheme(outputs=True)
 # TensorRT refuses uint8 and zero points: a tensor that follows a ReLU loses one bit there.
 TENSORRT = Scheme(signed=True, symmetric=True)
-# XNNPACK: as ONNX Runtime, the same scales, zero points less 128.
-XNNPACK = Scheme(signed=True, outputs=True)
+# XNNPACK: as ONNX Runtime, the same scales, zero points less 128; it enlarges by no nearest neighbours.
+XNNPACK = Scheme(signed=True, outputs=True, merged=True)
 
 
 class FakeQuantize(nn.Module):

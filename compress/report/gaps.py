@@ -102,4 +102,4 @@ def _null(row: Mapping[str, Any], fields: Mapping[str, str], where: str, why: st
 
 
 def _reason(row: Mapping[str, Any], otherwise: str) -> str:
-    return str(row.get("reason") or row.get("note") or otherwise)
+    return str(row.get("reason") or row.get("why") or row.get("note") or otherwise)

@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 NONE = "-"
-AT_LEAST = ("fidelity", "speedup", "parity", "delegated")
-DIGITS = {"lpips": 4, "ssim": 4, "fidelity": 1, "parity": 1, "psnr": 3, "color": 2, "speedup": 2}
+AT_LEAST = ("fidelity", "speedup", "parity", "delegated", "instructions", "estimated_speedup")
+RATIOS = ("speedup", "instructions", "estimated_speedup")
+DIGITS = {"lpips": 4, "ssim": 4, "fidelity": 1, "parity": 1, "psnr": 3, "color": 2, "breaches": 0} | dict.fromkeys(
+    RATIOS, 2
+)
 
 
 def get(value: Any, *keys: str) -> Any:
@@ -61,7 +64,7 @@ def goal_figure(goal: str, value: Any) -> str:
     if goal.startswith("size_ratio"):
         return NONE if figure(value) is None else percent(value) + " %"
     digits = next((count for name, count in DIGITS.items() if goal.startswith(name)), 3)
-    unit = " dB" if goal.endswith("_db") else "x" if goal.startswith("speedup") else ""
+    unit = " dB" if goal.endswith("_db") else "x" if goal.startswith(RATIOS) else ""
     return NONE if figure(value) is None else number(value, digits, unit=unit)
 
 
