@@ -28,9 +28,9 @@ class Scheme:
     """How activations become 8-bit integers.
 
     ``signed``: int8 instead of uint8. ``symmetric``: zero point 0. ``centred``: both where a tensor has negative
-        values, neither where it has none. ``outputs``: convolutions' outputs too. ``shortcuts``: large residual blocks add
-        8-bit tensors: what their first convolution reads, and the branch's output. ``merged``: enlargement and the
-        convolution after it are one transposed convolution.
+    values, neither where it has none. ``outputs``: convolutions' outputs too. ``shortcuts``: large residual blocks add
+    8-bit tensors: what their first convolution reads, and the branch's output. ``merged``: enlargement and the
+    convolution after it are one transposed convolution.
     """
 
     signed: bool = False
