@@ -149,12 +149,8 @@ def nncf_accuracy_control(recipe: Recipe, folder: Path) -> None:
         return float(np.mean(values)), values
 
     pairs = list(zip(feeds, clean, strict=True))
-    plain = to_openvino(float_onnx(recipe))
-    for i, node in enumerate(plain.get_ordered_ops()):  # it finds nodes by names, and those of an ONNX graph repeat
-        if node.get_type_name() not in ("Parameter", "Result"):
-            node.set_friendly_name(f"{node.get_friendly_name()}_{i}")
     model = nncf.quantize_with_accuracy_control(
-        plain,
+        to_openvino(float_onnx(recipe)),
         nncf.Dataset(feeds),
         nncf.Dataset(pairs),
         validation_fn=psnr,
