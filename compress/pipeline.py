@@ -40,8 +40,8 @@ def apply(
     """Run ``recipe`` into ``out`` (``runs/<name>`` by default); ``reuse``: take its finished student, train nothing.
 
     A run that was stopped goes on at the last finished stage; an unchanged one is only checked. Raises InputError
-    for bad data or weights, Unavailable for a device that is not here; where only the tool that stands in for one is not
-    set up, the bundle is made, and says so.
+    for bad data or weights, Unavailable for a device that is not here; where only the tool that stands in for one is
+    not set up, the bundle is made, and says so.
     """
     out = out or Path("runs") / recipe.name
     inputs = resolve(recipe, reuse)
