@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.elir.upsampling import merged, merges
+from compress.export.upsampling import merged, merges
 
 
 class DelegatedGroupNorm(nn.Module):

@@ -52,7 +52,7 @@ class Student:
             self.shifts[name] = nn.Parameter(torch.zeros(len(weight.scales)))
         # XNNPACK's numbers are ONNX Runtime's, less 128.
         schemes = {
-            replace(SCHEMES[name], signed=SCHEMES[name].symmetric, merged=False) for name in subject.quantized.modules
+            replace(SCHEMES[name], signed=SCHEMES[name].symmetric, enlarges=False) for name in subject.quantized.modules
         }
         self.models = [self._learning(subject, scheme) for scheme in sorted(schemes, key=str)]
 

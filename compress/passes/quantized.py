@@ -29,8 +29,8 @@ class Scheme:
 
     ``signed``: int8 instead of uint8. ``symmetric``: zero point 0. ``centred``: both where a tensor has negative
     values, neither where it has none. ``outputs``: convolutions' outputs too. ``shortcuts``: large residual blocks add
-    8-bit tensors: what their first convolution reads, and the branch's output. ``merged``: enlargement and the
-    convolution after it are one transposed convolution.
+    8-bit tensors: what their first convolution reads, and the branch's output. ``enlarges``: nearest neighbours are
+    taken of 8-bit tensors, by a transposed convolution.
     """
 
     signed: bool = False
@@ -38,7 +38,7 @@ class Scheme:
     centred: bool = False
     outputs: bool = False
     shortcuts: bool = False
-    merged: bool = False
+    enlarges: bool = False
 
     def of(self, range_: ActivationRange) -> "Scheme":
         """What it makes of a tensor of this range."""
@@ -53,7 +53,7 @@ ONNXRUNTIME = Scheme(outputs=True)
 # TensorRT refuses uint8 and zero points: a tensor that follows a ReLU loses one bit there.
 TENSORRT = Scheme(signed=True, symmetric=True)
 # XNNPACK: as ONNX Runtime, the same scales, zero points less 128; it enlarges by no nearest neighbours.
-XNNPACK = Scheme(signed=True, outputs=True, merged=True)
+XNNPACK = Scheme(signed=True, outputs=True, enlarges=True)
 
 
 class FakeQuantize(nn.Module):
@@ -92,6 +92,27 @@ class QuantUpsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.upsample(self.input_quantizer(x))
+
+
+class QuantEnlarge(nn.Module):
+    """``QuantUpsample`` as a transposed convolution with ones, 2x2: XNNPACK takes no nearest neighbours. Exact: it maps
+    integers to themselves."""
+
+    def __init__(self, conv: "QuantConv") -> None:
+        super().__init__()
+        self.input_quantizer = conv.input_quantizer
+        conv.input_quantizer = nn.Identity()
+        channels = conv.weight.shape[1]
+        ones = WEIGHT_MAX[8] * torch.eye(channels, dtype=torch.int8)
+        self.register_buffer("weight", ones[:, :, None, None].repeat(1, 1, 2, 2))
+        self.register_buffer("weight_scale", torch.full((channels,), 1 / WEIGHT_MAX[8]))
+        self.register_buffer("weight_zero_point", torch.zeros(channels, dtype=torch.int64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        w = _OPS.dequantize_per_channel(
+            self.weight, self.weight_scale, self.weight_zero_point, 1, -128, 127, torch.int8
+        )
+        return self.input_quantizer(functional.conv_transpose2d(self.input_quantizer(x), w, stride=2))
 
 
 class QuantBlock(nn.Module):

@@ -1,15 +1,13 @@
 """The quantized model: which convolutions are quantized how, by scheme, from what calibration settled."""
 
 import copy
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from torch import Tensor, nn
 
 from compress.elir.autoencoder import Block
 from compress.elir.model import LATENT_STRIDE, Elir
-from compress.elir.upsampling import merged, merges
 from compress.passes.quantized import (
     ONNXRUNTIME,
     OPENVINO,
@@ -18,10 +16,10 @@ from compress.passes.quantized import (
     ActivationRange,
     QuantBlock,
     QuantConv,
+    QuantEnlarge,
     QuantizedWeight,
     QuantUpsample,
     Scheme,
-    quantize_weight,
 )
 
 Conv: TypeAlias = nn.Conv2d | nn.ConvTranspose2d
@@ -73,48 +71,31 @@ def build(model: Elir, scheme: Scheme, convs: dict[str, Conv], layers: dict[str,
     """A copy of ``model`` with quantized convolutions; what is not quantized is shared with it."""
     copied = copy.deepcopy(model, {id(p): p for p in model.parameters()})
     followed, float_ends, summed = _followed_by_conv(copied), ends(model), summands(model)
-    enlarged = _enlarged(copied.dec.layers, "dec.layers")
     for name, conv in convs.items():
         if scheme.outputs and name.endswith(float_ends):
             continue
         layer = layers[name]
-        if scheme.merged and name in enlarged:
-            conv, layer = _merged(conv, layer)
         quantize_output = (scheme.outputs and name not in followed) or (scheme.shortcuts and name in summed)
         output_range = layer.outputs if quantize_output else None
         quantized = QuantConv(conv, layer.weight, layer.inputs, output_range, scheme)
         if layer.bias is not None:
             quantized.bias = nn.Parameter(layer.bias, requires_grad=False)
         replace_module(copied, name, quantized)
-        if scheme.merged and name in enlarged:
-            replace_module(copied, enlarged[name], nn.Identity())
     if scheme.shortcuts:
         for name in large_blocks(model):
             branch = copied.get_submodule(name).conv
             if isinstance(branch[0], QuantConv):
                 replace_module(copied, name, QuantBlock(branch))  # type: ignore[arg-type]
-        _quantize_before_upsampling(copied.dec.layers)
+    if scheme.shortcuts or scheme.enlarges:
+        _quantize_before_upsampling(copied.dec.layers, scheme)
     return copied.eval()
 
 
-def _enlarged(layers: nn.Sequential, name: str) -> dict[str, str]:
-    """Convolutions that an enlargement can be merged with -> the enlargement, by name."""
-    pairs = pairwise(enumerate(layers))
-    return {f"{name}.{k}": f"{name}.{i}" for (i, upsample), (k, conv) in pairs if merges(upsample, conv)}
-
-
-def _merged(conv: Conv, layer: Layer) -> tuple[Conv, Layer]:
-    """The transposed convolution, its weights rounded from sums of the rounded ones: no second truth."""
-    assert isinstance(conv, nn.Conv2d)
-    made = merged(conv, layer.weight.values.float() * layer.weight.scales.view(-1, 1, 1, 1))
-    return made, replace(layer, weight=quantize_weight(made, 8))
-
-
-def _quantize_before_upsampling(layers: nn.Sequential) -> None:
+def _quantize_before_upsampling(layers: nn.Sequential, scheme: Scheme) -> None:
     for i in range(len(layers) - 1):
         upsample, conv = layers[i], layers[i + 1]
         if isinstance(upsample, nn.Upsample) and isinstance(conv, QuantConv):
-            layers[i] = QuantUpsample(upsample, conv)
+            layers[i] = QuantEnlarge(conv) if scheme.enlarges else QuantUpsample(upsample, conv)
 
 
 def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:

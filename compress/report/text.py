@@ -7,9 +7,8 @@ from typing import Any
 NONE = "-"
 AT_LEAST = ("fidelity", "speedup", "parity", "delegated", "instructions", "estimated_speedup")
 RATIOS = ("speedup", "instructions", "estimated_speedup")
-DIGITS = {"lpips": 4, "ssim": 4, "fidelity": 1, "parity": 1, "psnr": 3, "color": 2, "breaches": 0} | dict.fromkeys(
-    RATIOS, 2
-)
+DIGITS = {"lpips": 4, "ssim": 4, "fidelity": 1, "parity": 1, "psnr": 3, "color": 2, "breaches": 0}
+DIGITS |= dict.fromkeys(RATIOS, 2)
 
 
 def get(value: Any, *keys: str) -> Any:

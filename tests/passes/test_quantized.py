@@ -12,6 +12,7 @@ from compress.passes.quantized import (
     FakeQuantize,
     QuantBlock,
     QuantConv,
+    QuantEnlarge,
     QuantUpsample,
     Scheme,
     can_pair,
@@ -169,3 +170,12 @@ def test_quantizing_before_an_enlargement_changes_nothing() -> None:
     after = quantized(nn.Upsample(scale_factor=2)(x))
     before = nn.Sequential(QuantUpsample(nn.Upsample(scale_factor=2), quantized), quantized)(x)
     assert torch.equal(before, after)
+
+
+def test_enlarging_by_a_transposed_convolution_is_exact() -> None:
+    torch.manual_seed(0)
+    conv, range_ = nn.Conv2d(6, 5, 3, padding=1), ActivationRange(-0.7, 2.13)
+    weight = quantize_weight(conv, 8)
+    plain, enlarging = (QuantConv(conv, weight, range_, None, XNNPACK) for _ in range(2))
+    x = 3 * torch.randn(1, 6, 40, 40)  # every level, and what clips
+    assert torch.equal(nn.Sequential(QuantEnlarge(enlarging), enlarging)(x), plain(nn.Upsample(scale_factor=2)(x)))

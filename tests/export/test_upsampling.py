@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from compress.elir.upsampling import merged, merges
+from compress.export.upsampling import merged, merges
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -14,12 +14,6 @@ def test_it_gives_what_the_two_gave(bias: bool) -> None:
     x = torch.randn(2, 5, 6, 9, generator=generator)
     assert merges(upsample, conv)
     torch.testing.assert_close(merged(conv)(x), conv(upsample(x)), atol=1e-5, rtol=1e-5)
-
-
-def test_another_weight_may_be_given() -> None:
-    conv = nn.Conv2d(3, 4, 3, padding=1)
-    twice = merged(conv, 2 * conv.weight)
-    torch.testing.assert_close(twice.weight, 2 * merged(conv).weight)
 
 
 @pytest.mark.parametrize(
