@@ -72,6 +72,14 @@ class Inputs:
             "code": _code_hash(),
         }
 
+    @cached_property
+    def float_key(self) -> dict[str, Any]:
+        """What the float artifacts depend on: the key without ptq and what comes after it."""
+        recipe = self.key["recipe"]
+        names = [next(iter(item)) for item in recipe["passes"]]
+        passes = recipe["passes"][: names.index("ptq")] if "ptq" in names else recipe["passes"]
+        return {**self.key, "recipe": {**recipe, "passes": passes}}
+
 
 def resolve(recipe: Recipe, reuse: bool = False) -> Inputs:
     """Find weights and data of ``recipe``, with ``reuse`` its finished student too, and refuse what cannot work.

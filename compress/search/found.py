@@ -17,6 +17,8 @@ from compress.search.groups import FLOAT, Group, prefixes
 if TYPE_CHECKING:
     from rich.console import Group as Lines
 
+WRITTEN_BY = "# Written by `compress search"
+
 
 @dataclass(frozen=True)
 class Found:
@@ -160,9 +162,11 @@ def _db(error: float) -> float:
 
 
 def write_recipes(found: Found, recipe: Recipe, source: str, folder: Path) -> Found:
-    """A recipe that extends ``source`` for each unbeaten combination, ``<name>_<number>.yaml``; earlier ones go."""
+    """A recipe that extends ``source`` for each unbeaten combination, ``<name>_<number>.yaml``; those of an earlier
+    search go."""
     for old in folder.glob(f"{recipe.name}_*.yaml"):
-        old.unlink()
+        if old.read_text(encoding="utf-8").startswith(WRITTEN_BY):
+            old.unlink()
     paths = []
     for number, tried in enumerate(found.pareto, 1):
         path = folder / f"{recipe.name}_{number}.yaml"
@@ -187,7 +191,7 @@ def _yaml(found: Found, tried: Tried, recipe: Recipe, source: str, number: int) 
     description = f"{recipe.name} with weights {shares}, chosen by compress search"
     head = {"extends": where, "name": f"{recipe.name}_{number}", "description": description}
     about = [
-        f"# Written by `compress search {source}`, format {found.format}: predicted {100 * found.ratio(tried):.1f} % "
+        f"{WRITTEN_BY} {source}`, format {found.format}: predicted {100 * found.ratio(tried):.1f} % "
         "of the fp32 file;",
         f"# simulated on {found.pictures} pictures of {found.dataset}: fidelity {tried.fidelity_db:.2f} dB, "
         f"drop {tried.quality['psnr_drop_db']:+.3f} dB, LPIPS {tried.quality['lpips_rise']:+.4f}.",

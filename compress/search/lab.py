@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from compress.passes.engines.elir_engine import Statistics
     from compress.passes.quantized_model import Conv, Layer
 
-PROBED = 4  # pictures, of the calibration set: which bits are chosen is not learnt on what they are judged on
+PROBED = 2  # pictures, of the calibration set: which bits are chosen is not learnt on what they are judged on
 
 
 class Lab:
@@ -43,7 +43,7 @@ class Lab:
         def settle() -> dict[str, Any]:
             return pack(settle_on(self._statistics, self.subject, settings, self.convs), self.convs)
 
-        kept = self.subject.keep(f"calibration-{bits}", settle)
+        kept = self.models.keep(f"calibration-{bits}", settle)
         return unpack(kept, self.convs, settings)
 
     @cached_property

@@ -24,8 +24,7 @@ SEARCH = {"trials": 5, "pictures": 2}
 
 
 def run(recipe: Recipe, out: Path, format_: str | None = None) -> Found:
-    source = out / "tiny_source.yaml"
-    source.parent.mkdir(parents=True, exist_ok=True)
+    source = out / "tiny_source.yaml"  # named as what a search writes
     source.write_text(to_yaml(recipe))
     return search(recipe, str(source), out, format_, True, Progress("silent"))
 
