@@ -2,7 +2,7 @@
 
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,6 +38,10 @@ class Inputs:
     calibration: PictureSet
     validation: list[PictureSet]
     student: Path | None = None
+
+    def of(self, recipe: Recipe) -> "Inputs":
+        """The same weights and data for a recipe with other passes."""
+        return replace(self, recipe=recipe)
 
     @cached_property
     def weights_sha256(self) -> str:

@@ -22,7 +22,7 @@ Entry = dict[str, Any]
 
 
 class Attempts:
-    """``run(recipe, folder)`` gives a finished run's results; ``errors(recipe, folder, format)`` measures where it errs.
+    """``run(recipe, folder)`` gives a run's results; ``errors(recipe, folder, format)`` measures where it errs.
 
     ``best_folder``, ``best_recipe`` and ``best`` (results) are what was found, ``log`` how.
     """
@@ -111,11 +111,15 @@ class Attempts:
 def missed(results: Results) -> list[str]:
     """Each goal that was missed, in words; parity too."""
     goals = [
-        f"{g['goal']} of {g['artifact']} {'-' if g['value'] is None else format(g['value'], '.4g')}, bound {g['bound']:g}"
+        f"{g['goal']} of {g['artifact']} {_told(g['value'])}, bound {g['bound']:g}"
         for g in results["goals"]
         if not g["met"]
     ]
     return goals + [f"parity of {p['artifact']}" for p in results["parity"] if p.get("met") is False]
+
+
+def _told(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.4g}"
 
 
 def shortfall(results: Results) -> tuple[int, float]:

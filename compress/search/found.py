@@ -191,8 +191,7 @@ def _yaml(found: Found, tried: Tried, recipe: Recipe, source: str, number: int) 
     description = f"{recipe.name} with weights {shares}, chosen by compress search"
     head = {"extends": where, "name": f"{recipe.name}_{number}", "description": description}
     about = [
-        f"{WRITTEN_BY} {source}`, format {found.format}: predicted {100 * found.ratio(tried):.1f} % "
-        "of the fp32 file;",
+        f"{WRITTEN_BY} {source}`, format {found.format}: predicted {100 * found.ratio(tried):.1f} % of the fp32 file;",
         f"# simulated on {found.pictures} pictures of {found.dataset}: fidelity {tried.fidelity_db:.2f} dB, "
         f"drop {tried.quality['psnr_drop_db']:+.3f} dB, LPIPS {tried.quality['lpips_rise']:+.4f}.",
     ]
