@@ -13,7 +13,7 @@ SOLVER_S = 20
 SLOWER = (0.0, 0.03, 0.1)
 """Times that are tried: over the recipe's own, as a share of what all floats would add."""
 LARGER = 1.5
-"""Largest size tried, times the recipe's own, where no time is known that would keep layers from float."""
+"""Largest size tried, times the recipe's own: more bits than that are another recipe."""
 
 
 @dataclass(frozen=True)
@@ -73,23 +73,22 @@ class Problem:
         return self.rest_bytes + sum(min(o.bytes for o in options) for options in self.options.values())
 
     def sweep(self, usual: Mapping[str, int], count: int) -> Iterator[dict[str, int]]:
-        """About ``count`` choices over sizes and times, the recipe's own bits ``usual`` first."""
+        """About ``count`` choices over sizes and times, the recipe's own bits ``usual`` first; half of them as quick as
+        those."""
         _, size, ms = self.cost(usual)
         yield dict(usual)
-        levels: list[float | None] = [None]
         slowest = sum(max(o.ms for o in options) for options in self.options.values())
-        if ms is not None and slowest > 0:
-            levels = [ms + share * slowest + 1e-6 for share in SLOWER]
-        sizes = max(2, (count - 1) // len(levels))
-        for level in levels:
-            best = self.solve(None if level is not None else LARGER * size, level)
+        shares = SLOWER if slowest else SLOWER[:1]
+        levels = [None] if ms is None else [ms + share * slowest + 1e-6 for share in shares]
+        for i, level in enumerate(levels):
+            best = self.solve(LARGER * size, level)
             if best is None:
                 continue
-            largest = self.cost(best)[1]
             yield best
-            step = (largest - self.smallest()) / sizes
-            for i in range(1, sizes):
-                if (found := self.solve(largest - i * step, level)) is not None:
+            sizes = max(2, count // 4 if i else count // 2)
+            largest, smallest = self.cost(best)[1], self.smallest() + 1
+            for k in range(1, sizes if i else sizes + 1):
+                if (found := self.solve(largest - k * (largest - smallest) / sizes, level)) is not None:
                     yield found
 
     def between(self, tried: Sequence["Tried"]) -> Iterator[dict[str, int]]:
