@@ -25,8 +25,8 @@ def refused(tmp_path: Path, text: str) -> list[str]:
         ("search: {trials: 0}", "3: search.trials: must be > 0, got 0"),
         (
             "search: {constraints: {latency: 4}}",
-            "3: search.constraints.latency: unknown key, did you mean latency_ms? (valid: size_ratio, latency_ms, speedup, "
-            "psnr_drop_db, lpips_rise, fidelity_db)",
+            "3: search.constraints.latency: unknown key, did you mean latency_ms? (valid: size_ratio, latency_ms, "
+            "speedup, psnr_drop_db, lpips_rise, fidelity_db)",
         ),
         (
             "fallback: {steps: [raise_bit]}",

@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class Attempts:
         return float(seconds)
 
     def _change(self, step: str) -> Change | None:
-        errors = lambda: self.errors(self.best_recipe, self.best_folder, self._worst_format())  # noqa: E731
+        errors = partial(self.errors, self.best_recipe, self.best_folder, self._worst_format())
         found = changes(step, self.best_recipe, errors)
         return next((change for change in found if change.recipe.passes not in self.tried), None)
 

@@ -18,7 +18,7 @@ def measure_errors(models: Models, format_: str) -> Errors:
             shared.setdefault(id(conv.weight), []).append(name)
             networks.setdefault(network(name), []).append(name)
         parts = {"layers": list(shared.values()), "networks": list(networks.values())}
-        found = {}
+        found: dict[str, list[tuple[list[str], float]]] = {}
         with models.progress.stage("the worst layers", sum(map(len, parts.values()))) as stage:
             for kind, groups in parts.items():
                 found[kind] = []
@@ -27,8 +27,8 @@ def measure_errors(models: Models, format_: str) -> Errors:
                     stage.advance()
         return found
 
-    found = models.stages.run(f"errors-{format_}", measure, files=())
+    kept = models.stages.run(f"errors-{format_}", measure, files=())
     return Errors(
-        {tuple(names): error for names, error in found["layers"]},
-        {network(names[0]): error for names, error in found["networks"]},
+        {tuple(names): error for names, error in kept["layers"]},
+        {network(names[0]): error for names, error in kept["networks"]},
     )
