@@ -150,6 +150,10 @@ class Writer:
             from compress.export.to_openvino import to_openvino
 
             proto = to_openvino(proto)
+        elif not artifact.variant:  # TensorRT takes no opset 21
+            from compress.export.four_bits import pack_onnx
+
+            pack_onnx(proto)
         self._save(proto, artifact)
 
     def _onnx(self, model: "nn.Module") -> Any:

@@ -220,6 +220,7 @@ class Run:
         sizes = {a.id: sum((self.out / f).stat().st_size for f in a.files) for a in self.planned}
         hashes = self._hashes(self.planned)
         macs = self.models.floats.run("macs", self._macs)
+        weights = self._remember("weights", self._weights, hashes)
         engine = next((i["ptq"].get("engine", "elir") for i in self.recipe.passes if "ptq" in i), None)
         return [
             {
@@ -232,10 +233,16 @@ class Run:
                 "size_ratio": round(sizes[a.id] / fp32, 4) if (fp32 := sizes.get(f"{a.format}-fp32")) else None,
                 "sha256": hashes[a.entry],
                 "macs": macs["reference" if a.precision == "fp32" else "model"],
+                "weights": weights[a.id],
                 "engine": engine if a.precision == "int8" else None,
             }
             for a in self.planned
         ]
+
+    def _weights(self) -> dict[str, Any]:
+        from compress.measure.stored import stored_weights
+
+        return {a.id: stored_weights(self.out / a.entry, a.format) for a in self.planned}
 
     def _macs(self) -> dict[str, int]:
         from compress.measure.macs import picture_macs

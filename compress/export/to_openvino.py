@@ -6,11 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from compress.export.four_bits import pack_openvino
 from compress.files import whole_file
 
 
 def to_openvino(proto: Any) -> Any:
-    """ov.Model of an ONNX ModelProto; QDQ pairs become FakeQuantize, weights stay int8."""
+    """ov.Model of an ONNX ModelProto; QDQ pairs become FakeQuantize, weights stay int8, or int4 where they fit."""
     import openvino as ov
 
     with tempfile.TemporaryDirectory() as folder:
@@ -18,7 +19,10 @@ def to_openvino(proto: Any) -> Any:
         path = Path(folder) / "model.onnx"
         path.write_bytes(proto.SerializeToString())
         model = ov.convert_model(path)
-    return _compact(model)
+    _share_constants(model)
+    pack_openvino(model)
+    _name_shortly(model)
+    return model
 
 
 def save_openvino(model: Any, path: Path, float16: bool = False, compact: bool = False) -> None:
@@ -49,8 +53,8 @@ def _without_inferred(xml: str) -> str:
     return re.sub(r"(<port [^>]*)></port>", r"\1/>", xml).replace(" />", "/>")
 
 
-def _compact(model: Any) -> Any:
-    """Share equal constants, drop zero points of 0, and give nodes short names."""
+def _share_constants(model: Any) -> None:
+    """Equal constants once, and no zero points of 0."""
     for op in model.get_ordered_ops():
         if op.get_type_name() == "Subtract" and _is_zero(op.input_value(1).get_node()):
             op.output(0).replace(op.input_value(0))
@@ -60,13 +64,15 @@ def _compact(model: Any) -> Any:
             key = (str(op.get_element_type()), tuple(op.get_output_shape(0)), op.data.tobytes())
             if (first := shared.setdefault(key, op)) is not op:
                 op.output(0).replace(first.output(0))
+
+
+def _name_shortly(model: Any) -> None:
     for i, op in enumerate(model.get_ordered_ops()):
         if op.get_type_name() not in ("Parameter", "Result"):
             op.set_friendly_name(str(i))
             for output in op.outputs():
                 if not any(t.get_node().get_type_name() == "Result" for t in output.get_target_inputs()):
                     output.get_tensor().set_names(set())
-    return model
 
 
 def _is_zero(node: Any) -> bool:

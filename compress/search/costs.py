@@ -92,13 +92,15 @@ def _module(lab: Lab, variant: str) -> "nn.Module":
     return lab.module(dict.fromkeys(names, FLOAT))
 
 
-def options_of(group: Group, errors: dict[int, float], costs: dict[str, Any], groups: Sequence[Group]) -> list[Option]:
+def options_of(
+    group: Group, errors: dict[int, float], costs: dict[str, Any], groups: Sequence[Group], format_: str
+) -> list[Option]:
     """What each choice of bits for ``group`` costs. The time that its network's float kernels take longer is shared
     out by multiplications; 4-bit weights are unpacked when the file is loaded, and take no time."""
     ms = costs["ms"] or {}
     longer = max(0.0, ms[group.network] - ms[OWN]) if group.network in ms else 0.0
     share = group.macs / sum(g.macs for g in groups if g.network == group.network)
     return [
-        Option(bits, error, group.bytes(bits), longer * share if bits == FLOAT else 0.0)
+        Option(bits, error, group.bytes(bits, format_), longer * share if bits == FLOAT else 0.0)
         for bits, error in sorted(errors.items())
     ]

@@ -125,13 +125,13 @@ class _Run:
         return [{**errors, **({FLOAT: 0.0} if FLOAT in self.lab.bits else {})} for errors in found.values()]
 
     def _problem(self, groups: list[Group], errors: list[dict[int, float]], costs: dict[str, Any]) -> Problem:
-        options = {g.name: options_of(g, e, costs, groups) for g, e in zip(groups, errors, strict=True)}
+        options = {g.name: options_of(g, e, costs, groups, self.format) for g, e in zip(groups, errors, strict=True)}
         usual = self.lab.settings.weight_bits
         ms, sizes = costs["ms"], costs["bytes"]
         constraints = self.asked.constraints
         return Problem(
             options,
-            rest_bytes=sizes[OWN] - sum(g.bytes(usual) for g in groups),
+            rest_bytes=sizes[OWN] - sum(g.bytes(usual, self.format) for g in groups),
             rest_ms=ms and ms[OWN],
             most_bytes=constraints.size_ratio and constraints.size_ratio * sizes[FLOAT_MODEL],
             most_ms=_most_ms(constraints, ms),

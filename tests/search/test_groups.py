@@ -9,7 +9,7 @@ from compress.measure.macs import picture_macs
 from compress.passes.engines.elir_engine import quantizable
 from compress.passes.quantized_model import SCHEMES
 from compress.passes.settings import PtqSettings
-from compress.search.groups import groups_of, prefixes
+from compress.search.groups import Group, groups_of, prefixes
 
 BITS = {"dec.a.0": 4, "dec.a.1": 4, "dec.b.0": 4, "dec.b.1": 8, "enc.a": 8, "fmir.steps.0": 4, "fmir.steps.1": 4}
 
@@ -39,10 +39,9 @@ def test_steps_share_their_choice(folded: Elir, scheme: str) -> None:
 
 
 def test_bytes_of_bits() -> None:
-    from compress.search.groups import Group
-
     group = Group(("dec.layers.0",), 1000, 1)
-    assert [group.bytes(bits) for bits in (4, 7, 8, 16)] == [500, 1000, 1000, 4000]
+    assert [group.bytes(bits, "onnx") for bits in (4, 7, 8, 16)] == [500, 1000, 1000, 4000]
+    assert group.bytes(4, "executorch") == 1000  # its kernels read what its file stores
 
 
 def test_prefixes_say_the_same() -> None:
