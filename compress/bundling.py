@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from compress.artifacts import Artifact
-from compress.bundle import write_manifest
+from compress.bundle import MANIFEST, changed_files, read_manifest, write_manifest
+from compress.errors import CompressError
 from compress.files import PART, write_text
 from compress.measuring import sample_files
 from compress.plan import Inputs, artifact_steps, checkpoint_numbers
 from compress.recipe import recipe_hash, to_yaml
-from compress.results import RESULTS, dump_json
+from compress.results import RESULTS, dump_json, read_results, unavailable_targets
 from compress.schema import Recipe
 from compress.stages import FOLDER
 
@@ -18,9 +19,17 @@ WRITTEN = ("fp32", "fp16", "int8", "samples")
 
 
 def write_bundle(
-    folder: Path, results: dict[str, Any], recipe: Recipe, inputs: Inputs, planned: list[Artifact]
+    folder: Path,
+    results: dict[str, Any],
+    recipe: Recipe,
+    inputs: Inputs,
+    planned: list[Artifact],
+    asked: dict[str, Any] | None = None,
 ) -> None:
-    """Write everything but the artifacts and samples, which are there; remove what an earlier recipe left."""
+    """Write everything but the artifacts and samples, which are there; remove what an earlier recipe left.
+
+    ``asked``: key and hash of the recipe that was asked for, where a fallback made ``recipe`` of it.
+    """
     from compress.report import write_report
 
     write_text(folder / "recipe.yaml", to_yaml(recipe))
@@ -35,6 +44,7 @@ def write_bundle(
         "key": inputs.key,
         "weights": {"name": recipe.model.weights, "sha256": inputs.weights_sha256},
         "data": inputs.data_hashes,
+        **({"asked": asked} if asked else {}),
         "versions": inputs.versions,
         "seeds": {"noise": recipe.model.seed},
         "artifacts": [
@@ -46,6 +56,28 @@ def write_bundle(
     files += [f for a in planned for f in a.files]
     write_manifest(folder, facts, files)
     _tidy(folder, set(files))
+
+
+def unchanged(folder: Path, inputs: Inputs, recipe: Recipe) -> dict[str, Any] | None:
+    """Results of a finished bundle that this very recipe, data and code wrote and nobody touched since.
+
+    None where a target was not available then, or a fallback was stopped: they are tried again.
+    """
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        manifest = read_manifest(folder)
+        # Of a bundle that a fallback changed: what was asked for, not what came of it.
+        asked = manifest.get("asked", manifest)
+        same = asked.get("key") == inputs.key and asked.get("recipe_sha256") == recipe_hash(recipe)
+        same = same and manifest.get("data") == inputs.data_hashes and not changed_files(folder, manifest)
+        results = read_results(folder) if same else None
+    except CompressError:
+        return None
+    if results is None or unavailable_targets(results):
+        return None
+    stopped = recipe.fallback and not results["goals_met"] and "fallback" not in results
+    return None if stopped else results
 
 
 def interface(artifact: Artifact, recipe: Recipe) -> dict[str, Any]:

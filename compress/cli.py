@@ -20,7 +20,7 @@ class Guarded(TyperGroup):
     """Every command runs inside ``guard``."""
 
     def invoke(self, ctx: Any) -> Any:
-        resumable = bool({*getattr(ctx, "_protected_args", ()), *ctx.args} & {"apply", "train"})
+        resumable = bool({*getattr(ctx, "_protected_args", ()), *ctx.args} & {"apply", "train", "search"})
         with guard(resumable):
             return super().invoke(ctx)
 
@@ -239,6 +239,36 @@ def sensitivity(
         if plot is not None:
             result.write_plot(plot)
     show(result, as_json)
+
+
+@app.command()
+def search(
+    recipe: RecipeArg,
+    out: Annotated[Path | None, typer.Option(help="The search's folder; runs/<recipe name>/search by default.")] = None,
+    settings: SetOption = [],  # noqa: B006
+    format_: Annotated[
+        Sensitive | None, typer.Option("--format", help="Whose int8 scheme and files; by default the recipe's first.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Combinations measured; the recipe's search.trials.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Of this run; the recipe's search.minutes.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw everything tried, as SVG.")] = None,
+    resume: Annotated[bool, typer.Option("--resume/--fresh", help="Reuse what was measured, or start afresh.")] = True,
+    reuse: Annotated[bool, typer.Option("--reuse", help="Take the recipe's finished student; train nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Choose the bits of every layer's weights under constraints; write a recipe for each trade-off."""
+    with results_only():
+        from compress.recipe import load_recipe
+        from compress.search import search as run
+
+        budget = [f"search.{k}={v}" for k, v in (("trials", trials), ("minutes", minutes)) if v is not None]
+        chosen = format_.value if format_ else None
+        loaded = load_recipe(recipe, [*settings, *budget])
+        result = run(loaded, recipe, out, chosen, resume, _progress(), reuse)
+        if plot is not None:
+            result.write_plot(plot)
+    show(result, as_json)
+    raise typer.Exit(result.exit_code)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ class Models:
         progress: Progress,
     ) -> None:
         self.stages = stages
+        self.floats = Stages(stages.folder, inputs.float_key, stages.resume)
         self.recipe, self.inputs, self.planned = recipe, inputs, planned
         self.writer, self.progress = writer, progress
 
@@ -55,7 +56,7 @@ class Models:
             m.image_size,
             tuple(dict.fromkeys(a.format for a in self.planned if a.precision == "int8")),
             float_graph=lambda format: self.writer.float_graph(subject.model, format),
-            keep=self._keep,
+            keep=partial(self._keep, self.floats),
             task=m.task,
             folder=self._training_folder,
             held_back={h: s.origin for v in self.inputs.validation for s in v.seen for h in (s.sha256, s.crop_sha256)},
@@ -84,23 +85,30 @@ class Models:
     def quantized(self) -> "Quantized":
         """What the quantizing pass leaves."""
         subject = self.subject
+        subject.keep = self.keep
         for item in self._passes(quantizing=True):
             self._run_item(item, subject)
         return subject.quantized
 
-    def _keep(self, name: str, make: "Callable[[], dict[str, torch.Tensor]]") -> "dict[str, torch.Tensor]":
-        """Tensors that the run remembers: safetensors, since a bundle's folder may come from a stranger."""
+    def keep(self, name: str, make: "Callable[[], dict[str, torch.Tensor]]") -> "dict[str, torch.Tensor]":
+        """Tensors of quantization that the run remembers."""
+        return self._keep(self.stages, name, make)
+
+    def _keep(
+        self, stages: Stages, name: str, make: "Callable[[], dict[str, torch.Tensor]]"
+    ) -> "dict[str, torch.Tensor]":
+        """Remembered as safetensors, since a bundle's folder may come from a stranger."""
         from safetensors.torch import load_file, save_file
 
         file = f"{FOLDER}/{name}.safetensors"
 
         def work() -> None:
             made = make()
-            with whole_file(self.stages.folder / file) as part:
+            with whole_file(stages.folder / file) as part:
                 save_file({key: value.contiguous() for key, value in made.items()}, part)
 
-        self.stages.run(name, work, files=(file,))
-        return load_file(self.stages.folder / file)
+        stages.run(name, work, files=(file,))
+        return load_file(stages.folder / file)
 
     def _passes(self, quantizing: bool) -> list[dict[str, Any]]:
         """Passes before the first quantizing one, or from it on."""

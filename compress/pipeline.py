@@ -1,14 +1,16 @@
 """The orchestrator: load -> passes -> export -> parity -> quality -> speed -> bundle; each stage is remembered."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from compress.artifacts import FORMATS, Artifact, Writer, plan_artifacts
-from compress.bundle import MANIFEST, changed_files, read_manifest
-from compress.bundling import write_bundle
+from compress.bundle import changed_files, read_manifest
+from compress.bundling import unchanged, write_bundle
 from compress.checking import check_parity
-from compress.errors import CompressError, InputError, Unavailable, VerificationError
+from compress.errors import InputError, Unavailable, VerificationError
+from compress.fallback import fall_back
 from compress.files import locked
 from compress.goals import check_goals
 from compress.library import find
@@ -26,9 +28,8 @@ from compress.reaching import (
     sample_pictures,
     unavailable,
 )
-from compress.recipe import recipe_hash
 from compress.recording import new_run, now, record_apply, record_bench
-from compress.results import ApplyResult, read_results, unavailable_targets
+from compress.results import ApplyResult, read_results
 from compress.schema import DeployTarget, Recipe
 from compress.stages import Files, Stages
 from compress.validation import load_model
@@ -56,28 +57,17 @@ def apply(
     for why in missing.values():
         progress.say(f"{why}. The bundle is made without it")
     with locked(out, progress.say):
-        if resume and (results := _unchanged(out, inputs, recipe)):
+        if resume and (results := unchanged(out, inputs, recipe)):
             return ApplyResult(out, results, reused=True)
         results = Run(recipe, out, inputs, planned, targets, resume, progress).run()
+        if recipe.fallback is not None and not results["goals_met"]:
+
+            def again(changed: Recipe, folder: Path, inputs: Inputs) -> dict[str, Any]:
+                return Run(changed, folder, inputs, plan_artifacts(changed), targets, True, progress).run()
+
+            results = fall_back(recipe, inputs, out, results, again, resume, progress)
         record_apply(out, progress.say)
     return ApplyResult(out, results, reused=False)
-
-
-def _unchanged(out: Path, inputs: Inputs, recipe: Recipe) -> dict[str, Any] | None:
-    """Results of a finished bundle that this very recipe, data and code wrote and nobody touched since.
-
-    None where a target was not available then: it is tried again.
-    """
-    if not (out / MANIFEST).is_file():
-        return None
-    try:
-        manifest = read_manifest(out)
-        same = manifest.get("key") == inputs.key and manifest.get("recipe_sha256") == recipe_hash(recipe)
-        same = same and manifest.get("data") == inputs.data_hashes
-        results = read_results(out) if same and not changed_files(out, manifest) else None
-        return None if results is None or unavailable_targets(results) else results
-    except CompressError:
-        return None
 
 
 class Run:
@@ -112,7 +102,8 @@ class Run:
             self.writer.close()
         parity = self._remember("parity", self._parity, self.inputs.validation[0].hash)
         sets = self.inputs.validation
-        baselines = self._remember("baselines", lambda: input_baseline(sets, self.recipe), self.inputs.data_hashes)
+        hashes = self.inputs.data_hashes
+        baselines = self.models.floats.run("baselines", lambda: input_baseline(sets, self.recipe), hashes)
         shares = self._remember("shares", self._shares, self._hashes(self._onnx()))
         samples = self._samples()
         performance = [entry for target in self.targets for entry in self._performance(target, samples)]
@@ -145,9 +136,13 @@ class Run:
     def _remember(self, name: str, work: Any, extra: Any = None, files: Files = ()) -> Any:
         return self.stages.run(name, work, extra, files)
 
+    def _kept(self, artifact: Artifact) -> Stages:
+        """Where an artifact is remembered: a float one is not written anew when only quantization changes."""
+        return self.stages if artifact.precision == "int8" else self.models.floats
+
     def _export(self) -> None:
         """Write every artifact; ExecuTorch's are submitted to a process of their own, and awaited later."""
-        todo = [a for a in self.planned if not self.stages.done(f"export-{a.id}")]
+        todo = [a for a in self.planned if not self._kept(a).done(f"export-{a.id}")]
         for artifact in todo:
             if artifact.format == "executorch" and artifact.precision != "int8":
                 self.writer.lower(self.models.float_model(artifact), artifact)
@@ -157,7 +152,7 @@ class Run:
                 # Outside the stage below: a calibration is not part of writing one file.
                 _ = self.models.quantized
             if artifact.format != "executorch":
-                self._remember(f"export-{artifact.id}", lambda a=artifact: self._write(a), files=artifact.files)
+                self._kept(artifact).run(f"export-{artifact.id}", partial(self._write, artifact), files=artifact.files)
             elif artifact in todo and artifact.precision == "int8":
                 self.writer.write_int8(self.models.quantized, artifact)
 
@@ -180,7 +175,9 @@ class Run:
         chosen = [a for a in self.planned if a.format == format]
         if format == "executorch":
             for artifact in chosen:
-                self._remember(f"export-{artifact.id}", lambda a=artifact: self._lowered(a), files=artifact.files)
+                self._kept(artifact).run(
+                    f"export-{artifact.id}", partial(self._lowered, artifact), files=artifact.files
+                )
         return [
             entry
             for pictures in self.inputs.validation
@@ -203,7 +200,7 @@ class Run:
         chosen = {a.id: (self.out / a.entry, a.format) for a in ours}
         mode = self.recipe.measure
         extra = [target.model_dump(), mode, self._hashes(ours)]
-        macs = self._remember("macs", self._macs) if target.runtime == "executorch" else None
+        macs = self.models.floats.run("macs", self._macs) if target.runtime == "executorch" else None
         return self._remember(
             f"speed-{target.name}",
             lambda: bench_target(
@@ -238,7 +235,7 @@ class Run:
     def _artifacts(self) -> list[dict[str, Any]]:
         sizes = {a.id: sum((self.out / f).stat().st_size for f in a.files) for a in self.planned}
         hashes = self._hashes(self.planned)
-        macs = self._remember("macs", self._macs)
+        macs = self.models.floats.run("macs", self._macs)
         weights = self._remember("weights", self._weights, hashes)
         engine = next((i["ptq"].get("engine", "elir") for i in self.recipe.passes if "ptq" in i), None)
         return [

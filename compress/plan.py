@@ -2,7 +2,7 @@
 
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,6 +39,10 @@ class Inputs:
     validation: list[PictureSet]
     student: Path | None = None
 
+    def of(self, recipe: Recipe) -> "Inputs":
+        """The same weights and data for a recipe with other passes."""
+        return replace(self, recipe=recipe)
+
     @cached_property
     def weights_sha256(self) -> str:
         return sha256_file(self.weights)
@@ -71,6 +75,14 @@ class Inputs:
             "versions": self.versions,
             "code": _code_hash(),
         }
+
+    @cached_property
+    def float_key(self) -> dict[str, Any]:
+        """What the float artifacts depend on: the key without ptq and what comes after it."""
+        recipe = self.key["recipe"]
+        names = [next(iter(item)) for item in recipe["passes"]]
+        passes = recipe["passes"][: names.index("ptq")] if "ptq" in names else recipe["passes"]
+        return {**self.key, "recipe": {**recipe, "passes": passes}}
 
 
 def resolve(recipe: Recipe, reuse: bool = False) -> Inputs:

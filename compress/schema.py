@@ -19,6 +19,7 @@ from compress.degradation import (
     Strict,
     SuperResolution,
 )
+from compress.recipe_parts import Fallback, Search
 from compress.target_parts import Browser, Emulator, Measuring, Quantization, Reach, Ssh, VendorCompiler
 
 __all__ = ["BlindFace", "BlindSuperResolution", "Blur", "Degradation", "GaussianNoise", "Jpeg", "Mask", "MotionBlur"]
@@ -224,7 +225,8 @@ class Recipe(Strict):
     targets: list[str] = Field(default=[], description="deploy targets to measure on")
     measure: Literal["quick", "full"] = Field("quick", description="quick for development, full for publication")
     goals: Goals = Goals()
-    fallback: list[dict[str, Any]] = Field(default=[], description="what to try, in order, when a goal is missed")
+    search: Search = Search()
+    fallback: Fallback | None = Field(None, description="what to try, in order, when a goal is missed")
 
     @field_validator("passes", mode="before")
     @classmethod

@@ -1,6 +1,5 @@
 """Sensitivity: what is lost when only one convolution, or one stage, of the model is quantized."""
 
-import math
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,21 +10,17 @@ from compress.errors import InputError
 from compress.files import locked, write_text
 from compress.models import Models
 from compress.plan import resolve
+from compress.probing import CROP, SCHEMES, Probe, settled
 from compress.progress import Progress
 from compress.schema import Recipe
 from compress.stages import Stages
 
 if TYPE_CHECKING:
-    import torch
     from rich.table import Table
-    from torch import nn
 
 
-CROP = 128  # px, the middle of each picture: a hundred models are run
-SCHEMES = {"openvino": "openvino", "onnx": "onnxruntime", "executorch": "xnnpack"}
 WORST = 12  # layers in the terminal's table
 WHOLE = "whole model"
-NETWORKS = {"enc": "encoder", "mmse": "MMSE estimator", "fmir": "flow", "dec": "decoder"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +111,7 @@ def sensitivity(
     with locked(out, progress.say):
         stages = Stages(out, inputs.key, resume)
         models = Models(recipe, inputs, planned, Writer(recipe, out), stages, progress)
-        probe = Probe(models, SCHEMES[chosen], pictures)
+        probe = Probe(models, SCHEMES[chosen], inputs.validation[0], pictures, settled(models))
         parts = [(name, [name]) for name in probe.convs]
         whole = [*probe.stages().items(), (WHOLE, list(probe.convs))]
         with progress.stage("one part at a time", len(parts) + len(whole)) as stage:
@@ -131,77 +126,3 @@ def sensitivity(
     return Sensitivity(
         recipe.name, chosen, inputs.validation[0].name, n, CROP, found[: len(whole)], found[len(whole) :]
     )
-
-
-class Probe:
-    """The float model, what quantization settled for each of its convolutions, and the pictures to compare on."""
-
-    def __init__(self, models: Models, scheme: str, pictures: int) -> None:
-        from compress.passes.quantized_model import SCHEMES as ALL
-
-        self.models, self.scheme = models, ALL[scheme]
-        self.model, quantized = models.subject.model, models.quantized
-        if not quantized.layers:
-            raise InputError(f"passes.ptq.engine: {quantized.engine} settles no layer by itself: use engine elir")
-        self.layers = quantized.layers
-        self.convs = {name: self.model.get_submodule(name) for name in self.layers}
-        self.lq, self.noise, self.clean = self._pictures(pictures)
-        self.reference = self._restore(self.model)
-
-    def _pictures(self, most: int) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-        import torch
-
-        from compress.data.pictures import to_float
-
-        chosen = self.models.inputs.validation[0]
-        found = []
-        for (lq, noise), item in zip(self.models.pairs(chosen, most), chosen, strict=False):
-            clean = torch.from_numpy(to_float([item.clean]))
-            found.append((_middle(lq, 8), _middle(noise, 1), _middle(clean, 8)))
-        lqs, noises, cleans = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return lqs, noises, cleans
-
-    def _restore(self, model: "nn.Module") -> "torch.Tensor":
-        import torch
-
-        with torch.no_grad():
-            return model(self.lq, self.noise).clamp(0, 1)
-
-    def stages(self) -> dict[str, list[str]]:
-        """The convolutions of each stage: encoder, MMSE estimator, every Euler step, decoder."""
-        found: dict[str, list[str]] = {}
-        for name in self.convs:
-            step = name.split(".")[2] if name.startswith("fmir.steps.") else None
-            label = self.network(name) if step is None else f"flow, step {int(step) + 1}"
-            found.setdefault(label, []).append(name)
-        return found
-
-    def network(self, name: str) -> str:
-        """The network that a convolution belongs to."""
-        return NETWORKS[name.partition(".")[0]]
-
-    def loss(self, convs: list[str]) -> dict[str, Any]:
-        """Figures of the model whose convolutions ``convs`` alone are quantized."""
-        from compress.passes.quantized_model import build
-
-        chosen = {name: self.convs[name] for name in convs}
-        restored = self._restore(build(self.model, self.scheme, chosen, self.layers))
-        drops = [_psnr(r, c) - _psnr(x, c) for r, x, c in zip(self.reference, restored, self.clean, strict=True)]
-        weights = {id(conv.weight): conv.weight.numel() for conv in chosen.values()}
-        return {
-            "layers": len(convs),
-            "parameters": sum(weights.values()),
-            "fidelity_db": _psnr(restored, self.reference),
-            "psnr_drop_db": sum(drops) / len(drops),
-        }
-
-
-def _psnr(a: "torch.Tensor", b: "torch.Tensor") -> float:
-    return -10 * math.log10(max((a - b).square().mean().item(), 1e-14))
-
-
-def _middle(x: "torch.Tensor", cell: int) -> "torch.Tensor":
-    """The middle of (1, C, H, W) with ``cell`` px a latent pixel, CROP px of the picture; all where it is smaller."""
-    side = CROP // 8 * cell
-    top, left = ((n // cell - min(n, side) // cell) // 2 * cell for n in x.shape[-2:])
-    return x[..., top : top + side, left : left + side]

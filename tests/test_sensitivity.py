@@ -8,9 +8,10 @@ import pytest
 
 from compress import sensitivity as module
 from compress.errors import InputError
+from compress.probing import Probe
 from compress.progress import Progress
 from compress.schema import Recipe
-from compress.sensitivity import Probe, sensitivity
+from compress.sensitivity import sensitivity
 
 pytestmark = pytest.mark.slow
 # The last layers only: each layer is a model that is run.

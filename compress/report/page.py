@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from compress.errors import InputError, VerificationError
 from compress.files import write_text
 from compress.report import sheets
+from compress.report.fallback import fallback
 from compress.report.gaps import gaps
 from compress.report.pictures import gallery
 from compress.report.plot import plots
@@ -82,6 +83,7 @@ def _render(bundle: Path, results: Results, manifest: Mapping[str, Any]) -> str:
             missed=missed,
             sheets={
                 "goals": sheets.goals(results),
+                "fallback": fallback(results),
                 "artifacts": sheets.artifacts(results),
                 "quality": sheets.quality(results),
                 "performance": sheets.performance(results),

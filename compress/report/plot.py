@@ -110,8 +110,8 @@ def _plot(
         return None
     absent = [row.id for row in every if row.id not in {row.id for row, _, _ in known}]
     heights = [y for _, _, y in known] + ([] if bound is None else [bound])
-    x_axis = _axis(titles[0], [0.0, *(x for _, x, _ in known)], LEFT, WIDTH - RIGHT, 0.5)
-    y_axis = _axis(titles[1], heights, HEIGHT - BOTTOM, TOP, 0.2, pad=True)
+    x_axis = axis(titles[0], [0.0, *(x for _, x, _ in known)], LEFT, WIDTH - RIGHT, 0.5)
+    y_axis = axis(titles[1], heights, HEIGHT - BOTTOM, TOP, 0.2, pad=True)
     largest = max(figure(row.artifact.get("bytes")) or 1.0 for row in every)
     points = [
         Point(
@@ -150,7 +150,7 @@ def _bound(results: Results, dataset: str) -> float | None:
     return next((figure(goal.get("bound")) for goal in goals if goal.get("dataset") in (None, dataset)), None)
 
 
-def _axis(title: str, values: list[float], start: float, end: float, least: float, pad: bool = False) -> Axis:
+def axis(title: str, values: list[float], start: float, end: float, least: float, pad: bool = False) -> Axis:
     """Ends on round steps around the values, at least ``least`` apart; ``pad`` keeps the values off the ends."""
     low, high = min(values), max(values)
     room = max(high - low, least) * 0.12

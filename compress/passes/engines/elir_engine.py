@@ -66,7 +66,13 @@ def as_quantized(
 
 def settle(subject: Subject, settings: PtqSettings, convs: dict[str, Conv]) -> dict[str, Layer]:
     """Ranges, integer weights and corrected biases of every convolution, from the calibration pictures."""
-    statistics = calibrate(subject, settings, convs)
+    return settle_on(calibrate(subject, settings, convs), subject, settings, convs)
+
+
+def settle_on(
+    statistics: dict[str, Statistics], subject: Subject, settings: PtqSettings, convs: dict[str, Conv]
+) -> dict[str, Layer]:
+    """``settle`` on what was observed already: ``statistics`` do not depend on the bits of weights."""
     weights = round_weights(convs, statistics, settings, subject)
     layers = {}
     for name, conv in convs.items():

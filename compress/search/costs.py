@@ -1,0 +1,106 @@
+"""Bytes and milliseconds that predictions start from: files written and timed with whole stages in float."""
+
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.artifacts import Artifact, Writer
+from compress.benching import bench_local
+from compress.reaching import check_target
+from compress.schema import DeployTarget
+from compress.search.choosing import Option
+from compress.search.groups import FLOAT, Group
+from compress.search.lab import Lab
+from compress.stages import Stages
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FILES = "files"
+FLOAT_MODEL, OWN = "fp32", "int8"
+
+
+def measure_costs(lab: Lab, format_: str, target: DeployTarget | None, stages: Stages) -> dict[str, Any]:
+    """Bytes of the fp32 file and of the recipe's own int8 file, and on ``target`` their median ms and those of the int8
+    file with each network in float: ``{"bytes": {variant: n}, "ms": {variant: ms} | None}``.
+
+    Variants: fp32, int8, and a network's name. Raises Unavailable for a target that is not here.
+    """
+    if target is not None:
+        check_target(target)
+    timed = target is not None and FLOAT in lab.bits
+    networks = list(dict.fromkeys(group.network for group in lab.groups)) if timed else []
+    variants = [FLOAT_MODEL, OWN, *networks]
+    extra = [format_, target and target.model_dump(), variants]
+    return stages.run("costs", lambda: _measure(lab, format_, target, stages, variants), extra)
+
+
+def _measure(
+    lab: Lab, format_: str, target: DeployTarget | None, stages: Stages, variants: Sequence[str]
+) -> dict[str, Any]:
+    artifacts = {name: _written(lab, format_, name, stages) for name in variants}
+    sizes = {name: sum((stages.folder / f).stat().st_size for f in files) for name, files in artifacts.items()}
+    ms = None
+    if target is not None:
+        (lq, noise), *_ = lab.models.pairs(lab.models.inputs.validation[0], 1)
+        ids = {name: _id(format_, name) for name in variants}
+        chosen = {ids[name]: (stages.folder / files[0], format_) for name, files in artifacts.items()}
+        mode = lab.models.recipe.measure
+        entries = bench_local(chosen, target, (lq.numpy(), noise.numpy()), mode, lab.models.progress)
+        medians = {entry["artifact"]: entry["latency_ms"]["p50"] for entry in entries}
+        ms = {name: medians[ids[name]] for name in variants if ids[name] in medians}
+    shutil.rmtree(stages.folder / FILES)
+    return {"bytes": {name: sizes[name] for name in (FLOAT_MODEL, OWN)}, "ms": ms}
+
+
+def _id(format_: str, variant: str) -> str:
+    """As ``bench_local`` reads precisions from."""
+    return f"{format_}-{variant}" if variant in (FLOAT_MODEL, OWN) else f"{format_}-int8-{variant.split()[0]}"
+
+
+def _written(lab: Lab, format_: str, variant: str, stages: Stages) -> list[str]:
+    """The files of a variant, entry first, relative to the search's folder."""
+    artifact = Artifact(format_, "fp32" if variant == FLOAT_MODEL else "int8")
+    folder = f"{FILES}/{_id(format_, variant)}"
+    files = [f"{folder}/{file}" for file in artifact.files]
+    work = partial(_write, lab, artifact, variant, stages.folder / folder)
+    stages.run(f"write-{_id(format_, variant)}", work, files=files)
+    return files
+
+
+def _write(lab: Lab, artifact: Artifact, variant: str, folder: Path) -> None:
+    from compress.passes.engines import Quantized
+
+    writer = Writer(lab.models.recipe, folder)
+    with lab.models.progress.stage(f"write {_id(artifact.format, variant)}"):
+        try:
+            if variant != FLOAT_MODEL:
+                writer.write_int8(Quantized("elir", {lab.scheme_name: _module(lab, variant)}), artifact)
+            elif artifact.format == "executorch":
+                writer.lower(lab.models.reference, artifact)
+            else:
+                writer.write_float(lab.models.reference, artifact)
+            writer.lowered(artifact)
+        finally:
+            writer.close()
+
+
+def _module(lab: Lab, variant: str) -> "nn.Module":
+    names = [name for group in lab.groups if group.network == variant for name in group.layers]
+    return lab.module(dict.fromkeys(names, FLOAT))
+
+
+def options_of(
+    group: Group, errors: dict[int, float], costs: dict[str, Any], groups: Sequence[Group], format_: str
+) -> list[Option]:
+    """What each choice of bits for ``group`` costs. The time that its network's float kernels take longer is shared
+    out by multiplications; 4-bit weights are unpacked when the file is loaded, and take no time."""
+    ms = costs["ms"] or {}
+    longer = max(0.0, ms[group.network] - ms[OWN]) if group.network in ms else 0.0
+    share = group.macs / sum(g.macs for g in groups if g.network == group.network)
+    return [
+        Option(bits, error, group.bytes(bits, format_), longer * share if bits == FLOAT else 0.0)
+        for bits, error in sorted(errors.items())
+    ]

@@ -1,0 +1,79 @@
+"""What a search measures in torch: a group alone with some bits, and whole combinations. Each is a function of the
+recipe and of the unit alone, so that units may be measured in any order, or elsewhere."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from compress.models import Models
+from compress.passes.settings import PtqSettings
+from compress.probing import SCHEMES, Probe
+from compress.search.groups import FLOAT, Group, groups_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from compress.passes.engines.elir_engine import Statistics
+    from compress.passes.quantized_model import Conv, Layer
+
+PROBED = 2  # pictures, of the calibration set: which bits are chosen is not learnt on what they are judged on
+
+
+class Lab:
+    """The float model, and what ptq settles for each of its convolutions with each number of bits."""
+
+    def __init__(self, models: Models, format_: str, settings: PtqSettings, bits: tuple[int, ...]) -> None:
+        from compress.passes.engines.elir_engine import quantizable
+        from compress.passes.ptq import Ptq
+        from compress.passes.quantized_model import SCHEMES as ALL
+
+        self.models, self.settings, self.bits = models, settings, bits
+        self.scheme_name = SCHEMES[format_]
+        self.scheme = ALL[self.scheme_name]
+        self.subject = models.subject
+        Ptq(settings).requires(self.subject)
+        self.convs: dict[str, Conv] = quantizable(self.subject.model, settings)
+        self.layers = {b: self._settled(b) for b in bits if b < FLOAT}
+
+    def _settled(self, bits: int) -> "dict[str, Layer]":
+        from compress.passes.engines.elir_engine import pack, settle_on, unpack
+
+        settings = self.settings.model_copy(update={"layer_bits": dict.fromkeys(self.convs, bits)})
+
+        def settle() -> dict[str, Any]:
+            return pack(settle_on(self._statistics, self.subject, settings, self.convs), self.convs)
+
+        kept = self.models.keep(f"calibration-{bits}", settle)
+        return unpack(kept, self.convs, settings)
+
+    @cached_property
+    def _statistics(self) -> "dict[str, Statistics]":
+        from compress.passes.engines.elir_engine import calibrate
+
+        with self.models.progress.stage("calibrate") as stage:
+            self.subject.advance = lambda what, done, total: stage.note(f"{what} {done} of {total}")
+            return calibrate(self.subject, self.settings, self.convs)
+
+    @cached_property
+    def probe(self) -> Probe:
+        """On calibration pictures."""
+        usual = self.layers[self.settings.weight_bits]
+        return Probe(self.models, self.scheme_name, self.models.inputs.calibration, PROBED, usual)
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """What bits are chosen for."""
+        return groups_of(self.subject.model, self.convs, self.scheme, self.probe.lq[:1], self.probe.noise[:1])
+
+    def error(self, group: Group, bits: int) -> float:
+        """Mean squared error, of [0, 1], that one group alone with ``bits`` adds to the output."""
+        return float(10 ** (-self.probe.loss(group.layers, self.layers[bits])["fidelity_db"] / 10))
+
+    def module(self, bits: Mapping[str, int]) -> "nn.Module":
+        """The simulated model with ``bits`` by layer; layers that are not named have the recipe's own."""
+        from compress.passes.quantized_model import build
+
+        usual = self.settings.weight_bits
+        chosen = {name: b for name in self.convs if (b := bits.get(name, usual)) < FLOAT}
+        layers = {name: self.layers[b][name] for name, b in chosen.items()}
+        return build(self.subject.model, self.scheme, {name: self.convs[name] for name in chosen}, layers)

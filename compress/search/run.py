@@ -1,0 +1,210 @@
+"""The search itself: sensitivities, costs, then combinations, each remembered by content; stopped by its budget."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from compress.artifacts import FORMATS, Writer, plan_artifacts
+from compress.errors import InputError
+from compress.files import locked
+from compress.library import find
+from compress.models import Models
+from compress.passes.settings import PtqSettings
+from compress.plan import resolve
+from compress.progress import Progress
+from compress.recipe_parts import Constraints
+from compress.schema import DeployTarget, Recipe
+from compress.search.choosing import Problem, Tried, pareto
+from compress.search.costs import FLOAT_MODEL, OWN, measure_costs, options_of
+from compress.search.found import Found, write_recipes
+from compress.search.groups import FLOAT, Group
+from compress.search.judge import Judge
+from compress.search.lab import PROBED, Lab
+from compress.stages import Stages
+from compress.validation import load_model
+
+
+def search(
+    recipe: Recipe,
+    source: str,
+    out: Path | None,
+    format_: str | None,
+    resume: bool,
+    progress: Progress,
+    reuse: bool = False,
+) -> Found:
+    """Choose the bits of every layer of ``recipe``'s ptq within its ``search``; ``source``: its name or path.
+
+    Writes a recipe for each point that no other beats into ``out`` (``runs/<name>/search`` by default), where what was
+    measured is kept too. Raises InputError for a recipe without ptq of engine elir, one that does not export
+    ``format_`` in 8 bits, or a budget that ends before there is anything to choose from.
+    """
+    deadline = time.monotonic() + 60 * recipe.search.minutes
+    chosen = _format(recipe, format_)
+    settings = _ptq(recipe)
+    inputs = resolve(recipe, reuse)
+    out = out or Path("runs") / recipe.name / "search"
+    with locked(out, progress.say):
+        stages = Stages(out, inputs.key, resume)
+        planned = [a for a in plan_artifacts(recipe) if a.format == chosen and not a.variant]
+        models = Models(recipe, inputs, planned, Writer(recipe, out), stages, progress)
+        run = _Run(Lab(models, chosen, settings, _bits(recipe, settings)), recipe, chosen, stages, deadline)
+        found = run.found()
+        return write_recipes(found, recipe, source, out)
+
+
+def _format(recipe: Recipe, asked: str | None) -> str:
+    exported = {a.format for a in plan_artifacts(recipe) if a.precision == "int8"}
+    chosen = asked or next((f for f in FORMATS if f in exported), None)
+    if chosen is None or chosen not in exported:
+        what = f"{chosen} in 8 bits" if chosen else "anything in 8 bits"
+        raise InputError(f"{recipe.name}: does not export {what}: choose another format, or add it under export")
+    return chosen
+
+
+def _ptq(recipe: Recipe) -> PtqSettings:
+    """The recipe's ptq, without what the search chooses anew."""
+    given = next(item["ptq"] for item in recipe.passes if "ptq" in item)
+    settings = PtqSettings.model_validate({**given, "layer_bits": {}})
+    if settings.engine != "elir":
+        raise InputError(f"passes.ptq.engine: {settings.engine} gives all layers the same bits: use engine elir")
+    return settings
+
+
+def _bits(recipe: Recipe, settings: PtqSettings) -> tuple[int, ...]:
+    return tuple(sorted({*recipe.search.bits, settings.weight_bits}))
+
+
+class _Run:
+    def __init__(self, lab: Lab, recipe: Recipe, format_: str, stages: Stages, deadline: float) -> None:
+        self.lab, self.recipe, self.format, self.stages, self.deadline = lab, recipe, format_, stages, deadline
+        self.asked, self.progress = recipe.search, lab.models.progress
+        self.pictures = lab.models.inputs.validation[0]
+        self.target = _target(recipe, format_)
+        self.judge = Judge(lab.models, self.asked.pictures)
+
+    def found(self) -> Found:
+        """Every stage of the search."""
+        groups = self.lab.groups
+        errors = self._errors(groups)
+        costs = measure_costs(self.lab, self.format, self.target, self.stages)
+        problem = self._problem(groups, errors, costs)
+        tried = self._tried(problem, costs)
+        return Found(
+            recipe=self.recipe.name,
+            format=self.format,
+            target=self.target.name if self.target else None,
+            dataset=self.pictures.name,
+            pictures=tried[0].quality["n"],
+            constraints=self.asked.constraints,
+            costs=costs,
+            groups=groups,
+            problem=problem,
+            tried=tried,
+            pareto=pareto(tried),
+            usual=self.lab.settings.weight_bits,
+        )
+
+    def _errors(self, groups: list[Group]) -> list[dict[int, float]]:
+        """Squared error by bits, of each group alone."""
+        units = [(group, bits) for group in groups for bits in self.lab.bits if bits < FLOAT]
+        key = [self.format, PROBED]
+        found: dict[str, dict[int, float]] = {group.name: {} for group in groups}
+        with self.progress.stage("each layer alone", len(units)) as stage:
+            for i, (group, bits) in enumerate(units):
+                name = f"alone-{self.format}-{group.name}-{bits}"
+                if not self.stages.done(name, key) and time.monotonic() > self.deadline:
+                    raise InputError(
+                        f"search.minutes: {self.asked.minutes:g} minutes were over after {i} of {len(units)} single "
+                        "layers: run it again to go on, or give --minutes"
+                    )
+                found[group.name][bits] = self.stages.run(name, partial(self.lab.error, group, bits), key)
+                stage.advance()
+        return [{**errors, **({FLOAT: 0.0} if FLOAT in self.lab.bits else {})} for errors in found.values()]
+
+    def _problem(self, groups: list[Group], errors: list[dict[int, float]], costs: dict[str, Any]) -> Problem:
+        options = {g.name: options_of(g, e, costs, groups, self.format) for g, e in zip(groups, errors, strict=True)}
+        usual = self.lab.settings.weight_bits
+        ms, sizes = costs["ms"], costs["bytes"]
+        constraints = self.asked.constraints
+        return Problem(
+            options,
+            rest_bytes=sizes[OWN] - sum(g.bytes(usual, self.format) for g in groups),
+            rest_ms=ms and ms[OWN],
+            most_bytes=constraints.size_ratio and constraints.size_ratio * sizes[FLOAT_MODEL],
+            most_ms=_most_ms(constraints, ms),
+        )
+
+    def _tried(self, problem: Problem, costs: dict[str, Any]) -> list[Tried]:
+        """Combinations measured, within the budget; the recipe's own bits are always the first."""
+        tried: list[Tried] = []
+        with self.progress.stage("whole combinations", self.asked.trials) as stage:
+            for bits in self._proposals(problem, tried):
+                tried.append(self._measured(bits, problem, costs))
+                stage.advance()
+                if len(tried) >= self.asked.trials or time.monotonic() > self.deadline:
+                    break
+        return tried
+
+    def _proposals(self, problem: Problem, tried: list[Tried]) -> Iterator[dict[str, int]]:
+        """New ones only: first over all sizes and times, then between those that were measured."""
+        seen: list[dict[str, int]] = []
+        usual = dict.fromkeys(problem.options, self.lab.settings.weight_bits)
+        for bits in problem.sweep(usual, max(2, self.asked.trials // 2)):
+            if bits not in seen:
+                seen.append(bits)
+                yield bits
+        while new := next((bits for bits in problem.between(tried) if bits not in seen), None):
+            seen.append(new)
+            yield new
+
+    def _measured(self, bits: dict[str, int], problem: Problem, costs: dict[str, Any]) -> Tried:
+        by_layer = {layer: bits[group.name] for group in self.lab.groups for layer in group.layers}
+        _, size, ms = problem.cost(bits)
+        key = [self.format, self.asked.pictures, self.pictures.hash, sorted(by_layer.items())]
+        name = "together-" + _short_hash(key)
+        quality = self.stages.run(name, lambda: self.judge.quality(self.lab.module(by_layer)), key)
+        met = _met(self.asked.constraints, quality, size / costs["bytes"][FLOAT_MODEL], ms, problem.most_ms)
+        return Tried(bits, size, ms, quality, met)
+
+
+def _target(recipe: Recipe, format_: str) -> DeployTarget | None:
+    """The recipe's first target of this machine that runs the format. Raises InputError where a time is asked for
+    that nothing can tell."""
+    targets = [load_model(DeployTarget, find("targets", name)) for name in recipe.targets]
+    chosen = next((t for t in targets if t.reach == "local" and t.format == format_), None)
+    asked = [name for name in ("latency_ms", "speedup") if getattr(recipe.search.constraints, name) is not None]
+    if chosen is None and asked:
+        raise InputError(
+            f"search.constraints.{asked[0]}: no local target of the recipe runs {format_}: add one under targets, "
+            "or remove it"
+        )
+    return chosen
+
+
+def _most_ms(constraints: Constraints, ms: dict[str, float] | None) -> float | None:
+    bounds = [constraints.latency_ms]
+    if ms is not None and constraints.speedup is not None:
+        bounds.append(ms[FLOAT_MODEL] / constraints.speedup)
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _met(constraints: Constraints, quality: dict[str, Any], ratio: float, ms: float | None, most: float | None) -> bool:
+    at_most = [
+        (quality["psnr_drop_db"], constraints.psnr_drop_db),
+        (quality["lpips_rise"], constraints.lpips_rise),
+        (-quality["fidelity_db"], constraints.fidelity_db and -constraints.fidelity_db),
+        (ratio, constraints.size_ratio),
+        (ms, most),
+    ]
+    return all(value is not None and value <= bound for value, bound in at_most if bound is not None)
+
+
+def _short_hash(key: Any) -> str:
+    import json
+
+    from compress.files import sha256_text
+
+    return sha256_text(json.dumps(key))[:16]
