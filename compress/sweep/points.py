@@ -73,9 +73,10 @@ class Points:
 
 
 def _told(path: str, value: Any) -> str:
+    """A setting in few words: of a mapping what is in it, of one that holds lists its name alone."""
     name = path.split(".")[-1]
     if isinstance(value, dict):
-        plain = " ".join(_told(key, inner) for key, inner in value.items())
-        return plain if len(plain) <= SHORT else f"{name}={'+'.join(value)}"
-    plain = value if isinstance(value, str) else json.dumps(value)
-    return f"{name}={plain if len(plain) <= SHORT else plain[: SHORT - 3] + '...'}"
+        lists = any(isinstance(inner, list) for inner in value.values())
+        return name if lists else " ".join(_told(key, inner) for key, inner in value.items())
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"{name}={text if len(text) <= SHORT else text[: SHORT - 3] + '...'}"
