@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from compress import ledger_cli, targets_cli
+from compress import ledger_cli, sweep_cli, targets_cli
 from compress.guard import guard, results_only
 from compress.showing import JsonOption, show
 
@@ -20,7 +20,7 @@ class Guarded(TyperGroup):
     """Every command runs inside ``guard``."""
 
     def invoke(self, ctx: Any) -> Any:
-        resumable = bool({*getattr(ctx, "_protected_args", ()), *ctx.args} & {"apply", "train", "search"})
+        resumable = bool({*getattr(ctx, "_protected_args", ()), *ctx.args} & {"apply", "train", "search", "sweep"})
         with guard(resumable):
             return super().invoke(ctx)
 
@@ -58,6 +58,7 @@ class Schema(StrEnum):
     calibration = "calibration"
     target = "target"
     train = "train"
+    sweep = "sweep"
 
 
 RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="Built-in name, or path of a YAML file.")]
@@ -325,6 +326,7 @@ def schema(kind: Annotated[Schema, typer.Argument(help="Which YAML file.")] = Sc
     import json
 
     from compress.schema import CalibrationSet, DeployTarget, Recipe, Strict
+    from compress.sweep.sweep_file import Sweep
     from compress.training_schema import TrainRecipe
 
     models: dict[str, type[Strict]] = {
@@ -332,6 +334,7 @@ def schema(kind: Annotated[Schema, typer.Argument(help="Which YAML file.")] = Sc
         "calibration": CalibrationSet,
         "target": DeployTarget,
         "train": TrainRecipe,
+        "sweep": Sweep,
     }
     typer.echo(json.dumps(models[kind].model_json_schema(), indent=2))
 
@@ -357,6 +360,7 @@ def list_(kind: Annotated[Listed, typer.Argument(help="Which built-in files.")])
 
 app.add_typer(ledger_cli.ledger, name="ledger")
 app.add_typer(targets_cli.targets, name="targets")
+app.command()(sweep_cli.sweep)
 app.command()(targets_cli.demo)
 app.command()(ledger_cli.compare)
 app.command()(ledger_cli.check)

@@ -4,11 +4,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from compress.artifacts import Artifact, Writer
 from compress.files import whole_file
-from compress.plan import Inputs
+from compress.plan import Inputs, prefix_key
 from compress.progress import Progress
 from compress.schema import Recipe
 from compress.stages import FOLDER, Stages
@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from compress.elir.model import Elir
     from compress.passes.base import Subject
     from compress.passes.engines import Quantized
+
+
+class Shared(Protocol):
+    """Where runs leave for each other what a pass took long to make. ``key`` names all that it depends on."""
+
+    def fetch(self, key: str, path: Path) -> bool:
+        """Put the file of ``key`` at ``path``; False where nobody left it."""
+        ...
+
+    def leave(self, key: str, path: Path) -> None:
+        """Leave the file at ``path`` under ``key``."""
+        ...
 
 
 class Models:
@@ -34,9 +46,11 @@ class Models:
         writer: Writer,
         stages: Stages,
         progress: Progress,
+        shared: Shared | None = None,
     ) -> None:
-        self.stages = stages
+        self.stages, self.shared = stages, shared
         self.floats = Stages(stages.folder, inputs.float_key, stages.resume)
+        self._begun: list[dict[str, Any]] = []
         self.recipe, self.inputs, self.planned = recipe, inputs, planned
         self.writer, self.progress = writer, progress
 
@@ -101,14 +115,19 @@ class Models:
         from safetensors.torch import load_file, save_file
 
         file = f"{FOLDER}/{name}.safetensors"
+        path, key = stages.folder / file, f"{prefix_key(self.inputs.key, self._begun)}-{name}"
 
         def work() -> None:
+            if self.shared is not None and self.shared.fetch(key, path):
+                return
             made = make()
-            with whole_file(stages.folder / file) as part:
+            with whole_file(path) as part:
                 save_file({key: value.contiguous() for key, value in made.items()}, part)
+            if self.shared is not None:
+                self.shared.leave(key, path)
 
         stages.run(name, work, files=(file,))
-        return load_file(stages.folder / file)
+        return load_file(path)
 
     def _passes(self, quantizing: bool) -> list[dict[str, Any]]:
         """Passes before the first quantizing one, or from it on."""
@@ -119,6 +138,7 @@ class Models:
     def _run_item(self, item: dict[str, Any], subject: "Subject") -> None:
         from compress.passes import load_pass
 
+        self._begun.append(item)
         (name, settings) = next(iter(item.items()))
         with self.progress.stage(name) as stage:
             if self.inputs.student is not None and name in ("prune", "distill"):

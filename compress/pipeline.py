@@ -1,6 +1,7 @@
 """The orchestrator: load -> passes -> export -> parity -> quality -> speed -> bundle; each stage is remembered."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from compress.files import locked
 from compress.goals import check_goals
 from compress.library import find
 from compress.measuring import format_quality, input_baseline, sample_files, write_samples
-from compress.models import Models
+from compress.models import Models, Shared
 from compress.plan import Inputs, Plan, resolve
 from compress.progress import Progress
 from compress.reaching import (
@@ -82,12 +83,13 @@ class Run:
         targets: list[DeployTarget],
         resume: bool,
         progress: Progress,
+        shared: Shared | None = None,
     ) -> None:
         self.recipe, self.out, self.inputs = recipe, out, inputs
         self.planned, self.targets, self.progress = planned, targets, progress
         self.stages = Stages(out, inputs.key, resume)
         self.writer = Writer(recipe, out)
-        self.models = Models(recipe, inputs, planned, self.writer, self.stages, progress)
+        self.models = Models(recipe, inputs, planned, self.writer, self.stages, progress, shared)
         self.seed = recipe.model.seed
         self.started = time.monotonic()
 
@@ -281,10 +283,17 @@ class Run:
         return machine_facts()
 
 
-def bench(bundle: Path, target: str, progress: Progress, host: str | None = None) -> Benched:
+def bench(
+    bundle: Path,
+    target: str,
+    progress: Progress,
+    host: str | None = None,
+    record: Callable[[Path, list[dict[str, Any]], Callable[[str], None]], None] = record_bench,
+) -> Benched:
     """Measure a bundle's artifacts on ``target`` again; where that cannot be done, entries with evidence unavailable.
 
-    ``host``: of the device, as ssh takes it, whatever the target says of how it is reached.
+    ``host``: of the device, as ssh takes it, whatever the target says of how it is reached. ``record`` what was
+    measured: by default, in the ledger.
     Raises InputError for no bundle, VerificationError when an artifact differs from the manifest.
     """
     manifest = read_manifest(bundle)
@@ -306,5 +315,5 @@ def bench(bundle: Path, target: str, progress: Progress, host: str | None = None
         entries = bench_target(chosen, loaded, pictures, mode, progress, seed, macs)
     except Unavailable as error:
         return Benched(bundle, unavailable(loaded, list(chosen), str(error)), str(error))
-    record_bench(bundle, entries, progress.say)
+    record(bundle, entries, progress.say)
     return Benched(bundle, entries, next((entry["why"] for entry in entries if "why" in entry), None))

@@ -55,13 +55,7 @@ class Inputs:
     @cached_property
     def versions(self) -> dict[str, str]:
         """Versions of Python and of every package that has a hand in an artifact."""
-        found = {"python": platform.python_version()}
-        for name in PACKAGES:
-            try:
-                found[name] = version(name)
-            except PackageNotFoundError:
-                continue
-        return found
+        return package_versions()
 
     @cached_property
     def key(self) -> dict[str, Any]:
@@ -73,7 +67,7 @@ class Inputs:
             "calibration": self.calibration.hash,
             **({"student": sha256_file(self.student)} if self.student else {}),
             "versions": self.versions,
-            "code": _code_hash(),
+            "code": code_hash(),
         }
 
     @cached_property
@@ -134,6 +128,20 @@ def student_key(recipe: Recipe, weights: Path) -> str:
     return sha256_text(json.dumps([sha256_file(weights), settings], sort_keys=True))
 
 
+def prefix_key(key: dict[str, Any], passes: list[dict[str, Any]]) -> str:
+    """Names what a run with ``Inputs.key`` ``key`` has after its first ``passes``: equal for runs that differ only in
+    later passes or in what they export.
+    """
+    from compress.passes import PASSES
+
+    settings = [
+        {name: PASSES[name].model_validate(given).model_dump(mode="json")}
+        for item in passes
+        for name, given in item.items()
+    ]
+    return sha256_text(json.dumps([{**key, "recipe": key["recipe"]["model"]}, settings], sort_keys=True))
+
+
 def artifact_steps(recipe: Recipe, k_steps: int, precision: str) -> int:
     """Euler steps of an artifact: the student's, where the recipe makes one; fp32 stays as the weights are."""
     if precision == "fp32":
@@ -168,7 +176,18 @@ def checkpoint_numbers(weights: Path, model: RecipeModel) -> tuple[int, float]:
     return int(k_steps), float(sigma_s)
 
 
-def _code_hash() -> str:
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of every package that has a hand in an artifact, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def code_hash() -> str:
     """Hash of this package's own source: a changed pass is a changed artifact."""
     root = Path(__file__).parent
     return sha256_text("".join(sha256_file(path) for path in sorted(root.rglob("*.py"))))

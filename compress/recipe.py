@@ -1,5 +1,6 @@
 """YAML -> ``Recipe``: ``extends``, ``--set``, every name and every pass's settings checked before weights load."""
 
+import copy
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from compress.schema import Recipe, RecipeData, RecipeModel
 from compress.training_schema import TrainRecipe
 from compress.validation import Mistake, Source, check, load_model
 
-__all__ = ["load_any", "load_model", "load_recipe", "recipe_hash", "to_yaml"]
+__all__ = ["RecipeFile", "load_any", "load_model", "load_recipe", "recipe_hash", "to_yaml"]
 
 
 def load_recipe(name_or_path: str, overrides: Iterable[str] = (), targets: Iterable[str] = ()) -> Recipe:
@@ -22,18 +23,30 @@ def load_recipe(name_or_path: str, overrides: Iterable[str] = (), targets: Itera
     working folder; ``extends`` is relative to the recipe's file.
     Raises InputError: one line a mistake, with file, line, key path, rule and the nearest valid name.
     """
-    source = _resolved(find("recipes", name_or_path), ())
-    if "stages" in source.data and "passes" not in source.data:
-        raise InputError(f"{source.path}: is a training recipe: use `compress train {name_or_path}`")
-    source.override(overrides)
-    if "extends" in source.data:
-        raise InputError(f"{source.place(('extends',))}: extends: cannot be changed by a setting: write it in a file")
-    if chosen := list(targets):
-        source.replace(("targets",), chosen, "--target")
-    recipe, mistakes = check(Recipe, source.data)
-    source.refuse(mistakes + _passes(source.data) + _names(source.data) + _exports(source.data))
-    assert recipe is not None
-    return recipe
+    return RecipeFile(name_or_path).load(overrides, targets)
+
+
+class RecipeFile:
+    """A recipe's file, read once, for loading it with many settings. Raises as ``load_recipe``."""
+
+    def __init__(self, name_or_path: str) -> None:
+        self._source = _resolved(find("recipes", name_or_path), ())
+        if "stages" in self._source.data and "passes" not in self._source.data:
+            raise InputError(f"{self._source.path}: is a training recipe: use `compress train {name_or_path}`")
+
+    def load(self, overrides: Iterable[str] = (), targets: Iterable[str] = ()) -> Recipe:
+        """See ``load_recipe``."""
+        source = copy.deepcopy(self._source)
+        source.override(overrides)
+        if "extends" in source.data:
+            place = source.place(("extends",))
+            raise InputError(f"{place}: extends: cannot be changed by a setting: write it in a file")
+        if chosen := list(targets):
+            source.replace(("targets",), chosen, "--target")
+        recipe, mistakes = check(Recipe, source.data)
+        source.refuse(mistakes + _passes(source.data) + _names(source.data) + _exports(source.data))
+        assert recipe is not None
+        return recipe
 
 
 def load_any(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | TrainRecipe:

@@ -1,0 +1,179 @@
+"""Where artifacts and records of finished work lie, shared by all who work: a folder, or S3, through fsspec."""
+
+import json
+import uuid
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.errors import InputError
+from compress.files import PART, whole_file
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+
+class Store:
+    """Files by path below ``url``: a folder, s3://bucket/folder (by pyarrow; credentials from the usual AWS variables,
+    another server by ?endpoint_override=host:port&scheme=http), or any other that fsspec knows.
+
+    A file is there whole or not at all. Every method raises InputError, one line, where the store refuses.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store, (self.url,)
+
+    @cached_property
+    def _opened(self) -> "tuple[AbstractFileSystem, str]":
+        try:
+            if self.url.startswith("s3://"):
+                from fsspec.implementations.arrow import ArrowFSWrapper
+                from pyarrow.fs import FileSystem
+
+                system, path = FileSystem.from_uri(self.url)
+                return ArrowFSWrapper(system), path.rstrip("/")
+            from fsspec.core import url_to_fs
+
+            system, path = url_to_fs(self.url)
+            return system, path.rstrip("/")
+        except (ImportError, ValueError, OSError) as error:
+            raise self._refused(error) from None
+
+    @property
+    def _local(self) -> bool:
+        return "file" in self._opened[0].protocol
+
+    def _refused(self, error: Exception) -> InputError:
+        why = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
+        return InputError(
+            f"store {self.place}: cannot be used ({why}): check the place and its rights, or give another store"
+        )
+
+    @property
+    def place(self) -> str:
+        """For people: no query, which may hold keys."""
+        return self.url.partition("?")[0]
+
+    def check(self) -> None:
+        """Raise InputError unless files can be written, read and removed."""
+        name = f"probe-{uuid.uuid4().hex}.json"
+        self.write(name, {"probe": True})
+        if self.read(name) is None:
+            raise InputError(f"store {self.place}: what was written is not there: give another store")
+        self.remove(name)
+
+    def read(self, path: str) -> Any:
+        """A JSON document; None where there is none."""
+        system, root = self._opened
+        try:
+            return json.loads(system.cat_file(f"{root}/{path}"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise self._refused(ValueError(f"{path} is damaged: {error}")) from None
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def write(self, path: str, document: Any) -> None:
+        """A JSON document, whole."""
+        system, root = self._opened
+        at = f"{root}/{path}"
+        try:
+            self._make_parent(at)
+            with system.open(self._part(at), "wb") as file:
+                file.write(json.dumps(document, allow_nan=False).encode())
+            self._in_place(at)
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def put(self, local: Path, path: str) -> None:
+        """Store a file."""
+        system, root = self._opened
+        at = f"{root}/{path}"
+        try:
+            self._make_parent(at)
+            with local.open("rb") as source, system.open(self._part(at), "wb") as file:
+                while block := source.read(2**22):
+                    file.write(block)
+            self._in_place(at)
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def get(self, path: str, local: Path) -> bool:
+        """Fetch a file; False where there is none."""
+        system, root = self._opened
+        try:
+            with system.open(f"{root}/{path}", "rb") as source, whole_file(local) as part, part.open("wb") as file:
+                while block := source.read(2**22):
+                    file.write(block)
+            return True
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def put_folder(self, local: Path, path: str, last: str) -> None:
+        """Store a folder's files but the hidden ones; ``last`` after all others, so that it says: complete."""
+        files = [p.relative_to(local).as_posix() for p in local.rglob("*") if p.is_file()]
+        shown = [f for f in files if not any(part.startswith(".") for part in Path(f).parts)]
+        for file in sorted(shown, key=lambda f: (f == last, f)):
+            self.put(local / file, f"{path}/{file}")
+
+    def get_folder(self, path: str, local: Path, last: str) -> None:
+        """Fetch a folder's files that ``local`` lacks, ``last`` after all others. Raises InputError for none."""
+        system, root = self._opened
+        if (local / last).is_file():
+            return
+        try:
+            found = [str(p) for p in system.find(f"{root}/{path}")]
+        except OSError as error:
+            raise self._refused(error) from None
+        files = [p[p.index(f"{path}/") + len(path) + 1 :] for p in found]
+        if last not in files:
+            raise InputError(f"store {self.place}: {path} is not there: run the sweep again")
+        for file in sorted(files, key=lambda f: (f == last, f)):
+            self.get(f"{path}/{file}", local / file)
+
+    def names(self, folder: str) -> set[str]:
+        """Names of the files right in a folder, without suffix; empty where there is none."""
+        system, root = self._opened
+        try:
+            listed = system.ls(f"{root}/{folder}", detail=False, refresh=True)
+        except FileNotFoundError:
+            return set()
+        except OSError as error:
+            raise self._refused(error) from None
+        return {Path(str(p)).stem for p in listed if not Path(str(p)).name.startswith(PART)}
+
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there."""
+        system, root = self._opened
+        try:
+            system.rm_file(f"{root}/{path}")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def _make_parent(self, at: str) -> None:
+        if self._local:
+            Path(at).parent.mkdir(parents=True, exist_ok=True)
+
+    def _part(self, at: str) -> str:
+        """Where a file is written first; an object store shows none before it is whole."""
+        path = Path(at)
+        return str(path.with_name(f"{PART}{os_safe(path.name)}")) if self._local else at
+
+    def _in_place(self, at: str) -> None:
+        if self._local:
+            Path(self._part(at)).replace(at)
+
+
+def os_safe(name: str) -> str:
+    """The name of a part, another one for each process."""
+    import os
+
+    return f"{os.getpid()}-{name}"

@@ -1,0 +1,82 @@
+"""A sweep's YAML -> its points: recipes with settings, each checked before anything runs."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from compress.errors import InputError
+from compress.files import sha256_text
+from compress.recipe import RecipeFile
+from compress.schema import Recipe
+from compress.sweep.sweep_file import Optuna, Sweep
+from compress.validation import load_model
+
+SHORT = 28  # characters of a value in a point's label
+
+
+@dataclass(frozen=True)
+class Point:
+    """One recipe with its settings; ``label`` is for people, ``recipe.name`` for the ledger."""
+
+    label: str
+    settings: dict[str, Any]
+    recipe: Recipe
+    targets: tuple[str, ...]
+
+
+class Points:
+    """The points of a sweep's file. Raises InputError: one line a mistake, of the file or of a point's settings."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sweep = load_model(Sweep, path)
+        try:
+            self._files = {name: RecipeFile(name) for name in self.sweep.recipes}
+        except InputError as error:
+            raise InputError(f"{path}: recipes: {error}") from None
+
+    @cached_property
+    def known(self) -> list[Point]:
+        """Every point; of an Optuna search, which finds its points only while it runs, none."""
+        search = self.sweep.search
+        if isinstance(search, Optuna):
+            return []
+        return self.of([{}] if search is None else search.points())
+
+    def of(self, chosen: Iterable[dict[str, Any]]) -> list[Point]:
+        """Points of these settings, for every recipe."""
+        found: list[Point] = []
+        mistakes: dict[str, None] = {}
+        for settings in chosen:
+            for name in self._files:
+                try:
+                    found.append(self._point(name, settings))
+                except InputError as error:
+                    mistakes |= dict.fromkeys(f"{self.path}: {line}" for line in str(error).splitlines())
+        if mistakes:
+            raise InputError("\n".join(mistakes))
+        return found
+
+    def _point(self, name: str, settings: dict[str, Any]) -> Point:
+        asked = {**self.sweep.set_, **settings}
+        overrides = [f"{path}={json.dumps(value)}" for path, value in asked.items()]
+        recipe = self._files[name].load(overrides, self.sweep.targets or ())
+        label = " ".join([recipe.name, *(_told(path, value) for path, value in settings.items())])
+        short = sha256_text(json.dumps([name, asked], sort_keys=True))[:8]
+        targets = recipe.targets if self.sweep.targets is None else self.sweep.targets
+        # Targets are units of their own: what is built does not depend on them.
+        changed = {"name": f"{self.sweep.name}-{recipe.name}-{short}", "targets": []}
+        return Point(label, settings, recipe.model_copy(update=changed), tuple(targets))
+
+
+def _told(path: str, value: Any) -> str:
+    """A setting in few words: of a mapping what is in it, of one that holds lists its name alone."""
+    name = path.split(".")[-1]
+    if isinstance(value, dict):
+        lists = any(isinstance(inner, list) for inner in value.values())
+        return name if lists else " ".join(_told(key, inner) for key, inner in value.items())
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"{name}={text if len(text) <= SHORT else text[: SHORT - 3] + '...'}"

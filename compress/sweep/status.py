@@ -1,0 +1,67 @@
+"""`compress sweep status`: how a sweep stands, read from its folder and its store, from any process."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.engine import Store
+from compress.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+@dataclass(frozen=True)
+class Status:
+    """Units by what became of them. ``running`` ones say where; one whose node died says so until it is repeated."""
+
+    name: str
+    units: int
+    done: int
+    running: list[dict[str, Any]]
+    failed: list[dict[str, Any]]
+    exit_code: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """One JSON document."""
+        return {name: value for name, value in asdict(self).items() if name != "exit_code"}
+
+    def table(self) -> "Group":
+        """For a terminal."""
+        from rich.console import Group
+        from rich.text import Text
+
+        lines = [f"{self.name}: {self.done} of {self.units} units done, {len(self.running)} running, "]
+        lines[0] += f"{len(self.failed)} failed"
+        lines += [f"running: {unit['label']} ({unit['host']})" for unit in self.running]
+        lines += [f"failed: {unit['label']}: {unit['message']}" for unit in self.failed]
+        return Group(Text("\n".join(lines)))
+
+
+def folder_of(words: Sequence[str], out: Path | None) -> Path:
+    """The folder that ``out`` or a sweep's file names. Raises InputError for neither."""
+    if out is not None:
+        return out
+    if len(words) != 1:
+        raise InputError("sweep status: give the sweep's YAML file, or --out with its folder")
+    from compress.sweep.sweep_file import Sweep
+    from compress.validation import load_model
+
+    return Path("runs") / load_model(Sweep, Path(words[0])).name
+
+
+def status(folder: Path) -> Status:
+    """How the sweep of ``folder`` stands. Raises InputError for a folder without one."""
+    from compress.sweep.running import PLAN
+
+    try:
+        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        store, keys = Store(plan["store"]), {unit["key"] for unit in plan["units"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{folder}: no sweep has run there: give its --out, or its YAML file") from None
+    done = store.names("units") & keys
+    running = [store.read(f"running/{key}.json") for key in sorted((store.names("running") & keys) - done)]
+    failed = [store.read(f"failed/{key}.json") for key in sorted((store.names("failed") & keys) - done)]
+    return Status(plan["name"], len(keys), len(done), [r for r in running if r], [f for f in failed if f])

@@ -1,0 +1,179 @@
+"""What a unit of a sweep does, wherever it runs: plain data in, plain data out, files by the store."""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from compress.bundle import MANIFEST
+from compress.engine import Store
+from compress.errors import Unavailable
+from compress.files import locked, sha256_file
+from compress.progress import Progress
+from compress.schema import Recipe
+from compress.tools.cache import cache_folder
+
+Value = dict[str, Any]
+QUALITY = ("artifact", "dataset", "n", "psnr_db", "ssim", "lpips", "psnr_drop_db", "lpips_rise", "fidelity_db")
+TIMED = ("artifact", "target", "evidence", "latency_ms", "speedup_vs", "threads", "protocol", "load_ms", "machine")
+
+
+class Left:
+    """What passes keep, in the store, for all units (``compress.models.Shared``)."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def fetch(self, key: str, path: Path) -> bool:
+        """Put the file of ``key`` at ``path``; False where nobody left it."""
+        return self.store.get(f"prefixes/{key}.safetensors", path)
+
+    def leave(self, key: str, path: Path) -> None:
+        """Leave the file at ``path`` under ``key``."""
+        self.store.put(path, f"prefixes/{key}.safetensors")
+
+
+def scratch(key: str) -> Path:
+    """Where a unit works on its node; one that was killed goes on there."""
+    return cache_folder() / "sweep" / key[:24]
+
+
+def silent(text: str) -> None:
+    """Units run unseen; what they found is in their record."""
+
+
+def prefix(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bool) -> Value:
+    """Run a recipe's passes, and leave what they keep in the store. ``recipe`` ends in the pass wanted."""
+
+    def work(folder: Path, opened: Store) -> Value:
+        from compress.artifacts import Writer, plan_artifacts
+        from compress.models import Models
+        from compress.plan import resolve
+        from compress.stages import Stages
+
+        chosen = Recipe.model_validate(recipe)
+        inputs, planned = resolve(chosen, reuse), plan_artifacts(chosen)
+        writer, stages = Writer(chosen, folder), Stages(folder, inputs.key, resume=True)
+        models = Models(chosen, inputs, planned, writer, stages, Progress("silent"), Left(opened))
+        _ = models.quantized if any("ptq" in item for item in chosen.passes) else models.subject
+        kept = sorted((folder / ".stages").glob("*.safetensors"))
+        return {"kept": {path.stem: sha256_file(path) for path in kept}}
+
+    return _once(key, label, store, cpus, work)
+
+
+def build(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bool, record: bool) -> Value:
+    """Compress, export, check and judge one point; its bundle goes to the store, with ``record`` to the ledger too."""
+
+    def work(folder: Path, opened: Store) -> Value:
+        from compress.artifacts import plan_artifacts
+        from compress.pipeline import Run
+        from compress.plan import resolve
+
+        chosen = Recipe.model_validate(recipe)
+        inputs = resolve(chosen, reuse)
+        run = Run(chosen, folder, inputs, plan_artifacts(chosen), [], True, Progress("silent"), Left(opened))
+        results = run.run()
+        opened.put_folder(folder, f"bundles/{key}", MANIFEST)
+        if record:
+            _append(folder, opened, key, None)
+        return {
+            "bundle": f"bundles/{key}",
+            "artifacts": [
+                {name: a[name] for name in ("id", "format", "precision", "bytes", "size_ratio", "sha256", "engine")}
+                for a in results["artifacts"]
+            ],
+            "quality": [{name: entry[name] for name in QUALITY} for entry in results["quality"]],
+            "goals": results["goals"],
+        }
+
+    return _once(key, label, store, cpus, work)
+
+
+def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
+    """Time a built point on one target. Raises Unavailable where that cannot be done from here."""
+
+    def work(folder: Path, opened: Store) -> Value:
+        from compress.goals import check_goals
+        from compress.pipeline import bench as measure
+        from compress.results import read_results
+
+        opened.get_folder(f"bundles/{built}", folder, MANIFEST)
+        # Nodes may share a machine; two that time at once would measure each other.
+        with locked(scratch("bench"), silent):
+            benched = measure(
+                folder, target, Progress("silent"), record=lambda at, entries, say: _append(at, opened, built, entries)
+            )
+        if benched.why:
+            raise Unavailable(benched.why)
+        results = read_results(folder) | {"performance": benched.performance}
+        goals = Recipe.model_validate(_recipe(folder)).goals
+        performance = [{name: entry.get(name) for name in TIMED} for entry in benched.performance]
+        return {"bundle": f"bundles/{built}", "performance": performance, "goals": check_goals(goals, results)}
+
+    return _once(key, label, store, None, work)
+
+
+def _recipe(folder: Path) -> Value:
+    from compress.bundle import read_manifest
+
+    recipe: Value = read_manifest(folder)["recipe"]
+    return recipe
+
+
+def _append(folder: Path, store: Store, key: str, entries: list[Value] | None) -> None:
+    """A bundle's rows, or what was timed of it now, to the ledger; they name the bundle in the store."""
+    from compress.bundle import read_manifest
+    from compress.ledger import open_ledger
+    from compress.ledger.from_bundle import benched, measurements
+    from compress.recording import new_run, now
+    from compress.results import read_results
+
+    results, manifest = read_results(folder), read_manifest(folder)
+    if entries is None:
+        rows = measurements(results, manifest, folder)
+    else:
+        rows = benched(results, manifest, folder, entries, new_run(), now())
+    place = f"{store.place}/bundles/{key}"
+    open_ledger().append(row.model_copy(update={"bundle": place}) for row in rows)
+
+
+def _once(key: str, label: str, store: str, cpus: int | None, work: Callable[[Path, Store], Value]) -> Value:
+    """The record of a finished unit, or ``work`` and its record; the scratch folder goes when it is done."""
+    opened = Store(store)
+    record: Value | None = opened.read(f"units/{key}.json")
+    if record is not None:
+        return record
+    folder = scratch(key)
+    with _running(opened, key, label), locked(folder, silent), _threads(cpus):
+        record = work(folder, opened)
+        opened.write(f"units/{key}.json", record)
+    shutil.rmtree(folder, ignore_errors=True)
+    return record
+
+
+@contextmanager
+def _running(store: Store, key: str, label: str) -> Iterator[None]:
+    """While it runs, the store says so, for `compress sweep status`."""
+    store.write(f"running/{key}.json", {"label": label, "host": socket.gethostname(), "pid": os.getpid()})
+    try:
+        yield
+    finally:
+        store.remove(f"running/{key}.json")
+
+
+@contextmanager
+def _threads(cpus: int | None) -> Iterator[None]:
+    """torch on so many cores: sums in another order would be another artifact."""
+    import torch
+
+    before = torch.get_num_threads()
+    if cpus is not None:
+        torch.set_num_threads(cpus)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

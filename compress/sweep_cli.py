@@ -1,0 +1,43 @@
+"""`compress sweep`. No logic; see ``cli``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compress.errors import InputError
+from compress.guard import results_only
+from compress.showing import JsonOption, show
+
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDR", help="Ray to run on: local (one of its own here), host:port, or auto; needs elir-compress[ray]."
+    ),
+]
+
+
+def sweep(
+    words: Annotated[
+        list[str], typer.Argument(metavar="SWEEP.yaml | status [SWEEP.yaml]", help="Sweep's file; or how one stands.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="The sweep's folder; runs/<its name> by default.")] = None,
+    address: AddressOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; do nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run many recipes, or one with many settings, on many targets; what they share is done once."""
+    with results_only():
+        if words[0] == "status":
+            from compress.sweep.status import folder_of, status
+
+            show_me = status(folder_of(words[1:], out))
+        elif len(words) > 1:
+            raise InputError(f"sweep: takes one file, got {len(words)}: put their recipes into one sweep")
+        else:
+            from compress.progress import Progress
+            from compress.sweep.running import sweep as run
+
+            show_me = run(Path(words[0]), out, address, dry_run, Progress())
+    show(show_me, as_json)
+    raise typer.Exit(show_me.exit_code)
