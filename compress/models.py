@@ -90,14 +90,16 @@ class Models:
 
     def _keep(self, name: str, make: "Callable[[], dict[str, torch.Tensor]]") -> "dict[str, torch.Tensor]":
         """Tensors that the run remembers: safetensors, since a bundle's folder may come from a stranger."""
-        from safetensors.torch import load_file, save_file
+        from safetensors.torch import load_file
+        from safetensors.torch import save as as_bytes
 
         file = f"{FOLDER}/{name}.safetensors"
 
         def work() -> None:
             made = make()
             with whole_file(self.stages.folder / file) as part:
-                save_file({key: value.contiguous() for key, value in made.items()}, part)
+                # Written by safetensors itself, a full disk would not be an OSError.
+                part.write_bytes(as_bytes({key: value.contiguous() for key, value in made.items()}))
 
         self.stages.run(name, work, files=(file,))
         return load_file(self.stages.folder / file)

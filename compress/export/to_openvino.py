@@ -2,18 +2,17 @@
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from compress.files import whole_file
+from compress.files import temporary_folder, whole_file
 
 
 def to_openvino(proto: Any) -> Any:
     """ov.Model of an ONNX ModelProto; QDQ pairs become FakeQuantize, weights stay int8."""
     import openvino as ov
 
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         # From a file: read from memory, the ONNX frontend skips the transformations that fold shape arithmetic.
         path = Path(folder) / "model.onnx"
         path.write_bytes(proto.SerializeToString())
@@ -29,7 +28,7 @@ def save_openvino(model: Any, path: Path, float16: bool = False, compact: bool =
     """
     import openvino as ov
 
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         # The file is named as at its end: OpenVINO writes the .bin beside the .xml under the same stem.
         written = Path(folder) / path.name
         ov.save_model(model, written, compress_to_fp16=float16)
