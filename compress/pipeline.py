@@ -43,6 +43,7 @@ def apply(
         check_target(target)
     with locked(out, progress.say):
         if resume and (results := _unchanged(out, inputs, recipe)):
+            record_apply(out, progress.say)  # adds nothing, unless the run was killed before it could
             return ApplyResult(out, results, reused=True)
         results = Run(recipe, out, inputs, planned, targets, resume, progress).run()
         record_apply(out, progress.say)

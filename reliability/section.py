@@ -10,7 +10,8 @@ from reliability.process import OUTSIDE, Ended
 
 @dataclass
 class Section:
-    """A part of the table. ``codes``: exit codes by kind of case. ``faults``: one line a failing case, with what is needed to run it again."""
+    """A part of the table. ``codes``: exit codes by kind of case. ``faults``: one line a failing case, with what is
+    needed to run it again."""
 
     name: str
     cases: Counter[str] = field(default_factory=Counter)

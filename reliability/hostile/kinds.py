@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reliability.base import Base, replace
 from reliability.hostile import checkpoints, pictures
-from reliability.hostile.strategies import SCALARS, WORDS, damaged_bytes, json_texts, yaml_texts
+from reliability.hostile.strategies import SCALARS, WORDS, changed, damaged_bytes, json_texts, yaml_texts
 
 CALIBRATION = {
     "version": 1,
@@ -79,11 +79,29 @@ def _settings(base: Base) -> st.SearchStrategy[list[str]]:
 
 def _manifest_case(base: Base) -> st.SearchStrategy[Any]:
     folder = base.bundle()
-    name = st.sampled_from(["manifest.json", "manifest.json", "results.json"])
+    name = st.sampled_from(["manifest.json", "results.json"])
     command = st.sampled_from(["verify", "restore", "report", "import", "bench", "check"])
     documents = {n: json.loads((folder / n).read_text()) for n in ("manifest.json", "results.json")}
-    rehash = st.booleans()
-    return name.flatmap(lambda n: st.tuples(st.just(n), json_texts(documents[n]), command, rehash))
+    return name.flatmap(lambda n: st.tuples(st.just(n), _part_changed(documents[n]), command, st.booleans()))
+
+
+# What commands read of them; the rest (versions, the run's key) is for people.
+READ = ("schema_version", "files", "artifacts", "seeds", "samples", "quality", "performance", "machine", "goals")
+
+
+def _part_changed(document: dict[str, Any]) -> st.SearchStrategy[bytes]:
+    read = {name: value for name, value in document.items() if name in READ}
+    rest = {name: value for name, value in document.items() if name not in READ}
+    part = st.sampled_from(sorted(read)).flatmap(
+        lambda n: changed({n: read[n]}).map(lambda made: _joined(rest, read, n, made))
+    )
+    return st.one_of(part, part, part, json_texts(document))
+
+
+def _joined(rest: dict[str, Any], read: dict[str, Any], name: str, made: Any) -> bytes:
+    others = {key: value for key, value in read.items() if key != name}
+    whole = {**rest, **others, **made} if isinstance(made, dict) else made
+    return json.dumps(whole).encode(errors="replace")
 
 
 def _manifest(base: Base, example: Any, folder: Path) -> Sequence[str]:
