@@ -74,7 +74,7 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise VerificationError(f"{path}: damaged ({what}): write the bundle again") from None
+        raise VerificationError(f"{path}: damaged {path.stem} ({what}): write the bundle again") from None
 
 
 def changed_files(folder: Path, manifest: dict[str, Any]) -> list[str]:
@@ -89,6 +89,13 @@ def check_artifact(folder: Path, manifest: dict[str, Any], entry: str) -> None:
     ]
     for problem in filter(None, (_changed(folder, file) for file in own)):
         raise VerificationError(f"{folder}/{problem}: do not use it, get another copy of the bundle")
+
+
+def noise_seed(folder: Path, manifest: dict[str, Any]) -> int:
+    """Seed of the run's noise. Raises VerificationError for a manifest that tells none."""
+    if not manifest.get("seeds"):
+        raise VerificationError(f"{folder / MANIFEST}: damaged manifest (seeds: missing): write the bundle again")
+    return int(manifest["seeds"]["noise"])
 
 
 def _changed(folder: Path, entry: dict[str, Any]) -> str | None:
@@ -170,7 +177,7 @@ def _rerun(folder: Path, manifest: dict[str, Any], artifact: dict[str, Any]) -> 
             raise VerificationError(
                 f"{folder}: sample {sample['name']} is not of {artifact['id']}'s size: do not use it"
             )
-        noise = picture_noise(lq.shape[-1], manifest["seeds"]["noise"], sample["index"])
+        noise = picture_noise(lq.shape[-1], noise_seed(folder, manifest), sample["index"])
         hq = runner.run(lq, noise.numpy())[0]
         if not np.isfinite(hq).all():
             raise VerificationError(f"{folder}: {artifact['id']} gives NaN or Inf for {sample['name']}: do not use it")

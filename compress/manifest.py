@@ -45,8 +45,8 @@ class Manifest(_Facts):
     schema_version: int
     files: list[ManifestFile]
     artifacts: list[ManifestArtifact]
-    seeds: _Seeds
-    recipe: _Measured
+    seeds: _Seeds | None = None
+    recipe: _Measured | None = None
 
 
 class Sample(_Facts):

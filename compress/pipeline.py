@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.artifacts import FORMATS, Artifact, Writer, plan_artifacts
-from compress.bundle import MANIFEST, changed_files, read_manifest
+from compress.bundle import MANIFEST, changed_files, noise_seed, read_manifest
 from compress.bundling import write_bundle
 from compress.checking import check_parity
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
@@ -271,7 +271,7 @@ def bench(bundle: Path, target: str, progress: Progress, host: str | None = None
     if host is not None:
         loaded = at_host(loaded, host)
     artifacts = {a["id"]: (bundle / a["entry"], a["format"]) for a in manifest["artifacts"]}
-    seed, mode = manifest["seeds"]["noise"], manifest["recipe"]["measure"]
+    seed, mode = noise_seed(bundle, manifest), (manifest.get("recipe") or {}).get("measure", "quick")
     chosen = {name: item for name, item in artifacts.items() if runs(loaded, name, item[1])}
     if not chosen:
         raise InputError(f"{bundle}: holds no {loaded.format} artifact for target {target}: choose another target")

@@ -60,14 +60,9 @@ class Crashes:
 
     def apply(self, before: Callable[[], None] | None = None, kill_after_s: float | None = None) -> Ended:
         """`compress apply` into ``out``, with ``before`` run first in its process."""
-        work = command(["apply", str(self.recipe), "--out", str(self.out)], self.folder, watched=False)
-
-        def run() -> int:
-            if before is not None:
-                before()
-            return work()
-
-        return forked(run, self.folder / "log", APPLY_LIMIT_S, kill_after_s)
+        arguments = ["apply", str(self.recipe), "--out", str(self.out)]
+        work = command(arguments, self.folder, watched=False, before=before)
+        return forked(work, self.folder / "log", APPLY_LIMIT_S, kill_after_s)
 
     def after_kill(self) -> list[str]:
         """What is wrong with the folder as the kill left it."""

@@ -87,10 +87,12 @@ def _child(work: Callable[[], Any], folder: Path) -> None:
         os._exit(code)
 
 
-def command(arguments: Sequence[str], inside: Path, *, watched: bool = True) -> Callable[[], int]:
+def command(
+    arguments: Sequence[str], inside: Path, *, watched: bool = True, before: Callable[[], None] | None = None
+) -> Callable[[], int]:
     """``compress`` with ``arguments``, for ``forked``; ``watched``: it may write in ``inside`` only, and start nothing.
 
-    Its ledger, cache and temporary files are in ``inside``.
+    Its ledger, cache and temporary files are in ``inside``. ``before`` is called last before the command.
     """
 
     def run() -> int:
@@ -100,6 +102,8 @@ def command(arguments: Sequence[str], inside: Path, *, watched: bool = True) -> 
             watch(inside)
         from compress.cli import app
 
+        if before is not None:
+            before()
         app(list(arguments), prog_name="compress")
         return 0
 

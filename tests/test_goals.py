@@ -103,3 +103,11 @@ def test_a_target_that_gives_no_time_has_no_speed_to_judge() -> None:
         Goals.model_validate({"speedup": {"min": 1.5}}), results(performance=[*timed(1.6), emulated])
     )
     assert (entry["dataset"], entry["met"]) == ("x86", True)
+
+
+@pytest.mark.parametrize(("shift", "missed"), [(0.3, 0), (2.1, 1), (None, 0)])
+def test_a_collapsed_picture_is_told_whatever_the_goals_say(shift: float | None, missed: int) -> None:
+    pictures = [{"name": "a", "histogram_vs_fp32": 0.1}, {"name": "b", "histogram_vs_fp32": shift}]
+    quality = {"artifact": "onnx-int8", "dataset": "a", **QUALITY, "pictures": pictures}
+    found = check_goals(Goals(), results(quality=[quality]))
+    assert [(e["goal"], e["value"], e["met"]) for e in found] == [("histogram", 2.1, False)] * missed
