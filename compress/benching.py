@@ -4,7 +4,6 @@ import json
 import platform
 import subprocess
 import sys
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from compress.errors import CompressError, GoalMissed, InputError, Unavailable, VerificationError
+from compress.files import temporary_folder
 from compress.measure.latency import PROTOCOLS, Latency, Mode, speedup
 from compress.measure.machine import machine_facts, physical_cores
 from compress.schema import DeployTarget, Precision
@@ -56,7 +56,7 @@ def bench_local(
         return []
     threads = target.threads or physical_cores()
     facts = machine_facts()
-    with tempfile.TemporaryDirectory(prefix="compress-bench-") as folder:
+    with temporary_folder() as folder:
         job = _job(target, inputs, threads, Path(folder))
         cold, timed = _measure(chosen, job, mode, seed, progress, target)
     common = {"threads": threads, "protocol": mode, "machine": facts}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.errors import InputError, VerificationError
 from compress.files import sha256_file, write_text
+from compress.manifest import manifest_mistake, results_mistake
 
 if TYPE_CHECKING:
     from compress.progress import Progress
@@ -34,21 +35,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
         raise InputError(f"{folder}: not a bundle, it has no {MANIFEST}: give the folder that `compress apply` wrote")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        files = [entry["path"] for entry in manifest["files"] if entry["bytes"] >= 0 and entry["sha256"]]
-        entries = [artifact["entry"] for artifact in manifest["artifacts"]]
-        version = manifest["schema_version"]
-    except (ValueError, KeyError, TypeError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise VerificationError(f"{path}: damaged manifest ({what}): write the bundle again") from None
-    if version != SCHEMA_VERSION:
+    manifest = _read_json(path)
+    version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+    if version != SCHEMA_VERSION and isinstance(version, int):
         raise VerificationError(
             f"{path}: schema_version {version}, this release reads {SCHEMA_VERSION}: upgrade elir-compress"
         )
+    if mistake := manifest_mistake(manifest):
+        raise VerificationError(f"{path}: damaged manifest ({mistake}): write the bundle again")
+    files, entries = ([item[key] for item in manifest[of]] for of, key in (("files", "path"), ("artifacts", "entry")))
     root = folder.resolve()
     for name in (*files, *entries):
-        if not _is_inside(name) or not (folder / name).resolve().is_relative_to(root):
+        if not _is_inside(root, name):
             raise VerificationError(f"{path}: {name} points outside the bundle: do not use it")
     _check_listed(folder, manifest, entries)
     return manifest
@@ -62,22 +60,51 @@ def _check_listed(folder: Path, manifest: dict[str, Any], names: Iterable[str]) 
             raise VerificationError(f"{folder / MANIFEST}: {name} is not among its files: do not use it")
 
 
-def _is_inside(name: object) -> bool:
-    """Whether a path of a manifest is relative and never climbs."""
-    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath("/")
-    return not path.is_absolute() and ".." not in path.parts
+def _is_inside(root: Path, name: str) -> bool:
+    """Whether a path of a manifest is relative, never climbs, and follows no link out of ``root``."""
+    path = PurePosixPath(name)
+    try:
+        return not path.is_absolute() and ".." not in path.parts and (root / name).resolve().is_relative_to(root)
+    except (ValueError, OSError, RuntimeError):  # NUL in it, too long, links in a circle
+        return False
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise VerificationError(f"{path}: damaged {path.stem} ({what}): write the bundle again") from None
 
 
 def changed_files(folder: Path, manifest: dict[str, Any]) -> list[str]:
     """What is missing or differs from its hash, one line each."""
-    problems = []
-    for entry in manifest["files"]:
-        path = folder / entry["path"]
-        if not path.is_file():
-            problems.append(f"{entry['path']}: missing")
-        elif path.stat().st_size != entry["bytes"] or sha256_file(path) != entry["sha256"]:
-            problems.append(f"{entry['path']}: differs from its hash in the manifest")
-    return problems
+    return [problem for entry in manifest["files"] if (problem := _changed(folder, entry))]
+
+
+def check_artifact(folder: Path, manifest: dict[str, Any], entry: str) -> None:
+    """Raise VerificationError unless the files of the artifact ``entry`` are as the manifest says."""
+    own = [
+        f for f in manifest["files"] if PurePosixPath(f["path"]).with_suffix("") == PurePosixPath(entry).with_suffix("")
+    ]
+    for problem in filter(None, (_changed(folder, file) for file in own)):
+        raise VerificationError(f"{folder}/{problem}: do not use it, get another copy of the bundle")
+
+
+def noise_seed(folder: Path, manifest: dict[str, Any]) -> int:
+    """Seed of the run's noise. Raises VerificationError for a manifest that tells none."""
+    if not manifest.get("seeds"):
+        raise VerificationError(f"{folder / MANIFEST}: damaged manifest (seeds: missing): write the bundle again")
+    return int(manifest["seeds"]["noise"])
+
+
+def _changed(folder: Path, entry: dict[str, Any]) -> str | None:
+    path = folder / entry["path"]
+    if not path.is_file():
+        return f"{entry['path']}: missing"
+    if path.stat().st_size != entry["bytes"] or sha256_file(path) != entry["sha256"]:
+        return f"{entry['path']}: differs from its hash in the manifest"
+    return None
 
 
 @dataclass
@@ -133,22 +160,43 @@ def verify(folder: Path, progress: "Progress") -> Verified:
 
 
 def _rerun(folder: Path, manifest: dict[str, Any], artifact: dict[str, Any]) -> list[dict[str, Any]]:
+    import numpy as np
+
     from compress.data.pictures import read_rgb, to_float, to_uint8
     from compress.export.deployed import picture_noise
     from compress.measure.machine import physical_cores
     from compress.measure.quality import psnr_db
     from compress.runtime.base import open_runner
 
-    samples = json.loads((folder / "results.json").read_text(encoding="utf-8"))["samples"][:1]
-    for sample in samples:
-        _check_listed(folder, manifest, (sample["degraded"], sample["outputs"][artifact["id"]]))
+    samples = _samples(folder, manifest, artifact["id"])[:1]
     runner = open_runner(folder / artifact["entry"], artifact["format"], physical_cores())
     found = []
     for sample in samples:
         lq = to_float([read_rgb(folder / sample["degraded"])])
-        noise = picture_noise(lq.shape[-1], manifest["seeds"]["noise"], sample["index"])
-        output = to_uint8(runner.run(lq, noise.numpy())[0])
-        psnr = psnr_db(output, read_rgb(folder / sample["outputs"][artifact["id"]]))
+        if lq.shape != runner.shapes["lq"]:
+            raise VerificationError(
+                f"{folder}: sample {sample['name']} is not of {artifact['id']}'s size: do not use it"
+            )
+        noise = picture_noise(lq.shape[-1], noise_seed(folder, manifest), sample["index"])
+        hq = runner.run(lq, noise.numpy())[0]
+        if not np.isfinite(hq).all():
+            raise VerificationError(f"{folder}: {artifact['id']} gives NaN or Inf for {sample['name']}: do not use it")
+        psnr = psnr_db(to_uint8(hq), read_rgb(folder / sample["outputs"][artifact["id"]]))
         bound = SAMPLE_PSNR_DB[artifact["precision"]]
         found.append({"artifact": artifact["id"], "sample": sample["name"], "psnr_db": round(psnr, 2), "bound": bound})
     return found
+
+
+def _samples(folder: Path, manifest: dict[str, Any], artifact: str) -> list[dict[str, Any]]:
+    """The bundle's samples, each with an output of ``artifact``, every path among the manifest's files."""
+    path = folder / "results.json"
+    _check_listed(folder, manifest, [path.name])
+    results = _read_json(path)
+    mistake = results_mistake(results)
+    if not mistake and any(artifact not in sample["outputs"] for sample in results["samples"]):
+        mistake = f"samples: none of {artifact}"
+    if mistake:
+        raise VerificationError(f"{path}: damaged ({mistake}): write the bundle again")
+    for sample in results["samples"]:
+        _check_listed(folder, manifest, (sample["degraded"], sample["outputs"][artifact]))
+    return list(results["samples"])

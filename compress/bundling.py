@@ -13,7 +13,6 @@ from compress.plan import Inputs, artifact_steps, checkpoint_numbers
 from compress.recipe import recipe_hash, to_yaml
 from compress.results import RESULTS, dump_json, read_results, unavailable_targets
 from compress.schema import Recipe
-from compress.stages import FOLDER
 
 WRITTEN = ("fp32", "fp16", "int8", "samples")
 
@@ -101,5 +100,5 @@ def _tidy(folder: Path, files: set[str]) -> None:
         for path in (folder / name).rglob("*"):
             if path.is_file() and path.relative_to(folder).as_posix() not in files:
                 path.unlink()
-    for path in [p for p in folder.rglob(f"{PART}*") if FOLDER not in p.parts]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in list(folder.rglob(f"{PART}*")):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

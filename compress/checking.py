@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.artifacts import Artifact, simulated
 from compress.data.sets import PictureSet
+from compress.errors import VerificationError
 from compress.models import Models
 from compress.progress import Progress
 
@@ -80,12 +81,29 @@ class _Check:
 
         entry = self.folder / artifact.entry
         runner = open_runner(entry, artifact.format, physical_cores())  # type: ignore[arg-type]
-        return [torch.from_numpy(runner.run(lq.numpy(), noise.numpy())) for lq, noise in self.pairs]
+        outputs = [torch.from_numpy(runner.run(lq.numpy(), noise.numpy())) for lq, noise in self.pairs]
+        return self._finite(artifact.id, outputs)
 
     def _torch(self, model: Any) -> "list[torch.Tensor]":
         import torch
 
         if id(model) not in self._outputs:
             with torch.no_grad():
-                self._outputs[id(model)] = [model(lq, noise) for lq, noise in self.pairs]
+                outputs = [model(lq, noise) for lq, noise in self.pairs]
+            self._outputs[id(model)] = self._finite("the torch model", outputs, model)
         return self._outputs[id(model)]
+
+    def _finite(self, who: str, outputs: "list[torch.Tensor]", model: Any = None) -> "list[torch.Tensor]":
+        """``outputs``. Raises VerificationError, naming picture and layer, where one holds NaN or Inf."""
+        import torch
+
+        from compress.measure.parity import first_not_finite
+
+        for i, output in enumerate(outputs):
+            if not torch.isfinite(output).all():
+                layer = first_not_finite(model, self.pairs[i]) if model is not None else None
+                where = f", first in {layer}" if layer else ""
+                raise VerificationError(
+                    f"{who} gives NaN or Inf for validation picture {i + 1}{where}: check the weights and the passes"
+                )
+        return outputs

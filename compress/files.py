@@ -5,11 +5,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from compress.errors import InputError
 
 PART = ".part-"
+_run_folder: ContextVar[Path | None] = ContextVar("run_folder", default=None)
 
 
 @contextmanager
@@ -69,7 +71,16 @@ def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
             lock.acquire()
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}): choose another folder with --out") from None
+    token = _run_folder.set(folder)
     try:
         yield
     finally:
+        _run_folder.reset(token)
         lock.release()
+
+
+def temporary_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A folder to be removed after use: inside the folder that is ``locked``, where the next run finds it if this one
+    is killed, else among the system's.
+    """
+    return tempfile.TemporaryDirectory(prefix=PART, dir=_run_folder.get())

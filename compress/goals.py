@@ -15,6 +15,9 @@ QUALITY = {
     "color_shift": ("color_shift_vs_fp32", False),
 }
 
+HISTOGRAM_BOUND = 2.0
+"""In 1/255, of any picture: int8 artifacts of the bundled recipes stay below 0.3; see docs/reliability.md."""
+
 
 def check_goals(goals: Goals, results: Entry) -> list[Entry]:
     """Entries of ``results.json`` ``goals``: every bound for every int8 artifact that a target of the recipe runs.
@@ -33,6 +36,7 @@ def check_goals(goals: Goals, results: Entry) -> list[Entry]:
             *_speed(goals, results, a),
             *_device(goals, results, a),
             *_delegated(results, a),
+            *_collapsed(results, a),
         )
     ]
 
@@ -99,6 +103,16 @@ def _delegated(results: Entry, artifact: Entry) -> Iterator[Entry]:
         gate = p.get("delegated") or {}
         if p["artifact"] == artifact["id"] and gate.get("min") is not None:
             yield _entry("delegated", artifact["id"], p["target"], gate["min"], gate["share"], True)
+
+
+def _collapsed(results: Entry, artifact: Entry) -> Iterator[Entry]:
+    """No goal of the recipe: an artifact whose pictures are darker, flatter or clipped is told, whatever its PSNR."""
+    for quality in results["quality"]:
+        if quality["artifact"] != artifact["id"]:
+            continue
+        worst = max((p.get("histogram_vs_fp32") or 0.0 for p in quality.get("pictures", ())), default=0.0)
+        if worst > HISTOGRAM_BOUND:
+            yield _entry("histogram", artifact["id"], quality["dataset"], HISTOGRAM_BOUND, worst, False)
 
 
 def _entry(goal: str, artifact: str, dataset: str | None, bound: float, value: float | None, least: bool) -> Entry:

@@ -17,7 +17,19 @@ import typer
 from compress.errors import CompressError
 
 INTERRUPTED, TERMINATED = 130, 143
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+GRACE_S = 3.5
+"""How long a command that a signal reached may take to clean up, native calls included, before it is ended."""
+_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS}
+_PLACE |= {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EBUSY, errno.ESTALE}
+_OPEN = {errno.EMFILE, errno.ENFILE}
+# Of libraries that tell a failed allocation by text alone: torch, OpenVINO, ONNX Runtime.
+_NO_MEMORY = (
+    "can't allocate memory",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "Failed to allocate memory",
+    "bad allocation",
+)
 
 
 class Terminated(KeyboardInterrupt):
@@ -28,16 +40,14 @@ class Terminated(KeyboardInterrupt):
 def guard(resumable: bool) -> Iterator[None]:
     """Turn what a command raises into a message on stderr and ``typer.Exit``."""
     try:
-        with _sigterm():
+        with _sigterm(), _ended_in_time(resumable):
             yield
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
         raise
     except CompressError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt as error:
-        again = ": the same command resumes at the last finished stage" if resumable else ""
-        terminated = isinstance(error, Terminated)
-        _fail(f"{'terminated' if terminated else 'interrupted'}{again}", TERMINATED if terminated else INTERRUPTED)
+        _fail(*_stopped(isinstance(error, Terminated), resumable))
     except Exception as error:
         if type(error).__module__.startswith(("typer.", "click.")):
             raise  # usage errors: Typer shows them, and exits with 2
@@ -50,9 +60,8 @@ def _fail(message: str, code: int) -> None:
 
 
 def _unexpected(error: Exception) -> None:
-    if isinstance(error, OSError) and error.errno in _FULL:
-        where = error.filename or "output"
-        _fail(f"{where}: cannot be written or read ({error.strerror}): free some space or rights", 2)
+    if told := _of_machine(error):
+        _fail(told, 2)
     text = "".join(traceback.format_exception(error))
     what = " ".join(f"{type(error).__name__}: {error}".split())
     if os.environ.get("COMPRESS_DEBUG") == "1":
@@ -61,6 +70,57 @@ def _unexpected(error: Exception) -> None:
     with tempfile.NamedTemporaryFile("w", prefix="compress-bug-", suffix=".log", delete=False) as log:
         log.write(text)
     _fail(f"{what}: this is a bug, please report it with {log.name}", 1)
+
+
+def _of_machine(error: Exception) -> str | None:
+    """One line for what the machine lacks: space, rights, handles, memory; None for everything else."""
+    if isinstance(error, OSError) and error.errno in _PLACE:
+        return f"{error.filename or 'output'}: cannot be written or read ({error.strerror}): free some space or rights"
+    if isinstance(error, OSError) and error.errno in _OPEN:
+        return f"too many open files ({error.strerror}): raise the limit (ulimit -n), then run the command again"
+    memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    if memory or any(sign in str(error) for sign in _NO_MEMORY):
+        why = " ".join(str(error).split())[:120]
+        return f"out of memory{f' ({why})' if why else ''}: free some, or lower model.image_size or the tile"
+    return None
+
+
+def _stopped(terminated: bool, resumable: bool) -> tuple[str, int]:
+    """Message and exit code of a command that a signal ended."""
+    again = ": the same command resumes at the last finished stage" if resumable else ""
+    return f"{'terminated' if terminated else 'interrupted'}{again}", TERMINATED if terminated else INTERRUPTED
+
+
+@contextlib.contextmanager
+def _ended_in_time(resumable: bool) -> Iterator[None]:
+    """End the process ``GRACE_S`` after SIGINT or SIGTERM when it is still at work then.
+
+    Python's own handlers wait for the native call that runs, which may take minutes. What is written is whole at any
+    moment (``compress.files``), so that nothing is lost.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    ended = threading.Event()
+
+    def watch() -> None:
+        while number := os.read(reader, 1):
+            if number[0] in (signal.SIGINT, signal.SIGTERM) and not ended.wait(GRACE_S):
+                message, code = _stopped(number[0] == signal.SIGTERM, resumable)
+                os.write(2, f"{message}\n".encode())
+                os._exit(code)
+        os.close(reader)
+
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=watch, daemon=True, name="signals").start()
+    try:
+        yield
+    finally:
+        ended.set()
+        signal.set_wakeup_fd(before)
+        os.close(writer)
 
 
 @contextlib.contextmanager

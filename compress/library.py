@@ -139,7 +139,8 @@ def _parse(text: str, where: str, lines: dict[KeyPath, int]) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise InputError(f"{where}:{mark.line + 1 if mark else 1}: not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, KeyError, OverflowError) as error:
+        # KeyError: PyYAML's, of `!!bool maybe`.
         why = " ".join(str(error).split())
         raise InputError(f"{where}: not valid YAML: {why}") from None
 

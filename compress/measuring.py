@@ -7,7 +7,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts import Artifact
-from compress.data.sets import PictureSet
+from compress.data.sets import Item, PictureSet
+from compress.errors import VerificationError
 from compress.files import whole_file
 from compress.progress import Progress
 from compress.schema import Recipe, task_border, task_input
@@ -22,6 +23,8 @@ SAMPLES = 4
 # drop or rise -> (measure, sign): worse is positive
 DROPS = {"psnr_drop_db": ("psnr_db", -1), "ssim_drop": ("ssim", -1), "lpips_rise": ("lpips", 1)}
 
+AGAINST = ("fidelity_db", "color_shift_vs_fp32", "histogram_vs_fp32")  # of an output, with the fp32 artifact's
+
 
 def open_runners(folder: Path, artifacts: Sequence[Artifact]) -> "dict[str, Runner]":
     """Every artifact, loaded on this machine's physical cores, by id."""
@@ -32,12 +35,30 @@ def open_runners(folder: Path, artifacts: Sequence[Artifact]) -> "dict[str, Runn
 
 
 def restore_crop(runner: "Runner", degraded: "np.ndarray", seed: int, index: int) -> "np.ndarray":
-    """Output (S, S, 3) uint8 of an artifact for picture number ``index`` of a set."""
+    """Output (S, S, 3) uint8 of an artifact for picture number ``index`` of a set.
+
+    Raises FloatingPointError when it holds NaN or Inf.
+    """
+    import numpy as np
+
     from compress.data.pictures import to_float, to_uint8
     from compress.export.deployed import picture_noise
 
     noise = picture_noise(degraded.shape[0], seed, index)
-    return to_uint8(runner.run(to_float([degraded]), noise.numpy())[0])
+    hq = runner.run(to_float([degraded]), noise.numpy())[0]
+    if not np.isfinite(hq).all():
+        raise FloatingPointError("NaN or Inf")
+    return to_uint8(hq)
+
+
+def _restored(runner: "Runner", name: str, item: Item, seed: int, index: int) -> "np.ndarray":
+    """``restore_crop``; raises VerificationError, naming artifact and picture, for an output that holds NaN or Inf."""
+    try:
+        return restore_crop(runner, item.degraded, seed, index)
+    except FloatingPointError as error:
+        raise VerificationError(
+            f"{name} gives {error} for {item.name}: leave the recipe's passes out one by one"
+        ) from None
 
 
 def format_quality(
@@ -45,7 +66,7 @@ def format_quality(
 ) -> list[dict[str, Any]]:
     """``quality`` entries of one format's artifacts on one set; pictures are streamed.
 
-    Drops, ``fidelity_db`` (mean PSNR of 8-bit outputs) and ``color_shift_vs_fp32`` are against the fp32 artifact of
+    Drops, ``fidelity_db`` (mean PSNR of 8-bit outputs) and the shifts are against the fp32 artifact of
     the same runtime with the same noise; None without one. ``pictures``: each picture's own scores, in order.
     """
     from compress.measure.quality import mean_score, score
@@ -58,7 +79,7 @@ def format_quality(
     border = task_border(recipe.model.task)
     with progress.stage(f"quality of {artifacts[0].format} on {pictures.name}", len(pictures)) as stage:
         for i, item in enumerate(pictures):
-            outputs = {name: restore_crop(r, item.degraded, recipe.model.seed, i) for name, r in runners.items()}
+            outputs = {name: _restored(r, name, item, recipe.model.seed, i) for name, r in runners.items()}
             names.append(item.name)
             for name, output in outputs.items():
                 scores[name].append(score([output], [item.clean], border))
@@ -82,9 +103,10 @@ def format_quality(
 
 
 def _differ(output: "np.ndarray", fp32: "np.ndarray") -> dict[str, float]:
-    from compress.measure.quality import color_shift, psnr_db
+    from compress.measure.quality import color_shift, histogram_shift, psnr_db
 
-    return {"fidelity_db": psnr_db(output, fp32), "color_shift_vs_fp32": color_shift(output, fp32)}
+    values = (psnr_db(output, fp32), color_shift(output, fp32), histogram_shift(output, fp32))
+    return dict(zip(AGAINST, values, strict=True))
 
 
 def _measures(score: "QualityScore") -> dict[str, float]:
@@ -93,7 +115,7 @@ def _measures(score: "QualityScore") -> dict[str, float]:
 
 def _against(name: str, reference: str | None, means: Any, against: Any) -> dict[str, Any]:
     if reference is None or name == reference:
-        return dict.fromkeys((*DROPS, "fidelity_db", "color_shift_vs_fp32"))
+        return dict.fromkeys((*DROPS, *AGAINST))
     drops = {
         drop: sign * (getattr(means[name], field) - getattr(means[reference], field))
         for drop, (field, sign) in DROPS.items()
@@ -138,7 +160,7 @@ def write_samples(
         for artifact in artifacts:
             runner = open_runners(folder, [artifact])[artifact.id]
             for sample, (i, item) in zip(samples, chosen, strict=True):
-                output = restore_crop(runner, item.degraded, recipe.model.seed, i)
+                output = _restored(runner, artifact.id, item, recipe.model.seed, i)
                 sample["outputs"][artifact.id] = _save(folder, item.name, artifact.id, output)  # type: ignore[index]
             stage.advance()
     return samples

@@ -112,7 +112,8 @@ class Models:
         self, stages: Stages, name: str, make: "Callable[[], dict[str, torch.Tensor]]"
     ) -> "dict[str, torch.Tensor]":
         """Remembered as safetensors, since a bundle's folder may come from a stranger."""
-        from safetensors.torch import load_file, save_file
+        from safetensors.torch import load_file
+        from safetensors.torch import save as as_bytes
 
         file = f"{FOLDER}/{name}.safetensors"
         path, key = stages.folder / file, f"{prefix_key(self.inputs.key, self._begun)}-{name}"
@@ -122,7 +123,8 @@ class Models:
                 return
             made = make()
             with whole_file(path) as part:
-                save_file({key: value.contiguous() for key, value in made.items()}, part)
+                # Written by safetensors itself, a full disk would not be an OSError.
+                part.write_bytes(as_bytes({key: value.contiguous() for key, value in made.items()}))
             if self.shared is not None:
                 self.shared.leave(key, path)
 

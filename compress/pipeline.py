@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.artifacts import FORMATS, Artifact, Writer, plan_artifacts
-from compress.bundle import changed_files, read_manifest
+from compress.bundle import changed_files, noise_seed, read_manifest
 from compress.bundling import unchanged, write_bundle
 from compress.checking import check_parity
 from compress.errors import InputError, Unavailable, VerificationError
@@ -59,6 +59,7 @@ def apply(
         progress.say(f"{why}. The bundle is made without it")
     with locked(out, progress.say):
         if resume and (results := unchanged(out, inputs, recipe)):
+            record_apply(out, progress.say)  # adds nothing, unless the run was killed before it could
             return ApplyResult(out, results, reused=True)
         results = Run(recipe, out, inputs, planned, targets, resume, progress).run()
         if recipe.fallback is not None and not results["goals_met"]:
@@ -303,7 +304,7 @@ def bench(
     if host is not None:
         loaded = at_host(loaded, host)
     artifacts = {a["id"]: (bundle / a["entry"], a["format"]) for a in manifest["artifacts"]}
-    seed, mode = manifest["seeds"]["noise"], manifest["recipe"]["measure"]
+    seed, mode = noise_seed(bundle, manifest), (manifest.get("recipe") or {}).get("measure", "quick")
     chosen = {name: item for name, item in artifacts.items() if runs(loaded, name, item[1])}
     if not chosen:
         raise InputError(f"{bundle}: holds no {loaded.format} artifact for target {target}: choose another target")

@@ -1,15 +1,15 @@
 """A checkpoint, an artifact or a bundle, opened for restoring pictures."""
 
 import importlib.util
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compress.bundle import MANIFEST, check_artifact, read_manifest
 from compress.elir.restore import OnTile, restore, restore_staged
 from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, GRID, plan
-from compress.errors import InputError, Unavailable, VerificationError
+from compress.errors import InputError, Unavailable
 from compress.library import find
 from compress.measure.machine import physical_cores
 from compress.runtime.base import PACKAGES, SUFFIXES, format_of, open_runner
@@ -18,7 +18,6 @@ from compress.schema import TASKS, Task, task_scale
 if TYPE_CHECKING:
     import numpy as np
 
-MANIFEST = "manifest.json"
 PREFERRED = [(precision, format) for precision in ("int8", "fp16", "fp32") for format in PACKAGES]
 DEPTH = 4  # folders above an artifact where its bundle's manifest may lie
 
@@ -121,32 +120,15 @@ def _scale(path: Path, name: str | None) -> int:
 def choose(bundle: Path) -> tuple[Path, dict[str, Any]]:
     """The bundle's artifact to restore with, int8 before fp16 before fp32, OpenVINO before the others, of an installed
     runtime; (entry file, its manifest facts). Raises InputError, Unavailable or VerificationError."""
-    path = bundle / MANIFEST
-    if not path.is_file():
-        raise InputError(f"{bundle}: no bundle, it has no {MANIFEST}: give a bundle, an artifact or a checkpoint")
+    manifest = read_manifest(bundle)
     kinds: dict[tuple[str, str], dict[str, Any]] = {}
-    for facts in _artifacts(path):
-        kinds.setdefault((str(facts.get("precision")), str(facts.get("format"))), facts)
+    for facts in manifest["artifacts"]:
+        kinds.setdefault((facts["precision"], facts["format"]), facts)
     for kind in PREFERRED:
         if kind in kinds and importlib.util.find_spec(PACKAGES[kind[1]]):
-            return _inside(bundle, str(kinds[kind].get("entry"))), kinds[kind]
+            check_artifact(bundle, manifest, kinds[kind]["entry"])
+            return bundle / kinds[kind]["entry"], kinds[kind]
     raise Unavailable(f"{bundle}: no runtime installed for its {len(kinds)} kinds of artifact: pip install openvino")
-
-
-def _inside(bundle: Path, entry: str) -> Path:
-    path = bundle / entry
-    if not path.resolve().is_relative_to(bundle.resolve()):
-        raise VerificationError(f"{bundle / MANIFEST}: refused, entry {entry} is outside the bundle: get another copy")
-    return path
-
-
-def _artifacts(manifest: Path) -> list[dict[str, Any]]:
-    try:
-        listed = json.loads(manifest.read_text(encoding="utf-8"))["artifacts"]
-        return [dict(item) for item in listed]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        why = " ".join(str(error).split())
-        raise VerificationError(f"{manifest}: refused, not a manifest ({why}): build it again") from None
 
 
 def _facts(entry: Path) -> dict[str, Any]:
@@ -154,6 +136,9 @@ def _facts(entry: Path) -> dict[str, Any]:
     wanted = entry.resolve()
     for folder in wanted.parents[:DEPTH]:
         if (folder / MANIFEST).is_file():
-            listed = _artifacts(folder / MANIFEST)
-            return next((item for item in listed if (folder / str(item.get("entry"))).resolve() == wanted), {})
+            manifest = read_manifest(folder)
+            for facts in manifest["artifacts"]:
+                if (folder / facts["entry"]).resolve() == wanted:
+                    check_artifact(folder, manifest, facts["entry"])
+                    return facts
     return {}

@@ -25,7 +25,7 @@ def read_results(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder}: not a bundle, it has no {RESULTS}: give the folder that `compress apply` wrote")
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise VerificationError(f"{path}: damaged ({error}): write the bundle again") from None
     if not isinstance(results, dict) or results.get("schema_version") != 1:
         raise VerificationError(f"{path}: not results of schema_version 1: write the bundle again")

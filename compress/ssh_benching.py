@@ -1,13 +1,12 @@
 """Artifacts on a device behind ssh -> ``performance`` entries: the job that is sent, and what comes back."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.benching import Artifacts, Pictures, measured, precision_of
-from compress.files import sha256_file
+from compress.files import sha256_file, temporary_folder
 from compress.measure.latency import PROTOCOLS, Mode
 from compress.measure.machine import FEATURES
 from compress.schema import DeployTarget
@@ -29,7 +28,7 @@ def bench_over_ssh(
 
     assert target.ssh is not None
     sent = {key: value for key, value in pictures.items() if key.removeprefix("output-") in {*_INPUT_KEYS, *chosen}}
-    with tempfile.TemporaryDirectory(prefix="compress-bench-") as folder:
+    with temporary_folder() as folder:
         np.savez(Path(folder) / INPUTS, **sent)  # type: ignore[arg-type]
         files = {INPUTS: Path(folder) / INPUTS, **_files(chosen), **_native(target)}
         result = run_on_device(target.name, target.ssh, _job(chosen, target, files, mode, seed), files, progress)

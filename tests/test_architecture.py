@@ -27,7 +27,7 @@ LAYERS = [
     {"passes", "export", "runtime", "targets", "measure", "ledger"},
     {"elir", "data", "tools"},
     {"lpips", "validation", "training_schema"},
-    {"schema", "guard", "progress", "quiet", "showing"},
+    {"schema", "guard", "progress", "quiet", "showing", "manifest"},
     {"target_parts", "recipe_parts"},
     {"degradation"},
     {"library"},

@@ -72,7 +72,7 @@ def test_every_changed_or_missing_file_is_told(small: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "fp32/../../secret", "fp32/link", 7])
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "fp32/../../secret", "fp32/link", "a\0b"])
 @pytest.mark.parametrize("where", ["files", "artifacts"])
 def test_paths_that_leave_the_bundle_are_refused(small: Path, name: Any, where: str) -> None:
     (small.parent / "secret").write_text("x")
@@ -102,6 +102,41 @@ def test_a_sample_outside_the_bundle_is_refused(bundle: Path) -> None:
 def test_a_damaged_manifest(small: Path, text: str) -> None:
     (small / "manifest.json").write_text(text)
     refused(small, "damaged manifest")
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"files": [{"path": 7, "bytes": 1, "sha256": "0" * 64}]}, "files.0.path: Input should be a valid string"),
+        ({"files": [{"path": "a", "bytes": -1, "sha256": "0" * 64}]}, "files.0.bytes"),
+        ({"files": [{"path": "a", "bytes": 1, "sha256": "x"}]}, "files.0.sha256"),
+        ({"artifacts": [{"id": "a", "format": "pickle", "precision": "fp32", "entry": "a"}]}, "artifacts.0.format"),
+        ({"seeds": {"noise": "x"}}, "seeds.noise"),
+        ({"seeds": {}}, "seeds.noise"),
+        ({"recipe": {"measure": []}}, "recipe.measure"),
+    ],
+)
+def test_a_manifest_that_no_release_wrote(small: Path, change: dict[str, Any], text: str) -> None:
+    edit(small, lambda m: m.update(change))
+    refused(small, f"manifest.json: damaged manifest ({text}")
+
+
+def test_a_manifest_nested_without_end(small: Path) -> None:
+    (small / "manifest.json").write_text("[" * 100_000)
+    refused(small, "manifest.json: damaged manifest (RecursionError")
+
+
+def test_a_manifest_without_a_seed(bundle: Path) -> None:
+    edit(bundle, lambda m: m.pop("seeds"))
+    refused(bundle, "damaged manifest (seeds: missing)")
+
+
+@pytest.mark.parametrize("how", [{"samples": 3}, {"samples": [{}]}, {}])
+def test_results_that_no_release_wrote(small: Path, how: dict[str, Any]) -> None:
+    (small / "results.json").write_text(json.dumps(how))
+    artifact = {"id": "onnx-fp32", "format": "onnx", "precision": "fp32", "entry": "fp32/model.onnx"}
+    write_manifest(small, {"artifacts": [artifact]}, ["results.json", "fp32/model.onnx"])
+    refused(small, "results.json: damaged (samples")
 
 
 @pytest.mark.parametrize("key", ["path", "bytes", "sha256"])

@@ -162,6 +162,26 @@ def test_a_full_disk_is_no_bug(capsys: pytest.CaptureFixture) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError(), "out of memory: free some, or lower model.image_size or the tile"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+            "out of memory (DefaultCPUAllocator: can't",
+        ),
+        (OSError(27, "File too large", "x.bin"), "x.bin: cannot be written or read (File too large): free some space"),
+        (OSError(5, "Input/output error", "x.bin"), "x.bin: cannot be written or read (Input/output error): free some"),
+        (OSError(24, "Too many open files"), "too many open files (Too many open files): raise the limit (ulimit -n)"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_bug(error: Exception, line: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(typer.Exit) as end, guard.guard(resumable=True):
+        raise error
+    told = capsys.readouterr().err
+    assert end.value.exit_code == 2 and told.startswith(line) and len(told.splitlines()) == 1
+
+
 INTERRUPTED = """
 import sys, time
 import compress.progress
@@ -197,6 +217,39 @@ def test_interruption(number: signal.Signals, command: str, code: int, line: str
     process.send_signal(number)
     assert process.stderr.read() == line + "\n"
     assert process.wait(10) == code
+
+
+IN_NATIVE_CALL = """
+import ctypes, sys
+from compress import cli, recipe
+def wait(*args):
+    # Locking a mutex twice never returns, and no signal ends it; as runtimes do, ctypes lets other threads run.
+    libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+    libc.pthread_mutex_lock(mutex)
+    print("ready", flush=True, file=sys.stderr)
+    libc.pthread_mutex_lock(mutex)
+recipe.load_recipe = wait
+sys.argv = ["compress", "apply", "int8_sr"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_native_call_does_not_hold_up_the_end(number: signal.Signals, code: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_NATIVE_CALL],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "ready\n"
+    started = time.monotonic()
+    process.send_signal(number)
+    told = process.stderr.read()
+    assert process.wait(30) == code
+    assert time.monotonic() - started < guard.GRACE_S + 1.5
+    assert told.endswith("ed: the same command resumes at the last finished stage\n") and len(told.splitlines()) == 1
 
 
 def test_what_libraries_print_goes_to_stderr() -> None:

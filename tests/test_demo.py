@@ -147,7 +147,7 @@ def test_no_noise_for_nonsense(query: dict[str, str]) -> None:
 
 def test_mistakes_are_one_line(finished: Any, tmp_path: Path) -> None:
     (tmp_path / "model.xml").write_bytes(b"")
-    facts = {"artifacts": [{"id": "openvino-int8", "format": "openvino", "entry": "model.xml"}]}
+    facts = {"artifacts": [{"id": "openvino-int8", "format": "openvino", "precision": "int8", "entry": "model.xml"}]}
     write_manifest(tmp_path, facts, ["model.xml"])
     for args, text in (
         ([str(tmp_path / "none")], f"{tmp_path / 'none'}: not a bundle"),

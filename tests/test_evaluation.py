@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from compress.bundle import write_manifest
 from compress.data.degradations import degrade
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir, ElirConfig
@@ -119,8 +120,9 @@ def identity_artifact(folder: Path, task: str | None) -> Path:
     path = folder / "fp32" / "onnx" / "model.onnx"
     path.parent.mkdir(parents=True)
     onnx.save(model, path)
-    facts = {"format": "onnx", "precision": "fp32", "entry": "fp32/onnx/model.onnx", "task": task}
-    (folder / "manifest.json").write_text(json.dumps({"artifacts": [facts]}))
+    entry = "fp32/onnx/model.onnx"
+    facts = {"id": "onnx-fp32", "format": "onnx", "precision": "fp32", "entry": entry, "task": task}
+    write_manifest(folder, {"artifacts": [facts]}, [entry])
     return path
 
 
@@ -221,8 +223,11 @@ def deployed(place: Path) -> dict[str, Path]:
     save_onnx(graph, files["onnx"])
     save_openvino(to_openvino(graph), files["openvino"])
     save_executorch(to_executorch(model, 64), files["executorch"])
-    facts = [{"format": n, "precision": "fp32", "entry": f"{n}/{f}", "task": "sr_x4"} for n, f in ARTIFACTS.items()]
-    (folder / "manifest.json").write_text(json.dumps({"artifacts": facts}))
+    facts = [
+        {"id": f"{n}-fp32", "format": n, "precision": "fp32", "entry": f"{n}/{f}", "task": "sr_x4"}
+        for n, f in ARTIFACTS.items()
+    ]
+    write_manifest(folder, {"artifacts": facts}, [fact["entry"] for fact in facts])
     return files
 
 

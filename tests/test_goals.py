@@ -144,3 +144,11 @@ def test_tensorrts_file_is_judged_where_a_target_reads_it() -> None:
     found = check_goals(Goals(fidelity_db=39.5), results(performance=parsed))
     assert [(g["artifact"], g["met"]) for g in found] == [("onnx-int8-tensorrt", True)] * 2
     assert {g["artifact"] for g in check_goals(Goals(fidelity_db=39.5), results())} == {"onnx-int8"}
+
+
+@pytest.mark.parametrize(("shift", "missed"), [(0.3, 0), (2.1, 1), (None, 0)])
+def test_a_collapsed_picture_is_told_whatever_the_goals_say(shift: float | None, missed: int) -> None:
+    pictures = [{"name": "a", "histogram_vs_fp32": 0.1}, {"name": "b", "histogram_vs_fp32": shift}]
+    quality = {"artifact": "onnx-int8", "dataset": "a", **QUALITY, "pictures": pictures}
+    found = check_goals(Goals(), results(quality=[quality]))
+    assert [(e["goal"], e["value"], e["met"]) for e in found] == [("histogram", 2.1, False)] * missed

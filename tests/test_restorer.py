@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compress.bundle import write_manifest
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
 from compress.errors import InputError, VerificationError
@@ -19,8 +20,13 @@ def entry(format: str, precision: str, **more: object) -> dict:
 
 
 def write_bundle(folder: Path, *artifacts: dict) -> Path:
+    """A bundle of ``artifacts``; files that are not there yet are empty."""
     folder.mkdir(exist_ok=True)
-    (folder / "manifest.json").write_text(json.dumps({"schema_version": 1, "artifacts": artifacts}))
+    for artifact in artifacts:
+        (folder / artifact["entry"]).parent.mkdir(parents=True, exist_ok=True)
+        (folder / artifact["entry"]).touch()
+    files = [p.relative_to(folder).as_posix() for p in folder.rglob("model.*")]
+    write_manifest(folder, {"artifacts": artifacts}, files)
     return folder
 
 
@@ -101,22 +107,34 @@ def test_an_artifacts_own_settings_are_fixed(bundle: Path) -> None:
 
 
 def test_a_folder_without_manifest(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no bundle, it has no manifest\.json: give a bundle, an artifact or"):
+    with pytest.raises(InputError, match=r"not a bundle, it has no manifest\.json: give the folder"):
         open_restorer(str(tmp_path), Settings())
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"artifacts": 3}', '{"artifacts": ["a"]}'])
 def test_a_damaged_manifest(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(VerificationError, match=r"manifest\.json: refused, not a manifest \(.*\): build it again"):
+    with pytest.raises(VerificationError, match=r"manifest\.json: damaged manifest \(.*\): write the bundle again"):
         choose(tmp_path)
 
 
 @pytest.mark.parametrize("path", ["../model.xml", "/etc/model.xml"])
 def test_an_entry_outside_the_bundle(tmp_path: Path, path: str) -> None:
-    folder = write_bundle(tmp_path / "bundle", {**entry("openvino", "int8"), "entry": path})
-    with pytest.raises(VerificationError, match=rf"refused, entry {path} is outside the bundle: get another copy"):
+    folder = write_bundle(tmp_path / "bundle", entry("openvino", "int8"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["artifacts"][0]["entry"] = path
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(VerificationError, match=rf"manifest.json: {path} points outside the bundle: do not use it"):
         choose(folder)
+
+
+@pytest.mark.parametrize("source", ["", "int8/openvino/model.xml"])
+def test_an_artifact_that_was_altered_after_its_manifest(bundle: Path, source: str) -> None:
+    path = bundle / "int8/openvino/model.bin"
+    path.write_bytes(path.read_bytes() + b"x")
+    wanted = rf"{bundle}/int8/openvino/model\.bin: differs from its hash in the manifest: do not use it"
+    with pytest.raises(VerificationError, match=wanted):
+        open_restorer(str(bundle / source), Settings(overlap=32))
 
 
 def test_an_unknown_name() -> None:

@@ -20,7 +20,7 @@ def _header(path: Path) -> dict[str, Any]:
         if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
             raise ValueError("no mapping")
         return header
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 
 GRID = 32  # px: compress.elir.model.SIZE_MULTIPLE, without importing torch
 LATENT = 8  # px a latent sample: compress.elir.model.LATENT_STRIDE
@@ -121,4 +121,8 @@ def _add_row(band: np.ndarray, tiles: Plan, y: slice, down: np.ndarray, compute:
     columns = tiles.columns
     for start, across in zip(columns.starts, columns.weights(unit), strict=True):
         part = compute(y, slice(start, start + columns.tile))
+        if not np.isfinite(part).all():
+            raise VerificationError(
+                f"the model gives NaN or Inf for the tile at row {y.start}, column {start}: check it (compress verify)"
+            )
         band[:, :, start // unit : (start + columns.tile) // unit] += part * (down[:, None] * across)

@@ -7,13 +7,16 @@ for this call alone) and answers each with one line of JSON on stdout.
 import contextlib
 import json
 import os
+import queue
 import subprocess
 import sys
-import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from compress.errors import CompressError, InputError
+from compress.files import temporary_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,7 +66,7 @@ class LoweringWorker:
         self.process = None
 
     def _start(self) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="compress-lower-")
+        self.folder = temporary_folder()
         self.log: IO[str] = (Path(self.folder.name) / "log").open("w+", encoding="utf-8", errors="replace")
         command = [sys.executable, "-m", "compress.export.executorch_worker"]
         pipe = subprocess.PIPE
@@ -72,6 +75,20 @@ class LoweringWorker:
     def _told(self) -> str:
         self.log.seek(0)
         return self.log.read().strip()[-2000:]
+
+
+def _jobs() -> Iterator[Path]:
+    """The parent's jobs, until it is gone: then this process ends at once, whatever it is at, and writes no more."""
+    jobs: queue.Queue[Path] = queue.Queue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            jobs.put(Path(line.strip()))
+        os._exit(1)
+
+    threading.Thread(target=read, daemon=True, name="jobs").start()
+    while True:
+        yield jobs.get()
 
 
 def _main() -> None:
@@ -83,8 +100,7 @@ def _main() -> None:
     from compress.export.to_executorch import save_executorch, to_executorch
 
     torch.set_num_threads(1)
-    for line in sys.stdin:
-        job = Path(line.strip())
+    for job in _jobs():
         asked = torch.load(job, weights_only=False)  # the parent's own file, in a folder that only this user can write
         path, problem = asked.pop("path"), None
         try:

@@ -2,19 +2,18 @@
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from compress.export.four_bits import pack_openvino
-from compress.files import whole_file
+from compress.files import temporary_folder, whole_file
 
 
 def to_openvino(proto: Any) -> Any:
     """ov.Model of an ONNX ModelProto; QDQ pairs become FakeQuantize, weights stay int8, or int4 where they fit."""
     import openvino as ov
 
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         # From a file: read from memory, the ONNX frontend skips the transformations that fold shape arithmetic.
         path = Path(folder) / "model.onnx"
         path.write_bytes(proto.SerializeToString())
@@ -33,7 +32,7 @@ def save_openvino(model: Any, path: Path, float16: bool = False, compact: bool =
     """
     import openvino as ov
 
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         # The file is named as at its end: OpenVINO writes the .bin beside the .xml under the same stem.
         written = Path(folder) / path.name
         ov.save_model(model, written, compress_to_fp16=float16)

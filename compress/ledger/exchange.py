@@ -33,7 +33,7 @@ def read_rows(path: Path) -> list[Measurement]:
         rows = read(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}): check the path and its rights") from None
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         why = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not rows that `compress ledger export` wrote ({why}): export them again") from None
     return [_checked(path, number, row) for number, row in enumerate(rows, 1)]

@@ -16,15 +16,23 @@ CAP_DB = 150.0
 
 def sqnr_db(reference: Tensor, other: Tensor) -> float:
     """Signal to quantization noise: power of ``reference`` over power of the difference, in dB, at most 150."""
-    noise = (reference - other).double().square().mean().item()
+    noise = _power(reference - other)
     signal = reference.double().square().mean().item()
     return min(CAP_DB, 10 * math.log10(signal / noise)) if noise > 0 and signal > 0 else CAP_DB
 
 
 def psnr(reference: Tensor, other: Tensor) -> float:
     """PSNR of pictures clipped to [0, 1], float, in dB, at most 150."""
-    noise = (reference.clamp(0, 1) - other.clamp(0, 1)).double().square().mean().item()
+    noise = _power(reference.clamp(0, 1) - other.clamp(0, 1))
     return min(CAP_DB, -10 * math.log10(noise)) if noise > 0 else CAP_DB
+
+
+def _power(difference: Tensor) -> float:
+    """Mean square. Raises FloatingPointError for NaN or Inf: compared with 0, they would pass for no error at all."""
+    power = difference.double().square().mean().item()
+    if not math.isfinite(power):
+        raise FloatingPointError("NaN or Inf")
+    return power
 
 
 def mean_psnr(reference: list[Tensor], other: list[Tensor]) -> float:
@@ -87,3 +95,17 @@ def _outputs(model: nn.Module, names: list[str], pair: Pair, use: Any = None) ->
         for handle in handles:
             handle.remove()
     return kept
+
+
+@torch.no_grad()
+def first_not_finite(model: nn.Module, pair: Pair) -> str | None:
+    """Name of the first layer, in the order of computing, whose output holds NaN or Inf; None where none does."""
+    found: list[str] = []
+    names = [name for name, module in model.named_modules() if name and not list(module.children())]
+
+    def use(name: str, output: Any) -> None:
+        if not found and isinstance(output, Tensor) and not torch.isfinite(output).all():
+            found.append(name)
+
+    _outputs(model, names, pair, use)
+    return found[0] if found else None

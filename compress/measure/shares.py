@@ -2,13 +2,14 @@
 
 import json
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from compress.files import temporary_folder
 
 RUNS, WARMUP = 5, 2
 PART = re.compile(r"^model\.(enc|mmse|fmir|dec)\.")
@@ -65,7 +66,7 @@ def _times(path: Path, threads: int, inputs: Mapping[str, np.ndarray], places: d
     settings = ort.SessionOptions()
     settings.intra_op_num_threads, settings.log_severity_level = threads, 3
     settings.enable_profiling = True
-    with tempfile.TemporaryDirectory(prefix="compress-shares-") as folder:
+    with temporary_folder() as folder:
         settings.profile_file_prefix = f"{folder}/profile"
         session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
         wanted = {port.name: inputs[port.name] for port in session.get_inputs()}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from compress.elir.model import Elir, noise_shape
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 from compress.schema import Strict, Task
 
 PROBE_SIZE = 64  # px
@@ -78,6 +78,7 @@ class Pass(ABC):
         self.requires(subject)
         before = subject.probe() if self.exact else None
         self.call(subject)
+        self._ensure_finite(subject.model)
         if before is not None:
             self._ensure_exact(before, subject.probe())
 
@@ -89,6 +90,14 @@ class Pass(ABC):
     @abstractmethod
     def call(self, subject: Subject) -> None:
         """Do the work on ``subject``, in place."""
+
+    def _ensure_finite(self, model: Elir) -> None:
+        """Raise VerificationError at the first tensor of ``model`` in which the pass left NaN or Inf."""
+        for name, value in model.state_dict().items():
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                raise VerificationError(
+                    f"passes: {self.name} left NaN or Inf in {name}: check the weights, or leave it out"
+                )
 
     def _ensure_exact(self, before: Tensor, after: Tensor) -> None:
         error = ((after - before).abs().max() / before.abs().max()).item()

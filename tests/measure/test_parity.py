@@ -3,6 +3,7 @@
 import copy
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from compress.elir.flow import FoldedFlow
 from compress.elir.model import Elir, noise_shape
-from compress.measure.parity import CAP_DB, layer_errors, mean_psnr, psnr, sqnr_db, stage_errors
+from compress.measure.parity import CAP_DB, first_not_finite, layer_errors, mean_psnr, psnr, sqnr_db, stage_errors
 
 STAGES = ["latent", "mmse", "step_1", "step_2", "step_3", "output"]
 
@@ -89,3 +90,23 @@ def test_every_convolution_is_told_and_hooks_are_gone(tiny_elir: Elir, pair: tup
     assert told[last] < 40 and min(v for n, v in told.items() if n != last) > 120
     assert {e["stage"] for e in errors} == {"enc", "mmse", "fmir", "dec"}
     assert not any(m._forward_hooks for m in tiny_elir.modules())
+
+
+@pytest.mark.parametrize("measure", [psnr, sqnr_db])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_no_number_is_not_perfect(measure: Any, value: float) -> None:
+    good = torch.full((1, 3, 4, 4), 0.5)
+    bad = good.clone()
+    bad[0, 0, 0, 0] = value
+    if measure is psnr and value == math.inf:
+        assert psnr(good, bad) < 60, "infinity is clipped to 1"
+        return
+    with pytest.raises(FloatingPointError, match="NaN or Inf"):
+        measure(good, bad)
+
+
+def test_the_first_layer_that_is_not_finite_is_named(tiny_elir: Elir) -> None:
+    pair = torch.rand(1, 3, 32, 32), torch.randn(noise_shape(32, 32))
+    assert first_not_finite(tiny_elir, pair) is None
+    tiny_elir.dec.layers[2].conv[0].weight.fill_(torch.nan)  # type: ignore[union-attr,index,operator]
+    assert first_not_finite(tiny_elir, pair) == "dec.layers.2.conv.0"

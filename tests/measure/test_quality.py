@@ -6,7 +6,7 @@ import pytest
 
 from compress.data.sets import load_set
 from compress.errors import InputError
-from compress.measure.quality import color_shift, lpips, luma, psnr_db, psnr_y_db, score, ssim
+from compress.measure.quality import color_shift, histogram_shift, lpips, luma, psnr_db, psnr_y_db, score, ssim
 
 
 def flat(red: int, green: int, blue: int, side: int = 64) -> np.ndarray:
@@ -123,3 +123,16 @@ def test_missing_pictures_are_refused() -> None:
 def test_floats_are_refused(photo: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"must be \(H, W, 3\) uint8, got \(256, 256, 3\) float32: use to_uint8"):
         psnr_db(photo.astype(np.float32) / 255, photo)
+
+
+def test_histograms_tell_a_collapsed_range_where_means_agree(photo: np.ndarray) -> None:
+    assert histogram_shift(photo, photo) == 0
+    darker = (photo.astype(int) - 3).clip(0, 255).astype(np.uint8)
+    assert psnr_db(photo, darker) > 38 and 2.5 < histogram_shift(photo, darker) <= 3
+    mean = photo.mean((0, 1))
+    flatter = ((photo - mean) * 0.9 + mean + 0.5).astype(np.uint8)
+    assert color_shift(photo, flatter) < 0.2 and histogram_shift(photo, flatter) > 4
+    noise = np.random.default_rng(0).integers(-3, 4, photo.shape)
+    assert histogram_shift(photo, (photo + noise).clip(0, 255).astype(np.uint8)) < 0.5
+    constant = np.full_like(photo, 128)
+    assert histogram_shift(photo, constant) > 40

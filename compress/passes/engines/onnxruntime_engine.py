@@ -1,12 +1,12 @@
 """onnxruntime: its own ``quantize_static`` on the float ONNX graph, QDQ; OpenVINO reads the same file."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from compress.files import temporary_folder
 from compress.passes.base import Subject
 from compress.passes.engines import Quantized
 from compress.passes.engines.common import Feeds, excluded_nodes
@@ -60,7 +60,7 @@ def _quantize(graph: Any, reader: Reader, settings: PtqSettings, ignored: list[s
     if settings.range == "percentile":
         options["CalibPercentile"] = settings.percentile
     methods = {"min_max": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
-    with tempfile.TemporaryDirectory(prefix="elir-compress-") as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / "int8.onnx"
         quantize_static(
             graph,

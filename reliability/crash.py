@@ -1,0 +1,260 @@
+"""`compress apply` killed at random moments and at every file operation; the next run must make good."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from reliability.base import APPLY_LIMIT_S, Base, emptied
+from reliability.process import Ended, command, forked
+from reliability.section import Section, problems
+
+# Stage records in the order in which a run writes them; a case may begin after any of them.
+ORDER = ("calibration", "export-", "quality-", "parity", "baselines", "shares", "samples", "macs")
+TOLD = {"results.json", "report.html", "manifest.json", ".lock"}  # they hold times of day, or of the run
+ERRORS = {"full disk": 28, "input/output error": 5}
+
+
+class Crashes:
+    """Cases in ``crash`` below the base's folder; ``out`` is the bundle's folder there, beside its ledger."""
+
+    def __init__(self, base: Base, section: Section, seed: int) -> None:
+        self.base, self.section, self.seed = base, section, seed
+        self.random = random.Random(seed)
+        self.folder = base.folder / "crash"
+        self.out = self.folder / "out"
+        self.reference = base.bundle()
+        self.wanted = _hashes(self.reference)
+        self.recipe = self.base.inputs / "tiny-openvino.yaml"
+        self.records = sorted((p.name for p in (self.reference / ".stages").glob("*.json")), key=_place)
+
+    def begin(self, kept: int) -> None:
+        """A run that was stopped after its first ``kept`` stage records."""
+        emptied(self.folder)
+        if not kept:
+            return
+        shutil.copytree(self.reference, self.out)
+        for name in self.records[kept:]:
+            (self.out / ".stages" / name).unlink()
+        for name in ("manifest.json", "results.json", "report.html", "recipe.yaml"):
+            (self.out / name).unlink()
+        self._remove_unfinished(self.records[:kept])
+
+    def _remove_unfinished(self, kept: list[str]) -> None:
+        """Remove what the stages whose records are gone had written."""
+        for stage, folder in (
+            ("export-openvino-fp32", "fp32"),
+            ("export-openvino-int8", "int8"),
+            ("samples", "samples"),
+        ):
+            if f"{stage}.json" not in kept:
+                shutil.rmtree(self.out / folder, ignore_errors=True)
+
+    def apply(self, before: Callable[[], None] | None = None, kill_after_s: float | None = None) -> Ended:
+        """`compress apply` into ``out``, with ``before`` run first in its process."""
+        arguments = ["apply", str(self.recipe), "--out", str(self.out)]
+        work = command(arguments, self.folder, watched=False, before=before)
+        return forked(work, self.folder / "log", APPLY_LIMIT_S, kill_after_s)
+
+    def after_kill(self) -> list[str]:
+        """What is wrong with the folder as the kill left it."""
+        found = [f"partial {name}" for name, digest in _hashes(self.out).items() if self.wanted.get(name) != digest]
+        for path in self.out.rglob("*.json") if self.out.is_dir() else ():
+            try:
+                json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:
+                found.append(f"partial {path.name}")
+        if (self.out / "manifest.json").is_file():
+            found += _changed(self.out)
+        return found
+
+    def after_next(self, ended: Ended) -> list[str]:
+        """What is wrong after the run that followed."""
+        found = [f"the next run: {text}" for text in problems(ended, {0})]
+        if not found and _hashes(self.out) != self.wanted:
+            found.append("the next run's files differ from an undisturbed run's")
+        left = [p.relative_to(self.folder).as_posix() for p in self.folder.rglob(".part-*")]
+        left += [f"tmp/{p.name}" for p in (self.folder / "tmp").iterdir() if not p.name.startswith("torchinductor")]
+        found += [f"left behind: {name}" for name in left[:3]]
+        return found + _ledger_faults(self.folder / "ledger.sqlite", self.out)
+
+    def case(self, kind: str, kept: int, how: str, before: Any = None, kill_after_s: float | None = None) -> Ended:
+        """One case: a disturbed run, a look at what it left, the next run, and a look again."""
+        self.begin(kept)
+        disturbed = self.apply(before, kill_after_s)
+        found = self.after_kill()
+        if disturbed.hung or "Traceback" in disturbed.err or disturbed.code == 1:
+            found += problems(disturbed, {0, 2, 130, 143, -9})
+        found += self.after_next(self.apply())
+        self.section.ended(kind, disturbed)
+        self.section.add(kind, found, f"seed {self.seed}, after {kept} stage records, {how}")
+        return disturbed
+
+    # --- the kinds of disturbance ------------------------------------------------------------------------------
+
+    def random_kills(self, count: int, whole: float) -> None:
+        """SIGKILL after a random time; a share ``whole`` of the runs begins at nothing, the others in the middle."""
+        seconds: dict[int, float] = {}
+        for _ in range(count):
+            kept = 0 if self.random.random() < whole else self.random.randint(3, len(self.records))
+            if kept not in seconds:
+                self.begin(kept)
+                seconds[kept] = self.apply().seconds
+            at = self.random.uniform(0, seconds[kept])
+            self.case("SIGKILL at a random moment", kept, f"{at:.2f} s", kill_after_s=at)
+
+    def operations(self, kept: int, most: int | None, kinds: dict[str, Callable[[], None]]) -> None:
+        """``kinds`` of fault at every file operation (``most``: evenly spread ones) of a run after ``kept`` stages."""
+        self.begin(kept)
+        self.apply(lambda: _at_operation(self.folder, 0, lambda: None))
+        total = int((self.folder / "operations").read_text())
+        numbers = range(1, total + 1) if most is None or total <= most else spread(total, most)
+        for kind, act in kinds.items():
+            for n in numbers:
+                how = f"file operation {n} of {total}"
+                self.case(
+                    f"{kind} at a file operation", kept, how, lambda n=n, act=act: _at_operation(self.folder, n, act)
+                )
+
+    def statements(self, kept: int) -> None:
+        """SIGKILL before every SQL statement of the ledger."""
+        self.begin(kept)
+        self.apply(lambda: _at_statement(self.folder, 0))
+        total = int((self.folder / "statements").read_text())
+        for n in range(1, total + 1):
+            how = f"statement {n} of {total}"
+            self.case("SIGKILL at a statement of the ledger", kept, how, lambda n=n: _at_statement(self.folder, n))
+
+    def signals(self, count: int) -> None:
+        """SIGINT and SIGTERM after a random time; how long the end takes is a figure."""
+        for i in range(count):
+            number, code = ((signal.SIGINT, 130), (signal.SIGTERM, 143))[i % 2]
+            kept = self.random.choice([0, 3, 4])
+            at = self.random.uniform(0.5, 8)
+            ended = self.case(
+                f"{number.name} at a random moment", kept, f"{at:.2f} s", lambda n=number, t=at: _signal_in(t, n)
+            )
+            late = ended.seconds - at
+            longest = self.section.figures.setdefault("longest_end_after_signal_s", 0.0)
+            self.section.figures["longest_end_after_signal_s"] = max(longest, round(late, 2))
+            if ended.code not in (0, code):
+                self.section.add(f"{number.name} at a random moment", [f"exit {ended.code}"], f"{at:.2f} s")
+
+
+def run(base: Base, kills: int, seed: int, most: int | None = None, whole: float = 0.1) -> Section:
+    """Random kills, faults at file operations of the end of a run, kills at the ledger's statements, signals."""
+    section = Section("crash")
+    started = time.monotonic()
+    crashes = Crashes(base, section, seed)
+    end = len(crashes.records)
+    kill = {"SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL)}
+    crashes.operations(end, most, kill | {name: _raises(number) for name, number in ERRORS.items()})
+    crashes.operations(end - 2, most, kill)
+    crashes.statements(end)
+    crashes.random_kills(kills, whole)
+    crashes.signals(max(2, kills // 10))
+    section.seconds = time.monotonic() - started
+    return section
+
+
+def spread(total: int, most: int) -> list[int]:
+    """``most`` numbers from 1 to ``total``, evenly apart."""
+    return sorted({1 + i * total // most for i in range(most)})
+
+
+def _place(record: str) -> int:
+    return next(i for i, start in enumerate(ORDER) if record.startswith(start))
+
+
+def _raises(number: int) -> Callable[[], None]:
+    def act() -> None:
+        raise OSError(number, os.strerror(number))
+
+    return act
+
+
+def _at_operation(folder: Path, n: int, act: Callable[[], None]) -> None:
+    """``act`` before the ``n``-th write, rename or removal below ``folder`` (none: 0); counts them in a file."""
+    root, counter, done = str(folder), folder / "operations", 0
+    handle = os.open(counter, os.O_WRONLY | os.O_CREAT)
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        nonlocal done
+        writes = event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if not (writes or event in ("os.rename", "os.remove", "os.mkdir", "tempfile.mkdtemp")):
+            return
+        if not isinstance(args[0], str | bytes | os.PathLike) or not os.fsdecode(args[0]).startswith(root):
+            return
+        done += 1
+        os.pwrite(handle, str(done).encode(), 0)
+        if done == n:
+            act()
+
+    sys.addaudithook(hook)
+
+
+def _at_statement(folder: Path, n: int) -> None:
+    from sqlalchemy import Engine, event
+
+    counter, done = folder / "statements", 0
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def count(*args: Any) -> None:
+        nonlocal done
+        done += 1
+        counter.write_text(str(done))
+        if done == n:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _signal_in(seconds: float, number: signal.Signals) -> None:
+    """The signal comes from a process of its own, which no lock or native call of this one holds up."""
+    victim = os.getpid()
+    if not os.fork():
+        time.sleep(seconds)
+        os.kill(victim, number)
+        os._exit(0)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Files whose bytes follow from the recipe alone."""
+    from compress.files import sha256_file
+
+    files = [p for p in folder.rglob("*") if p.is_file() and ".stages" not in p.parts] if folder.is_dir() else []
+    return {
+        p.relative_to(folder).as_posix(): sha256_file(p)
+        for p in files
+        if p.name not in TOLD and not any(part.startswith(".part-") for part in p.relative_to(folder).parts)
+    }
+
+
+def _changed(folder: Path) -> list[str]:
+    from compress.bundle import changed_files, read_manifest
+
+    return [f"under a finished manifest: {line}" for line in changed_files(folder, read_manifest(folder))]
+
+
+def _ledger_faults(path: Path, out: Path) -> list[str]:
+    """Rows of the finished run: all, once; of any other run all or none."""
+    if not path.is_file():
+        return ["no ledger"]
+    with closing(sqlite3.connect(path)) as connection:
+        if (whole := connection.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+            return [f"the ledger is damaged: {whole}"]
+        counts = dict(connection.execute("SELECT run, count(*) FROM measurements GROUP BY run").fetchall())
+        lone = connection.execute(
+            "SELECT count(*) FROM measurements WHERE id NOT IN (SELECT id FROM details)"
+        ).fetchone()
+    results = json.loads((out / "results.json").read_text()) if (out / "results.json").is_file() else {}
+    rows = max(counts.values(), default=0)
+    found = [f"{n} of {rows} rows of run {name}" for name, n in counts.items() if n != rows]
+    found += ["rows without details"] if lone[0] else []
+    return found if results.get("run") in counts else [*found, "the finished run is not in the ledger"]
