@@ -14,7 +14,7 @@ from compress.results import RESULTS, dump_json
 from compress.schema import Recipe
 from compress.stages import FOLDER
 
-WRITTEN = ("fp32", "fp16", "int8", "samples")
+WRITTEN = ("fp32", "fp16", "int8", "weights", "samples")
 
 
 def write_bundle(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from compress.schema import Goals, SpeedGoal
+from compress.schema import QUANTIZED, Goals, SpeedGoal
 
 Entry = dict[str, Any]
 # goal -> (field of a quality entry, whether the bound is a least value)
@@ -17,12 +17,12 @@ QUALITY = {
 
 
 def check_goals(goals: Goals, results: Entry) -> list[Entry]:
-    """Entries of ``results.json`` ``goals``: every bound for every int8 artifact that a target of the recipe runs.
+    """Entries of ``results.json`` ``goals``: every bound for every quantized artifact that a target of the recipe runs.
 
     What no target runs (TensorRT's ONNX file, without a Jetson) is measured, but no goal can be met for it.
     """
     timed = {p["artifact"] for p in results["performance"]}
-    judged = [a for a in results["artifacts"] if a["precision"] == "int8" and (a["id"] in timed or not timed)]
+    judged = [a for a in results["artifacts"] if a["precision"] in QUANTIZED and (a["id"] in timed or not timed)]
     judged = [a for a in judged if not a["id"].endswith("-tensorrt")]
     return [
         entry

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MANIFEST = "manifest.json"
-PREFERRED = [(precision, format) for precision in ("int8", "fp16", "fp32") for format in PACKAGES]
+PREFERRED = [(precision, format) for precision in ("int8", "weights", "fp16", "fp32") for format in PACKAGES]
 DEPTH = 4  # folders above an artifact where its bundle's manifest may lie
 
 
@@ -119,8 +119,8 @@ def _scale(path: Path, name: str | None) -> int:
 
 
 def choose(bundle: Path) -> tuple[Path, dict[str, Any]]:
-    """The bundle's artifact to restore with, int8 before fp16 before fp32, OpenVINO before the others, of an installed
-    runtime; (entry file, its manifest facts). Raises InputError, Unavailable or VerificationError."""
+    """The bundle's artifact to restore with: quantized before fp16 before fp32, OpenVINO before the others, of an
+    installed runtime; (entry file, its manifest facts). Raises InputError, Unavailable or VerificationError."""
     path = bundle / MANIFEST
     if not path.is_file():
         raise InputError(f"{bundle}: no bundle, it has no {MANIFEST}: give a bundle, an artifact or a checkpoint")
