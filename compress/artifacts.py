@@ -1,11 +1,12 @@
 """Which artifacts a recipe asks for, and how each is written."""
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import InputError
-from compress.schema import Precision, Recipe
+from compress.schema import MADE_BY, PRECISIONS, QUANTIZED, Precision, Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,22 +47,28 @@ class Artifact:
 
 
 def plan_artifacts(recipe: Recipe) -> list[Artifact]:
-    """Every artifact of ``recipe``, floats first. int8 needs a quantizing pass."""
+    """Every artifact of ``recipe``, floats first. int8 needs ptq, weights the pass weights."""
     engine = next((item["ptq"].get("engine", "elir") for item in recipe.passes if "ptq" in item), None)
+    made = [MADE_BY[name] for item in recipe.passes for name in item if name in MADE_BY]
     planned = []
     for format in FORMATS:
         options = getattr(recipe.export, format)
         if options is None:
             continue
-        for precision in options.precisions:
-            if precision == "int8" and engine is None:
-                raise InputError(f"export.{format}: int8 needs a quantizing pass: add ptq to passes or remove int8")
+        precisions = options.precisions or ["fp32", "fp16", *(made or ["int8"])]
+        for precision in precisions:
+            if precision in QUANTIZED and precision not in made:
+                raise InputError(_not_made(format, precision))
             planned.append(Artifact(format, precision))
         # Only our own engine knows TensorRT's rules; the others' graphs are written for x86.
-        if format == "onnx" and options.tensorrt and "int8" in options.precisions and engine == "elir":
+        if format == "onnx" and options.tensorrt and "int8" in precisions and engine == "elir":
             planned.append(Artifact("onnx", "int8", "tensorrt"))
-    order = ("fp32", "fp16", "int8")
-    return sorted(planned, key=lambda a: order.index(a.precision))
+    return sorted(planned, key=lambda a: PRECISIONS.index(a.precision))
+
+
+def _not_made(format: str, precision: str) -> str:
+    kind, pass_ = ("a quantizing pass", "ptq") if precision == "int8" else ("the pass weights", "weights")
+    return f"export.{format}: {precision} needs {kind}: add {pass_} to passes or remove {precision}"
 
 
 def simulated(quantized: "Quantized", artifact: Artifact) -> "nn.Module | None":
@@ -125,6 +132,17 @@ class Writer:
             self._lowering = LoweringWorker()
         return self._lowering
 
+    def write_weights(self, quantized: "Quantized", artifact: Artifact) -> None:
+        """Write an artifact of the rounded float model, its weights stored as they were rounded."""
+        from compress.export.rounded_weights import store_rounded
+        from compress.export.to_openvino import to_openvino
+
+        module = simulated(quantized, artifact)
+        assert module is not None  # weights.requires refuses what it cannot write
+        graph = copy.deepcopy(self.float_graph(module, "onnx"))
+        store_rounded(graph, quantized.weights)
+        self._save(to_openvino(graph, half_weights=True) if artifact.format == "openvino" else graph, artifact)
+
     def write_int8(self, quantized: "Quantized", artifact: Artifact) -> None:
         """Write an int8 artifact, from the engine's own graph where there is one; ExecuTorch's by ``lower``."""
         graph = None if artifact.variant else quantized.graphs.get(artifact.format)
@@ -167,7 +185,7 @@ class Writer:
         if artifact.format == "openvino":
             from compress.export.to_openvino import save_openvino
 
-            save_openvino(graph, path, half, compact=artifact.precision == "int8")
+            save_openvino(graph, path, half, compact=artifact.precision in QUANTIZED)
         else:
             from compress.export.to_onnx import save_onnx
 

@@ -15,7 +15,7 @@ from compress.errors import CompressError, GoalMissed, InputError, Unavailable, 
 from compress.files import temporary_folder
 from compress.measure.latency import PROTOCOLS, Latency, Mode, speedup
 from compress.measure.machine import machine_facts, physical_cores
-from compress.schema import DeployTarget, Precision
+from compress.schema import QUANTIZED, DeployTarget, KernelPrecision, Precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,14 +96,20 @@ def check_arch(target: DeployTarget) -> None:
 
 def precision_of(artifact: str) -> Precision:
     """Precision told by an artifact's id. Raises InputError when it tells none."""
-    for precision in (*FLOATS, "int8"):
+    for precision in (*FLOATS, *QUANTIZED):
         if precision in artifact.split("-"):
             return precision  # type: ignore[return-value]
-    raise InputError(f"artifact {artifact}: its id tells no precision: name it <format>-<fp32|fp16|int8>")
+    raise InputError(f"artifact {artifact}: its id tells no precision: name it <format>-<fp32|fp16|int8|weights>")
+
+
+def kernels_of(artifact: str) -> KernelPrecision:
+    """What an artifact is computed in, told by its id: where only weights are rounded, fp32."""
+    precision = precision_of(artifact)
+    return "fp32" if precision == "weights" else precision
 
 
 def _runs(target: DeployTarget, artifact: str, format: str) -> bool:
-    return format == target.format and precision_of(artifact) in target.precisions
+    return format == target.format and kernels_of(artifact) in target.precisions
 
 
 def speedups(name: str, latencies: Mapping[str, Latency], seed: int = 0) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from compress.recipe import recipe_hash, to_yaml
 from compress.results import RESULTS, dump_json, read_results, unavailable_targets
 from compress.schema import Recipe
 
-WRITTEN = ("fp32", "fp16", "int8", "samples")
+WRITTEN = ("fp32", "fp16", "int8", "weights", "samples")
 
 
 def write_bundle(

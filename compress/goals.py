@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from compress.schema import Goals, SpeedGoal
+from compress.schema import QUANTIZED, Goals, SpeedGoal
 
 Entry = dict[str, Any]
 # goal -> (field of a quality entry, whether the bound is a least value)
@@ -20,12 +20,12 @@ HISTOGRAM_BOUND = 2.0
 
 
 def check_goals(goals: Goals, results: Entry) -> list[Entry]:
-    """Entries of ``results.json`` ``goals``: every bound for every int8 artifact that a target of the recipe runs.
+    """Entries of ``results.json`` ``goals``: every bound for every quantized artifact that a target of the recipe runs.
 
     Without targets, for all but TensorRT's ONNX file, which is then a file by the way.
     """
     ran = {p["artifact"] for p in results["performance"]}
-    judged = [a for a in results["artifacts"] if a["precision"] == "int8"]
+    judged = [a for a in results["artifacts"] if a["precision"] in QUANTIZED]
     judged = [a for a in judged if (a["id"] in ran if ran else not a["id"].endswith("-tensorrt"))]
     return [
         entry

@@ -10,7 +10,7 @@ from compress.artifacts import Artifact, Writer
 from compress.files import whole_file
 from compress.plan import Inputs, prefix_key
 from compress.progress import Progress
-from compress.schema import Recipe
+from compress.schema import MADE_BY, QUANTIZED, Recipe
 from compress.stages import FOLDER, Stages
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Models:
             lambda: self.pairs(self.inputs.calibration),
             len(self.inputs.calibration),
             m.image_size,
-            tuple(dict.fromkeys(a.format for a in self.planned if a.precision == "int8")),
+            tuple(dict.fromkeys(a.format for a in self.planned if a.precision in QUANTIZED)),
             float_graph=lambda format: self.writer.float_graph(subject.model, format),
             keep=partial(self._keep, self.floats),
             task=m.task,
@@ -134,7 +134,7 @@ class Models:
     def _passes(self, quantizing: bool) -> list[dict[str, Any]]:
         """Passes before the first quantizing one, or from it on."""
         names = [next(iter(item)) for item in self.recipe.passes]
-        cut = names.index("ptq") if "ptq" in names else len(names)
+        cut = next((i for i, name in enumerate(names) if name in MADE_BY), len(names))
         return self.recipe.passes[cut:] if quantizing else self.recipe.passes[:cut]
 
     def _run_item(self, item: dict[str, Any], subject: "Subject") -> None:

@@ -31,7 +31,7 @@ from compress.reaching import (
 )
 from compress.recording import new_run, now, record_apply, record_bench
 from compress.results import ApplyResult, read_results
-from compress.schema import DeployTarget, Recipe
+from compress.schema import QUANTIZED, DeployTarget, Recipe
 from compress.stages import Files, Stages
 from compress.validation import load_model
 
@@ -147,11 +147,11 @@ class Run:
         """Write every artifact; ExecuTorch's are submitted to a process of their own, and awaited later."""
         todo = [a for a in self.planned if not self._kept(a).done(f"export-{a.id}")]
         for artifact in todo:
-            if artifact.format == "executorch" and artifact.precision != "int8":
+            if artifact.format == "executorch" and artifact.precision not in QUANTIZED:
                 self.writer.lower(self.models.float_model(artifact), artifact)
         # Its int8 file before the others': it takes as long as all of them.
-        for artifact in sorted(self.planned, key=lambda a: (a.precision == "int8", a.format != "executorch")):
-            if artifact in todo and artifact.precision == "int8":
+        for artifact in sorted(self.planned, key=lambda a: (a.precision in QUANTIZED, a.format != "executorch")):
+            if artifact in todo and artifact.precision in QUANTIZED:
                 # Outside the stage below: a calibration is not part of writing one file.
                 _ = self.models.quantized
             if artifact.format != "executorch":
@@ -167,6 +167,8 @@ class Run:
         with self.progress.stage(f"write {artifact.id}"):
             if artifact.precision == "int8":
                 self.writer.write_int8(self.models.quantized, artifact)
+            elif artifact.precision == "weights":
+                self.writer.write_weights(self.models.quantized, artifact)
             else:
                 self.writer.write_float(self.models.float_model(artifact), artifact)
 

@@ -23,7 +23,7 @@ PACKAGES = (
     *("elir-compress", "torch", "torchao", "executorch", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript"),
     *("neural-compressor", "numpy", "pillow", "scikit-image", "scipy"),
 )
-BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
+BYTES = {"fp32": 4, "fp16": 2, "int8": 1, "weights": 1}
 
 
 @dataclass(frozen=True)

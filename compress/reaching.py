@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.benching import EMPTY, Artifacts, Pictures, bench_local, check_arch, precision_of
+from compress.benching import EMPTY, Artifacts, Pictures, bench_local, check_arch, kernels_of
 from compress.errors import GoalMissed, InputError, Unavailable
 from compress.measure.latency import Mode
 from compress.schema import DeployTarget
@@ -122,7 +122,7 @@ def evidence_of(target: DeployTarget) -> str:
 
 def runs(target: DeployTarget, artifact: str, format: str) -> bool:
     """Whether a target's kernels run an artifact: its format and precision; TensorRT takes its own int8 file."""
-    precision = precision_of(artifact)
+    precision = kernels_of(artifact)
     own = "tensorrt" in artifact.split("-")
     fits = own == (target.runtime == "tensorrt" and precision == "int8")
     return format == target.format and precision in target.precisions and fits

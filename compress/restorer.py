@@ -18,7 +18,7 @@ from compress.schema import TASKS, Task, task_scale
 if TYPE_CHECKING:
     import numpy as np
 
-PREFERRED = [(precision, format) for precision in ("int8", "fp16", "fp32") for format in PACKAGES]
+PREFERRED = [(precision, format) for precision in ("int8", "weights", "fp16", "fp32") for format in PACKAGES]
 DEPTH = 4  # folders above an artifact where its bundle's manifest may lie
 
 
@@ -118,8 +118,8 @@ def _scale(path: Path, name: str | None) -> int:
 
 
 def choose(bundle: Path) -> tuple[Path, dict[str, Any]]:
-    """The bundle's artifact to restore with, int8 before fp16 before fp32, OpenVINO before the others, of an installed
-    runtime; (entry file, its manifest facts). Raises InputError, Unavailable or VerificationError."""
+    """The bundle's artifact to restore with: quantized before fp16 before fp32, OpenVINO before the others, of an
+    installed runtime; (entry file, its manifest facts). Raises InputError, Unavailable or VerificationError."""
     manifest = read_manifest(bundle)
     kinds: dict[tuple[str, str], dict[str, Any]] = {}
     for facts in manifest["artifacts"]:

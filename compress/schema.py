@@ -139,13 +139,20 @@ class RecipeData(Strict):
         return [value] if isinstance(value, str) else value
 
 
-Precision = Literal["fp32", "fp16", "int8"]
+KernelPrecision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "weights"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "weights")
+MADE_BY: dict[str, Precision] = {"ptq": "int8", "weights": "weights"}
+"""Precision of what a quantizing pass makes. int8: what kernels compute in; weights: they alone are small."""
+QUANTIZED = tuple(MADE_BY.values())
 
 
 class FormatExport(Strict):
     """Options that every format has."""
 
-    precisions: list[Precision] = Field(["fp32", "fp16", "int8"], min_length=1)
+    precisions: list[Precision] | None = Field(
+        None, min_length=1, description="none: fp32, fp16, and what the recipe's passes make: int8 (ptq) or weights"
+    )
 
 
 class OnnxExport(FormatExport):
@@ -191,7 +198,7 @@ SpeedGoals = Annotated[
 
 
 class Goals(Strict):
-    """Bounds for every int8 artifact, on every validation set. None: not asked for."""
+    """Bounds for every quantized artifact, on every validation set. None: not asked for."""
 
     psnr_drop_db: float | None = Field(None, description="at most, dB")
     ssim_drop: float | None = Field(None, description="at most")
@@ -269,7 +276,7 @@ class DeployTarget(Strict):
     memory_mb: int | None = Field(None, gt=0, description="most that the process may take")
     shapes: Literal["static", "dynamic"] = Field("static", description="what its runtime runs at full speed")
     options: dict[str, str | int | float | bool] = Field(default={}, description="the runtime's own settings")
-    precisions: list[Precision] = Field(default=["fp32", "fp16", "int8"], description="what its kernels run")
+    precisions: list[KernelPrecision] = Field(default=["fp32", "fp16", "int8"], description="what its kernels run")
     quantization: Quantization | None = Field(None, description="of its int8 kernels")
     min_delegated: float | None = Field(
         None, ge=0, le=1, description="least share of an ExecuTorch program's MACs that its backend must run"

@@ -6,6 +6,7 @@ OpenVINO's convolutions float.) ExecuTorch stores what its kernels read, and XNN
 weights.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,23 +38,44 @@ def pack_onnx(proto: Any) -> None:
     opset becomes 21 where there are any."""
     import onnx
 
-    graph = proto.graph
-    packed = {}
-    for tensor in graph.initializer:
+    casts = {}
+    for tensor in proto.graph.initializer:
         if tensor.data_type == onnx.TensorProto.INT8 and fits(values := onnx.numpy_helper.to_array(tensor)):
-            packed[tensor.name] = f"{tensor.name}_int8"
-            int4 = onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.INT4)
-            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(int4), tensor.name))
-    if not packed:
-        return
-    nodes, waiting = [], dict(packed)
+            tensor.CopyFrom(int4_tensor(values, tensor.name))
+            cast = onnx.helper.make_node("Cast", [tensor.name], [f"{tensor.name}_int8"], to=onnx.TensorProto.INT8)
+            casts[tensor.name] = [cast]
+    put_before_use(proto, casts)
+    if casts:
+        use_int4_opset(proto)
+
+
+def int4_tensor(values: np.ndarray, name: str) -> Any:
+    """TensorProto INT4 of int8 ``values``."""
+    import onnx
+
+    int4 = onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.INT4)
+    return onnx.numpy_helper.from_array(values.astype(int4), name)
+
+
+def put_before_use(proto: Any, chains: Mapping[str, Sequence[Any]]) -> None:
+    """Before the first node that reads an initializer, put its chain of nodes, and have all readers read the last; what
+    was noted of the initializers' types is no longer true, and goes."""
+    graph, waiting = proto.graph, dict(chains)
+    nodes: list[Any] = []
     for node in graph.node:
         for i, name in enumerate(node.input):
-            if name in waiting:
-                nodes.append(onnx.helper.make_node("Cast", [name], [waiting.pop(name)], to=onnx.TensorProto.INT8))
-            node.input[i] = packed.get(name, name)
+            nodes += waiting.pop(name, [])
+            if name in chains:
+                node.input[i] = chains[name][-1].output[0]
         nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
+    noted = [value for value in graph.value_info if value.name not in chains]
+    del graph.value_info[:]
+    graph.value_info.extend(noted)
+
+
+def use_int4_opset(proto: Any) -> None:
+    """Opset 21, unless it is newer."""
     opset = next(o for o in proto.opset_import if o.domain in ("", "ai.onnx"))
     opset.version = max(opset.version, ONNX_OPSET)

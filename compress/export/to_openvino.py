@@ -9,8 +9,11 @@ from compress.export.four_bits import pack_openvino
 from compress.files import temporary_folder, whole_file
 
 
-def to_openvino(proto: Any) -> Any:
-    """ov.Model of an ONNX ModelProto; QDQ pairs become FakeQuantize, weights stay int8, or int4 where they fit."""
+def to_openvino(proto: Any, half_weights: bool = False) -> Any:
+    """ov.Model of an ONNX ModelProto; QDQ pairs become FakeQuantize, weights stay int8, or int4 where they fit.
+
+    ``half_weights``: float weights that float16 holds exactly become that.
+    """
     import openvino as ov
 
     with temporary_folder() as folder:
@@ -20,6 +23,8 @@ def to_openvino(proto: Any) -> Any:
         model = ov.convert_model(path)
     _share_constants(model)
     pack_openvino(model)
+    if half_weights:
+        _pack_half(model)
     _name_shortly(model)
     return model
 
@@ -50,6 +55,23 @@ def _without_inferred(xml: str) -> str:
     xml = re.sub(r"<dim>\d+</dim>", "", xml)
     xml = re.sub(r"<input>.*?</input>", lambda ports: re.sub(r' precision="\w+"', "", ports[0]), xml)
     return re.sub(r"(<port [^>]*)></port>", r"\1/>", xml).replace(" />", "/>")
+
+
+def _pack_half(model: Any) -> None:
+    import numpy as np
+    from openvino import Type
+    from openvino import opset13 as ops
+
+    for op in model.get_ordered_ops():
+        if op.get_type_name() != "Constant" or op.get_element_type() != Type.f32 or op.data.ndim < 4:
+            continue
+        with np.errstate(over="ignore"):
+            half = op.data.astype(np.float16)
+        if min(half.shape[:2]) > 1 and np.array_equal(half.astype(np.float32), op.data):
+            users = op.output(0).get_target_inputs()
+            converted = ops.convert(ops.constant(half), Type.f32)
+            for user in users:
+                user.replace_source_output(converted.output(0))
 
 
 def _share_constants(model: Any) -> None:

@@ -18,8 +18,8 @@ def stored_weights(entry: Path, format: str) -> dict[str, int] | None:
         return None
     counts: Counter[int] = Counter()
     for shape, bits in (_openvino if format == "openvino" else _onnx)(entry):
-        # Biases, scales and a baked noise have 1 in one of these places.
-        if len(shape) >= 2 and min(shape[:2]) > 1:
+        # Channels, or groups and channels, then the kernel; biases, scales and a baked noise have 1 in one of them.
+        if len(shape) >= 4 and min(shape[:-2]) > 1:
             counts[bits] += prod(shape)
     return {str(bits): count for bits, count in sorted(counts.items())}
 

@@ -15,6 +15,7 @@ from compress.passes.settings import (
     QatSettings,
     ReconstructSettings,
     SmoothSettings,
+    WeightsSettings,
 )
 from compress.passes.student_settings import DistillSettings, PruneSettings
 from compress.schema import Strict
@@ -32,6 +33,7 @@ PASSES: dict[str, type[Strict]] = {
     "ptq": PtqSettings,
     "reconstruct": ReconstructSettings,
     "qat": QatSettings,
+    "weights": WeightsSettings,
 }
 _CLASSES = {
     "collapse": "Collapse",
@@ -43,7 +45,9 @@ _CLASSES = {
     "ptq": "Ptq",
     "reconstruct": "Reconstruct",
     "qat": "Qat",
+    "weights": "Weights",
 }
+QUANTIZING = ("ptq", "weights")
 # pass -> the passes that must not come before it, and why
 _NEVER_AFTER = {
     "prune": {
@@ -64,24 +68,32 @@ _NEVER_AFTER = {
     "ptq": {"qat": "what qat learnt would be lost again", "reconstruct": "what it learnt would be lost again"},
     "reconstruct": {"qat": "qat already looks at the whole, and its gain would be lost again"},
 }
+# What must not come after ptq must not come after weights either, for the same reasons.
+_AS = {"weights": "ptq"}
 _NEEDS = {"qat": "ptq", "reconstruct": "ptq"}
 
 
 def order_mistakes(names: list[str]) -> list[tuple[int, str]]:
-    """(number of the pass, why it cannot stand there) for every pass that comes after one it must come before, or
-    without the one that it stands on."""
+    """(number of the pass, why it cannot stand there) for every pass that comes after one it must come before, with one
+    that does the same, or without the one that it stands on."""
     late = [
         (i, f"comes after {before}, where {why}: put it before {before}")
         for i, name in enumerate(names)
-        for before, why in _NEVER_AFTER.get(name, {}).items()
-        if before in names[:i]
+        for before in dict.fromkeys(names[:i])
+        if (why := _NEVER_AFTER.get(name, {}).get(_AS.get(before, before)))
+    ]
+    both = [
+        (i, f"comes with {other}, which rounds the same weights: remove one of the two")
+        for i, name in enumerate(names)
+        for other in QUANTIZING
+        if name in QUANTIZING and other != name and other in names[:i]
     ]
     alone = [
         (i, f"comes without {_NEEDS[name]} before it: add {_NEEDS[name]}")
         for i, name in enumerate(names)
         if name in _NEEDS and _NEEDS[name] not in names[:i]
     ]
-    return late + alone
+    return late + both + alone
 
 
 def load_pass(name: str, settings: dict[str, Any]) -> "Pass":

@@ -1,5 +1,6 @@
 """Each pass's settings; free of torch, so that recipes are checked at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -38,6 +39,12 @@ ENGINE_SETTINGS = tuple(field.name for field in fields(EngineChoices))
 def is_below(layer: str, prefix: str) -> bool:
     """Whether ``prefix`` names ``layer`` or what holds it."""
     return layer == prefix or layer.startswith(prefix + ".")
+
+
+def _longest(given: Mapping[str, int], layer: str, default: int) -> int:
+    """What the longest prefix of ``given`` that names ``layer`` says."""
+    prefixes = [prefix for prefix in given if is_below(layer, prefix)]
+    return given[max(prefixes, key=len)] if prefixes else default
 
 
 class CollapseSettings(Strict):
@@ -97,9 +104,7 @@ class PtqSettings(Strict):
 
     def bits_of(self, layer: str) -> int:
         """Bits of the weights of ``layer``, by its name; 16: it stays float."""
-        given = {**self.layer_bits, **dict.fromkeys(self.keep_float, 16)}
-        prefixes = [prefix for prefix in given if is_below(layer, prefix)]
-        return given[max(prefixes, key=len)] if prefixes else self.weight_bits
+        return _longest({**self.layer_bits, **dict.fromkeys(self.keep_float, 16)}, layer, self.weight_bits)
 
     @model_validator(mode="before")
     @classmethod
@@ -142,6 +147,28 @@ class PtqSettings(Strict):
     def _percentile_is_used(self) -> "PtqSettings":
         if "percentile" in self.model_fields_set and self.range != "percentile":
             raise ValueError(f"percentile has no effect with range {self.range}: set range: percentile, or remove it")
+        return self
+
+
+class WeightsSettings(Strict):
+    """Weights of convolutions in fewer bits, computed in float (weight-only)."""
+
+    bits: Literal[4, 8, 16] = Field(8, description="4: integers from -7 to 7; 8: from -127 to 127; 16: float16")
+    group: int | None = Field(
+        None, ge=8, le=256, description="input channels that share a scale; none: all of an output channel's"
+    )
+    layer_bits: dict[str, Literal[4, 8, 16, 32]] = Field(
+        default={}, description="of layers, by the longest prefix, where they differ from bits; 32: as they are"
+    )
+
+    def bits_of(self, layer: str) -> int:
+        """Bits of the weight of ``layer``, by its name."""
+        return _longest(self.layer_bits, layer, self.bits)
+
+    @model_validator(mode="after")
+    def _group_is_used(self) -> "WeightsSettings":
+        if self.group is not None and {self.bits, *self.layer_bits.values()} <= {16, 32}:
+            raise ValueError(f"group has no effect with bits {self.bits}, which has no scale: remove it")
         return self
 
 

@@ -173,7 +173,7 @@ def _timing(row: Mapping[str, Any], precision: str) -> list[Cell]:
     best = get(row, "speedup_vs", "best_float", "artifact")
     runs, warmup = (number(get(row, "latency_ms", key), 0) for key in ("n", "warmup"))
     measured = row.get("evidence") == "measured"
-    against = _speedup(get(row, "speedup_vs", "best_float"), measured and precision != "int8")
+    against = _speedup(get(row, "speedup_vs", "best_float"), measured and precision not in ("int8", "weights"))
     return [
         Cell(str(row.get("artifact"))),
         words(row.get("target")),

@@ -38,7 +38,9 @@ def results_table(results: Results) -> Table:
         stacked = heading.replace(" of ", " of\n") if " of " in heading else heading.replace(" ", "\n", 1)
         table.add_column(stacked, justify="right" if index else "left", no_wrap=index > 0, overflow="fold")
     for row in rows(results):
-        table.add_row(*_texts(_figures(row)), style="bold" if row.artifact.get("precision") == "int8" else "")
+        table.add_row(
+            *_texts(_figures(row)), style="bold" if row.artifact.get("precision") in ("int8", "weights") else ""
+        )
     return table
 
 

@@ -14,6 +14,7 @@ class Quantized:
     (``openvino``, ``onnxruntime``, or ``x86`` for both; ``tensorrt``; ``xnnpack``). ``graphs``: graphs already in a
     runtime's own form, by format; they take precedence. ``layers``: what the modules were built from, by
     convolution (``quantized_model.Layer``), and ``settings``: those of ptq, where the engine can build them anew.
+    ``weights``: of a float module, how a file stores those that were rounded (``weights.RoundedWeight``).
     """
 
     engine: str
@@ -21,3 +22,4 @@ class Quantized:
     graphs: dict[str, Any] = field(default_factory=dict)
     layers: dict[str, Any] = field(default_factory=dict)
     settings: Any = None
+    weights: list[Any] = field(default_factory=list)

@@ -48,6 +48,8 @@ def quantize(subject: Subject, settings: PtqSettings) -> Quantized:
     counts = Counter(weight_grid(name, conv, settings)[0] for name, conv in convs.items())
     bits = ", ".join(f"{count} with {bits}-bit weights" for bits, count in sorted(counts.items(), reverse=True))
     subject.notes.append(f"ptq: {len(convs)} convolutions, {bits}, {settings.range} ranges")
+    if 4 in counts and "executorch" in subject.formats:
+        subject.notes.append("ptq: ExecuTorch's file holds 4-bit weights as int8: XNNPACK has no 4-bit convolution")
     return as_quantized(subject, convs, unpack(kept, convs, settings), settings)
 
 
