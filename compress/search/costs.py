@@ -34,7 +34,7 @@ def measure_costs(lab: Lab, format_: str, target: DeployTarget | None, stages: S
     networks = list(dict.fromkeys(group.network for group in lab.groups)) if timed else []
     variants = [FLOAT_MODEL, OWN, *networks]
     extra = [format_, target and target.model_dump(), variants]
-    return stages.run("costs", lambda: _measure(lab, format_, target, stages, variants), extra)
+    return stages.run(f"costs-{format_}", lambda: _measure(lab, format_, target, stages, variants), extra)
 
 
 def _measure(

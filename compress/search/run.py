@@ -103,7 +103,8 @@ class _Run:
             groups=groups,
             problem=problem,
             tried=tried,
-            pareto=pareto(tried),
+            pareto=pareto([t for t in tried if t.met] or tried),
+            layers=tuple(self.lab.convs),
             usual=self.lab.settings.weight_bits,
         )
 
