@@ -22,8 +22,8 @@ WRITTEN_BY = "# Written by `compress search"
 
 @dataclass(frozen=True)
 class Found:
-    """``tried``: the recipe's own bits first. ``pareto``: the unbeaten of those that keep the constraints, or of all where
-    none does. ``costs``: measured, of the fp32 file and of the recipe's own. ``layers``: all that ptq quantizes.
+    """``tried``: the recipe's own bits first. ``pareto``: the unbeaten of those that keep the constraints, or of all
+    where none does. ``costs``: measured, of the fp32 file and of the recipe's own. ``layers``: all that ptq quantizes.
 
     ``recipes``: files, one a point of ``pareto``, when they are written.
     """
