@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from compress.artifacts import Artifact, Writer
 from compress.benching import bench_local
+from compress.passes.settings import FLOAT
 from compress.reaching import check_target
 from compress.schema import DeployTarget
 from compress.search.choosing import Option
-from compress.search.groups import FLOAT, Group
+from compress.search.groups import Group
 from compress.search.lab import Lab
 from compress.stages import Stages
 

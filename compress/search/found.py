@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from compress.errors import GoalMissed
 from compress.files import write_text
+from compress.passes.settings import FLOAT
 from compress.recipe_parts import Constraints
 from compress.schema import Recipe
 from compress.search.choosing import Problem, Tried
 from compress.search.costs import FLOAT_MODEL, OWN
-from compress.search.groups import FLOAT, Group, prefixes
+from compress.search.groups import Group, prefixes
 
 if TYPE_CHECKING:
     from rich.console import Group as Lines
