@@ -40,6 +40,14 @@ def test_passes_and_exports_do(tiny_recipe: Make, changes: dict) -> None:
     assert key(tiny_recipe(**changes)) != key(tiny_recipe())
 
 
+def test_quantization_does_not_change_float_artifacts(tiny_recipe: Make) -> None:
+    passes = [{"collapse": {}}, {"fold_time": {}}]
+    keys = [resolve(tiny_recipe(passes=[*passes, *more])) for more in ([], [{"ptq": {}}], [{"ptq": {}}, {"qat": {}}])]
+    assert len({json.dumps(k.key) for k in keys}) == 3
+    assert len({json.dumps(k.float_key) for k in keys}) == 1
+    assert resolve(tiny_recipe(passes=[{"fold_time": {}}, {"ptq": {}}])).float_key != keys[0].float_key
+
+
 def test_so_do_weights_and_pictures(tiny_recipe: Make, tiny_inputs: Path, tmp_path: Path) -> None:
     before = key(tiny_recipe())
     copy = shutil.copytree(tiny_inputs, tmp_path / "copy")

@@ -1,6 +1,5 @@
 """The attempts: each a whole run beside the bundle, whose float artifacts it shares; the best becomes the bundle."""
 
-import math
 import os
 import shutil
 from collections.abc import Callable
@@ -61,13 +60,12 @@ class Attempts:
             spent += self._try(number, step)
 
     def _no_use(self) -> str | None:
-        """Why no step can help: each makes the artifacts better, none makes them faster or smaller."""
-        if any(p.get("met") is False for p in self.best["parity"]):
-            return None
+        """Why no step can help: each makes int8 artifacts better, none makes them faster or smaller."""
         kinds = list(dict.fromkeys(g["goal"] for g in self.best["goals"] if not g["met"]))
-        if any(kind in QUALITY for kind in kinds):
+        if any(kind in QUALITY for kind in kinds) or _wrong_int8(self.best):
             return None
-        return f"{', '.join(kinds)} missed, and no step makes an artifact faster or smaller"
+        missing = ", ".join(kinds) or "parity of a float artifact"
+        return f"{missing} missed, and no step makes an artifact faster or smaller"
 
     def _skip(self, step: str, why: str) -> None:
         self.progress.say(f"fallback: {step}: not tried, {why}")
@@ -104,8 +102,7 @@ class Attempts:
     def _worst_format(self) -> str:
         """Format of the artifact that misses a goal by the most."""
         quality = [g for g in self.best["goals"] if not g["met"] and g["goal"] in QUALITY]
-        parity = [p for p in self.best["parity"] if p.get("met") is False]
-        worst = max(quality, key=_relative)["artifact"] if quality else parity[0]["artifact"]
+        worst = max(quality, key=_relative)["artifact"] if quality else _wrong_int8(self.best)[0]
         return str(worst).partition("-")[0]
 
 
@@ -119,6 +116,11 @@ def missed(results: Results) -> list[str]:
     return goals + [f"parity of {p['artifact']}" for p in results["parity"] if p.get("met") is False]
 
 
+def _wrong_int8(results: Results) -> list[str]:
+    """int8 artifacts that are not what the simulated model is."""
+    return [p["artifact"] for p in results["parity"] if p.get("met") is False and "int8" in p["artifact"]]
+
+
 def _told(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.4g}"
 
@@ -130,8 +132,8 @@ def shortfall(results: Results) -> tuple[int, float]:
 
 
 def _relative(goal: Entry) -> float:
-    if goal["value"] is None or not math.isfinite(goal["value"]):
-        return math.inf
+    if goal["value"] is None:
+        return 1.0
     return abs(goal["value"] - goal["bound"]) / max(abs(goal["bound"]), 1e-6)
 
 

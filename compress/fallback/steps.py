@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compress.passes.settings import ENGINE_CHOICES, PtqSettings, is_below
+from compress.passes.settings import ENGINE_CHOICES, FLOAT, PtqSettings, is_below
+from compress.probing import NETWORKS
 from compress.schema import Recipe
 
-FLOAT = 16
 SHARE = 0.5  # of the layers' summed error: what the layers that raise_bits takes make up
-PREFIXES = {"encoder": "enc", "MMSE estimator": "mmse", "flow": "fmir", "decoder": "dec"}
 
 
 @dataclass(frozen=True)
@@ -100,6 +99,6 @@ def _float_stage(recipe: Recipe, errors: Callable[[], Errors]) -> Iterator[Chang
         return
     found = errors().networks
     worst = max(found, key=lambda name: found[name])
-    prefix = PREFIXES[worst]
+    prefix = next(prefix for prefix, name in NETWORKS.items() if name == worst)
     kept = {layer: bits for layer, bits in settings.layer_bits.items() if not is_below(layer, prefix)}
     yield Change(_with(recipe, layer_bits={**kept, prefix: FLOAT}), f"{worst} left in float")

@@ -8,6 +8,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from compress.schema import Strict
 
+FLOAT = 16
+"""``layer_bits`` of a layer left in float; a file holds 32 bits for each of its weights."""
 Engine = Literal["elir", "nncf", "torchao", "neural_compressor", "onnxruntime"]
 
 

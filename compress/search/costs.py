@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from compress.artifacts import Artifact, Writer
 from compress.benching import bench_local
+from compress.passes.settings import FLOAT
 from compress.reaching import check_target
 from compress.schema import DeployTarget
 from compress.search.choosing import Option
-from compress.search.groups import FLOAT, Group
+from compress.search.groups import Group
 from compress.search.lab import Lab
 from compress.stages import Stages
 
@@ -34,7 +35,7 @@ def measure_costs(lab: Lab, format_: str, target: DeployTarget | None, stages: S
     networks = list(dict.fromkeys(group.network for group in lab.groups)) if timed else []
     variants = [FLOAT_MODEL, OWN, *networks]
     extra = [format_, target and target.model_dump(), variants]
-    return stages.run("costs", lambda: _measure(lab, format_, target, stages, variants), extra)
+    return stages.run(f"costs-{format_}", lambda: _measure(lab, format_, target, stages, variants), extra)
 
 
 def _measure(

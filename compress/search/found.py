@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from compress.errors import GoalMissed
 from compress.files import write_text
+from compress.passes.settings import FLOAT
 from compress.recipe_parts import Constraints
 from compress.schema import Recipe
 from compress.search.choosing import Problem, Tried
 from compress.search.costs import FLOAT_MODEL, OWN
-from compress.search.groups import FLOAT, Group, prefixes
+from compress.search.groups import Group, prefixes
 
 if TYPE_CHECKING:
     from rich.console import Group as Lines
@@ -22,7 +23,8 @@ WRITTEN_BY = "# Written by `compress search"
 
 @dataclass(frozen=True)
 class Found:
-    """``tried``: the recipe's own bits first. ``costs``: measured, of the fp32 file and of the recipe's own.
+    """``tried``: the recipe's own bits first. ``pareto``: the unbeaten of those that keep the constraints, or of all
+    where none does. ``costs``: measured, of the fp32 file and of the recipe's own. ``layers``: all that ptq quantizes.
 
     ``recipes``: files, one a point of ``pareto``, when they are written.
     """
@@ -38,6 +40,7 @@ class Found:
     problem: Problem
     tried: list[Tried]
     pareto: list[Tried]
+    layers: tuple[str, ...]
     usual: int
     recipes: tuple[Path, ...] = ()
 
@@ -87,8 +90,9 @@ class Found:
         return float(tried.bytes / self.costs["bytes"][FLOAT_MODEL])
 
     def by_layer(self, tried: Tried) -> dict[str, int]:
-        """Bits of every layer that was chosen for."""
-        return {layer: tried.bits[group.name] for group in self.groups for layer in group.layers}
+        """Bits of every layer, the recipe's own where this format leaves no choice."""
+        chosen = {layer: tried.bits[group.name] for group in self.groups for layer in group.layers}
+        return dict.fromkeys(self.layers, self.usual) | chosen
 
     def _shares(self, tried: Tried) -> dict[str, float]:
         """Share of the weights with each number of bits, in percent."""
@@ -185,7 +189,7 @@ def _yaml(found: Found, tried: Tried, recipe: Recipe, source: str, number: int) 
     passes = [{"ptq": {**item["ptq"], "layer_bits": bits}} if "ptq" in item else item for item in recipe.passes]
     # What --set changed is in ``recipe`` alone.
     own, base = (r.model_dump(mode="json") for r in (recipe, load_recipe(source)))
-    changed = {key: value for key, value in own.items() if value != base[key]}
+    changed = {key: value for key, value in own.items() if value != base[key] and key != "search"}
     where = str(Path(source).expanduser().resolve()) if is_path(source) else source
     shares = ", ".join(f"{share:g} % in {bits} bits" for bits, share in found._shares(tried).items())
     description = f"{recipe.name} with weights {shares}, chosen by compress search"

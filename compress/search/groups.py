@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from compress.passes.settings import FLOAT
 from compress.probing import network
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from compress.passes.quantized import Scheme
     from compress.passes.quantized_model import Conv
 
-FLOAT = 16
-"""``layer_bits`` of a layer left in float; its file holds 32 bits a weight."""
 STORED = {4: 4, 7: 8, 8: 8, FLOAT: 32}
 """Bits in the file for each weight; 4-bit weights two a byte (``compress.export.four_bits``), but for ExecuTorch."""
 

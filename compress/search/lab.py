@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from compress.models import Models
-from compress.passes.settings import PtqSettings
+from compress.passes.settings import FLOAT, PtqSettings
 from compress.probing import SCHEMES, Probe
-from compress.search.groups import FLOAT, Group, groups_of
+from compress.search.groups import Group, groups_of
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,7 +11,7 @@ from compress.errors import InputError
 from compress.files import locked
 from compress.library import find
 from compress.models import Models
-from compress.passes.settings import PtqSettings
+from compress.passes.settings import FLOAT, PtqSettings
 from compress.plan import resolve
 from compress.progress import Progress
 from compress.recipe_parts import Constraints
@@ -19,7 +19,7 @@ from compress.schema import DeployTarget, Recipe
 from compress.search.choosing import Problem, Tried, pareto
 from compress.search.costs import FLOAT_MODEL, OWN, measure_costs, options_of
 from compress.search.found import Found, write_recipes
-from compress.search.groups import FLOAT, Group
+from compress.search.groups import Group
 from compress.search.judge import Judge
 from compress.search.lab import PROBED, Lab
 from compress.stages import Stages
@@ -103,7 +103,8 @@ class _Run:
             groups=groups,
             problem=problem,
             tried=tried,
-            pareto=pareto(tried),
+            pareto=pareto([t for t in tried if t.met] or tried),
+            layers=tuple(self.lab.convs),
             usual=self.lab.settings.weight_bits,
         )
 
