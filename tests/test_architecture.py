@@ -30,7 +30,7 @@ LAYERS = [
     {"target_parts"},
     {"degradation"},
     {"library"},
-    {"files", "yaml_nodes"},
+    {"files", "yaml_nodes", "noise"},
     {"errors"},
 ]
 LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
