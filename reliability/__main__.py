@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--megapixels", type=int, default=64, help="of the largest picture restored")
     parser.add_argument("--pictures", type=int, default=10_000, help="of the largest calibration folder")
     parser.add_argument("--kind", default="", help="only kinds of hostile input whose name holds this")
+    parser.add_argument("--skip", default="-", help="no kinds of hostile input whose name holds this")
     parser.add_argument("--seed", type=int, default=0, help="every case follows from it")
     parser.add_argument("--work", type=Path, help="folder to keep: inputs, bundles, failing cases")
     parser.add_argument("--journal", type=Path, default=Path("reliability.jsonl"), help="a line a case is added to it")
@@ -62,7 +63,7 @@ def _section(section: "Section", given: argparse.Namespace, base: "Base") -> Non
         case "hostile":
             from reliability.hostile import section as hostile
 
-            hostile.run(base, section, given.cases, given.seed, base.folder / "failed", given.kind)
+            hostile.run(base, section, given.cases, given.seed, base.folder / "failed", given.kind, given.skip)
         case "numerical":
             from reliability import numerical
 

@@ -11,9 +11,11 @@ from reliability.process import Ended, command, forked
 from reliability.section import Section, problems
 
 
-def run(base: Base, section: Section, cases: int, seed: int, keep: Path | None = None, only: str = "") -> None:
+def run(
+    base: Base, section: Section, cases: int, seed: int, keep: Path | None = None, only: str = "", skip: str = "-"
+) -> None:
     """About ``cases`` cases, shared by the kinds' weights; files of failing ones are kept in ``keep``."""
-    chosen = [kind for kind in KINDS if only in kind.name]
+    chosen = [kind for kind in KINDS if only in kind.name and skip not in kind.name]
     total = sum(kind.weight for kind in chosen)
     for kind in chosen:
         _kind(section, base, kind, max(1, round(cases * kind.weight / total)), seed, keep)
