@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from compress import ledger_cli, sweep_cli, targets_cli
+from compress import ledger_cli, supply_cli, sweep_cli, targets_cli
 from compress.guard import guard, results_only
 from compress.showing import JsonOption, show
 
@@ -311,11 +311,19 @@ def card(
 
 
 @app.command()
-def verify(bundle: BundleArg, as_json: JsonOption = False) -> None:
+def verify(
+    bundle: BundleArg,
+    key: Annotated[Path | None, typer.Option(help="Public Ed25519 key, PEM: the bundle must be signed by it.")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Check a bundle: every file's hash, and each artifact's output against the model's."""
     with results_only():
         from compress.bundle import verify as run
 
+        if key is not None:
+            from compress.signing import check_signature
+
+            check_signature(bundle, key)
         report = run(bundle, _progress())
     show(report, as_json)
 
@@ -362,6 +370,8 @@ app.add_typer(ledger_cli.ledger, name="ledger")
 app.add_typer(targets_cli.targets, name="targets")
 app.command()(sweep_cli.sweep)
 app.command()(targets_cli.demo)
+app.command()(supply_cli.sign)
+app.command()(supply_cli.sbom)
 app.command()(ledger_cli.compare)
 app.command()(ledger_cli.check)
 app.command()(ledger_cli.report)

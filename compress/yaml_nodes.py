@@ -8,6 +8,7 @@ import yaml
 KeyPath = tuple[str | int, ...]
 
 MAX_DEPTH = 40
+MAX_BITS = 64
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = {_TAG + name for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
 
@@ -68,7 +69,13 @@ def _value(loader: _Loader, node: yaml.Node, at: KeyPath, lines: dict[KeyPath, i
             lines[(*at, i)] = item.start_mark.line + 1
         return [_value(loader, item, (*at, i), lines) for i, item in enumerate(node.value)]
     # A version or a name that looks like a date is text to us.
-    return node.value if node.tag == _TAG + "timestamp" else loader.construct_object(node)
+    value = node.value if node.tag == _TAG + "timestamp" else loader.construct_object(node)
+    # Written 0xfff..., an integer can have more digits than Python prints in a message.
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise Refused(
+            node.start_mark.line + 1, f"an integer of {value.bit_length()} bits, more than {MAX_BITS}: shorten it"
+        )
+    return value
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode, at: KeyPath, lines: dict[KeyPath, int]) -> dict[str, Any]:

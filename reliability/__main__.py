@@ -1,10 +1,10 @@
-"""``python -m reliability``: run the harness's sections; write their figures as JSON and as the table of the docs."""
+"""``python -m reliability``: run the harness's sections; note every case in a journal; write the table of the docs."""
 
 import argparse
-import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Read when torch loads: idle threads that spin would slow every other process down.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-SECTIONS = ("hostile", "crash")
+SECTIONS = ("crash", "resources", "concurrency", "hostile", "numerical")
 
 
 def main() -> int:
@@ -25,45 +25,66 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=10_000, help="of hostile input")
     parser.add_argument("--kills", type=int, default=200, help="at random moments")
     parser.add_argument("--operations", type=int, help="most file operations of a run to disturb; default: every one")
+    parser.add_argument("--megapixels", type=int, default=64, help="of the largest picture restored")
+    parser.add_argument("--pictures", type=int, default=10_000, help="of the largest calibration folder")
     parser.add_argument("--kind", default="", help="only kinds of hostile input whose name holds this")
+    parser.add_argument("--skip", default="-", help="no kinds of hostile input whose name holds this")
     parser.add_argument("--seed", type=int, default=0, help="every case follows from it")
     parser.add_argument("--work", type=Path, help="folder to keep: inputs, bundles, failing cases")
-    parser.add_argument("--json", type=Path, help="file of figures to write")
+    parser.add_argument("--journal", type=Path, default=Path("reliability.jsonl"), help="a line a case is added to it")
+    parser.add_argument("--table", type=Path, help="run nothing; write the journals' table into this Markdown file")
+    parser.add_argument("--journals", type=Path, nargs="+", default=[], help="of --table")
     given = parser.parse_args()
+    if given.table:
+        from reliability.table import write_table
+
+        write_table(given.table, given.journals or [given.journal])
+        return 0
     if given.work:
         return _run(given, given.work)
     with tempfile.TemporaryDirectory() as folder:
         return _run(given, Path(folder))
 
 
-def _section(name: str, given: argparse.Namespace, base: "Base") -> "Section":
-    if name == "hostile":
-        from reliability.hostile import section
+def _section(section: "Section", given: argparse.Namespace, base: "Base") -> None:
+    match section.name:
+        case "crash":
+            from reliability import crash
 
-        return section.run(base, given.cases, given.seed, base.folder / "failed", given.kind)
-    from reliability import crash
+            crash.run(base, section, given.kills, given.seed, given.operations)
+        case "resources":
+            from reliability import resources
 
-    return crash.run(base, given.kills, given.seed, given.operations)
+            resources.run(base, section, given.seed, given.megapixels, given.pictures)
+        case "concurrency":
+            from reliability import concurrency
+
+            concurrency.run(base, section)
+        case "hostile":
+            from reliability.hostile import section as hostile
+
+            hostile.run(base, section, given.cases, given.seed, base.folder / "failed", given.kind, given.skip)
+        case "numerical":
+            from reliability import numerical
+
+            numerical.run(base, section)
 
 
 def _run(given: argparse.Namespace, work: Path) -> int:
     from reliability.base import make_base
+    from reliability.section import Section
     from reliability.warm import warm
 
     warm()
     base = make_base(work.resolve())
-    found = []
+    faults = 0
     for name in given.sections:
-        found.append(_section(name, given, base))
-    for section in found:
-        print(
-            f"{section.name}: {section.cases.total()} cases, {len(section.faults)} faults, {section.seconds:.0f} s",
-            flush=True,
-        )
-    if given.json:
-        text = json.dumps([section.to_json() for section in found], indent=1)
-        given.json.write_text(text + "\n", encoding="utf-8")
-    return int(any(section.faults for section in found))
+        section = Section(name, given.journal)
+        started = time.monotonic()
+        _section(section, given, base)
+        print(f"{name}: {section.cases} cases, {section.faults} failed, {time.monotonic() - started:.0f} s", flush=True)
+        faults += section.faults
+    return int(faults > 0)
 
 
 if __name__ == "__main__":

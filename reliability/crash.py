@@ -20,6 +20,7 @@ from reliability.section import Section, problems
 # Stage records in the order in which a run writes them; a case may begin after any of them.
 ORDER = ("calibration", "export-", "quality-", "parity", "baselines", "shares", "samples", "macs")
 TOLD = {"results.json", "report.html", "manifest.json", ".lock"}  # they hold times of day, or of the run
+LONGEST = "seconds from a signal to the end, longest"
 ERRORS = {"full disk": 28, "input/output error": 5}
 
 
@@ -32,7 +33,7 @@ class Crashes:
         self.folder = base.folder / "crash"
         self.out = self.folder / "out"
         self.reference = base.bundle()
-        self.wanted = _hashes(self.reference)
+        self.wanted = stable_hashes(self.reference)
         self.recipe = self.base.inputs / "tiny-openvino.yaml"
         self.records = sorted((p.name for p in (self.reference / ".stages").glob("*.json")), key=_place)
 
@@ -66,7 +67,9 @@ class Crashes:
 
     def after_kill(self) -> list[str]:
         """What is wrong with the folder as the kill left it."""
-        found = [f"partial {name}" for name, digest in _hashes(self.out).items() if self.wanted.get(name) != digest]
+        found = [
+            f"partial {name}" for name, digest in stable_hashes(self.out).items() if self.wanted.get(name) != digest
+        ]
         for path in self.out.rglob("*.json") if self.out.is_dir() else ():
             try:
                 json.loads(path.read_text(encoding="utf-8"))
@@ -79,7 +82,7 @@ class Crashes:
     def after_next(self, ended: Ended) -> list[str]:
         """What is wrong after the run that followed."""
         found = [f"the next run: {text}" for text in problems(ended, {0})]
-        if not found and _hashes(self.out) != self.wanted:
+        if not found and stable_hashes(self.out) != self.wanted:
             found.append("the next run's files differ from an undisturbed run's")
         left = [p.relative_to(self.folder).as_posix() for p in self.folder.rglob(".part-*")]
         left += [f"tmp/{p.name}" for p in (self.folder / "tmp").iterdir() if not p.name.startswith("torchinductor")]
@@ -94,8 +97,7 @@ class Crashes:
         if disturbed.hung or "Traceback" in disturbed.err or disturbed.code == 1:
             found += problems(disturbed, {0, 2, 130, 143, -9})
         found += self.after_next(self.apply())
-        self.section.ended(kind, disturbed)
-        self.section.add(kind, found, f"seed {self.seed}, after {kept} stage records, {how}")
+        self.section.add(kind, found, f"seed {self.seed}, after {kept} stage records, {how}", disturbed)
         return disturbed
 
     # --- the kinds of disturbance ------------------------------------------------------------------------------
@@ -143,16 +145,15 @@ class Crashes:
                 f"{number.name} at a random moment", kept, f"{at:.2f} s", lambda n=number, t=at: _signal_in(t, n)
             )
             late = ended.seconds - at
-            longest = self.section.figures.setdefault("longest_end_after_signal_s", 0.0)
-            self.section.figures["longest_end_after_signal_s"] = max(longest, round(late, 2))
+            longest = self.section.figures.get(LONGEST, 0.0)
+            if ended.code == code and late > longest:
+                self.section.tell(LONGEST, round(late, 2))
             if ended.code not in (0, code):
                 self.section.add(f"{number.name} at a random moment", [f"exit {ended.code}"], f"{at:.2f} s")
 
 
-def run(base: Base, kills: int, seed: int, most: int | None = None, whole: float = 0.1) -> Section:
+def run(base: Base, section: Section, kills: int, seed: int, most: int | None = None, whole: float = 0.1) -> None:
     """Random kills, faults at file operations of the end of a run, kills at the ledger's statements, signals."""
-    section = Section("crash")
-    started = time.monotonic()
     crashes = Crashes(base, section, seed)
     end = len(crashes.records)
     kill = {"SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL)}
@@ -161,8 +162,6 @@ def run(base: Base, kills: int, seed: int, most: int | None = None, whole: float
     crashes.statements(end)
     crashes.random_kills(kills, whole)
     crashes.signals(max(2, kills // 10))
-    section.seconds = time.monotonic() - started
-    return section
 
 
 def spread(total: int, most: int) -> list[int]:
@@ -224,7 +223,7 @@ def _signal_in(seconds: float, number: signal.Signals) -> None:
         os._exit(0)
 
 
-def _hashes(folder: Path) -> dict[str, str]:
+def stable_hashes(folder: Path) -> dict[str, str]:
     """Files whose bytes follow from the recipe alone."""
     from compress.files import sha256_file
 

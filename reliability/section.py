@@ -1,8 +1,9 @@
 """What a section of the harness hands back: how many cases it tried, and every one that went wrong."""
 
-from collections import Counter
+import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from reliability.process import OUTSIDE, Ended
@@ -10,36 +11,32 @@ from reliability.process import OUTSIDE, Ended
 
 @dataclass
 class Section:
-    """A part of the table. ``codes``: exit codes by kind of case. ``faults``: one line a failing case, with what is
-    needed to run it again."""
+    """A part of the harness. Every case becomes a line of ``journal``, so that a run that is stopped counts too."""
 
     name: str
-    cases: Counter[str] = field(default_factory=Counter)
-    codes: dict[str, Counter[int]] = field(default_factory=dict)
-    faults: list[dict[str, str]] = field(default_factory=list)
+    journal: Path | None = None
+    cases: int = 0
+    faults: int = 0
     figures: dict[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
 
-    def add(self, kind: str, problems: Collection[str], case: str) -> None:
-        """Count one case of ``kind``; ``case`` says how to repeat it."""
-        self.cases[kind] += 1
+    def add(self, kind: str, problems: Collection[str], case: str, ended: Ended | None = None) -> None:
+        """Count one case of ``kind``; ``case`` says how to repeat it, ``ended`` how the disturbed command ended."""
+        self.cases += 1
+        self.faults += bool(problems)
         for problem in problems:
-            self.faults.append({"kind": kind, "problem": problem, "case": case})
             print(f"{self.name}, {kind}: {problem} ({case})", flush=True)
+        code = ended.code if ended else None
+        self._write({"kind": kind, "problems": list(problems), "case": case, "code": code})
 
-    def ended(self, kind: str, ended: Ended) -> None:
-        """Count an exit code."""
-        self.codes.setdefault(kind, Counter())[ended.code] += 1
+    def tell(self, name: str, value: Any) -> None:
+        """A figure that was measured."""
+        self.figures[name] = value
+        self._write({"figure": name, "value": value})
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "section": self.name,
-            "cases": dict(self.cases),
-            "codes": {kind: dict(sorted(found.items())) for kind, found in self.codes.items()},
-            "faults": self.faults,
-            "figures": self.figures,
-            "seconds": round(self.seconds, 1),
-        }
+    def _write(self, entry: dict[str, Any]) -> None:
+        if self.journal is not None:
+            with self.journal.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"section": self.name, **entry}) + "\n")
 
 
 def problems(ended: Ended, codes: Collection[int], results: bool = True) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compress.errors import InputError
-from compress.files import locked, sha256_file, sha256_text, whole_file, write_text
+from compress.files import PART, locked, sha256_file, sha256_text, temporary_folder, whole_file, write_text
 
 
 def python(code: str, *args: object) -> subprocess.CompletedProcess[str]:
@@ -115,3 +115,12 @@ def test_a_killed_run_does_not_hold_its_folder(tmp_path: Path) -> None:
     with locked(tmp_path, said.append):
         pass
     assert said == []
+
+
+def test_temporary_folders_of_a_run_are_in_its_own(tmp_path: Path) -> None:
+    with locked(tmp_path / "run", print):
+        with temporary_folder() as folder:
+            assert Path(folder).parent == tmp_path / "run" and Path(folder).name.startswith(PART)
+        assert not Path(folder).exists()
+    with temporary_folder() as folder:
+        assert tmp_path not in Path(folder).parents

@@ -1,5 +1,8 @@
 """A run's models: the reference stays what was loaded, the rest is the student's, trained or finished."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,3 +83,30 @@ def test_a_finished_student_needs_no_pictures(recipe: Recipe, tmp_path: Path) ->
 def test_without_a_student_the_reference_is_the_model(tiny_recipe: Make, tmp_path: Path) -> None:
     run = models(tiny_recipe(), tmp_path / "out")
     assert run.reference is run.subject.model is run.float_model(FP32)
+
+
+FULL = """
+import resource, signal, sys, types
+from pathlib import Path
+import torch
+from compress.errors import InputError
+from compress.models import Models
+from compress.stages import Stages
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+run = types.SimpleNamespace(stages=Stages(Path(sys.argv[1]), {}, True))
+try:
+    Models._keep(run, "calibration", lambda: {"a": torch.zeros(10_000)})
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_while_tensors_are_kept_is_an_input_error(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", FULL, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.stdout == (
+        f"{tmp_path}/.stages/calibration.safetensors: cannot be written (File too large): free some space or rights\n"
+    ), done.stderr
+    assert not list(tmp_path.rglob("*.safetensors"))

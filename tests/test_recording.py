@@ -46,6 +46,20 @@ def test_apply_appends_once(ledger: Ledger, tiny_recipe: Callable[..., Recipe], 
     assert again.reused and ledger.count() == 1
 
 
+def test_a_run_killed_before_it_was_recorded_is_recorded_by_the_next(
+    ledger: Ledger, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    def killed(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pipeline, "record_apply", killed)
+        apply(tiny_recipe(**FLOATS), tmp_path / "out")
+    assert ledger.count() == 0
+    result, _ = apply(tiny_recipe(**FLOATS), tmp_path / "out")
+    assert result.reused and [row["run"] for row in ledger.rows()] == [result.results["run"]]
+
+
 @pytest.mark.slow
 def test_two_applies_at_once_lose_nothing(ledger: Ledger, tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(to_yaml(tiny_recipe(**FLOATS)))

@@ -1,7 +1,6 @@
 """The section of hostile input: cases of every kind, each in a process of its own."""
 
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,21 @@ from reliability.process import Ended, command, forked
 from reliability.section import Section, problems
 
 
-def run(base: Base, cases: int, seed: int, keep: Path | None = None, only: str = "") -> Section:
+def run(
+    base: Base, section: Section, cases: int, seed: int, keep: Path | None = None, only: str = "", skip: str = "-"
+) -> None:
     """About ``cases`` cases, shared by the kinds' weights; files of failing ones are kept in ``keep``."""
-    section = Section("hostile input")
-    started = time.monotonic()
-    chosen = [kind for kind in KINDS if only in kind.name]
+    chosen = [kind for kind in KINDS if only in kind.name and skip not in kind.name]
     total = sum(kind.weight for kind in chosen)
     for kind in chosen:
         _kind(section, base, kind, max(1, round(cases * kind.weight / total)), seed, keep)
-    section.seconds = time.monotonic() - started
-    return section
 
 
 def _kind(section: Section, base: Base, kind: Kind, count: int, seed: int, keep: Path | None) -> None:
     def use(example: Any, number: int) -> None:
         ended = one(base, kind, example)
         found = problems(ended, kind.codes)
-        section.ended(kind.name, ended)
-        section.add(kind.name, found, f"--kind {kind.name!r} --seed {seed}, number {number} of {count}")
+        section.add(kind.name, found, f"--kind {kind.name!r} --seed {seed}, number {number} of {count}", ended)
         if found and keep is not None:
             place = keep / f"{kind.name.replace(' ', '-')}-{seed}-{number}"
             shutil.rmtree(place, ignore_errors=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from compress.elir.tiles import blend, plan, plan_axis
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 
 
 @pytest.mark.parametrize("size", [1, 31, 32, 250, 256, 257, 288, 300, 511, 1000])
@@ -64,3 +64,14 @@ def test_a_tile_off_the_grid_is_refused(tile: int) -> None:
 def test_an_overlap_that_leaves_no_step_is_refused(overlap: int) -> None:
     with pytest.raises(InputError, match=rf"overlap \(={overlap}\) must be a multiple of 8 px from 0 to 96 .*: use 64"):
         plan_axis(500, 128, overlap, fixed=False)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_tile_that_is_no_number_is_refused(value: float) -> None:
+    def compute(y: slice, x: slice) -> np.ndarray:
+        tile = np.zeros((3, y.stop - y.start, x.stop - x.start), np.float32)
+        tile[0, 0, 0] = value if x.start else 0
+        return tile
+
+    with pytest.raises(VerificationError, match=r"gives NaN or Inf for the tile at row 0, column 32: check it"):
+        list(blend(plan(64, 96, (64, 64), 32), 3, compute))

@@ -1,5 +1,7 @@
 """The background lowering writes what the foreground would, and tells a person what went wrong."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,3 +55,22 @@ def test_stop_leaves_nothing(worker: LoweringWorker, tiny_elir: Elir, tmp_path: 
     assert process is not None and process.returncode == -9
     assert not folder.exists()
     assert list(tmp_path.iterdir()) == []
+
+
+BUSY = """
+import time
+from compress.export.executorch_worker import _jobs
+print(next(_jobs()), flush=True)
+time.sleep(60)
+"""
+
+
+def test_it_ends_with_its_parent() -> None:
+    """When the parent is killed its end of the pipe closes: a lowering goes on no further."""
+    pipe = subprocess.PIPE
+    worker = subprocess.Popen([sys.executable, "-c", BUSY], stdin=pipe, stdout=pipe, text=True)
+    assert worker.stdin is not None and worker.stdout is not None
+    print("a job", file=worker.stdin, flush=True)
+    assert worker.stdout.readline() == "a job\n"
+    worker.stdin.close()
+    assert worker.wait(20) == 1

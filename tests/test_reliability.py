@@ -1,0 +1,105 @@
+"""The harness itself: it sees hangs, crashes and writes outside; and a few hundred of its cases find nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from reliability.process import OUTSIDE, Ended, forked, watch
+from reliability.section import Section, problems
+from reliability.table import BEGIN, END, tables, write_table
+
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "tests/kept/release_0_1_0.zip"
+
+
+@pytest.mark.parametrize(
+    ("ended", "told"),
+    [
+        (Ended(0, "x", "", 1), []),
+        (Ended(2, "", "x.yaml:1: wrong", 1), []),
+        (Ended(-11, "", "", 1), ["killed by signal 11"]),
+        (Ended(-9, "", "", 60, hung=True), ["hang: not ended after 60 s"]),
+        (Ended(1, "", "KeyError: this is a bug", 1), ["exit 1: KeyError: this is a bug"]),
+        (Ended(2, "", "Traceback\nKeyError: x", 1), ["traceback: KeyError: x"]),
+        (Ended(2, "", "", 1), ["exit 2 without a word"]),
+        (Ended(2, "rows", "wrong", 1), ["exit 2 with results on stdout: rows"]),
+        (Ended(OUTSIDE, "", "WATCH: open ('/etc/x',)", 1), ["WATCH: open ('/etc/x',)"]),
+    ],
+)
+def test_what_counts_as_a_fault(ended: Ended, told: list[str]) -> None:
+    assert problems(ended, {0, 2}) == told
+
+
+def test_a_case_that_hangs_is_ended(tmp_path: Path) -> None:
+    ended = forked(lambda: time.sleep(60), tmp_path, 0.3)
+    assert (ended.code, ended.hung) == (-signal.SIGKILL, True) and ended.seconds < 10
+
+
+def test_a_case_s_output_and_code_come_back(tmp_path: Path) -> None:
+    ended = forked(lambda: print("out") or sys.exit(5), tmp_path, 30)  # type: ignore[func-returns-value]
+    assert (ended.code, ended.out, ended.hung) == (5, "out\n", False)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda: Path("/var/tmp/outside").write_text("x"),
+        lambda: os.rename("/var/tmp/a", "/var/tmp/b"),
+        lambda: os.system("true"),
+        lambda: subprocess.run(["true"], check=False),
+    ],
+)
+def test_a_write_outside_and_a_started_program_are_seen(tmp_path: Path, act: object) -> None:
+    def case() -> None:
+        watch(tmp_path / "inside")
+        act()  # type: ignore[operator]
+
+    assert forked(case, tmp_path, 30).code == OUTSIDE
+
+
+def test_a_write_inside_is_let_through(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+
+    def case() -> None:
+        watch(inside)
+        (inside / "x").write_text("x")
+
+    assert forked(case, tmp_path, 30).code == 0
+
+
+def test_the_table_counts_cases_and_findings(tmp_path: Path) -> None:
+    section = Section("crash", tmp_path / "journal.jsonl")
+    section.add("SIGKILL", [], "seed 0", Ended(-9, "", "", 1))
+    section.add("SIGKILL", ["partial a"], "seed 0", Ended(-9, "", "", 1))
+    section.tell("seconds", 3.2)
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_table(page, [tmp_path / "journal.jsonl"])
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    assert "| crash | SIGKILL | 2 | 1 | -9: 2 |" in text and "| crash: seconds | 3.2 |" in text
+    entries = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    finding = {"section": "crash", "what": "x", "fixed": "", "test": ""}
+    assert "| crash | 2 | 1 | 2 | 1 | 1 |" in tables(entries, [finding, {**finding, "fixed": "so"}])
+
+
+@pytest.mark.slow
+def test_hostile_input(tmp_path: Path) -> None:
+    """The kept bundle stands for a finished one, so that nothing is compressed here."""
+    with zipfile.ZipFile(KEPT) as archive:
+        archive.extractall(tmp_path)
+    (tmp_path / "bundle").rename(tmp_path / "bundle-openvino")
+    journal = tmp_path / "journal.jsonl"
+    options = ["--sections", "hostile", "--cases", "250", "--skip", "ONNX", "--seed", str(time.time_ns() % 10**6)]
+    command = [sys.executable, "-m", "reliability", *options, "--work", str(tmp_path), "--journal", str(journal)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(journal.read_text().splitlines()) >= 200
