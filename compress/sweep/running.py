@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compress.engine import Engine, Outcome, Store, open_engine
+from compress.engine import Engine, Outcome, Store, engine_at
 from compress.files import locked, write_text
 from compress.measure.machine import physical_cores
+from compress.plan import node_facts
 from compress.progress import Progress
 from compress.progress import Stage as Shown
 from compress.sweep.dry_run import SECONDS, SweepPlan, plan
@@ -39,19 +40,8 @@ def sweep(
         return plan(points, folder, units, store)
     store.check()
     devices = sorted({unit.task.device for unit in units if unit.task.device})
-    engine = open_engine(address, versions, devices)
-    try:
-        with locked(folder, progress.say):
-            return Running(points, folder, store, planner, engine, progress).run(units)
-    finally:
-        engine.close()
-
-
-def versions() -> dict[str, str]:
-    """What must be the same on every node: Python, every package that has a hand in an artifact, and our own code."""
-    from compress.plan import code_hash, package_versions
-
-    return {**package_versions(), "elir-compress's code": code_hash()[:12]}
+    with engine_at(address, node_facts, devices) as engine, locked(folder, progress.say):
+        return Running(points, folder, store, planner, engine, progress).run(units)
 
 
 @dataclass

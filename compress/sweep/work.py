@@ -9,36 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from compress.bundle import MANIFEST
-from compress.engine import Store
+from compress.engine import Left, Store, scratch
 from compress.errors import Unavailable
 from compress.files import locked, sha256_file
 from compress.progress import Progress
 from compress.schema import Recipe
-from compress.tools.cache import cache_folder
 
 Value = dict[str, Any]
 QUALITY = ("artifact", "dataset", "n", "psnr_db", "ssim", "lpips", "psnr_drop_db", "lpips_rise", "fidelity_db")
 TIMED = ("artifact", "target", "evidence", "latency_ms", "speedup_vs", "threads", "protocol", "load_ms", "machine")
-
-
-class Left:
-    """What passes keep, in the store, for all units (``compress.models.Shared``)."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    def fetch(self, key: str, path: Path) -> bool:
-        """Put the file of ``key`` at ``path``; False where nobody left it."""
-        return self.store.get(f"prefixes/{key}.safetensors", path)
-
-    def leave(self, key: str, path: Path) -> None:
-        """Leave the file at ``path`` under ``key``."""
-        self.store.put(path, f"prefixes/{key}.safetensors")
-
-
-def scratch(key: str) -> Path:
-    """Where a unit works on its node; one that was killed goes on there."""
-    return cache_folder() / "sweep" / key[:24]
 
 
 def silent(text: str) -> None:
