@@ -13,15 +13,16 @@ ROOT = Path(compress.__file__).parent
 LAYERS = [
     {"__init__", "__main__"},
     {"cli"},
-    {"ledger_cli", "targets_cli"},
+    {"ledger_cli", "targets_cli", "sweep_cli"},
+    {"sweep"},
     {"pipeline", "training", "comparison", "reporting", "tracking", "sensitivity"},
     {"recording"},
     {"bundling", "checking", "card", "surveying"},
     {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring", "profiling", "reaching"},
-    {"training_log", "training_validation"},
+    {"training_log", "training_validation", "judging"},
     {"restorer", "artifacts", "report", "doctor", "browsing", "demo", "emulating", "compiling", "ssh_benching"},
-    {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages"},
+    {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages", "engine"},
     {"recipe", "ledger_options"},
     {"passes", "export", "runtime", "targets", "measure", "ledger"},
     {"elir", "data", "tools"},
@@ -47,6 +48,9 @@ HEAVY |= {
     "scipy",
     "pyarrow",
     "mlflow",
+    "ray",
+    "optuna",
+    "fsspec",
 }
 LIGHT = ["__init__", "__main__", "cli", "guard", "library", "yaml_nodes", "recipe", "validation", "schema", "progress"]
 LIGHT += [
@@ -63,6 +67,7 @@ LIGHT += [
     "data/__init__",
     "ledger_cli",
     "targets_cli",
+    "sweep_cli",
     "ledger_options",
     "tools/__init__",
     "showing",

@@ -103,10 +103,10 @@ class OnRay:
         """Raise InputError when a node's facts are not this process's."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        ask = self.ray.remote(num_cpus=0)(facts)
+        ask = self.ray.remote(num_cpus=0)(_ask)
         here, nodes = facts(), self.nodes
         asked = [
-            ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
+            ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(facts)
             for node in nodes
         ]
         lines = []
@@ -129,6 +129,10 @@ def different(node: str, here: Mapping[str, str], there: Mapping[str, str]) -> l
         for name in sorted({*here, *there})
         if here.get(name) != there.get(name)
     ]
+
+
+def _ask(facts: Callable[[], Mapping[str, str]]) -> dict[str, str]:
+    return dict(facts())
 
 
 def _perform(folder: str, task: Task, *needs: Outcome) -> Outcome:

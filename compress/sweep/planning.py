@@ -66,7 +66,8 @@ class Planner:
     def _resolved(self, recipe: Recipe) -> Inputs:
         """Weights and data, read once; the recipe in them is the first that asked."""
         passes = recipe.passes if self.reuse else None
-        known = sha256_text(json.dumps([recipe.model.model_dump(), recipe.data.model_dump(), passes], sort_keys=True))
+        model = recipe.model.model_dump(exclude={"seed"})
+        known = sha256_text(json.dumps([model, recipe.data.model_dump(), passes], sort_keys=True))
         if known not in self._inputs:
             self._inputs[known] = resolve(recipe, self.reuse)
         return self._inputs[known]
