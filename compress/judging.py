@@ -83,7 +83,7 @@ class Judge:
     def refuse_shards(self) -> None:
         """Raise InputError for measures that need all pictures in one place."""
         if self.of_sets:
-            names = ", ".join(m.key for m in self.of_sets)
+            names = ", ".join(m.name for m in self.of_sets)
             raise InputError(f"--metric {names}: compares whole sets, not pictures: leave --shards out")
 
     def picture(
@@ -125,7 +125,7 @@ def figures_of(output: "np.ndarray", clean: "np.ndarray", border: int, measures:
     return Figures(**asdict(score([output], [clean], border)), others={"niqe": niqe(output, border)} | others)
 
 
-def meanfigures_of(each: Sequence[Figures], of_set: dict[str, float | None]) -> Figures:
+def mean_figures(each: Sequence[Figures], of_set: dict[str, float | None]) -> Figures:
     """Means of pictures' figures, over those that have one; ``of_set`` are the whole set's."""
     present = {key: [v for f in each if (v := f.others[key]) is not None] for key in each[0].others}
     others = {key: fmean(values) if values else None for key, values in present.items()}

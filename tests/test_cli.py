@@ -21,7 +21,7 @@ from compress.passes import PASSES
 from compress.recipe import load_recipe
 
 COMMANDS = ["apply", "validate", "restore", "train", "convert", "profile", "evaluate", "bench", "card", "verify"]
-COMMANDS += ["schema", "doctor", "ls", "ledger", "targets", "compare", "check"]
+COMMANDS += ["schema", "doctor", "ls", "ledger", "targets", "compare", "check", "sweep"]
 
 
 def run(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,11 @@ TICK_S = 2.0
 REACH_S = 5.0
 STORE_BYTES = 200_000_000  # results are small: tensors and pictures go through the artifact store
 PREFIX = "device:"
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_raylet_start_wait_time_s": "300",  # 30 are too few where every core is busy
+}
 
 
 class OnRay:
@@ -22,8 +27,8 @@ class OnRay:
     def __init__(
         self, address: str, facts: Callable[[], Mapping[str, str]], devices: Sequence[str], cpus: int | None
     ) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
         try:
             import ray
         except ImportError:

@@ -41,7 +41,7 @@ def prefix(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bo
         kept = sorted((folder / ".stages").glob("*.safetensors"))
         return {"kept": {path.stem: sha256_file(path) for path in kept}}
 
-    return _once(key, label, store, cpus, work)
+    return once(key, label, store, cpus, work)
 
 
 def build(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bool, record: bool) -> Value:
@@ -69,7 +69,7 @@ def build(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: boo
             "goals": results["goals"],
         }
 
-    return _once(key, label, store, cpus, work)
+    return once(key, label, store, cpus, work)
 
 
 def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
@@ -93,7 +93,7 @@ def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
         performance = [{name: entry.get(name) for name in TIMED} for entry in benched.performance]
         return {"bundle": f"bundles/{built}", "performance": performance, "goals": check_goals(goals, results)}
 
-    return _once(key, label, store, None, work)
+    return once(key, label, store, None, work)
 
 
 def _recipe(folder: Path) -> Value:
@@ -120,7 +120,7 @@ def _append(folder: Path, store: Store, key: str, entries: list[Value] | None) -
     open_ledger().append(row.model_copy(update={"bundle": place}) for row in rows)
 
 
-def _once(key: str, label: str, store: str, cpus: int | None, work: Callable[[Path, Store], Value]) -> Value:
+def once(key: str, label: str, store: str, cpus: int | None, work: Callable[[Path, Store], Value]) -> Value:
     """The record of a finished unit, or ``work`` and its record; the scratch folder goes when it is done."""
     opened = Store(store)
     record: Value | None = opened.read(f"units/{key}.json")
@@ -146,12 +146,14 @@ def _running(store: Store, key: str, label: str) -> Iterator[None]:
 
 @contextmanager
 def _threads(cpus: int | None) -> Iterator[None]:
-    """torch on so many cores: sums in another order would be another artifact."""
+    """torch on so many cores (None: no torch): sums in another order would be another artifact."""
+    if cpus is None:
+        yield
+        return
     import torch
 
     before = torch.get_num_threads()
-    if cpus is not None:
-        torch.set_num_threads(cpus)
+    torch.set_num_threads(cpus)
     try:
         yield
     finally:

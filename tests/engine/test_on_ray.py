@@ -10,11 +10,11 @@ import pytest
 
 from compress.engine import Outcome, Task, open_engine
 from compress.engine.base import ALL
-from compress.engine.on_ray import OnRay, different
+from compress.engine.on_ray import SETTINGS, OnRay, different
 from compress.errors import InputError
 
 pytestmark = pytest.mark.slow
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ |= SETTINGS
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from compress.engine import Task
 from compress.engine.in_process import InProcess
-from compress.engine.on_ray import OnRay
+from compress.engine.on_ray import SETTINGS, OnRay
 from compress.errors import InputError
 from compress.progress import Progress
 from compress.recipe import to_yaml
@@ -101,6 +101,8 @@ def test_shared_once_failures_recorded_nothing_repeated(folder: Path, monkeypatc
 def test_a_killed_node_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ray.cluster_utils import Cluster
 
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
     undisturbed = run("here")
     monkeypatch.setenv("COMPRESS_CACHE", str(folder / "other"))
     node = {"num_cpus": 1, "object_store_memory": 80_000_000}
@@ -132,7 +134,7 @@ def test_a_killed_node_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyP
 def test_an_interrupted_sweep_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from compress.sweep import work
 
-    once = work._once
+    once = work.once
 
     def interrupt(key: str, label: str, *rest: Any) -> Any:
         if label == "tiny openvino":
@@ -140,7 +142,7 @@ def test_an_interrupted_sweep_goes_on(folder: Path, monkeypatch: pytest.MonkeyPa
         return once(key, label, *rest)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(work, "_once", interrupt)
+        patch.setattr(work, "once", interrupt)
         run("first")
     assert status(folder / "first").done == 2
     finished = {p: p.stat().st_mtime_ns for p in (folder / "first/store/units").iterdir()}
