@@ -90,9 +90,12 @@ class OnRay:
                 f"target {task.device}: no Ray node declares it: start the node that reaches it with "
                 f"ray start --resources='{{\"{PREFIX}{task.device}\": 1}}'"
             )
+        largest = max(node["Resources"].get("CPU", 0) for node in holders or self.nodes)
+        if task.cpus > largest:
+            raise InputError(f"cpus: {task.cpus} cores for a unit, the largest Ray node has {largest:.0f}: lower cpus")
         if task.cpus == ALL:
             # Only the largest of them: figures of unlike nodes cannot be compared.
-            options["num_cpus"] = max(node["Resources"].get("CPU", 1) for node in holders or self.nodes)
+            options["num_cpus"] = largest
         return remote.options(**options).remote(os.getcwd(), task, *needs)
 
     def _outcome(self, key: str, label: str, reference: Any) -> Outcome:

@@ -45,7 +45,7 @@ def prefix(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bo
 
 
 def build(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bool, record: bool) -> Value:
-    """Compress, export, check and judge one point; its bundle goes to the store, with ``record`` to the ledger too."""
+    """Compress, export, check and judge one point; its bundle goes to the store. ``record``: with the ledger's rows."""
 
     def work(folder: Path, opened: Store) -> Value:
         from compress.artifacts import plan_artifacts
@@ -57,9 +57,8 @@ def build(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: boo
         run = Run(chosen, folder, inputs, plan_artifacts(chosen), [], True, Progress("silent"), Left(opened))
         results = run.run()
         opened.put_folder(folder, f"bundles/{key}", MANIFEST)
-        if record:
-            _append(folder, opened, key, None)
         return {
+            "rows": _rows(folder, opened, key, None) if record else [],
             "bundle": f"bundles/{key}",
             "artifacts": [
                 {name: a[name] for name in ("id", "format", "precision", "bytes", "size_ratio", "sha256", "engine")}
@@ -83,15 +82,15 @@ def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
         opened.get_folder(f"bundles/{built}", folder, MANIFEST)
         # Nodes may share a machine; two that time at once would measure each other.
         with locked(scratch("bench"), silent):
-            benched = measure(
-                folder, target, Progress("silent"), record=lambda at, entries, say: _append(at, opened, built, entries)
-            )
+            benched = measure(folder, target, Progress("silent"), record=lambda at, entries, say: None)
         if benched.why:
             raise Unavailable(benched.why)
         results = read_results(folder) | {"performance": benched.performance}
         goals = Recipe.model_validate(_recipe(folder)).goals
         performance = [{name: entry.get(name) for name in TIMED} for entry in benched.performance]
-        return {"bundle": f"bundles/{built}", "performance": performance, "goals": check_goals(goals, results)}
+        rows = _rows(folder, opened, built, benched.performance)
+        goals_of = check_goals(goals, results)
+        return {"bundle": f"bundles/{built}", "performance": performance, "goals": goals_of, "rows": rows}
 
     return once(key, label, store, None, work)
 
@@ -103,10 +102,12 @@ def _recipe(folder: Path) -> Value:
     return recipe
 
 
-def _append(folder: Path, store: Store, key: str, entries: list[Value] | None) -> None:
-    """A bundle's rows, or what was timed of it now, to the ledger; they name the bundle in the store."""
+def _rows(folder: Path, store: Store, key: str, entries: list[Value] | None) -> list[Value]:
+    """A bundle's rows of the ledger, or those of what was timed of it now; they name the bundle in the store.
+
+    Whoever runs the sweep appends them: nodes need no way to the ledger.
+    """
     from compress.bundle import read_manifest
-    from compress.ledger import open_ledger
     from compress.ledger.from_bundle import benched, measurements
     from compress.recording import new_run, now
     from compress.results import read_results
@@ -117,7 +118,7 @@ def _append(folder: Path, store: Store, key: str, entries: list[Value] | None) -
     else:
         rows = benched(results, manifest, folder, entries, new_run(), now())
     place = f"{store.place}/bundles/{key}"
-    open_ledger().append(row.model_copy(update={"bundle": place}) for row in rows)
+    return [row.model_copy(update={"bundle": place}).model_dump(mode="json") for row in rows]
 
 
 def once(key: str, label: str, store: str, cpus: int | None, work: Callable[[Path, Store], Value]) -> Value:
