@@ -20,11 +20,11 @@ def busy_processes() -> list[dict[str, Any]]:
     after, elapsed = _ticks(), time.monotonic() - began
     per_second = os.sysconf("SC_CLK_TCK")
     found = [
-        {"name": name, "cores": round((ticks - before[pid][1]) / per_second / elapsed, 2)}
+        (round((ticks - before[pid][1]) / per_second / elapsed, 2), name)
         for pid, (name, ticks) in after.items()
         if pid in before and pid != os.getpid()
     ]
-    return sorted((f for f in found if f["cores"] >= LEAST), key=lambda f: -f["cores"])
+    return [{"name": name, "cores": cores} for cores, name in sorted(found, reverse=True) if cores >= LEAST]
 
 
 def _ticks() -> dict[int, tuple[str, int]]:
