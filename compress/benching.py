@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from compress.errors import CompressError, GoalMissed, InputError, Unavailable, VerificationError
 from compress.files import temporary_folder
+from compress.measure.busy import busy_processes
 from compress.measure.latency import PROTOCOLS, Latency, Mode, speedup
 from compress.measure.machine import machine_facts, physical_cores
 from compress.schema import QUANTIZED, DeployTarget, KernelPrecision, Precision
@@ -55,7 +56,7 @@ def bench_local(
     if not chosen:
         return []
     threads = target.threads or physical_cores()
-    facts = machine_facts()
+    facts = machine_facts() | {"busy": busy_processes()}
     with temporary_folder() as folder:
         job = _job(target, inputs, threads, Path(folder))
         cold, timed = _measure(chosen, job, mode, seed, progress, target)

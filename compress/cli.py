@@ -205,13 +205,18 @@ def evaluate(
         list[str],
         typer.Option(metavar="NAME", help="Also this measure of pyiqa, e.g. fid, musiq; needs elir-compress[iqa]."),
     ] = [],  # noqa: B006
+    shards: Annotated[int, typer.Option(min=1, help="Parts of each set, measured at once with --address.")] = 1,
+    address: sweep_cli.AddressOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the quality of a model or an artifact, beside its input's (for super-resolution: bicubic)."""
     with results_only():
+        from compress.engine import engine_at
         from compress.evaluation import evaluate as run
+        from compress.plan import node_facts
 
-        result = run(source, data, seed, _progress(), metrics=metric)
+        with engine_at(address, node_facts) as engine:
+            result = run(source, data, seed, _progress(), metrics=metric, shards=shards, engine=engine)
         if csv is not None:
             result.write_csv(csv)
     show(result, as_json)
@@ -228,15 +233,21 @@ def sensitivity(
     pictures: Annotated[int, typer.Option(min=1, help="Of the first validation set, their middles.")] = 4,
     plot: Annotated[Path | None, typer.Option(help="Also draw every layer's share of the error, as SVG.")] = None,
     resume: Annotated[bool, typer.Option("--resume/--fresh", help="Reuse what was measured, or start afresh.")] = True,
+    address: sweep_cli.AddressOption = None,
+    store: sweep_cli.StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what each stage and each layer of a model loses when it alone is quantized."""
     with results_only():
+        from compress.engine import engine_at
+        from compress.plan import node_facts
         from compress.recipe import load_recipe
         from compress.sensitivity import sensitivity as run
 
-        chosen = format_.value if format_ else None
-        result = run(load_recipe(recipe, settings), out, chosen, pictures, resume, _progress())
+        chosen, loaded = format_.value if format_ else None, load_recipe(recipe, settings)
+        with engine_at(address, node_facts) as engine:
+            at_once = None if address is None else engine
+            result = run(loaded, out, chosen, pictures, resume, _progress(), at_once, store)
         if plot is not None:
             result.write_plot(plot)
     show(result, as_json)

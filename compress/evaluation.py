@@ -1,46 +1,38 @@
 """Quality of a checkpoint, an artifact or a bundle on pictures, beside its input's."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from compress import library
+from compress.engine import Engine
+from compress.engine import each as run_each
+from compress.engine.in_process import InProcess
 from compress.errors import InputError
 from compress.files import whole_file
-from compress.measure.quality import QualityScore, mean_score, score
+from compress.judging import (
+    COLUMNS,
+    Figures,
+    Judge,
+    Kept,
+    Labelled,
+    PictureList,
+    mean_figures,
+    missing_notes,
+    picture_list,
+    shard,
+)
+from compress.measure.quality import QualityScore
 from compress.progress import Progress
-from compress.schema import TASKS, Task, task_border, task_degradation, task_input, task_scale
+from compress.schema import Task, task_input
 
 if TYPE_CHECKING:
-    import numpy as np
     from rich.table import Table
 
-    from compress.measure.iqa import IqaMeasure
-
-    Restore = Callable[[np.ndarray], np.ndarray]
-    Make = Callable[[np.ndarray, np.ndarray], np.ndarray]
-    Labelled = tuple[str, np.ndarray, np.ndarray]
-
-AUTOENCODER = "tae16"
-MIN_SIDE = 32  # px, of LPIPS
-COLUMNS = {"psnr_db": "PSNR dB", "psnr_y_db": "PSNR-Y dB", "ssim": "SSIM", "lpips": "LPIPS", "color_shift": "colour"}
 DIGITS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4, "color_shift": 2}
-
-
-@dataclass(frozen=True)
-class Figures(QualityScore):
-    """All figures of pictures by one maker. ``others``: ``niqe`` and what was asked for, None where there is none."""
-
-    others: dict[str, float | None]
-
-    def values(self) -> dict[str, float | None]:
-        """Every measure by its key, in the order of tables."""
-        return {name: getattr(self, name) for name in COLUMNS} | self.others
 
 
 @dataclass(frozen=True)
@@ -141,155 +133,66 @@ def evaluate(
     progress: Progress,
     ceiling: bool = False,
     metrics: Sequence[str] = (),
+    shards: int = 1,
+    engine: Engine | None = None,
 ) -> Evaluation:
     """Measure ``source`` (bundled name, checkpoint, artifact, bundle) on ``sets``: names, set files, or folders.
 
     A folder's pictures are measured whole, cut to a multiple of the scale; a set's, as it crops them. ``ceiling``
     adds the bundled autoencoder's own reconstruction of the clean pictures; ``metrics`` are pyiqa's, by its names.
-    Outputs are rounded to 8 bits first. Raises InputError (no pictures; too small), what opening the source raises,
-    and for ``metrics`` what ``compress.measure.iqa.open_measures`` raises.
+    Outputs are rounded to 8 bits first. ``shards``: parts of each set, measured by ``engine``; the figures are those of
+    one part, to the last digit. Raises InputError (no pictures; too small; a metric that compares whole sets, in
+    shards), what opening the source raises, and for ``metrics`` what ``compress.measure.iqa.open_measures`` raises.
     """
-    from compress.restorer import Settings, open_restorer
-
     if not sets:
         raise InputError("no pictures to measure on: give --data with a set or a folder")
-    # Degraded pictures stand on the output grid already: scale 1.
-    restorer = open_restorer(source, Settings(seed=seed, scale=1))
-    task = restorer.task
-    if task is None:
-        raise InputError(
-            f"{source}: its task is not known, it must be one of {', '.join(TASKS)}: give a model that tells"
-        )
-    measures = _asked_for(metrics)
-    makers: dict[str, Make] = {
-        "model": lambda degraded, clean: restorer.restore(degraded, lambda: None),
-        "input": lambda degraded, clean: degraded,
-    }
-    if ceiling:
-        reconstruct = _autoencoder()
-        makers["autoencoder"] = lambda degraded, clean: reconstruct(clean)
-    return Evaluation(source, task, seed, [_on_set(name, task, makers, measures, progress) for name in sets])
+    judge = Judge.open(source, seed, ceiling, metrics)
+    if shards > 1:
+        judge.refuse_shards()
+        job = {"source": source, "seed": seed, "ceiling": ceiling, "metrics": list(metrics)}
+        found = [_in_shards(name, judge, job, shards, engine or InProcess(), progress) for name in sets]
+    else:
+        found = [_on_set(name, judge, progress) for name in sets]
+    return Evaluation(source, judge.task, seed, found)
 
 
-def _asked_for(metrics: Sequence[str]) -> "list[IqaMeasure]":
-    if not metrics:
-        return []
-    from compress.measure.iqa import open_measures
-
-    return open_measures(metrics)
-
-
-def _on_set(
-    name: str, task: Task, makers: "dict[str, Make]", measures: "list[IqaMeasure]", progress: Progress
-) -> SetResult:
-    dataset, whole, count, pictures = _pictures(name, task)
-    border = task_border(task)
-    each: list[tuple[str, dict[str, Figures]]] = []
+def _on_set(name: str, judge: Judge, progress: Progress) -> SetResult:
+    pictures = picture_list(name, judge.task)
+    each: list[Labelled] = []
     with ExitStack() as stack:
-        kept = _Kept(Path(stack.enter_context(TemporaryDirectory())), [m for m in measures if m.of_sets])
-        with progress.stage(f"measure on {dataset}", total=count) as stage:
-            for label, degraded, clean in pictures:
-                outputs = {maker: make(degraded, clean) for maker, make in makers.items()}
-                each.append((label, {m: _figures(output, clean, border, measures) for m, output in outputs.items()}))
+        kept = Kept(Path(stack.enter_context(TemporaryDirectory())), judge.of_sets)
+        with progress.stage(f"measure on {pictures.dataset}", total=pictures.count) as stage:
+            for label, degraded, clean in pictures.read():
+                figures, outputs = judge.picture(degraded, clean)
+                each.append((label, figures))
                 kept.add(len(each), outputs | {"clean": clean})
                 stage.advance()
-        means = {m: _mean([figures[m] for _, figures in each], kept.values(m)) for m in makers}
-    notes = _notes(each, border, {m.key for m in measures if m.of_sets})
-    for note in notes:
-        progress.say(f"{dataset}: {note}")
-    return SetResult(dataset, whole, means, each, notes)
+        return _result(pictures, judge, each, progress, kept)
 
 
-def _figures(output: "np.ndarray", clean: "np.ndarray", border: int, measures: "list[IqaMeasure]") -> Figures:
-    from compress.measure.niqe import niqe
-
-    others = {m.key: None if m.of_sets else m.of_picture(output, clean) for m in measures}
-    return Figures(**asdict(score([output], [clean], border)), others={"niqe": niqe(output, border)} | others)
-
-
-def _mean(each: Sequence[Figures], of_set: dict[str, float | None]) -> Figures:
-    """Means of pictures' figures, over those that have one; ``of_set`` are the whole set's."""
-    present = {key: [v for f in each if (v := f.others[key]) is not None] for key in each[0].others}
-    others = {key: fmean(values) if values else None for key, values in present.items()}
-    return Figures(**asdict(mean_score(each)), others=others | of_set)
-
-
-def _notes(each: Sequence[tuple[str, dict[str, Figures]]], border: int, of_sets: set[str]) -> list[str]:
-    """One line for each measure that pictures lack."""
-    from compress.measure.niqe import MIN_SIDE
-
-    why = {"niqe": f"it needs {MIN_SIDE} px a side inside a border of {border} px, and texture"}
-    notes = []
-    for key in each[0][1]["model"].others.keys() - of_sets:
-        lacking = [label for label, figures in each if any(f.others[key] is None for f in figures.values())]
-        if lacking:
-            named = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
-            reason = why.get(key, "its value is not finite")
-            notes.append(f"{key} is missing for {len(lacking)} of {len(each)} pictures ({named}): {reason}")
-    return notes
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """Pictures as files, a folder a maker, for the measures that compare folders."""
-
-    folder: Path
-    measures: "list[IqaMeasure]"
-
-    def add(self, number: int, pictures: "dict[str, np.ndarray]") -> None:
-        from PIL import Image
-
-        for maker, picture in pictures.items() if self.measures else ():
-            (self.folder / maker).mkdir(exist_ok=True)
-            Image.fromarray(picture).save(self.folder / maker / f"{number:06}.png", compress_level=1)
-
-    def values(self, maker: str) -> dict[str, float | None]:
-        return {m.key: m.of_folders(self.folder / maker, self.folder / "clean") for m in self.measures}
-
-
-def _autoencoder() -> "Restore":
-    """Clean picture (H, W, 3) uint8 -> what the bundled autoencoder makes of it."""
+def _in_shards(
+    name: str, judge: Judge, job: dict[str, Any], shards: int, engine: Engine, progress: Progress
+) -> SetResult:
     import torch
 
-    from compress.elir.checkpoint import load_autoencoder
-    from compress.elir.fresh import teacher_model
-    from compress.elir.restore import restore
-
-    model = teacher_model(load_autoencoder(library.find("weights", AUTOENCODER)))
-
-    def run(lq: "np.ndarray", noise: "np.ndarray") -> "np.ndarray":
-        with torch.inference_mode():
-            return model.dec(model.enc(torch.from_numpy(lq))).numpy()
-
-    return lambda clean: restore(clean, run)
-
-
-def _pictures(name: str, task: Task) -> "tuple[str, bool, int, Iterable[Labelled]]":
-    """(set's name, whole pictures or crops, how many, (file's name, degraded, clean) of each)."""
-    from compress.data.pictures import find_pictures
-    from compress.data.sets import load_set
-
-    folder = library.find("calibration", name)
-    if not folder.is_dir():
-        pictures = load_set(name, task)
-        return pictures.name, False, len(pictures), ((item.name, item.degraded, item.clean) for item in pictures)
-    paths = find_pictures(folder)
-    if not paths:
-        raise InputError(f"{folder}: no pictures in this folder: check the path")
-    return folder.resolve().name, True, len(paths), _whole(paths, task)
+    pictures = picture_list(name, judge.task)
+    shards = min(shards, pictures.count)
+    given = [
+        {**job, "name": name, "number": i, "of": shards, "threads": torch.get_num_threads()} for i in range(shards)
+    ]
+    with progress.stage(f"measure on {pictures.dataset}", total=shards) as stage:
+        parts = run_each(engine, f"{pictures.dataset}, shard", shard, given, lambda outcome: stage.advance())
+    # In the set's order, whoever measured them: sums in another order would end in other digits.
+    each = [parts[i % shards][i // shards] for i in range(pictures.count)]
+    return _result(pictures, judge, each, progress, None)
 
 
-def _whole(paths: Sequence[Path], task: Task) -> "Iterator[Labelled]":
-    """Whole pictures, cut to a multiple of the scale; each its own noise, which does not hang on its place."""
-    from compress.data.degradations import degrade
-    from compress.data.pictures import read_rgb
-    from compress.data.sets import pixels_sha256
-
-    scale = task_scale(task)
-    for path in paths:
-        picture = read_rgb(path)
-        height, width = (n // scale * scale for n in picture.shape[:2])
-        if min(height, width) < MIN_SIDE:
-            raise InputError(f"{path}: {width} x {height} px, LPIPS needs {MIN_SIDE} px a side: leave the picture out")
-        clean = picture[:height, :width].copy()
-        yield path.name, degrade(clean, task_degradation(task), int(pixels_sha256(clean)[:16], 16)), clean
+def _result(
+    pictures: PictureList, judge: Judge, each: list[Labelled], progress: Progress, kept: Kept | None
+) -> SetResult:
+    of_set = {maker: kept.values(maker) if kept else {} for maker in judge.makers}
+    means = {m: mean_figures([figures[m] for _, figures in each], of_set[m]) for m in judge.makers}
+    notes = missing_notes(each, judge.border, {m.key for m in judge.of_sets})
+    for note in notes:
+        progress.say(f"{pictures.dataset}: {note}")
+    return SetResult(pictures.dataset, pictures.whole, means, each, notes)

@@ -187,6 +187,11 @@ def package_versions() -> dict[str, str]:
     return found
 
 
+def node_facts() -> dict[str, str]:
+    """What must be the same on every node of a cluster: ``package_versions``, and this package's own code."""
+    return {**package_versions(), "elir-compress's code": code_hash()[:12]}
+
+
 def code_hash() -> str:
     """Hash of this package's own source: a changed pass is a changed artifact."""
     root = Path(__file__).parent

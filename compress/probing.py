@@ -40,7 +40,7 @@ class Probe:
     ) -> None:
         from compress.passes.quantized_model import SCHEMES as ALL
 
-        self.models, self.scheme = models, ALL[scheme]
+        self.models, self.scheme_name, self.scheme = models, scheme, ALL[scheme]
         self.model, self.layers = models.subject.model, layers
         self.convs = {name: self.model.get_submodule(name) for name in layers}
         self.lq, self.noise, self.clean = self._pictures(pictures, most)

@@ -1,13 +1,16 @@
 """Sensitivity: what is lost when only one convolution, or one stage, of the model is quantized."""
 
+import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts import FORMATS, Writer, plan_artifacts
+from compress.engine import Engine, Left, Store, each, scratch
 from compress.errors import InputError
-from compress.files import locked, write_text
+from compress.files import locked, sha256_text, write_text
 from compress.models import Models
 from compress.plan import resolve
 from compress.probing import CROP, SCHEMES, Probe, settled
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+SHARES = 4  # pieces of work for each worker
 WORST = 12  # layers in the terminal's table
 WHOLE = "whole model"
 
@@ -95,11 +99,20 @@ class Sensitivity:
 
 
 def sensitivity(
-    recipe: Recipe, out: Path | None, format_: str | None, pictures: int, resume: bool, progress: Progress
+    recipe: Recipe,
+    out: Path | None,
+    format_: str | None,
+    pictures: int,
+    resume: bool,
+    progress: Progress,
+    engine: Engine | None = None,
+    store: str | None = None,
 ) -> Sensitivity:
     """Quantize each stage and each convolution of ``recipe``'s model alone, in the torch model that every format is
     written from, with the numbers that its ``ptq`` (and ``qat``) settle; what was measured before is kept in ``out``.
 
+    ``engine``: measures parts at once where it can; ``store``: where its nodes find what was calibrated, by default a
+    folder in ``out``.
     Raises InputError for a recipe without ``ptq`` of engine elir, or a format that it does not export.
     """
     inputs, planned = resolve(recipe), plan_artifacts(recipe)
@@ -110,19 +123,80 @@ def sensitivity(
     out = out or Path("runs") / recipe.name
     with locked(out, progress.say):
         stages = Stages(out, inputs.key, resume)
-        models = Models(recipe, inputs, planned, Writer(recipe, out), stages, progress)
+        left = Left(Store(store or str((out / ".shared").absolute()))) if engine else None
+        models = Models(recipe, inputs, planned, Writer(recipe, out), stages, progress, left)
         probe = Probe(models, SCHEMES[chosen], inputs.validation[0], pictures, settled(models))
         parts = [(name, [name]) for name in probe.convs]
         whole = [*probe.stages().items(), (WHOLE, list(probe.convs))]
         with progress.stage("one part at a time", len(parts) + len(whole)) as stage:
             found = []
-            for name, convs in [*whole, *parts]:
-                work = partial(probe.loss, convs)
-                key = [chosen, pictures, CROP, inputs.validation[0].hash, convs]
-                record = stages.run(f"sensitivity-{chosen}-{name}".replace(" ", "-"), work, key)
-                found.append(Loss(name, "" if name == WHOLE else probe.network(convs[0]), **record))
+            extra = [chosen, pictures, CROP, inputs.validation[0].hash]
+            kept = [_Kept(stages, name, convs, extra) for name, convs in [*whole, *parts]]
+            known = _measure_at_once(engine, left, recipe, probe, kept) if engine and left else {}
+            for part in kept:
+                record = part.run(lambda convs: known.get(tuple(convs)) or probe.loss(convs))
+                found.append(Loss(part.name, "" if part.name == WHOLE else probe.network(part.convs[0]), **record))
                 stage.advance()
     n = len(probe.clean)
     return Sensitivity(
         recipe.name, chosen, inputs.validation[0].name, n, CROP, found[: len(whole)], found[len(whole) :]
     )
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """One part's figures, remembered among a run's stages."""
+
+    stages: Stages
+    name: str
+    convs: list[str]
+    extra: list[Any]
+    """Format, number of pictures, crop, hash of the set."""
+
+    @property
+    def _stage(self) -> tuple[str, list[Any]]:
+        return f"sensitivity-{self.extra[0]}-{self.name}".replace(" ", "-"), [*self.extra, self.convs]
+
+    def done(self) -> bool:
+        return self.stages.done(*self._stage)
+
+    def run(self, work: Callable[[list[str]], dict[str, Any]]) -> dict[str, Any]:
+        name, key = self._stage
+        record: dict[str, Any] = self.stages.run(name, partial(work, self.convs), key)
+        return record
+
+
+def _measure_at_once(
+    engine: Engine, left: Left, recipe: Recipe, probe: Probe, parts: list[_Kept]
+) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Figures of the parts that are not known yet, by their convolutions, measured by an engine's workers."""
+    todo = [part.convs for part in parts if not part.done()]
+    pieces = SHARES * engine.workers
+    shares = [todo[i::pieces] for i in range(min(pieces, len(todo)))]
+    common = {"recipe": recipe.model_dump(mode="json"), "scheme": probe.scheme_name, "pictures": len(probe.clean)}
+    given = [{**common, "store": left.store.url, "parts": share} for share in shares]
+    found = each(engine, "sensitivity", losses, given, lambda outcome: None)
+    return {
+        tuple(convs): record
+        for share, records in zip(shares, found, strict=True)
+        for convs, record in zip(share, records, strict=True)
+    }
+
+
+def losses(
+    recipe: dict[str, Any], scheme: str, pictures: int, store: str, parts: list[list[str]]
+) -> list[dict[str, Any]]:
+    """``Probe.loss`` of each of ``parts``, on whichever node; what the recipe calibrated is in ``store``."""
+    probe = _probe(json.dumps(recipe, sort_keys=True), scheme, pictures, store)
+    return [probe.loss(convs) for convs in parts]
+
+
+@lru_cache(maxsize=1)
+def _probe(recipe: str, scheme: str, pictures: int, store: str) -> Probe:
+    chosen = Recipe.model_validate_json(recipe)
+    inputs, planned = resolve(chosen), plan_artifacts(chosen)
+    folder = scratch(sha256_text(recipe + store))
+    with locked(folder, lambda text: None):
+        stages, silent = Stages(folder, inputs.key, True), Progress("silent")
+        models = Models(chosen, inputs, planned, Writer(chosen, folder), stages, silent, Left(Store(store)))
+        return Probe(models, scheme, inputs.validation[0], pictures, settled(models))

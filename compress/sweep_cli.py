@@ -15,6 +15,9 @@ AddressOption = Annotated[
         metavar="ADDR", help="Ray to run on: local (one of its own here), host:port, or auto; needs elir-compress[ray]."
     ),
 ]
+StoreOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Folder or s3:// URL that all nodes reach; below --out by default.")
+]
 
 
 def sweep(

@@ -13,14 +13,15 @@ ROOT = Path(compress.__file__).parent
 LAYERS = [
     {"__init__", "__main__"},
     {"cli"},
-    {"ledger_cli", "targets_cli", "supply_cli"},
+    {"ledger_cli", "targets_cli", "supply_cli", "sweep_cli"},
+    {"sweep"},
     {"pipeline", "training", "comparison", "reporting", "tracking", "sensitivity", "search"},
     {"recording"},
     {"fallback"},
     {"bundling", "checking", "card", "surveying", "probing"},
     {"models"},
     {"evaluation", "restoring", "results", "plan", "measuring", "profiling", "reaching"},
-    {"training_log", "training_validation"},
+    {"training_log", "training_validation", "judging"},
     {
         "restorer",
         "artifacts",
@@ -34,7 +35,7 @@ LAYERS = [
         "signing",
         "sbom",
     },
-    {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages"},
+    {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages", "engine"},
     {"recipe", "ledger_options"},
     {"passes", "export", "runtime", "targets", "measure", "ledger"},
     {"elir", "data", "tools"},
@@ -60,6 +61,9 @@ HEAVY |= {
     "scipy",
     "pyarrow",
     "mlflow",
+    "ray",
+    "optuna",
+    "fsspec",
 }
 LIGHT = ["__init__", "__main__", "cli", "guard", "library", "yaml_nodes", "recipe", "validation", "schema", "progress"]
 LIGHT += [
@@ -77,6 +81,7 @@ LIGHT += [
     "ledger_cli",
     "targets_cli",
     "supply_cli",
+    "sweep_cli",
     "ledger_options",
     "tools/__init__",
     "showing",

@@ -21,7 +21,7 @@ from compress.passes import PASSES
 from compress.recipe import load_recipe
 
 COMMANDS = ["apply", "validate", "restore", "train", "convert", "profile", "evaluate", "bench", "card", "verify"]
-COMMANDS += ["schema", "doctor", "ls", "ledger", "targets", "compare", "check", "search"]
+COMMANDS += ["schema", "doctor", "ls", "ledger", "targets", "compare", "check", "search", "sweep"]
 
 
 def run(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -105,7 +105,7 @@ def test_ls_lists_names_and_descriptions(kind: str) -> None:
     assert all(len(line.split(maxsplit=1)) == 2 for line in result.stdout.splitlines())
 
 
-@pytest.mark.parametrize("kind", ["recipe", "calibration", "target", "train"])
+@pytest.mark.parametrize("kind", ["recipe", "calibration", "target", "train", "sweep"])
 def test_schema_prints_json_schema(kind: str) -> None:
     result = CliRunner().invoke(app, ["schema", kind])
     assert json.loads(result.stdout)["additionalProperties"] is False
@@ -268,3 +268,14 @@ def test_a_closed_pipe_is_no_bug() -> None:
     shell = f"{sys.executable} -m compress schema | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
     assert "bug" not in done.stderr
+
+
+def test_a_sweeps_mistakes_end_in_2(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("version: 1\nname: s\nrecipes: [int8_sr]\nset: {model.seeds: 1}\n")
+    done = CliRunner().invoke(app, ["sweep", str(path), "--dry-run"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{path}: --set model.seeds=1: model.seeds: unknown key, did you mean seed?")
+    assert CliRunner().invoke(app, ["sweep", "status", "--out", str(tmp_path)]).exit_code == 2
+    both = CliRunner().invoke(app, ["sweep", str(path), str(path)])
+    assert (both.exit_code, both.stderr) == (2, "sweep: takes one file, got 2: put their recipes into one sweep\n")

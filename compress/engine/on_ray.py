@@ -14,6 +14,11 @@ TICK_S = 2.0
 REACH_S = 5.0
 STORE_BYTES = 200_000_000  # results are small: tensors and pictures go through the artifact store
 PREFIX = "device:"
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_raylet_start_wait_time_s": "300",  # 30 are too few where every core is busy
+}
 
 
 class OnRay:
@@ -22,8 +27,8 @@ class OnRay:
     def __init__(
         self, address: str, facts: Callable[[], Mapping[str, str]], devices: Sequence[str], cpus: int | None
     ) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
         try:
             import ray
         except ImportError:
@@ -85,9 +90,12 @@ class OnRay:
                 f"target {task.device}: no Ray node declares it: start the node that reaches it with "
                 f"ray start --resources='{{\"{PREFIX}{task.device}\": 1}}'"
             )
+        largest = max(node["Resources"].get("CPU", 0) for node in holders or self.nodes)
+        if task.cpus > largest:
+            raise InputError(f"cpus: {task.cpus} cores for a unit, the largest Ray node has {largest:.0f}: lower cpus")
         if task.cpus == ALL:
             # Only the largest of them: figures of unlike nodes cannot be compared.
-            options["num_cpus"] = max(node["Resources"].get("CPU", 1) for node in holders or self.nodes)
+            options["num_cpus"] = largest
         return remote.options(**options).remote(os.getcwd(), task, *needs)
 
     def _outcome(self, key: str, label: str, reference: Any) -> Outcome:
@@ -103,10 +111,10 @@ class OnRay:
         """Raise InputError when a node's facts are not this process's."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        ask = self.ray.remote(num_cpus=0)(facts)
+        ask = self.ray.remote(num_cpus=0)(_ask)
         here, nodes = facts(), self.nodes
         asked = [
-            ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
+            ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(facts)
             for node in nodes
         ]
         lines = []
@@ -129,6 +137,10 @@ def different(node: str, here: Mapping[str, str], there: Mapping[str, str]) -> l
         for name in sorted({*here, *there})
         if here.get(name) != there.get(name)
     ]
+
+
+def _ask(facts: Callable[[], Mapping[str, str]]) -> dict[str, str]:
+    return dict(facts())
 
 
 def _perform(folder: str, task: Task, *needs: Outcome) -> Outcome:

@@ -1,6 +1,7 @@
 """Which engine an address means."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from compress.engine.base import Engine
 from compress.engine.in_process import InProcess
@@ -22,3 +23,13 @@ def open_engine(
     from compress.engine.on_ray import OnRay
 
     return OnRay(address, facts, devices, cpus)
+
+
+@contextmanager
+def engine_at(address: str | None, facts: Callable[[], Facts] = dict, devices: Sequence[str] = ()) -> Iterator[Engine]:
+    """``open_engine``'s, closed at the end."""
+    engine = open_engine(address, facts, devices)
+    try:
+        yield engine
+    finally:
+        engine.close()

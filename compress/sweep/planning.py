@@ -46,12 +46,12 @@ class Planner:
 
     def units(self, points: Sequence[Point]) -> list[Unit]:
         """Units in an order in which each comes after those that it needs; equal ones stand there once."""
-        keys = {point.label: self.key(point.recipe) for point in points}
+        keys = {point.recipe.name: self.key(point.recipe) for point in points}
         shared = self._shared(points, keys)
         found: dict[str, Unit] = {}
         for point in points:
-            after = self._prefixes(point, keys[point.label], shared, found)
-            built = self._build(point, keys[point.label], after)
+            after = self._prefixes(point, keys[point.recipe.name], shared, found)
+            built = self._build(point, keys[point.recipe.name], after)
             found.setdefault(built.task.key, built)
             for name in filter(lambda target: self._runs(point, target), point.targets):
                 timed = self._bench(point, built.task.key, name)
@@ -66,7 +66,8 @@ class Planner:
     def _resolved(self, recipe: Recipe) -> Inputs:
         """Weights and data, read once; the recipe in them is the first that asked."""
         passes = recipe.passes if self.reuse else None
-        known = sha256_text(json.dumps([recipe.model.model_dump(), recipe.data.model_dump(), passes], sort_keys=True))
+        model = recipe.model.model_dump(exclude={"seed"})
+        known = sha256_text(json.dumps([model, recipe.data.model_dump(), passes], sort_keys=True))
         if known not in self._inputs:
             self._inputs[known] = resolve(recipe, self.reuse)
         return self._inputs[known]
@@ -75,11 +76,11 @@ class Planner:
         """Prefixes that several bundles need, the last one only of those that the very same ones need."""
         users: dict[str, set[str]] = {}
         for point in points:
-            for key, _ in _kept(point.recipe, keys[point.label]):
-                users.setdefault(key, set()).add(self._build_key(point, keys[point.label]))
+            for key, _ in _kept(point.recipe, keys[point.recipe.name]):
+                users.setdefault(key, set()).add(self._build_key(point, keys[point.recipe.name]))
         shared: set[str] = set()
         for point in points:
-            chain = [key for key, _ in _kept(point.recipe, keys[point.label]) if len(users[key]) > 1]
+            chain = [key for key, _ in _kept(point.recipe, keys[point.recipe.name]) if len(users[key]) > 1]
             shared |= {k for k, later in zip(chain, [*chain, ""][1:], strict=True) if users[k] != users.get(later)}
         return shared
 
@@ -108,8 +109,8 @@ class Planner:
     def _build(self, point: Point, key: dict[str, Any], after: tuple[str, ...]) -> Unit:
         name = self._build_key(point, key)
         recipe = point.recipe.model_dump(mode="json")
-        record = not any(self._runs(point, target) for target in point.targets)
-        given = {"key": name, "label": point.label, "recipe": recipe, "record": record, **self._common}
+        timed = any(self._runs(point, target) for target in point.targets)
+        given = {"key": name, "label": point.label, "recipe": recipe, "record": not timed, **self._common}
         task = Task(name, point.label, build, given, after, self.cpus)
         return Unit("build", task, point.label, self._bytes(point.recipe))
 

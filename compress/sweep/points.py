@@ -37,6 +37,7 @@ class Points:
             self._files = {name: RecipeFile(name) for name in self.sweep.recipes}
         except InputError as error:
             raise InputError(f"{path}: recipes: {error}") from None
+        self._labels: dict[str, str] = {}
 
     @cached_property
     def known(self) -> list[Point]:
@@ -64,8 +65,10 @@ class Points:
         asked = {**self.sweep.set_, **settings}
         overrides = [f"{path}={json.dumps(value)}" for path, value in asked.items()]
         recipe = self._files[name].load(overrides, self.sweep.targets or ())
-        label = " ".join([recipe.name, *(_told(path, value) for path, value in settings.items())])
         short = sha256_text(json.dumps([name, asked], sort_keys=True))[:8]
+        label = " ".join([recipe.name, *(_told(path, value) for path, value in settings.items())])
+        if self._labels.setdefault(label, short) != short:
+            label = f"{label} ({short})"
         targets = recipe.targets if self.sweep.targets is None else self.sweep.targets
         # Targets are units of their own: what is built does not depend on them.
         changed = {"name": f"{self.sweep.name}-{recipe.name}-{short}", "targets": []}

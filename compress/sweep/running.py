@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compress.engine import Engine, Outcome, Store, open_engine
+from compress.engine import Engine, Outcome, Store, engine_at
+from compress.errors import CompressError
 from compress.files import locked, write_text
 from compress.measure.machine import physical_cores
+from compress.plan import node_facts
 from compress.progress import Progress
 from compress.progress import Stage as Shown
 from compress.sweep.dry_run import SECONDS, SweepPlan, plan
@@ -19,6 +21,7 @@ from compress.sweep.result import SweepResult, best, digest, rows_of, worst
 from compress.sweep.sweep_file import Optuna
 
 PLAN = "plan.json"
+EVERY_S = 1.0
 LAST = 100  # units of a kind whose seconds are kept
 
 
@@ -39,19 +42,8 @@ def sweep(
         return plan(points, folder, units, store)
     store.check()
     devices = sorted({unit.task.device for unit in units if unit.task.device})
-    engine = open_engine(address, versions, devices)
-    try:
-        with locked(folder, progress.say):
-            return Running(points, folder, store, planner, engine, progress).run(units)
-    finally:
-        engine.close()
-
-
-def versions() -> dict[str, str]:
-    """What must be the same on every node: Python, every package that has a hand in an artifact, and our own code."""
-    from compress.plan import code_hash, package_versions
-
-    return {**package_versions(), "elir-compress's code": code_hash()[:12]}
+    with engine_at(address, node_facts, devices) as engine, locked(folder, progress.say):
+        return Running(points, folder, store, planner, engine, progress).run(units)
 
 
 @dataclass
@@ -99,8 +91,18 @@ class Running:
                 if unit.task.key in finished:
                     told.ended(Outcome(unit.task.key, "done", self.store.read(f"units/{unit.task.key}.json")))
             todo = [unit for unit in fresh if unit.task.key not in finished]
-            self.engine.run([unit.task for unit in todo], told.ended, told.tick)
+            try:
+                self.engine.run([unit.task for unit in todo], told.ended, told.tick)
+            except BaseException:
+                self._forget_running()
+                raise
+            told.show()
         self._write_seconds(todo)
+
+    def _forget_running(self) -> None:
+        """Markers of units that were stopped with the sweep."""
+        for key in self.store.names("running") & {unit.task.key for unit in self.units}:
+            self.store.remove(f"running/{key}.json")
 
     def _write_seconds(self, units: list[Unit]) -> None:
         """What units of each kind took, for the plans of later sweeps."""
@@ -143,10 +145,13 @@ class _Teller:
 
     running: Running
     stage: Shown
+    shown: float = 0.0
 
     def ended(self, outcome: Outcome) -> None:
         owner = self.running
         owner.outcomes[outcome.key] = outcome
+        if outcome.status == "done":
+            self._append(outcome.value.get("rows", []))
         if outcome.status == "failed":
             label = next(u.task.label for u in owner.units if u.task.key == outcome.key)
             owner.progress.say(f"failed: {label}: {outcome.message}")
@@ -154,7 +159,26 @@ class _Teller:
         self.stage.advance()
         self.tick()
 
+    def _append(self, rows: list[dict[str, Any]]) -> None:
+        """To the ledger, where those that are there already stay as they are."""
+        from compress.ledger import open_ledger
+        from compress.ledger.measurement import Measurement
+
+        if not rows:
+            return
+        try:
+            open_ledger().append(map(Measurement.model_validate, rows))
+        except CompressError as error:
+            self.running.progress.say(f"not recorded: {error}; later: run the sweep again, nothing else is repeated")
+
     def tick(self) -> None:
+        """``show``, once a second at most: a store's listing costs."""
+        if time.monotonic() - self.shown >= EVERY_S:
+            self.show()
+
+    def show(self) -> None:
+        """What runs, what failed, and the best so far, beside the progress."""
+        self.shown = time.monotonic()
         owner = self.running
         at_work = len(owner.store.names("running"))
         failed = sum(o.status == "failed" for o in owner.outcomes.values())

@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from compress.schema import Name, Strict
 
@@ -68,11 +68,17 @@ class Between(Strict):
         return self
 
 
+Choices = Annotated[
+    Annotated[list[Any], Tag("choices")] | Annotated[Between, Tag("between")],
+    Discriminator(lambda value: "between" if isinstance(value, dict | Between) else "choices"),
+]
+
+
 class Optuna(Strict):
     """Points proposed by Optuna's TPE sampler from what earlier ones gave (extra elir-compress[optuna])."""
 
     kind: Literal["optuna"] = "optuna"
-    values: dict[str, list[Any] | Between] = Field(min_length=1, description="set path -> choices, or low and high")
+    values: dict[str, Choices] = Field(min_length=1, description="set path -> choices, or low and high")
     goals: list[Measure] = Field(min_length=1, description="what to better; of a point's int8 artifacts, the worst")
     trials: int = Field(gt=0)
     at_once: int = Field(2, gt=0, description="points proposed together, before their results are known")

@@ -9,36 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from compress.bundle import MANIFEST
-from compress.engine import Store
+from compress.engine import Left, Store, scratch
 from compress.errors import Unavailable
 from compress.files import locked, sha256_file
 from compress.progress import Progress
 from compress.schema import Recipe
-from compress.tools.cache import cache_folder
 
 Value = dict[str, Any]
 QUALITY = ("artifact", "dataset", "n", "psnr_db", "ssim", "lpips", "psnr_drop_db", "lpips_rise", "fidelity_db")
 TIMED = ("artifact", "target", "evidence", "latency_ms", "speedup_vs", "threads", "protocol", "load_ms", "machine")
-
-
-class Left:
-    """What passes keep, in the store, for all units (``compress.models.Shared``)."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    def fetch(self, key: str, path: Path) -> bool:
-        """Put the file of ``key`` at ``path``; False where nobody left it."""
-        return self.store.get(f"prefixes/{key}.safetensors", path)
-
-    def leave(self, key: str, path: Path) -> None:
-        """Leave the file at ``path`` under ``key``."""
-        self.store.put(path, f"prefixes/{key}.safetensors")
-
-
-def scratch(key: str) -> Path:
-    """Where a unit works on its node; one that was killed goes on there."""
-    return cache_folder() / "sweep" / key[:24]
 
 
 def silent(text: str) -> None:
@@ -62,11 +41,11 @@ def prefix(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bo
         kept = sorted((folder / ".stages").glob("*.safetensors"))
         return {"kept": {path.stem: sha256_file(path) for path in kept}}
 
-    return _once(key, label, store, cpus, work)
+    return once(key, label, store, cpus, work)
 
 
 def build(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bool, record: bool) -> Value:
-    """Compress, export, check and judge one point; its bundle goes to the store, with ``record`` to the ledger too."""
+    """Compress, export, check and judge one point; its bundle goes to the store. ``record``: with the ledger's rows."""
 
     def work(folder: Path, opened: Store) -> Value:
         from compress.artifacts import plan_artifacts
@@ -78,9 +57,8 @@ def build(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: boo
         run = Run(chosen, folder, inputs, plan_artifacts(chosen), [], True, Progress("silent"), Left(opened))
         results = run.run()
         opened.put_folder(folder, f"bundles/{key}", MANIFEST)
-        if record:
-            _append(folder, opened, key, None)
         return {
+            "rows": _rows(folder, opened, key, None) if record else [],
             "bundle": f"bundles/{key}",
             "artifacts": [
                 {name: a[name] for name in ("id", "format", "precision", "bytes", "size_ratio", "sha256", "engine")}
@@ -90,7 +68,7 @@ def build(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: boo
             "goals": results["goals"],
         }
 
-    return _once(key, label, store, cpus, work)
+    return once(key, label, store, cpus, work)
 
 
 def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
@@ -104,17 +82,17 @@ def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
         opened.get_folder(f"bundles/{built}", folder, MANIFEST)
         # Nodes may share a machine; two that time at once would measure each other.
         with locked(scratch("bench"), silent):
-            benched = measure(
-                folder, target, Progress("silent"), record=lambda at, entries, say: _append(at, opened, built, entries)
-            )
+            benched = measure(folder, target, Progress("silent"), record=lambda at, entries, say: None)
         if benched.why:
             raise Unavailable(benched.why)
         results = read_results(folder) | {"performance": benched.performance}
         goals = Recipe.model_validate(_recipe(folder)).goals
         performance = [{name: entry.get(name) for name in TIMED} for entry in benched.performance]
-        return {"bundle": f"bundles/{built}", "performance": performance, "goals": check_goals(goals, results)}
+        rows = _rows(folder, opened, built, benched.performance)
+        goals_of = check_goals(goals, results)
+        return {"bundle": f"bundles/{built}", "performance": performance, "goals": goals_of, "rows": rows}
 
-    return _once(key, label, store, None, work)
+    return once(key, label, store, None, work)
 
 
 def _recipe(folder: Path) -> Value:
@@ -124,10 +102,12 @@ def _recipe(folder: Path) -> Value:
     return recipe
 
 
-def _append(folder: Path, store: Store, key: str, entries: list[Value] | None) -> None:
-    """A bundle's rows, or what was timed of it now, to the ledger; they name the bundle in the store."""
+def _rows(folder: Path, store: Store, key: str, entries: list[Value] | None) -> list[Value]:
+    """A bundle's rows of the ledger, or those of what was timed of it now; they name the bundle in the store.
+
+    Whoever runs the sweep appends them: nodes need no way to the ledger.
+    """
     from compress.bundle import read_manifest
-    from compress.ledger import open_ledger
     from compress.ledger.from_bundle import benched, measurements
     from compress.recording import new_run, now
     from compress.results import read_results
@@ -138,10 +118,10 @@ def _append(folder: Path, store: Store, key: str, entries: list[Value] | None) -
     else:
         rows = benched(results, manifest, folder, entries, new_run(), now())
     place = f"{store.place}/bundles/{key}"
-    open_ledger().append(row.model_copy(update={"bundle": place}) for row in rows)
+    return [row.model_copy(update={"bundle": place}).model_dump(mode="json") for row in rows]
 
 
-def _once(key: str, label: str, store: str, cpus: int | None, work: Callable[[Path, Store], Value]) -> Value:
+def once(key: str, label: str, store: str, cpus: int | None, work: Callable[[Path, Store], Value]) -> Value:
     """The record of a finished unit, or ``work`` and its record; the scratch folder goes when it is done."""
     opened = Store(store)
     record: Value | None = opened.read(f"units/{key}.json")
@@ -167,12 +147,14 @@ def _running(store: Store, key: str, label: str) -> Iterator[None]:
 
 @contextmanager
 def _threads(cpus: int | None) -> Iterator[None]:
-    """torch on so many cores: sums in another order would be another artifact."""
+    """torch on so many cores (None: no torch): sums in another order would be another artifact."""
+    if cpus is None:
+        yield
+        return
     import torch
 
     before = torch.get_num_threads()
-    if cpus is not None:
-        torch.set_num_threads(cpus)
+    torch.set_num_threads(cpus)
     try:
         yield
     finally:

@@ -1,0 +1,109 @@
+"""A sweep's file: its points, and one line for each mistake in it."""
+
+from pathlib import Path
+
+import pytest
+
+from compress.errors import InputError
+from compress.sweep.points import Points
+from compress.sweep.proposing import Study
+from compress.sweep.sweep_file import Optuna
+
+HEAD = "version: 1\nname: s\nrecipes: [int8_sr]\n"
+GRID = """search:
+  kind: grid
+  values:
+    passes.3.ptq.engine: [elir, onnxruntime]
+    export: [{openvino: {precisions: [fp32, int8]}}, {onnx: {precisions: [int8], tensorrt: false}}]
+"""
+
+
+def points(folder: Path, text: str) -> Points:
+    path = folder / "sweep.yaml"
+    path.write_text(text)
+    return Points(path)
+
+
+def test_a_grid(tmp_path: Path) -> None:
+    found = points(tmp_path, HEAD + "set: {model.image_size: 64}\n" + GRID).known
+    assert [p.label for p in found] == [
+        "int8_sr engine=elir openvino",
+        "int8_sr engine=elir onnx",
+        "int8_sr engine=onnxruntime openvino",
+        "int8_sr engine=onnxruntime onnx",
+    ]
+    assert {p.recipe.model.image_size for p in found} == {64}
+    assert len({p.recipe.name for p in found}) == 4
+    assert found[0].recipe.name.startswith("s-int8_sr-")
+    assert found[0].targets == ("x86-openvino", "x86-onnxruntime", "x86-executorch")
+    assert found[0].recipe.targets == []
+    # --set merges a mapping's value as a whole: the other formats are gone.
+    assert found[1].recipe.export.openvino is None
+
+
+def test_lists_draws_and_recipes_alone(tmp_path: Path) -> None:
+    alone = points(tmp_path, "version: 1\nname: s\nrecipes: [int8_sr, int8_denoise]\ntargets: []\n").known
+    assert [(p.label, p.targets) for p in alone] == [("int8_sr", ()), ("int8_denoise", ())]
+    listed = "search:\n  kind: list\n  points: [{model.seed: 1}, {model.image_size: 128, model.seed: 2}]\n"
+    assert [p.recipe.model.seed for p in points(tmp_path, HEAD + listed).known] == [1, 2]
+    draw = "search: {kind: random, count: 5, seed: 3, values: {model.seed: [0, 1, 2, 3], model.image_size: [64, 96]}}\n"
+    drawn = [p.label for p in points(tmp_path, HEAD + draw).known]
+    assert len(set(drawn)) == 5
+    assert drawn == [p.label for p in points(tmp_path, HEAD + draw).known]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("search: {kind: grid, values: {}}", "sweep.yaml:4: search.values: must hold at least 1 item(s), got {}"),
+        (
+            "search: {kind: grid, values: {model.seed: []}}",
+            "sweep.yaml:4: search.values.model.seed: must hold at least 1 item(s), got []",
+        ),
+        (
+            "search: {kind: grid, values: {model.imagesize: [64]}}",
+            "sweep.yaml: --set model.imagesize=64: model.imagesize: unknown key, did you mean image_size?",
+        ),
+        (
+            "search: {kind: grid, values: {passes.9.ptq: [{}]}}",
+            "sweep.yaml: --set passes.9.ptq={}: passes is a list of 4: give a number from 0 to 3",
+        ),
+        ("targets: [x86-openvin]", "x86-openvin"),
+        ("search: {kind: bayes}", "search"),
+        (
+            "search: {kind: optuna, trials: 2, goals: [bytes], values: {model.seed: {low: 3, high: 1}}}",
+            "low must be below high",
+        ),
+    ],
+)
+def test_mistakes_are_one_line_each(tmp_path: Path, text: str, line: str) -> None:
+    with pytest.raises(InputError) as refused:
+        _ = points(tmp_path, f"{HEAD}{text}\n").known
+    assert line in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"sweep\.yaml: recipes: 'int9': unknown recipe, did you mean int8_sr\?"):
+        points(tmp_path, "version: 1\nname: s\nrecipes: [int9]\n")
+
+
+def test_optuna_proposes_the_same_again() -> None:
+    settings = {
+        "trials": 6,
+        "goals": ["fidelity_db", "bytes"],
+        "seed": 1,
+        "values": {"passes.3.ptq.range": ["min_max", "mse"], "model.seed": {"low": 0, "high": 9, "integer": True}},
+    }
+    runs = []
+    for _ in range(2):
+        study, seen = Study(Optuna.model_validate(settings)), []
+        for _ in range(3):
+            proposed = study.propose(2)
+            seen += proposed
+            study.tell([40.0 + proposed[0]["model.seed"], 1000.0])
+            study.tell(None)
+        runs.append(seen)
+    assert runs[0] == runs[1]
+    assert len(runs[0]) == 6
+    assert all(p["passes.3.ptq.range"] in ("min_max", "mse") and 0 <= p["model.seed"] <= 9 for p in runs[0])

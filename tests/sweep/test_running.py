@@ -1,0 +1,157 @@
+"""Whole sweeps of the tiny model: shared work once, failures recorded, nothing repeated, a killed node made up for."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.engine import Task
+from compress.engine.in_process import InProcess
+from compress.engine.on_ray import SETTINGS, OnRay
+from compress.errors import InputError
+from compress.progress import Progress
+from compress.recipe import to_yaml
+from compress.schema import Recipe
+from compress.sweep.result import SweepResult
+from compress.sweep.running import sweep
+from compress.sweep.status import status
+
+pytestmark = pytest.mark.slow
+SILENT = Progress("silent")
+SWEEP = """version: 1
+name: bits
+recipes: [tiny.yaml]
+cpus: 1
+search:
+  kind: list
+  points:
+    - {export: {onnx: {precisions: [fp32, int8], tensorrt: false}}}
+    - {export: {openvino: {precisions: [fp32, int8]}}}
+    - {export: {onnx: {precisions: [int8], tensorrt: false}}, passes.2.ptq.keep_float: [nolayer]}
+"""
+
+
+@pytest.fixture()
+def folder(tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working folder, with the sweep's files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COMPRESS_LEDGER_URL", f"sqlite:///{tmp_path}/ledger.sqlite")
+    (tmp_path / "tiny.yaml").write_text(to_yaml(tiny_recipe()))
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    yield tmp_path
+
+
+def run(out: str, address: str | None = None) -> SweepResult:
+    result = sweep(Path("sweep.yaml"), Path(out), address, False, SILENT)
+    assert isinstance(result, SweepResult)
+    return result
+
+
+def test_shared_once_failures_recorded_nothing_repeated(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from compress.ledger import open_ledger
+
+    with pytest.raises(InputError, match="no sweep has run there"):
+        status(folder / "first")
+    first = run("first")
+    assert [(u["kind"], u["status"]) for u in first.units] == [
+        ("prefix", "done"),
+        ("build", "done"),
+        ("build", "done"),
+        ("build", "failed"),
+    ]
+    assert "passes.ptq.keep_float: no layer is named nolayer" in first.units[3]["message"]
+    assert first.exit_code == 0
+    assert {(row["point"], row["artifact"]) for row in first.rows} == {
+        ("tiny onnx", "onnx-fp32"),
+        ("tiny onnx", "onnx-int8"),
+        ("tiny openvino", "openvino-fp32"),
+        ("tiny openvino", "openvino-int8"),
+    }
+    # The calibration is the prefix's: no build made one of its own.
+    assert len(list((folder / "first/store/prefixes").iterdir())) == 1
+    frontier = json.loads((folder / "first/sweep.json").read_text())["frontier"]["not timed · validation"]
+    assert {row["artifact"] for row in frontier} <= {row["artifact"] for row in first.rows}
+    assert sorted(row["artifact"] for row in open_ledger().rows()) == [
+        "onnx-fp32",
+        "onnx-int8",
+        "openvino-fp32",
+        "openvino-int8",
+    ]
+    assert "first/store/bundles/" in open_ledger().rows()[0]["bundle"]
+
+    told = status(folder / "first")
+    assert (told.units, told.done, len(told.running), len(told.failed)) == (4, 3, 0, 1)
+
+    asked: list[str] = []
+    before = InProcess.run
+
+    def watched(self: InProcess, tasks: list[Task], *rest: Any) -> Any:
+        asked.extend(task.label for task in tasks)
+        return before(self, tasks, *rest)
+
+    monkeypatch.setattr(InProcess, "run", watched)
+    again = run("first")
+    assert len(asked) == 1  # the failed one
+    assert (again.sha256, again.rows) == (first.sha256, first.rows)
+
+
+def test_a_killed_node_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray.cluster_utils import Cluster
+
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    undisturbed = run("here")
+    monkeypatch.setenv("COMPRESS_CACHE", str(folder / "other"))
+    node = {"num_cpus": 1, "object_store_memory": 80_000_000}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    try:
+        second = cluster.add_node(**node)
+        cluster.wait_for_nodes()
+        killed: list[str] = []
+        before = OnRay.run
+
+        def disturbed(self: OnRay, tasks: Any, told: Any, tick: Any) -> Any:
+            def kill() -> None:
+                if not killed and len(list((folder / "there/store/running").glob("*"))) == 2:
+                    cluster.remove_node(second, allow_graceful=False)
+                    killed.append("second")
+                tick()
+
+            return before(self, tasks, told, kill)
+
+        monkeypatch.setattr(OnRay, "run", disturbed)
+        found = run("there", cluster.address)
+    finally:
+        cluster.shutdown()
+    assert killed == ["second"]
+    assert found.sha256 == undisturbed.sha256
+    assert [u["status"] for u in found.units] == [u["status"] for u in undisturbed.units]
+
+
+def test_an_interrupted_sweep_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from compress.sweep import work
+
+    once = work.once
+
+    def interrupt(key: str, label: str, *rest: Any) -> Any:
+        if label == "tiny openvino":
+            raise KeyboardInterrupt
+        return once(key, label, *rest)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(work, "once", interrupt)
+        run("first")
+    assert status(folder / "first").done == 2
+    finished = {p: p.stat().st_mtime_ns for p in (folder / "first/store/units").iterdir()}
+    assert run("first").units[2]["status"] == "done"
+    assert all(p.stat().st_mtime_ns == when for p, when in finished.items())
+
+
+def test_a_store_without_rights(folder: Path) -> None:
+    (folder / "file").write_text("")
+    (folder / "sweep.yaml").write_text(SWEEP + "store: file/below\n")
+    with pytest.raises(InputError, match=r"^store file/below: cannot be used \("):
+        run("first")
