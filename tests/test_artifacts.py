@@ -46,6 +46,15 @@ def test_int8_without_ptq_is_refused(tiny_recipe: Make) -> None:
     assert str(caught.value) == "export.onnx: int8 needs a quantizing pass: add ptq to passes or remove int8"
 
 
+def test_weights_alone_have_a_precision_of_their_own(tiny_recipe: Make) -> None:
+    passes = [{"fold_time": {}}, {"weights": {"bits": 4}}]
+    assert ids(tiny_recipe(passes=passes, export={"onnx": {}})) == ["onnx-fp32", "onnx-fp16", "onnx-weights"]
+    assert Artifact("openvino", "weights").files == ("weights/openvino/model.xml", "weights/openvino/model.bin")
+    with pytest.raises(InputError) as caught:
+        plan_artifacts(tiny_recipe(export={"onnx": {"precisions": ["weights"]}}))
+    assert str(caught.value) == "export.onnx: weights needs the pass weights: add weights to passes or remove weights"
+
+
 def test_files() -> None:
     assert Artifact("openvino", "fp16").files == ("fp16/openvino/model.xml", "fp16/openvino/model.bin")
     assert Artifact("executorch", "int8").files == ("int8/executorch/model.pte",)

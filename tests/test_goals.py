@@ -47,6 +47,12 @@ def test_every_quality_goal_has_its_direction(goal: str, met: float, missed: flo
         ]
 
 
+def test_weights_alone_are_judged_too() -> None:
+    found = results()
+    found["artifacts"][1] |= {"precision": "weights"}
+    assert [g["artifact"] for g in check_goals(Goals(size_ratio=0.27), found)] == ["onnx-int8"]
+
+
 def test_size() -> None:
     assert [g["met"] for g in check_goals(Goals(size_ratio=0.27), results())] == [True]
     (missed,) = check_goals(Goals(size_ratio=0.25), results())

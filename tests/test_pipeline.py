@@ -85,6 +85,7 @@ def test_results_have_the_fields_that_the_contract_names(finished: Any) -> None:
         assert entry["psnr_drop_db"] is None or abs(entry["psnr_drop_db"]) < 1
     assert [b["name"] for b in results["baselines"]] == ["bicubic"]
     assert results["performance"] == []
+    assert [set(a["weights"]) for a in results["artifacts"]] == [{"32"}, {"32"}, {"8"}, {"8", "32"}, {"8"}]
     assert all(a["size_ratio"] < 0.5 for a in results["artifacts"] if a["precision"] == "int8")
     assert not list(finished.folder.rglob(".part-*"))
 
@@ -317,6 +318,22 @@ def test_an_output_folder_that_cannot_be_written(tiny_recipe: Make, tmp_path: Pa
     done = cli(tiny_recipe(), tmp_path)
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
     assert done.stderr.endswith("choose another folder with --out\n")
+
+
+def test_weights_alone(tiny_recipe: Make, tmp_path: Path) -> None:
+    both = {"precisions": ["fp32", "weights"]}
+    passes = [{"collapse": {}}, {"fold_time": {}}, {"weights": {"bits": 4, "group": 8}}]
+    recipe = tiny_recipe(passes=passes, export={"openvino": both, "onnx": both}, goals={"size_ratio": 0.2})
+    results = again(recipe, tmp_path / "out").results
+    assert results["goals_met"] and [goal["artifact"] for goal in results["goals"]] == [
+        "openvino-weights",
+        "onnx-weights",
+    ]
+    for artifact in results["artifacts"][2:]:
+        assert artifact["entry"].startswith("weights/") and artifact["weights"]["4"] > 3_000_000
+    assert [p["against"] for p in results["parity"][2:]] == ["rounded-fp32"] * 2
+    assert all(p["met"] and p["psnr_db"] > 60 for p in results["parity"])
+    assert len(verify(tmp_path / "out", Progress("silent")).parity) == 4
 
 
 def test_int8_without_a_quantizing_pass(tiny_recipe: Make, tmp_path: Path) -> None:

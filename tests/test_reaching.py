@@ -47,6 +47,12 @@ def test_a_target_runs_its_format_and_precisions(target: str, chosen: list[str])
     assert [name for name, format in IDS.items() if runs(loaded, name, format)] == chosen
 
 
+@pytest.mark.parametrize(("precisions", "wanted"), [(["fp32"], True), (["fp16", "int8"], False)])
+def test_weights_alone_run_where_fp32_does(precisions: list[str], wanted: bool) -> None:
+    target = load_model(DeployTarget, find("targets", "x86-openvino"), [f"precisions={precisions}"])
+    assert runs(target, "openvino-weights", "openvino") is wanted
+
+
 @pytest.mark.parametrize(
     ("target", "text"),
     [

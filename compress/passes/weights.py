@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from compress.errors import InputError
 from compress.passes.base import Pass, Subject
 from compress.passes.engines import Quantized
-from compress.passes.quantized import WEIGHT_MAX, output_axis, weight_scales
+from compress.passes.quantized import WEIGHT_MAX, weight_scales
 from compress.passes.quantized_model import Conv
 from compress.passes.settings import WeightsSettings, is_below
 
@@ -71,18 +71,15 @@ def round_weight(conv: Conv, bits: int, group: int | None) -> RoundedWeight:
     if bits == 16:
         half = weight.half()
         return RoundedWeight(half, None, half.float())
-    out, inner = output_axis(conv), 1 - output_axis(conv)
-    split = weight
-    if group is not None and weight.shape[inner] % group == 0 and weight.shape[inner] > group:
-        split = weight.unflatten(inner, (-1, group))
-    # Rows: what shares a scale. The output channels' place moves when the input channels before it are split in two.
-    groups = [out + (split.ndim - weight.ndim) * (inner < out)] + ([inner] if split.ndim > weight.ndim else [])
-    rest = [d for d in range(split.ndim) if d not in groups]
-    rows = split.permute(*groups, *rest).flatten(0, len(groups) - 1).flatten(1)
-    scales = weight_scales(rows, 0, bits)
-    shape = [split.shape[d] for d in groups] + [1] * len(rest)
-    back = torch.argsort(torch.tensor([*groups, *rest])).tolist()
-    scales = scales.view(shape).permute(*back).contiguous()
-    limit = WEIGHT_MAX[bits]
-    values = (split / scales).round().clamp(-limit, limit)
-    return RoundedWeight(values.to(torch.int8), scales, (values * scales).view_as(weight))
+    transposed = isinstance(conv, nn.ConvTranspose2d)
+    rows = weight.transpose(0, 1) if transposed else weight  # output channels first
+    if group is not None and rows.shape[1] > group and rows.shape[1] % group == 0:
+        rows = rows.unflatten(1, (-1, group))
+    own = rows.ndim - 3  # dimensions whose every entry has a scale of its own
+    scales = weight_scales(rows.flatten(0, own - 1).flatten(1), 0, bits).view(*rows.shape[:own], 1, 1, 1)
+    values = (rows / scales).round().clamp(-WEIGHT_MAX[bits], WEIGHT_MAX[bits])
+    if transposed:
+        values, scales = values.movedim(0, -3), scales.movedim(0, -3)
+    return RoundedWeight(
+        values.to(torch.int8).contiguous(), scales.contiguous(), (values * scales).reshape_as(weight).contiguous()
+    )

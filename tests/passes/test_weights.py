@@ -58,14 +58,12 @@ def test_16_bits_are_float16() -> None:
 def test_the_float_model_stays_and_more_bits_are_nearer(folded: Make, closeness: Callable) -> None:
     subject = folded(k_steps=2)
     before, found = subject.probe(), {}
-    every = {"4": {"bits": 4}, "4 by 8": {"bits": 4, "group": 8}, "8": {"bits": 8}, "16": {"bits": 16}}
-    for name, settings in every.items():
+    for bits in (4, 8, 16):
         subject.quantized = None
-        load_pass("weights", settings).run(subject)
-        found[name] = closeness(subject, subject.quantized.modules["x86"])
+        load_pass("weights", {"bits": bits}).run(subject)
+        found[bits] = closeness(subject, subject.quantized.modules["x86"])
     assert torch.equal(before, subject.probe())
-    assert found["4"] < found["4 by 8"] < found["8"] < found["16"]
-    assert found["4"] > 15 and found["8"] > 35
+    assert 15 < found[4] < found[8] - 10 < found[16] - 20
 
 
 def test_layers_have_bits_of_their_own(folded: Make) -> None:
@@ -74,7 +72,8 @@ def test_layers_have_bits_of_their_own(folded: Make) -> None:
     model, rounded = subject.model, subject.quantized.modules["x86"]
     assert torch.equal(rounded.dec.layers[0].weight, model.dec.layers[0].weight)
     assert torch.equal(rounded.enc.layers[0].weight, model.enc.layers[0].weight.half().float())
-    assert not torch.equal(rounded.mmse.first_conv.weight, model.mmse.first_conv.weight)
+    name = next(n for n, m in model.named_modules() if isinstance(m, nn.Conv2d) and n.startswith("mmse."))
+    assert not torch.equal(rounded.get_submodule(name).weight, model.get_submodule(name).weight)
     assert {w.values.dtype for w in subject.quantized.weights} == {torch.int8, torch.float16}
 
 
