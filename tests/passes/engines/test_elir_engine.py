@@ -11,7 +11,7 @@ from torch import Tensor
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.ptq import Ptq
-from compress.passes.quantized import QuantBlock, QuantConv, QuantUpsample
+from compress.passes.quantized import QuantBlock, QuantConv, QuantEnlarge, QuantUpsample
 from compress.passes.quantized_model import large_blocks, summands
 from compress.passes.rounding import limit_pairs
 from compress.passes.settings import PtqSettings
@@ -92,6 +92,16 @@ def test_large_blocks_add_8_bit_tensors(folded: Callable[..., Subject]) -> None:
     assert written == summands(subject.model) - {"enc.layers.3.conv.4"}
     assert sum(isinstance(m, QuantUpsample) for m in modules["openvino"].modules()) == 3
     assert not any(isinstance(m, QuantBlock | QuantUpsample) for m in modules["onnxruntime"].modules())
+
+
+def test_xnnpack_enlarges_8_bit_tensors(folded: Callable[..., Subject]) -> None:
+    subject = folded(("onnx", "executorch"))
+    Ptq(PtqSettings(rounding="nearest")).run(subject)
+    modules = subject.quantized.modules
+    assert sum(isinstance(m, QuantEnlarge) for m in modules["xnnpack"].modules()) == 3
+    lq, noise = next(iter(subject.calibration()))
+    with torch.no_grad():
+        assert torch.equal(modules["xnnpack"](lq, noise), modules["onnxruntime"](lq, noise))
 
 
 def test_layers_kept_in_float_are_the_models_own(folded: Callable[..., Subject]) -> None:
