@@ -94,9 +94,10 @@ from compress.models import Models
 from compress.stages import Stages
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-run = types.SimpleNamespace(stages=Stages(Path(sys.argv[1]), {}, True))
+stages = Stages(Path(sys.argv[1]), {}, True)
+run = types.SimpleNamespace(shared=None, inputs=types.SimpleNamespace(key={}), _begun=[])
 try:
-    Models._keep(run, "calibration", lambda: {"a": torch.zeros(10_000)})
+    Models._keep(run, stages, "calibration", lambda: {"a": torch.zeros(10_000)})
 except InputError as error:
     print(error)
 """

@@ -29,7 +29,8 @@ def to_executorch(model: nn.Module, size: int, baked_seed: int | None = None, fl
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     model = _unshared(model)
-    delegate(model)
+    if not float16:  # the squares that DelegatedGroupNorm takes the mean of come near float16's largest number
+        delegate(model)
     module, inputs = deployed(model, size, baked_seed)
     if float16:
         module = _Half(module)

@@ -13,7 +13,7 @@ from compress.export.to_onnx import to_onnx
 from compress.export.to_openvino import to_openvino
 from compress.passes.base import Subject
 from compress.passes.ptq import Ptq
-from compress.passes.quantized import QuantBlock, QuantConv, QuantUpsample
+from compress.passes.quantized import QuantBlock, QuantConv, QuantEnlarge, QuantUpsample
 from compress.passes.quantized_model import large_blocks, summands
 from compress.passes.rounding import limit_pairs
 from compress.passes.settings import PtqSettings
@@ -107,6 +107,16 @@ def test_openvino_runs_every_convolution_in_8_bits_the_transposed_too(folded: Ca
     for information in (operation.get_rt_info() for operation in operations):
         ran.setdefault(information["layerType"].value, set()).add(information["runtimePrecision"].value)
     assert ran["Deconvolution"] <= {"i8", "u8"}, ran
+
+
+def test_xnnpack_enlarges_8_bit_tensors(folded: Callable[..., Subject]) -> None:
+    subject = folded(("onnx", "executorch"))
+    Ptq(PtqSettings(rounding="nearest")).run(subject)
+    modules = subject.quantized.modules
+    assert sum(isinstance(m, QuantEnlarge) for m in modules["xnnpack"].modules()) == 3
+    lq, noise = next(iter(subject.calibration()))
+    with torch.no_grad():
+        assert torch.equal(modules["xnnpack"](lq, noise), modules["onnxruntime"](lq, noise))
 
 
 def test_layers_kept_in_float_are_the_models_own(folded: Callable[..., Subject]) -> None:
