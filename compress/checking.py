@@ -102,11 +102,11 @@ class _Check:
         """``outputs``. Raises VerificationError, naming picture and layer, where one holds NaN or Inf."""
         import torch
 
-        from compress.measure.parity import first_not_finite
+        from compress.elir.finite import first_not_finite
 
         for i, output in enumerate(outputs):
             if not torch.isfinite(output).all():
-                layer = first_not_finite(model, self.pairs[i]) if model is not None else None
+                layer = first_not_finite(model, *self.pairs[i]) if model is not None else None
                 where = f", first in {layer}" if layer else ""
                 raise VerificationError(
                     f"{who} gives NaN or Inf for validation picture {i + 1}{where}: check the weights and the passes"

@@ -98,7 +98,7 @@ def _ended_in_time(resumable: bool) -> Iterator[None]:
     Python's own handlers wait for the native call that runs, which may take minutes. What is written is whole at any
     moment (``compress.files``), so that nothing is lost.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
         yield
         return
     reader, writer = os.pipe()

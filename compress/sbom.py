@@ -19,7 +19,8 @@ _REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
 def sbom(bundle: Path | None) -> str:
     """JSON text: of ``bundle``, its files by hash and the packages that made it; of None, the packages installed here.
 
-    Raises Unavailable without cyclonedx-python-lib or for a package that is not installed, and what reading the manifest raises.
+    Raises Unavailable without cyclonedx-python-lib or for a package that is not installed, and what reading the
+    manifest raises.
     """
     try:
         from cyclonedx.model.bom import Bom

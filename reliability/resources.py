@@ -18,15 +18,15 @@ PICTURES = 10_000
 
 def run(base: Base, section: Section, seed: int, megapixels: int = MEGAPIXELS, pictures: int = PICTURES) -> None:
     """Limits on files and memory, a folder that cannot be written, a small disk; then peaks of memory."""
+    _read_only(base, section)
+    _small_disk(base, section)
+    _folders(base, section, pictures)
+    _restores(base, section, megapixels)
     crashes = Crashes(base, section, seed)
     for kept, limit in ((len(crashes.records), 0), (len(crashes.records), 4096), (0, 40_000)):
         _limited(crashes, kept, f"files limited to {limit} bytes", lambda n=limit: _files(n))
     for kept, more in ((0, 8), (0, 64), (3, 8)):
         _limited(crashes, kept, f"address space + {more} MiB", lambda n=more: _memory(n))
-    _read_only(base, section)
-    _small_disk(base, section)
-    _restores(base, section, megapixels)
-    _folders(base, section, pictures)
 
 
 def _limited(crashes: Crashes, kept: int, how: str, limit: Callable[[], None]) -> None:

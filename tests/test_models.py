@@ -95,7 +95,7 @@ from compress.stages import Stages
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 stages = Stages(Path(sys.argv[1]), {}, True)
-run = types.SimpleNamespace(shared=None, inputs=types.SimpleNamespace(key={}), _begun=[])
+run = types.SimpleNamespace(shared=None, inputs=types.SimpleNamespace(key={"recipe": {"model": {}}}), _begun=[])
 try:
     Models._keep(run, stages, "calibration", lambda: {"a": torch.zeros(10_000)})
 except InputError as error:

@@ -81,10 +81,10 @@ def test_the_table_counts_cases_and_findings(tmp_path: Path) -> None:
     section.add("SIGKILL", ["partial a"], "seed 0", Ended(-9, "", "", 1))
     section.tell("seconds", 3.2)
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    page.write_text(f"before\n{BEGIN}\nlast run\n{END}\nafter\n")
     write_table(page, [tmp_path / "journal.jsonl"])
     text = page.read_text()
-    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "last run" not in text
     assert "| crash | SIGKILL | 2 | 1 | -9: 2 |" in text and "| crash: seconds | 3.2 |" in text
     entries = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
     finding = {"section": "crash", "what": "x", "fixed": "", "test": ""}

@@ -95,17 +95,3 @@ def _outputs(model: nn.Module, names: list[str], pair: Pair, use: Any = None) ->
         for handle in handles:
             handle.remove()
     return kept
-
-
-@torch.no_grad()
-def first_not_finite(model: nn.Module, pair: Pair) -> str | None:
-    """Name of the first layer, in the order of computing, whose output holds NaN or Inf; None where none does."""
-    found: list[str] = []
-    names = [name for name, module in model.named_modules() if name and not list(module.children())]
-
-    def use(name: str, output: Any) -> None:
-        if not found and isinstance(output, Tensor) and not torch.isfinite(output).all():
-            found.append(name)
-
-    _outputs(model, names, pair, use)
-    return found[0] if found else None

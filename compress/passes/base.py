@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from compress.elir.finite import first_not_finite
 from compress.elir.model import Elir, noise_shape
 from compress.errors import InputError, VerificationError
 from compress.schema import Strict, Task
@@ -56,12 +57,19 @@ class Subject:
             self.reference = copy.deepcopy(self.model)
 
     def probe(self) -> Tensor:
-        """The model's output on a small fixed input, to compare before with after."""
+        """The model's output on a small fixed input, to compare before with after.
+
+        Raises VerificationError, naming the layer, for weights that are finite and overflow.
+        """
         generator = torch.Generator().manual_seed(0)
         lq = torch.rand(1, 3, PROBE_SIZE, PROBE_SIZE, generator=generator)
         noise = torch.randn(noise_shape(PROBE_SIZE, PROBE_SIZE), generator=generator)
         with torch.no_grad():
-            return self.model(lq, noise)
+            output = self.model(lq, noise)
+        if not torch.isfinite(output).all():
+            layer = first_not_finite(self.model, lq, noise) or "its output"
+            raise VerificationError(f"the model gives NaN or Inf, first in {layer}: check its weights")
+        return output
 
 
 class Pass(ABC):

@@ -38,6 +38,14 @@ def test_an_exact_pass_that_makes_nan_is_caught(tiny_elir: Elir, make_subject: C
         Break(CollapseSettings()).run(make_subject(tiny_elir))
 
 
+def test_weights_that_overflow_are_no_fault_of_a_pass(tiny_elir: Elir, make_subject: Callable) -> None:
+    tiny_elir.dec.layers[2].conv[0].weight.fill_(3e38)  # type: ignore[union-attr,index,operator]
+    with pytest.raises(
+        VerificationError, match=r"^the model gives NaN or Inf, first in dec\.layers\.2\.conv\.0: check its weights$"
+    ):
+        Shift(CollapseSettings()).run(make_subject(tiny_elir))
+
+
 def test_a_subject_without_float_graphs_says_so(tiny_elir: Elir, calibration: Callable) -> None:
     with pytest.raises(RuntimeError, match=r"no float onnx graph: set Subject.float_graph"):
         Subject(tiny_elir, calibration, 8, 64, ("onnx",)).float_graph("onnx")
