@@ -12,7 +12,7 @@ from compress.showing import JsonOption, show
 AddressOption = Annotated[
     str | None,
     typer.Option(
-        metavar="ADDR", help="Ray to run on: local (one of its own here), host:port, or auto; needs elir-compress[ray]."
+        metavar="ADDR", help="Ray to run on: local (one of its own here), host:port, or auto; needs the extra ray."
     ),
 ]
 StoreOption = Annotated[
