@@ -1,7 +1,7 @@
 """`compress sweep`. No logic; see ``cli``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from compress.showing import JsonOption, show
 AddressOption = Annotated[
     str | None,
     typer.Option(
-        metavar="ADDR", help="Ray to run on: local (one of its own here), host:port, or auto; needs elir-compress[ray]."
+        metavar="ADDR", help="Ray to run on: local (one of its own here), host:port, or auto; needs the extra ray."
     ),
 ]
 StoreOption = Annotated[
@@ -34,13 +34,13 @@ def sweep(
         if words[0] == "status":
             from compress.sweep.status import folder_of, status
 
-            show_me = status(folder_of(words[1:], out))
+            shown: Any = status(folder_of(words[1:], out))
         elif len(words) > 1:
             raise InputError(f"sweep: takes one file, got {len(words)}: put their recipes into one sweep")
         else:
             from compress.progress import Progress
             from compress.sweep.running import sweep as run
 
-            show_me = run(Path(words[0]), out, address, dry_run, Progress())
-    show(show_me, as_json)
-    raise typer.Exit(show_me.exit_code)
+            shown = run(Path(words[0]), out, address, dry_run, Progress())
+    show(shown, as_json)
+    raise typer.Exit(shown.exit_code)

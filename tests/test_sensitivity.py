@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from compress import sensitivity as module
+from compress.engine.in_process import InProcess
 from compress.errors import InputError
 from compress.probing import Probe
 from compress.progress import Progress
@@ -42,6 +43,14 @@ def test_parts_and_the_whole(
     assert run(recipe, tmp_path) == found
     with pytest.raises(AssertionError, match="measured before"):
         run(recipe, tmp_path, "onnx")
+
+    # On an engine, from an empty folder: what was calibrated comes from the store, the figures are the same.
+    monkeypatch.undo()
+    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "cache"))
+    left = str(tmp_path / "left")
+    engine = InProcess()
+    assert sensitivity(recipe, tmp_path / "other", None, 2, True, Progress("silent"), engine, left) == found
+    assert len(list((tmp_path / "left/prefixes").iterdir())) == 1
 
     svg = tmp_path / "layers.svg"
     found.write_plot(svg)

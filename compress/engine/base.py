@@ -51,8 +51,10 @@ Tick = Callable[[], None]
 class Engine(Protocol):
     """Runs tasks; a task that fails does not stop the others."""
 
-    workers: int
-    """How many tasks of one core run at once."""
+    @property
+    def workers(self) -> int:
+        """How many tasks of one core run at once."""
+        ...
 
     def run(self, tasks: Sequence[Task], told: Told, tick: Tick = lambda: None) -> dict[str, Outcome]:
         """The outcome of every task, by key; ``told`` of each as it ends, ``tick`` called now and then meanwhile.

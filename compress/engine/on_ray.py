@@ -111,7 +111,7 @@ class OnRay:
         """Raise InputError when a node's facts are not this process's."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        ask = self.ray.remote(num_cpus=0)(_ask)
+        ask: Any = self.ray.remote(num_cpus=0)(_ask)
         here, nodes = facts(), self.nodes
         asked = [
             ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(facts)

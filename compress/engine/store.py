@@ -133,7 +133,7 @@ class Store:
             raise self._refused(error) from None
         files = [p[p.index(f"{path}/") + len(path) + 1 :] for p in found]
         if last not in files:
-            raise InputError(f"store {self.place}: {path} is not there: run the sweep again")
+            raise InputError(f"store {self.place}: {path} is not there, though its record is: give another store")
         for file in sorted(files, key=lambda f: (f == last, f)):
             self.get(f"{path}/{file}", local / file)
 

@@ -17,7 +17,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._failed = optuna.trial.TrialState.FAIL
         self.search = search
-        directions = ["maximize" if goal in HIGHER else "minimize" for goal in search.goals]
+        directions: list[Any] = ["maximize" if goal in HIGHER else "minimize" for goal in search.goals]
         sampler = optuna.samplers.TPESampler(seed=search.seed)
         self._study = optuna.create_study(directions=directions, sampler=sampler)
         self._open: list[Any] = []

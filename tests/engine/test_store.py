@@ -80,7 +80,7 @@ def test_documents_files_and_folders(url: str, tmp_path: Path) -> None:
     assert (tmp_path / "got/int8/model.onnx").read_text() == "int8/model.onnx"
     assert not store.get("bundles/k/none", tmp_path / "none")
     assert not (tmp_path / "none").exists()
-    with pytest.raises(InputError, match="bundles/other is not there: run the sweep again"):
+    with pytest.raises(InputError, match="bundles/other is not there, though its record is: give another store"):
         store.get_folder("bundles/other", tmp_path / "other", "manifest.json")
 
 
