@@ -50,8 +50,8 @@ def test_a_case_s_output_and_code_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "act",
     [
-        lambda: Path("/var/tmp/outside").write_text("x"),
-        lambda: os.rename("/var/tmp/a", "/var/tmp/b"),
+        lambda: Path("/opt/outside").write_text("x"),
+        lambda: os.rename("/opt/a", "/opt/b"),
         lambda: os.system("true"),
         lambda: subprocess.run(["true"], check=False),
     ],
