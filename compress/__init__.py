@@ -1,5 +1,6 @@
 """compress: trained ELIR restorers -> int8 OpenVINO, ONNX and ExecuTorch artifacts, measured in their runtimes."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "apply"]
 __version__ = "0.1.0"
+
+# OpenVINO and nncf report each use over the network unless their user has said no; without this package neither does.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def apply(

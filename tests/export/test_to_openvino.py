@@ -1,5 +1,7 @@
 """OpenVINO IR: reads back, equals torch, weights once, both files whole."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +70,25 @@ def test_the_same_model_gives_the_same_bytes_and_no_path(graph: Any, saved: Path
     text = saved.read_text()
     for place in (str(Path(compress.__file__).parent), "/tmp", "site-packages", "model.onnx"):
         assert place not in text, place
+
+
+REPORTS = """
+import sys
+told = []
+sys.addaudithook(lambda event, args: told.append(event) if event in ("subprocess.Popen", "os.fork", "os.posix_spawn",
+                                                                      "socket.connect", "socket.getaddrinfo") else None)
+import compress
+from compress.export.to_openvino import to_openvino
+import onnx
+import nncf
+from onnx import TensorProto, helper
+x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in "xy")
+graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+to_openvino(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10))
+print(sorted(set(told)), "openvino_telemetry.main" in sys.modules)
+"""
+
+
+def test_a_conversion_reports_nothing_to_anybody() -> None:
+    done = subprocess.run([sys.executable, "-c", REPORTS], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["[] False"], done.stdout + done.stderr
