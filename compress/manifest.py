@@ -26,7 +26,7 @@ class ManifestArtifact(_Facts):
 
     id: str = Field(min_length=1)
     format: Literal["openvino", "onnx", "executorch"]
-    precision: Literal["fp32", "fp16", "int8"]
+    precision: Literal["fp32", "fp16", "int8", "weights"]
     entry: str = Field(min_length=1)
     task: str | None = None
 

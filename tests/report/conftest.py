@@ -209,7 +209,11 @@ def make_measured(
     for artifact, file in zip(results["artifacts"], files, strict=True):
         artifact.update(files=[file["path"]], sha256=file["sha256"])
     interfaces = [
-        {"id": a["id"], "entry": a["entry"], "inputs": [{"shape": [1, 3, 64, 64]}], "k_steps": 3}
+        {
+            **{key: a[key] for key in ("id", "format", "precision", "entry")},
+            "inputs": [{"shape": [1, 3, 64, 64]}],
+            "k_steps": 3,
+        }
         for a in results["artifacts"]
     ]
     results["shares"] = [
