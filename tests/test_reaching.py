@@ -26,7 +26,10 @@ def shell(tmp_path: Path) -> Path:
     entries = {name: f"{name}.bin" for name in IDS}
     for entry in entries.values():
         (tmp_path / entry).write_bytes(b"")
-    artifacts = [{"id": name, "format": IDS[name], "entry": entry} for name, entry in entries.items()]
+    artifacts = [
+        {"id": name, "format": IDS[name], "precision": name.split("-")[1], "entry": entry}
+        for name, entry in entries.items()
+    ]
     facts = {"artifacts": artifacts, "seeds": {"noise": 0}, "recipe": {"measure": "quick"}}
     write_manifest(tmp_path, facts, list(entries.values()))
     return tmp_path
