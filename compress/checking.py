@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PICTURES = 2
 FP32_GOAL_DB = 60.0  # torch fp32 against the fp32 artifact
-INT8_GAP_DB = 1.0  # between the fidelity of the simulated model and of the artifact
+INT8_GAP_DB = 1.0  # that the artifact's fidelity may be below the simulated model's
 
 
 def check_parity(
@@ -75,7 +75,7 @@ class _Check:
             "fidelity_artifact_db": psnr,
             "fidelity_simulated_db": fidelity,
             "goal": INT8_GAP_DB,
-            "met": abs(psnr - fidelity) <= INT8_GAP_DB,
+            "met": psnr >= fidelity - INT8_GAP_DB,
         }
 
     def _run(self, artifact: Artifact) -> "list[torch.Tensor]":

@@ -205,6 +205,9 @@ class Goals(Strict):
     lpips_rise: float | None = Field(None, description="at most")
     fidelity_db: float | None = Field(None, gt=0, description="at least, PSNR against the fp32 artifact's output, dB")
     color_shift: float | None = Field(None, gt=0, description="at most, mean shift against fp32, in 1/255")
+    histogram: float | None = Field(
+        2.0, gt=0, description="at most, of any picture, earth mover's distance of histograms to fp32's, in 1/255"
+    )
     size_ratio: float | None = Field(None, gt=0, description="at most, of the fp32 artifact's bytes")
     speedup: SpeedGoals | None = Field(None, description="one for all formats, or one a format")
     instructions_ratio: float | None = Field(

@@ -158,3 +158,5 @@ def test_a_collapsed_picture_is_told_whatever_the_goals_say(shift: float | None,
     quality = {"artifact": "onnx-int8", "dataset": "a", **QUALITY, "pictures": pictures}
     found = check_goals(Goals(), results(quality=[quality]))
     assert [(e["goal"], e["value"], e["met"]) for e in found] == [("histogram", 2.1, False)] * missed
+    for other in (Goals(histogram=3.0), Goals(histogram=None)):
+        assert check_goals(other, results(quality=[quality])) == []
