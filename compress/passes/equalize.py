@@ -13,11 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from compress.elir.autoencoder import Block
-from compress.errors import InputError
 from compress.passes.base import Pass, Subject
+from compress.passes.peaks import MIN_RANGE, inputs_of, peaks, require_calibration
 from compress.passes.settings import EqualizeSettings
-
-MIN_RANGE = 1e-3  # of the widest channel: a dead channel is not blown up
 
 
 @dataclass
@@ -37,36 +35,16 @@ class Equalize(Pass):
 
     def requires(self, subject: Subject) -> None:
         super().requires(subject)
-        if not subject.calibration_count:
-            raise InputError("passes: equalize needs calibration pictures: give data.calibration")
+        require_calibration(subject, self.name)
 
     def call(self, subject: Subject) -> None:
         streams = [s for net in (subject.model.enc, subject.model.dec) for s in find_streams(net.layers)]
-        ranges = self._observe(subject, streams)
+        groups = [(s.readers[0].in_channels, s.readers) for s in streams]
+        ranges = peaks(subject, self.name, inputs_of, groups, self.settings.pictures)
         with torch.no_grad():
             for stream, observed in zip(streams, ranges, strict=True):
                 _scale(stream, _factors(observed, self.settings.strength))
         subject.notes.append(f"equalize: {len(streams)} streams, strength {self.settings.strength:g}")
-
-    def _observe(self, subject: Subject, streams: list[Stream]) -> list[Tensor]:
-        """Mean over pictures of each channel's largest magnitude, as the stream's readers see it."""
-        sums = [torch.zeros(s.readers[0].in_channels) for s in streams]
-        handles = [
-            reader.register_forward_pre_hook(lambda _, x, i=i: _add_peak(sums[i], x[0]))  # type: ignore[misc]
-            for i, stream in enumerate(streams)
-            for reader in stream.readers
-        ]
-        try:
-            with torch.no_grad():
-                for n, (lq, noise) in enumerate(subject.calibration()):
-                    if n == self.settings.pictures:
-                        break
-                    subject.model(lq, noise)
-                    subject.advance("equalize", n + 1, min(self.settings.pictures, subject.calibration_count))
-        finally:
-            for handle in handles:
-                handle.remove()
-        return sums
 
 
 def find_streams(layers: nn.Sequential) -> Iterator[Stream]:
@@ -84,10 +62,6 @@ def find_streams(layers: nn.Sequential) -> Iterator[Stream]:
             if writers:
                 yield Stream(writers, [*readers, layer])
             writers, readers = [layer], []
-
-
-def _add_peak(total: Tensor, x: Tensor) -> None:
-    total += x.abs().amax((0, 2, 3))
 
 
 def _factors(ranges: Tensor, strength: float) -> Tensor:

@@ -1,14 +1,17 @@
 """A quantized model that learns: weights and biases of its convolutions, one truth for the schemes of all formats."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from compress.elir.model import noise_shape
 from compress.errors import InputError
-from compress.passes.base import Subject
+from compress.passes.base import Pass, Subject
+from compress.passes.engines.elir_engine import as_quantized, pack, unpack
 from compress.passes.quantized import WEIGHT_MAX, QuantConv, QuantizedWeight, Scheme
 from compress.passes.quantized_model import SCHEMES, Conv, Layer, build, replace_module
 from compress.passes.rounding import limit_pairs
@@ -16,12 +19,30 @@ from compress.passes.rounding import limit_pairs
 TINY = 1e-16  # Adam's epsilon: gradients of a step of a weight are far below its usual 1e-8
 
 
-def require_quantized(subject: Subject, name: str) -> None:
-    """Raise InputError unless ``ptq`` of our own engine has left its layers for the pass ``name``."""
-    if subject.quantized is None:
-        raise InputError(f"passes: {name} starts from a quantized model: put ptq before it")
-    if not subject.quantized.layers:
-        raise InputError(f"passes: {name} cannot learn what engine {subject.quantized.engine} wrote: use engine elir")
+class LearningPass(Pass):
+    """A pass after ``ptq`` of our own engine: the layers that it learns take the place of those that were settled."""
+
+    def requires(self, subject: Subject) -> None:
+        if subject.quantized is None:
+            raise InputError(f"passes: {self.name} starts from a quantized model: put ptq before it")
+        if not subject.quantized.layers:
+            engine = subject.quantized.engine
+            raise InputError(f"passes: {self.name} cannot learn what engine {engine} wrote: use engine elir")
+
+    def call(self, subject: Subject) -> None:
+        settings = subject.quantized.settings
+        convs: dict[str, Any] = {name: subject.model.get_submodule(name) for name in subject.quantized.layers}
+        kept = subject.keep(self.name, lambda: pack(self.learn(subject, convs), convs))
+        subject.quantized = as_quantized(subject, convs, unpack(kept, convs, settings), settings)
+        subject.notes.append(f"{self.name}: {self.told(subject, list(convs))}")
+
+    @abstractmethod
+    def learn(self, subject: Subject, convs: dict[str, Conv]) -> dict[str, Layer]:
+        """What is learnt of each convolution."""
+
+    @abstractmethod
+    def told(self, subject: Subject, convs: list[str]) -> str:
+        """What was done, for the notes."""
 
 
 def crops(subject: Subject, count: int, side: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:

@@ -8,32 +8,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from compress.errors import InputError
-from compress.passes.base import Pass, Subject
-from compress.passes.engines.elir_engine import as_quantized, pack, unpack
-from compress.passes.learnt import TINY, Student, crops, require_quantized
+from compress.passes.base import Subject
+from compress.passes.learnt import TINY, LearningPass, Student, crops
 from compress.passes.quantized_model import Conv, Layer
 from compress.passes.settings import QatSettings
 
 WARM_UP = 5  # updates
 
 
-class Qat(Pass):
+class Qat(LearningPass):
     """Biases and weights of the quantized convolutions, by distillation from the float model, on the fixed ranges."""
 
     name = "qat"
     settings: QatSettings
 
-    def requires(self, subject: Subject) -> None:
-        require_quantized(subject, self.name)
+    def told(self, subject: Subject, convs: list[str]) -> str:
+        return f"{self.settings.steps} steps on {subject.calibration_count} pictures"
 
-    def call(self, subject: Subject) -> None:
-        quantized = subject.quantized
-        convs = {name: subject.model.get_submodule(name) for name in quantized.layers}
-        kept = subject.keep("qat", lambda: pack(self._learn(subject, convs), convs))  # type: ignore[arg-type]
-        subject.quantized = as_quantized(subject, convs, unpack(kept, convs, quantized.settings), quantized.settings)  # type: ignore[arg-type]
-        subject.notes.append(f"qat: {self.settings.steps} steps on {subject.calibration_count} pictures")
-
-    def _learn(self, subject: Subject, convs: dict[str, Conv]) -> dict[str, Layer]:
+    def learn(self, subject: Subject, convs: dict[str, Conv]) -> dict[str, Layer]:
         s = self.settings
         student = Student(subject, convs)
         optimizer = torch.optim.Adam(student.groups(s.bias_rate, s.weight_rate), betas=(0.9, 0.99), eps=TINY)

@@ -19,9 +19,8 @@ from compress.elir.autoencoder import Block
 from compress.elir.flow import NormConv, ResnetBlock
 from compress.elir.mmse import ResidualDenseBlock
 from compress.errors import InputError
-from compress.passes.base import Pass, Subject
-from compress.passes.engines.elir_engine import as_quantized, pack, unpack
-from compress.passes.learnt import TINY, LearntConv, Student, crops, require_quantized
+from compress.passes.base import Subject
+from compress.passes.learnt import TINY, LearningPass, LearntConv, Student, crops
 from compress.passes.quantized_model import Conv, Layer
 from compress.passes.settings import ReconstructSettings
 
@@ -37,25 +36,17 @@ class Taught:
     outputs: list[Tensor] = field(default_factory=list)
 
 
-class Reconstruct(Pass):
+class Reconstruct(LearningPass):
     """Weights and biases of one block after the other, by the squared error of its output, on the fixed ranges."""
 
     name = "reconstruct"
     settings: ReconstructSettings
 
-    def requires(self, subject: Subject) -> None:
-        require_quantized(subject, self.name)
+    def told(self, subject: Subject, convs: list[str]) -> str:
+        count = len(units(subject.model, convs, self.settings.by))
+        return f"{count} {self.settings.by}s, {self.settings.steps} steps each"
 
-    def call(self, subject: Subject) -> None:
-        before = subject.quantized
-        convs = {name: subject.model.get_submodule(name) for name in before.layers}
-        kept = subject.keep("reconstruct", lambda: pack(self._learn(subject, convs), convs))  # type: ignore[arg-type]
-        layers = unpack(kept, convs, before.settings)  # type: ignore[arg-type]
-        subject.quantized = as_quantized(subject, convs, layers, before.settings)  # type: ignore[arg-type]
-        count = len(units(subject.model, list(convs), self.settings.by))
-        subject.notes.append(f"reconstruct: {count} {self.settings.by}s, {self.settings.steps} steps each")
-
-    def _learn(self, subject: Subject, convs: dict[str, Conv]) -> dict[str, Layer]:
+    def learn(self, subject: Subject, convs: dict[str, Conv]) -> dict[str, Layer]:
         student = Student(subject, convs)
         student.groups(self.settings.bias_rate, self.settings.weight_rate)
         found = units(subject.model, list(convs), self.settings.by)

@@ -14,11 +14,9 @@ from torch.nn import functional
 
 from compress.elir.flow import NormConv
 from compress.elir.mmse import ResidualDenseBlock
-from compress.errors import InputError
 from compress.passes.base import Pass, Subject
+from compress.passes.peaks import MIN_RANGE, outputs_of, peaks, require_calibration
 from compress.passes.settings import SmoothSettings
-
-MIN_RANGE = 1e-3  # of the widest channel: a dead channel is not blown up
 
 
 class ScaledSiLU(nn.Module):
@@ -60,37 +58,17 @@ class Smooth(Pass):
 
     def requires(self, subject: Subject) -> None:
         super().requires(subject)
-        if not subject.calibration_count:
-            raise InputError("passes: smooth needs calibration pictures: give data.calibration")
+        require_calibration(subject, self.name)
 
     def call(self, subject: Subject) -> None:
         subject.keep_reference()  # the fp32 artifact has no use for the divisions
         sites = list(find_sites(subject.model))
-        peaks = self._observe(subject, sites)
+        groups = [(s.channels, [sequence[i] for sequence, i in s.activations]) for s in sites]
+        found = peaks(subject, self.name, outputs_of, groups, self.settings.pictures)
         with torch.no_grad():
-            for site, peak in zip(sites, peaks, strict=True):
+            for site, peak in zip(sites, found, strict=True):
                 _apply(site, self._factors(site, peak))
         subject.notes.append(f"smooth: {len(sites)} activations, strength {self.settings.strength:g}")
-
-    def _observe(self, subject: Subject, sites: list[Site]) -> list[Tensor]:
-        """Largest magnitude of each channel: the mean of every picture and Euler step."""
-        sums = [torch.zeros(site.channels) for site in sites]
-        handles = [
-            sequence[i].register_forward_hook(lambda _, given, y, n=n: _add_peak(sums[n], y))  # type: ignore[misc]
-            for n, site in enumerate(sites)
-            for sequence, i in site.activations
-        ]
-        try:
-            with torch.no_grad():
-                for n, (lq, noise) in enumerate(subject.calibration()):
-                    if n == self.settings.pictures:
-                        break
-                    subject.model(lq, noise)
-                    subject.advance("smooth", n + 1, min(self.settings.pictures, subject.calibration_count))
-        finally:
-            for handle in handles:
-                handle.remove()
-        return sums
 
     def _factors(self, site: Site, peak: Tensor) -> Tensor:
         """s, of geometric mean 1."""
@@ -121,10 +99,6 @@ def find_sites(model: nn.Module) -> Iterator[Site]:
 def _width(block: nn.Sequential) -> int:
     """Output channels of a block's last convolution."""
     return next(m.out_channels for m in reversed(block) if isinstance(m, nn.Conv2d))  # type: ignore[call-overload]
-
-
-def _add_peak(total: Tensor, x: Tensor) -> None:
-    total += x.abs().amax((0, 2, 3))
 
 
 def _apply(site: Site, factors: Tensor) -> None:
