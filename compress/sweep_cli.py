@@ -5,19 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
+from compress.cli_options import AddressOption
 from compress.errors import InputError
 from compress.guard import results_only
 from compress.showing import JsonOption, show
-
-AddressOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDR", help="Ray to run on: local (one of its own here), host:port, or auto; needs the extra ray."
-    ),
-]
-StoreOption = Annotated[
-    str | None, typer.Option(metavar="URL", help="Folder or s3:// URL that all nodes reach; below --out by default.")
-]
 
 
 def sweep(

@@ -45,13 +45,23 @@ def norm_groups(channels: int) -> int:
     return math.gcd(GROUPS, channels)
 
 
+class Norm(nn.GroupNorm):
+    """GroupNorm that also takes one value a group, of which it leaves its bias: torch's own refuses that.
+
+    A picture below 32 px is one pixel in the deepest level; at 32 channels that is one value a group.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+
 class NormConv(nn.Module):
     """GroupNorm, SiLU, 3x3 convolution; (N, c_in, h, w) -> (N, c_out, h, w)."""
 
     def __init__(self, c_in: int, c_out: int, over_param: bool) -> None:
         super().__init__()
         self.block = nn.Sequential(
-            nn.GroupNorm(norm_groups(c_in), c_in), nn.SiLU(), *conv_pair(c_in, c_out, over_param)
+            Norm(norm_groups(c_in), c_in), nn.SiLU(), *conv_pair(c_in, c_out, over_param)
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from compress.elir.flow import FoldedFlow, LUnet, ResnetBlock, time_embedding
+from compress.elir.flow import FoldedFlow, LUnet, Norm, ResnetBlock, time_embedding
 
 
 @pytest.fixture()
@@ -65,3 +65,19 @@ def test_folding_before_collapse_is_refused() -> None:
 def test_other_number_of_steps_is_refused(flow: LUnet) -> None:
     with pytest.raises(ValueError, match=r"k_steps \(=4\) differs from the 2 steps folded: fold again"):
         FoldedFlow(flow, 2).velocity(torch.zeros(1, 16, 4, 4), 0, 4)
+
+
+def test_norm_is_torchs() -> None:
+    x = torch.randn(2, 12, 3, 5)
+    torch.testing.assert_close(Norm(4, 12)(x), torch.nn.GroupNorm(4, 12)(x), atol=0, rtol=0)
+
+
+def test_norm_of_one_value_a_group_is_its_bias() -> None:
+    norm = Norm(8, 8)
+    torch.nn.init.normal_(norm.bias)
+    torch.testing.assert_close(norm(torch.randn(1, 8, 1, 1)).flatten(), norm.bias.detach(), atol=1e-4, rtol=0)
+
+
+def test_latent_of_the_smallest_picture(flow: LUnet) -> None:
+    """4x4, 32 px: one pixel in the deepest level, where torch's own GroupNorm refuses 32 channels."""
+    assert FoldedFlow(flow, 1).velocity(torch.randn(1, 16, 4, 4), 0, 1).isfinite().all()
