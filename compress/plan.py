@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +24,7 @@ PACKAGES = (
     *("elir-compress", "torch", "torchao", "executorch", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript"),
     *("neural-compressor", "numpy", "pillow", "scikit-image", "scipy"),
 )
-BYTES = {"fp32": 4, "fp16": 2, "int8": 1, "weights": 1}
+BYTES = {"fp32": 4, "fp16": 2}
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,28 @@ def artifact_steps(recipe: Recipe, k_steps: int, precision: str) -> int:
     return next((k for k in reversed(asked) if k is not None), k_steps)
 
 
+def estimated_bytes(recipe: Recipe, values: Mapping[str, int], artifact: "Artifact") -> int:
+    """About how large an artifact's file is: ``values`` numbers of each tensor, in the bits that the recipe gives it.
+
+    Passes that take channels away are not reckoned with; ExecuTorch stores no fewer than 8 bits.
+    """
+    from compress.passes.settings import PtqSettings, WeightsSettings
+
+    if artifact.precision in ("fp32", "fp16"):
+        return sum(values.values()) * BYTES[artifact.precision]
+    by, model = ("weights", WeightsSettings) if artifact.precision == "weights" else ("ptq", PtqSettings)
+    chosen = [model.model_validate(item[by]) for item in recipe.passes if by in item]
+    least = 8 if artifact.format == "executorch" else 4
+
+    def bits(name: str) -> int:
+        asked = min((settings.bits_of(name) for settings in chosen), default=8)
+        if by == "ptq" and asked == 16:
+            return 32  # left in float
+        return max(least, 8 if asked == 7 else asked)
+
+    return sum(count * bits(name) for name, count in values.items()) // 8
+
+
 def checkpoint_numbers(weights: Path, model: RecipeModel) -> tuple[int, float]:
     """K and sigma_s: the recipe's, else the checkpoint's metadata.
 
@@ -211,8 +234,7 @@ class Plan:
     exit_code: int = 0
 
     @cached_property
-    def parameters(self) -> int:
-        """Numbers in the checkpoint."""
+    def _values(self) -> dict[str, int]:
         from compress.elir.metadata import count_values
 
         return count_values(self.inputs.weights)
@@ -230,7 +252,7 @@ class Plan:
         }
 
     def _bytes(self, artifact: "Artifact") -> int:
-        return self.parameters * BYTES[artifact.precision]
+        return estimated_bytes(self.recipe, self._values, artifact)
 
     def table(self) -> "Group":
         """The plan for a terminal."""

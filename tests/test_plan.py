@@ -11,13 +11,21 @@ import pytest
 import torch
 from rich.console import Console
 
-from compress.artifacts import plan_artifacts
+from compress.artifacts import Artifact, plan_artifacts
 from compress.elir import load_checkpoint
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.library import find
-from compress.plan import Plan, artifact_steps, checkpoint_numbers, finished_student, resolve, student_key
+from compress.plan import (
+    Plan,
+    artifact_steps,
+    checkpoint_numbers,
+    estimated_bytes,
+    finished_student,
+    resolve,
+    student_key,
+)
 from compress.recipe import load_recipe
 from compress.schema import Recipe, RecipeModel
 
@@ -153,6 +161,25 @@ def test_estimated_sizes_are_near_the_real_ones(tiny_recipe: Make, finished: Any
     text = console.export_text()
     assert "nothing was run" in text and "calibration (8 pictures), validation (2 pictures)" in text
     assert "passes: collapse -> fold_time -> ptq" in text and "targets: none" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "format", "wanted"),
+    [
+        ({}, "onnx", 300),
+        ({"weight_bits": 7}, "onnx", 300),
+        ({"layer_bits": {"fmir": 4}}, "openvino", 200),
+        ({"layer_bits": {"fmir": 4, "fmir.a": 8}}, "openvino", 250),
+        ({"layer_bits": {"fmir": 4}}, "executorch", 300),
+        ({"keep_float": ["enc"]}, "onnx", 600),
+    ],
+)
+def test_bits_of_layers_count_in_the_estimate(
+    tiny_recipe: Make, settings: dict[str, Any], format: Any, wanted: int
+) -> None:
+    values = {"enc.weight": 100, "fmir.a.weight": 100, "fmir.b.weight": 100}
+    recipe = tiny_recipe(passes=[{"collapse": {}}, {"fold_time": {}}, {"ptq": settings}])
+    assert estimated_bytes(recipe, values, Artifact(format, "int8")) == wanted
 
 
 def test_weights_of_another_task_are_refused(tiny_elir: Elir, tmp_path: Path) -> None:

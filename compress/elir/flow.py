@@ -60,9 +60,7 @@ class NormConv(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, over_param: bool) -> None:
         super().__init__()
-        self.block = nn.Sequential(
-            Norm(norm_groups(c_in), c_in), nn.SiLU(), *conv_pair(c_in, c_out, over_param)
-        )
+        self.block = nn.Sequential(Norm(norm_groups(c_in), c_in), nn.SiLU(), *conv_pair(c_in, c_out, over_param))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.block(x)

@@ -40,25 +40,26 @@ def read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def count_values(path: Path) -> int:
-    """Numbers in a checkpoint, with the decoder that it shares: exact for safetensors, else by the size as float32.
+def count_values(path: Path) -> dict[str, int]:
+    """Numbers in each tensor of a checkpoint, with the decoder that it shares, by name.
 
-    Raises VerificationError for a damaged safetensors file.
+    Exact for safetensors; else all under "", by the file's size as float32. Raises VerificationError for a damaged
+    safetensors file.
     """
     if path.suffix != ".safetensors":
-        return path.stat().st_size // 4
+        return {"": path.stat().st_size // 4}
     header = _header(path)
     owner = path.parent / Path(str(header.get("__metadata__", {}).get("decoder_of", ""))).name
-    shared = _count(owner, "dec.") if owner.is_file() else 0
-    return _count(path, "") + shared
+    shared = _count(owner, "dec.") if owner.is_file() else {}
+    return _count(path, "") | shared
 
 
-def _count(path: Path, prefix: str) -> int:
+def _count(path: Path, prefix: str) -> dict[str, int]:
     try:
-        return sum(
-            math.prod(int(n) for n in entry["shape"])
+        return {
+            name: math.prod(int(n) for n in entry["shape"])
             for name, entry in _header(path).items()
             if name != "__metadata__" and name.startswith(prefix)
-        )
+        }
     except (TypeError, KeyError, ValueError):
         raise _damaged(path, "a tensor without a shape") from None

@@ -42,7 +42,7 @@ class Planner:
     reuse: bool
     _inputs: dict[str, Inputs] = field(default_factory=dict)
     _targets: dict[str, DeployTarget] = field(default_factory=dict)
-    _parameters: dict[Path, int] = field(default_factory=dict)
+    _values: dict[Path, dict[str, int]] = field(default_factory=dict)
 
     def units(self, points: Sequence[Point]) -> list[Unit]:
         """Units in an order in which each comes after those that it needs; equal ones stand there once."""
@@ -135,12 +135,12 @@ class Planner:
     def _bytes(self, recipe: Recipe) -> int:
         """Of the artifacts, as `apply --dry-run` estimates them."""
         from compress.elir.metadata import count_values
-        from compress.plan import BYTES
+        from compress.plan import estimated_bytes
 
         weights = self._resolved(recipe).weights
-        if weights not in self._parameters:
-            self._parameters[weights] = count_values(weights)
-        return sum(self._parameters[weights] * BYTES[a.precision] for a in plan_artifacts(recipe))
+        if weights not in self._values:
+            self._values[weights] = count_values(weights)
+        return sum(estimated_bytes(recipe, self._values[weights], a) for a in plan_artifacts(recipe))
 
 
 def _kept(recipe: Recipe, key: dict[str, Any]) -> list[tuple[str, int]]:

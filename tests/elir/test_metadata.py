@@ -34,10 +34,10 @@ def test_what_a_checkpoint_says(saved: Path) -> None:
 
 
 def test_numbers_are_counted(tiny_elir: Elir, saved: Path, tmp_path: Path) -> None:
-    wanted = sum(value.numel() for value in tiny_elir.state_dict().values())
+    wanted = {name: value.numel() for name, value in tiny_elir.state_dict().items()}
     assert count_values(saved) == wanted
     torch.save(tiny_elir.state_dict(), tmp_path / "tiny.pth")
-    assert count_values(tmp_path / "tiny.pth") == pytest.approx(wanted, rel=0.05)
+    assert count_values(tmp_path / "tiny.pth") == {"": pytest.approx(sum(wanted.values()), rel=0.05)}
 
 
 def test_a_file_without_metadata(tmp_path: Path) -> None:

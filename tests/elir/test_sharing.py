@@ -39,7 +39,7 @@ def test_the_decoder_is_stored_once_and_read_whole(owner: Path, shares: Path) ->
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a if name.startswith("dec."))
     assert not torch.equal(a["enc.layers.0.weight"], b["enc.layers.0.weight"])
-    assert count_values(shares) == count_values(owner) == sum(value.numel() for value in a.values())
+    assert count_values(shares) == count_values(owner) == {name: value.numel() for name, value in a.items()}
 
 
 def test_converted_it_is_whole_and_needs_no_other(shares: Path, tmp_path: Path) -> None:
