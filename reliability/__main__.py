@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Read when torch loads: idle threads that spin would slow every other process down.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-SECTIONS = ("crash", "resources", "concurrency", "hostile", "numerical")
+SECTIONS = ("crash", "learning", "resources", "concurrency", "hostile", "numerical")
 
 
 def main() -> int:
@@ -52,6 +52,10 @@ def _section(section: "Section", given: argparse.Namespace, base: "Base") -> Non
             from reliability import crash
 
             crash.run(base, section, given.kills, given.seed, given.operations)
+        case "learning":
+            from reliability import learning
+
+            learning.run(base, section, given.kills, given.seed)
         case "resources":
             from reliability import resources
 

@@ -33,20 +33,20 @@ class Base:
     def picture(self) -> Path:
         return self.inputs / "validation" / "validation0.png"
 
-    def bundle(self, format: str = "openvino") -> Path:
-        """A finished bundle of the tiny recipe; not to be changed: see ``copy_bundle``."""
-        out = self.folder / f"bundle-{format}"
+    def bundle(self, kind: str = "openvino") -> Path:
+        """A finished bundle of the tiny recipe of ``kind``; not to be changed: see ``copy_bundle``."""
+        out = self.folder / f"bundle-{kind}"
         if not (out / "manifest.json").is_file():
-            recipe = write_recipe(self.inputs, f"tiny-{format}", format=format)
+            recipe = write_recipe(self.inputs, f"tiny-{kind}", kind=kind)
             arguments = ["apply", str(recipe), "--out", str(out)]
             ended = forked(command(arguments, self.folder, watched=False), self.folder / "log", APPLY_LIMIT_S)
             if ended.code:
                 raise RuntimeError(f"the tiny recipe itself failed with {ended.code}: {ended.err[-2000:]}")
         return out
 
-    def copy_bundle(self, to: Path, format: str = "openvino") -> Path:
+    def copy_bundle(self, to: Path, kind: str = "openvino") -> Path:
         """A copy to spoil: files are hard links, so replace a file, never write into it."""
-        source = self.bundle(format)
+        source = self.bundle(kind)
         for path in source.rglob("*"):
             if path.is_file() and ".stages" not in path.parts and path.name != ".lock":
                 target = to / path.relative_to(source)

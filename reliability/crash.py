@@ -18,8 +18,9 @@ from reliability.process import Ended, command, forked
 from reliability.section import Section, problems
 
 # Stage records in the order in which a run writes them; a case may begin after any of them.
-ORDER = ("calibration", "export-", "quality-", "parity", "baselines", "shares", "samples", "macs")
-TOLD = {"results.json", "report.html", "manifest.json", ".lock"}  # they hold times of day, or of the run
+ORDER = ("student", "weights", "calibration", "export-", "quality-", "parity", "baselines", "shares", "samples", "macs")
+# They hold times of day or of the run, or, in distill/, how far the training is.
+TOLD = {"results.json", "report.html", "manifest.json", ".lock", "checkpoint.pt", "log.jsonl"}
 LONGEST = "seconds from a signal to the end, longest"
 ERRORS = {"full disk": 28, "input/output error": 5}
 
@@ -27,14 +28,14 @@ ERRORS = {"full disk": 28, "input/output error": 5}
 class Crashes:
     """Cases in ``crash`` below the base's folder; ``out`` is the bundle's folder there, beside its ledger."""
 
-    def __init__(self, base: Base, section: Section, seed: int) -> None:
+    def __init__(self, base: Base, section: Section, seed: int, kind: str = "openvino") -> None:
         self.base, self.section, self.seed = base, section, seed
         self.random = random.Random(seed)
         self.folder = base.folder / "crash"
         self.out = self.folder / "out"
-        self.reference = base.bundle()
+        self.reference = base.bundle(kind)
         self.wanted = stable_hashes(self.reference)
-        self.recipe = self.base.inputs / "tiny-openvino.yaml"
+        self.recipe = self.base.inputs / f"tiny-{kind}.yaml"
         self.records = sorted((p.name for p in (self.reference / ".stages").glob("*.json")), key=_place)
 
     def begin(self, kept: int) -> None:
@@ -102,7 +103,7 @@ class Crashes:
 
     # --- the kinds of disturbance ------------------------------------------------------------------------------
 
-    def random_kills(self, count: int, whole: float) -> None:
+    def random_kills(self, count: int, whole: float, kind: str = "SIGKILL at a random moment") -> None:
         """SIGKILL after a random time; a share ``whole`` of the runs begins at nothing, the others in the middle."""
         seconds: dict[int, float] = {}
         for _ in range(count):
@@ -111,7 +112,7 @@ class Crashes:
                 self.begin(kept)
                 seconds[kept] = self.apply().seconds
             at = self.random.uniform(0, seconds[kept])
-            self.case("SIGKILL at a random moment", kept, f"{at:.2f} s", kill_after_s=at)
+            self.case(kind, kept, f"{at:.2f} s", kill_after_s=at)
 
     def operations(self, kept: int, most: int | None, kinds: dict[str, Callable[[], None]]) -> None:
         """``kinds`` of fault at every file operation (``most``: evenly spread ones) of a run after ``kept`` stages."""

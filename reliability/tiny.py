@@ -13,21 +13,56 @@ passes:
 - ptq: {{rounding: nearest}}
 export: {{{format}: {{precisions: [fp32, int8]}}}}
 """
-SETS = {"calibration": ("astronaut", 8), "validation": ("coffee", 1)}
+LEARNT = """\
+- distill:
+    data: [{folder}/learning]
+    checkpoint_minutes: 0.001
+    stages:
+    - {{steps: 40, batch: 1, crop: 32, warmup: 0, weights: {{latent: 1.0, l1: 1.0}}}}
+"""
+UNLIKE = "goals: {{histogram: 255}}\n"  # what forty steps teach looks like nothing
+TRAINING = """\
+version: 1
+name: learnt
+model: {{weights: {folder}/tiny.safetensors}}
+data: {{train: [{folder}/learning], validation: {folder}/held_back.yaml}}
+checkpoint_minutes: 0.001
+validate_every: 20
+stages:
+- {{space: pixels, steps: 40, batch: 1, crop: 32, warmup: 0, weights: {{l1: 1.0}}}}
+"""
+HELD_BACK = """\
+version: 1
+name: held_back
+source: {{kind: folder, path: {folder}/validation}}
+crop: 64
+"""
+SETS = {"calibration": ("astronaut", 8), "validation": ("coffee", 1), "learning": ("chelsea", 4)}
 
 
 def write_inputs(folder: Path) -> Path:
-    """A checkpoint of seeded random weights (one Euler step), 8 + 1 pictures of 64 px and ``recipe.yaml`` over them."""
+    """A checkpoint of seeded random weights (one Euler step), 13 pictures of 64 px, ``recipe.yaml`` over them."""
     write_checkpoint(folder / "tiny.safetensors")
     for name, (picture, count) in SETS.items():
         _write_pictures(folder / name, picture, count)
     return write_recipe(folder, "recipe")
 
 
-def write_recipe(folder: Path, name: str, seed: int = 0, format: str = "openvino") -> Path:
-    """``name``.yaml over the inputs in ``folder``."""
+def write_recipe(folder: Path, name: str, seed: int = 0, kind: str = "openvino") -> Path:
+    """``name``.yaml over the inputs in ``folder``; ``kind``: a format, or `distill`: a student's."""
+    learnt = kind == "distill"
+    text = RECIPE.replace("- fold_time", LEARNT + "- fold_time") + UNLIKE if learnt else RECIPE
+    values = {"name": name, "folder": folder, "seed": seed, "format": "openvino" if learnt else kind}
     path = folder / f"{name}.yaml"
-    path.write_text(RECIPE.format(name=name, folder=folder, seed=seed, format=format), encoding="utf-8")
+    path.write_text(text.format(**values), encoding="utf-8")
+    return path
+
+
+def write_training_recipe(folder: Path) -> Path:
+    """learnt.yaml, of `compress train`, over the inputs in ``folder``: 40 steps, a checkpoint after every one."""
+    path = folder / "learnt.yaml"
+    (folder / "held_back.yaml").write_text(HELD_BACK.format(folder=folder), encoding="utf-8")
+    path.write_text(TRAINING.format(folder=folder), encoding="utf-8")
     return path
 
 

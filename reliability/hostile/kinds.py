@@ -263,8 +263,10 @@ KINDS = (
     Kind("picture", 16, pictures.strategy, pictures.prepare, _SAFE),
     Kind("altered IR of a bundle", 4, _altered("openvino"), _alter("openvino"), frozenset({5})),
     Kind("altered ONNX of a bundle", 4, _altered("onnx"), _alter("onnx"), frozenset({5})),
+    Kind("altered PTE of a bundle", 4, _altered("executorch"), _alter("executorch"), frozenset({5})),
     Kind("damaged IR", 4, _altered("openvino"), _bare("openvino"), _READ),
     Kind("damaged ONNX", 4, _altered("onnx"), _bare("onnx"), _READ),
+    Kind("damaged PTE", 4, _altered("executorch"), _bare("executorch"), _READ),
     Kind("ledger", 6, _ledgers, _ledger, frozenset({0, 2, 4, 5})),
     Kind("ledger export", 4, _exports, _export, _READ),
 )
