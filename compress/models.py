@@ -99,7 +99,7 @@ class Models:
     def quantized(self) -> "Quantized":
         """What the quantizing pass leaves."""
         subject = self.subject
-        subject.keep = self.keep
+        subject.keep, subject.underway = self.keep, self._underway
         for item in self._passes(quantizing=True):
             self._run_item(item, subject)
         return subject.quantized
@@ -130,6 +130,13 @@ class Models:
 
         stages.run(name, work, files=(file,))
         return load_file(path)
+
+    def _underway(self, name: str) -> Path:
+        """A file that no other recipe's run takes for its own, and that the next success removes."""
+        path = self.stages.folder / FOLDER / f".part-{name}-{prefix_key(self.inputs.key, self._begun)[:16]}"
+        if not self.stages.resume:
+            path.unlink(missing_ok=True)
+        return path
 
     def _passes(self, quantizing: bool) -> list[dict[str, Any]]:
         """Passes before the first quantizing one, or from it on."""

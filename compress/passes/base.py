@@ -31,7 +31,8 @@ class Subject:
     (1, 3, S, S) in [0, 1] and (1, 16, S/8, S/8), anew on every call and never held together. ``quantized`` is what
     a quantizing pass leaves for export. ``float_graph`` gives ``model`` as a runtime's own graph, by format
     (openvino: ov.Model, onnx: ModelProto; inputs lq and noise, static), for engines that work on such graphs.
-    ``keep(name, make)`` gives what ``make`` gives, tensors by name, or what it gave before the run was interrupted.
+    ``keep(name, make)`` gives what ``make`` gives, tensors by name, or what it gave before the run was interrupted;
+    ``underway(name)`` names the file in which a pass that takes long keeps how far it is; None: it keeps nothing.
     ``reference`` is the model before the first pass that changes what it computes; None: no pass did.
     A pass that trains does so for ``task``, below ``folder``, on no picture of ``held_back`` (hash -> its origin).
     """
@@ -46,6 +47,7 @@ class Subject:
     advance: Callable[[str, int, int], None] = lambda stage, done, total: None
     float_graph: Callable[[str], Any] = _no_float_graph
     keep: Callable[[str, Callable[[], dict[str, Tensor]]], dict[str, Tensor]] = lambda name, make: make()
+    underway: Callable[[str], Path | None] = lambda name: None
     reference: Elir | None = None
     task: Task = "sr_x4"
     folder: Path = Path("distill")

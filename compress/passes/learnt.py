@@ -1,8 +1,12 @@
 """A quantized model that learns: weights and biases of its convolutions, one truth for the schemes of all formats."""
 
+import io
+import pickle
+import time
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,12 +14,14 @@ from torch import Tensor, nn
 
 from compress.elir.model import noise_shape
 from compress.errors import InputError
+from compress.files import whole_file
 from compress.passes.base import Pass, Subject
 from compress.passes.engines.elir_engine import as_quantized, pack, unpack
 from compress.passes.quantized import WEIGHT_MAX, QuantConv, QuantizedWeight, Scheme
 from compress.passes.quantized_model import SCHEMES, Conv, Layer, build, replace_module
 from compress.passes.rounding import limit_pairs
 
+KEPT_EVERY_S = 60.0
 TINY = 1e-16  # Adam's epsilon: gradients of a step of a weight are far below its usual 1e-8
 
 
@@ -54,6 +60,45 @@ def crops(subject: Subject, count: int, side: int, generator: torch.Generator) -
         yield crop, torch.randn(noise_shape(side, side), generator=generator)
 
 
+class Underway:
+    """How far a training is, in a file: a run that was killed goes on there, to the same weights.
+
+    ``parts`` have ``state_dict`` and ``load_state_dict``. ``path`` None keeps nothing.
+    """
+
+    def __init__(self, path: Path | None, **parts: Any) -> None:
+        self.path, self.parts = path, parts
+        self._kept = time.monotonic()
+
+    def resume(self) -> int:
+        """Put the parts where an earlier run left them; the steps that it had done, 0 where there was none."""
+        if self.path is None or not self.path.is_file():
+            return 0
+        try:
+            # A bundle's folder may come from a stranger.
+            state = torch.load(self.path, weights_only=True)
+            for name, part in self.parts.items():
+                part.load_state_dict(state[name])
+            return int(state["done"])
+        except (OSError, EOFError, RuntimeError, KeyError, ValueError, TypeError, pickle.UnpicklingError):
+            raise InputError(f"{self.path}: damaged: delete it, or begin anew with --fresh") from None
+
+    def did(self, steps: int) -> None:
+        """``steps`` are done; kept every minute."""
+        if self.path is None or time.monotonic() - self._kept < KEPT_EVERY_S:
+            return
+        buffer = io.BytesIO()
+        torch.save({"done": steps, **{name: part.state_dict() for name, part in self.parts.items()}}, buffer)
+        with whole_file(self.path) as part:
+            part.write_bytes(buffer.getbuffer())
+        self._kept = time.monotonic()
+
+    def end(self) -> None:
+        """Everything is done: the file goes."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
 class Student:
     """The quantized model with weights and biases that learn: one of each, for the schemes of all formats.
 
@@ -90,6 +135,19 @@ class Student:
         """The 255th part of a convolution's output range."""
         outputs = self.before[name].outputs
         return (outputs.high - outputs.low) / 255
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What was learnt so far, by number."""
+        return {str(i): parameter.detach() for i, parameter in enumerate(self._parameters())}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from ``state_dict``."""
+        for i, parameter in enumerate(self._parameters()):
+            parameter.copy_(state[str(i)])
+
+    def _parameters(self) -> Sequence[nn.Parameter]:
+        return [*(w.steps for w in self.weights.values()), *self.shifts.values()]
 
     def groups(self, bias_rate: float, weight_rate: float) -> list[dict[str, object]]:
         """The optimizer's parameter groups; what has rate 0 is not learnt."""

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.learnt import TINY, LearningPass, Student, crops
+from compress.passes.learnt import TINY, LearningPass, Student, Underway, crops
 from compress.passes.quantized_model import Conv, Layer
 from compress.passes.settings import QatSettings
 
@@ -30,7 +30,11 @@ class Qat(LearningPass):
         student = Student(subject, convs)
         optimizer = torch.optim.Adam(student.groups(s.bias_rate, s.weight_rate), betas=(0.9, 0.99), eps=TINY)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        underway = Underway(subject.underway(self.name), student=student, optimizer=optimizer, schedule=schedule)
+        begin = underway.resume()
         for step, (lq, noise) in enumerate(self._batches(subject)):
+            if step < begin:
+                continue
             with torch.no_grad():
                 wanted = subject.model(lq, noise)
             loss = functional.mse_loss(student.models[step % len(student.models)](lq, noise), wanted)
@@ -42,6 +46,8 @@ class Qat(LearningPass):
             schedule.step()
             fidelity = -10 * math.log10(max(loss.item(), 1e-12))
             subject.advance(f"{fidelity:.1f} dB to the float model, step", step + 1, s.steps)
+            underway.did(step + 1)
+        underway.end()
         return student.layers()
 
     def _rate(self, step: int) -> float:

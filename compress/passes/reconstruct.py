@@ -20,7 +20,7 @@ from compress.elir.flow import NormConv, ResnetBlock
 from compress.elir.mmse import ResidualDenseBlock
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.learnt import TINY, LearningPass, LearntConv, Student, crops
+from compress.passes.learnt import TINY, LearningPass, LearntConv, Student, Underway, crops
 from compress.passes.quantized_model import Conv, Layer
 from compress.passes.settings import ReconstructSettings
 
@@ -50,14 +50,19 @@ class Reconstruct(LearningPass):
         student = Student(subject, convs)
         student.groups(self.settings.bias_rate, self.settings.weight_rate)
         found = units(subject.model, list(convs), self.settings.by)
-        done = 0
+        underway = Underway(subject.underway(self.name), student=student)
+        begin, done = underway.resume(), 0
         for network in NETWORKS:  # all of them at once would be a gigabyte and more
             mine = [names for names in found if names[0].startswith(network + ".")]
-            taught = self._teach(subject, [n for names in mine for n in names])
+            learnt = max(0, min(begin - done, len(mine)))
+            done, mine = done + learnt, mine[learnt:]
+            taught = self._teach(subject, [n for names in mine for n in names]) if mine else {}
             for names in mine:
                 self._reconstruct(student, names, taught)
                 done += 1
                 subject.advance(f"reconstruct {names[-1]},", done, len(found))
+                underway.did(done)
+        underway.end()
         return student.layers()
 
     @torch.no_grad()

@@ -1,18 +1,21 @@
 """qat: nearer to the float model than ptq left it, over all schemes; on the grid; the same each time."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from compress.errors import InputError
+from compress.passes import learnt
 from compress.passes.base import Subject
 from compress.passes.engines import Quantized
-from compress.passes.learnt import LearntWeight
+from compress.passes.learnt import LearningPass, LearntWeight
 from compress.passes.ptq import Ptq
 from compress.passes.qat import Qat
 from compress.passes.quantized import QuantConv, quantize_weight
-from compress.passes.settings import PtqSettings, QatSettings
+from compress.passes.reconstruct import Reconstruct
+from compress.passes.settings import PtqSettings, QatSettings, ReconstructSettings
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +64,43 @@ def test_two_runs_are_equal_and_schemes_share_weights(quantized: Callable[..., S
     assert all(torch.equal(first[name], second[name]) for name in first)
     other = integers(found[0], "openvino")
     assert all(torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    "learning", [Qat(QatSettings(steps=4, crop=32)), Reconstruct(ReconstructSettings(steps=2, crops=1, crop=32))]
+)
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(
+    quantized: Callable[..., Subject], learning: LearningPass, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learnt, "KEPT_EVERY_S", 0.0)
+    whole, subject = quantized(("onnx",)), quantized(("onnx",))
+    learning.run(whole)
+    subject.underway = tmp_path.joinpath
+    told: list[int] = []
+
+    def stop(what: str, done: int, total: int) -> None:
+        told.append(done)
+        if done == 3:
+            raise KeyboardInterrupt
+
+    subject.advance = stop
+    with pytest.raises(KeyboardInterrupt):
+        learning.run(subject)
+    assert (tmp_path / learning.name).is_file()
+    assert told.pop() == 3
+    subject.advance = lambda what, done, total: told.append(done)
+    learning.run(subject)
+    assert told[:3] == [1, 2, 3] and told.count(1) == 1 and not (tmp_path / learning.name).exists()
+    wanted, found = (integers(s, "onnxruntime") for s in (whole, subject))
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
+def test_what_a_stopped_run_kept_is_damaged(quantized: Callable[..., Subject], tmp_path: Path) -> None:
+    subject = quantized(("onnx",))
+    subject.underway = tmp_path.joinpath
+    (tmp_path / "qat").write_bytes(b"PK\x03\x04 none")
+    with pytest.raises(InputError, match=r"qat: damaged: delete it, or begin anew with --fresh$"):
+        Qat(QatSettings(steps=2, crop=32)).run(subject)
 
 
 def test_pairs_stay_limited_while_weights_learn() -> None:
