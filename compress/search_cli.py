@@ -52,17 +52,23 @@ def search(
     plot: Annotated[Path | None, typer.Option(help="Also draw everything tried, as SVG.")] = None,
     resume: Annotated[bool, typer.Option("--resume/--fresh", help="Reuse what was measured, or start afresh.")] = True,
     reuse: Annotated[bool, typer.Option("--reuse", help="Take the recipe's finished student; train nothing.")] = False,
+    address: AddressOption = None,
+    store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Choose the bits of every layer's weights under constraints; write a recipe for each trade-off."""
     with results_only():
+        from compress.engine import engine_at
+        from compress.plan import node_facts
         from compress.recipe import load_recipe
         from compress.search import search as run
 
         budget = [f"search.{k}={v}" for k, v in (("trials", trials), ("minutes", minutes)) if v is not None]
         chosen = format_.value if format_ else None
         loaded = load_recipe(recipe, [*settings, *budget])
-        result = run(loaded, recipe, out, chosen, resume, progress(), reuse)
+        with engine_at(address, node_facts) as engine:
+            at_once = None if address is None else engine
+            result = run(loaded, recipe, out, chosen, resume, progress(), reuse, at_once, store)
         if plot is not None:
             result.write_plot(plot)
     show(result, as_json)

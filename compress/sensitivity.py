@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts import FORMATS, Writer, plan_artifacts
-from compress.engine import Engine, Left, Store, each, scratch
+from compress.engine import Engine, Left, Store, scratch, share_out
 from compress.errors import InputError
 from compress.files import locked, sha256_text, write_text
 from compress.models import Models
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-SHARES = 4  # pieces of work for each worker
 WORST = 12  # layers in the terminal's table
 WHOLE = "whole model"
 
@@ -171,16 +170,9 @@ def _measure_at_once(
 ) -> dict[tuple[str, ...], dict[str, Any]]:
     """Figures of the parts that are not known yet, by their convolutions, measured by an engine's workers."""
     todo = [part.convs for part in parts if not part.done()]
-    pieces = SHARES * engine.workers
-    shares = [todo[i::pieces] for i in range(min(pieces, len(todo)))]
     common = {"recipe": recipe.model_dump(mode="json"), "scheme": probe.scheme_name, "pictures": len(probe.clean)}
-    given = [{**common, "store": left.store.url, "parts": share} for share in shares]
-    found = each(engine, "sensitivity", losses, given, lambda outcome: None)
-    return {
-        tuple(convs): record
-        for share, records in zip(shares, found, strict=True)
-        for convs, record in zip(share, records, strict=True)
-    }
+    found = share_out(engine, "sensitivity", losses, {**common, "store": left.store.url}, todo)
+    return {tuple(convs): record for convs, record in zip(todo, found, strict=True)}
 
 
 def losses(

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from compress.errors import CompressError
 
+SHARES = 4  # pieces of work for each worker
 ALL = 0
 """``Task.cpus``: every core of the node, so that nothing else of the engine's runs there meanwhile."""
 
@@ -104,3 +105,17 @@ def each(
     """``work`` of each of ``given``, in parallel where the engine is; values in their order. Raises as ``values``."""
     tasks = [Task(f"{label}-{i}", f"{label} {i + 1}", work, one) for i, one in enumerate(given)]
     return values(engine.run(tasks, told), tasks)
+
+
+def share_out(
+    engine: Engine, label: str, work: Callable[..., Any], common: Mapping[str, Any], parts: Sequence[Any]
+) -> list[Any]:
+    """``work(parts=some, **common)``, which gives a value for each, of a few shares for each worker; the values in the
+    order of ``parts``. Raises as ``values``.
+    """
+    count = min(SHARES * engine.workers, len(parts))
+    given = [{**common, "parts": list(parts[i::count])} for i in range(count)]
+    found: list[Any] = [None] * len(parts)
+    for i, share in enumerate(each(engine, label, work, given, lambda outcome: None)):
+        found[i::count] = share
+    return found

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from compress.errors import InputError
 from compress.models import Models
 from compress.passes.settings import FLOAT, PtqSettings
 from compress.probing import SCHEMES, Probe
+from compress.schema import Recipe
 from compress.search.groups import Group, groups_of
 
 if TYPE_CHECKING:
@@ -19,6 +21,21 @@ if TYPE_CHECKING:
 PROBED = 2  # pictures, of the calibration set: which bits are chosen is not learnt on what they are judged on
 
 
+def lab_of(models: Models, recipe: Recipe, format_: str) -> "Lab":
+    """The lab of a recipe's ptq, with the bits that it has and those that its search may choose."""
+    settings = _ptq(recipe)
+    return Lab(models, format_, settings, tuple(sorted({*recipe.search.bits, settings.weight_bits})))
+
+
+def _ptq(recipe: Recipe) -> PtqSettings:
+    """The recipe's ptq, without what the search chooses anew. Raises InputError for an engine but elir."""
+    given = next(item["ptq"] for item in recipe.passes if "ptq" in item)
+    settings = PtqSettings.model_validate({**given, "layer_bits": {}})
+    if settings.engine != "elir":
+        raise InputError(f"passes.ptq.engine: {settings.engine} gives all layers the same bits: use engine elir")
+    return settings
+
+
 class Lab:
     """The float model, and what ptq settles for each of its convolutions with each number of bits."""
 
@@ -27,7 +44,7 @@ class Lab:
         from compress.passes.ptq import Ptq
         from compress.passes.quantized_model import SCHEMES as ALL
 
-        self.models, self.settings, self.bits = models, settings, bits
+        self.models, self.format, self.settings, self.bits = models, format_, settings, bits
         self.scheme_name = SCHEMES[format_]
         self.scheme = ALL[self.scheme_name]
         self.subject = models.subject

@@ -1,27 +1,29 @@
 """The search itself: sensitivities, costs, then combinations, each remembered by content; stopped by its budget."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from compress.artifacts import FORMATS, Writer, plan_artifacts
+from compress.engine import Engine, Left, Store
 from compress.errors import InputError
 from compress.files import locked
 from compress.library import find
 from compress.models import Models
-from compress.passes.settings import FLOAT, PtqSettings
+from compress.passes.settings import FLOAT
 from compress.plan import resolve
 from compress.progress import Progress
 from compress.recipe_parts import Constraints
 from compress.schema import DeployTarget, Recipe
+from compress.search.at_once import AtOnce
 from compress.search.choosing import Problem, Tried, pareto
 from compress.search.costs import FLOAT_MODEL, OWN, measure_costs, options_of
 from compress.search.found import Found, write_recipes
 from compress.search.groups import Group
 from compress.search.judge import Judge
-from compress.search.lab import PROBED, Lab
+from compress.search.lab import PROBED, Lab, lab_of
 from compress.stages import Stages
 from compress.validation import load_model
 
@@ -34,23 +36,27 @@ def search(
     resume: bool,
     progress: Progress,
     reuse: bool = False,
+    engine: Engine | None = None,
+    store: str | None = None,
 ) -> Found:
     """Choose the bits of every layer of ``recipe``'s ptq within its ``search``; ``source``: its name or path.
 
     Writes a recipe for each point that no other beats into ``out`` (``runs/<name>/search`` by default), where what was
-    measured is kept too. Raises InputError for a recipe without ptq of engine elir, one that does not export
-    ``format_`` in 8 bits, or a budget that ends before there is anything to choose from.
+    measured is kept too. ``engine``: measures many at once where it can; ``store``: where its nodes find what was
+    calibrated, by default a folder in ``out``. Raises InputError for a recipe without ptq of engine elir, one that
+    does not export ``format_`` in 8 bits, or a budget that ends before there is anything to choose from.
     """
     deadline = time.monotonic() + 60 * recipe.search.minutes
     chosen = _format(recipe, format_)
-    settings = _ptq(recipe)
     inputs = resolve(recipe, reuse)
     out = out or Path("runs") / recipe.name / "search"
     with locked(out, progress.say):
         stages = Stages(out, inputs.key, resume)
         planned = [a for a in plan_artifacts(recipe) if a.format == chosen and not a.variant]
-        models = Models(recipe, inputs, planned, Writer(recipe, out), stages, progress)
-        run = _Run(Lab(models, chosen, settings, _bits(recipe, settings)), recipe, chosen, stages, deadline)
+        left = Left(Store(store or str((out / ".shared").absolute()))) if engine else None
+        models = Models(recipe, inputs, planned, Writer(recipe, out), stages, progress, left)
+        at_once = AtOnce(engine, left) if engine and left else None
+        run = _Run(lab_of(models, recipe, chosen), recipe, chosen, stages, deadline, at_once)
         found = run.found()
         return write_recipes(found, recipe, source, out)
 
@@ -64,22 +70,12 @@ def _format(recipe: Recipe, asked: str | None) -> str:
     return chosen
 
 
-def _ptq(recipe: Recipe) -> PtqSettings:
-    """The recipe's ptq, without what the search chooses anew."""
-    given = next(item["ptq"] for item in recipe.passes if "ptq" in item)
-    settings = PtqSettings.model_validate({**given, "layer_bits": {}})
-    if settings.engine != "elir":
-        raise InputError(f"passes.ptq.engine: {settings.engine} gives all layers the same bits: use engine elir")
-    return settings
-
-
-def _bits(recipe: Recipe, settings: PtqSettings) -> tuple[int, ...]:
-    return tuple(sorted({*recipe.search.bits, settings.weight_bits}))
-
-
 class _Run:
-    def __init__(self, lab: Lab, recipe: Recipe, format_: str, stages: Stages, deadline: float) -> None:
+    def __init__(
+        self, lab: Lab, recipe: Recipe, format_: str, stages: Stages, deadline: float, at_once: AtOnce | None
+    ) -> None:
         self.lab, self.recipe, self.format, self.stages, self.deadline = lab, recipe, format_, stages, deadline
+        self.at_once = at_once
         self.asked, self.progress = recipe.search, lab.models.progress
         self.pictures = lab.models.inputs.validation[0]
         self.target = _target(recipe, format_)
@@ -111,11 +107,13 @@ class _Run:
     def _errors(self, groups: list[Group]) -> list[dict[int, float]]:
         """Squared error by bits, of each group alone."""
         units = [(group, bits) for group in groups for bits in self.lab.bits if bits < FLOAT]
-        key = [self.format, PROBED]
         found: dict[str, dict[int, float]] = {group.name: {} for group in groups}
         with self.progress.stage("each layer alone", len(units)) as stage:
+            todo = [(g.name, bits) for g, bits in units if not self.stages.done(*self._alone(g.name, bits))]
+            for unit, error in self._early(AtOnce.errors, todo):
+                self.stages.run(*_known(self._alone(*unit), error))
             for i, (group, bits) in enumerate(units):
-                name = f"alone-{self.format}-{group.name}-{bits}"
+                name, key = self._alone(group.name, bits)
                 if not self.stages.done(name, key) and time.monotonic() > self.deadline:
                     raise InputError(
                         f"search.minutes: {self.asked.minutes:g} minutes were over after {i} of {len(units)} single "
@@ -124,6 +122,25 @@ class _Run:
                 found[group.name][bits] = self.stages.run(name, partial(self.lab.error, group, bits), key)
                 stage.advance()
         return [{**errors, **({FLOAT: 0.0} if FLOAT in self.lab.bits else {})} for errors in found.values()]
+
+    def _alone(self, group: str, bits: int) -> tuple[str, list[Any]]:
+        """Name and key of a stage."""
+        return f"alone-{self.format}-{group}-{bits}", [self.format, PROBED]
+
+    def _together(self, bits: dict[str, int]) -> tuple[str, list[Any]]:
+        key = [self.format, self.asked.pictures, self.pictures.hash, sorted(self._by_layer(bits).items())]
+        return "together-" + _short_hash(key), key
+
+    def _by_layer(self, bits: dict[str, int]) -> dict[str, int]:
+        return {layer: bits[group.name] for group in self.lab.groups for layer in group.layers}
+
+    def _early(self, measure: Callable[[AtOnce, Lab, list[Any]], list[Any]], todo: list[Any]) -> Iterator[Any]:
+        """(unit, figure) of what an engine measures at once, as long as there is time."""
+        if self.at_once is None:
+            return
+        while todo and time.monotonic() < self.deadline:
+            some, todo = todo[: self.at_once.most], todo[self.at_once.most :]
+            yield from zip(some, measure(self.at_once, self.lab, some), strict=True)
 
     def _problem(self, groups: list[Group], errors: list[dict[int, float]], costs: dict[str, Any]) -> Problem:
         options = {g.name: options_of(g, e, costs, groups, self.format) for g, e in zip(groups, errors, strict=True)}
@@ -141,34 +158,43 @@ class _Run:
     def _tried(self, problem: Problem, costs: dict[str, Any]) -> list[Tried]:
         """Combinations measured, within the budget; the recipe's own bits are always the first."""
         tried: list[Tried] = []
+        usual = dict.fromkeys(problem.options, self.lab.settings.weight_bits)
+        first: list[dict[str, int]] = []
+        for bits in problem.sweep(usual, max(2, self.asked.trials // 2)):
+            first += [bits] if bits not in first else []
         with self.progress.stage("whole combinations", self.asked.trials) as stage:
-            for bits in self._proposals(problem, tried):
+            todo = [bits for bits in first if not self.stages.done(*self._together(bits))]
+            by_layer = [self._by_layer(bits) for bits in todo]
+            for i, (_, quality) in enumerate(self._early(AtOnce.qualities, by_layer)):
+                self.stages.run(*_known(self._together(todo[i]), quality))
+            for bits in self._proposals(problem, first, tried):
                 tried.append(self._measured(bits, problem, costs))
                 stage.advance()
                 if len(tried) >= self.asked.trials or time.monotonic() > self.deadline:
                     break
         return tried
 
-    def _proposals(self, problem: Problem, tried: list[Tried]) -> Iterator[dict[str, int]]:
-        """New ones only: first over all sizes and times, then between those that were measured."""
-        seen: list[dict[str, int]] = []
-        usual = dict.fromkeys(problem.options, self.lab.settings.weight_bits)
-        for bits in problem.sweep(usual, max(2, self.asked.trials // 2)):
-            if bits not in seen:
-                seen.append(bits)
-                yield bits
+    def _proposals(self, problem: Problem, first: list[dict[str, int]], tried: list[Tried]) -> Iterator[dict[str, int]]:
+        """New ones only: ``first``, over all sizes and times, then between those that were measured, one at a time:
+        each depends on all before it.
+        """
+        yield from first
+        seen = list(first)
         while new := next((bits for bits in problem.between(tried) if bits not in seen), None):
             seen.append(new)
             yield new
 
     def _measured(self, bits: dict[str, int], problem: Problem, costs: dict[str, Any]) -> Tried:
-        by_layer = {layer: bits[group.name] for group in self.lab.groups for layer in group.layers}
         _, size, ms = problem.cost(bits)
-        key = [self.format, self.asked.pictures, self.pictures.hash, sorted(by_layer.items())]
-        name = "together-" + _short_hash(key)
-        quality = self.stages.run(name, lambda: self.judge.quality(self.lab.module(by_layer)), key)
+        name, key = self._together(bits)
+        quality = self.stages.run(name, lambda: self.judge.quality(self.lab.module(self._by_layer(bits))), key)
         met = _met(self.asked.constraints, quality, size / costs["bytes"][FLOAT_MODEL], ms, problem.most_ms)
         return Tried(bits, size, ms, quality, met)
+
+
+def _known(stage: tuple[str, list[Any]], result: Any) -> tuple[str, Callable[[], Any], list[Any]]:
+    """Arguments of ``Stages.run`` for what is known already."""
+    return stage[0], lambda: result, stage[1]
 
 
 def _target(recipe: Recipe, format_: str) -> DeployTarget | None:

@@ -1,12 +1,15 @@
 """A whole search on the tiny model: resumed, its points are recipes, its figures are those that apply would write."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compress.engine import Engine, Outcome, Task
+from compress.engine.base import Tick, Told
+from compress.engine.in_process import InProcess
 from compress.errors import InputError
 from compress.progress import Progress
 from compress.recipe import load_recipe, to_yaml
@@ -23,10 +26,10 @@ PASSES = [{"collapse": {}}, {"fold_time": {}}, {"ptq": {"rounding": "nearest", "
 SEARCH = {"trials": 8, "pictures": 2}
 
 
-def run(recipe: Recipe, out: Path, format_: str | None = None) -> Found:
+def run(recipe: Recipe, out: Path, format_: str | None = None, engine: Engine | None = None) -> Found:
     source = out / "tiny_source.yaml"  # named as what a search writes
     source.write_text(to_yaml(recipe))
-    return search(recipe, str(source), out, format_, True, Progress("silent"))
+    return search(recipe, str(source), out, format_, True, Progress("silent"), engine=engine)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(tiny_recipe: Callable[..., Recipe], folder: Path) -> Found:
     return run(tiny_recipe(passes=PASSES, search=SEARCH, targets=["x86-openvino"]), folder)
+
+
+def test_an_engine_measures_the_same_at_once(
+    tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From an empty folder: what was calibrated comes from the store. Nothing is timed, so all figures are equal."""
+    recipe = tiny_recipe(passes=PASSES, search={**SEARCH, "trials": 4}, targets=[])
+    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "cache"))
+    asked: list[str] = []
+
+    class Noted(InProcess):
+        def run(self, tasks: Sequence[Task], told: Told, tick: Tick = lambda: None) -> dict[str, Outcome]:
+            asked.extend(task.label for task in tasks)
+            return super().run(tasks, told, tick)
+
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "many").mkdir()
+    alone = run(recipe, tmp_path / "alone")
+    many = run(recipe, tmp_path / "many", engine=Noted())
+    assert many.tried == alone.tried and many.problem == alone.problem
+    assert {"layer 1", "combination 1"} <= set(asked)
 
 
 def test_fewer_bits_are_smaller_and_further_away(found: Found) -> None:

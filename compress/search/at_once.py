@@ -1,0 +1,70 @@
+"""What a search measures, by an engine's workers: many at once, the same figures."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from compress.artifacts import Writer
+from compress.engine import SHARES, Engine, Left, Store, scratch, share_out
+from compress.files import locked, sha256_text
+from compress.models import Models
+from compress.plan import resolve
+from compress.progress import Progress
+from compress.schema import Recipe
+from compress.search.judge import Judge
+from compress.search.lab import Lab, lab_of
+from compress.stages import Stages
+
+
+@dataclass(frozen=True)
+class AtOnce:
+    """``left``: where the workers find what was calibrated."""
+
+    engine: Engine
+    left: Left
+
+    @property
+    def most(self) -> int:
+        """What to ask for at once, so that a budget of minutes is kept."""
+        return SHARES * self.engine.workers
+
+    def errors(self, lab: Lab, alone: list[tuple[str, int]]) -> list[float]:
+        """``Lab.error`` of each (group's name, bits)."""
+        return share_out(self.engine, "layer", errors, self._common(lab), alone)
+
+    def qualities(self, lab: Lab, together: list[dict[str, int]]) -> list[dict[str, Any]]:
+        """``Judge.quality`` of each combination, bits by layer."""
+        return share_out(self.engine, "combination", qualities, self._common(lab), together)
+
+    def _common(self, lab: Lab) -> dict[str, Any]:
+        models = lab.models
+        recipe = models.recipe.model_dump(mode="json")
+        reuse = models.inputs.student is not None
+        return {"recipe": recipe, "format": lab.format, "reuse": reuse, "store": self.left.store.url}
+
+
+def errors(recipe: dict[str, Any], format: str, reuse: bool, store: str, parts: list[tuple[str, int]]) -> list[float]:
+    """``Lab.error`` of each of ``parts``, (group's name, bits), on whichever node."""
+    lab, _ = _measuring(json.dumps(recipe, sort_keys=True), format, reuse, store)
+    groups = {group.name: group for group in lab.groups}
+    return [lab.error(groups[name], bits) for name, bits in parts]
+
+
+def qualities(
+    recipe: dict[str, Any], format: str, reuse: bool, store: str, parts: list[dict[str, int]]
+) -> list[dict[str, Any]]:
+    """``Judge.quality`` of each of ``parts``, bits by layer, on whichever node."""
+    lab, judge = _measuring(json.dumps(recipe, sort_keys=True), format, reuse, store)
+    return [judge.quality(lab.module(bits)) for bits in parts]
+
+
+@lru_cache(maxsize=1)
+def _measuring(recipe: str, format: str, reuse: bool, store: str) -> tuple[Lab, Judge]:
+    chosen = Recipe.model_validate_json(recipe)
+    inputs = resolve(chosen, reuse)
+    folder = scratch(sha256_text(json.dumps([recipe, format, reuse, store])))
+    with locked(folder, lambda text: None):
+        stages, silent = Stages(folder, inputs.key, True), Progress("silent")
+        models = Models(chosen, inputs, [], Writer(chosen, folder), stages, silent, Left(Store(store)))
+        return lab_of(models, chosen, format), Judge(models, chosen.search.pictures)
