@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Read when torch loads: idle threads that spin would slow every other process down.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-SECTIONS = ("crash", "learning", "resources", "concurrency", "hostile", "numerical")
+SECTIONS = ("crash", "learning", "resources", "concurrency", "hostile", "coverage", "numerical")
 
 
 def main() -> int:
@@ -23,12 +23,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m reliability", description=__doc__)
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--cases", type=int, default=10_000, help="of hostile input")
+    parser.add_argument("--fuzz", type=int, default=100_000, help="inputs for each parser, drawn by coverage")
     parser.add_argument("--kills", type=int, default=200, help="at random moments")
     parser.add_argument("--operations", type=int, help="most file operations of a run to disturb; default: every one")
     parser.add_argument("--megapixels", type=int, default=64, help="of the largest picture restored")
     parser.add_argument("--pictures", type=int, default=10_000, help="of the largest calibration folder")
     parser.add_argument("--kind", default="", help="only kinds of hostile input whose name holds this")
-    parser.add_argument("--skip", default="-", help="no kinds of hostile input whose name holds this")
+    parser.add_argument("--skip", nargs="+", default=[], help="no kinds of hostile input whose name holds one of these")
     parser.add_argument("--seed", type=int, default=0, help="every case follows from it")
     parser.add_argument("--work", type=Path, help="folder to keep: inputs, bundles, failing cases")
     parser.add_argument("--journal", type=Path, default=Path("reliability.jsonl"), help="a line a case is added to it")
@@ -68,6 +69,10 @@ def _section(section: "Section", given: argparse.Namespace, base: "Base") -> Non
             from reliability.hostile import section as hostile
 
             hostile.run(base, section, given.cases, given.seed, base.folder / "failed", given.kind, given.skip)
+        case "coverage":
+            from reliability import coverage
+
+            coverage.run(base, section, given.fuzz, given.seed)
         case "numerical":
             from reliability import numerical
 

@@ -1,5 +1,6 @@
 """The harness itself: it sees hangs, crashes and writes outside; and a few hundred of its cases find nothing."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from compress.errors import CompressError
+from reliability import coverage
+from reliability.base import Base, make_base
 from reliability.process import OUTSIDE, Ended, forked, watch
 from reliability.section import Section, problems
 from reliability.table import BEGIN, END, tables, write_table
@@ -91,14 +95,36 @@ def test_the_table_counts_cases_and_findings(tmp_path: Path) -> None:
     assert "| crash | 2 | 1 | 2 | 1 | 1 |" in tables(entries, [finding, {**finding, "fixed": "so"}])
 
 
-@pytest.mark.slow
-def test_hostile_input(tmp_path: Path) -> None:
+def kept_base(folder: Path) -> Base:
     """The kept bundle stands for a finished one, so that nothing is compressed here."""
     with zipfile.ZipFile(KEPT) as archive:
-        archive.extractall(tmp_path)
-    (tmp_path / "bundle").rename(tmp_path / "bundle-openvino")
+        archive.extractall(folder)
+    (folder / "bundle").rename(folder / "bundle-openvino")
+    return make_base(folder)
+
+
+@pytest.mark.parametrize("name", coverage.PARSERS)
+def test_a_fuzzed_parser_reads_or_refuses_its_seeds(tmp_path: Path, name: str) -> None:
+    coverage.write_seeds(kept_base(tmp_path), name, tmp_path / "seeds")
+    file, parse = coverage.PARSERS[name]
+    for seed in (tmp_path / "seeds").iterdir():
+        with contextlib.suppress(CompressError):
+            parse(seed.rename(tmp_path / file))
+
+
+def test_without_the_fuzzer_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "atheris", None)
+    section = Section("coverage")
+    coverage.run(Base(tmp_path), section, 1, 0)
+    assert section.figures == {"fuzzing by coverage": "not tried: pip install atheris"} and section.cases == 0
+
+
+@pytest.mark.slow
+def test_hostile_input(tmp_path: Path) -> None:
+    """One seed, so that the same tree passes or fails; other seeds are the nightly runs' (docs/reliability.md)."""
+    kept_base(tmp_path)
     journal = tmp_path / "journal.jsonl"
-    options = ["--sections", "hostile", "--cases", "250", "--skip", "ONNX", "--seed", str(time.time_ns() % 10**6)]
+    options = ["--sections", "hostile", "--cases", "250", "--skip", "ONNX", "PTE", "--seed", "1"]
     command = [sys.executable, "-m", "reliability", *options, "--work", str(tmp_path), "--journal", str(journal)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr

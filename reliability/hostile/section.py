@@ -1,6 +1,7 @@
 """The section of hostile input: cases of every kind, each in a process of its own."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,16 @@ from reliability.section import Section, problems
 
 
 def run(
-    base: Base, section: Section, cases: int, seed: int, keep: Path | None = None, only: str = "", skip: str = "-"
+    base: Base,
+    section: Section,
+    cases: int,
+    seed: int,
+    keep: Path | None = None,
+    only: str = "",
+    skip: Sequence[str] = (),
 ) -> None:
     """About ``cases`` cases, shared by the kinds' weights; files of failing ones are kept in ``keep``."""
-    chosen = [kind for kind in KINDS if only in kind.name and skip not in kind.name]
+    chosen = [kind for kind in KINDS if only in kind.name and not any(part in kind.name for part in skip)]
     total = sum(kind.weight for kind in chosen)
     for kind in chosen:
         _kind(section, base, kind, max(1, round(cases * kind.weight / total)), seed, keep)
