@@ -49,7 +49,7 @@ class LoweringWorker:
         while str(path) not in self._answers:
             line = self.process.stdout.readline()
             if not line:
-                raise RuntimeError(f"ExecuTorch lowering ended with {self.process.wait()}: {self._told()}")
+                raise self._failure(self.process.wait())
             answer = json.loads(line)
             self._answers[answer["path"]] = answer
         if problem := self._answers.pop(str(path))["problem"]:
@@ -72,9 +72,13 @@ class LoweringWorker:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.log, text=True)
 
-    def _told(self) -> str:
+    def _failure(self, code: int) -> RuntimeError:
+        """With all that the process told as a note, which a report of a bug holds."""
         self.log.seek(0)
-        return self.log.read().strip()[-2000:]
+        told = self.log.read().strip()
+        error = RuntimeError(f"ExecuTorch lowering ended with {code}: {told.splitlines()[-1] if told else 'no word'}")
+        error.add_note(told)
+        return error
 
 
 def _jobs() -> Iterator[Path]:

@@ -48,6 +48,17 @@ def test_a_killed_worker_is_told(worker: LoweringWorker, tiny_elir: Elir, tmp_pa
         worker.wait(tmp_path / "model.pte")
 
 
+def test_what_a_failed_worker_said_is_in_the_bug_s_report(
+    worker: LoweringWorker, tiny_elir: Elir, tmp_path: Path
+) -> None:
+    worker.submit(folded(tiny_elir), 64, None, False, tmp_path / "model.pte")
+    (Path(worker.folder.name) / "0.pt").write_bytes(b"no job")  # before the process, which imports torch, reads it
+    with pytest.raises(RuntimeError, match=r"ExecuTorch lowering ended with 1: \S") as caught:
+        worker.wait(tmp_path / "model.pte")
+    assert "\n" not in str(caught.value)
+    assert "Traceback" in caught.value.__notes__[0] and "torch.load" in caught.value.__notes__[0]
+
+
 def test_stop_leaves_nothing(worker: LoweringWorker, tiny_elir: Elir, tmp_path: Path) -> None:
     worker.submit(folded(tiny_elir), 64, None, False, tmp_path / "model.pte")
     process, folder = worker.process, Path(worker.folder.name)
