@@ -164,7 +164,7 @@ def _connect(ray: Any, address: str, devices: Sequence[str], cpus: int | None) -
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise Unavailable(
             f"--address {address}: no Ray answers there ({why}): start one with `ray start --head`, "
-            "or leave --address out"
+            "set RAY_AUTH_MODE=token where it asks for a token, or leave --address out"
         ) from None
 
 

@@ -21,6 +21,10 @@ def npu_architecture() -> str | None:
     return str(core.get_property("NPU", "DEVICE_ARCHITECTURE"))
 
 
+# Its messages quote a damaged file, whose bytes need not be UTF-8: then Python's binding fails at the message itself.
+REFUSED = (RuntimeError, UnicodeDecodeError)
+
+
 class OpenvinoRunner(Runner):
     """An IR (.xml beside its .bin), one stream, tuned for latency.
 
@@ -34,7 +38,7 @@ class OpenvinoRunner(Runner):
         core = ov.Core()
         try:
             model = core.read_model(path)
-        except RuntimeError as error:
+        except REFUSED as error:
             raise damaged(path, "OpenVINO IR", error) from None
         self.shapes = check_shapes(path, {port.any_name: _shape(port) for port in model.inputs})
         given = dict(options)
@@ -58,7 +62,7 @@ def _shape(port: Any) -> tuple[int, ...]:
 def _compile(core: Any, model: Any, device: str, settings: dict[str, Option], path: Path) -> Any:
     try:
         return core.compile_model(model, device, settings)
-    except RuntimeError as error:
+    except REFUSED as error:
         text = " ".join(str(error).split())
         unknown = [key for key in settings if key in text]
         if unknown:

@@ -42,3 +42,13 @@ def test_missing_weights_are_refused(artifact: Path, tmp_path: Path) -> None:
     path.write_bytes(artifact.read_bytes())
     with pytest.raises(VerificationError, match=r"model\.xml: refused, not a readable OpenVINO IR"):
         open_runner(path, "openvino", 1)
+
+
+@only
+def test_a_damaged_file_whose_bytes_the_message_quotes_is_refused(artifact: Path, tmp_path: Path) -> None:
+    """OpenVINO's message holds the byte, and Python's binding fails at it."""
+    damaged = artifact.read_bytes().replace(b'type="Parameter"', b'type="Param\xa2ter"', 1)
+    (tmp_path / "model.xml").write_bytes(damaged)
+    (tmp_path / "model.bin").write_bytes(artifact.with_suffix(".bin").read_bytes())
+    with pytest.raises(VerificationError, match=r"model\.xml: refused, not a readable OpenVINO IR"):
+        open_runner(tmp_path / "model.xml", "openvino", 1)
