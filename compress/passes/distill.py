@@ -27,6 +27,7 @@ from compress.training_schema import DistillRun, DistillSeed, DistillStage
 
 STUDENT = "student.safetensors"  # the finished student, below the subject's folder
 INSTEAD = "give another with --set passes.N.distill.data=[FOLDER], or take the recipe's finished student with --reuse"
+TRAINED = ("recipe", "recipe_hash", "steps", "ema", "seed")  # of a checkpoint's metadata
 
 
 class Distill(Pass):
@@ -93,10 +94,15 @@ class Distill(Pass):
         student, teacher = (m.to(memory_format=torch.channels_last) for m in (student, teacher))
         log = _Log(subject, run.stages)
         trained = Distilling(run, student, teacher, pictures.batch, subject.folder, log).run()
-        told = {"task": subject.task, "data": pictures.description, "training": describe(run.stages)}
-        save_checkpoint(trained, subject.folder / STUDENT, {**teacher.metadata, **told})
+        save_checkpoint(trained, subject.folder / STUDENT, self._metadata(subject, teacher, run, pictures.description))
         state = trained.state_dict()
         return {name: value.half().float().contiguous() for name, value in state.items()}
+
+    def _metadata(self, subject: Subject, teacher: Elir, run: DistillRun, data: str) -> dict[str, str]:
+        """The teacher's, without what tells of its own training."""
+        inherited = {name: value for name, value in teacher.metadata.items() if name not in TRAINED}
+        numbers = {"steps": str(sum(stage.steps for stage in run.stages)), "seed": str(self.settings.seed)}
+        return {**inherited, "task": subject.task, "data": data, "training": describe(run.stages), **numbers}
 
     def _run(self, student: Elir, teacher: Elir) -> DistillRun:
         s = self.settings

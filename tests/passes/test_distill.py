@@ -56,11 +56,13 @@ def test_the_student_has_its_steps_entry_and_blocks(subject: Subject, pictures: 
 
 
 def test_the_finished_student_is_a_checkpoint(subject: Subject, pictures: Path) -> None:
+    subject.model.metadata = {"recipe": "of_the_teacher", "steps": "4400"}
     Distill(settings(pictures)).run(subject)
     loaded = load_checkpoint(subject.folder / STUDENT)
     assert loaded.config == subject.model.config
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), subject.model.parameters(), strict=True))
     assert loaded.metadata["task"] == "sr_x4"
+    assert loaded.metadata["steps"] == "2" and "recipe" not in loaded.metadata
     assert loaded.metadata["training"].startswith(
         "2 steps of 1 on crops of 64 px, each network on the student's inputs, "
     )
