@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from compress.files import PART
 from reliability.base import APPLY_LIMIT_S, Base, emptied
 from reliability.process import Ended, command, forked
 from reliability.section import Section, problems
@@ -72,6 +73,8 @@ class Crashes:
             f"partial {name}" for name, digest in stable_hashes(self.out).items() if self.wanted.get(name) != digest
         ]
         for path in self.out.rglob("*.json") if self.out.is_dir() else ():
+            if path.name.startswith(PART):
+                continue
             try:
                 json.loads(path.read_text(encoding="utf-8"))
             except ValueError:
