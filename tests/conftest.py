@@ -21,6 +21,7 @@ from compress.elir.model import Elir, ElirConfig
 from compress.progress import Progress
 from compress.results import ApplyResult
 from compress.schema import Recipe
+from tests.postgresql_server import postgresql  # noqa: F401
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -190,8 +190,9 @@ def _alter(format: str) -> Prepare:
         if data == (bundle / name).read_bytes():
             data += b"\n"
         replace(bundle / name, data)
-        # `restore` opens the int8 artifact alone.
-        return bundle_command(base, bundle, what if name.startswith("int8") else "verify", folder)
+        # `restore` opens one int8 artifact alone.
+        opened = name.startswith("int8") and "tensorrt" not in name
+        return bundle_command(base, bundle, what if opened else "verify", folder)
 
     return prepare
 

@@ -1,0 +1,71 @@
+"""A real PostgreSQL server, as long as the tests run."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def program(name: str) -> str:
+    """A program of PostgreSQL's server. Fails, saying what is missing, where there is none."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    found = shutil.which(name, path=os.pathsep.join([*map(str, folders), os.environ.get("PATH", "")]))
+    if found is None:
+        pytest.fail(f"PostgreSQL's {name} is missing: apt-get install postgresql")
+    return found
+
+
+def unprivileged() -> dict[str, Any]:
+    """Settings of a process that is not root, which PostgreSQL refuses to be."""
+    if os.geteuid():
+        return {}
+    try:
+        user = pwd.getpwnam("postgres")
+    except KeyError:
+        user = pwd.getpwnam("nobody")
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a server that runs as long as the tests, with a password."""
+    # Not below pytest's folder, which only the user of the tests may enter.
+    with tempfile.TemporaryDirectory(prefix="compress-postgresql-") as folder:
+        yield from _server(Path(folder), unprivileged())
+
+
+def _server(folder: Path, user: dict[str, Any]) -> Iterator[str]:
+    if user:
+        os.chown(folder, user["user"], user["group"])
+    (folder / "password").write_text("s3cret")
+    settings = {"check": True, "capture_output": True, "cwd": folder, **user}
+    options = ["--username=team", f"--pwfile={folder / 'password'}", "--auth=scram-sha-256", "--encoding=UTF8"]
+    subprocess.run([program("initdb"), f"--pgdata={folder / 'data'}", *options], **settings)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [program("postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), "-c", "fsync=off"],
+        stdout=subprocess.DEVNULL,
+        stderr=(folder / "log").open("w"),
+        cwd=folder,
+        **user,
+    )
+    try:
+        ready = [program("pg_isready"), "--host=127.0.0.1", f"--port={port}", "--timeout=1"]
+        for _ in range(60):
+            if subprocess.run(ready, capture_output=True).returncode == 0:
+                break
+            assert server.poll() is None, (folder / "log").read_text()
+        yield f"postgresql://team:s3cret@127.0.0.1:{port}/postgres"
+    finally:
+        server.send_signal(signal.SIGINT)  # SIGTERM would wait for every client
+        server.wait(20)
