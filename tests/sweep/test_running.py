@@ -163,12 +163,12 @@ def test_an_optuna_sweep_on_a_shared_ledger(folder: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setenv("COMPRESS_LEDGER_URL", postgresql)
     values = "{passes.2.ptq.layer_bits: [{}, {dec: 4}], passes.2.ptq.range: [min_max, mse]}"
-    search = f"{{kind: optuna, trials: 3, at_once: 2, goals: [bytes, fidelity_db], values: {values}}}"
+    search = f"{{kind: optuna, trials: 2, at_once: 2, goals: [bytes, fidelity_db], values: {values}}}"
     export = "set: {export: {onnx: {precisions: [fp32, int8], tensorrt: false}}}"
     (folder / "sweep.yaml").write_text(SWEEP[: SWEEP.index("search:")] + f"{export}\nsearch: {search}\n")
     first = run("first")
     built = [unit["label"] for unit in first.units if unit["kind"] == "build"]
-    assert len(built) == len(set(built)) and 2 <= len(built) <= 3 and first.exit_code == 0
+    assert len(built) == len(set(built)) and 1 <= len(built) <= 2 and first.exit_code == 0
     rows = len(open_ledger().rows())
     assert rows == 2 * len(built)  # fp32 and int8
     again = run("first")
