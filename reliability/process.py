@@ -41,7 +41,9 @@ def forked(work: Callable[[], Any], folder: Path, limit_s: float, kill_after_s: 
     if hung:
         kill_group(pid)
     _, status = os.waitpid(pid, 0)
-    texts = [(folder / name).read_text(encoding="utf-8", errors="replace") for name in ("stdout", "stderr")]
+    # A child that was killed at once had no time to open them.
+    files = [folder / name for name in ("stdout", "stderr")]
+    texts = [f.read_text(encoding="utf-8", errors="replace") if f.is_file() else "" for f in files]
     killed_on_purpose = kill_after_s is not None and kill_after_s < limit_s
     seconds = time.monotonic() - started
     return Ended(os.waitstatus_to_exitcode(status), *texts, seconds, hung and not killed_on_purpose)

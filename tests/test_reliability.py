@@ -46,6 +46,11 @@ def test_a_case_that_hangs_is_ended(tmp_path: Path) -> None:
     assert (ended.code, ended.hung) == (-signal.SIGKILL, True) and ended.seconds < 10
 
 
+def test_a_case_that_is_killed_at_once(tmp_path: Path) -> None:
+    ended = forked(lambda: time.sleep(60), tmp_path / "log", 30, kill_after_s=0.0)
+    assert (ended.code, ended.hung) == (-signal.SIGKILL, False)
+
+
 def test_a_case_s_output_and_code_come_back(tmp_path: Path) -> None:
     ended = forked(lambda: print("out") or sys.exit(5), tmp_path, 30)  # type: ignore[func-returns-value]
     assert (ended.code, ended.out, ended.hung) == (5, "out\n", False)
