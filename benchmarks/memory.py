@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
 
-SIZE = 64  # px
+SIZE = 32  # px
 COUNTS = (32, 256, 1024)
 
 
