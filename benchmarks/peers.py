@@ -5,6 +5,7 @@ writing), from the weights and calibration pictures of a recipe, ``int8_sr`` unl
 wrote is then judged beside the float model and our int8 of the same runtime: quality on the recipe's validation
 pictures, speed interleaved. OUT keeps files and figures: what is there is not made again. ``--only NAME`` makes some.
 
+Olive is tried where ``OLIVE_PYTHON`` names the interpreter of an environment with olive-ai, onnxruntime and torch.
 Peers get the model after ``collapse`` and ``fold_time``, both exact; without them none can read it in full. A peer that
 fails is told with its last line.
 """
@@ -35,6 +36,7 @@ from compress.runtime.base import open_runner
 from compress.schema import Recipe
 
 FILES = {"openvino": "model.xml", "onnx": "model.onnx", "executorch": "model.pte"}
+OLIVE = "OLIVE_PYTHON"  # Olive does not install beside this package's versions
 MAX_DROP_DB = 0.05  # what accuracy control is asked to keep
 
 
@@ -251,6 +253,20 @@ def torchao(recipe: Recipe, folder: Path) -> None:
     (folder / FILES["executorch"]).write_bytes(lowered.to_executorch().buffer)
 
 
+def olive(recipe: Recipe, folder: Path) -> None:
+    """Olive's ``OnnxStaticQuantization``, nothing set, by the interpreter that ``OLIVE_PYTHON`` names."""
+    import numpy as np
+    import onnx
+
+    feeds = list(inputs(recipe, recipe.data.calibration))
+    np.savez(folder / "feeds.npz", **{name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]})
+    onnx.save(float_onnx(recipe), folder / "float.onnx")
+    program = Path(__file__).with_name("olive_peer.py")
+    # Its own packages only: this project's would come first by PYTHONPATH.
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([os.environ[OLIVE], str(program), str(folder)], check=True, env=own)
+
+
 MAKERS: dict[str, dict[str, Callable[[Recipe, Path], None]]] = {
     "openvino": {
         "fp32": floats("openvino"),
@@ -265,6 +281,7 @@ MAKERS: dict[str, dict[str, Callable[[Recipe, Path], None]]] = {
         "onnxruntime": ort_static,
         "nncf": nncf_onnx,
         "neural-compressor": neural_compressor,
+        **({"olive": olive} if OLIVE in os.environ else {}),
     },
     "executorch": {"fp32": floats("executorch"), "compress": ours("executorch"), "torchao": torchao},
 }
@@ -367,6 +384,8 @@ def main() -> None:
         return
     results: dict[str, dict[str, dict[str, Any]]] = {}
     for format_, makers in MAKERS.items():
+        if given.only and not makers.keys() & set(given.only):
+            continue
         chosen = [n for n in makers if not given.only or n in (*given.only, "fp32", "compress")]
         made = {}
         for name in chosen:
