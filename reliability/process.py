@@ -71,6 +71,8 @@ def _child(work: Callable[[], Any], folder: Path) -> None:
     code = 1
     try:
         os.setsid()
+        # A shell that starts the harness in the background has SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for number, name in ((1, "stdout"), (2, "stderr")):
             handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             os.dup2(handle, number)

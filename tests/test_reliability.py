@@ -51,6 +51,15 @@ def test_a_case_that_is_killed_at_once(tmp_path: Path) -> None:
     assert (ended.code, ended.hung) == (-signal.SIGKILL, False)
 
 
+def test_a_case_can_be_interrupted_from_a_harness_in_the_background(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        ended = forked(lambda: os.kill(os.getpid(), signal.SIGINT) or time.sleep(30), tmp_path, 20)  # type: ignore[func-returns-value]
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not ended.hung and "KeyboardInterrupt" in ended.err
+
+
 def test_a_case_s_output_and_code_come_back(tmp_path: Path) -> None:
     ended = forked(lambda: print("out") or sys.exit(5), tmp_path, 30)  # type: ignore[func-returns-value]
     assert (ended.code, ended.out, ended.hung) == (5, "out\n", False)
