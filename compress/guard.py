@@ -19,6 +19,7 @@ from compress.errors import CompressError
 INTERRUPTED, TERMINATED = 130, 143
 GRACE_S = 3.5
 """How long a command that a signal reached may take to clean up, native calls included, before it is ended."""
+AGAIN_S = 0.05
 _PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS}
 _PLACE |= {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EBUSY, errno.ESTALE}
 _OPEN = {errno.EMFILE, errno.ENFILE}
@@ -32,23 +33,23 @@ _NO_MEMORY = (
 )
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, handled as an interruption: stages clean up after themselves."""
-
-
 @contextlib.contextmanager
 def guard(resumable: bool) -> Iterator[None]:
     """Turn what a command raises into a message on stderr and ``typer.Exit``."""
+    came: list[int] = []
     try:
-        with _sigterm(), _ended_in_time(resumable):
+        with _signals(came), _ended_in_time(resumable):
             yield
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
         raise
-    except CompressError as error:
-        _fail(str(error), error.exit_code)
-    except KeyboardInterrupt as error:
-        _fail(*_stopped(isinstance(error, Terminated), resumable))
+    except KeyboardInterrupt:
+        _fail(*_stopped(came[0] if came else signal.SIGINT, resumable))
     except Exception as error:
+        # Libraries wrap an interruption into errors of their own (torch.export does).
+        if came:
+            _fail(*_stopped(came[0], resumable))
+        if isinstance(error, CompressError):
+            _fail(str(error), error.exit_code)
         if type(error).__module__.startswith(("typer.", "click.")):
             raise  # usage errors: Typer shows them, and exits with 2
         _unexpected(error)
@@ -85,10 +86,11 @@ def _of_machine(error: Exception) -> str | None:
     return None
 
 
-def _stopped(terminated: bool, resumable: bool) -> tuple[str, int]:
+def _stopped(number: int, resumable: bool) -> tuple[str, int]:
     """Message and exit code of a command that a signal ended."""
     again = ": the same command resumes at the last finished stage" if resumable else ""
-    return f"{'terminated' if terminated else 'interrupted'}{again}", TERMINATED if terminated else INTERRUPTED
+    what, code = ("terminated", TERMINATED) if number == signal.SIGTERM else ("interrupted", INTERRUPTED)
+    return f"{what}{again}", code
 
 
 @contextlib.contextmanager
@@ -108,7 +110,7 @@ def _ended_in_time(resumable: bool) -> Iterator[None]:
     def watch() -> None:
         while number := os.read(reader, 1):
             if number[0] in (signal.SIGINT, signal.SIGTERM) and not ended.wait(GRACE_S):
-                message, code = _stopped(number[0] == signal.SIGTERM, resumable)
+                message, code = _stopped(number[0], resumable)
                 os.write(2, f"{message}\n".encode())
                 os._exit(code)
         os.close(reader)
@@ -124,19 +126,35 @@ def _ended_in_time(resumable: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _sigterm() -> Iterator[None]:
+def _signals(came: list[int]) -> Iterator[None]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt, so that stages clean up after themselves, and are noted in ``came``.
+
+    A SIGINT that is ignored, as in a shell's background job, stays so.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+        came.append(number)
+        raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    def lost(what: "sys.UnraisableHookArgs") -> None:
+        """An interruption raised inside a finalizer or a library's callback travels no further: try again elsewhere."""
+        if came and issubclass(what.exc_type, KeyboardInterrupt):
+            threading.Timer(AGAIN_S, os.kill, (os.getpid(), came[-1])).start()
+        else:
+            tell(what)
+
+    handled = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in handled}
+    tell, sys.unraisablehook = sys.unraisablehook, lost
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = tell
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from compress.errors import InputError, Unavailable
 from compress.library import find
 from compress.measure.machine import physical_cores
 from compress.runtime.base import PACKAGES, SUFFIXES, format_of, open_runner
+from compress.runtime.probe import probe
 from compress.schema import TASKS, Task, task_scale
 
 if TYPE_CHECKING:
@@ -80,7 +81,10 @@ def _checkpoint(path: Path, settings: Settings) -> Restorer:
 
 
 def _artifact(entry: Path, facts: dict[str, Any], settings: Settings) -> Restorer:
-    runner = open_runner(entry, format_of(entry), physical_cores())
+    format = format_of(entry)
+    if format == "executorch" and not facts and entry.is_file():
+        probe(entry)
+    runner = open_runner(entry, format, physical_cores())
     _, _, height, width = runner.shapes["lq"]
     tile = (height, width)
     if settings.tile is not None and (settings.tile, settings.tile) != tile:

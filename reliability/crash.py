@@ -1,5 +1,6 @@
 """`compress apply` killed at random moments and at every file operation; the next run must make good."""
 
+import contextlib
 import json
 import os
 import random
@@ -9,7 +10,6 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -220,10 +220,11 @@ def _at_statement(folder: Path, n: int) -> None:
 
 def _signal_in(seconds: float, number: signal.Signals) -> None:
     """The signal comes from a process of its own, which no lock or native call of this one holds up."""
-    victim = os.getpid()
+    victim = os.pidfd_open(os.getpid())
     if not os.fork():
         time.sleep(seconds)
-        os.kill(victim, number)
+        with contextlib.suppress(ProcessLookupError):  # it has ended before
+            signal.pidfd_send_signal(victim, number)
         os._exit(0)
 
 
@@ -249,7 +250,7 @@ def _ledger_faults(path: Path, out: Path) -> list[str]:
     """Rows of the finished run: all, once; of any other run all or none."""
     if not path.is_file():
         return ["no ledger"]
-    with closing(sqlite3.connect(path)) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         if (whole := connection.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
             return [f"the ledger is damaged: {whole}"]
         counts = dict(connection.execute("SELECT run, count(*) FROM measurements GROUP BY run").fetchall())

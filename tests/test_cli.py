@@ -183,12 +183,17 @@ def test_what_the_machine_lacks_is_no_bug(error: Exception, line: str, capsys: p
 
 
 INTERRUPTED = """
-import sys, time
+import os, sys, time
 import compress.progress
 from compress import cli, recipe
 def wait(*args):
     print("ready", flush=True, file=sys.stderr)
-    time.sleep(30)
+    try:
+        time.sleep(30)
+    except KeyboardInterrupt as error:
+        if "WRAPPED" in os.environ:  # torch.export does
+            raise RuntimeError("failed to export") from error
+        raise
 recipe.load_recipe = wait
 recipe.load_any = wait
 sys.argv = ["compress", sys.argv[1], "int8_sr"]
@@ -204,10 +209,12 @@ cli.main()
         (signal.SIGINT, "validate", 130, "interrupted"),
     ],
 )
-def test_interruption(number: signal.Signals, command: str, code: int, line: str) -> None:
+@pytest.mark.parametrize("wrapped", [{}, {"WRAPPED": "1"}])
+def test_interruption(number: signal.Signals, command: str, code: int, line: str, wrapped: dict[str, str]) -> None:
     # A shell's background job ignores SIGINT, and hands that down: a person's terminal does not.
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, command],
+        env=os.environ | wrapped,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),

@@ -1,5 +1,6 @@
 """OpenVINO, on the CPU, or on another of its devices."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,20 @@ from compress.runtime.base import Option, Runner, check_shapes, damaged, load_li
 DEVICE = "DEVICE"
 
 
+@functools.cache
+def shared_core() -> Any:
+    """The one ``openvino.Core`` of this process. Raises Unavailable without OpenVINO.
+
+    With several, a signal can end the process by SIGSEGV on a CPU with AMX: each Core's CPU plugin gives the thread a
+    stack for signals, and a Core that ends before one begun earlier leaves the thread with a stack that is unmapped
+    (``SigAltStackSetup`` of the plugin, 2026.4).
+    """
+    return load_library("openvino").Core()
+
+
 def npu_architecture() -> str | None:
     """The NPU's architecture that OpenVINO finds on this machine (3720, 4000, 5010); None without one."""
-    ov = load_library("openvino")
-    core = ov.Core()
+    core = shared_core()
     if not any(name.split(".")[0] == "NPU" for name in core.available_devices):
         return None
     return str(core.get_property("NPU", "DEVICE_ARCHITECTURE"))
@@ -34,8 +45,7 @@ class OpenvinoRunner(Runner):
     """
 
     def __init__(self, path: Path, threads: int, options: Mapping[str, Option]) -> None:
-        ov = load_library("openvino")
-        core = ov.Core()
+        ov, core = load_library("openvino"), shared_core()
         try:
             model = core.read_model(path)
         except REFUSED as error:

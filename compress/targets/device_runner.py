@@ -11,6 +11,7 @@ worker and its own children; ``count`` is for emulators. Errors: ``{"error": {"m
 
 import contextlib
 import fcntl
+import functools
 import gc
 import glob
 import hashlib
@@ -192,13 +193,19 @@ class Onnx:
         return self.session.run(None, {name: inputs[name] for name in self.names})[0]
 
 
+@functools.lru_cache(maxsize=None)
+def openvino_core() -> Any:
+    """One for all artifacts: a Core that ends before an older one leaves the thread an unmapped stack for signals."""
+    import openvino as ov
+
+    return ov.Core()
+
+
 class OpenVino:
     """OpenVINO, one stream, on the CPU, GPU or NPU."""
 
     def __init__(self, path: str, job: Job) -> None:
-        import openvino as ov
-
-        core, device = ov.Core(), job["device"]
+        core, device = openvino_core(), job["device"]
         if not any(name.split(".")[0] == device for name in core.available_devices):
             found = ", ".join(core.available_devices) or "none"
             raise Failed(f"OpenVINO finds no {device} there (it finds: {found}): install the device's driver")

@@ -1,5 +1,7 @@
 """OpenVINO: float32 unless asked otherwise, settings in force."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,24 @@ def test_a_damaged_file_whose_bytes_the_message_quotes_is_refused(artifact: Path
     (tmp_path / "model.bin").write_bytes(artifact.with_suffix(".bin").read_bytes())
     with pytest.raises(VerificationError, match=r"model\.xml: refused, not a readable OpenVINO IR"):
         open_runner(tmp_path / "model.xml", "openvino", 1)
+
+
+OUT_OF_ORDER = """
+import signal, sys
+import subprocess
+import sys
+from pathlib import Path
+from compress.runtime.base import open_runner
+first, second = (open_runner(Path(sys.argv[1]), "openvino", 1) for _ in range(2))
+del first
+del second
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+@only
+def test_a_signal_after_runners_ended_out_of_order(artifact: Path) -> None:
+    """On a CPU with AMX, a Core of its own for each leaves an unmapped stack for signals: SIGSEGV."""
+    done = subprocess.run([sys.executable, "-c", OUT_OF_ORDER, str(artifact)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
