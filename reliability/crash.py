@@ -6,17 +6,21 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compress.files import PART
+from compress.ledger.place import DRIVERS
+from reliability import postgresql
 from reliability.base import APPLY_LIMIT_S, Base, emptied
-from reliability.process import Ended, command, forked
+from reliability.process import Ended, command, file_ledger, forked
 from reliability.section import Section, problems
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 # Stage records in the order in which a run writes them; a case may begin after any of them.
 ORDER = ("student", "weights", "calibration", "export-", "quality-", "parity", "baselines", "shares", "samples", "macs")
@@ -27,13 +31,20 @@ ERRORS = {"full disk": 28, "input/output error": 5}
 
 
 class Crashes:
-    """Cases in ``crash`` below the base's folder; ``out`` is the bundle's folder there, beside its ledger."""
+    """Cases in ``crash`` below the base's folder; ``out`` is the bundle's folder there, beside its ledger.
 
-    def __init__(self, base: Base, section: Section, seed: int, kind: str = "openvino") -> None:
+    ``server``: URL of a PostgreSQL database for the ledger instead, which every case empties.
+    """
+
+    def __init__(
+        self, base: Base, section: Section, seed: int, kind: str = "openvino", server: str | None = None
+    ) -> None:
         self.base, self.section, self.seed = base, section, seed
         self.random = random.Random(seed)
         self.folder = base.folder / "crash"
         self.out = self.folder / "out"
+        self.server = server
+        self.ledger = server or file_ledger(self.folder)
         self.reference = base.bundle(kind)
         self.wanted = stable_hashes(self.reference)
         self.recipe = self.base.inputs / f"tiny-{kind}.yaml"
@@ -42,6 +53,10 @@ class Crashes:
     def begin(self, kept: int) -> None:
         """A run that was stopped after its first ``kept`` stage records."""
         emptied(self.folder)
+        if self.server:
+            with _connected(self.server) as connection:
+                connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+                connection.exec_driver_sql("CREATE SCHEMA public")
         if not kept:
             return
         shutil.copytree(self.reference, self.out)
@@ -64,7 +79,7 @@ class Crashes:
     def apply(self, before: Callable[[], None] | None = None, kill_after_s: float | None = None) -> Ended:
         """`compress apply` into ``out``, with ``before`` run first in its process."""
         arguments = ["apply", str(self.recipe), "--out", str(self.out)]
-        work = command(arguments, self.folder, watched=False, before=before)
+        work = command(arguments, self.folder, watched=False, before=before, ledger=self.ledger)
         return forked(work, self.folder / "log", APPLY_LIMIT_S, kill_after_s)
 
     def after_kill(self) -> list[str]:
@@ -91,15 +106,23 @@ class Crashes:
         left = [p.relative_to(self.folder).as_posix() for p in self.folder.rglob(".part-*")]
         left += [f"tmp/{p.name}" for p in (self.folder / "tmp").iterdir() if not p.name.startswith("torchinductor")]
         found += [f"left behind: {name}" for name in left[:3]]
-        return found + _ledger_faults(self.folder / "ledger.sqlite", self.out)
+        return found + _ledger_faults(self.ledger, self.out)
 
-    def case(self, kind: str, kept: int, how: str, before: Any = None, kill_after_s: float | None = None) -> Ended:
-        """One case: a disturbed run, a look at what it left, the next run, and a look again."""
+    def case(
+        self,
+        kind: str,
+        kept: int,
+        how: str,
+        before: Any = None,
+        kill_after_s: float | None = None,
+        codes: Collection[int] = (0, 2, -signal.SIGKILL),
+    ) -> Ended:
+        """One case: a disturbed run, ended in one of ``codes``; a look at what it left; the next run; a look again."""
         self.begin(kept)
         disturbed = self.apply(before, kill_after_s)
         found = self.after_kill()
-        if disturbed.hung or "Traceback" in disturbed.err or disturbed.code == 1:
-            found += problems(disturbed, {0, 2, 130, 143, -9})
+        if disturbed.code != -signal.SIGKILL or disturbed.code not in codes:
+            found += problems(disturbed, codes)
         found += self.after_next(self.apply())
         self.section.add(kind, found, f"seed {self.seed}, after {kept} stage records, {how}", disturbed)
         return disturbed
@@ -135,9 +158,10 @@ class Crashes:
         self.begin(kept)
         self.apply(lambda: _at_statement(self.folder, 0))
         total = int((self.folder / "statements").read_text())
+        kind = f"SIGKILL at a statement of the ledger{' on PostgreSQL' if self.server else ''}"
         for n in range(1, total + 1):
             how = f"statement {n} of {total}"
-            self.case("SIGKILL at a statement of the ledger", kept, how, lambda n=n: _at_statement(self.folder, n))
+            self.case(kind, kept, how, lambda n=n: _at_statement(self.folder, n))
 
     def signals(self, count: int) -> None:
         """SIGINT and SIGTERM after a random time; how long the end takes is a figure."""
@@ -145,15 +169,11 @@ class Crashes:
             number, code = ((signal.SIGINT, 130), (signal.SIGTERM, 143))[i % 2]
             kept = self.random.choice([0, 3, 4])
             at = self.random.uniform(0.5, 8)
-            ended = self.case(
-                f"{number.name} at a random moment", kept, f"{at:.2f} s", lambda n=number, t=at: _signal_in(t, n)
-            )
+            kind, how = f"{number.name} at a random moment", f"{at:.2f} s"
+            ended = self.case(kind, kept, how, lambda n=number, t=at: _signal_in(t, n), codes=(0, code))
             late = ended.seconds - at
-            longest = self.section.figures.get(LONGEST, 0.0)
-            if ended.code == code and late > longest:
+            if ended.code == code and late > self.section.figures.get(LONGEST, 0.0):
                 self.section.tell(LONGEST, round(late, 2))
-            if ended.code not in (0, code):
-                self.section.add(f"{number.name} at a random moment", [f"exit {ended.code}"], f"{at:.2f} s")
 
 
 def run(base: Base, section: Section, kills: int, seed: int, most: int | None = None, whole: float = 0.1) -> None:
@@ -164,8 +184,18 @@ def run(base: Base, section: Section, kills: int, seed: int, most: int | None = 
     crashes.operations(end, most, kill | {name: _raises(number) for name, number in ERRORS.items()})
     crashes.operations(end - 2, most, kill)
     crashes.statements(end)
+    _on_postgresql(base, section, seed, end)
     crashes.random_kills(kills, whole)
-    crashes.signals(max(2, kills // 10))
+    crashes.signals(max(2, kills // 5))
+
+
+def _on_postgresql(base: Base, section: Section, seed: int, kept: int) -> None:
+    """Kills at the ledger's statements once more, on a server; told as not tried where there is none."""
+    try:
+        with postgresql.server() as url:
+            Crashes(base, section, seed, server=url).statements(kept)
+    except FileNotFoundError as error:
+        section.tell("ledger on PostgreSQL", f"not tried: {error}")
 
 
 def spread(total: int, most: int) -> list[int]:
@@ -246,19 +276,29 @@ def _changed(folder: Path) -> list[str]:
     return [f"under a finished manifest: {line}" for line in changed_files(folder, read_manifest(folder))]
 
 
-def _ledger_faults(path: Path, out: Path) -> list[str]:
+@contextlib.contextmanager
+def _connected(url: str) -> "Iterator[Connection]":
+    from sqlalchemy import create_engine, make_url
+
+    given = make_url(url)
+    engine = create_engine(given.set(drivername=DRIVERS[given.drivername]))
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _ledger_faults(url: str, out: Path) -> list[str]:
     """Rows of the finished run: all, once; of any other run all or none."""
-    if not path.is_file():
-        return ["no ledger"]
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        if (whole := connection.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+    with _connected(url) as connection:
+        ask = connection.exec_driver_sql
+        if url.startswith("sqlite") and (whole := ask("PRAGMA integrity_check").scalar()) != "ok":
             return [f"the ledger is damaged: {whole}"]
-        counts = dict(connection.execute("SELECT run, count(*) FROM measurements GROUP BY run").fetchall())
-        lone = connection.execute(
-            "SELECT count(*) FROM measurements WHERE id NOT IN (SELECT id FROM details)"
-        ).fetchone()
+        counts = dict(map(tuple, ask("SELECT run, count(*) FROM measurements GROUP BY run")))
+        lone = ask("SELECT count(*) FROM measurements WHERE id NOT IN (SELECT id FROM details)").scalar()
     results = json.loads((out / "results.json").read_text()) if (out / "results.json").is_file() else {}
     rows = max(counts.values(), default=0)
     found = [f"{n} of {rows} rows of run {name}" for name, n in counts.items() if n != rows]
-    found += ["rows without details"] if lone[0] else []
+    found += ["rows without details"] if lone else []
     return found if results.get("run") in counts else [*found, "the finished run is not in the ledger"]

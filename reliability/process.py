@@ -93,16 +93,22 @@ def _child(work: Callable[[], Any], folder: Path) -> None:
 
 
 def command(
-    arguments: Sequence[str], inside: Path, *, watched: bool = True, before: Callable[[], None] | None = None
+    arguments: Sequence[str],
+    inside: Path,
+    *,
+    watched: bool = True,
+    before: Callable[[], None] | None = None,
+    ledger: str | None = None,
 ) -> Callable[[], int]:
     """``compress`` with ``arguments``, for ``forked``; ``watched``: it may write in ``inside`` only, and start nothing.
 
-    Its ledger, cache and temporary files are in ``inside``. ``before`` is called last before the command.
+    Its cache, temporary files and, unless ``ledger`` is the URL of another, ledger are in ``inside``. ``before`` is
+    called last before the command.
     """
 
     def run() -> int:
         sys.set_int_max_str_digits(sys.int_info.default_max_str_digits)
-        _own_places(inside)
+        _own_places(inside, ledger or file_ledger(inside))
         if watched:
             watch(inside)
         from compress.cli import app
@@ -115,13 +121,18 @@ def command(
     return run
 
 
-def _own_places(inside: Path) -> None:
+def file_ledger(inside: Path) -> str:
+    """URL of the ledger of commands inside of a folder."""
+    return f"sqlite:///{inside / 'ledger.sqlite'}"
+
+
+def _own_places(inside: Path, ledger: str) -> None:
     import tempfile
 
     temporary = inside / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
-    os.environ["COMPRESS_LEDGER_URL"] = f"sqlite:///{inside / 'ledger.sqlite'}"
+    os.environ["COMPRESS_LEDGER_URL"] = ledger
     os.environ["COMPRESS_CACHE"] = str(inside / "cache")
     os.environ.pop("COMPRESS_DEBUG", None)
 

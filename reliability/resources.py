@@ -22,6 +22,7 @@ def run(base: Base, section: Section, seed: int, megapixels: int = MEGAPIXELS, p
     _small_disk(base, section)
     _folders(base, section, pictures)
     _restores(base, section, megapixels)
+    _evaluations(base, section, pictures // 50)
     crashes = Crashes(base, section, seed)
     for kept, limit in ((len(crashes.records), 0), (len(crashes.records), 4096), (0, 40_000)):
         _limited(crashes, kept, f"files limited to {limit} bytes", lambda n=limit: _files(n))
@@ -87,16 +88,29 @@ def _restores(base: Base, section: Section, megapixels: int) -> None:
         _measured(section, folder, arguments, f"restore to {(4 * side) ** 2 / 1e6:.1f} MP", {0})
 
 
+def _evaluations(base: Base, section: Section, pictures: int) -> None:
+    """Peak memory of judging 10 pictures of 128 px, and ``pictures`` of them."""
+    for count in (10, pictures):
+        folder = emptied(base.folder / "case")
+        data = _pictures(folder, count, 128)
+        arguments = ["evaluate", str(base.checkpoint), "--data", str(data), "--json"]
+        _measured(section, folder, arguments, f"evaluation on {count} pictures", {0})
+
+
 def _folders(base: Base, section: Section, pictures: int) -> None:
     """Peak memory of reading 100 pictures of 64 px for calibration, and ``pictures`` of them."""
     for count in (100, pictures):
         folder = emptied(base.folder / "case")
-        (folder / "pictures").mkdir()
-        for i in range(count):
-            _picture(folder / "pictures" / f"{i:05d}.png", 64, i)
-        setting = f"data.calibration={folder / 'pictures'}"
+        setting = f"data.calibration={_pictures(folder, count, 64)}"
         plan = ["apply", str(base.recipe), "--out", str(folder / "out"), "--dry-run", "--set", setting]
         _measured(section, folder, plan, f"calibration set of {count} pictures", {0})
+
+
+def _pictures(folder: Path, count: int, side: int) -> Path:
+    (folder / "pictures").mkdir()
+    for i in range(count):
+        _picture(folder / "pictures" / f"{i:05d}.png", side, i)
+    return folder / "pictures"
 
 
 def _picture(path: Path, side: int, seed: int = 0) -> None:

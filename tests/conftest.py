@@ -21,7 +21,7 @@ from compress.elir.model import Elir, ElirConfig
 from compress.progress import Progress
 from compress.results import ApplyResult
 from compress.schema import Recipe
-from tests.postgresql_server import postgresql  # noqa: F401
+from reliability.postgresql import server
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,6 +43,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COMPRESS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a real server that runs as long as the tests; without PostgreSQL's programs its tests fail."""
+    with server() as url:
+        yield url
 
 
 @pytest.fixture()

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server, as long as the tests run."""
+"""A real PostgreSQL server, as long as it is asked for."""
 
 import os
 import pwd
@@ -8,18 +8,17 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 
 def program(name: str) -> str:
-    """A program of PostgreSQL's server. Fails, saying what is missing, where there is none."""
+    """A program of PostgreSQL's server. Raises FileNotFoundError, saying what is missing, where there is none."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     found = shutil.which(name, path=os.pathsep.join([*map(str, folders), os.environ.get("PATH", "")]))
     if found is None:
-        pytest.fail(f"PostgreSQL's {name} is missing: apt-get install postgresql")
+        raise FileNotFoundError(f"PostgreSQL's {name} is missing: apt-get install postgresql")
     return found
 
 
@@ -34,10 +33,10 @@ def unprivileged() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """URL of a server that runs as long as the tests, with a password."""
-    # Not below pytest's folder, which only the user of the tests may enter.
+@contextmanager
+def server() -> Iterator[str]:
+    """URL of a server that runs meanwhile, with a password. Raises FileNotFoundError without PostgreSQL's programs."""
+    # Not below a folder that only this user may enter.
     with tempfile.TemporaryDirectory(prefix="compress-postgresql-") as folder:
         yield from _server(Path(folder), unprivileged())
 
@@ -52,7 +51,7 @@ def _server(folder: Path, user: dict[str, Any]) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen(
+    process = subprocess.Popen(
         [program("postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), "-c", "fsync=off"],
         stdout=subprocess.DEVNULL,
         stderr=(folder / "log").open("w"),
@@ -64,8 +63,8 @@ def _server(folder: Path, user: dict[str, Any]) -> Iterator[str]:
         for _ in range(60):
             if subprocess.run(ready, capture_output=True).returncode == 0:
                 break
-            assert server.poll() is None, (folder / "log").read_text()
+            assert process.poll() is None, (folder / "log").read_text()
         yield f"postgresql://team:s3cret@127.0.0.1:{port}/postgres"
     finally:
-        server.send_signal(signal.SIGINT)  # SIGTERM would wait for every client
-        server.wait(20)
+        process.send_signal(signal.SIGINT)  # SIGTERM would wait for every client
+        process.wait(20)
