@@ -11,6 +11,10 @@ from torch import Tensor, nn
 
 WEIGHTS = Path(__file__).parent / "weights" / "lpips_alex.safetensors"
 MIN_SIZE = 32  # px; below this AlexNet's last feature map is empty
+STRIDES = (4, 8, 16, 16, 16)
+"""Px between neighbouring features of the five layers."""
+REACH = 128
+"""Px that a feature sees around its own, and more: 11 px of the first layer, then the neighbours' neighbours."""
 # ImageNet statistics on the [-1, 1] scale that LPIPS takes.
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
@@ -51,11 +55,12 @@ class Lpips(nn.Module):
                 taps.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10))
         return taps
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+    def maps(self, a: Tensor, b: Tensor) -> list[Tensor]:
+        """Distances (N, H / stride, W / stride), about, of each layer's features; H and W >= 32."""
         if min(a.shape[-2:]) < MIN_SIZE:
             raise ValueError(f"LPIPS needs pictures of {MIN_SIZE} px or more a side, got {tuple(a.shape[-2:])}")
         pairs = zip(self._taps(a), self._taps(b), strict=True)
-        terms = [
-            ((fa - fb).square() * getattr(self, f"head{i}")).sum(1).mean((1, 2)) for i, (fa, fb) in enumerate(pairs)
-        ]
-        return torch.stack(terms).sum(0)
+        return [((fa - fb).square() * getattr(self, f"head{i}")).sum(1) for i, (fa, fb) in enumerate(pairs)]
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.stack([distances.mean((1, 2)) for distances in self.maps(a, b)]).sum(0)

@@ -14,11 +14,14 @@ from scipy.ndimage import correlate1d, gaussian_filter
 from scipy.special import gamma
 
 from compress.measure.quality import check_picture, luma
+from compress.measure.strips import strips
 
 PRISTINE = Path(__file__).parents[1] / "weights" / "niqe_pristine.safetensors"
 BLOCK = 96
 MIN_SIDE = 2 * BLOCK
 """Inside the border: two blocks a side. A covariance of fewer says nothing of the picture."""
+REACH = 16
+"""Px around a strip that its values hang on, and more: 4 of the halving, 3 halved ones of the window."""
 FLAT = 1e-9
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 _SHAPES = np.arange(0.2, 10.001, 0.001)
@@ -34,7 +37,7 @@ def niqe(picture: np.ndarray, border: int = 0) -> float | None:
     height, width = picture.shape[:2]
     if min(height, width) - 2 * border < MIN_SIDE:
         return None
-    features = _features(luma(picture)[border : height - border, border : width - border].round())
+    features = _features(picture[border : height - border, border : width - border])
     whole = features[~np.isnan(features).any(axis=1)]
     if len(whole) < 2:
         return None
@@ -52,14 +55,25 @@ def _pristine() -> tuple[np.ndarray, np.ndarray]:
     return stored["mean"], stored["covariance"]
 
 
-def _features(values: np.ndarray) -> np.ndarray:
-    """Luma (H, W) -> (blocks, 36): 18 features at each of two scales; NaN where a block has no texture."""
-    height, width = (side // BLOCK * BLOCK for side in values.shape)
-    full = values[:height, :width]
+def _features(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 -> (blocks, 36): 18 features at each of two scales; NaN where a block has no texture."""
+    height, width = (side // BLOCK * BLOCK for side in picture.shape[:2])
+    return np.concatenate(
+        [_of_strip(picture[:height, :width], top, bottom) for top, bottom in strips(height, width, BLOCK)]
+    )
+
+
+def _of_strip(picture: np.ndarray, top: int, bottom: int) -> np.ndarray:
+    """Features of the blocks in the rows from ``top`` to ``bottom``."""
+    start = max(0, top - REACH)
+    full = luma(picture[start : bottom + REACH]).round()
     with np.errstate(divide="ignore", invalid="ignore"):
         scales = [
-            [_of_block(block) for block in _blocks(_normalised(at_scale), side)]
-            for at_scale, side in ((full, BLOCK), (_halved(full), BLOCK // 2))
+            [
+                _of_block(block)
+                for block in _blocks(_normalised(at_scale)[(top - start) // by : (bottom - start) // by], BLOCK // by)
+            ]
+            for at_scale, by in ((full, 1), (_halved(full), 2))
         ]
     return np.concatenate([np.array(features) for features in scales], axis=1)
 

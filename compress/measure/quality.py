@@ -10,6 +10,7 @@ import numpy as np
 
 from compress.data.pictures import to_float
 from compress.errors import InputError
+from compress.measure.strips import strips
 
 if TYPE_CHECKING:
     from compress.lpips import Lpips
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 PSNR_CAP_DB = 100.0
 """PSNR of equal pictures: infinity has no place in JSON. One differing value in a 256 px picture gives 101 dB."""
 LPIPS_BATCH = 8
+SSIM_RADIUS = 5  # px, of a window of 11
 _BT601 = np.array([65.481, 128.553, 24.966]) / 255
 
 
@@ -35,7 +37,8 @@ class QualityScore:
 def psnr_db(a: np.ndarray, b: np.ndarray) -> float:
     """PSNR over all RGB values, peak 255, no border cropped, in dB; at most 100."""
     _check(a, b)
-    return _psnr(a.astype(np.float64), b.astype(np.float64))
+    rows = (np.s_[top:bottom] for top, bottom in strips(*a.shape[:2]))
+    return _decibels(sum(int(np.square(a[r].astype(np.int32) - b[r]).sum(dtype=np.int64)) for r in rows) / a.size)
 
 
 def psnr_y_db(a: np.ndarray, b: np.ndarray, border: int) -> float:
@@ -49,8 +52,10 @@ def psnr_y_db(a: np.ndarray, b: np.ndarray, border: int) -> float:
         raise InputError(
             f"pictures of {width} x {height} px: nothing left inside a border of {border} px: use larger ones"
         )
-    inner = np.s_[border : height - border, border : width - border]
-    return _psnr(luma(a)[inner], luma(b)[inner])
+    inner_a, inner_b = (p[border : height - border, border : width - border] for p in (a, b))
+    rows = (np.s_[top:bottom] for top, bottom in strips(*inner_a.shape[:2]))
+    total = sum(float(np.square(luma(inner_a[r]) - luma(inner_b[r])).sum()) for r in rows)
+    return _decibels(total / (inner_a.shape[0] * inner_a.shape[1]))
 
 
 def luma(picture: np.ndarray) -> np.ndarray:
@@ -66,10 +71,14 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     from skimage.metrics import structural_similarity
 
     _check(a, b)
-    value = structural_similarity(
-        a, b, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, channel_axis=2
-    )
-    return float(value)
+    height, width = a.shape[:2]
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    total = 0.0
+    # The mean is over pixels whose window lies inside: each strip with the rows that its windows reach.
+    for top, bottom in strips(max(1, height - 2 * SSIM_RADIUS), width):
+        rows = np.s_[top : bottom + 2 * SSIM_RADIUS]
+        total += (bottom - top) * structural_similarity(a[rows], b[rows], data_range=255, channel_axis=2, **settings)
+    return float(total / max(1, height - 2 * SSIM_RADIUS))
 
 
 def color_shift(a: np.ndarray, b: np.ndarray) -> float:
@@ -85,8 +94,14 @@ def histogram_shift(a: np.ndarray, b: np.ndarray) -> float:
     where PSNR is high or the channels' means agree. Never below ``color_shift``.
     """
     _check(a, b)
-    sums = [np.stack([np.bincount(p[..., c].ravel(), minlength=256).cumsum() for c in range(3)]) for p in (a, b)]
-    return float(np.abs(sums[0] - sums[1]).sum(1).mean() / (a.shape[0] * a.shape[1]))
+    away = (_histogram(a) - _histogram(b)).cumsum(1)
+    return float(np.abs(away).sum(1).mean() / (a.shape[0] * a.shape[1]))
+
+
+def _histogram(picture: np.ndarray) -> np.ndarray:
+    """Counts (3, 256) of the channels' values."""
+    rows = (picture[top:bottom] for top, bottom in strips(*picture.shape[:2]))
+    return np.sum([[np.bincount(r[..., c].ravel(), minlength=256) for c in range(3)] for r in rows], axis=0)
 
 
 def lpips(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> list[float]:
@@ -96,10 +111,30 @@ def lpips(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> list[float]:
     _check_lengths(a, b)
     values: list[float] = []
     for group in _equal_sizes(a, b):
-        batch_a, batch_b = (torch.from_numpy(to_float(pictures)) for pictures in zip(*group, strict=True))
         with torch.inference_mode():
-            values += _lpips_model()(batch_a, batch_b).tolist()
+            if len(list(strips(*group[0][0].shape[:2]))) > 1:
+                values += [_large_lpips(*pair) for pair in group]
+            else:
+                batch_a, batch_b = (torch.from_numpy(to_float(pictures)) for pictures in zip(*group, strict=True))
+                values += _lpips_model()(batch_a, batch_b).tolist()
     return values
+
+
+def _large_lpips(a: np.ndarray, b: np.ndarray) -> float:
+    """LPIPS of one pair, strip by strip: each with what its features reach, of which none but its own are counted."""
+    import torch
+
+    from compress.lpips import REACH, STRIDES
+
+    sums, counts = np.zeros(len(STRIDES)), np.zeros(len(STRIDES))
+    for top, bottom in strips(a.shape[0], a.shape[1], STRIDES[-1]):
+        start = max(0, top - REACH)
+        pair = (torch.from_numpy(to_float([picture[start : bottom + REACH]])) for picture in (a, b))
+        for i, (stride, layer) in enumerate(zip(STRIDES, _lpips_model().maps(*pair), strict=True)):
+            own = layer[0, (top - start) // stride : None if bottom == len(a) else (bottom - start) // stride]
+            sums[i] += float(own.sum(dtype=torch.float64))
+            counts[i] += own.numel()
+    return float((sums / counts).sum())
 
 
 @cache
@@ -147,8 +182,8 @@ def mean_score(scores: Sequence[QualityScore]) -> QualityScore:
     return QualityScore(**{name: fmean(getattr(s, name) for s in scores) for name in names}, n=len(scores))
 
 
-def _psnr(a: np.ndarray, b: np.ndarray) -> float:
-    error = float(np.square(a - b).mean())
+def _decibels(error: float) -> float:
+    """PSNR of a mean square error."""
     return min(PSNR_CAP_DB, 10 * float(np.log10(255**2 / error))) if error else PSNR_CAP_DB
 
 
