@@ -1,5 +1,6 @@
 """Cases in forked processes of a warm parent: killed at their time limit, watched for writes outside their folder."""
 
+import contextlib
 import os
 import select
 import signal
@@ -87,8 +88,10 @@ def _child(work: Callable[[], Any], folder: Path) -> None:
 
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            # Where files are limited, this may fail; a child that then went on would be a second harness.
+            with contextlib.suppress(OSError):
+                stream.flush()
         os._exit(code)
 
 

@@ -23,8 +23,10 @@ def run(base: Base, section: Section, seed: int, megapixels: int = MEGAPIXELS, p
     _folders(base, section, pictures)
     _restores(base, section, megapixels)
     _evaluations(base, section, pictures // 50)
+    _large(base, section, megapixels)
     crashes = Crashes(base, section, seed)
-    for kept, limit in ((len(crashes.records), 0), (len(crashes.records), 4096), (0, 40_000)):
+    # What the command prints goes to files too, and takes up to 4 kB.
+    for kept, limit in ((len(crashes.records), 8192), (len(crashes.records), 20_000), (0, 40_000)):
         _limited(crashes, kept, f"files limited to {limit} bytes", lambda n=limit: _files(n))
     for kept, more in ((0, 8), (0, 64), (3, 8)):
         _limited(crashes, kept, f"address space + {more} MiB", lambda n=more: _memory(n))
@@ -95,6 +97,18 @@ def _evaluations(base: Base, section: Section, pictures: int) -> None:
         data = _pictures(folder, count, 128)
         arguments = ["evaluate", str(base.checkpoint), "--data", str(data), "--json"]
         _measured(section, folder, arguments, f"evaluation on {count} pictures", {0})
+
+
+def _large(base: Base, section: Section, megapixels: int) -> None:
+    """Peak memory of calibrating with one picture of ``megapixels`` million pixels, and of judging it whole."""
+    folder = emptied(base.folder / "case")
+    (folder / "pictures").mkdir()
+    _picture(folder / "pictures" / "large.png", round((megapixels * 1e6) ** 0.5))
+    setting = f"data.calibration={folder / 'pictures'}"
+    plan = ["apply", str(base.recipe), "--out", str(folder / "out"), "--dry-run", "--set", setting]
+    _measured(section, folder, plan, f"calibration set of a picture of {megapixels} MP", {0})
+    judged = ["evaluate", str(base.checkpoint), "--data", str(folder / "pictures"), "--json"]
+    _measured(section, folder, judged, f"evaluation of a picture of {megapixels} MP", {0})
 
 
 def _folders(base: Base, section: Section, pictures: int) -> None:

@@ -226,6 +226,33 @@ def test_interruption(number: signal.Signals, command: str, code: int, line: str
     assert process.wait(10) == code
 
 
+IN_FINALIZER = """
+import sys, time
+from compress import cli, recipe
+class Slow:
+    def __del__(self):
+        print("ready", flush=True, file=sys.stderr)
+        time.sleep(30)
+def wait(*args):
+    Slow()
+    time.sleep(30)
+recipe.load_recipe = wait
+sys.argv = ["compress", "apply", "int8_sr"]
+cli.main()
+"""
+
+
+def test_an_interruption_inside_a_finalizer_is_not_lost() -> None:
+    process = subprocess.Popen([sys.executable, "-c", IN_FINALIZER], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "ready\n"
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr.read() == "terminated: the same command resumes at the last finished stage\n"
+    assert process.wait(10) == 143
+    assert time.monotonic() - started < guard.GRACE_S - 0.5  # by the handler, not by the thread that waits so long
+
+
 IN_NATIVE_CALL = """
 import ctypes, sys
 from compress import cli, recipe
