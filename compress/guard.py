@@ -15,11 +15,14 @@ from types import FrameType
 import typer
 
 from compress.errors import CompressError
+from compress.measure.machine import memory_left_mb
 
 INTERRUPTED, TERMINATED = 130, 143
 GRACE_S = 3.5
 """How long a command that a signal reached may take to clean up, native calls included, before it is ended."""
 AGAIN_S = 0.05
+SHORT_MB = 128
+"""With less left of memory or address space, whatever goes wrong is put down to that."""
 _PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS}
 _PLACE |= {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EBUSY, errno.ESTALE}
 _OPEN = {errno.EMFILE, errno.ENFILE}
@@ -80,7 +83,9 @@ def _of_machine(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno in _OPEN:
         return f"too many open files ({error.strerror}): raise the limit (ulimit -n), then run the command again"
     memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-    if memory or any(sign in str(error) for sign in _NO_MEMORY):
+    # Others tell nothing of memory: "could not create a primitive" (oneDNN), "Cannot recognize input model" (OpenVINO).
+    left = memory_left_mb()
+    if memory or any(sign in str(error) for sign in _NO_MEMORY) or (left is not None and left < SHORT_MB):
         why = " ".join(str(error).split())[:120]
         return f"out of memory{f' ({why})' if why else ''}: free some, or lower model.image_size or the tile"
     return None

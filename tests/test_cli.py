@@ -182,6 +182,28 @@ def test_what_the_machine_lacks_is_no_bug(error: Exception, line: str, capsys: p
     assert end.value.exit_code == 2 and told.startswith(line) and len(told.splitlines()) == 1
 
 
+STARVED = """
+import resource
+from pathlib import Path
+from compress import cli, recipe
+def fail(*args):
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + 2**20 * 16,) * 2)
+    raise RuntimeError("could not create a primitive")  # oneDNN's word for it
+recipe.load_recipe = fail
+sys.argv = ["compress", "apply", "int8_sr"]
+cli.main()
+"""
+
+
+def test_what_fails_without_memory_is_put_down_to_that() -> None:
+    done = subprocess.run([sys.executable, "-c", "import sys" + STARVED], capture_output=True, text=True)
+    assert done.stderr == (
+        "out of memory (could not create a primitive): free some, or lower model.image_size or the tile\n"
+    )
+    assert done.returncode == 2
+
+
 INTERRUPTED = """
 import os, sys, time
 import compress.progress
