@@ -1,13 +1,12 @@
 """Writing a bundle from a finished run: recipe, results, report, then the manifest, last."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from compress.artifacts import Artifact
 from compress.bundle import MANIFEST, changed_files, read_manifest, write_manifest
 from compress.errors import CompressError
-from compress.files import PART, write_text
+from compress.files import remove_unfinished, write_text
 from compress.measuring import sample_files
 from compress.plan import Inputs, artifact_steps, checkpoint_numbers
 from compress.recipe import recipe_hash, to_yaml
@@ -100,5 +99,4 @@ def _tidy(folder: Path, files: set[str]) -> None:
         for path in (folder / name).rglob("*"):
             if path.is_file() and path.relative_to(folder).as_posix() not in files:
                 path.unlink()
-    for path in list(folder.rglob(f"{PART}*")):
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    remove_unfinished(folder)

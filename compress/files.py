@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,6 +78,12 @@ def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     finally:
         _run_folder.reset(token)
         lock.release()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed runs left beside good files; for whoever holds ``folder`` (``locked``)."""
+    for path in list(folder.rglob(f"{PART}*")):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def temporary_folder() -> "tempfile.TemporaryDirectory[str]":

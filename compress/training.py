@@ -1,10 +1,12 @@
 """`compress train`: a training recipe -> networks, pictures, the run itself, and the checkpoint that it ends in."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.errors import InputError
+from compress.files import locked, remove_unfinished
 from compress.library import find
 from compress.progress import Progress
 from compress.training_log import TrainingLog
@@ -26,9 +28,10 @@ def run_training(recipe: TrainRecipe, out: Path | None, fresh: bool, progress: P
     """Train as the recipe says; returns the averaged model's file, ``<out>/<name>.safetensors`` (fp16).
 
     ``out`` (default ``runs/<name>``) also holds ``checkpoint.pt``, from which a run that was stopped goes on unless
-    ``fresh``, and the logs of ``TrainingLog``. Of several processes (`accelerate launch`, `torchrun`) the first alone
-    writes and talks; the others return None. Raises InputError (no pictures that can be used, impossible settings, a
-    checkpoint of another recipe or one that cannot be written, divergence) or VerificationError (a damaged checkpoint).
+    ``fresh``, and the logs of ``TrainingLog``; another run there is waited for. Of several processes (`accelerate
+    launch`, `torchrun`) the first alone writes and talks; the others return None. Raises InputError (no pictures that
+    can be used, impossible settings, a checkpoint of another recipe or one that cannot be written, divergence) or
+    VerificationError (a damaged checkpoint).
     """
     from compress.elir.objective import check_stage
     from compress.elir.processes import Processes
@@ -38,6 +41,17 @@ def run_training(recipe: TrainRecipe, out: Path | None, fresh: bool, progress: P
     processes = Processes()
     with processes.one_voice():
         return _run(recipe, out or Path("runs") / recipe.name, fresh, progress, processes)
+
+
+@contextmanager
+def _alone(out: Path, progress: Progress, processes: "Processes") -> Iterator[None]:
+    """Hold ``out``, without what killed runs left in it; the first of several processes does it for all."""
+    if not processes.first:
+        yield
+        return
+    with locked(out, progress.say):
+        remove_unfinished(out)
+        yield
 
 
 def _run(recipe: TrainRecipe, out: Path, fresh: bool, progress: Progress, processes: "Processes") -> Path | None:
@@ -53,7 +67,10 @@ def _run(recipe: TrainRecipe, out: Path, fresh: bool, progress: Progress, proces
     for line in pictures.report:
         progress.say(line)
     validation.refuse_training_pictures(pictures)
-    with TrainingLog(out, recipe, progress, fresh and processes.first, lambda: validation.grid) as log:
+    with (
+        _alone(out, progress, processes),
+        TrainingLog(out, recipe, progress, fresh and processes.first, lambda: validation.grid) as log,
+    ):
         training = Training(recipe, model, teacher, pictures.batch, out, log, validation, processes)
         for text in slow_stages(recipe, processes.device):
             log.say(text)

@@ -98,6 +98,13 @@ def test_second_run_goes_on_and_fresh_starts_anew(
     assert "step 2: PSNR" in told and "(input" in told
 
 
+def test_what_a_killed_run_left_is_removed(data: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".part-killed.pt").write_bytes(b"half a checkpoint")
+    run_training(recipe(data, PIXELS), tmp_path / "out", False, SILENT)
+    assert not list((tmp_path / "out").glob(".part-*"))
+
+
 def test_over_parametrised_training_ends_collapsed(data: dict[str, Any], tmp_path: Path) -> None:
     path = run_training(recipe(data, {**LATENTS, "steps": 1}, over_param=True), tmp_path / "run", False, SILENT)
     assert load_checkpoint(path).config.over_param is False
