@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ORDER = ("student", "weights", "calibration", "export-", "quality-", "parity", "baselines", "shares", "samples", "macs")
 # They hold times of day or of the run, or, in distill/, how far the training is.
 TOLD = {"results.json", "report.html", "manifest.json", ".lock", "checkpoint.pt", "log.jsonl"}
+ALL_STAGES = 24
+"""File operations of a whole run at which the disk is full, evenly apart."""
 LONGEST = "seconds from a signal to the end, longest"
 ERRORS = {"full disk": 28, "input/output error": 5}
 
@@ -183,6 +185,7 @@ def run(base: Base, section: Section, kills: int, seed: int, most: int | None = 
     kill = {"SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL)}
     crashes.operations(end, most, kill | {name: _raises(number) for name, number in ERRORS.items()})
     crashes.operations(end - 2, most, kill)
+    crashes.operations(0, ALL_STAGES if most is None else most, {"full disk": _raises(ERRORS["full disk"])})
     crashes.statements(end)
     _on_postgresql(base, section, seed, end)
     crashes.random_kills(kills, whole)
