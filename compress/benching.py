@@ -29,7 +29,8 @@ Artifacts = Mapping[str, tuple[Path, str]]
 EMPTY = dict.fromkeys(("latency_ms", "first_inference_ms", "load_ms", "peak_rss_mb", "throughput", "speedup_vs"))
 """What an entry holds where nothing was timed."""
 Pictures = Mapping[str, "np.ndarray"]
-"""lq (N, H, W, 3) uint8, noise (N, 16, H/8, W/8) float32; for accuracy also clean, and output-<artifact> of here."""
+"""lq (N, H, W, 3) uint8, noise (N, 16, H/8, W/8) float32; for accuracy also clean, output-<artifact> of here, and of
+the first pictures simulated-<artifact>: what the torch model with the artifact's scheme makes of them."""
 ARCHES = {"amd64": "x86_64", "arm64": "aarch64"}
 FLOATS: tuple[Precision, ...] = ("fp32", "fp16")
 ERRORS = {kind.exit_code: kind for kind in (CompressError, InputError, GoalMissed, Unavailable, VerificationError)}

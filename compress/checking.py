@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from compress.artifacts import Artifact, simulated
 from compress.data.sets import PictureSet
 from compress.errors import VerificationError
+from compress.measuring import save_sample
 from compress.models import Models
 from compress.progress import Progress
 from compress.schema import QUANTIZED
@@ -21,7 +22,10 @@ INT8_GAP_DB = 1.0  # that the artifact's fidelity may be below the simulated mod
 def check_parity(
     folder: Path, planned: list[Artifact], models: Models, pictures: PictureSet, progress: Progress
 ) -> dict[str, Any]:
-    """``parity``, ``stages``, ``layers`` and ``notes`` of results.json, on the first pictures of a set."""
+    """``parity``, ``stages``, ``layers`` and ``notes`` of results.json, on the first pictures of a set.
+
+    ``simulated``: what the simulation of each int8 artifact makes of the first, a file each, for other machines.
+    """
     from compress.measure.parity import layer_errors, stage_errors
 
     check = _Check(folder, models, pictures)
@@ -36,7 +40,7 @@ def check_parity(
         with progress.stage("error by stage and layer"):
             found["stages"] = stage_errors(models.subject.model, module, check.pairs)
             found["layers"] = layer_errors(models.subject.model, module, check.pairs[0])
-    return {**found, "notes": models.subject.notes}
+    return {**found, "simulated": check.simulated, "notes": models.subject.notes}
 
 
 class _Check:
@@ -44,11 +48,14 @@ class _Check:
 
     def __init__(self, folder: Path, models: Models, pictures: PictureSet) -> None:
         self.folder, self.models = folder, models
+        self.first = next(iter(pictures)).name
         self.pairs = list(models.pairs(pictures, PICTURES))
+        self.simulated: dict[str, str] = {}
         self._outputs: dict[int, list[torch.Tensor]] = {}
 
     def artifact(self, artifact: Artifact) -> dict[str, Any]:
         """The ``parity`` entry of one artifact."""
+        from compress.data.pictures import to_uint8
         from compress.measure.parity import mean_psnr
 
         outputs = self._run(artifact)
@@ -68,6 +75,8 @@ class _Check:
         # quantization itself did. So the artifact must be as good as the simulation, not equal to it.
         simulation = self._torch(module)
         fidelity = mean_psnr(fp32, simulation)
+        picture = to_uint8(simulation[0][0].numpy())
+        self.simulated[artifact.id] = save_sample(self.folder, self.first, f"simulated-{artifact.id}", picture)
         return {
             **entry,
             "against": "simulated-int8",

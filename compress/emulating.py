@@ -1,6 +1,7 @@
 """Artifacts on an emulated ARM core -> ``performance`` entries of evidence emulated: instructions, never time."""
 
 from functools import partial
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from compress.benching import EMPTY, Artifacts, Pictures, precision_of
@@ -30,7 +31,8 @@ def bench_emulated(
 
     ``instructions``: of one inference, by class, repeatable to about 0.1 %. ``accuracy``: ``n`` pictures, dB, at most
     100, 8-bit: ``psnr_db`` against the true pictures, ``fidelity_db`` against the fp32 artifact and ``parity_db``
-    against the same artifact, both run here; ``max_difference`` from the latter, of values in [0, 1].
+    against the same artifact, both run here, ``simulated_db`` of the first picture against the torch model that
+    simulates an int8 artifact; ``max_difference`` from the same artifact here, of values in [0, 1].
     Raises Unavailable when the emulator is not set up, CompressError when a program fails under it.
     """
     from compress.targets.emulator import Emulator
@@ -141,9 +143,10 @@ def _accuracy(
         "psnr_db": [pictures["clean"][i] for i in count],
         "fidelity_db": [bytes_(here.output(fp32, i)) for i in count] if fp32 and fp32 != name else [],
         "parity_db": [bytes_(hq) for hq in same],
+        "simulated_db": list(pictures.get(f"simulated-{name}", [])),
     }
     means = {
-        key: round(sum(psnr_db(a, b) for a, b in zip(own, other, strict=True)) / len(own), 4) if other else None
+        key: round(fmean(psnr_db(a, b) for a, b in zip(own, other, strict=False)), 4) if other else None
         for key, other in others.items()
     }
     worst = max(float(np.abs(a - b).max()) for a, b in zip(found.outputs, same, strict=True))

@@ -57,6 +57,7 @@ class Sample(_Facts):
     degraded: str
     clean: str
     outputs: dict[str, str]
+    simulated: dict[str, str] = {}
 
 
 class _Results(_Facts):

@@ -150,9 +150,10 @@ def write_samples(
         {
             "name": item.name,
             "index": i,
-            "degraded": _save(folder, item.name, "degraded", item.degraded),
-            "clean": _save(folder, item.name, "clean", item.clean),
+            "degraded": save_sample(folder, item.name, "degraded", item.degraded),
+            "clean": save_sample(folder, item.name, "clean", item.clean),
             "outputs": {},
+            "simulated": {},
         }
         for i, item in chosen
     ]
@@ -161,17 +162,22 @@ def write_samples(
             runner = open_runners(folder, [artifact])[artifact.id]
             for sample, (i, item) in zip(samples, chosen, strict=True):
                 output = _restored(runner, artifact.id, item, recipe.model.seed, i)
-                sample["outputs"][artifact.id] = _save(folder, item.name, artifact.id, output)  # type: ignore[index]
+                sample["outputs"][artifact.id] = save_sample(folder, item.name, artifact.id, output)  # type: ignore[index]
             stage.advance()
     return samples
 
 
 def sample_files(samples: Sequence[dict[str, Any]]) -> list[str]:
     """Every file of ``samples`` entries, relative to the bundle."""
-    return [f for s in samples for f in (s["degraded"], s["clean"], *s["outputs"].values())]
+    return [
+        file
+        for sample in samples
+        for file in (sample["degraded"], sample["clean"], *sample["outputs"].values(), *sample["simulated"].values())
+    ]
 
 
-def _save(folder: Path, name: str, kind: str, picture: "np.ndarray") -> str:
+def save_sample(folder: Path, name: str, kind: str, picture: "np.ndarray") -> str:
+    """Write a picture (H, W, 3) uint8 among a bundle's samples; its path there."""
     from PIL import Image
 
     path = f"samples/{Path(name).stem}_{kind}.png"

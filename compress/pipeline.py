@@ -103,12 +103,15 @@ class Run:
             quality = [entry for format in formats for entry in self._quality(format)]
         finally:
             self.writer.close()
-        parity = self._remember("parity", self._parity, self.inputs.validation[0].hash)
+        parity = self._remember(
+            "parity", self._parity, self.inputs.validation[0].hash, lambda found: found["simulated"].values()
+        )
         sets = self.inputs.validation
         hashes = self.inputs.data_hashes
         baselines = self.models.floats.run("baselines", lambda: input_baseline(sets, self.recipe), hashes)
         shares = self._remember("shares", self._shares, self._hashes(self._onnx()))
         samples = self._samples()
+        samples[0]["simulated"] = parity["simulated"]
         performance = [entry for target in self.targets for entry in self._performance(target, samples)]
         artifacts = self._artifacts()
         results = {

@@ -197,7 +197,7 @@ def _bench(
 
 
 def sample_pictures(bundle: Path, samples: Sequence[Mapping[str, Any]], noise_seed: int) -> Pictures:
-    """The bundle's sample pictures: input, noise, truth, and every artifact's output."""
+    """The bundle's sample pictures: input, noise, truth, every artifact's output; the first as simulated in 8 bits."""
     import numpy as np
 
     from compress.data.pictures import read_rgb
@@ -209,5 +209,7 @@ def sample_pictures(bundle: Path, samples: Sequence[Mapping[str, Any]], noise_se
     lq = stacked([sample["degraded"] for sample in samples])
     noise = [picture_noise(lq.shape[1], noise_seed, sample["index"]).numpy() for sample in samples]
     outputs = {f"output-{name}": stacked([s["outputs"][name] for s in samples]) for name in samples[0]["outputs"]}
+    # Bundles from before these were kept have none.
+    outputs |= {f"simulated-{name}": stacked([path]) for name, path in samples[0].get("simulated", {}).items()}
     clean = stacked([sample["clean"] for sample in samples])
     return {"lq": lq, "noise": np.concatenate(noise), "clean": clean, **outputs}

@@ -27,7 +27,8 @@ def bench_over_ssh(
     from compress.targets.device import run_on_device
 
     assert target.ssh is not None
-    sent = {key: value for key, value in pictures.items() if key.removeprefix("output-") in {*_INPUT_KEYS, *chosen}}
+    wanted = {*_INPUT_KEYS, *(f"{kind}-{name}" for kind in ("output", "simulated") for name in chosen)}
+    sent = {key: value for key, value in pictures.items() if key in wanted}
     with temporary_folder() as folder:
         np.savez(Path(folder) / INPUTS, **sent)  # type: ignore[arg-type]
         files = {INPUTS: Path(folder) / INPUTS, **_files(chosen), **_native(target)}

@@ -733,7 +733,8 @@ def psnr_db(a: Any, b: Any) -> float:
 
 def accuracy(folder: str, job: Job) -> Dict[str, Dict[str, Any]]:
     """Mean PSNR of each artifact's outputs: against the clean pictures (psnr_db), against the fp32 artifact's outputs
-    on this device (fidelity_db), and against its own outputs where it was made (parity_db)."""
+    on this device (fidelity_db), and against its own outputs where it was made (parity_db); of the first pictures,
+    against those of the torch model that simulates an int8 one (simulated_db)."""
     import numpy as np
 
     with np.load(os.path.join(folder, job["inputs"]["name"])) as file:
@@ -745,10 +746,12 @@ def accuracy(folder: str, job: Job) -> Dict[str, Dict[str, Any]]:
         others = {"psnr_db": stored.get("clean"), "fidelity_db": fp32, "parity_db": stored.get("output-" + name)}
         if fp32 is own:
             others["fidelity_db"] = None
+        if "simulated-" + name in stored:
+            others["simulated_db"] = stored["simulated-" + name]
         found[name] = {"n": len(own)}
         for key, other in others.items():
-            fits = other is not None and other.shape == own.shape
-            scores = [psnr_db(own[i], other[i]) for i in range(len(own))] if fits and other is not None else []
+            fits = other is not None and other.shape[1:] == own.shape[1:]
+            scores = [psnr_db(a, b) for a, b in zip(own, other)] if fits and other is not None else []
             found[name][key] = round(statistics.mean(scores), 4) if scores else None
     return found
 

@@ -74,7 +74,7 @@ def pictures(artifacts: dict[str, tuple[Path, str]]) -> dict[str, np.ndarray]:
         runner = open_runner(path, "onnx", 1)
         hq = [runner.run(p.transpose(2, 0, 1)[None].astype(np.float32) / 255, found["noise"][:1])[0] for p in lq]
         found[f"output-{name}"] = np.stack([(p * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0) for p in hq])
-    return found
+    return found | {"simulated-onnx-int8": found["output-onnx-fp32"][:1]}
 
 
 @pytest.fixture()
@@ -137,6 +137,7 @@ def test_measured_with_the_connection_cut_while_copying_and_while_measuring(
     assert fp32["threads"] == 1 and fp32["machine"]["cpu"] and fp32["runtime"]["onnxruntime"]
     assert fp32["accuracy"] == {"n": 2, "psnr_db": fp32["accuracy"]["psnr_db"], "fidelity_db": None, "parity_db": 100}
     assert int8["accuracy"]["parity_db"] == 100 and 20 < int8["accuracy"]["fidelity_db"] < 40
+    assert 20 < int8["accuracy"]["simulated_db"] < 100
     assert int8["speedup_vs"]["fp32"]["low"] <= int8["speedup_vs"]["fp32"]["high"]
     assert int8["device"]["settings"]["nvpmodel"] is None and "clock_mhz" in int8["device"]
     assert not there.exists()
