@@ -1,6 +1,7 @@
 """Whole files or none: everything is written beside its place, flushed to disk, then renamed."""
 
 import hashlib
+import io
 import os
 import shutil
 import tempfile
@@ -44,6 +45,13 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` whole, as UTF-8."""
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def write_buffer(path: Path, buffer: io.BytesIO) -> None:
+    """Write what ``buffer`` holds whole, without a copy."""
+    # Path.write_bytes leaves a view to the collector of cycles when it fails, which ends Python 3.12.1 by SIGSEGV.
+    with whole_file(path) as part, part.open("wb") as file, buffer.getbuffer() as view:
+        file.write(view)
 
 
 def sha256_file(path: Path) -> str:

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from compress.errors import InputError, VerificationError
-from compress.files import sha256_text, whole_file
+from compress.files import sha256_text, write_buffer
 from compress.training_schema import DistillRun, TrainRecipe
 
 SHOWN = 5  # differences told at once
@@ -28,9 +28,8 @@ def write_state(path: Path, recipe: TrainRecipe | DistillRun, state: dict[str, A
     own = {"recipe_hash": recipe_hash(recipe), "recipe": recipe.model_dump(mode="json")}
     buffer = io.BytesIO()
     torch.save(own | state, buffer)
-    with whole_file(path) as part:
-        # Written by torch itself, a full disk would not be an OSError.
-        part.write_bytes(buffer.getbuffer())
+    # Written by torch itself, a full disk would not be an OSError.
+    write_buffer(path, buffer)
 
 
 def read_state(path: Path, recipe: TrainRecipe | DistillRun) -> dict[str, Any]:

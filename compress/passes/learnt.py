@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from compress.elir.model import noise_shape
 from compress.errors import InputError
-from compress.files import whole_file
+from compress.files import write_buffer
 from compress.passes.base import Pass, Subject
 from compress.passes.engines.elir_engine import as_quantized, pack, unpack
 from compress.passes.quantized import WEIGHT_MAX, QuantConv, QuantizedWeight, Scheme
@@ -89,8 +89,7 @@ class Underway:
             return
         buffer = io.BytesIO()
         torch.save({"done": steps, **{name: part.state_dict() for name, part in self.parts.items()}}, buffer)
-        with whole_file(self.path) as part:
-            part.write_bytes(buffer.getbuffer())
+        write_buffer(self.path, buffer)
         self._kept = time.monotonic()
 
     def end(self) -> None:
