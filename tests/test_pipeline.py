@@ -99,7 +99,7 @@ def test_float_artifacts_equal_torch_and_int8_ones_their_simulation(finished: An
         assert parity[name]["against"] == "simulated-int8" and parity[name]["met"], parity[name]
     kept = [sample["simulated"] for sample in finished.result.results["samples"]]
     assert not any(kept[1:]) and list(kept[0]) == [name for name in IDS if "int8" in name]
-    listed = {f["path"] for f in json.loads((finished.result.bundle / "manifest.json").read_text())["files"]}
+    listed = {f["path"] for f in read_manifest(finished.folder)["files"]}
     assert listed.issuperset(kept[0].values())
     assert finished.result.exit_code == 0
 
