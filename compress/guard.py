@@ -4,18 +4,19 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 import signal
 import sys
 import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 import typer
 
 from compress.errors import CompressError
-from compress.measure.machine import memory_left_mb
 
 INTERRUPTED, TERMINATED = 130, 143
 GRACE_S = 3.5
@@ -23,6 +24,7 @@ GRACE_S = 3.5
 AGAIN_S = 0.05
 SHORT_MB = 128
 """With less left of memory or address space, whatever goes wrong is put down to that."""
+MEMINFO, STATM = Path("/proc/meminfo"), Path("/proc/self/statm")
 _PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS}
 _PLACE |= {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EBUSY, errno.ESTALE}
 _OPEN = {errno.EMFILE, errno.ENFILE}
@@ -84,11 +86,28 @@ def _of_machine(error: Exception) -> str | None:
         return f"too many open files ({error.strerror}): raise the limit (ulimit -n), then run the command again"
     memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
     # Others tell nothing of memory: "could not create a primitive" (oneDNN), "Cannot recognize input model" (OpenVINO).
-    left = memory_left_mb()
+    left = _memory_left_mb()
     if memory or any(sign in str(error) for sign in _NO_MEMORY) or (left is not None and left < SHORT_MB):
         why = " ".join(str(error).split())[:120]
         return f"out of memory{f' ({why})' if why else ''}: free some, or lower model.image_size or the tile"
     return None
+
+
+def _memory_left_mb() -> float | None:
+    """MB that this process may still take, of its limit on address space (``ulimit -v``) and of the machine's memory.
+
+    None where the system tells neither.
+    """
+    left = []
+    with contextlib.suppress(OSError, ImportError):
+        import resource
+
+        available = re.search(r"^MemAvailable:\s*(\d+) kB", MEMINFO.read_text(), re.MULTILINE)
+        left += [int(available[1]) * 1024 / 1e6] if available else []
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            left.append((limit - int(STATM.read_text().split()[0]) * resource.getpagesize()) / 1e6)
+    return min(left, default=None)
 
 
 def _stopped(number: int, resumable: bool) -> tuple[str, int]:

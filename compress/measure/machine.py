@@ -13,7 +13,6 @@ FEATURES = (
 )
 CPUINFO = Path("/proc/cpuinfo")
 MEMINFO = Path("/proc/meminfo")
-STATM = Path("/proc/self/statm")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -33,23 +32,6 @@ def machine_facts() -> dict[str, Any]:
         "governor": _read(GOVERNOR).strip() or None,
         "os": platform.platform(),
     }
-
-
-def memory_left_mb() -> float | None:
-    """MB that this process may still take, of its limit on address space (``ulimit -v``) and of the machine's memory.
-
-    None where the system tells neither.
-    """
-    left = []
-    if available := _field(_read(MEMINFO), "MemAvailable"):
-        left.append(int(available.split()[0]) * 1024 / 1e6)
-    if os.name != "nt" and (pages := _read(STATM).split()):
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if limit != resource.RLIM_INFINITY:
-            left.append((limit - int(pages[0]) * resource.getpagesize()) / 1e6)
-    return min(left, default=None)
 
 
 def physical_cores() -> int:

@@ -25,9 +25,9 @@ def stored_weights(entry: Path, format: str) -> dict[str, int] | None:
 
 
 def _openvino(entry: Path) -> Iterator[tuple[Shape, int]]:
-    from compress.runtime.openvino_runner import shared_core
+    import openvino
 
-    for op in shared_core().read_model(entry).get_ops():
+    for op in openvino.Core().read_model(entry).get_ops():
         if op.get_type_name() == "Constant":
             yield tuple(op.get_output_shape(0)), op.get_element_type().bitwidth
 

@@ -15,7 +15,7 @@ DEVICE = "DEVICE"
 
 @functools.cache
 def shared_core() -> Any:
-    """The one ``openvino.Core`` of this process. Raises Unavailable without OpenVINO.
+    """The one ``openvino.Core`` of this process that compiles models. Raises Unavailable without OpenVINO.
 
     With several, a signal can end the process by SIGSEGV on a CPU with AMX: each Core's CPU plugin gives the thread a
     stack for signals, and a Core that ends before one begun earlier leaves the thread with a stack that is unmapped
