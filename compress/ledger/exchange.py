@@ -55,7 +55,11 @@ def _checked(path: Path, number: int, row: Row) -> Measurement:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InputError(f"{path}: row {number}: {where}: {first['msg']}: export it again") from None
-    if told != found.id:
+    try:
+        unchanged = told == found.id
+    except ValueError:  # JSON has no numbers for these, Python's reader takes them
+        raise InputError(f"{path}: row {number}: holds NaN or Inf, which are never written: export it again") from None
+    if not unchanged:
         raise VerificationError(f"{path}: row {number}: differs from its id, it was changed: get another copy")
     return found
 

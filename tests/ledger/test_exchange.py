@@ -47,6 +47,17 @@ def test_a_changed_figure_is_refused(make: Make, tmp_path: Path) -> None:
         read_rows(path)
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_what_is_no_number_in_a_rows_details_is_refused(number: str, make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_rows([make().row()], path)
+    document = json.loads(path.read_text())
+    document["rows"][0]["machine"] = {"cores": "@"}
+    path.write_text(json.dumps(document).replace('"@"', number))
+    with pytest.raises(InputError, match=r"x\.json: row 1: holds NaN or Inf, which are never written"):
+        read_rows(path)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
