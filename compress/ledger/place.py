@@ -62,6 +62,8 @@ def told(url: "URL") -> Iterator[None]:
     except DBAPIError as error:
         why = next(iter(str(error.orig).strip().splitlines()), type(error.orig).__name__).strip()
         raise _kind(url, f"{why} {error.orig.__class__.__name__}")(_line(url, why)) from None
+    except UnicodeDecodeError:  # SQLite's message quotes a damaged file's bytes, and Python's binding fails at it
+        raise VerificationError(_line(url, "its texts are no UTF-8: the file is damaged")) from None
     except OSError as error:
         raise InputError(_line(url, str(error.strerror or error))) from None
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 from compress.ledger import Filter, Ledger
 from compress.ledger.measurement import Measurement
 
@@ -123,3 +124,15 @@ def test_writers_at_once_lose_nothing(make: Make, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "new/ledger.sqlite") as connection:
         assert connection.execute("SELECT count(*), count(DISTINCT run) FROM measurements").fetchone() == (400, 80)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_schema_that_is_no_utf_8_is_damage(tmp_path: Path, make: Make) -> None:
+    url = make_url(f"sqlite+pysqlite:///{tmp_path / 'l.sqlite'}")
+    Ledger(url).append([make()])
+    with sqlite3.connect(tmp_path / "l.sqlite") as connection:
+        whole = connection.serialize()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    (tmp_path / "l.sqlite").write_bytes(whole.replace(b"NOT NULL", b"NOT \xffULL"))
+    with pytest.raises(VerificationError, match=r"l\.sqlite: cannot be used \(its texts are no UTF-8"):
+        Ledger(url).rows()
