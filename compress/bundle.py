@@ -200,16 +200,26 @@ def _noise(size: int, seed: int, index: int) -> "np.ndarray":
         return standard_normal((1, 16, size // 8, size // 8), (seed << 20) + index)
 
 
-def _samples(folder: Path, manifest: dict[str, Any], artifact: str) -> list[dict[str, Any]]:
-    """The bundle's samples, each with an output of ``artifact``, every path among the manifest's files."""
+def read_samples(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The bundle's samples, at least one, every file of them among the manifest's. Raises VerificationError otherwise."""
     path = folder / "results.json"
     _check_listed(folder, manifest, [path.name])
     results = _read_json(path)
     mistake = results_mistake(results)
-    if not mistake and any(artifact not in sample["outputs"] for sample in results["samples"]):
-        mistake = f"samples: none of {artifact}"
     if mistake:
         raise VerificationError(f"{path}: damaged ({mistake}): write the bundle again")
     for sample in results["samples"]:
-        _check_listed(folder, manifest, (sample["degraded"], sample["outputs"][artifact]))
+        files = (sample["outputs"], sample.get("simulated", {}))  # older bundles have none simulated
+        paths = [path for named in files for path in named.values()]
+        _check_listed(folder, manifest, [sample["degraded"], sample["clean"], *paths])
     return list(results["samples"])
+
+
+def _samples(folder: Path, manifest: dict[str, Any], artifact: str) -> list[dict[str, Any]]:
+    """``read_samples``, each with an output of ``artifact``."""
+    samples = read_samples(folder, manifest)
+    if any(artifact not in sample["outputs"] for sample in samples):
+        raise VerificationError(
+            f"{folder / 'results.json'}: damaged (samples: none of {artifact}): write the bundle again"
+        )
+    return samples

@@ -61,7 +61,7 @@ class Sample(_Facts):
 
 
 class _Results(_Facts):
-    samples: list[Sample]
+    samples: list[Sample] = Field(min_length=1)
 
 
 def manifest_mistake(document: Any) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.artifacts import FORMATS, Artifact, Writer, plan_artifacts
-from compress.bundle import changed_files, noise_seed, read_manifest
+from compress.bundle import changed_files, noise_seed, read_manifest, read_samples
 from compress.bundling import unchanged, write_bundle
 from compress.checking import check_parity
 from compress.errors import InputError, Unavailable, VerificationError
@@ -316,7 +316,7 @@ def bench(
     try:
         check_target(loaded)
         results = read_results(bundle)
-        pictures = sample_pictures(bundle, results["samples"], seed)
+        pictures = sample_pictures(bundle, read_samples(bundle, manifest), seed)
         macs = next((a.get("macs") for a in results["artifacts"]), None)
         entries = bench_target(chosen, loaded, pictures, mode, progress, seed, macs)
     except Unavailable as error:
