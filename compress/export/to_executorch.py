@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.export.delegated import delegate
-from compress.export.deployed import deployed
+from compress.export.deployed import deployed, without_stack_traces
 from compress.files import whole_file
 from compress.quiet import quiet
 
@@ -34,7 +34,7 @@ def to_executorch(model: nn.Module, size: int, baked_seed: int | None = None, fl
     module, inputs = deployed(model, size, baked_seed)
     if float16:
         module = _Half(module)
-    with quiet():
+    with quiet(), without_stack_traces():
         exported = torch.export.export(module, inputs, strict=False)
         edge = to_edge_transform_and_lower(
             exported,

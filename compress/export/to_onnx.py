@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from compress.export.deployed import INPUT_NAMES, OUTPUT_NAME, deployed
+from compress.export.deployed import INPUT_NAMES, OUTPUT_NAME, deployed, without_stack_traces
 from compress.files import whole_file
 from compress.quiet import quiet
 
@@ -20,7 +20,7 @@ def to_onnx(model: nn.Module, size: int, opset: int = 20, baked_seed: int | None
     from onnx_ir.passes.common import DeduplicateInitializersPass, RemoveUnusedNodesPass
 
     module, inputs = deployed(model, size, baked_seed)
-    with quiet():
+    with quiet(), without_stack_traces():
         program = torch.onnx.export(
             module,
             inputs,
