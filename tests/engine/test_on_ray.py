@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,35 @@ from compress.errors import InputError
 pytestmark = pytest.mark.slow
 os.environ |= SETTINGS
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
+PATIENCE_S = 300  # for what comes soon, where every core is busy
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Of one node, with a device; each test adds a second one: see ``second``."""
+    from ray.cluster_utils import Cluster
+
+    head = {**NODE, "resources": {"device:one": 1}, "include_dashboard": False}
+    found = Cluster(initialize_head=True, head_node_args=head)
+    yield found
+    found.shutdown()
 
 
 @pytest.fixture()
-def cluster() -> Iterator[Any]:
-    """Of one node, with two devices; it carries what others are not killed for."""
-    from ray.cluster_utils import Cluster
+def second(cluster: Any) -> Iterator[Callable[..., Any]]:
+    """(settings) -> a node that the cluster has as long as the test, unless the test removes it."""
+    added: list[Any] = []
 
-    found = Cluster(initialize_head=True, head_node_args={**NODE, "resources": {"device:one": 1}})
-    yield found
-    found.shutdown()
+    def add(**settings: Any) -> Any:
+        added.append(cluster.add_node(**NODE, **settings))
+        cluster.wait_for_nodes(PATIENCE_S)
+        return added[-1]
+
+    yield add
+    for node in added:
+        if node in cluster.worker_nodes:
+            cluster.remove_node(node, allow_graceful=False)
+    cluster.wait_for_nodes(PATIENCE_S)
 
 
 @pytest.fixture()
@@ -36,28 +55,29 @@ def engine(cluster: Any) -> Iterator[OnRay]:
     opened.close()
 
 
-def note(folder: str, name: str, seconds: float) -> str:
-    """Run for a while; leave a line at the beginning and one at the end."""
+def note(folder: str, name: str, until: str | None) -> str:
+    """Run for a while, or until the file ``until`` is there; leave a line at the beginning and one at the end."""
     with (Path(folder) / "log").open("a") as log:
         log.write(f"{name} begins\n")
-    (Path(folder) / f"{name}-{os.getpid()}").touch()
-    time.sleep(seconds)
+    time.sleep(0.2)
+    deadline = time.monotonic() + PATIENCE_S
+    while until and not (Path(folder) / until).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
     with (Path(folder) / "log").open("a") as log:
         log.write(f"{name} ends\n")
     return name
 
 
-def task(folder: Path, name: str, seconds: float = 0.2, after: tuple[str, ...] = (), **placed: Any) -> Task:
-    return Task(name, name, note, {"folder": str(folder), "name": name, "seconds": seconds}, after, **placed)
+def task(folder: Path, name: str, until: str | None = None, after: tuple[str, ...] = (), **placed: Any) -> Task:
+    return Task(name, name, note, {"folder": str(folder), "name": name, "until": until}, after, **placed)
 
 
 def log(folder: Path) -> list[str]:
     return (folder / "log").read_text().splitlines()
 
 
-def test_order_devices_and_whole_nodes(engine: OnRay, cluster: Any, tmp_path: Path) -> None:
-    cluster.add_node(**NODE)
-    cluster.wait_for_nodes()
+def test_order_devices_and_whole_nodes(engine: OnRay, second: Callable[..., Any], tmp_path: Path) -> None:
+    second()
     assert engine.workers == 2
     told: list[Outcome] = []
     tasks = [
@@ -78,18 +98,20 @@ def test_order_devices_and_whole_nodes(engine: OnRay, cluster: Any, tmp_path: Pa
         engine.run([task(tmp_path, "c", device="far", remote=True)], told.append)
 
 
-def test_a_killed_nodes_task_runs_again_elsewhere(engine: OnRay, cluster: Any, tmp_path: Path) -> None:
-    second = cluster.add_node(**NODE)
-    cluster.wait_for_nodes()
+def test_a_killed_nodes_task_runs_again_elsewhere(
+    engine: OnRay, cluster: Any, second: Callable[..., Any], tmp_path: Path
+) -> None:
+    node = second()
     killed: list[str] = []
 
     def kill() -> None:
         begun = [line.split()[0] for line in log(tmp_path)] if (tmp_path / "log").exists() else []
         if not killed and {"long0", "long1"} <= set(begun):
-            cluster.remove_node(second, allow_graceful=False)
+            cluster.remove_node(node, allow_graceful=False)
             killed.append("second")
+            (tmp_path / "killed").touch()
 
-    outcomes = engine.run([task(tmp_path, f"long{i}", 12.0) for i in range(2)], lambda o: None, kill)
+    outcomes = engine.run([task(tmp_path, f"long{i}", until="killed") for i in range(2)], lambda o: None, kill)
     assert killed == ["second"]
     assert [o.value for o in outcomes.values()] == ["long0", "long1"]
     begun = [line for line in log(tmp_path) if line.endswith("begins")]
@@ -108,8 +130,7 @@ def _facts() -> dict[str, str]:
     return {"python": "3.11", "torch": os.environ.get("OTHER_TORCH", "2.13.0")}
 
 
-def test_mixed_nodes_are_refused(cluster: Any) -> None:
-    cluster.add_node(**NODE, env_vars={"OTHER_TORCH": "2.12.0"})
-    cluster.wait_for_nodes()
+def test_mixed_nodes_are_refused(cluster: Any, second: Callable[..., Any]) -> None:
+    second(env_vars={"OTHER_TORCH": "2.12.0"})
     with pytest.raises(InputError, match=r"^node \S+ \(\w{8}\): has torch 2\.12\.0, this machine 2\.13\.0"):
         open_engine(cluster.address, _facts)

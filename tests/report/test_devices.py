@@ -2,8 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,6 +35,35 @@ def page(tmp_path: Path, measured: Make) -> Path:
     return tmp_path / "page.html"
 
 
+@pytest.fixture(scope="module")
+def opened_once() -> Iterator[SimpleNamespace]:
+    """``driver`` of the browser that these tests share, once one has asked for it; ``stack`` closes it."""
+    with ExitStack() as stack:
+        yield SimpleNamespace(driver=None, stack=stack)
+
+
+@pytest.fixture()
+def browser(opened_once: SimpleNamespace, chromium: Callable[..., Any]) -> Callable[..., Any]:
+    """(width, height, dark) -> context of selenium's driver of a browser with an empty page; in px."""
+
+    @contextmanager
+    def view(width: int = 1280, height: int = 900, dark: bool = False) -> Iterator[Any]:
+        if opened_once.driver is None:
+            opened_once.driver = opened_once.stack.enter_context(chromium())
+        driver = opened_once.driver
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        try:
+            yield driver
+        finally:
+            driver.get("about:blank")
+            driver.get_log("browser")  # what a test that failed left there
+
+    return view
+
+
 def held(page: Path) -> dict[str, Any]:
     """The page's own JSON."""
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
@@ -60,10 +91,10 @@ def quiet(driver: Any) -> None:
     assert driver.get_log("browser") == []
 
 
-def test_points_match_the_json_and_the_ledgers_frontier(page: Path, chromium: Callable[..., Any]) -> None:
+def test_points_match_the_json_and_the_ledgers_frontier(page: Path, browser: Callable[..., Any]) -> None:
     data = held(page)
     rows = {row["id"]: row for row in data["rows"]}
-    with chromium() as driver:
+    with browser() as driver:
         opened(driver, page)
         for x, y in (("latency_p50_ms", "psnr_db"), ("bytes", "lpips")):
             choose(driver, "dataset", "set14")
@@ -105,13 +136,13 @@ def assert_linear(points: list[dict[str, Any]], values: dict[str, float], name: 
         assert read == pytest.approx(values[point["row"]] / scale, abs=abs(high - low) * 2e-3)
 
 
-def test_point_opens_its_artifact_by_mouse_and_keyboard(page: Path, chromium: Callable[..., Any]) -> None:
+def test_point_opens_its_artifact_by_mouse_and_keyboard(page: Path, browser: Callable[..., Any]) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.ui import WebDriverWait
 
     data = held(page)
-    with chromium() as driver:
+    with browser() as driver:
         opened(driver, page)
         point = driver.find_elements("css selector", "#plots .point.int8.best")[0]
         wanted = next(row for row in data["rows"] if row["id"] == point.get_attribute("data-row"))
@@ -139,14 +170,14 @@ def test_point_opens_its_artifact_by_mouse_and_keyboard(page: Path, chromium: Ca
         quiet(driver)
 
 
-def test_table_sorts_and_filters_by_keyboard(page: Path, chromium: Callable[..., Any]) -> None:
+def test_table_sorts_and_filters_by_keyboard(page: Path, browser: Callable[..., Any]) -> None:
     from selenium.webdriver.common.keys import Keys
 
     def column(index: int) -> list[str]:
         shown = driver.find_elements("css selector", "#rows tbody tr:not([hidden])")
         return [row.find_elements("css selector", "th,td")[index].get_attribute("data-value") for row in shown]
 
-    with chromium(1280, 4000) as driver:
+    with browser(1280, 4000) as driver:
         opened(driver, page)
         heading = driver.find_elements("css selector", "#rows thead button")[3]
         heading.send_keys(Keys.ENTER)
@@ -168,7 +199,7 @@ def test_table_sorts_and_filters_by_keyboard(page: Path, chromium: Callable[...,
         quiet(driver)
 
 
-def test_slider_moves_and_pictures_are_exact(page: Path, chromium: Callable[..., Any], tmp_path: Path) -> None:
+def test_slider_moves_and_pictures_are_exact(page: Path, browser: Callable[..., Any], tmp_path: Path) -> None:
     import numpy as np
     from PIL import Image
     from selenium.webdriver.common.keys import Keys
@@ -176,7 +207,7 @@ def test_slider_moves_and_pictures_are_exact(page: Path, chromium: Callable[...,
     data = held(page)
     index = next(i for i, a in enumerate(data["artifacts"]) if a["id"] == "onnx-int8" and a["recipe"] == "int8_sr")
     mark = f"#artifact-{data['artifacts'][index]['file'][:12]}"
-    with chromium(1280, 4000) as driver:
+    with browser(1280, 4000) as driver:
         opened(driver, page, mark)
         split = driver.find_element("id", "split")
         before = driver.execute_script("return document.getElementById('canvas').toDataURL()")
@@ -207,10 +238,10 @@ return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.heigh
 """
 
 
-def test_detail_tells_errors_shares_and_gaps(page: Path, chromium: Callable[..., Any]) -> None:
+def test_detail_tells_errors_shares_and_gaps(page: Path, browser: Callable[..., Any]) -> None:
     data = held(page)
     index = next(i for i, a in enumerate(data["artifacts"]) if a["id"] == "onnx-int8")
-    with chromium() as driver:
+    with browser() as driver:
         opened(driver, page, f"#artifact-{data['artifacts'][index]['file'][:12]}")
         told = " ".join(driver.find_element("id", "detail").text.split())
         for text in ("step_2", "teacher-forced", "6.00 MB 67 %", "30.5 ms 74 %", "a p90 needs 64 runs, there were 22"):
@@ -227,8 +258,8 @@ return [...every].filter((e) => !(e.labels?.length || e.textContent.trim() || e.
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_phone_shows_everything_within_its_width(page: Path, chromium: Callable[..., Any], dark: bool) -> None:
-    with chromium(375, 800, dark) as driver:
+def test_phone_shows_everything_within_its_width(page: Path, browser: Callable[..., Any], dark: bool) -> None:
+    with browser(375, 800, dark) as driver:
         opened(driver, page)
         assert driver.execute_script("return document.documentElement.scrollWidth") <= 375
         back = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
@@ -237,7 +268,7 @@ def test_phone_shows_everything_within_its_width(page: Path, chromium: Callable[
         quiet(driver)
 
 
-def test_names_of_users_stay_text(tmp_path: Path, measured: Make, chromium: Callable[..., Any]) -> None:
+def test_names_of_users_stay_text(tmp_path: Path, measured: Make, browser: Callable[..., Any]) -> None:
     bundle = measured(tmp_path / "a", BAD)
     results = json.loads((bundle / "results.json").read_text())
     results["samples"][0]["name"] = results["stages"][0]["stage"] = results["layers"][0]["layer"] = BAD
@@ -246,7 +277,7 @@ def test_names_of_users_stay_text(tmp_path: Path, measured: Make, chromium: Call
     assert run(bundle, "-o", tmp_path / "page.html").exit_code == 0
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<script>alert" not in html and "<img src=x" not in html and html.count("<script") == 2
-    with chromium() as driver:
+    with browser() as driver:
         opened(driver, tmp_path / "page.html")
         assert BAD in driver.find_element("id", "detail").text
         assert driver.execute_script("return document.querySelectorAll('img, script').length") == 2

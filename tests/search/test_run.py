@@ -1,6 +1,7 @@
 """A whole search on the tiny model: resumed, its points are recipes, its figures are those that apply would write."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,16 @@ def found(tiny_recipe: Callable[..., Recipe], folder: Path) -> Found:
 
 
 def test_an_engine_measures_the_same_at_once(
-    tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    found: Found,
+    folder: Path,
+    tiny_recipe: Callable[..., Recipe],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """From an empty folder: what was calibrated comes from the store. Nothing is timed, so all figures are equal."""
-    recipe = tiny_recipe(passes=PASSES, search={**SEARCH, "trials": 4}, targets=[])
+    """What was calibrated comes from the store. Bytes and times are no engine's to measure, and those of ``found``: all
+    figures are equal.
+    """
+    recipe = tiny_recipe(passes=PASSES, search=SEARCH, targets=["x86-openvino"])
     monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "cache"))
     asked: list[str] = []
 
@@ -55,11 +62,11 @@ def test_an_engine_measures_the_same_at_once(
             asked.extend(task.label for task in tasks)
             return super().run(tasks, told, tick)
 
-    (tmp_path / "alone").mkdir()
-    (tmp_path / "many").mkdir()
-    alone = run(recipe, tmp_path / "alone")
-    many = run(recipe, tmp_path / "many", engine=Noted())
-    assert many.tried == alone.tried and many.problem == alone.problem
+    many = tmp_path / "many"
+    (many / ".stages").mkdir(parents=True)
+    shutil.copy(folder / ".stages/costs-openvino.json", many / ".stages")
+    again = run(recipe, many, engine=Noted())
+    assert again.tried == found.tried and again.problem == found.problem
     assert {"layer 1", "combination 1"} <= set(asked)
 
 

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,13 @@ from compress.recipe import to_yaml
 from compress.schema import Recipe
 from compress.sweep.result import SweepResult
 from compress.sweep.running import sweep
-from compress.sweep.status import status
+from compress.sweep.status import Status, status
 
 pytestmark = pytest.mark.slow
 SILENT = Progress("silent")
+# Most layers stay float: that makes calibrations and exports cheaper, and no test here looks at the network.
+KEPT = ["enc", "mmse", "fmir.steps.0.down_blocks", "fmir.steps.0.up_blocks", "dec.layers.2"]
+PASSES = [{"collapse": {}}, {"fold_time": {}}, {"ptq": {"rounding": "nearest", "keep_float": KEPT}}]
 SWEEP = """version: 1
 name: bits
 recipes: [tiny.yaml]
@@ -33,15 +38,26 @@ search:
 """
 
 
-@pytest.fixture()
-def folder(tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working folder, with the sweep's files."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COMPRESS_LEDGER_URL", f"sqlite:///{tmp_path}/ledger.sqlite")
-    (tmp_path / "tiny.yaml").write_text(to_yaml(tiny_recipe()))
-    (tmp_path / "sweep.yaml").write_text(SWEEP)
-    yield tmp_path
+@contextmanager
+def working_in(place: Path) -> Iterator[Path]:
+    """The working folder, with a cache and a ledger of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("COMPRESS_CACHE", str(place / "cache"))
+        patch.setenv("COMPRESS_LEDGER_URL", f"sqlite:///{place}/ledger.sqlite")
+        yield place
+
+
+@pytest.fixture(scope="module")
+def write_files(tiny_recipe: Callable[..., Recipe]) -> Callable[[Path], Path]:
+    """(folder) -> the same, with the sweep's files."""
+
+    def write(place: Path) -> Path:
+        (place / "tiny.yaml").write_text(to_yaml(tiny_recipe(passes=PASSES)))
+        (place / "sweep.yaml").write_text(SWEEP)
+        return place
+
+    return write
 
 
 def run(out: str, address: str | None = None) -> SweepResult:
@@ -50,12 +66,65 @@ def run(out: str, address: str | None = None) -> SweepResult:
     return result
 
 
-def test_shared_once_failures_recorded_nothing_repeated(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass(frozen=True)
+class Swept:
+    """A sweep in ``folder``/first that was stopped at its third unit and run again.
+
+    ``stopped``: how it stood between the runs; ``finished``: the mtimes of the units that were done then.
+    """
+
+    folder: Path
+    result: SweepResult
+    stopped: Status
+    finished: dict[Path, int]
+
+
+@pytest.fixture(scope="module")
+def swept(write_files: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    from compress.sweep import work
+
+    once = work.once
+
+    def interrupt(key: str, label: str, *rest: Any) -> Any:
+        if label == "tiny openvino":
+            raise KeyboardInterrupt
+        return once(key, label, *rest)
+
+    with working_in(write_files(tmp_path_factory.mktemp("swept"))) as folder:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(work, "once", interrupt)
+            run("first")
+        stopped = status(folder / "first")
+        finished = {p: p.stat().st_mtime_ns for p in (folder / "first/store/units").iterdir()}
+        return Swept(folder, run("first"), stopped, finished)
+
+
+@pytest.fixture()
+def folder(write_files: Callable[[Path], Path], tmp_path: Path) -> Iterator[Path]:
+    """A fresh working folder."""
+    with working_in(write_files(tmp_path)) as place:
+        yield place
+
+
+@pytest.fixture()
+def used(swept: Swept) -> Iterator[Path]:
+    """The working folder of ``swept``."""
+    with working_in(swept.folder) as place:
+        yield place
+
+
+def test_an_interrupted_sweep_goes_on(swept: Swept) -> None:
+    assert swept.stopped.done == len(swept.finished) == 2
+    assert swept.result.units[2]["status"] == "done"
+    assert all(p.stat().st_mtime_ns == when for p, when in swept.finished.items())
+
+
+def test_shared_once_failures_recorded_nothing_repeated(
+    swept: Swept, used: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from compress.ledger import open_ledger
 
-    with pytest.raises(InputError, match="no sweep has run there"):
-        status(folder / "first")
-    first = run("first")
+    first = swept.result
     assert [(u["kind"], u["status"]) for u in first.units] == [
         ("prefix", "done"),
         ("build", "done"),
@@ -71,8 +140,8 @@ def test_shared_once_failures_recorded_nothing_repeated(folder: Path, monkeypatc
         ("tiny openvino", "openvino-int8"),
     }
     # The calibration is the prefix's: no build made one of its own.
-    assert len(list((folder / "first/store/prefixes").iterdir())) == 1
-    frontier = json.loads((folder / "first/sweep.json").read_text())["frontier"]["not timed · validation"]
+    assert len(list((used / "first/store/prefixes").iterdir())) == 1
+    frontier = json.loads((used / "first/sweep.json").read_text())["frontier"]["not timed · validation"]
     assert {row["artifact"] for row in frontier} <= {row["artifact"] for row in first.rows}
     assert sorted(row["artifact"] for row in open_ledger().rows()) == [
         "onnx-fp32",
@@ -82,7 +151,7 @@ def test_shared_once_failures_recorded_nothing_repeated(folder: Path, monkeypatc
     ]
     assert "first/store/bundles/" in open_ledger().rows()[0]["bundle"]
 
-    told = status(folder / "first")
+    told = status(used / "first")
     assert (told.units, told.done, len(told.running), len(told.failed)) == (4, 3, 0, 1)
 
     asked: list[str] = []
@@ -98,13 +167,11 @@ def test_shared_once_failures_recorded_nothing_repeated(folder: Path, monkeypatc
     assert (again.sha256, again.rows) == (first.sha256, first.rows)
 
 
-def test_a_killed_node_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_node_changes_nothing(swept: Swept, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ray.cluster_utils import Cluster
 
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
-    undisturbed = run("here")
-    monkeypatch.setenv("COMPRESS_CACHE", str(folder / "other"))
     node = {"num_cpus": 1, "object_store_memory": 80_000_000}
     cluster = Cluster(initialize_head=True, head_node_args=node)
     try:
@@ -127,27 +194,13 @@ def test_a_killed_node_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyP
     finally:
         cluster.shutdown()
     assert killed == ["second"]
-    assert found.sha256 == undisturbed.sha256
-    assert [u["status"] for u in found.units] == [u["status"] for u in undisturbed.units]
+    assert found.sha256 == swept.result.sha256
+    assert [u["status"] for u in found.units] == [u["status"] for u in swept.result.units]
 
 
-def test_an_interrupted_sweep_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from compress.sweep import work
-
-    once = work.once
-
-    def interrupt(key: str, label: str, *rest: Any) -> Any:
-        if label == "tiny openvino":
-            raise KeyboardInterrupt
-        return once(key, label, *rest)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(work, "once", interrupt)
-        run("first")
-    assert status(folder / "first").done == 2
-    finished = {p: p.stat().st_mtime_ns for p in (folder / "first/store/units").iterdir()}
-    assert run("first").units[2]["status"] == "done"
-    assert all(p.stat().st_mtime_ns == when for p, when in finished.items())
+def test_no_sweep_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no sweep has run there"):
+        status(tmp_path / "first")
 
 
 def test_a_store_without_rights(folder: Path) -> None:
