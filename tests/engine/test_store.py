@@ -1,6 +1,7 @@
 """The store: whole files or none, folders with what says that they are complete, refusals in one line."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -19,31 +20,36 @@ MOTO = "moto[server]==5.2.5"
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a folder in moto's S3 server, in an environment of its own: it needs an older python-dateutil."""
+    """URL of a folder in moto's S3 server, whose packages lie apart: it needs an older python-dateutil."""
     home = tmp_path_factory.mktemp("moto")
-    made = subprocess.run([sys.executable, "-m", "venv", home], capture_output=True, text=True)
-    python = home / "bin" / "python"
-    got = (
-        made.returncode or subprocess.run([python, "-m", "pip", "install", "-q", MOTO], capture_output=True).returncode
-    )
-    if got:
+    # Not compiled: the server imports a hundredth of botocore.
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--target", str(home), MOTO]
+    if subprocess.run(command, capture_output=True).returncode:
         pytest.skip(f"{MOTO} cannot be reached from here")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        at = f"127.0.0.1:{free.getsockname()[1]}"
     server = subprocess.Popen(
-        [home / "bin" / "moto_server", "-H", "127.0.0.1", "-p", "5555"], stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", at.rpartition(":")[2]],
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(home)},
     )
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}.items():
-            patch.setenv(name, value)
-        _bucket()
-        yield "s3://bucket/sweeps?endpoint_override=127.0.0.1:5555&scheme=http&region=us-east-1"
-    server.terminate()
-    server.wait()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}
+            for name, value in keys.items():
+                patch.setenv(name, value)
+            _bucket(at)
+            yield f"s3://bucket/sweeps?endpoint_override={at}&scheme=http&region=us-east-1"
+    finally:
+        server.terminate()
+        server.wait()
 
 
-def _bucket() -> None:
+def _bucket(at: str) -> None:
     for _ in range(240):
         try:
-            urlopen(Request("http://127.0.0.1:5555/bucket", method="PUT"), timeout=5).close()
+            urlopen(Request(f"http://{at}/bucket", method="PUT"), timeout=5).close()
             return
         except (URLError, OSError):
             time.sleep(0.5)
