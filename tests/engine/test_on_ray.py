@@ -43,7 +43,7 @@ def second(cluster: Any) -> Iterator[Callable[..., Any]]:
     yield add
     for node in added:
         if node in cluster.worker_nodes:
-            cluster.remove_node(node, allow_graceful=False)
+            cluster.remove_node(node)
     cluster.wait_for_nodes(PATIENCE_S)
 
 
@@ -57,6 +57,7 @@ def engine(cluster: Any) -> Iterator[OnRay]:
 
 def note(folder: str, name: str, until: str | None) -> str:
     """Run for a while, or until the file ``until`` is there; leave a line at the beginning and one at the end."""
+    (Path(folder) / f"{name}-{os.getpid()}").touch()
     with (Path(folder) / "log").open("a") as log:
         log.write(f"{name} begins\n")
     time.sleep(0.2)
@@ -74,6 +75,13 @@ def task(folder: Path, name: str, until: str | None = None, after: tuple[str, ..
 
 def log(folder: Path) -> list[str]:
     return (folder / "log").read_text().splitlines()
+
+
+def alive(pid: str) -> bool:
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # of a process that waits to be reaped it is empty
+    except OSError:
+        return False
 
 
 def test_order_devices_and_whole_nodes(engine: OnRay, second: Callable[..., Any], tmp_path: Path) -> None:
@@ -109,6 +117,11 @@ def test_a_killed_nodes_task_runs_again_elsewhere(
         if not killed and {"long0", "long1"} <= set(begun):
             cluster.remove_node(node, allow_graceful=False)
             killed.append("second")
+            # The node's worker outlives it by a moment, in which it could end its task.
+            pids = [path.name.rpartition("-")[2] for path in tmp_path.glob("long*-*")]
+            deadline = time.monotonic() + PATIENCE_S
+            while all(map(alive, pids)) and time.monotonic() < deadline:
+                time.sleep(0.05)
             (tmp_path / "killed").touch()
 
     outcomes = engine.run([task(tmp_path, f"long{i}", until="killed") for i in range(2)], lambda o: None, kill)
