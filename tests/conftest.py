@@ -2,13 +2,15 @@
 
 import os
 
-# Read when torch loads. Threads that spin while they wait made tests twenty times slower beside other work.
+# Read when torch loads. One thread with workers and without, so that a test computes the same either way; it holds for
+# the processes that tests start, too. Threads that spin while they wait made tests twenty times slower beside others.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,12 @@ from compress.results import ApplyResult
 from compress.schema import Recipe
 from reliability.postgresql import server
 
+pytest_plugins = ["needs", "budgets", "workers"]
+
 
 @pytest.fixture(scope="session", autouse=True)
-def _two_threads() -> None:
-    torch.set_num_threads(2)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,7 +51,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """URL of a real server that runs as long as the tests; without PostgreSQL's programs its tests fail."""
+    """URL of a real server that runs as long as the tests."""
+    from needs import require
+
+    require("postgresql")
     with server() as url:
         yield url
 
@@ -68,12 +75,15 @@ def photo() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def tiny_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_inputs(shared: Callable[..., Any]) -> Path:
     """A folder with tiny.safetensors (one Euler step), calibration/ (8 pictures) and validation/ (2 others), 64 px."""
+    return Path(shared("inputs", _write_inputs)[0])
+
+
+def _write_inputs(folder: Path) -> None:
     from PIL import Image
     from skimage import data
 
-    folder = tmp_path_factory.mktemp("inputs")
     torch.manual_seed(0)
     save_checkpoint(Elir(ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=1)), folder / "tiny.safetensors", {})
     for name, picture, count in (("calibration", data.astronaut(), 8), ("validation", data.coffee(), 2)):
@@ -81,7 +91,6 @@ def tiny_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i in range(count):
             crop = picture[48 * i : 48 * i + 64, 48 * i : 48 * i + 64]
             Image.fromarray(crop).save(folder / name / f"{name}{i}.png")
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -119,30 +128,53 @@ class Interrupted:
 
 
 @pytest.fixture(scope="session")
-def finished(tiny_recipe: Callable[..., Recipe], tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+def finished(
+    tiny_recipe: Callable[..., Recipe], shared: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Interrupted:
     """The bundle of ``tiny_recipe()``, interrupted once and resumed. Not to be changed: see ``bundle``."""
-    from compress import pipeline
+    folder, (result, files) = shared("bundle", lambda folder: _interrupted(tiny_recipe(), folder / "tiny"))
+    # A copy for each worker, which keeps the files' times: commands lock the folder of a bundle.
+    own = shutil.copytree(folder / "tiny", tmp_path_factory.mktemp("bundle") / "tiny")
+    return Interrupted(replace(result, folder=own), files)
 
-    out = tmp_path_factory.mktemp("bundle") / "tiny"
+
+def _interrupted(recipe: Recipe, out: Path) -> tuple[ApplyResult, dict[str, int]]:
+    from compress import pipeline
 
     def interrupt(run: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(pipeline.Run, "_parity", interrupt)
-        pipeline.apply(tiny_recipe(), out, True, False, Progress("silent"))
+        pipeline.apply(recipe, out, True, False, Progress("silent"))
     assert not (out / "manifest.json").exists()
     files = {p.relative_to(out).as_posix(): p.stat().st_mtime_ns for p in out.rglob("model*")}
     (out / "int8/onnx/.part-killed.onnx").write_bytes(b"half")
-    result = pipeline.apply(tiny_recipe(), out, True, False, Progress("silent"))
+    result = pipeline.apply(recipe, out, True, False, Progress("silent"))
     assert isinstance(result, ApplyResult)
-    return Interrupted(result, files)
+    return result, files
 
 
 @pytest.fixture()
 def bundle(finished: Interrupted, tmp_path: Path) -> Path:
     """A copy of the finished bundle, to spoil."""
     return Path(shutil.copytree(finished.folder, tmp_path / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def web_runtime() -> None:
+    """onnxruntime-web is in the user's cache, fetched by npm where it was not."""
+    from needs import require
+
+    from compress.errors import Unavailable
+    from compress.targets import web
+
+    if not all((web.folder() / name).is_file() for name in (web.SCRIPT, web.BINARY)):
+        require("npm")
+    try:
+        web.runtime_files(Progress("silent"))
+    except Unavailable as error:
+        pytest.skip(str(error))
 
 
 FLAGS = (
@@ -153,9 +185,6 @@ FLAGS = (
 
 @contextmanager
 def _chromium(profile: Path, width: int = 1280, height: int = 900, dark: bool = False) -> Iterator[Any]:
-    missing = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
-    if missing:
-        pytest.fail(f"{' and '.join(missing)} not found: apt-get install chromium chromium-driver")
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -178,4 +207,7 @@ def _chromium(profile: Path, width: int = 1280, height: int = 900, dark: bool = 
 @pytest.fixture()
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """(width, height, dark) -> context of selenium's driver of a headless Chromium, its profile fresh; in px."""
+    from needs import require
+
+    require("chromium")
     return lambda *args, **options: _chromium(tmp_path_factory.mktemp("profile"), *args, **options)

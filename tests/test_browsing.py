@@ -12,6 +12,8 @@ from compress.schema import DeployTarget
 from compress.validation import load_model
 
 
+@pytest.mark.needs("chromium")
+@pytest.mark.usefixtures("web_runtime")
 def test_int8_runs_in_the_browser(finished: Any) -> None:
     done = bench(finished.folder, "web-wasm", Progress("silent"))
     entries = {entry["artifact"]: entry for entry in done.performance}

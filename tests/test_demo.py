@@ -75,6 +75,7 @@ def png(picture: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.usefixtures("web_runtime")
 def test_a_dropped_picture_is_restored_as_the_runtime_restores_it(
     finished: Any, small: np.ndarray, chromium: Callable[..., Any]
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_dropped_picture_is_restored_as_the_runtime_restores_it(
         assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
+@pytest.mark.usefixtures("web_runtime")
 def test_by_keyboard_on_a_phone_and_what_is_no_picture(
     finished: Any, small: np.ndarray, chromium: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -120,6 +122,7 @@ def test_by_keyboard_on_a_phone_and_what_is_no_picture(
         assert save.get_attribute("download") == "small_restored.png" and save.get_attribute("href").startswith("blob:")
 
 
+@pytest.mark.usefixtures("web_runtime")
 def test_it_serves_this_machine_only_and_nothing_else(finished: Any) -> None:
     with demo(finished.folder, None, 0, Progress("silent")) as pages:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[0-9a-f]{16}/", pages.url)
@@ -159,6 +162,7 @@ def test_mistakes_are_one_line(finished: Any, tmp_path: Path) -> None:
         assert done.stderr.startswith(text)
 
 
+@pytest.mark.usefixtures("web_runtime")
 def test_the_command_tells_its_address_and_ends_on_interruption(finished: Any) -> None:
     started = subprocess.Popen(
         [sys.executable, "-u", "-m", "compress", "demo", str(finished.folder)],

@@ -1,11 +1,9 @@
 """Figures and pictures of a validation, against those computed here."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from compress.data.sets import load_set, pixels_sha256
@@ -29,14 +27,6 @@ def recipe(tmp_path: Path, photo: np.ndarray) -> TrainRecipe:
     data = {"train": ["x"], "validation": str(tmp_path / "set.yaml")}
     stages = [{"space": "latents", "steps": 1}]
     return TrainRecipe.model_validate({"version": 1, "name": "x", "data": data, "stages": stages})
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_grid_is_input_restored_clean_and_figures_are_of_what_it_shows(tiny_elir: Elir, recipe: TrainRecipe) -> None:

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin"
-
 
 @dataclass
 class Wire:
@@ -78,9 +76,11 @@ class Sshd:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
-    program = shutil.which("sshd", path=SBIN)
-    if program is None or shutil.which("ssh") is None:
-        pytest.fail("sshd or ssh is missing: install openssh-server and openssh-client for these tests")
+    from needs import require
+    from programs import find
+
+    require("sshd")
+    program = str(find("sshd"))
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # where Debian's sshd, as root, gives up its rights
     folder = tmp_path_factory.mktemp("sshd")

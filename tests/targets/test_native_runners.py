@@ -28,13 +28,6 @@ int cudaMemcpyAsync(void *to, const void *from, size_t n, int kind, void *stream
 """
 
 
-def compiler(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.fail(f"{name} is missing: install gcc and g++ for these tests")
-    return found
-
-
 @pytest.fixture()
 def inputs() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
@@ -62,14 +55,16 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import executorch
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
+    from needs import require
 
+    require("g++")
     folder = tmp_path_factory.mktemp("job")
     package = next(Path(path) for path in executorch.__path__)
     (folder / "native").mkdir()
     for name in LINKED:
         shutil.copy(package / "lib" / f"libexecutorch{name}.so", folder / "native")
     headers = [package / "include", package / "include/executorch/runtime/core/portable_type/c10"]
-    command = [compiler("g++"), "-O1", "-w", "-std=c++17", "-DC10_USING_CUSTOM_GENERATED_MACROS"]
+    command = ["g++", "-O1", "-w", "-std=c++17", "-DC10_USING_CUSTOM_GENERATED_MACROS"]
     command += [*(f"-I{path}" for path in headers), str(NATIVE / RUNNER), "-o", str(folder / "native/et_runner")]
     command += [f"-L{folder / 'native'}", "-Wl,--no-as-needed", *(f"-lexecutorch{name}" for name in LINKED)]
     subprocess.run([*command, "-Wl,--allow-shlib-undefined", "-Wl,-rpath,$ORIGIN"], check=True)
@@ -171,9 +166,12 @@ def fake_tensorrt(log: list[Any], accepts: bool = True) -> types.ModuleType:
 
 @pytest.fixture()
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    from needs import require
+
+    require("g++")
     (tmp_path / "cudart.c").write_text(CUDART)
     library = tmp_path / "libcudart.so"
-    subprocess.run([compiler("gcc"), "-shared", "-fPIC", "-w", "-o", library, tmp_path / "cudart.c"], check=True)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-w", "-o", library, tmp_path / "cudart.c"], check=True)
     monkeypatch.setattr("ctypes.util.find_library", lambda name: None)  # this machine may have the real one
     monkeypatch.setattr(runner.Cuda, "PLACES", (str(library),))
     artifacts = {f"onnx-{kind}": {"entry": f"{kind}.onnx", "precision": kind} for kind in ("fp32", "int8")}

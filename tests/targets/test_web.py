@@ -23,6 +23,7 @@ def run() -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr.splitlines()[-1] if done.stderr else ""
 
 
+@pytest.mark.usefixtures("web_runtime")
 def test_the_files_are_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     files = web.runtime_files(Progress("silent"))
     assert files[web.BINARY].read_bytes()[:4] == b"\0asm"
@@ -30,6 +31,8 @@ def test_the_files_are_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert web.runtime_files(Progress("silent")) == files
 
 
+@pytest.mark.needs("npm")
+@pytest.mark.usefixtures("web_runtime")  # its registry can be reached
 def test_setup_tells_the_folder(cache: Path) -> None:
     code, out, last = run()
     assert (code, out) == (0, f"{cache}\n"), last
