@@ -21,6 +21,7 @@ from compress.elir.model import Elir, ElirConfig
 from compress.progress import Progress
 from compress.results import ApplyResult
 from compress.schema import Recipe
+from reliability import older_cpu
 from reliability.postgresql import server
 
 
@@ -50,6 +51,25 @@ def postgresql() -> Iterator[str]:
     """URL of a real server that runs as long as the tests; without PostgreSQL's programs its tests fail."""
     with server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_run() -> Iterator[Callable[..., list[np.ndarray]]]:
+    """(ModelProto, inputs by name) -> outputs, in ONNX Runtime; as an older CPU in the second reading."""
+    import onnxruntime
+
+    def here(proto: Any, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = 1, 3
+        model = proto.SerializeToString()
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]).run(None, feeds)
+
+    if not older_cpu.held():
+        yield here
+        return
+    older = older_cpu.OnnxRuntime()
+    yield lambda proto, feeds: older.run(proto.SerializeToString(), feeds)
+    older.close()
 
 
 @pytest.fixture()

@@ -94,18 +94,9 @@ def closeness() -> Callable[[Subject, Callable[..., Any]], float]:
 
 
 @pytest.fixture()
-def run_onnx() -> Callable[[Any], Callable[..., Any]]:
+def run_onnx(onnxruntime_run: Callable[..., list[np.ndarray]]) -> Callable[[Any], Callable[..., Any]]:
     """ModelProto -> (lq, noise) -> hq, in ONNX Runtime."""
-
-    def runner(proto: Any) -> Callable[..., Any]:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = 1, 3
-        session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        return lambda lq, noise: session.run(None, {"lq": lq.numpy(), "noise": noise.numpy()})[0]
-
-    return runner
+    return lambda proto: lambda lq, noise: onnxruntime_run(proto, {"lq": lq.numpy(), "noise": noise.numpy()})[0]
 
 
 @pytest.fixture()
