@@ -1,7 +1,7 @@
 """Tensors of files, each in memory of its own: contiguous, aligned, and shared with no other tensor.
 
-As safetensors gives them, tensors lie in the mapped file, at an address that depends on the length of its header: an
-AVX2 convolution takes another path for weights that are not aligned, and its outputs differ in their last bits. As torch
+As safetensors gives them, tensors lie in the mapped file, at an address that depends on the length of its header.
+Convolutions take another path for weights that are not aligned, and their outputs differ in their last bits. As torch
 unpickles them, tensors may be views of each other: a pass that scales one in place would scale both, and safetensors
 refuses to write them. (What ``load_state_dict`` copies into a model's own tensors needs nothing of this.)
 """

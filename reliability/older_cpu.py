@@ -7,9 +7,9 @@ The tests marked ``numerics`` are read a second time so, from the repository's r
 It prints the environment of that reading, on one line; where the machine is such a CPU already, or another
 architecture, it says so on stderr and exits with 1: there is nothing to read twice.
 
-torch and oneDNN, and OpenVINO with it, ask the environment. ONNX Runtime asks the CPU alone: ``OnnxRuntime`` runs it under
-valgrind, which presents a CPU with AVX2 and nothing newer. XNNPACK asks the CPU too, but multiplies 8 bits exactly on
-every one. ``tests/test_older_cpu.py`` fails where any of these did not take effect.
+torch and oneDNN, and OpenVINO with it, ask the environment. ONNX Runtime asks the CPU alone: ``OnnxRuntime`` runs it
+under valgrind, which presents a CPU with AVX2 and nothing newer. XNNPACK asks the CPU too, but multiplies 8 bits
+exactly on every one. ``tests/test_older_cpu.py`` fails where any of these did not take effect.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Runs ONNX models that come on stdin, pickled by ``older_cpu``; imports little, since valgrind makes it 30 times slower."""
+"""Runs the ONNX models that ``older_cpu`` sends; imports little, since valgrind makes everything 30 times slower."""
 
 import pickle
 import sys

@@ -55,21 +55,27 @@ def postgresql() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def onnxruntime_run() -> Iterator[Callable[..., list[np.ndarray]]]:
-    """(ModelProto, inputs by name) -> outputs, in ONNX Runtime; as an older CPU in the second reading."""
+    """(ModelProto, inputs by name, exact) -> outputs, in ONNX Runtime; as an older CPU in the second reading.
+
+    ``exact``: as the graph is written, its quantizers around float kernels, which no CPU computes otherwise.
+    """
     import onnxruntime
 
-    def here(proto: Any, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    older = older_cpu.OnnxRuntime() if older_cpu.held() else None
+
+    def run(proto: Any, feeds: dict[str, np.ndarray], exact: bool = False) -> list[np.ndarray]:
+        model = proto.SerializeToString()
+        if older is not None and not exact:
+            return older.run(model, feeds)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = 1, 3
-        model = proto.SerializeToString()
+        if exact:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]).run(None, feeds)
 
-    if not older_cpu.held():
-        yield here
-        return
-    older = older_cpu.OnnxRuntime()
-    yield lambda proto, feeds: older.run(proto.SerializeToString(), feeds)
-    older.close()
+    yield run
+    if older is not None:
+        older.close()
 
 
 @pytest.fixture()

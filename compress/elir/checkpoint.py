@@ -188,7 +188,10 @@ def _check_architecture(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor
 
 
 def as_floats(state: Mapping[str, Tensor], path: Path) -> State:
-    """``state`` in float32, each tensor in memory of its own. Raises VerificationError at the first tensor that holds no floats, NaN or Inf."""
+    """``state`` in float32, each tensor in memory of its own.
+
+    Raises VerificationError at the first tensor that holds no floats, NaN or Inf.
+    """
     for name, value in state.items():
         if value.layout != torch.strided or value.is_meta or not value.is_floating_point():
             raise VerificationError(f"{path}: {name} holds {_kind(value)}, not floats: get a float checkpoint")

@@ -60,6 +60,7 @@ def saved(tiny_elir: Elir, tmp_path: Path) -> Path:
 # --- what loads -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.numerics
 def test_own_format_comes_back_as_it_was(tiny_elir: Elir, saved: Path) -> None:
     loaded = load_checkpoint(saved)
     assert torch.equal(output(loaded), output(tiny_elir))
@@ -81,6 +82,7 @@ print(torch.backends.cpu.get_cpu_capability(), *(torch.equal(outputs[0], other) 
 """
 
 
+@pytest.mark.numerics
 def test_outputs_do_not_depend_on_the_length_of_the_header(tiny_elir: Elir, tmp_path: Path) -> None:
     wanted = output(tiny_elir)
     for padding in PADDINGS:
@@ -124,12 +126,14 @@ def test_settings_given_stand_over_the_metadata(saved: Path) -> None:
     assert (loaded.k_steps, loaded.sigma_s, loaded.config.k_steps) == (5, 0.04, 5)
 
 
+@pytest.mark.numerics
 def test_published_flat_file(tiny_elir: Elir, tmp_path: Path) -> None:
     path = tmp_path / "elir.pth"
     torch.save(tiny_elir.state_dict(), path)
     assert torch.equal(output(load_checkpoint(path, 3, 0.1)), output(tiny_elir))
 
 
+@pytest.mark.numerics
 def test_published_training_file_is_four_dicts_over_parametrised(tmp_path: Path) -> None:
     torch.manual_seed(1)
     wide = Elir(replace(TINY, over_param=True)).eval()

@@ -97,6 +97,7 @@ def test_the_fp32_artifact_stays_as_it_was(folded: Callable[..., Subject]) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.numerics
 def test_it_helps_where_channels_differ(uneven: Callable[..., Subject], closeness: Callable[..., float]) -> None:
     found = []
     for smooth in (False, True):
