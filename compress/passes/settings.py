@@ -120,8 +120,8 @@ class PtqSettings(Strict):
             best["pair_limit"] = False
         elif data.get("pair_limit") is None and True not in choices.pair_limit:
             raise ValueError(
-                f"engine {data['engine']} cannot limit pairs of 8-bit weights, which saturate on x86 CPUs without VNNI: "
-                "use weight_bits 7, or, for other machines only, set pair_limit: false"
+                f"engine {data['engine']} cannot limit pairs of 8-bit weights, which saturate on x86 CPUs without "
+                "VNNI: use weight_bits 7, or, for other machines only, set pair_limit: false"
             )
         return data | {name: value for name, value in best.items() if data.get(name) is None}
 

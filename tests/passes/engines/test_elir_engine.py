@@ -34,7 +34,7 @@ def test_every_scheme_is_near_the_float_model(folded: Callable[..., Subject], cl
         assert closeness(subject, subject.quantized.modules[name]) > floor, name
         convs = quantized_convs(subject.quantized.modules[name]).values()
         assert len(convs) > 50
-        assert max(int(conv.weight.abs().max()) for conv in convs) == 127
+        assert 63 < max(int(conv.weight.abs().max()) for conv in convs) <= 127
         for conv in convs:
             weight = conv.weight.int()
             assert weight.shape[1 - conv.axis] == 3 or torch.equal(limit_pairs(weight, 1 - conv.axis), weight)
