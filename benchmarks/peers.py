@@ -119,7 +119,13 @@ def nncf_through_us(recipe: Recipe, folder: Path) -> None:
 
     made = subject(recipe, ("openvino",))
     made.float_graph = lambda format_: to_openvino(to_onnx(made.model, recipe.model.image_size))
-    settings = {"engine": "nncf", "weight_bits": 8, "range": "min_max", "bias_correction": True}  # as nncf's defaults
+    settings = {
+        "engine": "nncf",
+        "weight_bits": 8,
+        "pair_limit": False,
+        "range": "min_max",
+        "bias_correction": True,
+    }  # as nncf's defaults
     load_pass("ptq", settings).run(made)
     save_openvino(made.quantized.graphs["openvino"], folder / FILES["openvino"], compact=True)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from compress.tensors import own, read_tensors
+
 WEIGHTS = Path(__file__).parent / "weights" / "lpips_alex.safetensors"
 MIN_SIZE = 32  # px; below this AlexNet's last feature map is empty
 STRIDES = (4, 8, 16, 16, 16)
@@ -25,8 +27,6 @@ class Lpips(nn.Module):
 
     def __init__(self, weights: Path = WEIGHTS) -> None:
         super().__init__()
-        from safetensors.torch import load_file
-
         convs = {
             0: nn.Conv2d(3, 64, 11, stride=4, padding=2),
             3: nn.Conv2d(64, 192, 5, padding=2),
@@ -38,7 +38,7 @@ class Lpips(nn.Module):
         self.features = nn.ModuleList(
             convs.get(i) or (nn.MaxPool2d(3, 2) if i in pools else nn.ReLU()) for i in range(12)
         )
-        state = {name: value.float() for name, value in load_file(weights).items()}
+        state = {name: own(value, torch.float32) for name, value in read_tensors(weights)[0].items()}
         for i in range(5):
             self.register_buffer(f"head{i}", state.pop(f"lin{i}.model.1.weight"))
         self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1))

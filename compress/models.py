@@ -112,8 +112,9 @@ class Models:
         self, stages: Stages, name: str, make: "Callable[[], dict[str, torch.Tensor]]"
     ) -> "dict[str, torch.Tensor]":
         """Remembered as safetensors, since a bundle's folder may come from a stranger."""
-        from safetensors.torch import load_file
         from safetensors.torch import save as as_bytes
+
+        from compress.tensors import read_tensors
 
         file = f"{FOLDER}/{name}.safetensors"
         path, key = stages.folder / file, f"{prefix_key(self.inputs.key, self._begun)}-{name}"
@@ -129,7 +130,7 @@ class Models:
                 self.shared.leave(key, path)
 
         stages.run(name, work, files=(file,))
-        return load_file(path)
+        return read_tensors(path)[0]
 
     def _underway(self, name: str) -> Path:
         """A file that no other recipe's run takes for its own, and that the next success removes."""

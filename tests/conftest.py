@@ -23,6 +23,7 @@ from compress.elir.model import Elir, ElirConfig
 from compress.progress import Progress
 from compress.results import ApplyResult
 from compress.schema import Recipe
+from reliability import older_cpu
 from reliability.postgresql import server
 
 pytest_plugins = ["needs", "budgets", "workers"]
@@ -57,6 +58,31 @@ def postgresql() -> Iterator[str]:
     require("postgresql")
     with server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_run() -> Iterator[Callable[..., list[np.ndarray]]]:
+    """(ModelProto, inputs by name, exact) -> outputs, in ONNX Runtime; as an older CPU in the second reading.
+
+    ``exact``: as the graph is written, its quantizers around float kernels, which no CPU computes otherwise.
+    """
+    import onnxruntime
+
+    older = older_cpu.OnnxRuntime() if older_cpu.held() else None
+
+    def run(proto: Any, feeds: dict[str, np.ndarray], exact: bool = False) -> list[np.ndarray]:
+        model = proto.SerializeToString()
+        if older is not None and not exact:
+            return older.run(model, feeds)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = 1, 3
+        if exact:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]).run(None, feeds)
+
+    yield run
+    if older is not None:
+        older.close()
 
 
 @pytest.fixture()

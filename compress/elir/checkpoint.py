@@ -22,6 +22,7 @@ from compress.elir.sharing import SHARED_KEYS, with_shared_decoder, without_deco
 from compress.elir.state import State, flatten, read_state
 from compress.errors import InputError, VerificationError
 from compress.files import whole_file
+from compress.tensors import own
 
 MAX_K_STEPS = 64
 RESIDUAL = "residual"  # key of the metadata: names and shapes do not tell it
@@ -187,11 +188,14 @@ def _check_architecture(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor
 
 
 def as_floats(state: Mapping[str, Tensor], path: Path) -> State:
-    """``state`` in float32. Raises VerificationError at the first tensor that holds no floats, NaN or Inf."""
+    """``state`` in float32, each tensor in memory of its own.
+
+    Raises VerificationError at the first tensor that holds no floats, NaN or Inf.
+    """
     for name, value in state.items():
         if value.layout != torch.strided or value.is_meta or not value.is_floating_point():
             raise VerificationError(f"{path}: {name} holds {_kind(value)}, not floats: get a float checkpoint")
-    floats = {name: value.float() for name, value in state.items()}
+    floats = {name: own(value, torch.float32) for name, value in state.items()}
     check_finite(floats, path)
     return floats
 

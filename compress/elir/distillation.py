@@ -15,6 +15,7 @@ from compress.errors import InputError
 from compress.files import whole_file
 from compress.lpips import MIN_SIZE as LPIPS_MIN_SIZE
 from compress.lpips import Lpips
+from compress.tensors import read_tensors
 from compress.training_schema import DistillStage
 
 TEACHER_TERMS = ("latent", "mmse", "trajectory", "output")
@@ -141,11 +142,11 @@ class Distilling(Training):
 
     def _encode_all(self, stage: DistillStage) -> Made:
         """What the teacher makes of ``cached_crops`` crops, kept in the run's folder for when the run is resumed."""
-        from safetensors.torch import load_file, save_file
+        from safetensors.torch import save_file
 
         path = self.folder / f"teacher_{self.stage_index}.safetensors"
         if path.exists():
-            return load_file(path)
+            return read_tensors(path)[0]
         rows = []
         for i in range(stage.cached_crops):
             lq, hq = self._on_device(self.batch(self._index + i, 1, stage.crop, WHOLE))

@@ -11,6 +11,7 @@ from compress.elir.model import Elir
 from compress.elir.objective import Objective
 from compress.errors import VerificationError
 from compress.files import whole_file
+from compress.tensors import read_tensors
 from compress.training_schema import TrainRecipe
 
 _MODEL = "model."
@@ -33,12 +34,9 @@ def save_step(path: Path, batch: tuple[Tensor, Tensor], random: Tensor, model: E
 
 def read_step(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """(tensors, facts) of ``save_step``. Raises VerificationError when the file is damaged or another."""
-    from safetensors import safe_open
-
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            facts = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+        tensors, metadata = read_tensors(path)
+        facts = {key: json.loads(value) for key, value in metadata.items()}
     except Exception:
         # safetensors raises errors of its own, OSError and ValueError by where the damage lies.
         raise VerificationError(f"{path}: not a readable saved step: give a diverged.safetensors") from None

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from compress.elir.autoencoder import Block
 from compress.passes.base import Pass, Subject
-from compress.passes.peaks import MIN_RANGE, inputs_of, peaks, require_calibration
+from compress.passes.peaks import inputs_of, peaks, relative, require_calibration
 from compress.passes.settings import EqualizeSettings
 
 
@@ -65,8 +65,7 @@ def find_streams(layers: nn.Sequential) -> Iterator[Stream]:
 
 
 def _factors(ranges: Tensor, strength: float) -> Tensor:
-    relative = (ranges / ranges.max()).clamp_min(MIN_RANGE)
-    factors = relative**-strength
+    factors = relative(ranges) ** -strength
     return factors / factors.log().mean().exp()
 
 

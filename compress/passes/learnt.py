@@ -16,6 +16,7 @@ from compress.elir.model import noise_shape
 from compress.errors import InputError
 from compress.files import write_buffer
 from compress.passes.base import Pass, Subject
+from compress.passes.engines import Quantized
 from compress.passes.engines.elir_engine import as_quantized, pack, unpack
 from compress.passes.quantized import WEIGHT_MAX, QuantConv, QuantizedWeight, Scheme
 from compress.passes.quantized_model import SCHEMES, Conv, Layer, build, replace_module
@@ -39,12 +40,17 @@ class LearningPass(Pass):
         settings = subject.quantized.settings
         convs: dict[str, Any] = {name: subject.model.get_submodule(name) for name in subject.quantized.layers}
         kept = subject.keep(self.name, lambda: pack(self.learn(subject, convs), convs))
+        settled = subject.quantized
         subject.quantized = as_quantized(subject, convs, unpack(kept, convs, settings), settings)
         subject.notes.append(f"{self.name}: {self.told(subject, list(convs))}")
+        self.review(subject, settled)
 
     @abstractmethod
     def learn(self, subject: Subject, convs: dict[str, Conv]) -> dict[str, Layer]:
         """What is learnt of each convolution."""
+
+    def review(self, subject: Subject, settled: Quantized) -> None:
+        """Put modules of ``settled`` back where what was learnt is no gain. Here: nowhere."""
 
     @abstractmethod
     def told(self, subject: Subject, convs: list[str]) -> str:

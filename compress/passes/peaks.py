@@ -29,6 +29,11 @@ def outputs_of(module: nn.Module, see: Callable[[Tensor], None]) -> object:
     return module.register_forward_hook(lambda _, given, result: see(result))
 
 
+def relative(sizes: Tensor) -> Tensor:
+    """``sizes`` (channels,), each >= 0, as parts of the largest, none below ``MIN_RANGE``; all of them 0: all alike."""
+    return (sizes / sizes.max().clamp_min(torch.finfo(sizes.dtype).tiny)).clamp_min(MIN_RANGE)
+
+
 def peaks(
     subject: Subject, name: str, watch: Watch, groups: Sequence[tuple[int, Sequence[nn.Module]]], pictures: int
 ) -> list[Tensor]:

@@ -29,8 +29,8 @@ ENGINE_CHOICES: dict[str, EngineChoices] = {
         ("min_max", "percentile", "mse", "entropy"), ("gptq", "nearest"), (True, False), (8, 7), (True, False)
     ),
     "nncf": EngineChoices(("percentile", "mse", "min_max"), ("nearest",), (False, True)),
-    "torchao": EngineChoices(("mse", "min_max"), ("nearest",), (False,)),
-    "neural_compressor": EngineChoices(("mse", "min_max"), ("nearest",), (False,)),
+    "torchao": EngineChoices(("mse", "min_max"), ("nearest",), (False,), pair_limit=(True, False)),
+    "neural_compressor": EngineChoices(("mse", "min_max"), ("nearest",), (False,), pair_limit=(True, False)),
     "onnxruntime": EngineChoices(("percentile", "min_max"), ("nearest",), (False,)),
 }
 
@@ -115,8 +115,14 @@ class PtqSettings(Strict):
         if choices is None:
             return data
         best = {name: getattr(choices, name)[0] for name in ENGINE_SETTINGS}
-        if data.get("weight_bits") == 7:
+        bits = data.get("weight_bits") or best["weight_bits"]
+        if bits == 7:
             best["pair_limit"] = False
+        elif data.get("pair_limit") is None and True not in choices.pair_limit:
+            raise ValueError(
+                f"engine {data['engine']} cannot limit pairs of 8-bit weights, which saturate on x86 CPUs without "
+                "VNNI: use weight_bits 7, or, for other machines only, set pair_limit: false"
+            )
         return data | {name: value for name, value in best.items() if data.get(name) is None}
 
     @field_validator(*ENGINE_SETTINGS)

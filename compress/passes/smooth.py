@@ -15,7 +15,7 @@ from torch.nn import functional
 from compress.elir.flow import NormConv
 from compress.elir.mmse import ResidualDenseBlock
 from compress.passes.base import Pass, Subject
-from compress.passes.peaks import MIN_RANGE, outputs_of, peaks, require_calibration
+from compress.passes.peaks import outputs_of, peaks, relative, require_calibration
 from compress.passes.settings import SmoothSettings
 
 
@@ -74,8 +74,7 @@ class Smooth(Pass):
         """s, of geometric mean 1."""
         strength = self.settings.strength
         weight = torch.stack([w.abs().amax((0, 2, 3)) for w in site.weights()]).amax(0)
-        inputs, weights = ((v / v.max()).clamp_min(MIN_RANGE) for v in (peak, weight))
-        factors = inputs**strength / weights ** (1 - strength)
+        factors = relative(peak) ** strength / relative(weight) ** (1 - strength)
         return factors / factors.log().mean().exp()
 
 

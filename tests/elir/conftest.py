@@ -35,12 +35,22 @@ def autoencoder() -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if name.startswith(("enc.", "dec."))}
 
 
+@pytest.fixture(scope="session")
+def start_in(autoencoder: dict[str, Tensor]) -> Callable[..., Training]:
+    """A run of a recipe in a folder."""
+
+    def start(folder: Path, given: TrainRecipe, log: Callable = lambda r: None, **more: Any) -> Training:
+        model = fresh_model(ElirConfig(32, 1, 8, 1), autoencoder, seed=0)
+        return Training(given, model, teacher_model(autoencoder), batch, folder, log, **more)
+
+    return start
+
+
 @pytest.fixture()
-def start(autoencoder: dict[str, Tensor], tmp_path: Path) -> Callable[..., Training]:
+def start(start_in: Callable[..., Training], tmp_path: Path) -> Callable[..., Training]:
     """A run of a recipe in a folder of the test's, by name."""
 
     def start(given: TrainRecipe, folder: str = "run", log: Callable = lambda r: None, **more: Any) -> Training:
-        model = fresh_model(ElirConfig(32, 1, 8, 1), autoencoder, seed=0)
-        return Training(given, model, teacher_model(autoencoder), batch, tmp_path / folder, log, **more)
+        return start_in(tmp_path / folder, given, log, **more)
 
     return start

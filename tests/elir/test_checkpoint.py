@@ -1,7 +1,11 @@
 """Checkpoints of every form load; damaged, hostile and foreign ones are refused, each with its text and exit code."""
 
+import os
 import pickle
+import platform
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +22,8 @@ from compress.elir.flow import FoldedFlow
 from compress.elir.model import Elir, ElirConfig, noise_shape
 from compress.elir.overparam import collapse
 from compress.errors import CompressError, InputError, VerificationError
+from compress.tensors import ALIGNMENT
+from reliability.older_cpu import ENVIRONMENT
 
 TINY = ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1)
 PUBLISHED = {
@@ -54,11 +60,48 @@ def saved(tiny_elir: Elir, tmp_path: Path) -> Path:
 # --- what loads -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.numerics
 def test_own_format_comes_back_as_it_was(tiny_elir: Elir, saved: Path) -> None:
     loaded = load_checkpoint(saved)
     assert torch.equal(output(loaded), output(tiny_elir))
     assert (loaded.k_steps, loaded.sigma_s, loaded.metadata["task"]) == (3, 0.1, "sr_x4")
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
+
+
+PADDINGS = (0, 4, 12, 20, 36, 52)
+OUTPUTS = """
+import sys, hashlib, torch
+from compress.elir.checkpoint import load_checkpoint
+from compress.elir.model import noise_shape
+
+torch.set_num_threads(1)
+lq, noise = torch.rand(1, 3, 64, 64), torch.randn(noise_shape(64, 64))
+with torch.no_grad():
+    outputs = [load_checkpoint(path)(lq, noise) for path in sys.argv[1:]]
+print(torch.backends.cpu.get_cpu_capability(), *(torch.equal(outputs[0], other) for other in outputs))
+"""
+
+
+@pytest.mark.numerics
+def test_outputs_do_not_depend_on_the_length_of_the_header(tiny_elir: Elir, tmp_path: Path) -> None:
+    wanted = output(tiny_elir)
+    for padding in PADDINGS:
+        path = tmp_path / f"{padding}.safetensors"
+        save_checkpoint(tiny_elir, path, {"padding": "x" * padding}, torch.float32)
+        loaded = load_checkpoint(path)
+        assert all(value.data_ptr() % ALIGNMENT == 0 for value in loaded.state_dict().values())
+        assert torch.equal(output(loaded), wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="an older x86 CPU is meant: this is another architecture")
+def test_nor_do_they_on_an_older_cpu(tiny_elir: Elir, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{padding}.safetensors" for padding in PADDINGS]
+    for padding, path in zip(PADDINGS, paths, strict=True):
+        save_checkpoint(tiny_elir, path, {"padding": "x" * padding}, torch.float32)
+    command = [sys.executable, "-c", OUTPUTS, *map(str, paths)]
+    done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["AVX2", *["True"] * len(paths)]
 
 
 def test_half_precision_halves_the_file_and_loads_as_float32(tiny_elir: Elir, saved: Path, tmp_path: Path) -> None:
@@ -83,12 +126,14 @@ def test_settings_given_stand_over_the_metadata(saved: Path) -> None:
     assert (loaded.k_steps, loaded.sigma_s, loaded.config.k_steps) == (5, 0.04, 5)
 
 
+@pytest.mark.numerics
 def test_published_flat_file(tiny_elir: Elir, tmp_path: Path) -> None:
     path = tmp_path / "elir.pth"
     torch.save(tiny_elir.state_dict(), path)
     assert torch.equal(output(load_checkpoint(path, 3, 0.1)), output(tiny_elir))
 
 
+@pytest.mark.numerics
 def test_published_training_file_is_four_dicts_over_parametrised(tmp_path: Path) -> None:
     torch.manual_seed(1)
     wide = Elir(replace(TINY, over_param=True)).eval()

@@ -59,6 +59,17 @@ def test_same_source_gives_the_same_bytes(ours: Path, tmp_path: Path) -> None:
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes(), suffix
 
 
+def test_tied_tensors_and_views_are_written_each_for_itself(tiny_elir: Elir, tmp_path: Path) -> None:
+    state = tiny_elir.state_dict()
+    state["dec.layers.3.conv.2.weight"] = state["dec.layers.3.conv.0.weight"]
+    state["dec.layers.3.conv.2.bias"] = state["dec.layers.3.conv.0.weight"].flatten()[1:65]
+    state["dec.layers.3.conv.4.weight"] = state["dec.layers.3.conv.0.weight"].transpose(0, 1)
+    torch.save(state, tmp_path / "tied.pth")
+    convert(tmp_path / "tied.pth", tmp_path / "own.safetensors", 3, 0.1, half=False)
+    back = load_checkpoint(tmp_path / "own.safetensors").state_dict()
+    assert all(torch.equal(value, back[name]) for name, value in state.items())
+
+
 def test_half_is_half_the_size_and_keeps_the_metadata(ours: Path, tmp_path: Path) -> None:
     convert(ours, tmp_path / "half.safetensors")
     assert (tmp_path / "half.safetensors").stat().st_size < 0.55 * ours.stat().st_size

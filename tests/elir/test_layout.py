@@ -30,6 +30,7 @@ def student() -> Elir:
     return Elir(STUDENT).eval().requires_grad_(False)
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
 def test_a_saved_student_comes_back(tmp_path: Path, scale: int) -> None:
     resolutions = {1: 4, 2: 3, 4: 2, 8: 1}[scale]

@@ -17,10 +17,12 @@ SCRIPT = str(Path(__file__).with_name("together.py"))
 TWO = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
-def train(folder: Path, *more: str, two: bool = False) -> subprocess.CompletedProcess[str]:
+def train(folder: Path, *more: str, two: str = "") -> subprocess.CompletedProcess[str]:
+    """``two``: by ``torchrun``, or by ``fork``, which is quicker."""
     root = {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     root |= {"ACCELERATE_USE_CPU": "true"} if torch.accelerator.is_available() else {}
-    command = [sys.executable, *(TWO if two else []), SCRIPT, str(folder), *more]
+    root |= {"TWO": two}
+    command = [sys.executable, *(TWO if two == "torchrun" else []), SCRIPT, str(folder), *more]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | root, timeout=300)
 
 
@@ -49,7 +51,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_processes_have_the_loss_curve_of_one(alone: Path, tmp_path: Path) -> None:
-    done = train(tmp_path / "two", two=True)
+    done = train(tmp_path / "two", two="torchrun")
     assert done.returncode == 0, done.stderr
     one, two = terms(alone), terms(tmp_path / "two")
     assert len(one) == len(two) == 6
@@ -61,7 +63,7 @@ def test_two_processes_have_the_loss_curve_of_one(alone: Path, tmp_path: Path) -
 
 def test_one_process_goes_on_where_two_were_stopped(alone: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    stopped = train(folder, "4", two=True)
+    stopped = train(folder, "4", two="fork")
     assert stopped.returncode != 0
     assert [line for line in stopped.stderr.splitlines() if line.startswith("told: ")] == ["told: stopped"]
     done = train(folder)
@@ -72,7 +74,7 @@ def test_one_process_goes_on_where_two_were_stopped(alone: Path, tmp_path: Path)
 
 def test_loss_that_is_no_number_in_one_process_stops_both(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    done = train(folder, "poison", two=True)
+    done = train(folder, "poison", two="fork")
     assert done.returncode != 0
     told = [line for line in done.stderr.splitlines() if line.startswith("told: ")]
     assert len(told) == 1 and told[0].startswith("told: training diverged in stages[1], step 0: mmse is nan")

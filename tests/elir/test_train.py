@@ -13,11 +13,12 @@ from compress.elir.model import Elir, ElirConfig
 from compress.elir.train import Training, learning_rate
 from compress.training_schema import TrainRecipe, TrainStage
 
-LATENTS = {"space": "latents", "steps": 4, "batch": 2, "crop": 64, "cached_crops": 3, "warmup": 2}
+LATENTS = {"space": "latents", "steps": 4, "batch": 2, "crop": 32, "cached_crops": 3, "warmup": 2}
 PIXELS = {
     **{"space": "pixels", "steps": 3, "batch": 1, "crop": 64, "warmup": 1, "modules": ["enc", "mmse", "fmir", "dec"]},
     "weights": {"mmse": 0.2, "consistency": 0.2, "pixel": 0.1, "l1": 1.0, "lpips": 0.3, "color": 0.5},
 }
+QUICK = {**PIXELS, "crop": 32, "weights": {**PIXELS["weights"], "lpips": 0.0}}  # LPIPS needs 64 px
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -61,8 +62,14 @@ def test_fresh_networks_follow_the_seed_alone(autoencoder: dict[str, Tensor]) ->
 # --- determinism and resuming ---------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def whole(one_thread: None, start_in: Callable[..., Training], tmp_path_factory: pytest.TempPathFactory) -> Elir:
+    """What an undisturbed run gives."""
+    return start_in(tmp_path_factory.mktemp("whole"), recipe(LATENTS, PIXELS)).run()
+
+
 @pytest.mark.parametrize("stop", [1, 3, 5, 6])  # in the latent stage, after a checkpoint of it, in the pixel stage
-def test_killed_run_ends_where_an_undisturbed_one_does(start: Callable[..., Training], stop: int) -> None:
+def test_killed_run_ends_where_an_undisturbed_one_does(start: Callable[..., Training], whole: Elir, stop: int) -> None:
     given, seen = recipe(LATENTS, PIXELS), []
 
     def kill(record: dict[str, Any]) -> None:
@@ -70,7 +77,6 @@ def test_killed_run_ends_where_an_undisturbed_one_does(start: Callable[..., Trai
         if len([r for r in seen if "mmse" in r]) == stop:
             raise Killed
 
-    whole = start(given, "whole").run()
     with pytest.raises(Killed):
         start(given, "killed", kill).run()
     records: list[dict[str, Any]] = []
@@ -106,7 +112,7 @@ def test_finished_run_is_not_trained_again(start: Callable[..., Training]) -> No
 
 
 def test_only_the_stage_s_modules_learn(start: Callable[..., Training]) -> None:
-    run = start(recipe({**PIXELS, "modules": ["mmse", "dec"]}))
+    run = start(recipe({**QUICK, "modules": ["mmse", "dec"]}))
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
     run.run()
     moved = {
@@ -116,7 +122,7 @@ def test_only_the_stage_s_modules_learn(start: Callable[..., Training]) -> None:
 
 
 def test_teacher_stays(start: Callable[..., Training], autoencoder: dict[str, Tensor]) -> None:
-    run = start(recipe(PIXELS))
+    run = start(recipe(QUICK))
     run.run()
     state = run.teacher.state_dict()
     assert all(torch.equal(state[name], value) for name, value in autoencoder.items())
@@ -124,7 +130,7 @@ def test_teacher_stays(start: Callable[..., Training], autoencoder: dict[str, Te
 
 def test_consistency_loss_does_not_reach_the_mmse_net(start: Callable[..., Training]) -> None:
     weights = {"mmse": 0.0, "consistency": 1.0}
-    run = start(recipe({**PIXELS, "modules": ["mmse", "fmir"], "weights": weights, "steps": 1}))
+    run = start(recipe({**QUICK, "modules": ["mmse", "fmir"], "weights": weights, "steps": 1}))
     run.run()
     assert all(p.grad is None for p in run.model.mmse.parameters())
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in run.model.fmir.parameters())
@@ -132,7 +138,7 @@ def test_consistency_loss_does_not_reach_the_mmse_net(start: Callable[..., Train
 
 @pytest.mark.parametrize("space", ["latents", "pixels"])
 def test_plain_flow_matching_is_an_objective_of_its_own(start: Callable[..., Training], space: str) -> None:
-    base = LATENTS if space == "latents" else PIXELS
+    base = LATENTS if space == "latents" else QUICK
     stage = {**base, "modules": ["mmse", "fmir"], "weights": {"mmse": 0, "consistency": 0, "flow_matching": 2.0}}
     records: list[dict[str, Any]] = []
     training = start(recipe(stage), log=records.append)
@@ -173,7 +179,7 @@ def test_log_holds_every_step_and_the_validations(start: Callable[..., Training]
 
 
 def test_bf16_keeps_the_weights_in_float32(start: Callable[..., Training]) -> None:
-    result = start(recipe({**PIXELS, "bf16": True, "steps": 1})).run()
+    result = start(recipe({**QUICK, "bf16": True, "steps": 1})).run()
     assert {p.dtype for p in result.parameters()} == {torch.float32}
     assert all(torch.isfinite(p).all() for p in result.parameters())
 

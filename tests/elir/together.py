@@ -1,6 +1,11 @@
-"""Run by `torchrun` and alone: trains tiny networks, and keeps what each step saw. FOLDER [stop after N | poison]."""
+"""Trains tiny networks, and keeps what each step saw. FOLDER [stop after N | poison].
+
+Run alone, by `torchrun`, or with TWO=fork, which stands for it and loads every module once instead of three times.
+"""
 
 import json
+import os
+import socket
 import sys
 from pathlib import Path
 
@@ -15,7 +20,7 @@ from compress.errors import CompressError
 from compress.training_schema import TrainRecipe
 
 SMALL = {"batch": 4, "crop": 64, "warmup": 2, "lr": 1e-4}
-LATENTS = {**SMALL, "space": "latents", "steps": 3, "cached_crops": 5}
+LATENTS = {**SMALL, "space": "latents", "crop": 32, "steps": 3, "cached_crops": 5}
 WEIGHTS = {"flow_matching": 0.5, "pixel": 0.5, "l1": 1.0, "lpips": 0.5, "color": 0.5}
 PIXELS = {**SMALL, "space": "pixels", "steps": 3, "modules": ["enc", "mmse", "fmir", "dec"], "weights": WEIGHTS}
 RECIPE = {"version": 1, "name": "t", "data": {"train": ["x"]}, "stages": [LATENTS, PIXELS], "checkpoint_minutes": 1e-9}
@@ -51,7 +56,23 @@ def main(folder: Path, stop: int) -> None:
         torch.save(result.state_dict(), folder / "weights.pt")
 
 
+def become_two() -> None:
+    """Go on as two processes, each with torchrun's environment; this one ends with 1 unless both end with 0."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    children = []
+    for rank in map(str, range(2)):
+        if not (child := os.fork()):
+            os.environ |= meeting | {"LOCAL_WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank}
+            return
+        children.append(child)
+    sys.exit(int(any(os.waitpid(child, 0)[1] for child in children)))
+
+
 if __name__ == "__main__":
+    if os.environ.get("TWO") == "fork":
+        become_two()
     out = Path(sys.argv[1])
     out.mkdir(exist_ok=True)
     try:

@@ -35,6 +35,7 @@ def test_the_interface_is_static(graph: Any) -> None:
     assert {node.domain for node in graph.graph.node} == {""} and not graph.functions
 
 
+@pytest.mark.numerics
 def test_it_gives_what_torch_gives(graph: Any, pair: Pair, wanted: Tensor) -> None:
     np.testing.assert_allclose(run(graph, lq=pair[0], noise=pair[1]), wanted.numpy(), atol=1e-4)
 
@@ -67,6 +68,7 @@ def test_baked_noise_leaves_one_input(folded: Elir, graph: Any, pair: Pair) -> N
     np.testing.assert_allclose(run(baked, lq=pair[0]), with_input, atol=1e-5)
 
 
+@pytest.mark.numerics
 def test_half_precision_is_half_the_size_and_close(graph: Any, pair: Pair, wanted: Tensor) -> None:
     half = to_float16(graph)
     assert half.ByteSize() < 0.53 * graph.ByteSize()

@@ -30,6 +30,7 @@ def saved(graph: Any, tmp_path: Path) -> Path:
     return tmp_path / "model.xml"
 
 
+@pytest.mark.numerics
 def test_it_gives_what_torch_gives(saved: Path, pair: Pair, wanted: Tensor) -> None:
     np.testing.assert_allclose(run(saved, pair), wanted.numpy(), atol=1e-4)
     assert sorted(p.name for p in saved.parent.iterdir()) == ["model.bin", "model.xml"]
@@ -48,6 +49,7 @@ def test_weights_of_the_steps_are_stored_once(saved: Path, folded: Elir) -> None
     assert saved.with_suffix(".bin").stat().st_size < 1.03 * 4 * numbers
 
 
+@pytest.mark.numerics
 def test_half_precision_is_half_the_size_and_close(graph: Any, saved: Path, pair: Pair, wanted: Tensor) -> None:
     path = saved.with_name("half.xml")
     save_openvino(to_openvino(graph), path, float16=True)
@@ -55,6 +57,7 @@ def test_half_precision_is_half_the_size_and_close(graph: Any, saved: Path, pair
     np.testing.assert_allclose(run(path, pair), wanted.numpy(), atol=5e-3)
 
 
+@pytest.mark.numerics
 def test_compact_is_smaller_and_the_same_model(graph: Any, saved: Path, pair: Pair) -> None:
     path = saved.with_name("compact.xml")
     save_openvino(to_openvino(graph), path, compact=True)

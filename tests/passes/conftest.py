@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,13 @@ from compress.passes.settings import CollapseSettings, FoldTimeSettings
 
 SIZE = 64
 COUNT = 8
+# Every kind of layer, and large blocks in both halves of the autoencoder: exporting takes time by the layer.
+SMALL = ElirConfig(
+    hid_channels=32,
+    c_hid=8,
+    n_rrdb=1,
+    **{"enc_widths": (16,) * 4, "enc_blocks": (1,) * 4, "dec_widths": (16,) * 4, "dec_blocks": (1,) * 4},
+)
 
 
 @pytest.fixture()
@@ -59,8 +67,7 @@ def folded(make_subject: Callable[..., Subject], exported: dict[int, Any]) -> Ca
 
     def make(formats: tuple[str, ...] = ("openvino", "onnx"), k_steps: int = 1) -> Subject:
         torch.manual_seed(0)
-        config = ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=k_steps)
-        subject = make_subject(Elir(config).eval().requires_grad_(False), formats)
+        subject = make_subject(Elir(replace(SMALL, k_steps=k_steps)).eval().requires_grad_(False), formats)
         Collapse(CollapseSettings()).run(subject)
         FoldTime(FoldTimeSettings()).run(subject)
 
@@ -94,16 +101,11 @@ def closeness() -> Callable[[Subject, Callable[..., Any]], float]:
 
 
 @pytest.fixture()
-def run_onnx() -> Callable[[Any], Callable[..., Any]]:
-    """ModelProto -> (lq, noise) -> hq, in ONNX Runtime."""
+def run_onnx(onnxruntime_run: Callable[..., list[np.ndarray]]) -> Callable[..., Callable[..., Any]]:
+    """(ModelProto, exact) -> (lq, noise) -> hq, in ONNX Runtime; ``exact``: without its 8-bit kernels."""
 
-    def runner(proto: Any) -> Callable[..., Any]:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = 1, 3
-        session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        return lambda lq, noise: session.run(None, {"lq": lq.numpy(), "noise": noise.numpy()})[0]
+    def runner(proto: Any, exact: bool = False) -> Callable[..., Any]:
+        return lambda lq, noise: onnxruntime_run(proto, {"lq": lq.numpy(), "noise": noise.numpy()}, exact)[0]
 
     return runner
 

@@ -62,5 +62,5 @@ def test_every_pass_loads_by_its_recipe_key(name: str) -> None:
 
 
 def test_settings_reach_the_pass() -> None:
-    settings = load_pass("ptq", {"engine": "nncf", "weight_bits": 8}).settings
+    settings = load_pass("ptq", {"engine": "nncf", "weight_bits": 8, "pair_limit": False}).settings
     assert isinstance(settings, PtqSettings) and (settings.engine, settings.weight_bits) == ("nncf", 8)

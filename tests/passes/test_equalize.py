@@ -1,11 +1,13 @@
 """equalize: exact, and the channels' ranges become alike."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from compress.elir.checkpoint import load_checkpoint
 from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.passes.base import Subject
@@ -67,6 +69,22 @@ def test_strength_0_changes_nothing_and_1_most(uneven: Elir, make_subject: Calla
     assert spread(peaks(uneven, pair)) < 0.5 * spread(ranges)
 
 
+def test_a_checkpoint_with_tied_weights_and_views(
+    uneven: Elir, make_subject: Callable[..., Subject], tmp_path: Path
+) -> None:
+    state, stream = uneven.state_dict(), next(iter(find_streams(uneven.dec.layers)))
+    (writer,) = (n for n, m in uneven.named_modules() if m is stream.writers[0])
+    (reader,) = (n for n, m in uneven.named_modules() if m is stream.readers[0])
+    state[f"{reader}.weight"] = state[f"{writer}.weight"]
+    state[f"{reader}.bias"] = state[f"{writer}.weight"].flatten()[1 : 1 + len(state[f"{reader}.bias"])]
+    torch.save(state, tmp_path / "tied.pth")
+    subject = make_subject(load_checkpoint(tmp_path / "tied.pth", 1, 0.1))
+    pair = next(iter(subject.calibration()))
+    before = subject.model(*pair)
+    Equalize(EqualizeSettings(pictures=1)).run(subject)
+    torch.testing.assert_close(subject.model(*pair), before, rtol=1e-4, atol=1e-4 * before.abs().max().item())
+
+
 def test_only_as_many_pictures_as_asked(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:
     subject = make_subject(tiny_elir)
     told: list[tuple[int, int]] = []
@@ -79,6 +97,14 @@ def test_a_dead_channel_stays_finite(tiny_elir: Elir, make_subject: Callable[...
     stream = next(iter(find_streams(tiny_elir.dec.layers)))
     stream.writers[0].weight[3] = 0
     stream.writers[0].bias[3] = 0  # type: ignore[index]
+    Equalize(EqualizeSettings(pictures=1)).run(make_subject(tiny_elir))
+    assert all(p.isfinite().all() for p in tiny_elir.parameters())
+
+
+def test_a_stream_that_is_all_zero_stays_finite(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:
+    stream = next(iter(find_streams(tiny_elir.dec.layers)))
+    stream.writers[0].weight.zero_()
+    stream.writers[0].bias.zero_()  # type: ignore[union-attr]
     Equalize(EqualizeSettings(pictures=1)).run(make_subject(tiny_elir))
     assert all(p.isfinite().all() for p in tiny_elir.parameters())
 

@@ -1,5 +1,6 @@
 """qat: nearer to the float model than ptq left it, over all schemes; on the grid; the same each time."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,38 +33,75 @@ def quantized(folded: Callable[..., Subject]) -> Callable[..., Subject]:
     return make
 
 
-def integers(subject: Subject, scheme: str) -> dict[str, torch.Tensor]:
-    modules = subject.quantized.modules[scheme].named_modules()
-    return {name: m.weight for name, m in modules if isinstance(m, QuantConv)}  # type: ignore[misc]
+def integers(subject: Subject) -> dict[str, torch.Tensor]:
+    """The weights that are the same in all schemes."""
+    return {name: layer.weight.values for name, layer in subject.quantized.layers.items()}
 
 
+def biases(subject: Subject) -> dict[str, torch.Tensor]:
+    return {name: layer.bias for name, layer in subject.quantized.layers.items()}
+
+
+def convs_of(module: torch.nn.Module) -> dict[str, QuantConv]:
+    return {name: m for name, m in module.named_modules() if isinstance(m, QuantConv)}
+
+
+def mean_closeness(subject: Subject, module: torch.nn.Module) -> float:
+    """SQNR in dB over all calibration pictures."""
+    with torch.no_grad():
+        pairs = [(subject.model(*pair).clamp(0, 1), module(*pair).clamp(0, 1)) for pair in subject.calibration()]
+    wanted, found = (torch.cat(outputs).double() for outputs in zip(*pairs, strict=True))
+    return 10 * torch.log10(wanted.square().sum() / (wanted - found).square().sum()).item()
+
+
+@pytest.mark.numerics
 @pytest.mark.parametrize("settings", [{"weight_rate": 0}, {"weight_rate": 0.02, "bias_rate": 0}])
-def test_nearer_to_the_float_model_over_all_schemes(
-    quantized: Callable[..., Subject], closeness: Callable[..., float], settings: dict[str, float]
+def test_the_worst_scheme_gains_and_none_gets_worse(
+    quantized: Callable[..., Subject], settings: dict[str, float]
 ) -> None:
     subject = quantized()
-    before = {name: closeness(subject, module) for name, module in subject.quantized.modules.items()}
-    weights = integers(subject, "openvino")
+    settled = subject.quantized
+    before = {name: mean_closeness(subject, module) for name, module in settled.modules.items()}
     Qat(QatSettings(steps=30, crop=64, **settings)).run(subject)  # type: ignore[arg-type]
-    after = {name: closeness(subject, module) for name, module in subject.quantized.modules.items()}
-    # One truth for all schemes: the one that had been nearest may lose a little to the others.
-    assert min(after.values()) > min(before.values()) + 2, (before, after)
-    assert sum(after.values()) > sum(before.values()) + 3, (before, after)
-    same = all(torch.equal(weights[name], value) for name, value in integers(subject, "openvino").items())
-    assert same is (settings["weight_rate"] == 0)
-    assert subject.notes[-1] == "qat: 30 steps on 8 pictures"
+    modules = subject.quantized.modules
+    after = {name: mean_closeness(subject, module) for name, module in modules.items()}
+    assert min(after.values()) > min(before.values()) + 1, (before, after)
+    assert all(after[name] > before[name] - 0.5 for name in after), (before, after)
+    learnt, old = integers(subject), {name: layer.weight.values for name, layer in settled.layers.items()}
+    assert all(torch.equal(old[name], learnt[name]) for name in old) is (settings["weight_rate"] == 0)
+    assert "qat: 30 steps on 8 pictures" in subject.notes
+    taken = [name for name in modules if modules[name] is not settled.modules[name]]
+    for name in taken:
+        for conv, quantized_conv in convs_of(modules[name]).items():
+            assert torch.equal(quantized_conv.weight, learnt[conv])  # type: ignore[arg-type]
+    assert len([note for note in subject.notes if "stays as ptq left it" in note]) == len(modules) - len(taken)
 
 
-def test_two_runs_are_equal_and_schemes_share_weights(quantized: Callable[..., Subject]) -> None:
+def test_a_scheme_that_what_was_learnt_would_harm_stays_as_ptq_left_it(quantized: Callable[..., Subject]) -> None:
+    subject = quantized()
+    settled = dict(subject.quantized.modules)
+    pair = next(iter(subject.calibration()))
+    with torch.no_grad():  # what is best for a picture darkened by a twentieth is worse for the true one
+        float_bias = subject.model.dec.layers[-1].bias
+        wrong = {name: copy.deepcopy(module) for name, module in settled.items()}
+        wrong["onnxruntime"].dec.layers[-1].bias = torch.nn.Parameter(float_bias - 0.05)  # type: ignore[union-attr]
+        subject.quantized.modules = wrong
+        Qat(QatSettings()).review(subject, Quantized("elir", settled))
+    assert subject.quantized.modules["onnxruntime"] is settled["onnxruntime"]
+    assert subject.quantized.modules["openvino"] is wrong["openvino"]
+    assert subject.notes[-1].startswith("qat: onnxruntime stays as ptq left it, ")
+    assert settled["openvino"](*pair).equal(wrong["openvino"](*pair))
+
+
+def test_two_runs_are_equal(quantized: Callable[..., Subject]) -> None:
     found = []
     for _ in range(2):
         subject = quantized()
         Qat(QatSettings(steps=2, crop=32)).run(subject)
         found.append(subject)
-    first, second = (integers(s, "onnxruntime") for s in found)
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    other = integers(found[0], "openvino")
-    assert all(torch.equal(first[name], other[name]) for name in first)
+    for read in (integers, biases):
+        first, second = (read(s) for s in found)
+        assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +129,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(
     subject.advance = lambda what, done, total: told.append(done)
     learning.run(subject)
     assert told[:3] == [1, 2, 3] and told.count(1) == 1 and not (tmp_path / learning.name).exists()
-    wanted, found = (integers(s, "onnxruntime") for s in (whole, subject))
-    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    for read in (integers, biases):
+        wanted, found = (read(s) for s in (whole, subject))
+        assert all(torch.equal(wanted[name], found[name]) for name in wanted)
 
 
 def test_what_a_stopped_run_kept_is_damaged(quantized: Callable[..., Subject], tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def integers(subject: Subject, scheme: str) -> dict[str, torch.Tensor]:
     return {name: m.weight for name, m in modules if isinstance(m, QuantConv)}  # type: ignore[misc]
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("by", ["block", "layer"])
 def test_nearer_to_the_float_model_over_all_schemes(
     quantized: Callable[..., Subject], closeness: Callable[..., float], by: str

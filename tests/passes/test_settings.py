@@ -25,7 +25,9 @@ def test_left_out_or_null_is_the_engines_own_best(engine: str) -> None:
     choices = ENGINE_CHOICES[engine]
     for given in ({}, nulls):
         settings = PtqSettings.model_validate({"engine": engine, **given})
-        assert all(getattr(settings, name) == getattr(choices, name)[0] for name in ENGINE_SETTINGS)
+        best = {name: getattr(choices, name)[0] for name in ENGINE_SETTINGS}
+        best["pair_limit"] = best["pair_limit"] and best["weight_bits"] == 8
+        assert {name: getattr(settings, name) for name in ENGINE_SETTINGS} == best
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,21 @@ def test_the_longest_prefix_decides_a_layers_bits() -> None:
     settings = PtqSettings(layer_bits={"dec": 4, "dec.layers.1": 8, "mmse": 7}, keep_float=["enc", "dec.layers.1.conv"])
     names = ["enc.layers.0", "mmse.conv", "dec.layers.1.conv.0", "dec.layers.1.up", "dec.layers.18", "decoder"]
     assert [settings.bits_of(name) for name in names] == [16, 7, 16, 8, 4, 8]
+
+
+@pytest.mark.parametrize("engine", ENGINE_CHOICES)
+def test_eight_bits_never_saturate_unless_the_recipe_says_so(engine: str) -> None:
+    eight = {"engine": engine, "weight_bits": 8}
+    if ENGINE_CHOICES[engine].pair_limit == (False,):
+        with pytest.raises(ValidationError) as refused:
+            PtqSettings.model_validate(eight)
+        assert (
+            f"engine {engine} cannot limit pairs of 8-bit weights, which saturate on x86 CPUs without VNNI: use "
+            "weight_bits 7, or, for other machines only, set pair_limit: false" in str(refused.value)
+        )
+    else:
+        assert PtqSettings.model_validate(eight).pair_limit is True
+    assert PtqSettings.model_validate(eight | {"pair_limit": False}).pair_limit is False
 
 
 def test_seven_bits_need_no_limit_of_pairs() -> None:

@@ -70,6 +70,22 @@ def test_every_silu_of_both_networks_is_scaled_and_steps_share_their_factors(fol
     assert first.final_block.block[1].factors is second.final_block.block[1].factors
 
 
+@pytest.mark.parametrize("zero", ["readers", "activations"])
+def test_what_is_all_zero_stays_finite(folded: Callable[..., Subject], zero: str) -> None:
+    subject = folded()
+    site = next(s for s in find_sites(subject.model) if len(s.readers) > 1)
+    if zero == "readers":
+        for weight in site.weights():
+            weight.zero_()
+    else:
+        writer, _ = site.activations[0]
+        for parameter in (p for m in writer if isinstance(m, nn.Conv2d) for p in m.parameters()):
+            parameter.zero_()
+    Smooth(SmoothSettings(pictures=1)).run(subject)
+    factors = [m.factors for m in subject.model.modules() if isinstance(m, ScaledSiLU)]
+    assert all(f.isfinite().all() and (f > 0).all() for f in factors)
+
+
 def test_the_fp32_artifact_stays_as_it_was(folded: Callable[..., Subject]) -> None:
     subject = folded()
     Smooth(SmoothSettings(pictures=1)).run(subject)
@@ -81,6 +97,7 @@ def test_the_fp32_artifact_stays_as_it_was(folded: Callable[..., Subject]) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.numerics
 def test_it_helps_where_channels_differ(uneven: Callable[..., Subject], closeness: Callable[..., float]) -> None:
     found = []
     for smooth in (False, True):

@@ -11,8 +11,7 @@ from compress.errors import Unavailable
 from compress.passes.base import Subject
 from compress.passes.engines import Quantized
 from compress.passes.engines.common import by_scheme, example, excluded, pictures
-from compress.passes.engines.pt2e import Converted, fold_weights
-from compress.passes.quantized import WEIGHT_MAX
+from compress.passes.engines.pt2e import Converted, fold_weights, limit_weights
 from compress.passes.settings import PtqSettings
 from compress.quiet import quiet
 
@@ -28,7 +27,7 @@ def quantize(subject: Subject, settings: PtqSettings) -> Quantized:
 
         with torch.no_grad():
             prepared = quantization.prepare(export(subject.model, example(subject)), config)
-            _limit_weights(prepared, WEIGHT_MAX[settings.weight_bits])
+            limit_weights(prepared, settings)
             for lq, noise in pictures(subject):
                 prepared(lq, noise)
             converted = quantization.convert(prepared)
@@ -53,12 +52,3 @@ def _config(subject: Subject, settings: PtqSettings, quantization: Any) -> Any:
     for name in excluded(subject, settings):
         config.set_local(name, quantization.INT8StaticQuantConfig(w_dtype="fp32", act_dtype="fp32"))
     return config
-
-
-def _limit_weights(prepared: torch.nn.Module, limit: int) -> None:
-    """Its configuration knows int8 only; the observers of weights take any range of integers."""
-    from torchao.quantization.pt2e import PerChannelMinMaxObserver
-
-    for module in prepared.modules():
-        if isinstance(module, PerChannelMinMaxObserver):
-            module.quant_min, module.quant_max = -limit, limit

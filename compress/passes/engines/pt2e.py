@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
+from compress.passes.quantized import WEIGHT_MAX, weight_scales
+from compress.passes.settings import PtqSettings
+
 _OPS = torch.ops.quantized_decomposed
 _PER_TENSOR = (_OPS.quantize_per_tensor.default, _OPS.dequantize_per_tensor.default)
 
@@ -59,6 +62,30 @@ def fold_weights(graph: GraphModule) -> None:
         if isinstance(value, Tensor) and value.numel() > 1:
             key = (value.dtype, value.shape, value.contiguous().numpy().tobytes())
             setattr(module, leaf, seen.setdefault(key, value))
+
+
+def limit_weights(prepared: nn.Module, settings: PtqSettings) -> None:
+    """Have the observers of weights keep to what x86 CPUs without VNNI add in 16 bits: 7 bits, or limited pairs.
+
+    With ``pair_limit: false`` weights have all 8 bits.
+    """
+    from torchao.quantization.pt2e import PerChannelMinMaxObserver
+
+    limit = WEIGHT_MAX[settings.weight_bits]
+    for observer in prepared.modules():
+        if isinstance(observer, PerChannelMinMaxObserver):
+            observer.quant_min, observer.quant_max = -limit, limit
+            if settings.pair_limit:
+                observer.register_forward_hook(_widen)
+
+
+def _widen(observer: Any, given: tuple[Tensor], result: Any) -> None:
+    """Let the scale that comes of the observed range be that of ``pair_limit``."""
+    weight, axis = given[0].detach(), observer.ch_axis
+    paired = weight.shape[1 - axis] % 2 == 0
+    reach = WEIGHT_MAX[8] * (weight_scales(weight, axis, 8, True) if paired else weight_scales(weight, axis, 7))
+    observer.max_val.copy_(reach)
+    observer.min_val.copy_(-reach)
 
 
 def unsigned(graph: GraphModule) -> GraphModule:

@@ -12,7 +12,7 @@ import torch
 from compress.passes.base import Subject
 from compress.passes.engines import Quantized
 from compress.passes.engines.common import by_scheme, example, excluded, pictures
-from compress.passes.engines.pt2e import Converted, fold_weights, layer_of, unshare, unsigned
+from compress.passes.engines.pt2e import Converted, fold_weights, layer_of, limit_weights, unshare, unsigned
 from compress.passes.quantized import WEIGHT_MAX
 from compress.passes.settings import PtqSettings
 from compress.quiet import quiet
@@ -29,6 +29,7 @@ def quantize(subject: Subject, settings: PtqSettings) -> Quantized:
         exported = torch.export.export(subject.model, example(subject), strict=False).module(check_guards=False)
         unshare(exported)
         prepared = prepare_pt2e(exported, _quantizer(subject, settings))
+        limit_weights(prepared, settings)
         for lq, noise in pictures(subject):
             prepared(lq, noise)
         converted = convert_pt2e(prepared)

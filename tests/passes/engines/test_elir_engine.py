@@ -33,11 +33,24 @@ def test_every_scheme_is_near_the_float_model(folded: Callable[..., Subject], cl
     for name, floor in floors.items():
         assert closeness(subject, subject.quantized.modules[name]) > floor, name
         convs = quantized_convs(subject.quantized.modules[name]).values()
-        assert len(convs) > 90
-        assert max(int(conv.weight.abs().max()) for conv in convs) == 127
+        assert len(convs) > 50
+        assert 63 < max(int(conv.weight.abs().max()) for conv in convs) <= 127
         for conv in convs:
             weight = conv.weight.int()
             assert weight.shape[1 - conv.axis] == 3 or torch.equal(limit_pairs(weight, 1 - conv.axis), weight)
+
+
+@pytest.mark.numerics
+def test_the_runtimes_kernels_are_as_near_as_the_simulation(
+    folded: Callable[..., Subject], closeness: Callable[..., float], run_onnx: Callable, run_openvino: Callable
+) -> None:
+    subject = folded()
+    Ptq(PtqSettings(rounding="nearest")).run(subject)
+    modules = subject.quantized.modules
+    protos = {name: to_onnx(modules[name], subject.image_size) for name in ("onnxruntime", "openvino")}
+    ran = {"onnxruntime": run_onnx(protos["onnxruntime"]), "openvino": run_openvino(to_openvino(protos["openvino"]))}
+    for name, run in ran.items():
+        assert closeness(subject, run) > closeness(subject, modules[name]) - 2, name
 
 
 def test_two_runs_are_equal(folded: Callable[..., Subject], closeness: Callable[..., float]) -> None:
@@ -79,7 +92,7 @@ def test_a_packed_calibration_gives_the_same_modules(folded: Callable[..., Subje
         assert all(torch.equal(a, b) for a, b in zip(module.buffers(), second.buffers(), strict=True))
         assert all(torch.equal(a, b) for a, b in zip(module.parameters(), second.parameters(), strict=True))
         ranges = [[c.input_quantizer for c in quantized_convs(m).values()] for m in (module, second)]
-        assert len(ranges[0]) > 90
+        assert len(ranges[0]) > 50
         for a, b in zip(*ranges, strict=True):
             assert getattr(a, "range", None) == getattr(b, "range", None)
 

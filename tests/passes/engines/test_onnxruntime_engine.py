@@ -24,6 +24,7 @@ def quantize(subject: Subject, **given: Any) -> Any:
     return subject.quantized.graphs["onnx"]
 
 
+@pytest.mark.numerics
 def test_quantized_and_run(
     folded: Callable[..., Subject],
     closeness: Callable[..., float],
@@ -36,7 +37,8 @@ def test_quantized_and_run(
     assert capfd.readouterr().out == ""
     kinds = Counter(node.op_type for node in proto.graph.node)
     weights = [numpy_helper.to_array(t) for t in proto.graph.initializer if t.data_type == 3 and len(t.dims) == 4]
-    assert len(weights) == kinds["Conv"] + kinds["ConvTranspose"] > 90
+    layers = [m for m in subject.model.modules() if hasattr(m, "kernel_size")]
+    assert len(weights) == kinds["Conv"] + kinds["ConvTranspose"] == len(layers)
     assert max(int(np.abs(w.astype(np.int32)).max()) for w in weights) <= 64
     outputs = {name for node in proto.graph.node if node.op_type == "InstanceNormalization" for name in node.output}
     quantized = {node.input[0] for node in proto.graph.node if node.op_type == "QuantizeLinear"}
@@ -47,13 +49,13 @@ def test_quantized_and_run(
 
 def test_min_max_and_kept_layers(folded: Callable[..., Subject], closeness: Callable, run_onnx: Callable) -> None:
     subject = folded(("onnx",))
-    proto = quantize(subject, range="min_max", weight_bits=8, keep_float=["dec"])
+    proto = quantize(subject, range="min_max", weight_bits=8, pair_limit=False, keep_float=["dec"])
     floats = [t.name for t in proto.graph.initializer if t.data_type == 1 and len(t.dims) == 4]
     decoder = [n for n, m in subject.model.named_modules() if n.startswith("dec.") and hasattr(m, "kernel_size")]
     assert len(floats) == len(decoder)
     weights = [numpy_helper.to_array(t) for t in proto.graph.initializer if t.data_type == 3 and len(t.dims) == 4]
     assert max(int(np.abs(w.astype(np.int32)).max()) for w in weights) >= 127
-    assert closeness(subject, run_onnx(proto)) > 20
+    assert closeness(subject, run_onnx(proto, exact=True)) > 20  # its 8-bit kernels need VNNI
 
 
 def test_pictures_are_let_go_one_by_one(folded: Callable[..., Subject]) -> None:

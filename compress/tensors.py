@@ -1,0 +1,28 @@
+"""Tensors of files, each in memory of its own: contiguous, aligned, and shared with no other tensor.
+
+As safetensors gives them, tensors lie in the mapped file, at an address that depends on the length of its header.
+Convolutions take another path for weights that are not aligned, and their outputs differ in their last bits. As torch
+unpickles them, tensors may be views of each other: a pass that scales one in place would scale both, and safetensors
+refuses to write them. (What ``load_state_dict`` copies into a model's own tensors needs nothing of this.)
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector; torch's own allocator keeps to it
+
+
+def own(value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """A copy of a dense tensor in memory of its own, contiguous, at a multiple of ``ALIGNMENT``, as ``dtype``."""
+    return torch.empty(value.shape, dtype=dtype or value.dtype).copy_(value.detach())
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(tensors, metadata) of a safetensors file. Raises what safetensors raises where the file is damaged."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        # No mapping: it has keys and nothing else.
+        return {name: own(file.get_tensor(name)) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
