@@ -201,7 +201,7 @@ def _noise(size: int, seed: int, index: int) -> "np.ndarray":
 
 
 def read_samples(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """The bundle's samples, at least one, every file of them among the manifest's. Raises VerificationError otherwise."""
+    """The bundle's samples, at least one, their files all in the manifest. Raises VerificationError otherwise."""
     path = folder / "results.json"
     _check_listed(folder, manifest, [path.name])
     results = _read_json(path)

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from compress import ledger_cli, model_cli, search_cli, supply_cli, sweep_cli, targets_cli
 from compress.cli_options import BundleArg, RecipeArg, SetOption, progress
 from compress.guard import guard, results_only
+from compress.python_process import leave_current_folder
 from compress.showing import JsonOption, show
 
 
@@ -210,4 +211,5 @@ app.command()(ledger_cli.report)
 
 def main() -> None:
     """Entry of the scripts ``compress`` and ``elir-compress``."""
+    leave_current_folder()
     app(prog_name="compress")

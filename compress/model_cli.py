@@ -25,7 +25,7 @@ def train(
         loaded = load_model(TrainRecipe, find("recipes", recipe), settings)
         from compress.training import run_training
 
-        checkpoint = run_training(loaded, out, fresh, progress())
+        checkpoint = run_training(loaded, out, fresh, progress(), recipe)
     if checkpoint is not None:  # in the first of several processes
         typer.echo(checkpoint)
 

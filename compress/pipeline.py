@@ -1,18 +1,18 @@
 """The orchestrator: load -> passes -> export -> parity -> quality -> speed -> bundle; each stage is remembered."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from compress.artifacts import FORMATS, Artifact, Writer, plan_artifacts
 from compress.bundle import changed_files, noise_seed, read_manifest, read_samples
-from compress.bundling import unchanged, write_bundle
+from compress.bundling import owner_before, owner_of, unchanged, write_bundle
 from compress.checking import check_parity
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.fallback import fall_back
-from compress.files import locked
+from compress.folders import Owner, check_folder, claimed
 from compress.goals import check_goals
 from compress.library import find
 from compress.measuring import format_quality, input_baseline, sample_files, write_samples
@@ -37,19 +37,30 @@ from compress.validation import load_model
 
 
 def apply(
-    recipe: Recipe, out: Path | None, resume: bool, dry_run: bool, progress: Progress, reuse: bool = False
+    recipe: Recipe,
+    out: Path | None,
+    resume: bool,
+    dry_run: bool,
+    progress: Progress,
+    reuse: bool = False,
+    source: str | None = None,
+    settings: Sequence[str] = (),
 ) -> "ApplyResult | Plan":
     """Run ``recipe`` into ``out`` (``runs/<name>`` by default); ``reuse``: take its finished student, train nothing.
 
-    A run that was stopped goes on at the last finished stage; an unchanged one is only checked. Raises InputError
-    for bad data or weights, Unavailable for a device that is not here; where only the tool that stands in for one is
-    not set up, the bundle is made, and says so.
+    A run that was stopped goes on at the last finished stage; an unchanged one is only checked. ``source`` (a name or
+    path) and ``settings`` say where the recipe came from: a bundle of another recipe is replaced only when ``resume``
+    is False. Raises InputError for bad data or weights, or a folder that is not to be written into, Unavailable for a
+    device that is not here; where only the tool that stands in for one is not set up, the bundle is made, and says so.
     """
     out = out or Path("runs") / recipe.name
+    check_folder(out, Owner("bundle", recipe.name))  # before pictures are read
     inputs = resolve(recipe, reuse)
     targets = [load_model(DeployTarget, find("targets", name)) for name in recipe.targets]
     planned = plan_artifacts(recipe)
     missing = {target.name: why for target in targets if (why := missing_tool(target))}
+    owner, before = owner_of(inputs, out, source, settings), owner_before(out, inputs)
+    check_folder(out, owner, not resume, before)
     if dry_run:
         return Plan(recipe, out, inputs, planned, targets, list(missing.values()))
     for target in targets:
@@ -57,7 +68,7 @@ def apply(
             check_target(target)
     for why in missing.values():
         progress.say(f"{why}. The bundle is made without it")
-    with locked(out, progress.say):
+    with claimed(out, owner, progress.say, not resume, before):
         if resume and (results := unchanged(out, inputs, recipe)):
             record_apply(out, progress.say)  # adds nothing, unless the run was killed before it could
             return ApplyResult(out, results, reused=True)

@@ -72,12 +72,24 @@ class Inputs:
         }
 
     @cached_property
+    def makes(self) -> str:
+        """Names what the artifacts are made by, whichever release makes them."""
+        return made_by(self.recipe, self.weights_sha256)
+
+    @cached_property
     def float_key(self) -> dict[str, Any]:
         """What the float artifacts depend on: the key without ptq and what comes after it."""
         recipe = self.key["recipe"]
         names = [next(iter(item)) for item in recipe["passes"]]
         passes = recipe["passes"][: names.index("ptq")] if "ptq" in names else recipe["passes"]
         return {**self.key, "recipe": {**recipe, "passes": passes}}
+
+
+def made_by(recipe: Recipe, weights_sha256: str) -> str:
+    """See ``Inputs.makes``: settings of the model, the passes and the export, and the checkpoint's content."""
+    parts = recipe.model_dump(mode="json", include={"model", "passes", "export"})
+    del parts["model"]["weights"]
+    return sha256_text(json.dumps([parts, weights_sha256], sort_keys=True))
 
 
 def resolve(recipe: Recipe, reuse: bool = False) -> Inputs:

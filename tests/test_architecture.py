@@ -39,12 +39,12 @@ LAYERS = [
     {"recipe", "ledger_options", "cli_options"},
     {"passes", "export", "runtime", "targets", "measure", "ledger"},
     {"elir", "data", "tools"},
-    {"lpips", "validation", "training_schema"},
+    {"lpips", "validation", "training_schema", "folders"},
     {"schema", "guard", "progress", "quiet", "showing", "manifest"},
     {"target_parts", "recipe_parts"},
     {"degradation"},
     {"library"},
-    {"files", "yaml_nodes", "noise"},
+    {"files", "yaml_nodes", "noise", "python_process"},
     {"errors"},
 ]
 LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
@@ -71,6 +71,7 @@ LIGHT += [
     "target_parts",
     "errors",
     "files",
+    "folders",
     "doctor",
     "passes/__init__",
     "passes/settings",

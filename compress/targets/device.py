@@ -98,7 +98,7 @@ def _check(target: str, ssh: Ssh, status: Mapping[str, Any]) -> None:
 def contact(target: str, ssh: Ssh, words: Sequence[str] = ("-c", ""), feed: bytes = b"") -> bytes:
     """What Python prints there, tried once. Raises Unavailable when the device, or Python on it, cannot be reached."""
     try:
-        return remote(ssh, [ssh.python, *words], feed, SHORT_S)
+        return remote(ssh, [ssh.python, "-I", *words], feed, SHORT_S)
     except Dropped as error:
         raise Unavailable(
             f"target {target}: {ssh.host} cannot be reached ({error}): see that it is on and `ssh {ssh.host}` works"
