@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from compress.data.names import set_names
 from compress.engine import Engine
 from compress.engine import each as run_each
 from compress.engine.in_process import InProcess
@@ -147,17 +148,20 @@ def evaluate(
     if not sets:
         raise InputError("no pictures to measure on: give --data with a set or a folder")
     judge = Judge.open(source, seed, ceiling, metrics)
+    progress.remark(judge.remark)
+    given = [(picture_list(s, judge.task, called), s) for s, called in zip(sets, set_names(sets), strict=True)]
     if shards > 1:
         judge.refuse_shards()
         job = {"source": source, "seed": seed, "ceiling": ceiling, "metrics": list(metrics)}
-        found = [_in_shards(name, judge, job, shards, engine or InProcess(), progress) for name in sets]
+        found = [
+            _in_shards(pictures, name, judge, job, shards, engine or InProcess(), progress) for pictures, name in given
+        ]
     else:
-        found = [_on_set(name, judge, progress) for name in sets]
+        found = [_on_set(pictures, judge, progress) for pictures, _ in given]
     return Evaluation(source, judge.task, seed, found)
 
 
-def _on_set(name: str, judge: Judge, progress: Progress) -> SetResult:
-    pictures = picture_list(name, judge.task)
+def _on_set(pictures: PictureList, judge: Judge, progress: Progress) -> SetResult:
     each: list[Labelled] = []
     with ExitStack() as stack:
         kept = Kept(Path(stack.enter_context(TemporaryDirectory())), judge.of_sets)
@@ -171,11 +175,16 @@ def _on_set(name: str, judge: Judge, progress: Progress) -> SetResult:
 
 
 def _in_shards(
-    name: str, judge: Judge, job: dict[str, Any], shards: int, engine: Engine, progress: Progress
+    pictures: PictureList,
+    name: str,
+    judge: Judge,
+    job: dict[str, Any],
+    shards: int,
+    engine: Engine,
+    progress: Progress,
 ) -> SetResult:
     import torch
 
-    pictures = picture_list(name, judge.task)
     shards = min(shards, pictures.count)
     given = [
         {**job, "name": name, "number": i, "of": shards, "threads": torch.get_num_threads()} for i in range(shards)

@@ -5,7 +5,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -13,6 +13,8 @@ from pathlib import Path
 from compress.errors import InputError
 
 PART = ".part-"
+TEMPORARY = 16
+"""Characters of the suffix of a temporary file, at most, and more than ``mkstemp`` puts before it."""
 _run_folder: ContextVar[Path | None] = ContextVar("run_folder", default=None)
 
 
@@ -24,7 +26,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{PART}", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f"{PART}", suffix=path.suffix[:TEMPORARY], dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}): choose another folder") from None
@@ -39,6 +41,44 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}): free some space or rights") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_room(folder: Path, files: Iterable[str] = ("",)) -> None:
+    """Raise InputError where ``files``, paths below ``folder``, have longer names than the file system there takes."""
+    folder = folder.absolute()
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    longest, deepest = _limits(there)
+    for file in files:
+        path = folder / file
+        for part in path.parts[len(there.parts) :]:
+            if (size := len(os.fsencode(part))) > longest:
+                raise InputError(
+                    f"{path}: {part!r} has {size} bytes, a name there at most {longest}: choose a shorter one"
+                )
+        # Beside a file there is a temporary one for a while, whose name may be the longer one.
+        if (size := len(os.fsencode(path)) + len(PART) + 2 * TEMPORARY) > deepest:
+            raise InputError(f"{path}: with {size} bytes the path is too long, at most {deepest}: choose a shorter one")
+
+
+def _limits(folder: Path) -> tuple[int, int]:
+    """Bytes that a name and a whole path may have in ``folder``."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX")
+    except (AttributeError, OSError, ValueError):  # no POSIX
+        return 255, 260
+
+
+def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Raise InputError unless a file can be written at ``path``, which is none of ``inputs``: before a long work."""
+    check_room(path.parent, [path.name])
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder: name a file to write")
+    if any(path.exists() and given.exists() and path.samefile(given) for given in inputs):
+        raise InputError(f"{path}: is what is read: name another file to write")
+    parent = next(p for p in path.absolute().parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        why = "no rights to write there" if parent.is_dir() else "not a folder"
+        raise InputError(f"{path}: cannot be written ({parent}: {why}): choose another folder")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from compress.errors import InputError
-from compress.files import locked, write_text
+from compress.files import check_room, locked, write_text
 from compress.manifest import manifest_mistake
 
 MARK = ".compress.json"
@@ -81,6 +81,7 @@ def check_folder(folder: Path, owner: Owner, fresh: bool = False, before: Owner 
     Raises InputError for a folder with files that are not ours, of another kind, of another recipe, or with a link in
     place of one of its folders.
     """
+    check_room(folder)
     try:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file: name a folder with --out")

@@ -48,6 +48,8 @@ class Judge:
     task: Task
     makers: "dict[str, Make]"
     measures: "list[IqaMeasure]"
+    remark: str = ""
+    """What its user should know of the source."""
 
     @classmethod
     def open(cls, source: str, seed: int, ceiling: bool, metrics: Sequence[str]) -> "Judge":
@@ -68,7 +70,7 @@ class Judge:
         if ceiling:
             reconstruct = _autoencoder()
             makers["autoencoder"] = lambda degraded, clean: reconstruct(clean)
-        return cls(restorer.task, makers, measures)
+        return cls(restorer.task, makers, measures, restorer.remark)
 
     @property
     def border(self) -> int:
@@ -193,14 +195,19 @@ class PictureList:
     read: "Callable[..., Iterator[Read]]"
 
 
-def picture_list(name: str, task: Task) -> PictureList:
-    """The pictures of a set's name, its file, or a folder. Raises InputError where there are none."""
+def picture_list(name: str, task: Task, called: str | None = None) -> PictureList:
+    """The pictures of a set\'s name, its file, or a folder; ``called``: its ``dataset``.
+
+    Raises InputError where there are none.
+    """
+    from compress.data.names import set_names
     from compress.data.pictures import find_pictures
     from compress.data.sets import load_set
 
+    called = called or set_names([name])[0]
     folder = library.find("calibration", name)
     if not folder.is_dir():
-        pictures = load_set(name, task)
+        pictures = load_set(name, task, name=called)
 
         def crops(number: int = 0, of: int = 1) -> "Iterator[Read]":
             return ((item.name, item.degraded, item.clean) for item in islice(pictures, number, None, of))
@@ -213,7 +220,7 @@ def picture_list(name: str, task: Task) -> PictureList:
     def read(number: int = 0, of: int = 1) -> "Iterator[Read]":
         return _whole(paths[number::of], task)
 
-    return PictureList(folder.resolve().name, True, len(paths), read)
+    return PictureList(called, True, len(paths), read)
 
 
 def _whole(paths: Sequence[Path], task: Task) -> "Iterator[Read]":

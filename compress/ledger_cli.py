@@ -109,10 +109,13 @@ def export_(
     with results_only():
         from compress.ledger import open_ledger
 
-        rows = open_ledger().rows(which, pictures=True)
         if out is not None:
+            from compress.files import check_output
             from compress.ledger.exchange import write_rows
 
+            check_output(out)
+        rows = open_ledger().rows(which, pictures=True)
+        if out is not None:
             write_rows(rows, out)
             told = f"{out}: {len(rows)} rows"
         else:
@@ -167,7 +170,10 @@ def check(
     with results_only():
         from compress.comparison.check import Limits
         from compress.comparison.check import check as run
+        from compress.files import check_output
 
+        for path in filter(None, (junit, markdown)):
+            check_output(path)
         limits = Limits(max_psnr_drop, max_ssim_drop, max_lpips_rise, max_slowdown, max_size_growth)
         result = run(bundle, against, limits)
         result.write(junit, markdown)

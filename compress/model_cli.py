@@ -46,7 +46,8 @@ def convert(
         from compress.elir.convert import convert as run
         from compress.library import find
 
-        run(find("weights", str(source)), target, k_steps, sigma_s, task, not float32, decoder_of)
+        if taken := run(find("weights", str(source)), target, k_steps, sigma_s, task, not float32, decoder_of):
+            typer.echo(taken, err=True)
     typer.echo(target)
 
 
@@ -83,8 +84,11 @@ def evaluate(
     with results_only():
         from compress.engine import engine_at
         from compress.evaluation import evaluate as run
+        from compress.files import check_output
         from compress.plan import node_facts
 
+        if csv is not None:
+            check_output(csv)
         with engine_at(address, node_facts) as engine:
             result = run(source, data, seed, progress(), metrics=metric, shards=shards, engine=engine)
         if csv is not None:
@@ -100,8 +104,10 @@ def card(
     """Write the model card of a checkpoint, with its measured quality."""
     with results_only():
         from compress.card import model_card
-        from compress.files import write_text
+        from compress.files import check_output, write_text
 
+        if out is not None:
+            check_output(out, [checkpoint])
         text = model_card(checkpoint, data, progress())
         if out is not None:
             write_text(out, text)

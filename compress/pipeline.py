@@ -12,10 +12,11 @@ from compress.bundling import owner_before, owner_of, unchanged, write_bundle
 from compress.checking import check_parity
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.fallback import fall_back
-from compress.folders import Owner, check_folder, claimed
+from compress.files import check_room
+from compress.folders import STAGES, Owner, check_folder, claimed
 from compress.goals import check_goals
 from compress.library import find
-from compress.measuring import format_quality, input_baseline, sample_files, write_samples
+from compress.measuring import format_quality, input_baseline, sample_files, sample_path, write_samples
 from compress.models import Models, Shared
 from compress.plan import Inputs, Plan, resolve
 from compress.progress import Progress
@@ -61,6 +62,7 @@ def apply(
     missing = {target.name: why for target in targets if (why := missing_tool(target))}
     owner, before = owner_of(inputs, out, source, settings), owner_before(out, inputs)
     check_folder(out, owner, not resume, before)
+    check_room(out, _long_names(planned, inputs, targets))
     if dry_run:
         return Plan(recipe, out, inputs, planned, targets, list(missing.values()))
     for target in targets:
@@ -81,6 +83,17 @@ def apply(
             results = fall_back(recipe, inputs, out, results, again, resume, progress)
         record_apply(out, progress.say)
     return ApplyResult(out, results, reused=False)
+
+
+def _long_names(planned: Sequence[Artifact], inputs: Inputs, targets: Sequence[DeployTarget]) -> list[str]:
+    """Of the files of a run, those with the longest names."""
+    sample, simulated = inputs.validation[0].longest_name, [f"simulated-{a.id}" for a in planned]
+    names = [sample_path(sample, kind) for kind in ("degraded", "clean", *simulated)]
+    names += [f"{STAGES}/quality-{a.format}-{pictures.name}.json" for a in planned for pictures in inputs.validation]
+    names += [f"{STAGES}/speed-{target.name}.json" for target in targets]
+    names += [file for a in planned for file in a.files]
+    beside = [f".fallback/9-reconstruct/{name}" for name in names] if inputs.recipe.fallback else []
+    return [*names, *beside]
 
 
 class Run:

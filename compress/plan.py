@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress import library
+from compress.data.names import set_names
 from compress.data.sets import PictureSet, check_disjoint, load_set
 from compress.errors import InputError
 from compress.files import sha256_file, sha256_text
@@ -99,11 +100,10 @@ def resolve(recipe: Recipe, reuse: bool = False) -> Inputs:
     """
     weights = library.find("weights", recipe.model.weights)
     task, size = recipe.model.task, recipe.model.image_size
-    calibration = load_set(recipe.data.calibration, task, size)
-    validation = [load_set(name, task, size) for name in recipe.data.validation]
-    names = [s.name for s in validation]
-    if len(set(names)) < len(names):
-        raise InputError(f"data.validation: two sets are named {max(names, key=names.count)}: rename one")
+    given = [recipe.data.calibration, *recipe.data.validation]
+    calibration, *validation = (
+        load_set(path, task, size, name) for path, name in zip(given, set_names(given), strict=True)
+    )
     check_disjoint(calibration, validation)
     checkpoint_numbers(weights, recipe.model)
     return Inputs(recipe, weights, calibration, validation, finished_student(recipe, weights) if reuse else None)

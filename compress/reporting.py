@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import CompressError, InputError
+from compress.files import check_output
 from compress.recording import bundle_measurements
-from compress.report import Source, write_devices
+from compress.report import TITLE, Source, write_devices
 from compress.results import read_results
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def report(bundles: Sequence[Path], which: "Filter", limit: int, out: Path) -> W
     """
     if bundles and any(asdict(which).values()):
         raise InputError("report: bundles and a filter of the ledger: give one of the two")
+    _check_page(out)
     rows, folders = _of_bundles(bundles) if bundles else _of_ledger(which, limit)
     if not rows:
         raise InputError("report: the ledger has no such rows: see `compress ledger ls`, or give bundles")
@@ -58,6 +60,16 @@ def report(bundles: Sequence[Path], which: "Filter", limit: int, out: Path) -> W
     files = {row["files_sha256"] for row in rows}
     devices = {(row["target"], row["cpu"], row["threads"]) for row in rows if row["target"]}
     return Written(out, len(files), len(devices), len(sources), len(files - set(folders)))
+
+
+def _check_page(path: Path) -> None:
+    """Raise InputError unless ``path`` can be written, and what is there is an earlier page."""
+    check_output(path)
+    if path.exists():
+        with path.open("rb") as file:
+            begins = file.read(2**12)
+        if f"<title>{TITLE}</title>".encode() not in begins:
+            raise InputError(f"{path}: is there, and no earlier page of this command: name another file with -o")
 
 
 def _of_bundles(bundles: Sequence[Path]) -> tuple[list[Row], dict[str, str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from compress.data.layers import check_writable, open_layers, save_layers
 from compress.data.pictures import find_pictures
 from compress.errors import InputError
+from compress.files import check_room
 from compress.restorer import Restorer, Settings, open_restorer
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def restore_pictures(
     """
     jobs = destinations(pictures, out)
     restorer = open_restorer(source, Settings(tile, overlap, seed, scale, k_steps, sigma_s))
+    progress.remark(restorer.remark)
     failed: list[InputError] = []
     for i, (picture, path) in enumerate(jobs):
         try:
@@ -84,6 +86,8 @@ def destinations(pictures: Sequence[Path], out: Path) -> list[tuple[Path, Path]]
         if out.exists() and not out.is_dir():
             raise InputError(f"{out}: is a file: name a folder for {len(found)} pictures")
         jobs = [(path, out / name) for path, name in _distinct(found)]
+    for _, path in jobs:
+        check_room(path.parent, [path.name])
     inputs = {path.resolve() for path, _ in jobs}
     for _, path in jobs:
         if path.resolve() in inputs:

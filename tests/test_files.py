@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from compress.errors import InputError
-from compress.files import PART, locked, sha256_file, sha256_text, temporary_folder, whole_file, write_text
+from compress.files import (
+    PART,
+    check_output,
+    check_room,
+    locked,
+    sha256_file,
+    sha256_text,
+    temporary_folder,
+    whole_file,
+    write_text,
+)
 
 
 def python(code: str, *args: object) -> subprocess.CompletedProcess[str]:
@@ -124,3 +134,37 @@ def test_temporary_folders_of_a_run_are_in_its_own(tmp_path: Path) -> None:
         assert not Path(folder).exists()
     with temporary_folder() as folder:
         assert tmp_path not in Path(folder).parents
+
+
+# --- before a long work ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["n" * 256, "й" * 128, f"new/{'n' * 256}/x"])
+def test_a_name_that_is_too_long_is_told_before_it_is_written(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="bytes, a name there at most 255: choose a shorter one"):
+        check_room(tmp_path, ["x", name])
+    with pytest.raises(InputError, match="choose a shorter one"):
+        check_output(tmp_path / name)
+
+
+def test_a_path_that_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the path is too long, at most 4096"):
+        check_room(tmp_path, ["/".join(["n" * 200] * 21)])
+
+
+def test_what_passes_can_be_written(tmp_path: Path) -> None:
+    name = "x." + "n" * 253
+    check_output(tmp_path / "new" / name)
+    write_text(tmp_path / "new" / name, "text")
+
+
+def test_outputs_that_would_fail_in_the_end(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path, text in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "file/x", "not a folder"),
+        (tmp_path / "file", "is what"),
+    ):
+        with pytest.raises(InputError, match=text):
+            check_output(path, [tmp_path / "file"])
+    check_output(tmp_path / "file")

@@ -62,9 +62,10 @@ def test_what_doctor_tries(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert not (hostile / "executed").exists()
 
 
-@pytest.mark.parametrize("path", [None, "", "."])
+@pytest.mark.parametrize("path", [None, "", ":/nowhere", "."])
 def test_what_runs_on_a_device(path: str | None, hostile: Path) -> None:
     """Its folder there, and the current one, may hold anything."""
+    (hostile / "sitecustomize.py").unlink()  # by somebody's PYTHONPATH Python itself imports it, before any code
     shutil.copy(device_runner.__file__, hostile / "device_runner.py")
     (hostile / "result.json").write_text('{"state": "here"}')
     given = {} if path is None else {"PYTHONPATH": path}

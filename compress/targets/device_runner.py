@@ -14,7 +14,11 @@ import sys
 if __name__ == "__main__":
     # Python puts the script's folder and, by an empty entry of PYTHONPATH, the current one in front of the standard
     # library: a numpy.py there would be executed. -I is no way out: it hides packages that only this user has.
-    sys.path[:] = [path for path in sys.path[0 if getattr(sys.flags, "safe_path", False) else 1 :] if path[:1] == "/"]
+    if not getattr(sys.flags, "safe_path", False):
+        del sys.path[0]
+    import os
+
+    sys.path[:] = [path for path in sys.path if os.path.isabs(path) and path != os.getcwd()]
 
 import contextlib
 import fcntl

@@ -76,7 +76,7 @@ def test_what_the_published_formats_lack_must_be_given(ours: Path, tmp_path: Pat
     ("target", "text"),
     [
         ("x.bin", "x.bin: unknown checkpoint suffix: use .safetensors, .pth, .ckpt"),
-        ("ours.safetensors", "is the source itself"),
+        ("ours.safetensors", "is what is read"),
     ],
 )
 def test_targets_that_are_refused(ours: Path, tmp_path: Path, target: str, text: str) -> None:
