@@ -65,6 +65,7 @@ class Models:
         m = self.recipe.model
         with self.progress.stage("load the model"):
             model = load_checkpoint(self.inputs.weights, m.k_steps, m.sigma_s)
+            self.progress.remark(model.taken)
         subject = Subject(
             model,
             lambda: self.pairs(self.inputs.calibration),

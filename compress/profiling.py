@@ -130,6 +130,7 @@ def profile(
             raise InputError(f"size (={size}) must be a multiple of 32, at least 32: give another with --size")
     path = library.find("weights", source)
     model = load_checkpoint(path, k_steps, sigma_s)
+    progress.remark(model.taken)
     collapse(model)
     parameters = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in NETWORKS}
     job = {"checkpoint": str(path), "k_steps": k_steps, "sigma_s": sigma_s, "runs": runs, "threads": physical_cores()}

@@ -64,6 +64,7 @@ class Progress:
         self.mode = mode
         self._bars: Bars | None = None
         self._open = 0
+        self._remarks: set[str] = set()
 
     @property
     def stream(self) -> TextIO:
@@ -87,6 +88,12 @@ class Progress:
     def say(self, text: str) -> None:
         """One line of its own, above the bars."""
         self._line(text)
+
+    def remark(self, text: str) -> None:
+        """``say``, unless there is nothing to say, or it was said."""
+        if text and text not in self._remarks:
+            self._remarks.add(text)
+            self.say(text)
 
     def _line(self, text: str) -> None:
         if not text or self.mode == "silent":

@@ -42,12 +42,13 @@ class Settings:
 class Restorer:
     """``restore``: picture (H, W, 3) uint8 and a call after each tile -> (scale H, scale W, 3) uint8; ``steps``: how
     many such calls for a picture of (H, W);
-    ``task``: None where the source tells none that is known."""
+    ``task``: None where the source tells none that is known; ``remark``: what its user should know of it."""
 
     task: Task | None
     scale: int
     steps: Callable[[int, int], int]
     restore: "Callable[[np.ndarray, OnTile], np.ndarray]"
+    remark: str = ""
 
 
 def open_restorer(source: str, settings: Settings) -> Restorer:
@@ -77,7 +78,7 @@ def _checkpoint(path: Path, settings: Settings) -> Restorer:
         return restore_staged(picture, model, scale=scale, tile=tile, overlap=overlap, seed=seed, on_tile=on_tile)
 
     task = _task(model.metadata.get("task"))
-    return Restorer(task, scale, lambda h, w: 2 * plan(h * scale, w * scale, tile, overlap).tiles + 1, run)
+    return Restorer(task, scale, lambda h, w: 2 * plan(h * scale, w * scale, tile, overlap).tiles + 1, run, model.taken)
 
 
 def _artifact(entry: Path, facts: dict[str, Any], settings: Settings) -> Restorer:
