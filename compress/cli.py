@@ -13,6 +13,7 @@ from compress.cli_options import BundleArg, RecipeArg, SetOption, progress
 from compress.guard import guard, results_only
 from compress.python_process import leave_current_folder
 from compress.showing import JsonOption, show
+from compress.surroundings import make_do
 
 
 class Guarded(TyperGroup):
@@ -211,5 +212,6 @@ app.command()(ledger_cli.report)
 
 def main() -> None:
     """Entry of the scripts ``compress`` and ``elir-compress``."""
+    make_do()
     leave_current_folder()
     app(prog_name="compress")

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compress.errors import CompressError
 from compress.python_process import python_command, python_environment
 from compress.tools import NAMES, tool
 
@@ -177,7 +178,11 @@ def _ssh() -> Fact:
 
 def _tool(name: str) -> Fact:
     found = tool(name)
-    if found.ready:
+    try:
+        ready = found.ready
+    except CompressError as error:  # no folder to look for it
+        return Fact(name, "not set up", None, str(error))
+    if ready:
         return Fact(name, "set up", True, found.purpose)
     return Fact(name, "not set up", None, f"{found.purpose}: `{found.setup_command}`, {found.download_mb} MB")
 

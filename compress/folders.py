@@ -16,6 +16,7 @@ from typing import Any, Literal
 from compress.errors import InputError
 from compress.files import check_room, locked, write_text
 from compress.manifest import manifest_mistake
+from compress.surroundings import expanded
 
 MARK = ".compress.json"
 MANIFEST = "manifest.json"
@@ -51,7 +52,7 @@ class Owner:
 
 def source_of(name_or_path: str, folder: Path) -> str:
     """How ``Owner.source`` names a file: from ``folder`` on, so that a project can be moved as a whole."""
-    path = Path(name_or_path).expanduser().absolute()
+    path = expanded(name_or_path).absolute()
     try:
         return os.path.relpath(path, folder.absolute())
     except ValueError:  # another drive

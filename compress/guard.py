@@ -73,8 +73,14 @@ def _unexpected(error: Exception) -> None:
     if os.environ.get("COMPRESS_DEBUG") == "1":
         typer.echo(text, err=True)
         _fail(f"{what}: this is a bug, please report it", 1)
-    with tempfile.NamedTemporaryFile("w", prefix="compress-bug-", suffix=".log", delete=False) as log:
-        log.write(text)
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="compress-bug-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as log:
+            log.write(text)
+    except OSError:  # nowhere to write
+        typer.echo(text, err=True)
+        _fail(f"{what}: this is a bug, please report it with the lines above", 1)
     _fail(f"{what}: this is a bug, please report it with {log.name}", 1)
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from compress import yaml_nodes
 from compress.errors import InputError
+from compress.surroundings import expanded
 from compress.yaml_nodes import KeyPath
 
 Kind = Literal["recipes", "calibration", "targets", "weights"]
@@ -58,7 +59,7 @@ def find(kind: Kind, name_or_path: str) -> Path:
     Raises InputError, with the nearest valid name, when there is none.
     """
     if is_path(name_or_path):
-        return _existing(kind, Path(name_or_path).expanduser())
+        return _existing(kind, expanded(name_or_path))
     path = data_folder(kind) / f"{name_or_path}{_suffix(kind)}"
     if path.is_file():
         return path

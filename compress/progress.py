@@ -1,5 +1,6 @@
 """Progress of long work, on stderr: a bar on a terminal, plain lines without timestamps elsewhere."""
 
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ class Progress:
 
     @property
     def stream(self) -> TextIO:
-        return self._stream or sys.stderr
+        return self._stream or sys.stderr or io.StringIO()  # closed: nobody listens
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:

@@ -10,6 +10,7 @@ from compress.errors import InputError
 from compress.files import sha256_text
 from compress.library import Kind, find, is_path, load_yaml, nearest
 from compress.schema import Recipe, RecipeData, RecipeModel
+from compress.surroundings import expanded
 from compress.training_schema import TrainRecipe
 from compress.validation import Mistake, Source, check, load_model
 
@@ -83,7 +84,7 @@ def _resolved(path: Path, children: tuple[Path, ...]) -> Source:
     if not isinstance(base, str):
         raise InputError(f"{place}: extends: must be a recipe's name or path, got {base!r}")
     try:
-        parent = find("recipes", str(path.parent / Path(base).expanduser()) if is_path(base) else base)
+        parent = find("recipes", str(path.parent / expanded(base)) if is_path(base) else base)
     except InputError as error:
         raise InputError(f"{place}: extends: {error}") from None
     source.on_top_of(_resolved(parent, (*children, path.resolve())))

@@ -16,6 +16,7 @@ from compress.data.sources import FolderPictures, HubPictures, Pictures
 from compress.errors import InputError
 from compress.files import sha256_text
 from compress.schema import BundledSource, CalibrationSet, FolderSource, HubSource, Task, task_degradation
+from compress.surroundings import expanded
 from compress.validation import load_model
 
 
@@ -152,7 +153,7 @@ def _pictures(settings: CalibrationSet, base: Path) -> Pictures:
         case BundledSource(folder=folder):
             return FolderPictures(library.data_folder("calibration") / "photos" / folder, settings.count)
         case FolderSource(path=path):
-            return FolderPictures(base / Path(path).expanduser(), settings.count)
+            return FolderPictures(base / expanded(path), settings.count)
         case HubSource() as source:
             if settings.count is None:
                 raise InputError(f"{settings.name}: a hub set must say how many pictures to take: add count, say 32")

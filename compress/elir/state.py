@@ -98,9 +98,8 @@ def unwrapped(state: Mapping[str, object]) -> tuple[Mapping[str, object], str]:
 
 
 def _is_elir(state: Mapping[str, object]) -> bool:
-    return any(
-        str(name).startswith(("fmir.", "mmse.")) or name in ("state_dict_fmir", "state_dict_mmse") for name in state
-    )
+    names = ("state_dict_fmir", "state_dict_mmse")
+    return any(str(name).startswith(("fmir.", "mmse.")) or name in names for name in state)
 
 
 def _holds(value: object) -> bool:

@@ -42,9 +42,9 @@ def save_openvino(model: Any, path: Path, float16: bool = False, compact: bool =
         written = Path(folder) / path.name
         ov.save_model(model, written, compress_to_fp16=float16)
         # The model's own rt_info, the last one, names the converter's temporary file.
-        head, _, _ = (text := written.read_text()).rpartition("<rt_info>")
+        head, _, _ = (text := written.read_text(encoding="utf-8")).rpartition("<rt_info>")
         text = f"{head}</net>\n" if text.rstrip().endswith("</rt_info>\n</net>") else text
-        written.write_text(_without_inferred(text) if compact else text)
+        written.write_text(_without_inferred(text) if compact else text, encoding="utf-8")
         for suffix in (".bin", ".xml"):
             with whole_file(path.with_suffix(suffix)) as part:
                 shutil.copyfile(written.with_suffix(suffix), part)

@@ -27,7 +27,7 @@ _LIBRARIES: dict[Format, tuple[str, ...]] = {
 
 
 class Runner(ABC):
-    """An artifact, loaded and ready to run.
+    """An artifact, loaded and ready to run, by any number of threads at once.
 
     Attributes: ``shapes``, of ``lq`` (1, 3, H, W) and, unless baked, ``noise`` (1, 16, H/8, W/8); ``facts``, the
     runtime's version and the settings in force, for the record.

@@ -1,6 +1,7 @@
 """OpenVINO, on the CPU, or on another of its devices."""
 
 import functools
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,17 @@ class OpenvinoRunner(Runner):
         if device == "CPU":
             settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         settings |= given
-        self._request = _compile(core, model, device, settings, path).create_infer_request()
+        self._compiled = _compile(core, model, device, settings, path)
+        # A request holds one inference's tensors: shared by threads, it would give one's picture to another.
+        self._own = threading.local()
+        self._own.request = self._compiled.create_infer_request()
         self.facts = {"openvino": ov.__version__, "device": device, **settings}
 
     def _execute(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        return self._request.infer(inputs, share_inputs=True)[0]
+        request = getattr(self._own, "request", None)
+        if request is None:
+            request = self._own.request = self._compiled.create_infer_request()
+        return request.infer(inputs, share_inputs=True)[0]
 
 
 def _shape(port: Any) -> tuple[int, ...]:

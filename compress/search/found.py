@@ -14,6 +14,7 @@ from compress.schema import Recipe
 from compress.search.choosing import Problem, Tried
 from compress.search.costs import FLOAT_MODEL, OWN
 from compress.search.groups import Group, prefixes
+from compress.surroundings import expanded
 
 if TYPE_CHECKING:
     from rich.console import Group as Lines
@@ -190,7 +191,7 @@ def _yaml(found: Found, tried: Tried, recipe: Recipe, source: str, number: int) 
     # What --set changed is in ``recipe`` alone.
     own, base = (r.model_dump(mode="json") for r in (recipe, load_recipe(source)))
     changed = {key: value for key, value in own.items() if value != base[key] and key != "search"}
-    where = str(Path(source).expanduser().resolve()) if is_path(source) else source
+    where = str(expanded(source).resolve()) if is_path(source) else source
     shares = ", ".join(f"{share:g} % in {bits} bits" for bits, share in found._shares(tried).items())
     description = f"{recipe.name} with weights {shares}, chosen by compress search"
     head = {"extends": where, "name": f"{recipe.name}_{number}", "description": description}

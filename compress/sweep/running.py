@@ -164,15 +164,19 @@ class _Teller:
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
         """To the ledger, where those that are there already stay as they are."""
-        from compress.ledger import open_ledger
-        from compress.ledger.measurement import Measurement
-
         if not rows:
             return
+        later = "later: run the sweep again, nothing else is repeated"
         try:
+            from compress.ledger import open_ledger
+            from compress.ledger.measurement import Measurement
+
             open_ledger().append(map(Measurement.model_validate, rows))
         except CompressError as error:
-            self.running.progress.say(f"not recorded: {error}; later: run the sweep again, nothing else is repeated")
+            self.running.progress.remark(f"not recorded: {error}; {later}")
+        except Exception as error:  # what was measured is in the store
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            self.running.progress.remark(f"not recorded: {what}; {later}")
 
     def tick(self) -> None:
         """``show``, once a second at most: a store's listing costs."""

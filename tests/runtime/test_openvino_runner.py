@@ -14,7 +14,7 @@ only = pytest.mark.parametrize("format", ["openvino"], indirect=True)
 
 
 def told(runner: object, name: str) -> object:
-    return runner._request.get_compiled_model().get_property(name)  # type: ignore[attr-defined]
+    return runner._compiled.get_property(name)  # type: ignore[attr-defined]
 
 
 @only
