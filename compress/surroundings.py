@@ -44,7 +44,7 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)  # the lowest number that is free
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("r" if number == 0 else "w", encoding="utf-8"))
+            setattr(sys, name, Path(os.devnull).open("r" if number == 0 else "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
 def expanded(path: str | Path) -> Path:

@@ -67,9 +67,9 @@ def test_places_of_nobody() -> None:
     assert not has_home()
     assert user_name() == f"uid{os.getuid()}"
     assert expanded("~/x") == Path("~/x")
-    with pytest.raises(InputError, match="no cache folder, since there is no home folder: .* set COMPRESS_CACHE"):
+    with pytest.raises(InputError, match=r"no cache folder, since there is no home folder: .* set COMPRESS_CACHE"):
         cache_folder()
-    with pytest.raises(InputError, match="no ledger, since there is no home folder: .* set COMPRESS_LEDGER_URL"):
+    with pytest.raises(InputError, match=r"no ledger, since there is no home folder: .* set COMPRESS_LEDGER_URL"):
         ledger_url()
 
 
