@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import InputError
-from compress.schema import MADE_BY, PRECISIONS, QUANTIZED, Precision, Recipe
+from compress.schema import MADE_BY, PRECISIONS, QUANTIZED, Precision, Recipe, task_scale
 
 if TYPE_CHECKING:
     from torch import nn
@@ -180,13 +180,19 @@ class Writer:
         opset = self.recipe.export.onnx.opset if self.recipe.export.onnx else 20
         return to_onnx(model, self.size, opset, self.baked_seed)
 
+    @property
+    def _about(self) -> dict[str, str]:
+        """What an artifact says of itself, so that it can be used where its bundle is not."""
+        task = self.recipe.model.task
+        return {"task": task, "scale": str(task_scale(task)), "noise": self.recipe.export.noise}
+
     def _save(self, graph: Any, artifact: Artifact, half: bool = False) -> None:
-        path = self.folder / artifact.entry
+        path, about = self.folder / artifact.entry, self._about
         if artifact.format == "openvino":
             from compress.export.to_openvino import save_openvino
 
-            save_openvino(graph, path, half, compact=artifact.precision in QUANTIZED)
+            save_openvino(graph, path, half, compact=artifact.precision in QUANTIZED, about=about)
         else:
             from compress.export.to_onnx import save_onnx
 
-            save_onnx(graph, path)
+            save_onnx(graph, path, about)

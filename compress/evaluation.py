@@ -136,23 +136,29 @@ def evaluate(
     metrics: Sequence[str] = (),
     shards: int = 1,
     engine: Engine | None = None,
+    *,
+    task: Task | None = None,
+    k_steps: int | None = None,
+    sigma_s: float | None = None,
 ) -> Evaluation:
     """Measure ``source`` (bundled name, checkpoint, artifact, bundle) on ``sets``: names, set files, or folders.
 
     A folder's pictures are measured whole, cut to a multiple of the scale; a set's, as it crops them. ``ceiling``
     adds the bundled autoencoder's own reconstruction of the clean pictures; ``metrics`` are pyiqa's, by its names.
     Outputs are rounded to 8 bits first. ``shards``: parts of each set, measured by ``engine``; the figures are those of
-    one part, to the last digit. Raises InputError (no pictures; too small; a metric that compares whole sets, in
-    shards), what opening the source raises, and for ``metrics`` what ``compress.measure.iqa.open_measures`` raises.
+    one part, to the last digit. ``task``, ``k_steps``, ``sigma_s``: of a source that does not tell. Raises InputError
+    (no pictures; too small; a metric that compares whole sets, in shards), what opening the source raises, and for
+    ``metrics`` what ``compress.measure.iqa.open_measures`` raises.
     """
     if not sets:
         raise InputError("no pictures to measure on: give --data with a set or a folder")
-    judge = Judge.open(source, seed, ceiling, metrics)
+    told = {"task": task, "k_steps": k_steps, "sigma_s": sigma_s}
+    judge = Judge.open(source, seed, ceiling, metrics, **told)  # type: ignore[arg-type]
     progress.remark(judge.remark)
     given = [(picture_list(s, judge.task, called), s) for s, called in zip(sets, set_names(sets), strict=True)]
     if shards > 1:
         judge.refuse_shards()
-        job = {"source": source, "seed": seed, "ceiling": ceiling, "metrics": list(metrics)}
+        job = {"source": source, "seed": seed, "ceiling": ceiling, "metrics": list(metrics), "told": told}
         found = [
             _in_shards(pictures, name, judge, job, shards, engine or InProcess(), progress) for pictures, name in given
         ]

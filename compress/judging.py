@@ -1,11 +1,11 @@
 """Figures of pictures: what a model, its input and the autoencoder make of each, and their means."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compress import library
 from compress.errors import InputError
@@ -52,16 +52,24 @@ class Judge:
     """What its user should know of the source."""
 
     @classmethod
-    def open(cls, source: str, seed: int, ceiling: bool, metrics: Sequence[str]) -> "Judge":
+    def open(
+        cls,
+        source: str,
+        seed: int,
+        ceiling: bool,
+        metrics: Sequence[str],
+        *,
+        task: Task | None = None,
+        k_steps: int | None = None,
+        sigma_s: float | None = None,
+    ) -> "Judge":
         """Arguments and errors as ``compress.evaluation.evaluate``'s."""
         from compress.restorer import Settings, open_restorer
 
         # Degraded pictures stand on the output grid already: scale 1.
-        restorer = open_restorer(source, Settings(seed=seed, scale=1))
+        restorer = open_restorer(source, Settings(None, None, seed, 1, k_steps, sigma_s, task))
         if restorer.task is None:
-            raise InputError(
-                f"{source}: its task is not known, it must be one of {', '.join(TASKS)}: give a model that tells"
-            )
+            raise InputError(f"{source}: does not say what it is for: give --task ({', '.join(TASKS)})")
         makers: dict[str, Make] = {
             "model": lambda degraded, clean: restorer.restore(degraded, lambda: None),
             "input": lambda degraded, clean: degraded,
@@ -97,7 +105,15 @@ class Judge:
 
 
 def shard(
-    source: str, seed: int, ceiling: bool, metrics: Sequence[str], name: str, number: int, of: int, threads: int
+    source: str,
+    seed: int,
+    ceiling: bool,
+    metrics: Sequence[str],
+    name: str,
+    number: int,
+    of: int,
+    threads: int,
+    told: Mapping[str, Any],
 ) -> list[Labelled]:
     """Figures of every ``of``-th picture of a set, from ``number``, in a process that has ``threads`` for torch."""
     import torch
@@ -105,7 +121,7 @@ def shard(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        judge = Judge.open(source, seed, ceiling, metrics)
+        judge = Judge.open(source, seed, ceiling, metrics, **told)
         pictures = picture_list(name, judge.task).read(number, of)
         return [(label, judge.picture(degraded, clean)[0]) for label, degraded, clean in pictures]
     finally:

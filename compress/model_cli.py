@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from compress.cli_options import AddressOption, RecipeArg, SetOption, SetsOption, progress
+from compress.cli_options import (
+    AddressOption,
+    KStepsOption,
+    RecipeArg,
+    SetOption,
+    SetsOption,
+    SigmaOption,
+    TaskOption,
+    progress,
+)
 from compress.guard import results_only
 from compress.showing import JsonOption, show
 
@@ -33,9 +42,9 @@ def train(
 def convert(
     source: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Any ELIR checkpoint, or a built-in name.")],
     target: Annotated[Path, typer.Argument(metavar="FILE", help="To write: .safetensors, .pth or .ckpt.")],
-    k_steps: Annotated[int | None, typer.Option(help="Euler steps, where the checkpoint does not tell.")] = None,
-    sigma_s: Annotated[float | None, typer.Option(help="Source noise, where the checkpoint does not tell.")] = None,
-    task: Annotated[str | None, typer.Option(help="Task, where the checkpoint does not tell, e.g. sr_x4.")] = None,
+    k_steps: KStepsOption = None,
+    sigma_s: SigmaOption = None,
+    task: TaskOption = None,
     float32: Annotated[bool, typer.Option("--float32", help="Write .safetensors in float32, not float16.")] = False,
     decoder_of: Annotated[
         Path | None, typer.Option(help="A checkpoint beside FILE whose decoder serves for both.")
@@ -46,7 +55,9 @@ def convert(
         from compress.elir.convert import convert as run
         from compress.library import find
 
-        if taken := run(find("weights", str(source)), target, k_steps, sigma_s, task, not float32, decoder_of):
+        if taken := run(
+            find("weights", str(source)), target, k_steps, sigma_s, task and task.value, not float32, decoder_of
+        ):
             typer.echo(taken, err=True)
     typer.echo(target)
 
@@ -54,8 +65,8 @@ def convert(
 def profile(
     source: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="Any ELIR checkpoint, or a built-in name.")],
     size: Annotated[list[int], typer.Option(help="Side of the picture, in px, repeatable; 128, 256, 512, 1024.")] = [],  # noqa: B006
-    k_steps: Annotated[int | None, typer.Option(help="Euler steps, where the checkpoint does not tell.")] = None,
-    sigma_s: Annotated[float | None, typer.Option(help="Source noise, where the checkpoint does not tell.")] = None,
+    k_steps: KStepsOption = None,
+    sigma_s: SigmaOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say where a float model's parameters, multiplications, memory and time lie, by network and picture size."""
@@ -76,6 +87,9 @@ def evaluate(
         list[str],
         typer.Option(metavar="NAME", help="Also this measure of pyiqa, e.g. fid, musiq; needs elir-compress[iqa]."),
     ] = [],  # noqa: B006
+    task: TaskOption = None,
+    k_steps: KStepsOption = None,
+    sigma_s: SigmaOption = None,
     shards: Annotated[int, typer.Option(min=1, help="Parts of each set, measured at once with --address.")] = 1,
     address: AddressOption = None,
     as_json: JsonOption = False,
@@ -90,7 +104,8 @@ def evaluate(
         if csv is not None:
             check_output(csv)
         with engine_at(address, node_facts) as engine:
-            result = run(source, data, seed, progress(), metrics=metric, shards=shards, engine=engine)
+            told = {"task": task and task.value, "k_steps": k_steps, "sigma_s": sigma_s}
+            result = run(source, data, seed, progress(), metrics=metric, shards=shards, engine=engine, **told)
         if csv is not None:
             result.write_csv(csv)
     show(result, as_json)
@@ -100,6 +115,9 @@ def card(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint to describe.")],
     data: SetsOption = ["photos_validation"],  # noqa: B006
     out: Annotated[Path | None, typer.Option("-o", "--out", help="File to write; stdout by default.")] = None,
+    task: TaskOption = None,
+    k_steps: KStepsOption = None,
+    sigma_s: SigmaOption = None,
 ) -> None:
     """Write the model card of a checkpoint, with its measured quality."""
     with results_only():
@@ -108,7 +126,8 @@ def card(
 
         if out is not None:
             check_output(out, [checkpoint])
-        text = model_card(checkpoint, data, progress())
+        told = {"task": task and task.value, "k_steps": k_steps, "sigma_s": sigma_s}
+        text = model_card(checkpoint, data, progress(), **told)
         if out is not None:
             write_text(out, text)
     typer.echo(text if out is None else out)

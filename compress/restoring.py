@@ -10,6 +10,7 @@ from compress.data.pictures import find_pictures
 from compress.errors import InputError
 from compress.files import check_room
 from compress.restorer import Restorer, Settings, open_restorer
+from compress.schema import Task
 
 if TYPE_CHECKING:
     from compress.progress import Progress
@@ -29,16 +30,17 @@ def restore_pictures(
     scale: int | None = None,
     k_steps: int | None = None,
     sigma_s: float | None = None,
+    task: Task | None = None,
 ) -> list[Path]:
     """Restore pictures and folders of pictures; returns the files written.
 
-    ``source`` as in ``open_restorer``, ``tile`` ... ``sigma_s`` as in ``Settings``. One picture goes to ``out`` itself
+    ``source`` as in ``open_restorer``, ``tile`` ... ``task`` as in ``Settings``. One picture goes to ``out`` itself
     when that has a suffix; all else to .png files in the folder ``out``, named and nested as the sources are. A
     picture that fails does not stop the others. Raises InputError naming those that failed, at the end, or at once
     what stops all of them.
     """
     jobs = destinations(pictures, out)
-    restorer = open_restorer(source, Settings(tile, overlap, seed, scale, k_steps, sigma_s))
+    restorer = open_restorer(source, Settings(tile, overlap, seed, scale, k_steps, sigma_s, task))
     progress.remark(restorer.remark)
     failed: list[InputError] = []
     for i, (picture, path) in enumerate(jobs):

@@ -44,7 +44,7 @@ LAYERS = [
     {"target_parts", "recipe_parts"},
     {"degradation"},
     {"library"},
-    {"files", "yaml_nodes", "noise", "python_process", "surroundings"},
+    {"files", "yaml_nodes", "noise", "python_process", "surroundings", "about"},
     {"errors"},
 ]
 LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}

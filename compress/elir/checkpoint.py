@@ -51,7 +51,9 @@ def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float
     k = _setting(path, metadata, "k_steps", k_steps, int, (1, MAX_K_STEPS))
     sigma = _setting(path, metadata, "sigma_s", sigma_s, float, (0, MAX_SIGMA_S))
     if k is None or sigma is None:
-        raise InputError(f"{path}: holds no k_steps or sigma_s: give both (the published models mostly use 3 and 0.1)")
+        raise InputError(
+            f"{path}: holds no k_steps or sigma_s: give --k-steps and --sigma-s (published models mostly have 3 and 0.1)"
+        )
     with torch.device("meta"):
         residual = metadata.get(RESIDUAL) == str(True)
         model = Elir(replace(shape, k_steps=int(k), sigma_s=float(sigma), residual=residual))

@@ -30,11 +30,12 @@ class Runner(ABC):
     """An artifact, loaded and ready to run, by any number of threads at once.
 
     Attributes: ``shapes``, of ``lq`` (1, 3, H, W) and, unless baked, ``noise`` (1, 16, H/8, W/8); ``facts``, the
-    runtime's version and the settings in force, for the record.
+    runtime's version and the settings in force, for the record; ``about``, what the file says of itself, e.g. ``task``.
     """
 
     shapes: dict[str, Shape]
     facts: dict[str, Option]
+    about: Mapping[str, str] = {}
 
     @abstractmethod
     def __init__(self, path: Path, threads: int, options: Mapping[str, Option]) -> None:

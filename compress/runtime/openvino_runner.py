@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from compress.about import ABOUT, KEYS
 from compress.errors import InputError
 from compress.runtime.base import Option, Runner, check_shapes, damaged, load_library
 
@@ -52,6 +53,7 @@ class OpenvinoRunner(Runner):
         except REFUSED as error:
             raise damaged(path, "OpenVINO IR", error) from None
         self.shapes = check_shapes(path, {port.any_name: _shape(port) for port in model.inputs})
+        self.about = _about(model)
         given = dict(options)
         device = str(given.pop(DEVICE, "CPU"))
         settings: dict[str, Option] = {"PERFORMANCE_HINT": "LATENCY"}
@@ -69,6 +71,11 @@ class OpenvinoRunner(Runner):
         if request is None:
             request = self._own.request = self._compiled.create_infer_request()
         return request.infer(inputs, share_inputs=True)[0]
+
+
+def _about(model: Any) -> dict[str, str]:
+    paths = {key: [ABOUT, key] for key in KEYS}
+    return {key: str(model.get_rt_info(path).value) for key, path in paths.items() if model.has_rt_info(path)}
 
 
 def _shape(port: Any) -> tuple[int, ...]:
