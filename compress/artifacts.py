@@ -85,14 +85,14 @@ class Writer:
         self.recipe, self.folder = recipe, folder
         self.size = recipe.model.image_size
         self.baked_seed = recipe.model.seed if recipe.export.noise == "baked" else None
-        self._float_graphs: dict[int, Any] = {}
+        self._float_graphs: dict[nn.Module, Any] = {}  # by the model, which it keeps: an id can be another's later
         self._lowering: LoweringWorker | None = None
 
     def float_graph(self, model: "nn.Module", format: str) -> Any:
         """The fp32 model in a runtime's own form: ov.Model or ONNX ModelProto."""
-        if id(model) not in self._float_graphs:
-            self._float_graphs[id(model)] = self._onnx(model)
-        graph = self._float_graphs[id(model)]
+        if model not in self._float_graphs:
+            self._float_graphs[model] = self._onnx(model)
+        graph = self._float_graphs[model]
         if format == "onnx":
             return graph
         from compress.export.to_openvino import to_openvino

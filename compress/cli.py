@@ -24,13 +24,14 @@ from compress.python_process import leave_current_folder
 from compress.showing import JsonOption, show
 from compress.surroundings import make_do
 
+RESUMABLE = ("apply", "train", "search", "sweep", "sensitivity")
+
 
 class Guarded(TyperGroup):
     """Every command runs inside ``guard``."""
 
     def invoke(self, ctx: Any) -> Any:
-        resumable = bool({*getattr(ctx, "_protected_args", ()), *ctx.args} & {"apply", "train", "search", "sweep"})
-        with guard(resumable):
+        with guard(lambda: ctx.invoked_subcommand in RESUMABLE):
             return super().invoke(ctx)
 
 
@@ -128,7 +129,7 @@ def restore(
     with results_only():
         from compress.restoring import restore_pictures
 
-        given = {"scale": scale, "k_steps": k_steps, "sigma_s": sigma_s, "task": task and task.value}
+        given: dict[str, Any] = {"scale": scale, "k_steps": k_steps, "sigma_s": sigma_s, "task": task and task.value}
         restore_pictures(source, pictures, out, tile, overlap, seed, progress(), **given)
 
 

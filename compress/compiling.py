@@ -74,7 +74,7 @@ def bench_parsed(artifacts: Artifacts, target: DeployTarget, progress: "Progress
 def _parse(path: Path, site: Path) -> dict[str, Any]:
     command = python_command(str(PARSER), str(path))
     try:
-        done = subprocess.run(command, capture_output=True, env=python_environment([site]), timeout=PARSE_S)
+        done = subprocess.run(command, capture_output=True, env=python_environment(site), timeout=PARSE_S)
     except subprocess.TimeoutExpired:
         raise CompressError(f"{path}: TensorRT-RTX's parser was not done after {PARSE_S} s") from None
     if done.returncode:

@@ -163,7 +163,7 @@ def _runtime(distribution: str, module: str, extra: str | None = None) -> Fact:
 
 def _openvino_devices() -> Fact:
     code = "import openvino; print(*openvino.Core().available_devices, sep=', ')"
-    found = _python(code)
+    found = _run_python(code)
     devices = (found.stdout.strip().splitlines() or ["none"])[-1]
     npu = "NPU" in devices
     return Fact(
@@ -190,14 +190,14 @@ def _tool(name: str) -> Fact:
 def _import_error(module: str) -> str | None:
     """None when ``module`` imports; in its own process, since a broken runtime may end the one that loads it."""
     try:
-        done = _python(f"import {module}")
+        done = _run_python(f"import {module}")
     except subprocess.TimeoutExpired:
         return f"not done after {IMPORT_LIMIT_S} s"
     last = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
     return last[0] if done.returncode else None
 
 
-def _python(code: str) -> "subprocess.CompletedProcess[str]":
+def _run_python(code: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         python_command("-c", code), capture_output=True, text=True, timeout=IMPORT_LIMIT_S, env=python_environment()
     )

@@ -152,8 +152,8 @@ def evaluate(
     """
     if not sets:
         raise InputError("no pictures to measure on: give --data with a set or a folder")
-    told = {"task": task, "k_steps": k_steps, "sigma_s": sigma_s}
-    judge = Judge.open(source, seed, ceiling, metrics, **told)  # type: ignore[arg-type]
+    told: dict[str, Any] = {"task": task, "k_steps": k_steps, "sigma_s": sigma_s}
+    judge = Judge.open(source, seed, ceiling, metrics, **told)
     progress.remark(judge.remark)
     given = [(picture_list(s, judge.task, called), s) for s, called in zip(sets, set_names(sets), strict=True)]
     if shards > 1:

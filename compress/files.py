@@ -1,5 +1,6 @@
 """Whole files or none: everything is written beside its place, flushed to disk, then renamed."""
 
+import errno
 import hashlib
 import io
 import os
@@ -18,18 +19,60 @@ TEMPORARY = 16
 _run_folder: ContextVar[Path | None] = ContextVar("run_folder", default=None)
 
 
+# What a person can do about an error of a file system.
+_REMEDIES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there, your share of the disk is used up",
+    errno.EFBIG: "raise ulimit -f, or choose another disk",
+    errno.EACCES: "get the rights to it, or choose another place",
+    errno.EPERM: "get the rights to it, or choose another place",
+    errno.EROFS: "choose a place that can be written",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "mend its links, which lead in a circle",
+    errno.ENOTDIR: "choose another folder, a part of this path is a file",
+    errno.EISDIR: "name a file, this is a folder",
+    errno.EEXIST: "choose another folder, a file of that name is in the way",
+    errno.ENOENT: "see that its folder is still there, and run it again",
+    errno.EBUSY: "close what uses it, and run it again",
+    errno.ESTALE: "see that the network share is there, and run it again",
+    errno.EIO: "check the disk, or the connection to it",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close other programs, too many files are open",
+}
+# OSErrors, but of a connection or another process, whatever file is being written meanwhile.
+_ELSEWHERE = (ConnectionError, TimeoutError, ChildProcessError, ProcessLookupError, InterruptedError, BlockingIOError)
+
+
+def what_to_do(error: OSError) -> str:
+    """The next step after an error of the file system, for the end of a message."""
+    return _REMEDIES.get(error.errno or 0, "choose another place, or run it again")
+
+
+def _why(error: OSError) -> str:
+    return " ".join(str(error.strerror or error or type(error).__name__).split())
+
+
+def _is_about(error: OSError, part: Path) -> bool:
+    """Whether an error that came while ``part`` was written is about it: libraries' own kinds of OSError, and errors
+    that name another file, are not.
+    """
+    if isinstance(error, _ELSEWHERE) or type(error).__module__ != "builtins":
+        return False
+    return error.filename is None or os.fspath(error.filename) in (str(part), os.fsencode(part), str(part.parent))
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it there when the block ends well, remove it when not.
 
-    Raises InputError, one line, when the folder cannot be written or the disk is full.
+    Raises InputError, one line, when the file cannot be written; what else fails in the block stays as it is.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f"{PART}", suffix=path.suffix[:TEMPORARY], dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}): choose another folder") from None
+        raise InputError(f"{path}: cannot be written ({_why(error)}): {what_to_do(error)}") from None
     part = Path(name)
     try:
         yield part
@@ -38,7 +81,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.chmod(part, 0o644)
         os.replace(part, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}): free some space or rights") from None
+        if not _is_about(error, part):
+            raise
+        raise InputError(f"{path}: cannot be written ({_why(error)}): {what_to_do(error)}") from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -119,7 +164,7 @@ def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
             say(f"{folder}: another run is at work there, waiting for it")
             lock.acquire()
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}): choose another folder with --out") from None
+        raise InputError(f"{folder}: cannot be written ({_why(error)}): {what_to_do(error)}") from None
     token = _run_folder.set(folder)
     try:
         yield

@@ -1,7 +1,7 @@
 """Commands around checkpoints: training, conversion, figures; no logic."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -104,7 +104,7 @@ def evaluate(
         if csv is not None:
             check_output(csv)
         with engine_at(address, node_facts) as engine:
-            told = {"task": task and task.value, "k_steps": k_steps, "sigma_s": sigma_s}
+            told: dict[str, Any] = {"task": task and task.value, "k_steps": k_steps, "sigma_s": sigma_s}
             result = run(source, data, seed, progress(), metrics=metric, shards=shards, engine=engine, **told)
         if csv is not None:
             result.write_csv(csv)
@@ -126,7 +126,7 @@ def card(
 
         if out is not None:
             check_output(out, [checkpoint])
-        told = {"task": task and task.value, "k_steps": k_steps, "sigma_s": sigma_s}
+        told: dict[str, Any] = {"task": task and task.value, "k_steps": k_steps, "sigma_s": sigma_s}
         text = model_card(checkpoint, data, progress(), **told)
         if out is not None:
             write_text(out, text)

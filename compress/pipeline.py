@@ -231,7 +231,7 @@ class Run:
             return unavailable(target, [a.id for a in ours], why)
         chosen = {a.id: (self.out / a.entry, a.format) for a in ours}
         mode = self.recipe.measure
-        extra = [target.model_dump(), mode, self._hashes(ours)]
+        extra = [target.model_dump(mode="json"), mode, self._hashes(ours)]
         macs = self.models.floats.run("macs", self._macs) if target.runtime == "executorch" else None
         return self._remember(
             f"speed-{target.name}",

@@ -14,7 +14,7 @@ from compress.data.names import set_names
 from compress.data.sets import PictureSet, check_disjoint, load_set
 from compress.errors import InputError
 from compress.files import sha256_file, sha256_text
-from compress.schema import DeployTarget, Recipe, RecipeModel
+from compress.schema import MADE_BY, DeployTarget, Recipe, RecipeModel
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -79,11 +79,11 @@ class Inputs:
 
     @cached_property
     def float_key(self) -> dict[str, Any]:
-        """What the float artifacts depend on: the key without ptq and what comes after it."""
+        """What the float artifacts depend on: the key without the first quantizing pass and what comes after it."""
         recipe = self.key["recipe"]
         names = [next(iter(item)) for item in recipe["passes"]]
-        passes = recipe["passes"][: names.index("ptq")] if "ptq" in names else recipe["passes"]
-        return {**self.key, "recipe": {**recipe, "passes": passes}}
+        cut = next((i for i, name in enumerate(names) if name in MADE_BY), len(names))
+        return {**self.key, "recipe": {**recipe, "passes": recipe["passes"][:cut]}}
 
 
 def made_by(recipe: Recipe, weights_sha256: str) -> str:
@@ -261,6 +261,7 @@ class Plan:
             "artifacts": [{"id": a.id, "entry": a.entry, "estimated_bytes": self._bytes(a)} for a in self.artifacts],
             "estimated_bytes": sum(map(self._bytes, self.artifacts)),
             "targets": [t.name for t in self.targets],
+            "unavailable": self.unavailable,
         }
 
     def _bytes(self, artifact: "Artifact") -> int:

@@ -7,7 +7,6 @@ from a stranger would be executed. Safe-path mode ends that, for Python's own ch
 import os
 import site
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 SAFE = "PYTHONSAFEPATH"
@@ -20,7 +19,7 @@ def python_command(*words: str) -> list[str]:
     return [sys.executable, "-P", *words]
 
 
-def python_environment(first: Iterable[Path] = (), **more: str) -> dict[str, str]:
+def python_environment(*first: Path, **more: str) -> dict[str, str]:
     """This process's environment for a Python of ours, and its children: it finds this package, and no module by a
     path that depends on the current folder. ``first``: folders to find modules in before all others.
     """

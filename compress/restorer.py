@@ -149,7 +149,8 @@ def choose(bundle: Path) -> tuple[Path, dict[str, Any]]:
 def _facts(entry: Path) -> dict[str, Any]:
     """What the manifest of the bundle that holds ``entry`` says of it; nothing when it lies in none."""
     wanted = entry.resolve()
-    for folder in wanted.parents[:DEPTH]:
+    # As it was given first: in a cache of the Hugging Face hub the file is a link out of its bundle.
+    for folder in (*entry.absolute().parents[:DEPTH], *wanted.parents[:DEPTH]):
         if (folder / MANIFEST).is_file():
             manifest = read_manifest(folder)
             for facts in manifest["artifacts"]:

@@ -1,7 +1,9 @@
 """Whole files or none, whatever stops the writer."""
 
+import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,7 +81,7 @@ except Exception as error:
 def test_no_space_is_one_line_and_no_half_file(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     assert python(FULL, path).stdout == (
-        f"InputError: {path}: cannot be written (File too large): free some space or rights\n"
+        f"InputError: {path}: cannot be written (File too large): raise ulimit -f, or choose another disk\n"
     )
     assert os.listdir(tmp_path) == []
 
@@ -168,3 +170,44 @@ def test_outputs_that_would_fail_in_the_end(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=text):
             check_output(path, [tmp_path / "file"])
     check_output(tmp_path / "file")
+
+
+# --- what is told of an error ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (errno.ENOSPC, "(No space left on device): free some space there"),
+        (errno.EACCES, "(Permission denied): get the rights to it, or choose another place"),
+        (errno.EROFS, "(Read-only file system): choose a place that can be written"),
+        (errno.ENAMETOOLONG, "(File name too long): choose a shorter name"),
+        (errno.ESTALE, "(Stale file handle): see that the network share is there, and run it again"),
+        (errno.EXDEV, "(Invalid cross-device link): choose another place, or run it again"),
+    ],
+)
+def test_each_error_is_told_as_what_it_is(number: int, text: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(text)), whole_file(tmp_path / "x"):
+        raise OSError(number, os.strerror(number))
+
+
+class LibrarysOwn(OSError):
+    """As requests' errors are."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+        TimeoutError(errno.ETIMEDOUT, "Connection timed out"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "/another/file"),
+        PermissionError(errno.EACCES, "Permission denied", "/another/file"),
+        LibrarysOwn("proxy refused"),
+    ],
+    ids=repr,
+)
+def test_what_is_not_about_the_file_stays_what_it_is(error: OSError, tmp_path: Path) -> None:
+    with pytest.raises(type(error)) as caught, whole_file(tmp_path / "x"):
+        raise error
+    assert caught.value is error
+    assert not list(tmp_path.iterdir())

@@ -254,6 +254,8 @@ def test_a_dry_run_tells_what_is_not_set_up(tiny_recipe: Make, tmp_path: Path) -
     done = cli(tiny_recipe(targets=["jetson-orin-nano"]), tmp_path, "--dry-run", "--json")
     assert (done.exit_code, json.loads(done.stdout)["targets"]) == (0, ["jetson-orin-nano"])
     assert "tensorrt-rtx is not set up here" in done.stderr
+    (why,) = json.loads(done.stdout)["unavailable"]
+    assert why in done.stderr
 
 
 # --- plans and mistakes ---------------------------------------------------------------------------------------

@@ -44,15 +44,15 @@ def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float
     unpickling, of another architecture, NaN or Inf, unreadable metadata, a shared decoder that is missing or changed).
     """
     path = find("weights", path) if isinstance(path, str) and not is_path(path) else Path(path)
-    raw, metadata = read_state(path)
-    raw, taken = unwrapped(raw)
+    whole, metadata = read_state(path)
+    raw, taken = unwrapped(whole)
     state = with_shared_decoder(flatten(raw), metadata, path)
     shape = infer_config(state, path)
     k = _setting(path, metadata, "k_steps", k_steps, int, (1, MAX_K_STEPS))
     sigma = _setting(path, metadata, "sigma_s", sigma_s, float, (0, MAX_SIGMA_S))
     if k is None or sigma is None:
         raise InputError(
-            f"{path}: holds no k_steps or sigma_s: give --k-steps and --sigma-s (published models mostly have 3 and 0.1)"
+            f"{path}: holds no k_steps or sigma_s: give --k-steps and --sigma-s (of published models mostly 3 and 0.1)"
         )
     with torch.device("meta"):
         residual = metadata.get(RESIDUAL) == str(True)

@@ -44,4 +44,4 @@ class TensorrtRtx(Tool):
 
     def _try(self) -> None:
         code = "import tensorrt_rtx_bindings as trt; print(trt.Builder(trt.Logger(trt.Logger.ERROR)))"
-        run(python_command("-c", code), "try TensorRT-RTX", python_environment([self.site]))
+        run(python_command("-c", code), "try TensorRT-RTX", python_environment(self.site))
