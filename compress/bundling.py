@@ -32,7 +32,7 @@ def write_bundle(
     """
     from compress.report import write_report
 
-    write_text(folder / "recipe.yaml", to_yaml(recipe))
+    write_text(folder / "recipe.yaml", to_yaml(recipe, folder))
     write_text(folder / RESULTS, dump_json(results))
     k_steps, sigma_s = checkpoint_numbers(inputs.weights, recipe.model)
     model = {"task": recipe.model.task, "sigma_s": sigma_s}

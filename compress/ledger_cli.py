@@ -45,7 +45,8 @@ class Server(StrEnum):
 def list_(
     *,
     which: "Filter",
-    limit: Annotated[int, typer.Option(min=0, help="Newest rows to list; 0: all.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, help="Newest rows to list; 0: only how many there are.")] = 50,
+    every: Annotated[bool, typer.Option("--all", help="List every row.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List rows, newest first."""
@@ -54,7 +55,7 @@ def list_(
         from compress.ledger.listing import Listing
 
         opened = open_ledger()
-        result = Listing(opened.place, opened.count(which), opened.rows(which, limit or None))
+        result = Listing(opened.place, opened.count(which), opened.rows(which, None if every else limit))
     show(result, as_json)
 
 
@@ -189,11 +190,12 @@ def report(
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write.")] = Path("report.html"),
     *,
     which: "Filter",
-    limit: Annotated[int, typer.Option(min=0, help="Newest artifacts of the ledger to show; 0: all.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Newest artifacts of the ledger to show.")] = 50,
+    every: Annotated[bool, typer.Option("--all", help="Show every artifact of the ledger.")] = False,
 ) -> None:
     """Write one page of bundles or of the ledger: frontiers per device, tables, pictures, errors."""
     with results_only():
         from compress.reporting import report as run
 
-        result = run(bundles, which, limit, out)
+        result = run(bundles, which, None if every else limit, out)
     typer.echo(result)

@@ -4,6 +4,7 @@ In a checkout the folders stand beside the package; in a wheel they are shipped 
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +129,11 @@ def load_yaml(path: Path) -> Document:
 
 
 def parse_value(text: str, where: str) -> Any:
-    """The YAML value of one setting (``3``, ``[a, b]``, ``nncf``), by the same rules as a file's."""
+    """The YAML value of one setting (``3``, ``[a, b]``, ``nncf``), by the same rules as a file's, but for comments:
+    nobody types one there, and ``photo #1`` is a text.
+    """
+    if re.search(r"(^|\s)#", text) and text.strip()[:1] not in ("'", '"', "[", "{"):
+        return text.strip()
     return _parse(text, where, {})
 
 

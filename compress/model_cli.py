@@ -27,11 +27,9 @@ def train(
 ) -> None:
     """Train a model; resumes where it was stopped."""
     with results_only():
-        from compress.library import find
-        from compress.recipe import load_model
-        from compress.training_schema import TrainRecipe
+        from compress.recipe import load_training
 
-        loaded = load_model(TrainRecipe, find("recipes", recipe), settings)
+        loaded = load_training(recipe, settings)
         from compress.training import run_training
 
         checkpoint = run_training(loaded, out, fresh, progress(), recipe)

@@ -43,7 +43,7 @@ def _counted(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
-def report(bundles: Sequence[Path], which: "Filter", limit: int, out: Path) -> Written:
+def report(bundles: Sequence[Path], which: "Filter", limit: int | None, out: Path) -> Written:
     """Write ``out``: the given bundles, or else the ledger's newest ``limit`` artifacts that ``which`` lets through.
 
     Of one file that was measured again on the same device and pictures, the newest row counts.
@@ -80,7 +80,7 @@ def _of_bundles(bundles: Sequence[Path]) -> tuple[list[Row], dict[str, str]]:
     return rows, {row["files_sha256"]: row["bundle"] for row in reversed(rows)}
 
 
-def _of_ledger(which: "Filter", limit: int) -> tuple[list[Row], dict[str, str]]:
+def _of_ledger(which: "Filter", limit: int | None) -> tuple[list[Row], dict[str, str]]:
     """Rows, and the folder of each file whose bundle lies on this machine and still holds that very file."""
     from compress.ledger import open_ledger
     from compress.ledger.pareto import GROUP, newest
@@ -88,7 +88,7 @@ def _of_ledger(which: "Filter", limit: int) -> tuple[list[Row], dict[str, str]]:
     opened = open_ledger()
     names = ("id", *GROUP, "files_sha256")
     every = newest([dict(zip(names, values, strict=True)) for values in opened.columns(names, which)])
-    files = list(dict.fromkeys(row["files_sha256"] for row in every))[: limit or None]
+    files = list(dict.fromkeys(row["files_sha256"] for row in every))[:limit]
     rows = opened.by_ids(row["id"] for row in every if row["files_sha256"] in set(files))
     held = {folder: _files(folder) for folder in dict.fromkeys(row["bundle"] for row in rows) if folder}
     found = {row["files_sha256"]: row["bundle"] for row in reversed(rows) if row["bundle"]}

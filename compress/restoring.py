@@ -51,7 +51,7 @@ def restore_pictures(
             if len(jobs) > 1:
                 progress.say(str(error))
     if failed:
-        raise failed[0] if len(jobs) == 1 else _summary(failed, len(jobs))
+        raise failed[0] if len(jobs) == 1 else _summary(failed, len(jobs), progress.mode != "silent")
     return [path for _, path in jobs]
 
 
@@ -68,7 +68,10 @@ def _restore_one(restorer: Restorer, picture: Path, path: Path, name: str, progr
         ) from None
 
 
-def _summary(failed: Sequence[InputError], total: int) -> InputError:
+def _summary(failed: Sequence[InputError], total: int, told: bool) -> InputError:
+    """``told``: each failure has been, when it came."""
+    if told:
+        return InputError(f"{len(failed)} of {total} pictures failed, for the reasons above; the others are restored")
     named = "; ".join(str(error) for error in failed[:NAMED])
     more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
     return InputError(f"{len(failed)} of {total} pictures failed, the others are restored: {named}{more}")

@@ -39,6 +39,7 @@ LAYERS = [
     {"recipe", "ledger_options", "cli_options"},
     {"passes", "export", "runtime", "targets", "measure", "ledger"},
     {"elir", "data", "tools"},
+    {"recipe_paths"},
     {"lpips", "validation", "training_schema", "folders"},
     {"schema", "guard", "progress", "quiet", "showing", "manifest"},
     {"target_parts", "recipe_parts"},

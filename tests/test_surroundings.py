@@ -119,7 +119,10 @@ def test_json_in_any_encoding(encoding: str) -> None:
     assert json.loads(done.stdout.decode(encoding)) == {"name": "caf\u00e9 \u5199\u771f \udce9"}, done.stderr
 
 
-def test_text_in_ascii(tmp_path: Path) -> None:
-    words = ["validate", str(tmp_path / "写真.yaml")]
-    done = run(words, env={"PYTHONIOENCODING": "ascii"})
-    assert done.returncode == 2 and rb"\u5199\u771f.yaml: no such recipe" in done.stderr
+def test_tables_in_ascii() -> None:
+    table = "from rich.text import Text\nclass Found:\n    def table(self):\n        return Text('caf\u00e9 \u00b7')\n"
+    code = "from compress.surroundings import make_do\nfrom compress.showing import show\nmake_do()\n" + table
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code + "Found.to_json = dict\nshow(Found(), False)"]
+    done = subprocess.run(command, capture_output=True, env=environment)
+    assert (done.returncode, done.stdout.strip()) == (0, b"caf\\xe9 \\xb7"), done.stderr

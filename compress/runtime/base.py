@@ -1,6 +1,7 @@
 """What every runtime offers: open an artifact, tell its inputs, run it."""
 
 import importlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,7 +109,10 @@ def load_library(format: Format) -> ModuleType:
 
 def damaged(path: Path, kind: str, error: Exception) -> VerificationError:
     """The error for an artifact that its runtime refuses, with the runtime's words on one line."""
-    why = " ".join(str(error).split())[:200]
+    # OpenVINO's messages begin with places in its own source code.
+    why = re.sub(r"(?:Exception from|Check '[^']*' failed at) \S+?\.[ch]pp:\d+:?\s*", "", " ".join(str(error).split()))[
+        :200
+    ]
     return VerificationError(f"{path}: refused, not a readable {kind} ({why}): export it again")
 
 

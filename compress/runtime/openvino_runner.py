@@ -51,6 +51,11 @@ class OpenvinoRunner(Runner):
         try:
             model = core.read_model(path)
         except REFUSED as error:
+            weights = path.with_suffix(".bin")
+            if not weights.is_file():
+                raise InputError(
+                    f"{path}: its weights, {weights.name}, are not beside it: an OpenVINO artifact is both files"
+                ) from None
             raise damaged(path, "OpenVINO IR", error) from None
         self.shapes = check_shapes(path, {port.any_name: _shape(port) for port in model.inputs})
         self.about = _about(model)
