@@ -1,6 +1,11 @@
 """compress: trained ELIR restorers -> int8 OpenVINO, ONNX and ExecuTorch artifacts, measured in their runtimes."""
 
 import sys
+
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    # `python -m compress`: modules of the current folder stand before the standard library, and before the next line.
+    del sys.path[0]
+
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,11 +44,14 @@ def apply(
     from compress.progress import Progress
     from compress.recipe import load_recipe
 
+    source, settings = None, list(overrides)
     if isinstance(recipe, str | Path):
-        recipe = load_recipe(str(recipe), overrides, targets)
-    elif [*overrides, *targets]:
+        source = str(recipe)
+        recipe = load_recipe(source, settings, targets)
+    elif [*settings, *targets]:
         raise InputError("overrides and targets are for a recipe's name or path: change the Recipe itself")
     # After the recipe: a mistake in it is told at once, not seconds later.
     from compress.pipeline import apply as run
 
-    return run(recipe, None if out is None else Path(out), resume, dry_run, progress or Progress(), reuse)
+    folder = None if out is None else Path(out)
+    return run(recipe, folder, resume, dry_run, progress or Progress(), reuse, source, settings)

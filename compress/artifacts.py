@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import InputError
-from compress.schema import MADE_BY, PRECISIONS, QUANTIZED, Precision, Recipe
+from compress.schema import MADE_BY, PRECISIONS, QUANTIZED, Precision, Recipe, task_scale
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,14 +85,14 @@ class Writer:
         self.recipe, self.folder = recipe, folder
         self.size = recipe.model.image_size
         self.baked_seed = recipe.model.seed if recipe.export.noise == "baked" else None
-        self._float_graphs: dict[int, Any] = {}
+        self._float_graphs: dict[nn.Module, Any] = {}  # by the model, which it keeps: an id can be another's later
         self._lowering: LoweringWorker | None = None
 
     def float_graph(self, model: "nn.Module", format: str) -> Any:
         """The fp32 model in a runtime's own form: ov.Model or ONNX ModelProto."""
-        if id(model) not in self._float_graphs:
-            self._float_graphs[id(model)] = self._onnx(model)
-        graph = self._float_graphs[id(model)]
+        if model not in self._float_graphs:
+            self._float_graphs[model] = self._onnx(model)
+        graph = self._float_graphs[model]
         if format == "onnx":
             return graph
         from compress.export.to_openvino import to_openvino
@@ -180,13 +180,19 @@ class Writer:
         opset = self.recipe.export.onnx.opset if self.recipe.export.onnx else 20
         return to_onnx(model, self.size, opset, self.baked_seed)
 
+    @property
+    def _about(self) -> dict[str, str]:
+        """What an artifact says of itself, so that it can be used where its bundle is not."""
+        task = self.recipe.model.task
+        return {"task": task, "scale": str(task_scale(task)), "noise": self.recipe.export.noise}
+
     def _save(self, graph: Any, artifact: Artifact, half: bool = False) -> None:
-        path = self.folder / artifact.entry
+        path, about = self.folder / artifact.entry, self._about
         if artifact.format == "openvino":
             from compress.export.to_openvino import save_openvino
 
-            save_openvino(graph, path, half, compact=artifact.precision in QUANTIZED)
+            save_openvino(graph, path, half, compact=artifact.precision in QUANTIZED, about=about)
         else:
             from compress.export.to_onnx import save_onnx
 
-            save_onnx(graph, path)
+            save_onnx(graph, path, about)

@@ -3,7 +3,6 @@
 import json
 import platform
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from compress.progress import Progress
+from compress.python_process import python_command, python_environment
 
 Artifacts = Mapping[str, tuple[Path, str]]
 """id ("openvino-int8") -> (entry file, format)."""
@@ -162,9 +162,9 @@ def _measure(
 
 def run_worker(job: Mapping[str, Any], limit_s: float, on_done: Callable[[str], None] = lambda name: None) -> Any:
     """Do ``job`` in a fresh process. Raises what the worker raised, or CompressError when it died or took too long."""
-    command = [sys.executable, "-m", "compress.bench_worker"]
+    command = python_command("-m", "compress.bench_worker")
     pipe = subprocess.PIPE
-    worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=python_environment())
     assert worker.stdin and worker.stdout and worker.stderr
     timer = threading.Timer(limit_s, worker.kill)
     timer.start()

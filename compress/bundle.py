@@ -1,6 +1,7 @@
 """The bundle: manifest, and its verification."""
 
 import json
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -48,7 +49,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     files, entries = ([item[key] for item in manifest[of]] for of, key in (("files", "path"), ("artifacts", "entry")))
     root = folder.resolve()
     for name in (*files, *entries):
-        if not _is_inside(root, name):
+        if not _is_inside(root, name) and not _is_listed_content(folder, name, manifest["files"]):
             raise VerificationError(f"{path}: {name} points outside the bundle: do not use it")
     _check_listed(folder, manifest, entries)
     return manifest
@@ -62,12 +63,42 @@ def _check_listed(folder: Path, manifest: dict[str, Any], names: Iterable[str]) 
             raise VerificationError(f"{folder / MANIFEST}: {name} is not among its files: do not use it")
 
 
+def is_own_file(folder: Path, name: str) -> bool:
+    """Whether the file ``name`` is inside of the bundle ``folder``, or what its manifest lists, by a link."""
+    if _is_inside(folder.resolve(), name):
+        return True
+    try:
+        return name in {entry["path"] for entry in read_manifest(folder)["files"]}
+    except (InputError, VerificationError):
+        return False
+
+
 def _is_inside(root: Path, name: str) -> bool:
     """Whether a path of a manifest is relative, never climbs, and follows no link out of ``root``."""
     path = PurePosixPath(name)
     try:
         return not path.is_absolute() and ".." not in path.parts and (root / name).resolve().is_relative_to(root)
     except (ValueError, OSError, RuntimeError):  # NUL in it, too long, links in a circle
+        return False
+
+
+def _is_listed_content(folder: Path, name: str, files: list[dict[str, Any]]) -> bool:
+    """Whether ``name`` is a link that leads out of the bundle to a plain file with the content that is listed.
+
+    So lie bundles in a cache of the Hugging Face hub: every file is a link to ``../../blobs``. A file is what its hash
+    says; what a stranger's link could lead to otherwise, a device or a secret, has no such hash.
+    """
+    lexical = PurePosixPath(name)
+    if lexical.is_absolute() or ".." in lexical.parts:
+        return False
+    try:
+        facts = (folder / name).stat()
+        if not stat.S_ISREG(facts.st_mode):
+            return False
+        listed = [entry for entry in files if entry["path"] == name]
+        same_size = bool(listed) and all(entry["bytes"] == facts.st_size for entry in listed)
+        return same_size and all(entry["sha256"] == sha256_file(folder / name) for entry in listed)
+    except (OSError, ValueError, RuntimeError):
         return False
 
 
@@ -201,7 +232,7 @@ def _noise(size: int, seed: int, index: int) -> "np.ndarray":
 
 
 def read_samples(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """The bundle's samples, at least one, every file of them among the manifest's. Raises VerificationError otherwise."""
+    """The bundle's samples, at least one, their files all in the manifest. Raises VerificationError otherwise."""
     path = folder / "results.json"
     _check_listed(folder, manifest, [path.name])
     results = _read_json(path)

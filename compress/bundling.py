@@ -1,19 +1,21 @@
 """Writing a bundle from a finished run: recipe, results, report, then the manifest, last."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from compress.artifacts import Artifact
 from compress.bundle import MANIFEST, changed_files, read_manifest, write_manifest
 from compress.errors import CompressError
-from compress.files import remove_unfinished, write_text
+from compress.files import remove_unfinished, sha256_file, write_text
+from compress.folders import Owner, finished_stages, remove_listed, source_of
+from compress.library import is_path
 from compress.measuring import sample_files
-from compress.plan import Inputs, artifact_steps, checkpoint_numbers
+from compress.plan import Inputs, artifact_steps, checkpoint_numbers, made_by
 from compress.recipe import recipe_hash, to_yaml
 from compress.results import RESULTS, dump_json, read_results, unavailable_targets
 from compress.schema import Recipe
-
-WRITTEN = ("fp32", "fp16", "int8", "weights", "samples")
 
 
 def write_bundle(
@@ -30,7 +32,7 @@ def write_bundle(
     """
     from compress.report import write_report
 
-    write_text(folder / "recipe.yaml", to_yaml(recipe))
+    write_text(folder / "recipe.yaml", to_yaml(recipe, folder))
     write_text(folder / RESULTS, dump_json(results))
     k_steps, sigma_s = checkpoint_numbers(inputs.weights, recipe.model)
     model = {"task": recipe.model.task, "sigma_s": sigma_s}
@@ -52,8 +54,10 @@ def write_bundle(
     write_report(folder, manifest=facts)
     files = ["recipe.yaml", RESULTS, "report.html", *sample_files(results["samples"])]
     files += [f for a in planned for f in a.files]
+    earlier = _written_before(folder) - set(files)
     write_manifest(folder, facts, files)
-    _tidy(folder, set(files))
+    remove_listed(folder, earlier)
+    remove_unfinished(folder)
 
 
 def unchanged(folder: Path, inputs: Inputs, recipe: Recipe) -> dict[str, Any] | None:
@@ -93,10 +97,37 @@ def interface(artifact: Artifact, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _tidy(folder: Path, files: set[str]) -> None:
-    """Remove artifacts and samples of an earlier recipe, and what a killed run left beside good files."""
-    for name in WRITTEN:
-        for path in (folder / name).rglob("*"):
-            if path.is_file() and path.relative_to(folder).as_posix() not in files:
-                path.unlink()
-    remove_unfinished(folder)
+def _written_before(folder: Path) -> set[str]:
+    """What earlier runs wrote, by the manifest that is still there and by the records of finished stages."""
+    listed: set[str] = set()
+    if (folder / MANIFEST).is_file():
+        with suppress(CompressError):
+            listed = {entry["path"] for entry in read_manifest(folder)["files"]}
+    # A record outlives its run: what somebody else has put there since is not ours.
+    return listed | {
+        name
+        for record in finished_stages(folder)
+        for name, sha256 in record["files"].items()
+        if not name.startswith(".") and (folder / name).is_file() and sha256_file(folder / name) == sha256
+    }
+
+
+def owner_of(inputs: Inputs, out: Path, source: str | None, settings: Sequence[str]) -> Owner:
+    """Whose the bundle of a run is. ``source``: its recipe's built-in name or path, None for one made in Python."""
+    named = source_of(source, out) if source is not None and is_path(source) else source
+    return Owner("bundle", inputs.recipe.name, named, tuple(settings), inputs.makes, inputs.weights_sha256)
+
+
+def owner_before(folder: Path, inputs: Inputs) -> Owner | None:
+    """Whose a bundle is that has a manifest only; None where there is no bundle."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        manifest = read_manifest(folder)
+        asked = manifest.get("asked", manifest)
+        if asked.get("recipe_sha256") == recipe_hash(inputs.recipe):
+            return Owner("bundle", inputs.recipe.name, makes=inputs.makes)
+        recipe, weights = Recipe.model_validate(manifest["recipe"]), manifest["weights"]["sha256"]
+        return Owner("bundle", recipe.name, makes=made_by(recipe, weights), weights=weights)
+    except (CompressError, ValueError, LookupError, TypeError):
+        return Owner("bundle", "that cannot be read", makes="?")

@@ -10,16 +10,24 @@ from compress.progress import Progress
 from compress.schema import Task, task_input, task_scale
 
 
-def model_card(checkpoint: Path, sets: Sequence[str], progress: Progress) -> str:
+def model_card(
+    checkpoint: Path,
+    sets: Sequence[str],
+    progress: Progress,
+    *,
+    task: Task | None = None,
+    k_steps: int | None = None,
+    sigma_s: float | None = None,
+) -> str:
     """The model card of ``checkpoint`` (a path, or a bundled name), in Markdown, measured on ``sets``.
 
-    Errors as ``evaluate``.
+    ``task``, ``k_steps``, ``sigma_s``: of a checkpoint that does not tell. Errors as ``evaluate``.
     """
     from compress.elir.checkpoint import load_checkpoint
 
     path = library.find("weights", str(checkpoint))
-    model = load_checkpoint(path)
-    result = evaluate(str(checkpoint), sets, 0, progress, ceiling=True)
+    model = load_checkpoint(path, k_steps, sigma_s)
+    result = evaluate(str(checkpoint), sets, 0, progress, ceiling=True, task=task, k_steps=k_steps, sigma_s=sigma_s)
     networks = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in _NETWORKS}
     facts = model.metadata
     return "\n".join(

@@ -51,7 +51,7 @@ class _Check:
         self.first = next(iter(pictures)).name
         self.pairs = list(models.pairs(pictures, PICTURES))
         self.simulated: dict[str, str] = {}
-        self._outputs: dict[int, list[torch.Tensor]] = {}
+        self._outputs: dict[Any, list[torch.Tensor]] = {}  # by the model, which it keeps
 
     def artifact(self, artifact: Artifact) -> dict[str, Any]:
         """The ``parity`` entry of one artifact."""
@@ -101,11 +101,11 @@ class _Check:
     def _torch(self, model: Any) -> "list[torch.Tensor]":
         import torch
 
-        if id(model) not in self._outputs:
+        if model not in self._outputs:
             with torch.no_grad():
                 outputs = [model(lq, noise) for lq, noise in self.pairs]
-            self._outputs[id(model)] = self._finite("the torch model", outputs, model)
-        return self._outputs[id(model)]
+            self._outputs[model] = self._finite("the torch model", outputs, model)
+        return self._outputs[model]
 
     def _finite(self, who: str, outputs: "list[torch.Tensor]", model: Any = None) -> "list[torch.Tensor]":
         """``outputs``. Raises VerificationError, naming picture and layer, where one holds NaN or Inf."""

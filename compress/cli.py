@@ -9,17 +9,29 @@ import typer
 from typer.core import TyperGroup
 
 from compress import ledger_cli, model_cli, search_cli, supply_cli, sweep_cli, targets_cli
-from compress.cli_options import BundleArg, RecipeArg, SetOption, progress
+from compress.cli_options import (
+    BundleArg,
+    KStepsOption,
+    RecipeArg,
+    ScaleOption,
+    SetOption,
+    SigmaOption,
+    TaskOption,
+    progress,
+)
 from compress.guard import guard, results_only
+from compress.python_process import leave_current_folder
 from compress.showing import JsonOption, show
+from compress.surroundings import make_do
+
+RESUMABLE = ("apply", "train", "search", "sweep", "sensitivity")
 
 
 class Guarded(TyperGroup):
     """Every command runs inside ``guard``."""
 
     def invoke(self, ctx: Any) -> Any:
-        resumable = bool({*getattr(ctx, "_protected_args", ()), *ctx.args} & {"apply", "train", "search", "sweep"})
-        with guard(resumable):
+        with guard(lambda: ctx.invoked_subcommand in RESUMABLE):
             return super().invoke(ctx)
 
 
@@ -108,12 +120,17 @@ def restore(
     ] = None,
     overlap: Annotated[int | None, typer.Option(min=0, help="Shared by neighbouring tiles, in px; default 64.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    task: TaskOption = None,
+    scale: ScaleOption = None,
+    k_steps: KStepsOption = None,
+    sigma_s: SigmaOption = None,
 ) -> None:
     """Restore pictures of any size."""
     with results_only():
         from compress.restoring import restore_pictures
 
-        restore_pictures(source, pictures, out, tile, overlap, seed, progress())
+        given: dict[str, Any] = {"scale": scale, "k_steps": k_steps, "sigma_s": sigma_s, "task": task and task.value}
+        restore_pictures(source, pictures, out, tile, overlap, seed, progress(), **given)
 
 
 @app.command()
@@ -210,4 +227,6 @@ app.command()(ledger_cli.report)
 
 def main() -> None:
     """Entry of the scripts ``compress`` and ``elir-compress``."""
+    make_do()
+    leave_current_folder()
     app(prog_name="compress")

@@ -18,6 +18,31 @@ class Sensitive(StrEnum):
     executorch = "executorch"
 
 
+class TaskName(StrEnum):
+    """``compress.schema.TASKS``."""
+
+    sr_x2 = "sr_x2"
+    sr_x4 = "sr_x4"
+    sr_x8 = "sr_x8"
+    blind_sr_x4 = "blind_sr_x4"
+    denoise = "denoise"
+    deblur = "deblur"
+    inpaint = "inpaint"
+    blind_face = "blind_face"
+
+
+KStepsOption = Annotated[
+    int | None, typer.Option("--k-steps", min=1, help="Euler steps of the flow, where the checkpoint does not tell.")
+]
+SigmaOption = Annotated[
+    float | None,
+    typer.Option("--sigma-s", min=0, help="Scale of the source noise, where the checkpoint does not tell."),
+]
+TaskOption = Annotated[TaskName | None, typer.Option("--task", help="What the model is for, where it does not tell.")]
+ScaleOption = Annotated[
+    int | None,
+    typer.Option("--scale", min=1, max=8, help="Times that pictures are enlarged, where the model does not tell."),
+]
 RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="Built-in name, or path of a YAML file.")]
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. model.image_size=128.")

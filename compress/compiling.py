@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from compress.schema import DeployTarget
 
 if TYPE_CHECKING:
     from compress.progress import Progress
+from compress.python_process import python_command, python_environment
 
 PARSE_S = 900
 PARSER = Path(__file__).parent / "targets" / "tensorrt_parse.py"
@@ -66,17 +66,15 @@ def bench_parsed(artifacts: Artifacts, target: DeployTarget, progress: "Progress
     with progress.stage(f"parse {target.name}", len(artifacts)) as stage:
         for name, (path, _) in artifacts.items():
             stage.note(name)
-            entries.append(_parsed(name, target, lint(path), _parse(path, tool.environment)))
+            entries.append(_parsed(name, target, lint(path), _parse(path, tool.site)))
             stage.advance()
     return entries
 
 
-def _parse(path: Path, environment: dict[str, str]) -> dict[str, Any]:
-    import os
-
-    command = [sys.executable, str(PARSER), str(path)]
+def _parse(path: Path, site: Path) -> dict[str, Any]:
+    command = python_command(str(PARSER), str(path))
     try:
-        done = subprocess.run(command, capture_output=True, env={**os.environ, **environment}, timeout=PARSE_S)
+        done = subprocess.run(command, capture_output=True, env=python_environment(site), timeout=PARSE_S)
     except subprocess.TimeoutExpired:
         raise CompressError(f"{path}: TensorRT-RTX's parser was not done after {PARSE_S} s") from None
     if done.returncode:

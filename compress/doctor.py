@@ -4,13 +4,14 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compress.errors import CompressError
+from compress.python_process import python_command, python_environment
 from compress.tools import NAMES, tool
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _runtime(distribution: str, module: str, extra: str | None = None) -> Fact:
 
 def _openvino_devices() -> Fact:
     code = "import openvino; print(*openvino.Core().available_devices, sep=', ')"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=IMPORT_LIMIT_S)
+    found = _run_python(code)
     devices = (found.stdout.strip().splitlines() or ["none"])[-1]
     npu = "NPU" in devices
     return Fact(
@@ -177,7 +178,11 @@ def _ssh() -> Fact:
 
 def _tool(name: str) -> Fact:
     found = tool(name)
-    if found.ready:
+    try:
+        ready = found.ready
+    except CompressError as error:  # no folder to look for it
+        return Fact(name, "not set up", None, str(error))
+    if ready:
         return Fact(name, "set up", True, found.purpose)
     return Fact(name, "not set up", None, f"{found.purpose}: `{found.setup_command}`, {found.download_mb} MB")
 
@@ -185,10 +190,14 @@ def _tool(name: str) -> Fact:
 def _import_error(module: str) -> str | None:
     """None when ``module`` imports; in its own process, since a broken runtime may end the one that loads it."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", f"import {module}"], capture_output=True, text=True, timeout=IMPORT_LIMIT_S
-        )
+        done = _run_python(f"import {module}")
     except subprocess.TimeoutExpired:
         return f"not done after {IMPORT_LIMIT_S} s"
     last = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
     return last[0] if done.returncode else None
+
+
+def _run_python(code: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        python_command("-c", code), capture_output=True, text=True, timeout=IMPORT_LIMIT_S, env=python_environment()
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from compress.data.names import set_names
 from compress.engine import Engine
 from compress.engine import each as run_each
 from compress.engine.in_process import InProcess
@@ -135,29 +136,38 @@ def evaluate(
     metrics: Sequence[str] = (),
     shards: int = 1,
     engine: Engine | None = None,
+    *,
+    task: Task | None = None,
+    k_steps: int | None = None,
+    sigma_s: float | None = None,
 ) -> Evaluation:
     """Measure ``source`` (bundled name, checkpoint, artifact, bundle) on ``sets``: names, set files, or folders.
 
     A folder's pictures are measured whole, cut to a multiple of the scale; a set's, as it crops them. ``ceiling``
     adds the bundled autoencoder's own reconstruction of the clean pictures; ``metrics`` are pyiqa's, by its names.
     Outputs are rounded to 8 bits first. ``shards``: parts of each set, measured by ``engine``; the figures are those of
-    one part, to the last digit. Raises InputError (no pictures; too small; a metric that compares whole sets, in
-    shards), what opening the source raises, and for ``metrics`` what ``compress.measure.iqa.open_measures`` raises.
+    one part, to the last digit. ``task``, ``k_steps``, ``sigma_s``: of a source that does not tell. Raises InputError
+    (no pictures; too small; a metric that compares whole sets, in shards), what opening the source raises, and for
+    ``metrics`` what ``compress.measure.iqa.open_measures`` raises.
     """
     if not sets:
         raise InputError("no pictures to measure on: give --data with a set or a folder")
-    judge = Judge.open(source, seed, ceiling, metrics)
+    told: dict[str, Any] = {"task": task, "k_steps": k_steps, "sigma_s": sigma_s}
+    judge = Judge.open(source, seed, ceiling, metrics, **told)
+    progress.remark(judge.remark)
+    given = [(picture_list(s, judge.task, called), s) for s, called in zip(sets, set_names(sets), strict=True)]
     if shards > 1:
         judge.refuse_shards()
-        job = {"source": source, "seed": seed, "ceiling": ceiling, "metrics": list(metrics)}
-        found = [_in_shards(name, judge, job, shards, engine or InProcess(), progress) for name in sets]
+        job = {"source": source, "seed": seed, "ceiling": ceiling, "metrics": list(metrics), "told": told}
+        found = [
+            _in_shards(pictures, name, judge, job, shards, engine or InProcess(), progress) for pictures, name in given
+        ]
     else:
-        found = [_on_set(name, judge, progress) for name in sets]
+        found = [_on_set(pictures, judge, progress) for pictures, _ in given]
     return Evaluation(source, judge.task, seed, found)
 
 
-def _on_set(name: str, judge: Judge, progress: Progress) -> SetResult:
-    pictures = picture_list(name, judge.task)
+def _on_set(pictures: PictureList, judge: Judge, progress: Progress) -> SetResult:
     each: list[Labelled] = []
     with ExitStack() as stack:
         kept = Kept(Path(stack.enter_context(TemporaryDirectory())), judge.of_sets)
@@ -171,11 +181,16 @@ def _on_set(name: str, judge: Judge, progress: Progress) -> SetResult:
 
 
 def _in_shards(
-    name: str, judge: Judge, job: dict[str, Any], shards: int, engine: Engine, progress: Progress
+    pictures: PictureList,
+    name: str,
+    judge: Judge,
+    job: dict[str, Any],
+    shards: int,
+    engine: Engine,
+    progress: Progress,
 ) -> SetResult:
     import torch
 
-    pictures = picture_list(name, judge.task)
     shards = min(shards, pictures.count)
     given = [
         {**job, "name": name, "number": i, "of": shards, "threads": torch.get_num_threads()} for i in range(shards)

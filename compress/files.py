@@ -1,11 +1,12 @@
 """Whole files or none: everything is written beside its place, flushed to disk, then renamed."""
 
+import errno
 import hashlib
 import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -13,21 +14,65 @@ from pathlib import Path
 from compress.errors import InputError
 
 PART = ".part-"
+TEMPORARY = 16
+"""Characters of the suffix of a temporary file, at most, and more than ``mkstemp`` puts before it."""
 _run_folder: ContextVar[Path | None] = ContextVar("run_folder", default=None)
+
+
+# What a person can do about an error of a file system.
+_REMEDIES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there, your share of the disk is used up",
+    errno.EFBIG: "raise ulimit -f, or choose another disk",
+    errno.EACCES: "get the rights to it, or choose another place",
+    errno.EPERM: "get the rights to it, or choose another place",
+    errno.EROFS: "choose a place that can be written",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "mend its links, which lead in a circle",
+    errno.ENOTDIR: "choose another folder, a part of this path is a file",
+    errno.EISDIR: "name a file, this is a folder",
+    errno.EEXIST: "choose another folder, a file of that name is in the way",
+    errno.ENOENT: "see that its folder is still there, and run it again",
+    errno.EBUSY: "close what uses it, and run it again",
+    errno.ESTALE: "see that the network share is there, and run it again",
+    errno.EIO: "check the disk, or the connection to it",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close other programs, too many files are open",
+}
+# OSErrors, but of a connection or another process, whatever file is being written meanwhile.
+_ELSEWHERE = (ConnectionError, TimeoutError, ChildProcessError, ProcessLookupError, InterruptedError, BlockingIOError)
+
+
+def what_to_do(error: OSError) -> str:
+    """The next step after an error of the file system, for the end of a message."""
+    return _REMEDIES.get(error.errno or 0, "choose another place, or run it again")
+
+
+def _why(error: OSError) -> str:
+    return " ".join(str(error.strerror or error or type(error).__name__).split())
+
+
+def _is_about(error: OSError, part: Path) -> bool:
+    """Whether an error that came while ``part`` was written is about it: libraries' own kinds of OSError, and errors
+    that name another file, are not.
+    """
+    if isinstance(error, _ELSEWHERE) or type(error).__module__ != "builtins":
+        return False
+    return error.filename is None or os.fspath(error.filename) in (str(part), os.fsencode(part), str(part.parent))
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it there when the block ends well, remove it when not.
 
-    Raises InputError, one line, when the folder cannot be written or the disk is full.
+    Raises InputError, one line, when the file cannot be written; what else fails in the block stays as it is.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{PART}", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f"{PART}", suffix=path.suffix[:TEMPORARY], dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}): choose another folder") from None
+        raise InputError(f"{path}: cannot be written ({_why(error)}): {what_to_do(error)}") from None
     part = Path(name)
     try:
         yield part
@@ -36,9 +81,49 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.chmod(part, 0o644)
         os.replace(part, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}): free some space or rights") from None
+        if not _is_about(error, part):
+            raise
+        raise InputError(f"{path}: cannot be written ({_why(error)}): {what_to_do(error)}") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_room(folder: Path, files: Iterable[str] = ("",)) -> None:
+    """Raise InputError where ``files``, paths below ``folder``, have longer names than the file system there takes."""
+    folder = folder.absolute()
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    longest, deepest = _limits(there)
+    for file in files:
+        path = folder / file
+        for part in path.parts[len(there.parts) :]:
+            if (size := len(os.fsencode(part))) > longest:
+                raise InputError(
+                    f"{path}: {part!r} has {size} bytes, a name there at most {longest}: choose a shorter one"
+                )
+        # Beside a file there is a temporary one for a while, whose name may be the longer one.
+        if (size := len(os.fsencode(path)) + len(PART) + 2 * TEMPORARY) > deepest:
+            raise InputError(f"{path}: with {size} bytes the path is too long, at most {deepest}: choose a shorter one")
+
+
+def _limits(folder: Path) -> tuple[int, int]:
+    """Bytes that a name and a whole path may have in ``folder``."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX")
+    except (AttributeError, OSError, ValueError):  # no POSIX
+        return 255, 260
+
+
+def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Raise InputError unless a file can be written at ``path``, which is none of ``inputs``: before a long work."""
+    check_room(path.parent, [path.name])
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder: name a file to write")
+    if any(path.exists() and given.exists() and path.samefile(given) for given in inputs):
+        raise InputError(f"{path}: is what is read: name another file to write")
+    parent = next(p for p in path.absolute().parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        why = "no rights to write there" if parent.is_dir() else "not a folder"
+        raise InputError(f"{path}: cannot be written ({parent}: {why}): choose another folder")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -79,7 +164,7 @@ def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
             say(f"{folder}: another run is at work there, waiting for it")
             lock.acquire()
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}): choose another folder with --out") from None
+        raise InputError(f"{folder}: cannot be written ({_why(error)}): {what_to_do(error)}") from None
     token = _run_folder.set(folder)
     try:
         yield

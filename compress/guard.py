@@ -10,14 +10,17 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import TypeAlias
 
 import typer
 
 from compress.errors import CompressError
+from compress.files import what_to_do
 
+Resumable: TypeAlias = Callable[[], bool]
 INTERRUPTED, TERMINATED = 130, 143
 GRACE_S = 3.5
 """How long a command that a signal reached may take to clean up, native calls included, before it is ended."""
@@ -39,8 +42,9 @@ _NO_MEMORY = (
 
 
 @contextlib.contextmanager
-def guard(resumable: bool) -> Iterator[None]:
-    """Turn what a command raises into a message on stderr and ``typer.Exit``."""
+def guard(resumable: Resumable) -> Iterator[None]:
+    """Turn what a command raises into a message on stderr and ``typer.Exit``. ``resumable``: whether the command, once
+    it runs, goes on where it was stopped."""
     came: list[int] = []
     try:
         with _signals(came), _ended_in_time(resumable):
@@ -73,15 +77,21 @@ def _unexpected(error: Exception) -> None:
     if os.environ.get("COMPRESS_DEBUG") == "1":
         typer.echo(text, err=True)
         _fail(f"{what}: this is a bug, please report it", 1)
-    with tempfile.NamedTemporaryFile("w", prefix="compress-bug-", suffix=".log", delete=False) as log:
-        log.write(text)
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="compress-bug-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as log:
+            log.write(text)
+    except OSError:  # nowhere to write
+        typer.echo(text, err=True)
+        _fail(f"{what}: this is a bug, please report it with the lines above", 1)
     _fail(f"{what}: this is a bug, please report it with {log.name}", 1)
 
 
 def _of_machine(error: Exception) -> str | None:
     """One line for what the machine lacks: space, rights, handles, memory; None for everything else."""
     if isinstance(error, OSError) and error.errno in _PLACE:
-        return f"{error.filename or 'output'}: cannot be written or read ({error.strerror}): free some space or rights"
+        return f"{error.filename or 'output'}: cannot be written or read ({error.strerror}): {what_to_do(error)}"
     if isinstance(error, OSError) and error.errno in _OPEN:
         return f"too many open files ({error.strerror}): raise the limit (ulimit -n), then run the command again"
     memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
@@ -110,15 +120,15 @@ def _memory_left_mb() -> float | None:
     return min(left, default=None)
 
 
-def _stopped(number: int, resumable: bool) -> tuple[str, int]:
+def _stopped(number: int, resumable: Resumable) -> tuple[str, int]:
     """Message and exit code of a command that a signal ended."""
-    again = ": the same command resumes at the last finished stage" if resumable else ""
+    again = ": the same command resumes at the last finished stage" if resumable() else ""
     what, code = ("terminated", TERMINATED) if number == signal.SIGTERM else ("interrupted", INTERRUPTED)
     return f"{what}{again}", code
 
 
 @contextlib.contextmanager
-def _ended_in_time(resumable: bool) -> Iterator[None]:
+def _ended_in_time(resumable: Resumable) -> Iterator[None]:
     """End the process ``GRACE_S`` after SIGINT or SIGTERM when it is still at work then.
 
     Python's own handlers wait for the native call that runs, which may take minutes. What is written is whole at any

@@ -1,11 +1,11 @@
 """Figures of pictures: what a model, its input and the autoencoder make of each, and their means."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compress import library
 from compress.errors import InputError
@@ -48,18 +48,28 @@ class Judge:
     task: Task
     makers: "dict[str, Make]"
     measures: "list[IqaMeasure]"
+    remark: str = ""
+    """What its user should know of the source."""
 
     @classmethod
-    def open(cls, source: str, seed: int, ceiling: bool, metrics: Sequence[str]) -> "Judge":
+    def open(
+        cls,
+        source: str,
+        seed: int,
+        ceiling: bool,
+        metrics: Sequence[str],
+        *,
+        task: Task | None = None,
+        k_steps: int | None = None,
+        sigma_s: float | None = None,
+    ) -> "Judge":
         """Arguments and errors as ``compress.evaluation.evaluate``'s."""
         from compress.restorer import Settings, open_restorer
 
         # Degraded pictures stand on the output grid already: scale 1.
-        restorer = open_restorer(source, Settings(seed=seed, scale=1))
+        restorer = open_restorer(source, Settings(None, None, seed, 1, k_steps, sigma_s, task))
         if restorer.task is None:
-            raise InputError(
-                f"{source}: its task is not known, it must be one of {', '.join(TASKS)}: give a model that tells"
-            )
+            raise InputError(f"{source}: does not say what it is for: give --task ({', '.join(TASKS)})")
         makers: dict[str, Make] = {
             "model": lambda degraded, clean: restorer.restore(degraded, lambda: None),
             "input": lambda degraded, clean: degraded,
@@ -68,7 +78,7 @@ class Judge:
         if ceiling:
             reconstruct = _autoencoder()
             makers["autoencoder"] = lambda degraded, clean: reconstruct(clean)
-        return cls(restorer.task, makers, measures)
+        return cls(restorer.task, makers, measures, restorer.remark)
 
     @property
     def border(self) -> int:
@@ -95,7 +105,15 @@ class Judge:
 
 
 def shard(
-    source: str, seed: int, ceiling: bool, metrics: Sequence[str], name: str, number: int, of: int, threads: int
+    source: str,
+    seed: int,
+    ceiling: bool,
+    metrics: Sequence[str],
+    name: str,
+    number: int,
+    of: int,
+    threads: int,
+    told: Mapping[str, Any],
 ) -> list[Labelled]:
     """Figures of every ``of``-th picture of a set, from ``number``, in a process that has ``threads`` for torch."""
     import torch
@@ -103,7 +121,7 @@ def shard(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        judge = Judge.open(source, seed, ceiling, metrics)
+        judge = Judge.open(source, seed, ceiling, metrics, **told)
         pictures = picture_list(name, judge.task).read(number, of)
         return [(label, judge.picture(degraded, clean)[0]) for label, degraded, clean in pictures]
     finally:
@@ -193,14 +211,19 @@ class PictureList:
     read: "Callable[..., Iterator[Read]]"
 
 
-def picture_list(name: str, task: Task) -> PictureList:
-    """The pictures of a set's name, its file, or a folder. Raises InputError where there are none."""
+def picture_list(name: str, task: Task, called: str | None = None) -> PictureList:
+    """The pictures of a set\'s name, its file, or a folder; ``called``: its ``dataset``.
+
+    Raises InputError where there are none.
+    """
+    from compress.data.names import set_names
     from compress.data.pictures import find_pictures
     from compress.data.sets import load_set
 
+    called = called or set_names([name])[0]
     folder = library.find("calibration", name)
     if not folder.is_dir():
-        pictures = load_set(name, task)
+        pictures = load_set(name, task, name=called)
 
         def crops(number: int = 0, of: int = 1) -> "Iterator[Read]":
             return ((item.name, item.degraded, item.clean) for item in islice(pictures, number, None, of))
@@ -213,7 +236,7 @@ def picture_list(name: str, task: Task) -> PictureList:
     def read(number: int = 0, of: int = 1) -> "Iterator[Read]":
         return _whole(paths[number::of], task)
 
-    return PictureList(folder.resolve().name, True, len(paths), read)
+    return PictureList(called, True, len(paths), read)
 
 
 def _whole(paths: Sequence[Path], task: Task) -> "Iterator[Read]":

@@ -45,7 +45,8 @@ class Server(StrEnum):
 def list_(
     *,
     which: "Filter",
-    limit: Annotated[int, typer.Option(min=0, help="Newest rows to list; 0: all.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, help="Newest rows to list; 0: only how many there are.")] = 50,
+    every: Annotated[bool, typer.Option("--all", help="List every row.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List rows, newest first."""
@@ -54,7 +55,7 @@ def list_(
         from compress.ledger.listing import Listing
 
         opened = open_ledger()
-        result = Listing(opened.place, opened.count(which), opened.rows(which, limit or None))
+        result = Listing(opened.place, opened.count(which), opened.rows(which, None if every else limit))
     show(result, as_json)
 
 
@@ -109,10 +110,13 @@ def export_(
     with results_only():
         from compress.ledger import open_ledger
 
-        rows = open_ledger().rows(which, pictures=True)
         if out is not None:
+            from compress.files import check_output
             from compress.ledger.exchange import write_rows
 
+            check_output(out)
+        rows = open_ledger().rows(which, pictures=True)
+        if out is not None:
             write_rows(rows, out)
             told = f"{out}: {len(rows)} rows"
         else:
@@ -167,7 +171,10 @@ def check(
     with results_only():
         from compress.comparison.check import Limits
         from compress.comparison.check import check as run
+        from compress.files import check_output
 
+        for path in filter(None, (junit, markdown)):
+            check_output(path)
         limits = Limits(max_psnr_drop, max_ssim_drop, max_lpips_rise, max_slowdown, max_size_growth)
         result = run(bundle, against, limits)
         result.write(junit, markdown)
@@ -183,11 +190,12 @@ def report(
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write.")] = Path("report.html"),
     *,
     which: "Filter",
-    limit: Annotated[int, typer.Option(min=0, help="Newest artifacts of the ledger to show; 0: all.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Newest artifacts of the ledger to show.")] = 50,
+    every: Annotated[bool, typer.Option("--all", help="Show every artifact of the ledger.")] = False,
 ) -> None:
     """Write one page of bundles or of the ledger: frontiers per device, tables, pictures, errors."""
     with results_only():
         from compress.reporting import report as run
 
-        result = run(bundles, which, limit, out)
+        result = run(bundles, which, None if every else limit, out)
     typer.echo(result)

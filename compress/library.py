@@ -4,6 +4,7 @@ In a checkout the folders stand beside the package; in a wheel they are shipped 
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 
 from compress import yaml_nodes
 from compress.errors import InputError
+from compress.surroundings import expanded
 from compress.yaml_nodes import KeyPath
 
 Kind = Literal["recipes", "calibration", "targets", "weights"]
@@ -58,7 +60,7 @@ def find(kind: Kind, name_or_path: str) -> Path:
     Raises InputError, with the nearest valid name, when there is none.
     """
     if is_path(name_or_path):
-        return _existing(kind, Path(name_or_path).expanduser())
+        return _existing(kind, expanded(name_or_path))
     path = data_folder(kind) / f"{name_or_path}{_suffix(kind)}"
     if path.is_file():
         return path
@@ -127,7 +129,11 @@ def load_yaml(path: Path) -> Document:
 
 
 def parse_value(text: str, where: str) -> Any:
-    """The YAML value of one setting (``3``, ``[a, b]``, ``nncf``), by the same rules as a file's."""
+    """The YAML value of one setting (``3``, ``[a, b]``, ``nncf``), by the same rules as a file's, but for comments:
+    nobody types one there, and ``photo #1`` is a text.
+    """
+    if re.search(r"(^|\s)#", text) and text.strip()[:1] not in ("'", '"', "[", "{"):
+        return text.strip()
     return _parse(text, where, {})
 
 

@@ -176,11 +176,16 @@ def sample_files(samples: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
+def sample_path(name: str, kind: str) -> str:
+    """Where a sample lies in a bundle; no two names and kinds share a file, since no ``kind`` holds a "_"."""
+    return f"samples/{name}_{kind}.png"
+
+
 def save_sample(folder: Path, name: str, kind: str, picture: "np.ndarray") -> str:
     """Write a picture (H, W, 3) uint8 among a bundle's samples; its path there."""
     from PIL import Image
 
-    path = f"samples/{Path(name).stem}_{kind}.png"
+    path = sample_path(name, kind)
     with whole_file(folder / path) as part:
         Image.fromarray(picture).save(part, "PNG")
     return path

@@ -1,11 +1,20 @@
 """Commands around checkpoints: training, conversion, figures; no logic."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from compress.cli_options import AddressOption, RecipeArg, SetOption, SetsOption, progress
+from compress.cli_options import (
+    AddressOption,
+    KStepsOption,
+    RecipeArg,
+    SetOption,
+    SetsOption,
+    SigmaOption,
+    TaskOption,
+    progress,
+)
 from compress.guard import results_only
 from compress.showing import JsonOption, show
 
@@ -18,14 +27,12 @@ def train(
 ) -> None:
     """Train a model; resumes where it was stopped."""
     with results_only():
-        from compress.library import find
-        from compress.recipe import load_model
-        from compress.training_schema import TrainRecipe
+        from compress.recipe import load_training
 
-        loaded = load_model(TrainRecipe, find("recipes", recipe), settings)
+        loaded = load_training(recipe, settings)
         from compress.training import run_training
 
-        checkpoint = run_training(loaded, out, fresh, progress())
+        checkpoint = run_training(loaded, out, fresh, progress(), recipe)
     if checkpoint is not None:  # in the first of several processes
         typer.echo(checkpoint)
 
@@ -33,9 +40,9 @@ def train(
 def convert(
     source: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Any ELIR checkpoint, or a built-in name.")],
     target: Annotated[Path, typer.Argument(metavar="FILE", help="To write: .safetensors, .pth or .ckpt.")],
-    k_steps: Annotated[int | None, typer.Option(help="Euler steps, where the checkpoint does not tell.")] = None,
-    sigma_s: Annotated[float | None, typer.Option(help="Source noise, where the checkpoint does not tell.")] = None,
-    task: Annotated[str | None, typer.Option(help="Task, where the checkpoint does not tell, e.g. sr_x4.")] = None,
+    k_steps: KStepsOption = None,
+    sigma_s: SigmaOption = None,
+    task: TaskOption = None,
     float32: Annotated[bool, typer.Option("--float32", help="Write .safetensors in float32, not float16.")] = False,
     decoder_of: Annotated[
         Path | None, typer.Option(help="A checkpoint beside FILE whose decoder serves for both.")
@@ -46,15 +53,18 @@ def convert(
         from compress.elir.convert import convert as run
         from compress.library import find
 
-        run(find("weights", str(source)), target, k_steps, sigma_s, task, not float32, decoder_of)
+        if taken := run(
+            find("weights", str(source)), target, k_steps, sigma_s, task and task.value, not float32, decoder_of
+        ):
+            typer.echo(taken, err=True)
     typer.echo(target)
 
 
 def profile(
     source: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="Any ELIR checkpoint, or a built-in name.")],
     size: Annotated[list[int], typer.Option(help="Side of the picture, in px, repeatable; 128, 256, 512, 1024.")] = [],  # noqa: B006
-    k_steps: Annotated[int | None, typer.Option(help="Euler steps, where the checkpoint does not tell.")] = None,
-    sigma_s: Annotated[float | None, typer.Option(help="Source noise, where the checkpoint does not tell.")] = None,
+    k_steps: KStepsOption = None,
+    sigma_s: SigmaOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say where a float model's parameters, multiplications, memory and time lie, by network and picture size."""
@@ -75,6 +85,9 @@ def evaluate(
         list[str],
         typer.Option(metavar="NAME", help="Also this measure of pyiqa, e.g. fid, musiq; needs elir-compress[iqa]."),
     ] = [],  # noqa: B006
+    task: TaskOption = None,
+    k_steps: KStepsOption = None,
+    sigma_s: SigmaOption = None,
     shards: Annotated[int, typer.Option(min=1, help="Parts of each set, measured at once with --address.")] = 1,
     address: AddressOption = None,
     as_json: JsonOption = False,
@@ -83,10 +96,14 @@ def evaluate(
     with results_only():
         from compress.engine import engine_at
         from compress.evaluation import evaluate as run
+        from compress.files import check_output
         from compress.plan import node_facts
 
+        if csv is not None:
+            check_output(csv)
         with engine_at(address, node_facts) as engine:
-            result = run(source, data, seed, progress(), metrics=metric, shards=shards, engine=engine)
+            told: dict[str, Any] = {"task": task and task.value, "k_steps": k_steps, "sigma_s": sigma_s}
+            result = run(source, data, seed, progress(), metrics=metric, shards=shards, engine=engine, **told)
         if csv is not None:
             result.write_csv(csv)
     show(result, as_json)
@@ -96,13 +113,19 @@ def card(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint to describe.")],
     data: SetsOption = ["photos_validation"],  # noqa: B006
     out: Annotated[Path | None, typer.Option("-o", "--out", help="File to write; stdout by default.")] = None,
+    task: TaskOption = None,
+    k_steps: KStepsOption = None,
+    sigma_s: SigmaOption = None,
 ) -> None:
     """Write the model card of a checkpoint, with its measured quality."""
     with results_only():
         from compress.card import model_card
-        from compress.files import write_text
+        from compress.files import check_output, write_text
 
-        text = model_card(checkpoint, data, progress())
+        if out is not None:
+            check_output(out, [checkpoint])
+        told: dict[str, Any] = {"task": task and task.value, "k_steps": k_steps, "sigma_s": sigma_s}
+        text = model_card(checkpoint, data, progress(), **told)
         if out is not None:
             write_text(out, text)
     typer.echo(text if out is None else out)

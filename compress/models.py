@@ -1,6 +1,5 @@
 """The models of a run, made only when an unfinished stage asks for them."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from compress.artifacts import Artifact, Writer
 from compress.files import whole_file
+from compress.folders import remove_training
 from compress.plan import Inputs, prefix_key
 from compress.progress import Progress
 from compress.schema import MADE_BY, QUANTIZED, Recipe
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from compress.elir.model import Elir
     from compress.passes.base import Subject
     from compress.passes.engines import Quantized
+
+DISTILL_FILES = ("run.json", "log.jsonl", "student.safetensors")  # beside those of any training
 
 
 class Shared(Protocol):
@@ -63,6 +65,7 @@ class Models:
         m = self.recipe.model
         with self.progress.stage("load the model"):
             model = load_checkpoint(self.inputs.weights, m.k_steps, m.sigma_s)
+            self.progress.remark(model.taken)
         subject = Subject(
             model,
             lambda: self.pairs(self.inputs.calibration),
@@ -172,7 +175,7 @@ class Models:
         """Where a pass keeps what its training needs to go on; empty when the run begins afresh."""
         folder = self.stages.folder / "distill"
         if not self.stages.resume:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_training(folder, DISTILL_FILES)
         return folder
 
     def pairs(self, pictures: Any, most: int | None = None) -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":

@@ -1,21 +1,22 @@
 """The orchestrator: load -> passes -> export -> parity -> quality -> speed -> bundle; each stage is remembered."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from compress.artifacts import FORMATS, Artifact, Writer, plan_artifacts
 from compress.bundle import changed_files, noise_seed, read_manifest, read_samples
-from compress.bundling import unchanged, write_bundle
+from compress.bundling import owner_before, owner_of, unchanged, write_bundle
 from compress.checking import check_parity
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.fallback import fall_back
-from compress.files import locked
+from compress.files import check_room
+from compress.folders import STAGES, Owner, check_folder, claimed
 from compress.goals import check_goals
 from compress.library import find
-from compress.measuring import format_quality, input_baseline, sample_files, write_samples
+from compress.measuring import format_quality, input_baseline, sample_files, sample_path, write_samples
 from compress.models import Models, Shared
 from compress.plan import Inputs, Plan, resolve
 from compress.progress import Progress
@@ -37,19 +38,31 @@ from compress.validation import load_model
 
 
 def apply(
-    recipe: Recipe, out: Path | None, resume: bool, dry_run: bool, progress: Progress, reuse: bool = False
+    recipe: Recipe,
+    out: Path | None,
+    resume: bool,
+    dry_run: bool,
+    progress: Progress,
+    reuse: bool = False,
+    source: str | None = None,
+    settings: Sequence[str] = (),
 ) -> "ApplyResult | Plan":
     """Run ``recipe`` into ``out`` (``runs/<name>`` by default); ``reuse``: take its finished student, train nothing.
 
-    A run that was stopped goes on at the last finished stage; an unchanged one is only checked. Raises InputError
-    for bad data or weights, Unavailable for a device that is not here; where only the tool that stands in for one is
-    not set up, the bundle is made, and says so.
+    A run that was stopped goes on at the last finished stage; an unchanged one is only checked. ``source`` (a name or
+    path) and ``settings`` say where the recipe came from: a bundle of another recipe is replaced only when ``resume``
+    is False. Raises InputError for bad data or weights, or a folder that is not to be written into, Unavailable for a
+    device that is not here; where only the tool that stands in for one is not set up, the bundle is made, and says so.
     """
     out = out or Path("runs") / recipe.name
+    check_folder(out, Owner("bundle", recipe.name))  # before pictures are read
     inputs = resolve(recipe, reuse)
     targets = [load_model(DeployTarget, find("targets", name)) for name in recipe.targets]
     planned = plan_artifacts(recipe)
     missing = {target.name: why for target in targets if (why := missing_tool(target))}
+    owner, before = owner_of(inputs, out, source, settings), owner_before(out, inputs)
+    check_folder(out, owner, not resume, before)
+    check_room(out, _long_names(planned, inputs, targets))
     if dry_run:
         return Plan(recipe, out, inputs, planned, targets, list(missing.values()))
     for target in targets:
@@ -57,7 +70,7 @@ def apply(
             check_target(target)
     for why in missing.values():
         progress.say(f"{why}. The bundle is made without it")
-    with locked(out, progress.say):
+    with claimed(out, owner, progress.say, not resume, before):
         if resume and (results := unchanged(out, inputs, recipe)):
             record_apply(out, progress.say)  # adds nothing, unless the run was killed before it could
             return ApplyResult(out, results, reused=True)
@@ -70,6 +83,17 @@ def apply(
             results = fall_back(recipe, inputs, out, results, again, resume, progress)
         record_apply(out, progress.say)
     return ApplyResult(out, results, reused=False)
+
+
+def _long_names(planned: Sequence[Artifact], inputs: Inputs, targets: Sequence[DeployTarget]) -> list[str]:
+    """Of the files of a run, those with the longest names."""
+    sample, simulated = inputs.validation[0].longest_name, [f"simulated-{a.id}" for a in planned]
+    names = [sample_path(sample, kind) for kind in ("degraded", "clean", *simulated)]
+    names += [f"{STAGES}/quality-{a.format}-{pictures.name}.json" for a in planned for pictures in inputs.validation]
+    names += [f"{STAGES}/speed-{target.name}.json" for target in targets]
+    names += [file for a in planned for file in a.files]
+    beside = [f".fallback/9-reconstruct/{name}" for name in names] if inputs.recipe.fallback else []
+    return [*names, *beside]
 
 
 class Run:
@@ -207,7 +231,7 @@ class Run:
             return unavailable(target, [a.id for a in ours], why)
         chosen = {a.id: (self.out / a.entry, a.format) for a in ours}
         mode = self.recipe.measure
-        extra = [target.model_dump(), mode, self._hashes(ours)]
+        extra = [target.model_dump(mode="json"), mode, self._hashes(ours)]
         macs = self.models.floats.run("macs", self._macs) if target.runtime == "executorch" else None
         return self._remember(
             f"speed-{target.name}",

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress import library
+from compress.data.names import set_names
 from compress.data.sets import PictureSet, check_disjoint, load_set
 from compress.errors import InputError
 from compress.files import sha256_file, sha256_text
-from compress.schema import DeployTarget, Recipe, RecipeModel
+from compress.schema import MADE_BY, DeployTarget, Recipe, RecipeModel
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -72,12 +73,24 @@ class Inputs:
         }
 
     @cached_property
+    def makes(self) -> str:
+        """Names what the artifacts are made by, whichever release makes them."""
+        return made_by(self.recipe, self.weights_sha256)
+
+    @cached_property
     def float_key(self) -> dict[str, Any]:
-        """What the float artifacts depend on: the key without ptq and what comes after it."""
+        """What the float artifacts depend on: the key without the first quantizing pass and what comes after it."""
         recipe = self.key["recipe"]
         names = [next(iter(item)) for item in recipe["passes"]]
-        passes = recipe["passes"][: names.index("ptq")] if "ptq" in names else recipe["passes"]
-        return {**self.key, "recipe": {**recipe, "passes": passes}}
+        cut = next((i for i, name in enumerate(names) if name in MADE_BY), len(names))
+        return {**self.key, "recipe": {**recipe, "passes": recipe["passes"][:cut]}}
+
+
+def made_by(recipe: Recipe, weights_sha256: str) -> str:
+    """See ``Inputs.makes``: settings of the model, the passes and the export, and the checkpoint's content."""
+    parts = recipe.model_dump(mode="json", include={"model", "passes", "export"})
+    del parts["model"]["weights"]
+    return sha256_text(json.dumps([parts, weights_sha256], sort_keys=True))
 
 
 def resolve(recipe: Recipe, reuse: bool = False) -> Inputs:
@@ -87,11 +100,10 @@ def resolve(recipe: Recipe, reuse: bool = False) -> Inputs:
     """
     weights = library.find("weights", recipe.model.weights)
     task, size = recipe.model.task, recipe.model.image_size
-    calibration = load_set(recipe.data.calibration, task, size)
-    validation = [load_set(name, task, size) for name in recipe.data.validation]
-    names = [s.name for s in validation]
-    if len(set(names)) < len(names):
-        raise InputError(f"data.validation: two sets are named {max(names, key=names.count)}: rename one")
+    given = [recipe.data.calibration, *recipe.data.validation]
+    calibration, *validation = (
+        load_set(path, task, size, name) for path, name in zip(given, set_names(given), strict=True)
+    )
     check_disjoint(calibration, validation)
     checkpoint_numbers(weights, recipe.model)
     return Inputs(recipe, weights, calibration, validation, finished_student(recipe, weights) if reuse else None)
@@ -249,6 +261,7 @@ class Plan:
             "artifacts": [{"id": a.id, "entry": a.entry, "estimated_bytes": self._bytes(a)} for a in self.artifacts],
             "estimated_bytes": sum(map(self._bytes, self.artifacts)),
             "targets": [t.name for t in self.targets],
+            "unavailable": self.unavailable,
         }
 
     def _bytes(self, artifact: "Artifact") -> int:

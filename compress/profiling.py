@@ -1,9 +1,7 @@
 """`compress profile`: where the float model's parameters, multiplications, memory and time lie, and how they grow."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,7 @@ from compress import library
 from compress.errors import InputError
 from compress.measure.machine import machine_facts, physical_cores
 from compress.progress import Progress
+from compress.python_process import python_command, python_environment
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -131,6 +130,7 @@ def profile(
             raise InputError(f"size (={size}) must be a multiple of 32, at least 32: give another with --size")
     path = library.find("weights", source)
     model = load_checkpoint(path, k_steps, sigma_s)
+    progress.remark(model.taken)
     collapse(model)
     parameters = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in NETWORKS}
     job = {"checkpoint": str(path), "k_steps": k_steps, "sigma_s": sigma_s, "runs": runs, "threads": physical_cores()}
@@ -156,10 +156,8 @@ def _by_network(stages: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _worker(job: dict[str, Any]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "compress.profile_worker"]
-    done = subprocess.run(
-        command, input=json.dumps(job), capture_output=True, text=True, env={**os.environ, **ALLOCATOR}
-    )
+    command, environment = python_command("-m", "compress.profile_worker"), python_environment(**ALLOCATOR)
+    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, env=environment)
     if done.returncode == -9 or "DefaultCPUAllocator" in done.stderr:
         raise InputError(f"size (={job['size']}): does not fit in memory: give smaller ones with --size")
     if done.returncode:

@@ -1,5 +1,6 @@
 """Progress of long work, on stderr: a bar on a terminal, plain lines without timestamps elsewhere."""
 
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -64,10 +65,11 @@ class Progress:
         self.mode = mode
         self._bars: Bars | None = None
         self._open = 0
+        self._remarks: set[str] = set()
 
     @property
     def stream(self) -> TextIO:
-        return self._stream or sys.stderr
+        return self._stream or sys.stderr or io.StringIO()  # closed: nobody listens
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
@@ -87,6 +89,12 @@ class Progress:
     def say(self, text: str) -> None:
         """One line of its own, above the bars."""
         self._line(text)
+
+    def remark(self, text: str) -> None:
+        """``say``, unless there is nothing to say, or it was said."""
+        if text and text not in self._remarks:
+            self._remarks.add(text)
+            self.say(text)
 
     def _line(self, text: str) -> None:
         if not text or self.mode == "silent":

@@ -3,24 +3,27 @@
 import copy
 import json
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from compress.errors import InputError
 from compress.files import sha256_text
 from compress.library import Kind, find, is_path, load_yaml, nearest
+from compress.recipe_paths import from_file, move_paths, relative_to
 from compress.schema import Recipe, RecipeData, RecipeModel
+from compress.surroundings import expanded
 from compress.training_schema import TrainRecipe
 from compress.validation import Mistake, Source, check, load_model
 
-__all__ = ["RecipeFile", "load_any", "load_model", "load_recipe", "recipe_hash", "to_yaml"]
+__all__ = ["RecipeFile", "load_any", "load_model", "load_recipe", "load_training", "recipe_hash", "to_yaml"]
 
 
 def load_recipe(name_or_path: str, overrides: Iterable[str] = (), targets: Iterable[str] = ()) -> Recipe:
     """The recipe of a built-in name or a path: ``extends`` resolved, settings ``a.b=c`` applied, all of it checked.
 
-    ``targets``: replace the recipe's own, when there are any. Weights and sets may be paths, relative to the
-    working folder; ``extends`` is relative to the recipe's file.
+    ``targets``: replace the recipe's own, when there are any. Relative paths in a file start at its folder, those of
+    bundled recipes and of ``overrides`` at the current one.
     Raises InputError: one line a mistake, with file, line, key path, rule and the nearest valid name.
     """
     return RecipeFile(name_or_path).load(overrides, targets)
@@ -53,8 +56,13 @@ def load_any(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | Train
     """The recipe of ``compress apply`` or of ``compress train``, whichever the file holds; errors as theirs."""
     path = find("recipes", name_or_path)
     if "stages" in load_yaml(path).data:
-        return load_model(TrainRecipe, path, overrides)
+        return load_training(name_or_path, overrides)
     return load_recipe(name_or_path, overrides)
+
+
+def load_training(name_or_path: str, overrides: Iterable[str] = ()) -> TrainRecipe:
+    """The training recipe of a built-in name or a path; paths and errors as ``load_recipe``'s."""
+    return load_model(TrainRecipe, find("recipes", name_or_path), overrides, from_file)
 
 
 def recipe_hash(recipe: Recipe) -> str:
@@ -62,11 +70,15 @@ def recipe_hash(recipe: Recipe) -> str:
     return sha256_text(json.dumps(recipe.model_dump(mode="json"), sort_keys=True, separators=(",", ":")))
 
 
-def to_yaml(recipe: Recipe) -> str:
-    """The recipe with every default written out; loading it gives an equal recipe."""
+def to_yaml(recipe: Recipe, folder: Path | None = None) -> str:
+    """The recipe with every default written out; loading it gives an equal recipe. ``folder``: where it will lie, if
+    not here; its relative paths start there.
+    """
     import yaml
 
     data = {key: value for key, value in recipe.model_dump(mode="json").items() if key != "extends"}
+    if folder is not None:
+        move_paths(data, partial(relative_to, folder))
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -76,6 +88,7 @@ def _resolved(path: Path, children: tuple[Path, ...]) -> Source:
         chain = " -> ".join(p.name for p in (*children, path))
         raise InputError(f"{path}: extends itself ({chain}): break the circle")
     source = Source(load_yaml(path))
+    from_file(source)
     base = source.data.pop("extends", None)
     if base is None:
         return source
@@ -83,7 +96,7 @@ def _resolved(path: Path, children: tuple[Path, ...]) -> Source:
     if not isinstance(base, str):
         raise InputError(f"{place}: extends: must be a recipe's name or path, got {base!r}")
     try:
-        parent = find("recipes", str(path.parent / Path(base).expanduser()) if is_path(base) else base)
+        parent = find("recipes", str(path.parent / expanded(base)) if is_path(base) else base)
     except InputError as error:
         raise InputError(f"{place}: extends: {error}") from None
     source.on_top_of(_resolved(parent, (*children, path.resolve())))

@@ -55,9 +55,11 @@ def record_bench(folder: Path, performance: list[dict[str, Any]], say: Say) -> N
 
 
 def _append(rows: "Callable[[], list[Measurement]]", say: Say, later: str) -> None:
-    from compress.ledger import open_ledger
-
     try:
+        from compress.ledger import open_ledger
+
         open_ledger().append(rows())
     except CompressError as error:
         say(f"not recorded: {error}; {later}")
+    except Exception as error:  # results are safe: nothing that a ledger, its driver or its disk does makes them fail
+        say(f"not recorded: {' '.join(f'{type(error).__name__}: {error}'.split())}; {later}")

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import CompressError, InputError
+from compress.files import check_output
 from compress.recording import bundle_measurements
-from compress.report import Source, write_devices
+from compress.report import TITLE, Source, write_devices
 from compress.results import read_results
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _counted(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
-def report(bundles: Sequence[Path], which: "Filter", limit: int, out: Path) -> Written:
+def report(bundles: Sequence[Path], which: "Filter", limit: int | None, out: Path) -> Written:
     """Write ``out``: the given bundles, or else the ledger's newest ``limit`` artifacts that ``which`` lets through.
 
     Of one file that was measured again on the same device and pictures, the newest row counts.
@@ -50,6 +51,7 @@ def report(bundles: Sequence[Path], which: "Filter", limit: int, out: Path) -> W
     """
     if bundles and any(asdict(which).values()):
         raise InputError("report: bundles and a filter of the ledger: give one of the two")
+    _check_page(out)
     rows, folders = _of_bundles(bundles) if bundles else _of_ledger(which, limit)
     if not rows:
         raise InputError("report: the ledger has no such rows: see `compress ledger ls`, or give bundles")
@@ -60,6 +62,16 @@ def report(bundles: Sequence[Path], which: "Filter", limit: int, out: Path) -> W
     return Written(out, len(files), len(devices), len(sources), len(files - set(folders)))
 
 
+def _check_page(path: Path) -> None:
+    """Raise InputError unless ``path`` can be written, and what is there is an earlier page."""
+    check_output(path)
+    if path.exists():
+        with path.open("rb") as file:
+            begins = file.read(2**12)
+        if f"<title>{TITLE}</title>".encode() not in begins:
+            raise InputError(f"{path}: is there, and no earlier page of this command: name another file with -o")
+
+
 def _of_bundles(bundles: Sequence[Path]) -> tuple[list[Row], dict[str, str]]:
     from compress.ledger.pareto import newest
 
@@ -68,7 +80,7 @@ def _of_bundles(bundles: Sequence[Path]) -> tuple[list[Row], dict[str, str]]:
     return rows, {row["files_sha256"]: row["bundle"] for row in reversed(rows)}
 
 
-def _of_ledger(which: "Filter", limit: int) -> tuple[list[Row], dict[str, str]]:
+def _of_ledger(which: "Filter", limit: int | None) -> tuple[list[Row], dict[str, str]]:
     """Rows, and the folder of each file whose bundle lies on this machine and still holds that very file."""
     from compress.ledger import open_ledger
     from compress.ledger.pareto import GROUP, newest
@@ -76,7 +88,7 @@ def _of_ledger(which: "Filter", limit: int) -> tuple[list[Row], dict[str, str]]:
     opened = open_ledger()
     names = ("id", *GROUP, "files_sha256")
     every = newest([dict(zip(names, values, strict=True)) for values in opened.columns(names, which)])
-    files = list(dict.fromkeys(row["files_sha256"] for row in every))[: limit or None]
+    files = list(dict.fromkeys(row["files_sha256"] for row in every))[:limit]
     rows = opened.by_ids(row["id"] for row in every if row["files_sha256"] in set(files))
     held = {folder: _files(folder) for folder in dict.fromkeys(row["bundle"] for row in rows) if folder}
     found = {row["files_sha256"]: row["bundle"] for row in reversed(rows) if row["bundle"]}

@@ -36,18 +36,20 @@ class Settings:
     scale: int | None = None
     k_steps: int | None = None
     sigma_s: float | None = None
+    task: Task | None = None
 
 
 @dataclass(frozen=True)
 class Restorer:
     """``restore``: picture (H, W, 3) uint8 and a call after each tile -> (scale H, scale W, 3) uint8; ``steps``: how
     many such calls for a picture of (H, W);
-    ``task``: None where the source tells none that is known."""
+    ``task``: None where the source tells none that is known; ``remark``: what its user should know of it."""
 
     task: Task | None
     scale: int
     steps: Callable[[int, int], int]
     restore: "Callable[[np.ndarray, OnTile], np.ndarray]"
+    remark: str = ""
 
 
 def open_restorer(source: str, settings: Settings) -> Restorer:
@@ -59,7 +61,7 @@ def open_restorer(source: str, settings: Settings) -> Restorer:
     if not (path.is_dir() or path.suffix in SUFFIXES):
         return _checkpoint(find("weights", source), settings)
     if settings.k_steps is not None or settings.sigma_s is not None:
-        raise InputError(f"{source}: k_steps and sigma_s are fixed inside an artifact: leave them out")
+        raise InputError(f"{source}: K and sigma_s are fixed inside an artifact: leave --k-steps and --sigma-s out")
     entry, facts = choose(path) if path.is_dir() else (path, _facts(path))
     return _artifact(entry, facts, settings)
 
@@ -68,7 +70,8 @@ def _checkpoint(path: Path, settings: Settings) -> Restorer:
     from compress.elir.checkpoint import load_checkpoint
 
     model = load_checkpoint(path, settings.k_steps, settings.sigma_s)
-    scale = settings.scale or _scale(path, model.metadata.get("task"))
+    task = _chosen(path, model.metadata.get("task"), settings)
+    scale = _scale(path, task, settings)
     side = DEFAULT_TILE if settings.tile is None else settings.tile
     tile = (side, side)
     overlap, seed = _overlap(settings, tile), settings.seed
@@ -76,8 +79,7 @@ def _checkpoint(path: Path, settings: Settings) -> Restorer:
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
         return restore_staged(picture, model, scale=scale, tile=tile, overlap=overlap, seed=seed, on_tile=on_tile)
 
-    task = _task(model.metadata.get("task"))
-    return Restorer(task, scale, lambda h, w: 2 * plan(h * scale, w * scale, tile, overlap).tiles + 1, run)
+    return Restorer(task, scale, lambda h, w: 2 * plan(h * scale, w * scale, tile, overlap).tiles + 1, run, model.taken)
 
 
 def _artifact(entry: Path, facts: dict[str, Any], settings: Settings) -> Restorer:
@@ -89,7 +91,8 @@ def _artifact(entry: Path, facts: dict[str, Any], settings: Settings) -> Restore
     tile = (height, width)
     if settings.tile is not None and (settings.tile, settings.tile) != tile:
         raise InputError(f"tile (={settings.tile}) differs from the artifact's {height} x {width} px: leave it out")
-    scale = settings.scale or _scale(entry, facts.get("task"))
+    task = _chosen(entry, facts.get("task") or runner.about.get("task"), settings)
+    scale = _scale(entry, task, settings)
     overlap, seed = _overlap(settings, tile), settings.seed
 
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
@@ -100,7 +103,7 @@ def _artifact(entry: Path, facts: dict[str, Any], settings: Settings) -> Restore
     def tiles(height: int, width: int) -> int:
         return plan(height * scale, width * scale, tile, overlap, True).tiles
 
-    return Restorer(_task(facts.get("task")), scale, tiles, run)
+    return Restorer(task, scale, tiles, run)
 
 
 def _overlap(settings: Settings, tile: tuple[int, int]) -> int:
@@ -110,14 +113,22 @@ def _overlap(settings: Settings, tile: tuple[int, int]) -> int:
     return max(0, min(DEFAULT_OVERLAP, side - GRID))
 
 
-def _task(name: str | None) -> Task | None:
-    return name if name in TASKS else None  # type: ignore[return-value]
+def _chosen(path: Path, told: str | None, settings: Settings) -> Task | None:
+    """The task that the source tells, else the one that is given."""
+    known: Task | None = told if told in TASKS else None  # type: ignore[assignment]
+    if known is not None and settings.task not in (None, known):
+        raise InputError(f"{path}: says of itself that it is for {known}, not {settings.task}: leave --task out")
+    return known or settings.task
 
 
-def _scale(path: Path, name: str | None) -> int:
-    task = _task(name)
+def _scale(path: Path, task: Task | None, settings: Settings) -> int:
+    if settings.scale is not None:
+        return settings.scale
     if task is None:
-        raise InputError(f"{path}: its task is not known (={name}): give the scale (1: already on the output grid)")
+        raise InputError(
+            f"{path}: does not say what it is for: give --task ({', '.join(TASKS)}), or --scale (1: pictures are on "
+            "the output grid already)"
+        )
     return task_scale(task)
 
 
@@ -138,7 +149,8 @@ def choose(bundle: Path) -> tuple[Path, dict[str, Any]]:
 def _facts(entry: Path) -> dict[str, Any]:
     """What the manifest of the bundle that holds ``entry`` says of it; nothing when it lies in none."""
     wanted = entry.resolve()
-    for folder in wanted.parents[:DEPTH]:
+    # As it was given first: in a cache of the Hugging Face hub the file is a link out of its bundle.
+    for folder in (*entry.absolute().parents[:DEPTH], *wanted.parents[:DEPTH]):
         if (folder / MANIFEST).is_file():
             manifest = read_manifest(folder)
             for facts in manifest["artifacts"]:

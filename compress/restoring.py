@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from compress.data.layers import check_writable, open_layers, save_layers
 from compress.data.pictures import find_pictures
 from compress.errors import InputError
+from compress.files import check_room
 from compress.restorer import Restorer, Settings, open_restorer
+from compress.schema import Task
 
 if TYPE_CHECKING:
     from compress.progress import Progress
@@ -28,16 +30,18 @@ def restore_pictures(
     scale: int | None = None,
     k_steps: int | None = None,
     sigma_s: float | None = None,
+    task: Task | None = None,
 ) -> list[Path]:
     """Restore pictures and folders of pictures; returns the files written.
 
-    ``source`` as in ``open_restorer``, ``tile`` ... ``sigma_s`` as in ``Settings``. One picture goes to ``out`` itself
+    ``source`` as in ``open_restorer``, ``tile`` ... ``task`` as in ``Settings``. One picture goes to ``out`` itself
     when that has a suffix; all else to .png files in the folder ``out``, named and nested as the sources are. A
     picture that fails does not stop the others. Raises InputError naming those that failed, at the end, or at once
     what stops all of them.
     """
     jobs = destinations(pictures, out)
-    restorer = open_restorer(source, Settings(tile, overlap, seed, scale, k_steps, sigma_s))
+    restorer = open_restorer(source, Settings(tile, overlap, seed, scale, k_steps, sigma_s, task))
+    progress.remark(restorer.remark)
     failed: list[InputError] = []
     for i, (picture, path) in enumerate(jobs):
         try:
@@ -47,7 +51,7 @@ def restore_pictures(
             if len(jobs) > 1:
                 progress.say(str(error))
     if failed:
-        raise failed[0] if len(jobs) == 1 else _summary(failed, len(jobs))
+        raise failed[0] if len(jobs) == 1 else _summary(failed, len(jobs), progress.mode != "silent")
     return [path for _, path in jobs]
 
 
@@ -64,7 +68,10 @@ def _restore_one(restorer: Restorer, picture: Path, path: Path, name: str, progr
         ) from None
 
 
-def _summary(failed: Sequence[InputError], total: int) -> InputError:
+def _summary(failed: Sequence[InputError], total: int, told: bool) -> InputError:
+    """``told``: each failure has been, when it came."""
+    if told:
+        return InputError(f"{len(failed)} of {total} pictures failed, for the reasons above; the others are restored")
     named = "; ".join(str(error) for error in failed[:NAMED])
     more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
     return InputError(f"{len(failed)} of {total} pictures failed, the others are restored: {named}{more}")
@@ -84,6 +91,8 @@ def destinations(pictures: Sequence[Path], out: Path) -> list[tuple[Path, Path]]
         if out.exists() and not out.is_dir():
             raise InputError(f"{out}: is a file: name a folder for {len(found)} pictures")
         jobs = [(path, out / name) for path, name in _distinct(found)]
+    for _, path in jobs:
+        check_room(path.parent, [path.name])
     inputs = {path.resolve() for path, _ in jobs}
     for _, path in jobs:
         if path.resolve() in inputs:

@@ -75,9 +75,20 @@ class ApplyResult:
         goals = self.results["goals"]
         missed = [g for g in goals if not g["met"]]
         parity = [p for p in self.results["parity"] if p.get("met") is False]
-        lines = [f"goals: {len(goals) - len(missed)} of {len(goals)} met"]
-        lines += [f"parity MISSED: {p['artifact']} against {p['against']}: {p['psnr_db']:.2f} dB" for p in parity]
+        lines = [f"goals: {len(goals) - len(missed)} of {len(goals)} met" if goals else "goals: none set"]
+        lines += [
+            f"parity MISSED: {p['artifact']} against {p['against']}: {p['psnr_db']:.2f} dB, bound {_bound(p):.2f}"
+            for p in parity
+        ]
         where = "unchanged, reused" if self.reused else f"{self.results['seconds']:.0f} s"
         lines += [f"bundle: {self.folder} ({where}); open {self.folder / 'report.html'}"]
         shown = [goals_table({**self.results, "goals": missed})] if missed else []
         return Group(results_table(self.results), *shown, Text("\n".join(lines)))
+
+
+def _bound(parity: dict[str, Any]) -> float:
+    """The least PSNR, in dB, that an artifact must have; an int8 one, as much less as is granted than its simulation's
+    own fidelity.
+    """
+    simulated = parity.get("fidelity_simulated_db")
+    return float(parity["goal"] if simulated is None else simulated - parity["goal"])

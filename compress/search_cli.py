@@ -27,10 +27,13 @@ def sensitivity(
     """Say what each stage and each layer of a model loses when it alone is quantized."""
     with results_only():
         from compress.engine import engine_at
+        from compress.files import check_output
         from compress.plan import node_facts
         from compress.recipe import load_recipe
         from compress.sensitivity import sensitivity as run
 
+        if plot is not None:
+            check_output(plot)
         chosen, loaded = format_.value if format_ else None, load_recipe(recipe, settings)
         with engine_at(address, node_facts) as engine:
             at_once = None if address is None else engine
@@ -59,10 +62,13 @@ def search(
     """Choose the bits of every layer's weights under constraints; write a recipe for each trade-off."""
     with results_only():
         from compress.engine import engine_at
+        from compress.files import check_output
         from compress.plan import node_facts
         from compress.recipe import load_recipe
         from compress.search import search as run
 
+        if plot is not None:
+            check_output(plot)
         budget = [f"search.{k}={v}" for k, v in (("trials", trials), ("minutes", minutes)) if v is not None]
         chosen = format_.value if format_ else None
         loaded = load_recipe(recipe, [*settings, *budget])

@@ -11,6 +11,7 @@ from compress.artifacts import FORMATS, Writer, plan_artifacts
 from compress.engine import Engine, Left, Store, scratch, share_out
 from compress.errors import InputError
 from compress.files import locked, sha256_text, write_text
+from compress.folders import Owner, check_folder, claimed
 from compress.models import Models
 from compress.plan import resolve
 from compress.probing import CROP, SCHEMES, Probe, settled
@@ -114,13 +115,14 @@ def sensitivity(
     folder in ``out``.
     Raises InputError for a recipe without ``ptq`` of engine elir, or a format that it does not export.
     """
+    out, owner = out or Path("runs") / recipe.name, Owner("bundle", recipe.name)
+    check_folder(out, owner)
     inputs, planned = resolve(recipe), plan_artifacts(recipe)
     chosen = format_ or next((f for f in FORMATS if any(a.format == f and a.precision == "int8" for a in planned)), "")
     if not any(a.format == chosen and a.precision == "int8" for a in planned):
         asked = f"{chosen} in 8 bits" if chosen else "anything in 8 bits"
         raise InputError(f"{recipe.name}: does not export {asked}: choose another format, or add it under export")
-    out = out or Path("runs") / recipe.name
-    with locked(out, progress.say):
+    with claimed(out, owner, progress.say):
         stages = Stages(out, inputs.key, resume)
         left = Left(Store(store or str((out / ".shared").absolute()))) if engine else None
         models = Models(recipe, inputs, planned, Writer(recipe, out), stages, progress, left)

@@ -1,5 +1,6 @@
 """How a command shows what it found: one JSON document, or a table for people."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,9 @@ def show(result: Any, as_json: bool) -> None:
 
     data = result.to_json() if hasattr(result, "to_json") else result
     if as_json or not hasattr(result, "table"):
-        typer.echo(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+        # What another encoding lacks, JSON can escape; the stream's own escapes would be none of JSON's.
+        ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
+        typer.echo(json.dumps(data, indent=2, ensure_ascii=ascii_only, allow_nan=False))
         return
     from rich.console import Console
 

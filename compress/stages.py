@@ -23,7 +23,7 @@ class Stages:
         ``extra``: what the stage depends on beyond the run's key. ``files``: what it writes, relative to the folder;
         they must be as the stage left them, or it runs again; a function tells them from the result.
         """
-        key = sha256_text(json.dumps([self.key, extra], sort_keys=True, default=str))
+        key = self._key(extra)
         path = self.folder / FOLDER / f"{name}.json"
         if self.resume and (record := self._read(path)) and record["key"] == key and self._intact(record["files"]):
             return record["result"]
@@ -35,9 +35,13 @@ class Stages:
 
     def done(self, name: str, extra: Any = None) -> bool:
         """Whether ``run`` would find the stage finished."""
-        key = sha256_text(json.dumps([self.key, extra], sort_keys=True, default=str))
+        key = self._key(extra)
         record = self._read(self.folder / FOLDER / f"{name}.json") if self.resume else None
         return bool(record and record["key"] == key and self._intact(record["files"]))
+
+    def _key(self, extra: Any) -> str:
+        # What JSON does not know raises TypeError: an object's address as text would be a key that is never met again.
+        return sha256_text(json.dumps([self.key, extra], sort_keys=True))
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:

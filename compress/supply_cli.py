@@ -26,9 +26,11 @@ def sbom(
 ) -> None:
     """Write a bill of materials (CycloneDX, JSON) of a bundle, or of this package as it is installed."""
     with results_only():
-        from compress.files import write_text
+        from compress.files import check_output, write_text
         from compress.sbom import sbom as run
 
+        if out is not None:
+            check_output(out)
         text = run(bundle)
         if out is not None:
             write_text(out, text)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.errors import InputError
-from compress.files import locked, remove_unfinished
-from compress.library import find
+from compress.files import remove_unfinished
+from compress.folders import Owner, check_folder, claimed, remove_training, source_of
+from compress.library import find, is_path
 from compress.progress import Progress
 from compress.training_log import TrainingLog
 from compress.training_schema import TrainModel, TrainRecipe, TrainStage
@@ -24,12 +25,15 @@ LICENCE = "autoencoder part fine-tuned from TAEF2, MIT, Copyright (c) 2023 Ollin
 WIDTHS = ("hid_channels", "n_mid_blocks", "c_hid", "n_rrdb", "over_param")
 
 
-def run_training(recipe: TrainRecipe, out: Path | None, fresh: bool, progress: Progress) -> Path | None:
+def run_training(
+    recipe: TrainRecipe, out: Path | None, fresh: bool, progress: Progress, source: str | None = None
+) -> Path | None:
     """Train as the recipe says; returns the averaged model's file, ``<out>/<name>.safetensors`` (fp16).
 
     ``out`` (default ``runs/<name>``) also holds ``checkpoint.pt``, from which a run that was stopped goes on unless
     ``fresh``, and the logs of ``TrainingLog``; another run there is waited for. Of several processes (`accelerate
-    launch`, `torchrun`) the first alone writes and talks; the others return None. Raises InputError (no pictures that
+    launch`, `torchrun`) the first alone writes and talks; the others return None. ``source``: the recipe's name or
+    path, by which another run's folder is told apart. Raises InputError (no pictures that
     can be used, impossible settings, a checkpoint of another recipe or one that cannot be written, divergence) or
     VerificationError (a damaged checkpoint).
     """
@@ -40,25 +44,32 @@ def run_training(recipe: TrainRecipe, out: Path | None, fresh: bool, progress: P
         check_stage(stage, f"stages[{i}]")
     processes = Processes()
     with processes.one_voice():
-        return _run(recipe, out or Path("runs") / recipe.name, fresh, progress, processes)
+        folder = out or Path("runs") / recipe.name
+        named = source_of(source, folder) if source is not None and is_path(source) else source
+        return _run(recipe, folder, Owner("training run", recipe.name, named), fresh, progress, processes)
 
 
 @contextmanager
-def _alone(out: Path, progress: Progress, processes: "Processes") -> Iterator[None]:
+def _alone(out: Path, owner: Owner, fresh: bool, progress: Progress, processes: "Processes") -> Iterator[None]:
     """Hold ``out``, without what killed runs left in it; the first of several processes does it for all."""
     if not processes.first:
         yield
         return
-    with locked(out, progress.say):
+    with claimed(out, owner, progress.say, fresh):
         remove_unfinished(out)
+        if fresh:
+            remove_training(out)
         yield
 
 
-def _run(recipe: TrainRecipe, out: Path, fresh: bool, progress: Progress, processes: "Processes") -> Path | None:
+def _run(
+    recipe: TrainRecipe, out: Path, owner: Owner, fresh: bool, progress: Progress, processes: "Processes"
+) -> Path | None:
     from compress.elir.train import Training
     from compress.elir.training_state import recipe_hash
 
     progress = progress if processes.first else Progress("silent")
+    check_folder(out, owner, fresh)
     recipe = with_weights_settings(recipe)
     model, teacher = build_model(recipe.model), build_teacher(recipe.model)
     validation = Validation(recipe)
@@ -68,14 +79,12 @@ def _run(recipe: TrainRecipe, out: Path, fresh: bool, progress: Progress, proces
         progress.say(line)
     validation.refuse_training_pictures(pictures)
     with (
-        _alone(out, progress, processes),
+        _alone(out, owner, fresh, progress, processes),
         TrainingLog(out, recipe, progress, fresh and processes.first, lambda: validation.grid) as log,
     ):
         training = Training(recipe, model, teacher, pictures.batch, out, log, validation, processes)
         for text in slow_stages(recipe, processes.device):
             log.say(text)
-        if fresh and processes.first:
-            training.checkpoint.unlink(missing_ok=True)
         processes.wait()
         result = training.run()
         if not processes.first:

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import InputError
-from compress.files import whole_file
+from compress.files import what_to_do, whole_file
 from compress.progress import Progress, Stage
 from compress.training_schema import TrainRecipe
 
@@ -195,7 +195,7 @@ def _writable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}): choose another folder") from None
+        raise InputError(f"{path}: cannot be written ({error.strerror}): {what_to_do(error)}") from None
 
 
 def _png(picture: "np.ndarray") -> bytes:

@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -110,12 +110,16 @@ def _key(holder: Any, name: str, path: KeyPath, place: str) -> str | int:
     return int(name)
 
 
-def load_model(schema: type[M], path: Path, overrides: Iterable[str] = ()) -> M:
-    """The model that a YAML file holds, settings ``a.b=c`` applied.
+def load_model(
+    schema: type[M], path: Path, overrides: Iterable[str] = (), prepare: "Callable[[Source], None] | None" = None
+) -> M:
+    """The model that a YAML file holds, changed by ``prepare``, settings ``a.b=c`` applied.
 
     Raises InputError: one line a mistake, with file, line, key path, rule and value.
     """
     source = Source(load_yaml(path))
+    if prepare is not None:
+        prepare(source)
     source.override(overrides)
     model, mistakes = check(schema, source.data)
     source.refuse(mistakes)

@@ -48,7 +48,7 @@ class Base:
         """A copy to spoil: files are hard links, so replace a file, never write into it."""
         source = self.bundle(kind)
         for path in source.rglob("*"):
-            if path.is_file() and ".stages" not in path.parts and path.name != ".lock":
+            if path.is_file() and ".stages" not in path.parts and path.name not in (".lock", ".compress.json"):
                 target = to / path.relative_to(source)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.link(path, target)

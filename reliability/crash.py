@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Stage records in the order in which a run writes them; a case may begin after any of them.
 ORDER = ("student", "weights", "calibration", "export-", "quality-", "parity", "baselines", "shares", "samples", "macs")
 # They hold times of day or of the run, or, in distill/, how far the training is.
-TOLD = {"results.json", "report.html", "manifest.json", ".lock", "checkpoint.pt", "log.jsonl"}
+TOLD = {"results.json", "report.html", "manifest.json", ".lock", ".compress.json", "checkpoint.pt", "log.jsonl"}
 ALL_STAGES = 24
 """File operations of a whole run at which the disk is full, evenly apart."""
 LONGEST = "seconds from a signal to the end, longest"

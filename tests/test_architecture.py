@@ -39,12 +39,13 @@ LAYERS = [
     {"recipe", "ledger_options", "cli_options"},
     {"passes", "export", "runtime", "targets", "measure", "ledger"},
     {"elir", "data", "tools"},
-    {"lpips", "validation", "training_schema"},
+    {"recipe_paths"},
+    {"lpips", "validation", "training_schema", "folders"},
     {"schema", "guard", "progress", "quiet", "showing", "manifest"},
     {"target_parts", "recipe_parts"},
     {"degradation"},
     {"library"},
-    {"files", "yaml_nodes", "noise", "tensors"},
+    {"files", "yaml_nodes", "noise", "tensors", "python_process", "surroundings", "about"},
     {"errors"},
 ]
 LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
@@ -71,6 +72,7 @@ LIGHT += [
     "target_parts",
     "errors",
     "files",
+    "folders",
     "doctor",
     "passes/__init__",
     "passes/settings",

@@ -1,5 +1,6 @@
 """Which artifacts a recipe asks for, and what TensorRT asks of its own."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 from torch import nn
 
-from compress.artifacts import Artifact, plan_artifacts, simulated
+from compress.artifacts import Artifact, Writer, plan_artifacts, simulated
 from compress.errors import InputError
 from compress.passes.engines import Quantized
 from compress.schema import Recipe
@@ -119,3 +120,15 @@ def test_tensorrt_gets_signed_symmetric_activations(finished: Any) -> None:
             assert zero.dtype == np.int8 and not zero.any()
         else:
             assert node.op_type == "DequantizeLinear" and known[node.input[0]].dtype == np.int8
+
+
+def test_another_model_at_the_same_address_has_a_graph_of_its_own(
+    tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(tiny_recipe(), tmp_path)
+    monkeypatch.setattr(writer, "_onnx", lambda model: model.out_features)
+    found = []
+    for size in range(1, 30):  # each is gone before the next is made, as far as the writer does not keep it
+        found.append(writer.float_graph(nn.Linear(1, size), "onnx"))
+        gc.collect()
+    assert found == list(range(1, 30))

@@ -1,7 +1,9 @@
 """Verifying a bundle: hashes, paths that stay inside, and artifacts that still give their pictures."""
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,11 @@ import pytest
 
 from compress.bundle import changed_files, read_manifest, verify, write_manifest
 from compress.errors import InputError, VerificationError
+from compress.files import sha256_file
+from compress.ledger import Filter
 from compress.progress import Progress
+from compress.reporting import report
+from compress.restorer import Settings, open_restorer
 
 
 @pytest.fixture()
@@ -80,6 +86,43 @@ def test_paths_that_leave_the_bundle_are_refused(small: Path, name: Any, where: 
     key = {"files": "path", "artifacts": "entry"}[where]
     edit(small, lambda m: m[where][0].update({key: name}))
     refused(small, f"{small}/manifest.json: {name} points outside the bundle: do not use it")
+
+
+def as_in_a_hub_cache(bundle: Path, cache: Path) -> Path:
+    """As huggingface_hub keeps a folder: every file is a link to a blob that is named by its hash."""
+    snapshot = cache / "models--somebody--bundle/snapshots/0123abcd"
+    blobs = snapshot.parent.parent / "blobs"
+    blobs.mkdir(parents=True)
+    for path in bundle.rglob("*"):
+        name = path.relative_to(bundle)
+        if path.is_file() and not name.parts[0].startswith("."):
+            (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, blobs / sha256_file(path))
+            up = "../" * (len(name.parts) + 1)
+            (snapshot / name).symlink_to(f"{up}blobs/{sha256_file(path)}")
+    return snapshot
+
+
+def test_a_bundle_of_links_is_what_its_hashes_say(bundle: Path, tmp_path: Path) -> None:
+    cached = as_in_a_hub_cache(bundle, tmp_path / "hub")
+    assert verify(cached, Progress("silent")).files == len(read_manifest(bundle)["files"])
+    assert open_restorer(str(cached), Settings()).scale == 4
+    assert open_restorer(str(cached / "int8/onnx/model.onnx"), Settings()).scale == 4
+    assert report([cached], Filter(), 50, tmp_path / "page.html").bundles == 1
+    blob = (cached / "int8/onnx/model.onnx").resolve()
+    blob.write_bytes(blob.read_bytes() + b"x")
+    refused(cached, "manifest.json: int8/onnx/model.onnx points outside the bundle: do not use it")
+
+
+@pytest.mark.parametrize("what", ["/dev/zero", "a pipe", "itself"])
+def test_a_link_to_what_is_no_plain_file(small: Path, what: str) -> None:
+    """Hashing one would never end."""
+    (small / "fp32/model.onnx").unlink()
+    target = Path(what) if what == "/dev/zero" else small.parent / "there"
+    if what == "a pipe":
+        os.mkfifo(target)
+    (small / "fp32/model.onnx").symlink_to("model.onnx" if what == "itself" else target)
+    refused(small, "fp32/model.onnx points outside the bundle: do not use it")
 
 
 def test_an_entry_without_a_hash_is_refused(small: Path) -> None:

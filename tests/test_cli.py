@@ -132,7 +132,7 @@ def test_doctor_names_every_runtime() -> None:
     [(CompressError, 1), (InputError, 2), (GoalMissed, 3), (Unavailable, 4), (VerificationError, 5)],
 )
 def test_each_error_has_its_exit_code(error: type[CompressError], code: int, capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(typer.Exit) as end, guard.guard(resumable=True):
+    with pytest.raises(typer.Exit) as end, guard.guard(lambda: True):
         raise error("a: rule: next")
     assert end.value.exit_code == code
     assert capsys.readouterr() == ("", "a: rule: next\n")
@@ -140,7 +140,7 @@ def test_each_error_has_its_exit_code(error: type[CompressError], code: int, cap
 
 def test_a_bug_is_one_line_and_a_log(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COMPRESS_DEBUG", raising=False)
-    with pytest.raises(typer.Exit) as end, guard.guard(resumable=True):
+    with pytest.raises(typer.Exit) as end, guard.guard(lambda: True):
         raise KeyError("two\nlines")
     assert end.value.exit_code == 1
     told = capsys.readouterr().err
@@ -153,7 +153,7 @@ def test_a_bug_is_one_line_and_a_log(capsys: pytest.CaptureFixture, monkeypatch:
 
 def test_debugging_shows_the_traceback(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPRESS_DEBUG", "1")
-    with pytest.raises(typer.Exit), guard.guard(resumable=True):
+    with pytest.raises(typer.Exit), guard.guard(lambda: True):
         raise KeyError("x")
     told = capsys.readouterr().err
     assert told.startswith("Traceback")
@@ -161,11 +161,11 @@ def test_debugging_shows_the_traceback(capsys: pytest.CaptureFixture, monkeypatc
 
 
 def test_a_full_disk_is_no_bug(capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(typer.Exit) as end, guard.guard(resumable=True):
+    with pytest.raises(typer.Exit) as end, guard.guard(lambda: True):
         raise OSError(28, "No space left on device", "runs/x/model.bin")
     assert end.value.exit_code == 2
     assert capsys.readouterr().err == (
-        "runs/x/model.bin: cannot be written or read (No space left on device): free some space or rights\n"
+        "runs/x/model.bin: cannot be written or read (No space left on device): free some space there\n"
     )
 
 
@@ -177,13 +177,16 @@ def test_a_full_disk_is_no_bug(capsys: pytest.CaptureFixture) -> None:
             RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"),
             "out of memory (DefaultCPUAllocator: can't",
         ),
-        (OSError(27, "File too large", "x.bin"), "x.bin: cannot be written or read (File too large): free some space"),
-        (OSError(5, "Input/output error", "x.bin"), "x.bin: cannot be written or read (Input/output error): free some"),
+        (OSError(27, "File too large", "x.bin"), "x.bin: cannot be written or read (File too large): raise ulimit -f"),
+        (
+            OSError(5, "Input/output error", "x.bin"),
+            "x.bin: cannot be written or read (Input/output error): check the disk",
+        ),
         (OSError(24, "Too many open files"), "too many open files (Too many open files): raise the limit (ulimit -n)"),
     ],
 )
 def test_what_the_machine_lacks_is_no_bug(error: Exception, line: str, capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(typer.Exit) as end, guard.guard(resumable=True):
+    with pytest.raises(typer.Exit) as end, guard.guard(lambda: True):
         raise error
     told = capsys.readouterr().err
     assert end.value.exit_code == 2 and told.startswith(line) and len(told.splitlines()) == 1
@@ -225,7 +228,7 @@ def wait(*args):
         raise
 recipe.load_recipe = wait
 recipe.load_any = wait
-sys.argv = ["compress", sys.argv[1], "int8_sr"]
+sys.argv = ["compress", *sys.argv[1].split(), "int8_sr"][:3]
 cli.main()
 """
 
@@ -236,6 +239,7 @@ cli.main()
         (signal.SIGINT, "apply", 130, "interrupted: the same command resumes at the last finished stage"),
         (signal.SIGTERM, "apply", 143, "terminated: the same command resumes at the last finished stage"),
         (signal.SIGINT, "validate", 130, "interrupted"),
+        (signal.SIGINT, "validate apply", 130, "interrupted"),
     ],
 )
 @pytest.mark.parametrize("wrapped", [{}, {"WRAPPED": "1"}])

@@ -264,5 +264,5 @@ def test_picture_too_small_for_lpips(checkpoint: Path, tmp_path: Path, photo: np
 def test_task_unknown(tiny_elir: Elir, tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "untold.safetensors"
     save_checkpoint(tiny_elir, path, {})
-    with pytest.raises(InputError, match="its task is not known"):
+    with pytest.raises(InputError, match=r"does not say what it is for: give --task \(sr_x2, "):
         evaluate(str(path), [str(folder)], 0, SILENT)

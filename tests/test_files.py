@@ -1,7 +1,9 @@
 """Whole files or none, whatever stops the writer."""
 
+import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from compress.errors import InputError
-from compress.files import PART, locked, sha256_file, sha256_text, temporary_folder, whole_file, write_text
+from compress.files import (
+    PART,
+    check_output,
+    check_room,
+    locked,
+    sha256_file,
+    sha256_text,
+    temporary_folder,
+    whole_file,
+    write_text,
+)
 
 
 def python(code: str, *args: object) -> subprocess.CompletedProcess[str]:
@@ -69,7 +81,7 @@ except Exception as error:
 def test_no_space_is_one_line_and_no_half_file(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     assert python(FULL, path).stdout == (
-        f"InputError: {path}: cannot be written (File too large): free some space or rights\n"
+        f"InputError: {path}: cannot be written (File too large): raise ulimit -f, or choose another disk\n"
     )
     assert os.listdir(tmp_path) == []
 
@@ -124,3 +136,78 @@ def test_temporary_folders_of_a_run_are_in_its_own(tmp_path: Path) -> None:
         assert not Path(folder).exists()
     with temporary_folder() as folder:
         assert tmp_path not in Path(folder).parents
+
+
+# --- before a long work ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["n" * 256, "й" * 128, f"new/{'n' * 256}/x"])
+def test_a_name_that_is_too_long_is_told_before_it_is_written(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="bytes, a name there at most 255: choose a shorter one"):
+        check_room(tmp_path, ["x", name])
+    with pytest.raises(InputError, match="choose a shorter one"):
+        check_output(tmp_path / name)
+
+
+def test_a_path_that_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the path is too long, at most 4096"):
+        check_room(tmp_path, ["/".join(["n" * 200] * 21)])
+
+
+def test_what_passes_can_be_written(tmp_path: Path) -> None:
+    name = "x." + "n" * 253
+    check_output(tmp_path / "new" / name)
+    write_text(tmp_path / "new" / name, "text")
+
+
+def test_outputs_that_would_fail_in_the_end(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path, text in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "file/x", "not a folder"),
+        (tmp_path / "file", "is what"),
+    ):
+        with pytest.raises(InputError, match=text):
+            check_output(path, [tmp_path / "file"])
+    check_output(tmp_path / "file")
+
+
+# --- what is told of an error ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (errno.ENOSPC, "(No space left on device): free some space there"),
+        (errno.EACCES, "(Permission denied): get the rights to it, or choose another place"),
+        (errno.EROFS, "(Read-only file system): choose a place that can be written"),
+        (errno.ENAMETOOLONG, "(File name too long): choose a shorter name"),
+        (errno.ESTALE, "(Stale file handle): see that the network share is there, and run it again"),
+        (errno.EXDEV, "(Invalid cross-device link): choose another place, or run it again"),
+    ],
+)
+def test_each_error_is_told_as_what_it_is(number: int, text: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(text)), whole_file(tmp_path / "x"):
+        raise OSError(number, os.strerror(number))
+
+
+class LibrarysOwn(OSError):
+    """As requests' errors are."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+        TimeoutError(errno.ETIMEDOUT, "Connection timed out"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "/another/file"),
+        PermissionError(errno.EACCES, "Permission denied", "/another/file"),
+        LibrarysOwn("proxy refused"),
+    ],
+    ids=repr,
+)
+def test_what_is_not_about_the_file_stays_what_it_is(error: OSError, tmp_path: Path) -> None:
+    with pytest.raises(type(error)) as caught, whole_file(tmp_path / "x"):
+        raise error
+    assert caught.value is error
+    assert not list(tmp_path.iterdir())

@@ -51,8 +51,9 @@ def test_list_show_and_filter(place: Path, finished: Any) -> None:
         (("--until", "2026-01-01"), 0),
     ):
         assert listed(*args)["total"] == count, args
-    few = listed("--limit", 2)
-    assert (few["total"], len(few["rows"])) == (5, 2)
+    for args, count in ((("--limit", 2), 2), (("--limit", 0), 0), (("--all", "--limit", 1), 5)):
+        some = listed(*args)
+        assert (some["total"], len(some["rows"])) == (5, count)
     row = found["rows"][0]
     shown = json.loads(run("show", row["id"][:8], "--json").stdout)
     assert {name: shown[name] for name in row} == row and len(shown["pictures"]) == 2

@@ -108,6 +108,7 @@ def test_a_full_disk_while_tensors_are_kept_is_an_input_error(tmp_path: Path) ->
     command = [sys.executable, "-c", FULL, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.stdout == (
-        f"{tmp_path}/.stages/calibration.safetensors: cannot be written (File too large): free some space or rights\n"
+        f"{tmp_path}/.stages/calibration.safetensors: cannot be written (File too large): "
+        "raise ulimit -f, or choose another disk\n"
     ), done.stderr
     assert not list(tmp_path.rglob("*.safetensors"))

@@ -49,7 +49,7 @@ def test_the_manifest_lists_every_file_by_its_hash(finished: Any) -> None:
     manifest = read_manifest(finished.folder)
     listed = {entry["path"]: entry for entry in manifest["files"]}
     found = {p.relative_to(finished.folder).as_posix() for p in finished.folder.rglob("*") if p.is_file()}
-    own = {p for p in found if p.startswith(".stages/") or p == ".lock"}
+    own = {p for p in found if p.startswith(".stages/") or p in (".lock", ".compress.json")}
     assert set(listed) == found - own - {"manifest.json"}
     assert {"recipe.yaml", "results.json", "report.html"} <= set(listed)
     for name, entry in listed.items():
@@ -254,6 +254,8 @@ def test_a_dry_run_tells_what_is_not_set_up(tiny_recipe: Make, tmp_path: Path) -
     done = cli(tiny_recipe(targets=["jetson-orin-nano"]), tmp_path, "--dry-run", "--json")
     assert (done.exit_code, json.loads(done.stdout)["targets"]) == (0, ["jetson-orin-nano"])
     assert "tensorrt-rtx is not set up here" in done.stderr
+    (why,) = json.loads(done.stdout)["unavailable"]
+    assert why in done.stderr
 
 
 # --- plans and mistakes ---------------------------------------------------------------------------------------

@@ -50,8 +50,11 @@ def test_passes_and_exports_do(tiny_recipe: Make, changes: dict) -> None:
 
 def test_quantization_does_not_change_float_artifacts(tiny_recipe: Make) -> None:
     passes = [{"collapse": {}}, {"fold_time": {}}]
-    keys = [resolve(tiny_recipe(passes=[*passes, *more])) for more in ([], [{"ptq": {}}], [{"ptq": {}}, {"qat": {}}])]
-    assert len({json.dumps(k.key) for k in keys}) == 3
+    keys = [
+        resolve(tiny_recipe(passes=[*passes, *more]))
+        for more in ([], [{"ptq": {}}], [{"weights": {}}], [{"ptq": {}}, {"qat": {}}])
+    ]
+    assert len({json.dumps(k.key) for k in keys}) == 4
     assert len({json.dumps(k.float_key) for k in keys}) == 1
     assert resolve(tiny_recipe(passes=[{"fold_time": {}}, {"ptq": {}}])).float_key != keys[0].float_key
 

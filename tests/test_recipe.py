@@ -1,11 +1,12 @@
 """Recipes: merged, overridden, checked; every mistake on a line of its own."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from compress.errors import InputError
-from compress.library import data_folder, find
+from compress.library import data_folder, find, parse_value
 from compress.recipe import load_any, load_model, load_recipe, recipe_hash, to_yaml
 from compress.schema import CalibrationSet, Recipe
 from compress.training_schema import TrainRecipe
@@ -265,3 +266,11 @@ def test_built_in_sets_load() -> None:
     for path in data_folder("calibration").glob("*.yaml"):
         assert load_model(CalibrationSet, path).name == path.stem
     assert find("calibration", "photos_calibration").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("photo #1", "photo #1"), ("#1", "#1"), ("a#b", "a#b"), ('"x # y"', "x # y"), ("[a, b]", ["a", "b"])],
+)
+def test_a_setting_has_no_comments(text: str, value: Any) -> None:
+    assert parse_value(text, "--set") == value

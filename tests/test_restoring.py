@@ -1,5 +1,6 @@
 """`compress restore` from files to files: any source, any picture, nothing half written, every failure named."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,11 @@ def test_a_failed_picture_does_not_stop_the_others(artifact: str, folder: Path, 
         run(artifact, [folder], tmp_path / "out", scale=1)
     assert str(error.value).startswith("1 of 4 pictures failed, the others are restored: ")
     assert "empty.png: not a readable picture (the file is empty)" in str(error.value)
+    said = io.StringIO()
+    with pytest.raises(InputError) as error:  # whoever reads along is told once
+        restore_pictures(artifact, [folder], tmp_path / "out", None, 32, 0, Progress("lines", said), scale=1)
+    assert str(error.value) == "1 of 4 pictures failed, for the reasons above; the others are restored"
+    assert said.getvalue().count("the file is empty") == 1
     assert len([p for p in (tmp_path / "out").rglob("*") if p.is_file()]) == 3
 
 

@@ -70,7 +70,11 @@ def shown(result: ApplyResult) -> str:
 
 def test_the_terminal_shows_results_and_missed_goals(finished: Any) -> None:
     text = shown(finished.result)
-    assert "onnx-int8-tensorrt" in text and "goals: 0 of 0 met" in text and str(finished.folder) in text
+    assert "onnx-int8-tensorrt" in text and "goals: none set" in text and str(finished.folder) in text
+    parity = [{**p, "met": False} for p in finished.result.results["parity"]]
+    text = shown(ApplyResult(finished.folder, {**finished.result.results, "parity": parity}, True))
+    assert "goals: none set" in text and text.count("parity MISSED: ") == len(parity)
+    assert "onnx-fp32 against torch-fp32" in text and "dB, bound 60.00" in text
     missed = {
         "goal": "fidelity_db",
         "artifact": "onnx-int8",

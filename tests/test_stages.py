@@ -63,3 +63,9 @@ def test_a_stage_that_fails_leaves_no_record(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         stages.run("x", lambda: 1 / 0)
     assert not stages.done("x")
+
+
+def test_a_key_that_is_no_data_is_a_mistake_of_ours(tmp_path: Path) -> None:
+    """As text it would hold the object's address, and never be met again, or be met by another object."""
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        Stages(tmp_path, {}, True).run("x", Work(), [object()])

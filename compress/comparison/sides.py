@@ -53,7 +53,9 @@ def _artifact(path: Path) -> list[Row]:
     from compress.bundle import MANIFEST, read_manifest
 
     entry = path.resolve()
-    folder = next((f for f in entry.parents[:DEPTH] if (f / MANIFEST).is_file()), None)
+    # As it was given first: in a cache of the Hugging Face hub the file is a link out of its bundle.
+    above = (*path.absolute().parents[:DEPTH], *entry.parents[:DEPTH])
+    folder = next((f for f in above if (f / MANIFEST).is_file()), None)
     if folder is None:
         raise InputError(f"{path}: lies in no bundle, so nothing measured it: give an artifact that `apply` wrote")
     ids = {a["id"] for a in read_manifest(folder)["artifacts"] if (folder / a["entry"]).resolve() == entry}

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,12 @@ from PIL import Image
 
 from compress import library
 from compress.data.degradations import degrade
+from compress.data.names import set_names
 from compress.data.sources import FolderPictures, HubPictures, Pictures
 from compress.errors import InputError
 from compress.files import sha256_text
 from compress.schema import BundledSource, CalibrationSet, FolderSource, HubSource, Task, task_degradation
+from compress.surroundings import expanded
 from compress.validation import load_model
 
 
@@ -44,8 +45,8 @@ class Seen:
 class PictureSet:
     """Iterating gives Items, one at a time, the same ones every time; nothing but hashes is kept."""
 
-    def __init__(self, settings: CalibrationSet, task: Task, pictures: Pictures) -> None:
-        self.name = settings.name
+    def __init__(self, settings: CalibrationSet, task: Task, pictures: Pictures, name: str) -> None:
+        self.name = name
         self.settings = settings
         self.steps = task_degradation(task) if settings.degradation == "task" else settings.degradation
         self._pictures = pictures
@@ -53,6 +54,11 @@ class PictureSet:
 
     def __len__(self) -> int:
         return len(self._pictures)
+
+    @property
+    def longest_name(self) -> str:
+        """The Item's name that takes most room in a file system."""
+        return self._pictures.longest_name
 
     def __iter__(self) -> Iterator[Item]:
         for name, clean, seen in self._crops():
@@ -119,10 +125,11 @@ def pixels_sha256(picture: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def load_set(name_or_path: str, task: Task, crop: int | None = None) -> PictureSet:
+def load_set(name_or_path: str, task: Task, crop: int | None = None, name: str | None = None) -> PictureSet:
     """The set of a built-in name, of a set's YAML, or of a folder of pictures (all of them, centre crops of 256 px).
 
     ``crop``, in px, stands in for the set's own: a model of a static shape calibrates and is measured at that shape.
+    ``name``: what it is called, one of ``set_names`` where there are several.
     Raises InputError when there is no such set, when it is not valid, or when it has too few pictures.
     """
     path = library.find("calibration", name_or_path)
@@ -132,13 +139,12 @@ def load_set(name_or_path: str, task: Task, crop: int | None = None) -> PictureS
         settings, base = load_model(CalibrationSet, path), path.parent
     if crop is not None:
         settings = settings.model_copy(update={"crop": crop})
-    return PictureSet(settings, task, _pictures(settings, base))
+    return PictureSet(settings, task, _pictures(settings, base), name or set_names([name_or_path])[0])
 
 
 def _of_folder(folder: Path) -> CalibrationSet:
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", folder.resolve().name).lstrip("_.-") or "pictures"
     source = {"kind": "folder", "path": str(folder)}
-    return CalibrationSet.model_validate({"version": 1, "name": name, "source": source})
+    return CalibrationSet.model_validate({"version": 1, "name": "pictures", "source": source})
 
 
 def _pictures(settings: CalibrationSet, base: Path) -> Pictures:
@@ -147,7 +153,7 @@ def _pictures(settings: CalibrationSet, base: Path) -> Pictures:
         case BundledSource(folder=folder):
             return FolderPictures(library.data_folder("calibration") / "photos" / folder, settings.count)
         case FolderSource(path=path):
-            return FolderPictures(base / Path(path).expanduser(), settings.count)
+            return FolderPictures(base / expanded(path), settings.count)
         case HubSource() as source:
             if settings.count is None:
                 raise InputError(f"{settings.name}: a hub set must say how many pictures to take: add count, say 32")

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
+from compress.data.names import distinct_names
 from compress.data.pictures import SUFFIXES, find_pictures, open_rgb, to_rgb
 from compress.errors import InputError
 from compress.schema import HubSource
@@ -20,6 +21,9 @@ class Pictures(Protocol):
     """A known number of pictures, read anew at every iteration."""
 
     def __len__(self) -> int: ...
+
+    @property
+    def longest_name(self) -> str: ...
 
     def __iter__(self) -> Iterator[Named]: ...
 
@@ -40,24 +44,21 @@ class FolderPictures:
             raise InputError(
                 f"{folder}: has {len(paths)} pictures, count asks for {count}: add pictures or lower count"
             )
-        names = _names([path.relative_to(folder) for path in paths])
+        names = distinct_names([path.relative_to(folder) for path in paths])
         chosen = range(len(paths)) if count is None else [i * len(paths) // count for i in range(count)]
         self._files = [(names[i], paths[i]) for i in chosen]
 
     def __len__(self) -> int:
         return len(self._files)
 
+    @property
+    def longest_name(self) -> str:
+        """The name that takes most room in a file system."""
+        return max((name for name, _ in self._files), key=lambda name: len(name.encode()))
+
     def __iter__(self) -> Iterator[Named]:
         for name, path in self._files:
             yield name, str(path), open_rgb(path)
-
-
-def _names(paths: list[Path]) -> list[str]:
-    names = ["_".join(path.with_suffix("").parts) for path in paths]
-    if len(set(names)) < len(names):
-        names = ["_".join(path.parts) for path in paths]
-    # a/b.png and a_b.png: only the position tells them apart.
-    return names if len(set(names)) == len(names) else [f"{i:05d}_{name}" for i, name in enumerate(names)]
 
 
 class HubPictures:
@@ -72,6 +73,11 @@ class HubPictures:
 
     def __len__(self) -> int:
         return self.count
+
+    @property
+    def longest_name(self) -> str:
+        """As any other of its names."""
+        return f"{0:06d}"
 
     def __iter__(self) -> Iterator[Named]:
         found = 0

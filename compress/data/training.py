@@ -16,6 +16,7 @@ from compress.data.sets import pixels_sha256
 from compress.data.stream import PictureStream
 from compress.errors import InputError
 from compress.schema import Degradation, Task, task_degradation
+from compress.surroundings import expanded
 from compress.training_schema import TrainSource
 
 
@@ -120,7 +121,7 @@ def open_pictures(
     A hub's picture whose pixels (``pixels_sha256``) are ``held_back`` for validation is left out. ``instead``: what to
     do where a folder is missing. Raises InputError as `TrainingPictures` does.
     """
-    folders = [Path(source).expanduser() for source in sources if isinstance(source, str)]
+    folders = [expanded(source) for source in sources if isinstance(source, str)]
     for folder in folders:
         if not folder.is_dir():
             raise InputError(

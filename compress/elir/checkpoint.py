@@ -19,9 +19,10 @@ from compress.elir.layout import read_layout
 from compress.elir.model import Elir, ElirConfig
 from compress.elir.overparam import EXPANSION
 from compress.elir.sharing import SHARED_KEYS, with_shared_decoder, without_decoder
-from compress.elir.state import State, flatten, read_state
+from compress.elir.state import State, flatten, read_state, unwrapped
 from compress.errors import InputError, VerificationError
 from compress.files import whole_file
+from compress.library import find, is_path
 from compress.tensors import own
 
 MAX_K_STEPS = 64
@@ -35,24 +36,31 @@ _DIFFUSERS = {"encoder.layers.": "enc.layers.", "decoder.layers.": "dec.layers."
 def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float | None = None) -> Elir:
     """Load an ELIR of any published or own format; the configuration is inferred from names and shapes.
 
+    ``path``: of a file, or a built-in name (``"elir_sr_x4"``). Wrappers that training leaves around a model are taken
+    off: the model's ``taken`` says which.
+
     ``k_steps`` (1 ... 64) and ``sigma_s`` (0 ... 10) override the file's metadata; formats without metadata need both.
     Over-parametrised files give an over-parametrised model: ``collapse`` it.
     Raises InputError (no such file; K or sigma_s unknown or out of range) or VerificationError (truncated, needs
     unpickling, of another architecture, NaN or Inf, unreadable metadata, a shared decoder that is missing or changed).
     """
-    path = Path(path)
-    raw, metadata = read_state(path)
+    path = find("weights", path) if isinstance(path, str) and not is_path(path) else Path(path)
+    whole, metadata = read_state(path)
+    raw, taken = unwrapped(whole)
     state = with_shared_decoder(flatten(raw), metadata, path)
     shape = infer_config(state, path)
     k = _setting(path, metadata, "k_steps", k_steps, int, (1, MAX_K_STEPS))
     sigma = _setting(path, metadata, "sigma_s", sigma_s, float, (0, MAX_SIGMA_S))
     if k is None or sigma is None:
-        raise InputError(f"{path}: holds no k_steps or sigma_s: give both (the published models mostly use 3 and 0.1)")
+        raise InputError(
+            f"{path}: holds no k_steps or sigma_s: give --k-steps and --sigma-s (of published models mostly 3 and 0.1)"
+        )
     with torch.device("meta"):
         residual = metadata.get(RESIDUAL) == str(True)
         model = Elir(replace(shape, k_steps=int(k), sigma_s=float(sigma), residual=residual))
     _check_architecture(state, model.state_dict(), path)
     model.load_state_dict(as_floats(state, path), assign=True)
+    model.taken = f"{path}: {taken}" if taken else ""
     model.metadata = {key: value for key, value in metadata.items() if key not in SHARED_KEYS}
     return model.eval().requires_grad_(False)
 

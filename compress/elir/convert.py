@@ -12,7 +12,7 @@ from compress.elir.model import Elir
 from compress.elir.overparam import collapse, expand
 from compress.elir.state import MODULES
 from compress.errors import InputError
-from compress.files import whole_file
+from compress.files import check_output, whole_file
 from compress.schema import TASKS
 
 SUFFIXES = {
@@ -30,20 +30,20 @@ def convert(
     task: str | None = None,
     half: bool = True,
     decoder_of: Path | None = None,
-) -> None:
+) -> str:
     """Write ``source`` anew as ``target``, in the format of its suffix (``SUFFIXES``).
 
     The published formats hold no metadata: K and sigma_s go lost there, and must be given (``k_steps``, ``sigma_s``)
     on the way back; ``task`` is written into ours. ``half``: ours in float16, else float32. A model that was
     collapsed is over-parametrised anew for .ckpt: it computes the same, but is not the one that was trained.
+    Returns which of the file's weights were taken, in words, where it holds more than a model.
     ``decoder_of``: a checkpoint in the target's folder with the same decoder; ours then leaves it out.
     Raises InputError for an unknown suffix or task, source equal to target, or a ``decoder_of`` that cannot serve, and
     what reading raises.
     """
     if target.suffix not in SUFFIXES:
         raise InputError(f"{target}: unknown checkpoint suffix: use {', '.join(SUFFIXES)}")
-    if source.resolve() == target.resolve():
-        raise InputError(f"{target}: is the source itself: give another file to write")
+    check_output(target, filter(None, (source, decoder_of)))
     if task is not None and task not in TASKS:
         raise InputError(f"{task}: unknown task: use one of {', '.join(TASKS)}")
     known = read_metadata(source) if source.suffix == ".safetensors" and source.is_file() else {}
@@ -62,11 +62,12 @@ def convert(
                 "write .safetensors"
             )
         _save_published(model, target)
-        return
+        return model.taken
     collapse(model)
     model.config = replace(model.config, over_param=False)
     told = {"task": task} if task else {}
     save_checkpoint(model, target, {**model.metadata, **told}, torch.float16 if half else torch.float32, decoder_of)
+    return model.taken
 
 
 def _save_published(model: Elir, path: Path) -> None:

@@ -46,6 +46,8 @@ class Elir(nn.Module):
         self.k_steps = config.k_steps
         self.sigma_s = config.sigma_s
         self.metadata: dict[str, str] = {}
+        self.taken = ""
+        """Which of a file's weights these are, in words, where it holds more than a model."""
         self.enc = Encoder(config.enc_widths, config.enc_blocks, config.enc_scale)
         self.mmse = RRDBNet(config.c_hid, config.n_rrdb, config.over_param)
         self.fmir: LUnet | FoldedFlow = LUnet(config.hid_channels, config.n_mid_blocks, config.over_param)

@@ -1,6 +1,7 @@
 """The tensors of a checkpoint file, of any format, read without running anything from it."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,17 @@ from compress.errors import InputError, VerificationError
 
 State = dict[str, Tensor]
 MODULES = ("fmir", "mmse", "enc", "dec")
+# What trainers put around a model, averaged weights first: BasicSR's and Lightning's dictionaries ...
+_HOLDERS = (
+    *("params_ema", "ema_state_dict", "state_dict_ema", "model_ema", "ema_model", "ema"),
+    *("params", "state_dict", "model_state_dict", "model", "net", "network"),
+)
+# ... and the names of DataParallel, torch.compile, swa_utils, Lightning and others before those of the tensors.
+_PREFIX = re.compile(
+    r"((?:(?:module|_orig_mod|model|net|network|net_g|generator|ema|ema_model|model_ema|net_ema|params|params_ema)\.)+)"
+    rf"(?:{'|'.join(MODULES)})\."
+)
+_DEEPEST = 4  # holders inside of each other
 _PICKLED = {".pth", ".ckpt", ".pt"}
 
 
@@ -57,6 +69,56 @@ def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise VerificationError(f"{path}: refused, damaged safetensors ({error}): get an undamaged file") from None
+
+
+def unwrapped(state: Mapping[str, object]) -> tuple[Mapping[str, object], str]:
+    """What ``flatten`` takes, out of the well-known wrappers that training leaves; and which were taken off, in words.
+
+    Where a file holds both a model and the average of its weights (EMA), the average is taken.
+    """
+    taken: list[str] = []
+    for _ in range(_DEEPEST):
+        holder = next((key for key in _HOLDERS if _holds(state.get(key))), None)
+        if holder is None or _is_elir(state):
+            break
+        state = state[holder]  # type: ignore[assignment]
+        taken.append(holder)
+    nested = {m: state[f"state_dict_{m}"] for m in MODULES if _holds(state.get(f"state_dict_{m}"))}
+    if nested:
+        parts = {m: _without_prefix(part, m) for m, part in nested.items()}  # type: ignore[arg-type]
+        taken += dict.fromkeys(prefix for _, prefix in parts.values() if prefix)
+        return {**state, **{f"state_dict_{m}": part for m, (part, _) in parts.items()}}, _in_words(taken)
+    found = Counter(match[1] for name in state if (match := _PREFIX.match(str(name))))
+    if found and not _is_elir(state):
+        # The whole model has more names than a part of it, which may be wrapped once more.
+        prefix = min(found, key=lambda text: (-("ema" in text), -found[text], len(text)))
+        state = {name.removeprefix(prefix): value for name, value in state.items() if str(name).startswith(prefix)}
+        taken.append(prefix)
+    return state, _in_words(taken)
+
+
+def _is_elir(state: Mapping[str, object]) -> bool:
+    names = ("state_dict_fmir", "state_dict_mmse")
+    return any(str(name).startswith(("fmir.", "mmse.")) or name in names for name in state)
+
+
+def _holds(value: object) -> bool:
+    return isinstance(value, dict) and bool(value)
+
+
+def _without_prefix(part: Mapping[str, object], module: str) -> tuple[dict[str, object], str]:
+    """A network's own state without what is before every name of it."""
+    for prefix in ("module._orig_mod.", "_orig_mod.module.", "module.", "_orig_mod.", f"{module}."):
+        if all(str(name).startswith(prefix) for name in part):
+            return {str(name).removeprefix(prefix): value for name, value in part.items()}, prefix
+    return {str(name): value for name, value in part.items()}, ""
+
+
+def _in_words(taken: list[str]) -> str:
+    if not taken:
+        return ""
+    averaged = ", the averaged weights (EMA)" if any("ema" in text for text in taken) else ""
+    return f"weights are those inside {' / '.join(text.rstrip('.') for text in taken)}{averaged}"
 
 
 def flatten(state: Mapping[str, object]) -> State:

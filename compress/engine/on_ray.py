@@ -8,6 +8,8 @@ from typing import Any
 
 from compress.engine.base import ALL, Outcome, Task, Tick, Told, perform
 from compress.errors import CompressError, InputError, Unavailable
+from compress.library import data_folder
+from compress.python_process import python_environment
 
 RETRIES = 3
 TICK_S = 2.0
@@ -34,7 +36,10 @@ class OnRay:
         except ImportError:
             raise Unavailable("--address: Ray is not installed: pip install 'elir-compress[ray]'") from None
         self.ray = ray
-        _connect(ray, address, devices, cpus)
+        # Ray has its workers look for modules in the folder that it is started in: one without any.
+        os.environ.update(python_environment())
+        with contextlib.chdir(data_folder("weights")):
+            _connect(ray, address, devices, cpus)
         try:
             self._same_everywhere(facts)
         except BaseException:

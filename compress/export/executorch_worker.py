@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from compress.errors import CompressError, InputError
 from compress.files import temporary_folder
+from compress.python_process import python_command, python_environment
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,9 +69,9 @@ class LoweringWorker:
     def _start(self) -> None:
         self.folder = temporary_folder()
         self.log: IO[str] = (Path(self.folder.name) / "log").open("w+", encoding="utf-8", errors="replace")
-        command = [sys.executable, "-m", "compress.export.executorch_worker"]
+        command, environment = python_command("-m", "compress.export.executorch_worker"), python_environment()
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.log, text=True)
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.log, text=True, env=environment)
 
     def _failure(self, code: int) -> RuntimeError:
         """With all that the process told as a note, which a report of a bug holds."""

@@ -1,6 +1,6 @@
 """torch -> ONNX: one file, weights stored once, nothing of this machine in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from compress.about import ABOUT
 from compress.export.deployed import INPUT_NAMES, OUTPUT_NAME, deployed, without_stack_traces
 from compress.files import whole_file
 from compress.quiet import quiet
@@ -62,8 +63,12 @@ def _slices_split_at_slices() -> Iterator[None]:
         del slice_split_rule.try_rewrite
 
 
-def save_onnx(proto: Any, path: Path) -> None:
-    """Write a ModelProto whole; the same model gives the same bytes."""
+def save_onnx(proto: Any, path: Path, about: Mapping[str, str] | None = None) -> None:
+    """Write a ModelProto whole; the same model gives the same bytes. ``about``: what the file says of itself."""
+    if about:
+        from onnx.helper import set_model_props
+
+        set_model_props(proto, {f"{ABOUT}.{key}": value for key, value in sorted(about.items())})
     with whole_file(path) as part:
         part.write_bytes(proto.SerializeToString(deterministic=True))
 

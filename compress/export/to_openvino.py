@@ -2,9 +2,11 @@
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from compress.about import ABOUT
 from compress.export.four_bits import pack_openvino
 from compress.files import temporary_folder, whole_file
 
@@ -29,11 +31,13 @@ def to_openvino(proto: Any, half_weights: bool = False) -> Any:
     return model
 
 
-def save_openvino(model: Any, path: Path, float16: bool = False, compact: bool = False) -> None:
+def save_openvino(
+    model: Any, path: Path, float16: bool = False, compact: bool = False, about: Mapping[str, str] | None = None
+) -> None:
     """Write ``path`` (.xml) and its .bin, both whole, the .xml last.
 
     ``compact``: leave out of the XML what OpenVINO infers anew on reading (ports' dimensions, inputs' precisions) and
-    white space: of a small int8 model the XML would be a sixth.
+    white space: of a small int8 model the XML would be a sixth. ``about``: what the file says of itself.
     """
     import openvino as ov
 
@@ -42,12 +46,23 @@ def save_openvino(model: Any, path: Path, float16: bool = False, compact: bool =
         written = Path(folder) / path.name
         ov.save_model(model, written, compress_to_fp16=float16)
         # The model's own rt_info, the last one, names the converter's temporary file.
-        head, _, _ = (text := written.read_text()).rpartition("<rt_info>")
+        head, _, _ = (text := written.read_text(encoding="utf-8")).rpartition("<rt_info>")
         text = f"{head}</net>\n" if text.rstrip().endswith("</rt_info>\n</net>") else text
-        written.write_text(_without_inferred(text) if compact else text)
+        text = _without_inferred(text) if compact else text
+        written.write_text(_with_about(text, about or {}), encoding="utf-8")
         for suffix in (".bin", ".xml"):
             with whole_file(path.with_suffix(suffix)) as part:
                 shutil.copyfile(written.with_suffix(suffix), part)
+
+
+def _with_about(xml: str, about: Mapping[str, str]) -> str:
+    if not about:
+        return xml
+    from xml.sax.saxutils import quoteattr
+
+    facts = "".join(f"<{key} value={quoteattr(value)}/>" for key, value in sorted(about.items()))
+    head, end, tail = xml.rpartition("</net>")
+    return f"{head}<rt_info><{ABOUT}>{facts}</{ABOUT}></rt_info>{end}{tail}"
 
 
 def _without_inferred(xml: str) -> str:

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from compress.bundling import WRITTEN
 from compress.fallback.steps import Change, Errors, changes, nothing_left
 from compress.files import PART
+from compress.folders import WRITTEN
 from compress.goals import QUALITY
 from compress.progress import Progress
 from compress.recipe_parts import Fallback

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
+from compress.surroundings import NO_HOME, has_home
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -23,6 +24,8 @@ def ledger_url() -> "URL":
     from sqlalchemy.exc import ArgumentError
 
     text = os.environ.get(VARIABLE)
+    if not text and not (os.environ.get("XDG_DATA_HOME") or has_home()):
+        raise InputError(f"no ledger, since {NO_HOME}: set {VARIABLE}, e.g. to sqlite:////folder/{FILE}")
     if not text:
         return URL.create(DRIVERS["sqlite"], database=str(user_data_path("elir-compress") / FILE))
     try:

@@ -28,6 +28,7 @@ FACTS = (
     *("format", "precision", "engine", "image_size", "k_steps"),
     *("artifact_sha256", "weights_sha256", "recipe_sha256", "calibration_sha256"),
 )
+TITLE = "Trade-offs per device"
 NO_BUNDLE = "its bundle is not on the machine that wrote this page"
 NO_SHARES = "its files do not keep the networks' names, or its bundle is of an older version: only ONNX has it"
 
@@ -52,6 +53,7 @@ def write_devices(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapp
         style="\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "devices.css")),
         script="\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in scripts),
         data=data,
+        title=TITLE,
     )  # fmt: skip
     write_text(out, page)
 

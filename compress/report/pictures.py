@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compress.bundle import is_own_file
 from compress.errors import VerificationError
 from compress.report.rows import Results, listed, precisions
 
@@ -90,8 +91,8 @@ def _sample(bundle: Path, item: Mapping[str, Any]) -> Sample:
 def _picture(bundle: Path, label: str, name: str) -> Picture:
     from PIL import Image
 
-    path = (bundle / name).resolve()
-    if not path.is_relative_to(bundle.resolve()) or path.suffix.lower() not in ENDINGS:
+    path = bundle / name
+    if path.suffix.lower() not in ENDINGS or not is_own_file(bundle, name):
         raise VerificationError(f"{bundle}: sample {name} must be a .png inside the bundle: run apply again")
     try:
         with Image.open(path) as image:

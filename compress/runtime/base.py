@@ -1,6 +1,7 @@
 """What every runtime offers: open an artifact, tell its inputs, run it."""
 
 import importlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,14 +28,15 @@ _LIBRARIES: dict[Format, tuple[str, ...]] = {
 
 
 class Runner(ABC):
-    """An artifact, loaded and ready to run.
+    """An artifact, loaded and ready to run, by any number of threads at once.
 
     Attributes: ``shapes``, of ``lq`` (1, 3, H, W) and, unless baked, ``noise`` (1, 16, H/8, W/8); ``facts``, the
-    runtime's version and the settings in force, for the record.
+    runtime's version and the settings in force, for the record; ``about``, what the file says of itself, e.g. ``task``.
     """
 
     shapes: dict[str, Shape]
     facts: dict[str, Option]
+    about: Mapping[str, str] = {}
 
     @abstractmethod
     def __init__(self, path: Path, threads: int, options: Mapping[str, Option]) -> None:
@@ -107,7 +109,10 @@ def load_library(format: Format) -> ModuleType:
 
 def damaged(path: Path, kind: str, error: Exception) -> VerificationError:
     """The error for an artifact that its runtime refuses, with the runtime's words on one line."""
-    why = " ".join(str(error).split())[:200]
+    # OpenVINO's messages begin with places in its own source code.
+    why = re.sub(r"(?:Exception from|Check '[^']*' failed at) \S+?\.[ch]pp:\d+:?\s*", "", " ".join(str(error).split()))[
+        :200
+    ]
     return VerificationError(f"{path}: refused, not a readable {kind} ({why}): export it again")
 
 

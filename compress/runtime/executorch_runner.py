@@ -1,6 +1,7 @@
 """ExecuTorch on the CPU."""
 
 import importlib.metadata
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from compress.runtime.base import Option, Runner, check_shapes, damaged, load_li
 
 INPUT_NAMES = ("lq", "noise")  # a .pte has inputs by place, not by name
 METHOD = "forward"
+# A method runs in memory of its own, and XNNPACK's work space and threads belong to the process.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class ExecutorchRunner(Runner):
@@ -40,7 +43,9 @@ class ExecutorchRunner(Runner):
     def _execute(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         import torch
 
-        return self._method.execute([torch.from_numpy(inputs[name]) for name in self.shapes])[0].numpy()
+        given = [torch.from_numpy(inputs[name]) for name in self.shapes]
+        with _ONE_AT_A_TIME:
+            return self._method.execute(given)[0].numpy()
 
 
 def _set_threads(threads: int) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from compress.about import ABOUT
 from compress.errors import InputError
 from compress.runtime.base import Option, Runner, check_shapes, damaged, load_library
 
@@ -34,6 +35,8 @@ class OnnxruntimeRunner(Runner):
             # ONNX Runtime's exceptions have no common base but Exception.
             raise damaged(path, "ONNX model", error) from None
         self.shapes = check_shapes(path, {port.name: _shape(port) for port in self._session.get_inputs()})
+        said = self._session.get_modelmeta().custom_metadata_map
+        self.about = {k.removeprefix(f"{ABOUT}."): v for k, v in said.items() if k.startswith(f"{ABOUT}.")}
         self.facts = {"onnxruntime": ort.__version__, "threads": threads, LEVEL: "all", **options}
 
     def _execute(self, inputs: dict[str, np.ndarray]) -> np.ndarray:

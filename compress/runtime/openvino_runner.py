@@ -1,12 +1,14 @@
 """OpenVINO, on the CPU, or on another of its devices."""
 
 import functools
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from compress.about import ABOUT, KEYS
 from compress.errors import InputError
 from compress.runtime.base import Option, Runner, check_shapes, damaged, load_library
 
@@ -49,19 +51,36 @@ class OpenvinoRunner(Runner):
         try:
             model = core.read_model(path)
         except REFUSED as error:
+            weights = path.with_suffix(".bin")
+            if not weights.is_file():
+                raise InputError(
+                    f"{path}: its weights, {weights.name}, are not beside it: an OpenVINO artifact is both files"
+                ) from None
             raise damaged(path, "OpenVINO IR", error) from None
         self.shapes = check_shapes(path, {port.any_name: _shape(port) for port in model.inputs})
+        self.about = _about(model)
         given = dict(options)
         device = str(given.pop(DEVICE, "CPU"))
         settings: dict[str, Option] = {"PERFORMANCE_HINT": "LATENCY"}
         if device == "CPU":
             settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         settings |= given
-        self._request = _compile(core, model, device, settings, path).create_infer_request()
+        self._compiled = _compile(core, model, device, settings, path)
+        # A request holds one inference's tensors: shared by threads, it would give one's picture to another.
+        self._own = threading.local()
+        self._own.request = self._compiled.create_infer_request()
         self.facts = {"openvino": ov.__version__, "device": device, **settings}
 
     def _execute(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        return self._request.infer(inputs, share_inputs=True)[0]
+        request = getattr(self._own, "request", None)
+        if request is None:
+            request = self._own.request = self._compiled.create_infer_request()
+        return request.infer(inputs, share_inputs=True)[0]
+
+
+def _about(model: Any) -> dict[str, str]:
+    paths = {key: [ABOUT, key] for key in KEYS}
+    return {key: str(model.get_rt_info(path).value) for key, path in paths.items() if model.has_rt_info(path)}
 
 
 def _shape(port: Any) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from compress.errors import CompressError, VerificationError
+from compress.python_process import python_command, python_environment
 from compress.runtime.base import open_runner
 
 LIMIT_S = 600.0
@@ -21,8 +22,10 @@ LIMIT_S = 600.0
 def probe(path: Path) -> None:
     """Open the .pte ``path`` and run it once elsewhere. Raises VerificationError where that process dies or hangs."""
     try:
-        command = [sys.executable, "-m", "compress.runtime.probe", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=LIMIT_S)
+        command = python_command("-m", "compress.runtime.probe", str(path))
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=LIMIT_S, env=python_environment()
+        )
     except subprocess.TimeoutExpired:
         raise VerificationError(f"{path}: refused, not run within {LIMIT_S:.0f} s: export it again") from None
     if done.returncode:

@@ -19,7 +19,7 @@ from compress.stages import Stages
 if TYPE_CHECKING:
     from torch import nn
 
-FILES = "files"
+FILES = ".files"  # hidden: removed whole, so that no folder of a person's may have its name
 FLOAT_MODEL, OWN = "fp32", "int8"
 
 
@@ -34,7 +34,7 @@ def measure_costs(lab: Lab, format_: str, target: DeployTarget | None, stages: S
     timed = target is not None and FLOAT in lab.bits
     networks = list(dict.fromkeys(group.network for group in lab.groups)) if timed else []
     variants = [FLOAT_MODEL, OWN, *networks]
-    extra = [format_, target and target.model_dump(), variants]
+    extra = [format_, target and target.model_dump(mode="json"), variants]
     return stages.run(f"costs-{format_}", lambda: _measure(lab, format_, target, stages, variants), extra)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ from compress.errors import GoalMissed
 from compress.files import write_text
 from compress.passes.settings import FLOAT
 from compress.recipe_parts import Constraints
+from compress.recipe_paths import move_paths, relative_to
 from compress.schema import Recipe
 from compress.search.choosing import Problem, Tried
 from compress.search.costs import FLOAT_MODEL, OWN
 from compress.search.groups import Group, prefixes
+from compress.surroundings import expanded
 
 if TYPE_CHECKING:
     from rich.console import Group as Lines
@@ -174,12 +177,12 @@ def write_recipes(found: Found, recipe: Recipe, source: str, folder: Path) -> Fo
     paths = []
     for number, tried in enumerate(found.pareto, 1):
         path = folder / f"{recipe.name}_{number}.yaml"
-        write_text(path, _yaml(found, tried, recipe, source, number))
+        write_text(path, _yaml(found, tried, recipe, source, folder, number))
         paths.append(path)
     return replace(found, recipes=tuple(paths))
 
 
-def _yaml(found: Found, tried: Tried, recipe: Recipe, source: str, number: int) -> str:
+def _yaml(found: Found, tried: Tried, recipe: Recipe, source: str, folder: Path, number: int) -> str:
     import yaml
 
     from compress.library import is_path
@@ -190,7 +193,7 @@ def _yaml(found: Found, tried: Tried, recipe: Recipe, source: str, number: int) 
     # What --set changed is in ``recipe`` alone.
     own, base = (r.model_dump(mode="json") for r in (recipe, load_recipe(source)))
     changed = {key: value for key, value in own.items() if value != base[key] and key != "search"}
-    where = str(Path(source).expanduser().resolve()) if is_path(source) else source
+    where = str(expanded(source).resolve()) if is_path(source) else source
     shares = ", ".join(f"{share:g} % in {bits} bits" for bits, share in found._shares(tried).items())
     description = f"{recipe.name} with weights {shares}, chosen by compress search"
     head = {"extends": where, "name": f"{recipe.name}_{number}", "description": description}
@@ -199,5 +202,7 @@ def _yaml(found: Found, tried: Tried, recipe: Recipe, source: str, number: int) 
         f"# simulated on {found.pictures} pictures of {found.dataset}: fidelity {tried.fidelity_db:.2f} dB, "
         f"drop {tried.quality['psnr_drop_db']:+.3f} dB, LPIPS {tried.quality['lpips_rise']:+.4f}.",
     ]
-    body = yaml.safe_dump({**changed, **head, "passes": passes}, sort_keys=False, allow_unicode=True, width=120)
+    data = {**changed, **head, "passes": passes}
+    move_paths(data, partial(relative_to, folder))
+    body = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
     return "\n".join([*about, body])

@@ -9,8 +9,8 @@ from typing import Any
 from compress.artifacts import FORMATS, Writer, plan_artifacts
 from compress.engine import Engine, Left, Store
 from compress.errors import InputError
-from compress.files import locked
-from compress.library import find
+from compress.folders import Owner, check_folder, claimed, source_of
+from compress.library import find, is_path
 from compress.models import Models
 from compress.passes.settings import FLOAT
 from compress.plan import resolve
@@ -48,9 +48,11 @@ def search(
     """
     deadline = time.monotonic() + 60 * recipe.search.minutes
     chosen = _format(recipe, format_)
-    inputs = resolve(recipe, reuse)
     out = out or Path("runs") / recipe.name / "search"
-    with locked(out, progress.say):
+    owner = Owner("search", recipe.name, source_of(source, out) if is_path(source) else source)
+    check_folder(out, owner, not resume)
+    inputs = resolve(recipe, reuse)
+    with claimed(out, owner, progress.say, not resume):
         stages = Stages(out, inputs.key, resume)
         planned = [a for a in plan_artifacts(recipe) if a.format == chosen and not a.variant]
         left = Left(Store(store or str((out / ".shared").absolute()))) if engine else None

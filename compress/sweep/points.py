@@ -10,6 +10,7 @@ from typing import Any
 from compress.errors import InputError
 from compress.files import sha256_text
 from compress.recipe import RecipeFile
+from compress.recipe_paths import from_file
 from compress.schema import Recipe
 from compress.sweep.sweep_file import Optuna, Sweep
 from compress.validation import load_model
@@ -32,7 +33,7 @@ class Points:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.sweep = load_model(Sweep, path)
+        self.sweep = load_model(Sweep, path, (), from_file)
         try:
             self._files = {name: RecipeFile(name) for name in self.sweep.recipes}
         except InputError as error:

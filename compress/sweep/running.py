@@ -9,7 +9,8 @@ from typing import Any
 
 from compress.engine import Engine, Outcome, Store, engine_at
 from compress.errors import CompressError
-from compress.files import locked, write_text
+from compress.files import write_text
+from compress.folders import Owner, check_folder, claimed, source_of
 from compress.measure.machine import physical_cores
 from compress.plan import node_facts
 from compress.progress import Progress
@@ -38,11 +39,13 @@ def sweep(
     store = Store(points.sweep.store or str((folder / "store").absolute()))
     planner = Planner(store.url, points.sweep.cpus or physical_cores(), points.sweep.reuse)
     units = planner.units(points.known)
+    owner = Owner("sweep", points.sweep.name, source_of(str(path), folder))
+    check_folder(folder, owner)
     if dry_run:
         return plan(points, folder, units, store)
     store.check()
     devices = sorted({unit.task.device for unit in units if unit.task.device})
-    with engine_at(address, node_facts, devices) as engine, locked(folder, progress.say):
+    with engine_at(address, node_facts, devices) as engine, claimed(folder, owner, progress.say):
         return Running(points, folder, store, planner, engine, progress).run(units)
 
 
@@ -161,15 +164,19 @@ class _Teller:
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
         """To the ledger, where those that are there already stay as they are."""
-        from compress.ledger import open_ledger
-        from compress.ledger.measurement import Measurement
-
         if not rows:
             return
+        later = "later: run the sweep again, nothing else is repeated"
         try:
+            from compress.ledger import open_ledger
+            from compress.ledger.measurement import Measurement
+
             open_ledger().append(map(Measurement.model_validate, rows))
         except CompressError as error:
-            self.running.progress.say(f"not recorded: {error}; later: run the sweep again, nothing else is repeated")
+            self.running.progress.remark(f"not recorded: {error}; {later}")
+        except Exception as error:  # what was measured is in the store
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            self.running.progress.remark(f"not recorded: {what}; {later}")
 
     def tick(self) -> None:
         """``show``, once a second at most: a store's listing costs."""

@@ -1,6 +1,5 @@
 """A job on a device behind ssh: send the runner and the files, wait, collect, clean up; outlives lost connections."""
 
-import getpass
 import json
 import platform
 import tempfile
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
 from compress.files import sha256_file, sha256_text
+from compress.surroundings import user_name
 from compress.target_parts import Ssh
 from compress.targets.link import Dropped, open_at, remote
 
@@ -36,7 +36,7 @@ Job = Mapping[str, Any]
 
 def holder() -> str:
     """Who uses a device: user@machine, for its lock and for the names of jobs."""
-    return f"{getpass.getuser()}@{platform.node()}"
+    return f"{user_name()}@{platform.node()}"
 
 
 def run_on_device(target: str, ssh: Ssh, job: Job, files: Mapping[str, Path], progress: "Progress") -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _check(target: str, ssh: Ssh, status: Mapping[str, Any]) -> None:
 def contact(target: str, ssh: Ssh, words: Sequence[str] = ("-c", ""), feed: bytes = b"") -> bytes:
     """What Python prints there, tried once. Raises Unavailable when the device, or Python on it, cannot be reached."""
     try:
-        return remote(ssh, [ssh.python, *words], feed, SHORT_S)
+        return remote(ssh, [ssh.python, "-I", *words], feed, SHORT_S)
     except Dropped as error:
         raise Unavailable(
             f"target {target}: {ssh.host} cannot be reached ({error}): see that it is on and `ssh {ssh.host}` works"

@@ -9,6 +9,17 @@ worker and deletes the folder. Each verb prints one JSON document. ``work``, ``v
 worker and its own children; ``count`` is for emulators. Errors: ``{"error": {"message", "exit_code"}}``.
 """
 
+import sys
+
+if __name__ == "__main__":
+    # Python puts the script's folder and, by an empty entry of PYTHONPATH, the current one in front of the standard
+    # library: a numpy.py there would be executed. -I is no way out: it hides packages that only this user has.
+    if not getattr(sys.flags, "safe_path", False):
+        del sys.path[0]
+    import os
+
+    sys.path[:] = [path for path in sys.path if os.path.isabs(path) and path != os.getcwd()]
+
 import contextlib
 import fcntl
 import functools
@@ -24,7 +35,6 @@ import shutil
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time

@@ -156,7 +156,8 @@ class ArmEmulator(Tool):
         run([*command, "-Wl,-rpath,$ORIGIN"], "compile the ExecuTorch runner", self.environment)
 
     def _try(self) -> None:
-        code = "import onnxruntime, numpy; print(onnxruntime.__version__)"
+        code = "import sys; sys.path[:] = filter(None, sys.path);"
+        code += " import onnxruntime, numpy; print(onnxruntime.__version__)"
         command = [*self.emulate("cortex-a76", self._downloads / "view"), str(self.python), "-S", "-c", code]
         run(command, "try the emulated ONNX Runtime", self.environment)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from compress.errors import Unavailable
+from compress.python_process import python_command, python_environment
 
 LIMIT_S = 3600
 # An empty list of installed packages makes apt fetch every dependency, too.
@@ -118,9 +119,9 @@ def pip_download(
     other = [word for name in platforms for word in ("--platform", name)]
     if python:
         other += ["--python-version", python, "--implementation", "cp"]
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command = [*python_command("-m", "pip"), "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     what = f"pip download {' '.join(requirements)}"
-    run([*command, "--only-binary=:all:", *other, "--dest", str(into), *requirements], what)
+    run([*command, "--only-binary=:all:", *other, "--dest", str(into), *requirements], what, python_environment())
 
 
 def unpack_wheels(files: Iterable[Path], into: Path) -> None:

@@ -1,10 +1,10 @@
 """TensorRT-RTX's ONNX parser, of the same family as TensorRT's on a Jetson; it runs without a GPU."""
 
-import os
 import sys
 from pathlib import Path
 
 from compress.errors import Unavailable
+from compress.python_process import python_command, python_environment
 from compress.tools.base import Step, Tool
 from compress.tools.packages import pip_download, run, unpack_wheels
 
@@ -37,11 +37,6 @@ class TensorrtRtx(Tool):
         """Its Python packages."""
         return self.folder / "site"
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """For a Python that imports it."""
-        return {"PYTHONPATH": os.pathsep.join([str(self.site), *filter(None, [os.environ.get("PYTHONPATH")])])}
-
     def _download(self) -> None:
         wheels = self.folder / "downloads"
         pip_download([f"{name}=={VERSION}" for name in PACKAGES], wheels)
@@ -49,4 +44,4 @@ class TensorrtRtx(Tool):
 
     def _try(self) -> None:
         code = "import tensorrt_rtx_bindings as trt; print(trt.Builder(trt.Logger(trt.Logger.ERROR)))"
-        run([sys.executable, "-c", code], "try TensorRT-RTX", self.environment)
+        run(python_command("-c", code), "try TensorRT-RTX", python_environment(self.site))

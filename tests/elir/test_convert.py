@@ -78,7 +78,7 @@ def test_half_is_half_the_size_and_keeps_the_metadata(ours: Path, tmp_path: Path
 
 def test_what_the_published_formats_lack_must_be_given(ours: Path, tmp_path: Path) -> None:
     convert(ours, tmp_path / "flat.pth")
-    with pytest.raises(InputError, match=r"flat\.pth: holds no k_steps or sigma_s: give both"):
+    with pytest.raises(InputError, match=r"flat\.pth: holds no k_steps or sigma_s: give --k-steps and --sigma-s"):
         convert(tmp_path / "flat.pth", tmp_path / "back.safetensors")
     assert not (tmp_path / "back.safetensors").exists()
 
@@ -87,7 +87,7 @@ def test_what_the_published_formats_lack_must_be_given(ours: Path, tmp_path: Pat
     ("target", "text"),
     [
         ("x.bin", "x.bin: unknown checkpoint suffix: use .safetensors, .pth, .ckpt"),
-        ("ours.safetensors", "is the source itself"),
+        ("ours.safetensors", "is what is read"),
     ],
 )
 def test_targets_that_are_refused(ours: Path, tmp_path: Path, target: str, text: str) -> None:

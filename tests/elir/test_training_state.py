@@ -101,7 +101,7 @@ recipe = TrainRecipe.model_validate_json(sys.argv[2])
 state = {"model": {"w": torch.zeros(50_000)}, "ema": {}, "optimizer": None}
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
-    with guard(True):
+    with guard(lambda: True):
         write_state(path, recipe, state)
 except BaseException as error:
     sys.exit(error.exit_code)
@@ -116,7 +116,7 @@ def test_full_disk_leaves_the_old_checkpoint_whole(path: Path) -> None:
     done = subprocess.run(given, capture_output=True, text=True, cwd=root)
     assert (done.returncode, done.stderr) == (
         2,
-        f"{path}: cannot be written (File too large): free some space or rights\n",
+        f"{path}: cannot be written (File too large): raise ulimit -f, or choose another disk\n",
     )
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

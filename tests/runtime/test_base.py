@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,16 @@ def test_a_result_outlives_the_next_run(artifact: Path, format: Format, example)
     kept = first.copy()
     runner.run(1 - example.lq, example.noise)
     assert np.array_equal(first, kept)
+
+
+def test_four_threads_share_a_runner(artifact: Path, format: Format, example) -> None:
+    runner = open_runner(artifact, format, threads=1)
+    pictures = np.random.default_rng(0).random((200, 1, 3, 32, 32), np.float32)
+    right = [runner.run(picture, example.noise) for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda picture: runner.run(picture, example.noise), pictures))
+    wrong = sum(not np.array_equal(a, b) for a, b in zip(right, found, strict=True))
+    assert wrong == 0, f"{wrong} of {len(pictures)} outputs are another picture's"
 
 
 def test_views_of_a_larger_array_are_taken(artifact: Path, format: Format, example) -> None:

@@ -14,7 +14,7 @@ only = pytest.mark.parametrize("format", ["openvino"], indirect=True)
 
 
 def told(runner: object, name: str) -> object:
-    return runner._request.get_compiled_model().get_property(name)  # type: ignore[attr-defined]
+    return runner._compiled.get_property(name)  # type: ignore[attr-defined]
 
 
 @only
@@ -75,3 +75,20 @@ def test_a_signal_after_runners_ended_out_of_order(artifact: Path) -> None:
     """On a CPU with AMX, a Core of its own for each leaves an unmapped stack for signals: SIGSEGV."""
     done = subprocess.run([sys.executable, "-c", OUT_OF_ORDER, str(artifact)], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
+@only
+def test_an_xml_without_its_bin(artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.xml").write_bytes(artifact.read_bytes())
+    line = r"model\.xml: its weights, model\.bin, are not beside it: an OpenVINO artifact is both files$"
+    with pytest.raises(InputError, match=line):
+        open_runner(tmp_path / "model.xml", "openvino", 1)
+
+
+@only
+def test_no_place_in_openvinos_source_is_told(artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.xml").write_text("<net/>")
+    (tmp_path / "model.bin").write_bytes(b"")
+    with pytest.raises(VerificationError) as caught:
+        open_runner(tmp_path / "model.xml", "openvino", 1)
+    assert ".cpp" not in str(caught.value) and ".hpp" not in str(caught.value)

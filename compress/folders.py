@@ -1,0 +1,211 @@
+"""The one rule for every folder that a command writes into: it is new, empty, or that command's own, and it holds
+nothing of another recipe that would be lost.
+
+A folder of ours carries ``.compress.json``: what it is and what made it. Folders of older releases, which lack that
+file, are recognised by what they hold.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from compress.errors import InputError
+from compress.files import check_room, locked, write_text
+from compress.manifest import manifest_mistake
+from compress.surroundings import expanded
+
+MARK = ".compress.json"
+MANIFEST = "manifest.json"
+WRITTEN = ("fp32", "fp16", "int8", "weights", "samples")
+"""Folders of a bundle that hold artifacts and pictures."""
+STAGES = ".stages"
+# What file managers, version control and our own lock leave in a folder that a person calls empty.
+_NOTHING = {".lock", ".DS_Store", "Thumbs.db", "desktop.ini", ".gitkeep", ".gitignore", ".directory"}
+_NAMED = 3
+Kind = Literal["bundle", "training run", "sweep", "search"]
+_KINDS: tuple[Kind, ...] = ("bundle", "training run", "sweep", "search")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """What a folder is and what made it. ``source``: the recipe's built-in name or path, None where it came from
+    Python; ``settings``: what changed it on the command line; ``makes``: names all that decides what the files are,
+    None where nothing of another recipe can be lost; ``weights``: hex sha256 of the checkpoint.
+    """
+
+    kind: Kind
+    name: str = ""
+    source: str | None = None
+    settings: tuple[str, ...] = ()
+    makes: str | None = None
+    weights: str | None = None
+
+    @property
+    def anybody(self) -> bool:
+        """Whether it claims nothing of its own: what it writes fits any recipe's folder of its kind."""
+        return self.source is None and self.makes is None
+
+
+def source_of(name_or_path: str, folder: Path) -> str:
+    """How ``Owner.source`` names a file: from ``folder`` on, so that a project can be moved as a whole."""
+    path = expanded(name_or_path).absolute()
+    try:
+        return os.path.relpath(path, folder.absolute())
+    except ValueError:  # another drive
+        return str(path)
+
+
+@contextmanager
+def claimed(
+    folder: Path, owner: Owner, say: Callable[[str], None], fresh: bool = False, before: Owner | None = None
+) -> Iterator[None]:
+    """Hold ``folder`` (``locked``) for a command that writes into it; errors as ``check_folder``."""
+    check_folder(folder, owner, fresh, before)
+    with locked(folder, say):
+        # Whoever was waited for may have made it another recipe's.
+        if edited := check_folder(folder, owner, fresh, before):
+            say(edited)
+        known = _mark(folder)
+        if known is None or not owner.anybody:
+            write_text(folder / MARK, json.dumps(asdict(owner), indent=1) + "\n")
+        yield
+
+
+def check_folder(folder: Path, owner: Owner, fresh: bool = False, before: Owner | None = None) -> str | None:
+    """One line where an earlier version of the same recipe is replaced, else None.
+
+    ``before``: whose the folder is, as its manifest says, where it has no mark. ``fresh``: another recipe's may go.
+    Raises InputError for a folder with files that are not ours, of another kind, of another recipe, or with a link in
+    place of one of its folders.
+    """
+    check_room(folder)
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder}: is a file: name a folder with --out")
+        held = [path for path in folder.iterdir() if path.name not in _NOTHING] if folder.is_dir() else []
+        foreign = [path.name for path in held if not _is_own(path)]
+        mark = _mark(folder)
+        kind = mark.kind if mark else _kind_of(folder)
+    except OSError as error:
+        why = error.strerror or error
+        raise InputError(f"{folder}: cannot be read or written ({why}): choose another folder with --out") from None
+    if not foreign and mark is None and kind is None:
+        return None
+    if kind is None:
+        more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
+        raise InputError(
+            f"{folder}: holds {', '.join(sorted(foreign)[:_NAMED])}{more}, which compress did not write and might "
+            "replace: name a new or an empty folder with --out"
+        )
+    if kind not in (owner.kind, "stages"):
+        raise InputError(f"{folder}: holds a {kind}, not a {owner.kind}: name another folder with --out")
+    for name in (*WRITTEN, STAGES, ".fallback", "distill"):
+        if (folder / name).is_symlink():
+            raise InputError(
+                f"{folder / name}: is a link, and would be written through: name another folder with --out"
+            )
+    known = mark if mark and not mark.anybody else before
+    if known is None or owner.anybody or fresh:
+        return None
+    return _edited(folder, known, owner)
+
+
+def _edited(folder: Path, known: Owner, owner: Owner) -> str | None:
+    """See ``check_folder``."""
+    if known.makes is not None and known.makes == owner.makes:
+        return None
+    if owner.makes is None and (known.source is None or owner.source is None or known.source == owner.source):
+        return None
+    same = (known.source, known.settings, known.weights) == (owner.source, owner.settings, owner.weights)
+    if same and known.name == owner.name:
+        return f"{folder}: made by an earlier version of this recipe; what differs is made again"
+    differs = next(
+        text
+        for text, different in (
+            (f"recipe {known.name}", known.name != owner.name),
+            (f"the recipe {known.source}", known.source != owner.source and known.source is not None),
+            ("a recipe of the same name", known.source != owner.source),
+            ("other weights", known.weights != owner.weights),
+            (f"other settings ({' '.join(known.settings) or 'none'})", True),
+        )
+        if different
+    )
+    flag = "" if owner.kind == "sweep" else ", or replace it with --fresh"
+    raise InputError(f"{folder}: holds the {owner.kind} of {differs}: name another folder with --out{flag}")
+
+
+def _is_own(path: Path) -> bool:
+    """A folder of ours inside another: ``runs/x/search`` in ``runs/x``."""
+    return path.is_dir() and not path.is_symlink() and (_mark(path) is not None or _kind_of(path) is not None)
+
+
+def _mark(folder: Path) -> Owner | None:
+    found = _json(folder / MARK)
+    if not isinstance(found, dict) or found.get("kind") not in _KINDS:
+        return None
+    try:
+        owner = Owner(**found)
+    except TypeError:  # of a newer release
+        return Owner(found["kind"])
+    return replace(owner, settings=tuple(owner.settings))
+
+
+def _kind_of(folder: Path) -> str | None:
+    """What a folder without a mark is; "stages": a bundle that was not finished, or a search."""
+    if manifest_mistake(_json(folder / MANIFEST)) is None:
+        return "bundle"
+    if isinstance(plan := _json(folder / "plan.json"), dict) and {"name", "store", "units"} <= plan.keys():
+        return "sweep"
+    first = _first_line(folder / "metrics.jsonl")
+    if isinstance(first, dict) and ("stage" in first or "validation" in first):
+        return "training run"
+    return "stages" if any(True for _ in finished_stages(folder)) else None
+
+
+def finished_stages(folder: Path) -> Iterator[dict[str, Any]]:
+    """The records of finished stages below ``folder``."""
+    for path in sorted((folder / STAGES).glob("*.json")):
+        record = _json(path)
+        if isinstance(record, dict) and {"key", "files", "result"} <= record.keys():
+            yield record
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _first_line(path: Path) -> Any:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return json.loads(file.readline(2**16))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def remove_listed(folder: Path, files: Iterable[str]) -> None:
+    """Remove files by their paths below ``folder``; what lies behind a link, or outside, is left alone."""
+    for name in files:
+        parts = PurePosixPath(name).parts
+        inside = parts and not PurePosixPath(name).is_absolute() and ".." not in parts
+        if not inside or any(folder.joinpath(*parts[:i]).is_symlink() for i in range(1, len(parts))):
+            continue
+        path = folder / name
+        if path.is_symlink() or path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def remove_training(folder: Path, more: Iterable[str] = ()) -> None:
+    """Remove what a training run writes into its folder, and ``more`` of its files, and nothing else."""
+    found = [folder / name for name in ("checkpoint.pt", "diverged.safetensors", "metrics.jsonl", *more)]
+    found += [p for text in ("teacher_*.safetensors", "events.out.tfevents.*") for p in folder.glob(text)]
+    if not (folder / "samples").is_symlink():
+        found += folder.glob("samples/step_*.png")
+    for path in found:
+        path.unlink(missing_ok=True)
