@@ -136,12 +136,21 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def main() -> None:
+def main(check: bool) -> int:
+    """Write the pages; with ``check`` only compare them: 1 where one differs."""
     FOLDER.mkdir(exist_ok=True)
+    stale = 0
     for name, text in pages().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-        print(FOLDER / name, file=sys.stderr)
+        path = FOLDER / name
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
+        if check:
+            print(f"{path}: not what the code says: run `python docs/make_reference.py`", file=sys.stderr)
+        else:
+            path.write_text(text, encoding="utf-8")
+    return int(check and stale > 0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main("--check" in sys.argv[1:]))
