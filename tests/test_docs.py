@@ -1,0 +1,158 @@
+"""README and docs say what is true: commands exist and run, links and pages resolve, generated pages are current."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from typer.main import get_command
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"(?:<!-- not run by the tests: (?P<why>[^>]+) -->\n\n?)?```(?P<language>\w*)\n(?P<text>.*?)```", re.DOTALL)
+COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?compress (?P<rest>[a-z].*)$")
+INLINE = re.compile(r"`compress ([a-z][^`]*)`")
+SYNOPSIS = re.compile(r"[\[\]|…]|\.\.\.|\b[A-Z][A-Z_]+\b")
+"""Placeholders: such a line says how a command is written, and cannot run as it stands."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line of a page, without the program's name and without what the shell does with its output."""
+
+    page: Path
+    text: str
+    why_not_run: str | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.page.relative_to(ROOT)}: {self.text[:60]}"
+
+
+def _without_shell(text: str) -> str:
+    return re.split(r" \||;| >|  +(?=\d)", text)[0].strip()
+
+
+def _commands(page: Path) -> Iterator[Command]:
+    """Commands of fenced blocks."""
+    for block in FENCE.finditer(page.read_text(encoding="utf-8")):
+        if block["language"] in ("yaml", "python", "text"):
+            continue
+        for line in block["text"].splitlines():
+            if found := COMMAND.match(line):
+                yield Command(page, _without_shell(found["rest"]), block["why"])
+
+
+BLOCKS = [command for page in PAGES for command in _commands(page)]
+INLINES = [Command(page, _without_shell(t)) for page in PAGES for t in INLINE.findall(page.read_text("utf-8"))]
+GENERATED = ROOT / "docs/reference/cli.md"
+
+
+def _resolve(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that ``words`` name, and the words after its name."""
+    from compress.cli.main import app
+
+    command: Any = get_command(app)
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        inner = command.get_command(click.Context(command), words[0])
+        assert inner is not None, f"no command {words[0]!r}"
+        command, words = inner, words[1:]
+    return command, words
+
+
+@pytest.mark.parametrize("command", [*BLOCKS, *(c for c in INLINES if c.page != GENERATED)], ids=lambda c: c.id)
+def test_commands_and_their_options_exist(command: Command) -> None:
+    if SYNOPSIS.search(command.text):
+        words = re.findall(r"[\w./-]+", command.text)
+    else:
+        words = shlex.split(command.text)
+    found, rest = _resolve(words)
+    known = {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    given = {word.split("=")[0] for word in rest if word.startswith("-") and not re.match(r"^-?-?\d", word)}
+    assert given <= known | {"--help", "-h", "-"}, f"unknown options {sorted(given - known)}"
+
+
+def test_every_command_is_documented() -> None:
+    from compress.cli.main import app
+
+    top: Any = get_command(app)
+    told = " ".join(page.read_text("utf-8") for page in PAGES if page != GENERATED)
+    for name in top.commands:
+        assert f"compress {name}" in told, f"compress {name} is on no page"
+
+
+@pytest.fixture(scope="module")
+def workspace(finished: Any, tiny_inputs: Path, photo: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the pages' commands run as written: a small bundle in place of the bundled model's."""
+    from PIL import Image
+
+    from compress.elir.checkpoint import load_checkpoint, save_checkpoint
+
+    folder = tmp_path_factory.mktemp("docs")
+    shutil.copytree(finished.folder, folder / "runs/int8_sr")
+    shutil.copytree(finished.folder, folder / "runs/deblur")
+    shutil.copytree(ROOT / "recipes", folder / "recipes")
+    for name in ("calibration_pictures", "validation_pictures"):
+        (folder / name).mkdir()
+    Image.fromarray(photo[:64, :64]).save(folder / "photo.jpg")
+    save_checkpoint(load_checkpoint(tiny_inputs / "tiny.safetensors"), folder / "mine.safetensors", {})
+    for page, name in (("tutorials/your-checkpoint.md", "mine.yaml"), ("tutorials/your-board.md", "mini-pc.yaml")):
+        blocks = [b["text"] for b in FENCE.finditer((ROOT / "docs" / page).read_text("utf-8")) if b["language"] == "yaml"]
+        (folder / name).write_text(blocks[0], encoding="utf-8")
+    return folder
+
+
+RUN = [c for c in BLOCKS if c.why_not_run is None and not SYNOPSIS.search(c.text) and c.page != GENERATED]
+
+
+@pytest.mark.parametrize("command", list({c.text: c for c in RUN}.values()), ids=lambda c: c.id)
+def test_commands_run_as_written(
+    command: Command, workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from compress.cli.main import app
+
+    monkeypatch.chdir(workspace)
+    monkeypatch.setenv("COMPRESS_LEDGER_URL", f"sqlite:///{workspace / 'ledger.sqlite'}")
+    with pytest.raises(SystemExit) as ended:
+        app(args=shlex.split(command.text), prog_name="compress")
+    assert ended.value.code in (0, None), capfd.readouterr().err
+
+
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]+)?\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_resolve(page: Path) -> None:
+    for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        path = (page.parent / target).resolve()
+        assert path.exists(), f"{target} does not exist"
+        if anchor and path.suffix == ".md":
+            headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+            assert anchor[1:] in slugs, f"{target} has no heading {anchor}"
+
+
+def test_pages_are_short() -> None:
+    long = {p.name: n for p in PAGES if "reference" not in p.parts and (n := len(p.read_text("utf-8").splitlines())) > 200}
+    assert not long, "a page of more than 200 lines is two pages"
+
+
+def test_generated_pages_are_what_the_code_says() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/make_reference.py", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_site_builds(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "index.html").is_file() and (tmp_path / "reference/python/index.html").is_file()
