@@ -108,12 +108,13 @@ def restore(
     ] = None,
     overlap: Annotated[int | None, typer.Option(min=0, help="Shared by neighbouring tiles, in px; default 64.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    frames: Annotated[bool, typer.Option("--frames", help="Restore every frame or page, not only the first.")] = False,
 ) -> None:
     """Restore pictures of any size."""
     with results_only():
         from compress.restoring import restore_pictures
 
-        restore_pictures(source, pictures, out, tile, overlap, seed, progress())
+        restore_pictures(source, pictures, out, tile, overlap, seed, progress(), frames=frames)
 
 
 @app.command()
