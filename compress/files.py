@@ -41,6 +41,17 @@ def whole_file(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Raise InputError, before the work whose result goes there, where ``path`` cannot be written."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder: name a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(prefix=PART, dir=path.parent).close()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}): choose another folder") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` whole, as UTF-8."""
     with whole_file(path) as part:

@@ -83,13 +83,18 @@ def evaluate(
     with results_only():
         from compress.engine import engine_at
         from compress.evaluation import evaluate as run
+        from compress.files import check_writable
         from compress.plan import node_facts
 
+        if csv is not None:
+            check_writable(csv)
         with engine_at(address, node_facts) as engine:
             result = run(source, data, seed, progress(), metrics=metric, shards=shards, engine=engine)
-        if csv is not None:
-            result.write_csv(csv)
+    # Shown first: a full disk, or a picture that failed, must not cost the figures.
     show(result, as_json)
+    if csv is not None:
+        result.write_csv(csv)
+    result.raise_failed()
 
 
 def card(
