@@ -24,9 +24,8 @@ def run(folder: Path, count: int) -> None:
 
     import numpy as np
     import torch
-    from PIL import Image
 
-    from compress.data.pictures import to_float
+    from compress.data.pictures import open_rgb, to_float
     from compress.elir.checkpoint import load_checkpoint
     from compress.export.deployed import picture_noise
     from compress.export.to_onnx import to_onnx
@@ -39,8 +38,7 @@ def run(folder: Path, count: int) -> None:
 
     def pairs() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for i, path in enumerate(islice(cycle(paths), count)):
-            with Image.open(path) as picture:
-                crop = np.asarray(picture.convert("RGB").resize((SIZE, SIZE)))
+            crop = np.asarray(open_rgb(path).resize((SIZE, SIZE)))
             yield torch.from_numpy(to_float([crop])), picture_noise(SIZE, 0, i)
 
     start = time.monotonic()

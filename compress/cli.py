@@ -124,13 +124,14 @@ def restore(
     scale: ScaleOption = None,
     k_steps: KStepsOption = None,
     sigma_s: SigmaOption = None,
+    frames: Annotated[bool, typer.Option("--frames", help="Restore every frame or page, not only the first.")] = False,
 ) -> None:
     """Restore pictures of any size."""
     with results_only():
         from compress.restoring import restore_pictures
 
         given: dict[str, Any] = {"scale": scale, "k_steps": k_steps, "sigma_s": sigma_s, "task": task and task.value}
-        restore_pictures(source, pictures, out, tile, overlap, seed, progress(), **given)
+        restore_pictures(source, pictures, out, tile, overlap, seed, progress(), frames=frames, **given)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from compress.judging import (
     Judge,
     Kept,
     Labelled,
+    LeftOut,
     PictureList,
     mean_figures,
     missing_notes,
@@ -33,6 +34,7 @@ from compress.schema import Task, task_input
 if TYPE_CHECKING:
     from rich.table import Table
 
+NAMED = 3  # pictures that an error names
 DIGITS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4, "color_shift": 2}
 
 
@@ -41,7 +43,7 @@ class SetResult:
     """Scores on one set, by who made the pictures: ``model``, ``input`` and, where asked for, ``autoencoder``.
 
     ``input`` is the degraded picture as the model gets it; for super-resolution, bicubic enlargement. ``pictures``
-    holds each picture's own scores, by the same names. ``notes``: which figures pictures lack, and why.
+    holds each picture's own scores, by the same names. ``notes``: which figures and pictures are missing, and why.
     """
 
     dataset: str
@@ -50,6 +52,7 @@ class SetResult:
     scores: dict[str, Figures]
     pictures: list[tuple[str, dict[str, Figures]]]
     notes: list[str]
+    left_out: list[LeftOut] = field(default_factory=list)
 
     @property
     def lpips_below_input(self) -> float:
@@ -79,6 +82,7 @@ class Evaluation:
                 "whole": r.whole,
                 **{self.called(who): s.values() | {"n": s.n} for who, s in r.scores.items()},
                 "notes": r.notes,
+                "left_out": [{"picture": left.name, "why": left.why} for left in r.left_out],
             }
             for r in self.results
         ]
@@ -87,6 +91,18 @@ class Evaluation:
     def called(self, who: str) -> str:
         """``input`` by its name in the task (bicubic, noisy input, ...), the others as they are."""
         return task_input(self.task) if who == "input" else who
+
+    @property
+    def failed(self) -> list[LeftOut]:
+        """Pictures that could not be measured; those that are too small are not among them."""
+        return [left for result in self.results for left in result.left_out if left.failed]
+
+    def raise_failed(self) -> None:
+        """Raise InputError, naming them, where pictures could not be measured: for after the figures are shown."""
+        if failed := self.failed:
+            named = "; ".join(left.why for left in failed[:NAMED])
+            more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
+            raise InputError(f"{len(failed)} pictures were not measured, the figures are of the others: {named}{more}")
 
     def write_csv(self, path: Path) -> None:
         """A line a picture and maker: dataset, picture, by, and every measure, empty where a picture has none.
@@ -158,6 +174,12 @@ def evaluate(
     given = [(picture_list(s, judge.task, called), s) for s, called in zip(sets, set_names(sets), strict=True)]
     if shards > 1:
         judge.refuse_shards()
+    for pictures, _ in given:
+        pictures.check()  # what is wrong with the last set is said before the first is measured
+    for pictures, _ in given:
+        for note in pictures.notes:
+            progress.say(note)
+    if shards > 1:
         job = {"source": source, "seed": seed, "ceiling": ceiling, "metrics": list(metrics), "told": told}
         found = [
             _in_shards(pictures, name, judge, job, shards, engine or InProcess(), progress) for pictures, name in given
@@ -168,14 +190,17 @@ def evaluate(
 
 
 def _on_set(pictures: PictureList, judge: Judge, progress: Progress) -> SetResult:
-    each: list[Labelled] = []
+    each: list[Labelled | LeftOut] = []
     with ExitStack() as stack:
         kept = Kept(Path(stack.enter_context(TemporaryDirectory())), judge.of_sets)
         with progress.stage(f"measure on {pictures.dataset}", total=pictures.count) as stage:
-            for label, degraded, clean in pictures.read():
-                figures, outputs = judge.picture(degraded, clean)
-                each.append((label, figures))
-                kept.add(len(each), outputs | {"clean": clean})
+            for item in judge.read(pictures.read()):
+                if isinstance(item, LeftOut):
+                    each.append(item)
+                else:
+                    labelled, outputs, clean = item
+                    each.append(labelled)
+                    kept.add(len(each), outputs | {"clean": clean})
                 stage.advance()
         return _result(pictures, judge, each, progress, kept)
 
@@ -203,11 +228,16 @@ def _in_shards(
 
 
 def _result(
-    pictures: PictureList, judge: Judge, each: list[Labelled], progress: Progress, kept: Kept | None
+    pictures: PictureList, judge: Judge, found: list[Labelled | LeftOut], progress: Progress, kept: Kept | None
 ) -> SetResult:
+    left = [item for item in found if isinstance(item, LeftOut)]
+    each = [item for item in found if not isinstance(item, LeftOut)]
+    if not each:
+        raise InputError(f"{pictures.dataset}: no picture can be measured: {left[0].why}: add others")
     of_set = {maker: kept.values(maker) if kept else {} for maker in judge.makers}
     means = {m: mean_figures([figures[m] for _, figures in each], of_set[m]) for m in judge.makers}
     notes = missing_notes(each, judge.border, {m.key for m in judge.of_sets})
+    notes += [f"left out: {item.why}" for item in left]
     for note in notes:
         progress.say(f"{pictures.dataset}: {note}")
-    return SetResult(pictures.dataset, pictures.whole, means, each, notes)
+    return SetResult(pictures.dataset, pictures.whole, means, each, notes, left)

@@ -1,11 +1,11 @@
 """Figures of pictures: what a model, its input and the autoencoder make of each, and their means."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 from compress import library
 from compress.errors import InputError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     Restore = Callable[[np.ndarray], np.ndarray]
     Make = Callable[[np.ndarray, np.ndarray], np.ndarray]
-    Read = tuple[str, np.ndarray, np.ndarray]
 
 AUTOENCODER = "tae16"
 MIN_SIDE = 32  # px, of LPIPS
@@ -37,8 +36,20 @@ class Figures(QualityScore):
         return {name: getattr(self, name) for name in COLUMNS} | self.others
 
 
+Read = Union["tuple[str, np.ndarray, np.ndarray]", "LeftOut"]
+"""A picture's name, its degraded and its clean pixels; or why it was left out."""
+
 Labelled = tuple[str, dict[str, Figures]]
 """A picture's name and its figures, by maker."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A picture that has no figures. ``why`` names its file; ``failed``: it should have had some."""
+
+    name: str
+    why: str
+    failed: bool
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,25 @@ class Judge:
             names = ", ".join(m.name for m in self.of_sets)
             raise InputError(f"--metric {names}: compares whole sets, not pictures: leave --shards out")
 
+    def read(
+        self, pictures: "Iterable[Read]"
+    ) -> "Iterator[LeftOut | tuple[Labelled, dict[str, np.ndarray], np.ndarray]]":
+        """Each picture's figures, outputs and clean pixels. One that fails is left out, and the others stand."""
+        for item in pictures:
+            if isinstance(item, LeftOut):
+                yield item
+                continue
+            label, degraded, clean = item
+            try:
+                figures, outputs = self.picture(degraded, clean)
+            except InputError as error:
+                yield LeftOut(label, f"{label}: {error}", True)
+            except MemoryError:
+                height, width = clean.shape[:2]
+                yield LeftOut(label, f"{label}: {width} x {height} px do not fit in memory", True)
+            else:
+                yield (label, figures), outputs, clean
+
     def picture(
         self, degraded: "np.ndarray", clean: "np.ndarray"
     ) -> "tuple[dict[str, Figures], dict[str, np.ndarray]]":
@@ -114,7 +144,7 @@ def shard(
     of: int,
     threads: int,
     told: Mapping[str, Any],
-) -> list[Labelled]:
+) -> list[Labelled | LeftOut]:
     """Figures of every ``of``-th picture of a set, from ``number``, in a process that has ``threads`` for torch."""
     import torch
 
@@ -122,8 +152,8 @@ def shard(
     torch.set_num_threads(threads)
     try:
         judge = Judge.open(source, seed, ceiling, metrics, **told)
-        pictures = picture_list(name, judge.task).read(number, of)
-        return [(label, judge.picture(degraded, clean)[0]) for label, degraded, clean in pictures]
+        found = judge.read(picture_list(name, judge.task).read(number, of))
+        return [item if isinstance(item, LeftOut) else item[0] for item in found]
     finally:
         torch.set_num_threads(before)
 
@@ -202,22 +232,27 @@ def _autoencoder() -> "Restore":
 
 @dataclass(frozen=True)
 class PictureList:
-    """Pictures of one set. ``read(number, of)``: (file's name, degraded, clean) of every ``of``-th, from ``number``."""
+    """Pictures of one set. ``read(number, of)``: (name, degraded, clean) of every ``of``-th, from ``number``, or which
+    picture was left out and why. ``notes``: on the folder.
+    """
 
     dataset: str
     whole: bool
     """Whole pictures, not crops."""
     count: int
     read: "Callable[..., Iterator[Read]]"
+    check: "Callable[[], None]" = lambda: None
+    """Raise InputError for pictures that would end the measuring later."""
+    notes: tuple[str, ...] = ()
 
 
 def picture_list(name: str, task: Task, called: str | None = None) -> PictureList:
-    """The pictures of a set\'s name, its file, or a folder; ``called``: its ``dataset``.
+    """The pictures of a set's name, its file, or a folder; ``called``: its ``dataset``.
 
     Raises InputError where there are none.
     """
+    from compress.data.folders import scan
     from compress.data.names import set_names
-    from compress.data.pictures import find_pictures
     from compress.data.sets import load_set
 
     called = called or set_names([name])[0]
@@ -228,18 +263,20 @@ def picture_list(name: str, task: Task, called: str | None = None) -> PictureLis
         def crops(number: int = 0, of: int = 1) -> "Iterator[Read]":
             return ((item.name, item.degraded, item.clean) for item in islice(pictures, number, None, of))
 
-        return PictureList(pictures.name, False, len(pictures), crops)
-    paths = find_pictures(folder)
+        return PictureList(pictures.name, False, len(pictures), crops, pictures.check, tuple(pictures.notes))
+    listing = scan(folder)
+    paths = listing.pictures
     if not paths:
-        raise InputError(f"{folder}: no pictures in this folder: check the path")
+        others = f" ({listing.left_out})" if listing.others else ""
+        raise InputError(f"{folder}: no pictures in this folder{others}: check the path")
 
     def read(number: int = 0, of: int = 1) -> "Iterator[Read]":
-        return _whole(paths[number::of], task)
+        return _whole(folder, paths[number::of], task)
 
-    return PictureList(called, True, len(paths), read)
+    return PictureList(called, True, len(paths), read, notes=tuple(listing.words(folder)))
 
 
-def _whole(paths: Sequence[Path], task: Task) -> "Iterator[Read]":
+def _whole(folder: Path, paths: Sequence[Path], task: Task) -> "Iterator[Read]":
     """Whole pictures, cut to a multiple of the scale; each its own noise, which does not hang on its place."""
     from compress.data.degradations import degrade
     from compress.data.pictures import read_rgb
@@ -247,9 +284,15 @@ def _whole(paths: Sequence[Path], task: Task) -> "Iterator[Read]":
 
     scale = task_scale(task)
     for path in paths:
-        picture = read_rgb(path)
+        name = path.relative_to(folder).as_posix()
+        try:
+            picture = read_rgb(path)
+        except InputError as error:
+            yield LeftOut(name, str(error), True)
+            continue
         height, width = (n // scale * scale for n in picture.shape[:2])
         if min(height, width) < MIN_SIDE:
-            raise InputError(f"{path}: {width} x {height} px, LPIPS needs {MIN_SIDE} px a side: leave the picture out")
+            yield LeftOut(name, f"{path}: {width} x {height} px, LPIPS needs {MIN_SIDE} px a side", False)
+            continue
         clean = picture[:height, :width].copy()
-        yield path.name, degrade(clean, task_degradation(task), int(pixels_sha256(clean)[:16], 16)), clean
+        yield name, degrade(clean, task_degradation(task), int(pixels_sha256(clean)[:16], 16)), clean

@@ -104,9 +104,11 @@ def evaluate(
         with engine_at(address, node_facts) as engine:
             told: dict[str, Any] = {"task": task and task.value, "k_steps": k_steps, "sigma_s": sigma_s}
             result = run(source, data, seed, progress(), metrics=metric, shards=shards, engine=engine, **told)
-        if csv is not None:
-            result.write_csv(csv)
+    # Shown first: a full disk, or a picture that failed, must not cost the figures.
     show(result, as_json)
+    if csv is not None:
+        result.write_csv(csv)
+    result.raise_failed()
 
 
 def card(

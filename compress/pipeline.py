@@ -70,6 +70,8 @@ def apply(
             check_target(target)
     for why in missing.values():
         progress.say(f"{why}. The bundle is made without it")
+    for note in (note for pictures in (inputs.calibration, *inputs.validation) for note in pictures.notes):
+        progress.say(note)
     with claimed(out, owner, progress.say, not resume, before):
         if resume and (results := unchanged(out, inputs, recipe)):
             record_apply(out, progress.say)  # adds nothing, unless the run was killed before it could

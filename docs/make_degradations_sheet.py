@@ -5,10 +5,10 @@ From the repository's root: python docs/make_degradations_sheet.py
 
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from compress.data.degradations import degrade
+from compress.data.pictures import read_rgb
 from compress.degradation import (
     BlindFace,
     BlindSuperResolution,
@@ -45,8 +45,7 @@ SHOWN: dict[str, list[Degradation]] = {
 
 def main() -> None:
     """Write the sheet."""
-    with Image.open(PHOTO) as image:
-        clean = np.asarray(image.convert("RGB"))[:SIDE, 32 : 32 + SIDE]
+    clean = read_rgb(PHOTO)[:SIDE, 32 : 32 + SIDE]
     rows = -(-len(SHOWN) // COLUMNS)
     size = COLUMNS * (SIDE + GAP) + GAP, rows * (SIDE + LABEL + GAP) + GAP
     sheet = Image.new("RGB", size, "white")

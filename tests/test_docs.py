@@ -16,7 +16,8 @@ from typer.main import get_command
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"(?:<!-- not run by the tests: (?P<why>[^>]+) -->\n\n?)?```(?P<language>\w*)\n(?P<text>.*?)```", re.DOTALL)
+MARKER = r"(?:<!-- not run by the tests: (?P<why>[^>]+) -->\n\n?)?"
+FENCE = re.compile(MARKER + r"```(?P<language>\w*)\n(?P<text>.*?)```", re.DOTALL)
 COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?compress (?P<rest>[a-z].*)$")
 INLINE = re.compile(r"`compress ([a-z][^`]*)`")
 SYNOPSIS = re.compile(r"[\[\]|…]|\.\.\.|\b[A-Z][A-Z_]+\b")
@@ -69,10 +70,7 @@ def _resolve(words: list[str]) -> tuple[click.Command, list[str]]:
 
 @pytest.mark.parametrize("command", [*BLOCKS, *(c for c in INLINES if c.page != GENERATED)], ids=lambda c: c.id)
 def test_commands_and_their_options_exist(command: Command) -> None:
-    if SYNOPSIS.search(command.text):
-        words = re.findall(r"[\w./-]+", command.text)
-    else:
-        words = shlex.split(command.text)
+    words = re.findall(r"[\w./-]+", command.text) if SYNOPSIS.search(command.text) else shlex.split(command.text)
     found, rest = _resolve(words)
     known = {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
     given = {word.split("=")[0] for word in rest if word.startswith("-") and not re.match(r"^-?-?\d", word)}
@@ -104,8 +102,9 @@ def workspace(finished: Any, tiny_inputs: Path, photo: Any, tmp_path_factory: py
     Image.fromarray(photo[:64, :64]).save(folder / "photo.jpg")
     save_checkpoint(load_checkpoint(tiny_inputs / "tiny.safetensors"), folder / "mine.safetensors", {})
     for page, name in (("tutorials/your-checkpoint.md", "mine.yaml"), ("tutorials/your-board.md", "mini-pc.yaml")):
-        blocks = [b["text"] for b in FENCE.finditer((ROOT / "docs" / page).read_text("utf-8")) if b["language"] == "yaml"]
-        (folder / name).write_text(blocks[0], encoding="utf-8")
+        blocks = FENCE.finditer((ROOT / "docs" / page).read_text("utf-8"))
+        text = next(block["text"] for block in blocks if block["language"] == "yaml")
+        (folder / name).write_text(text, encoding="utf-8")
     return folder
 
 
@@ -140,8 +139,8 @@ def test_links_resolve(page: Path) -> None:
 
 
 def test_pages_are_short() -> None:
-    long = {p.name: n for p in PAGES if "reference" not in p.parts and (n := len(p.read_text("utf-8").splitlines())) > 200}
-    assert not long, "a page of more than 200 lines is two pages"
+    lengths = {page: len(page.read_text("utf-8").splitlines()) for page in PAGES if page.parent.name != "reference"}
+    assert not {page.name: n for page, n in lengths.items() if n > 200}, "a page of more than 200 lines is two pages"
 
 
 def test_generated_pages_are_what_the_code_says() -> None:

@@ -8,8 +8,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from compress.data.pictures import UNREADABLE, decode
+from compress.data.picture import read_picture
+from compress.data.samples import UnknownRange
 from compress.data.sets import pixels_sha256
+from compress.errors import InputError
 
 
 @dataclass
@@ -28,12 +30,15 @@ class Census:
         a side below ``min_side`` px, or whose pixels (``pixels_sha256``) are ``held_back`` for validation.
         """
         try:
-            image, kind = decode(file)
-        except UNREADABLE:
+            found = read_picture(file, name, metadata=False)
+        except UnknownRange:
+            self._skip("of unknown range", name)
+            return None
+        except InputError:
             self._skip("unreadable", name)
             return None
-        picture = np.asarray(image)
-        if why := _unfit(picture, kind, min_side, held_back):
+        picture, kind = found.rgb, found.kind or ("the first of several frames" if found.frames > 1 else "")
+        if why := _unfit(picture, min_side, held_back):
             self._skip(why, name)
             return None
         self.read += 1
@@ -68,9 +73,7 @@ class Census:
         return ", ".join(parts)
 
 
-def _unfit(picture: np.ndarray, kind: str, min_side: int, held_back: Container[str]) -> str:
-    if kind == "floating-point":
-        return "floating-point, of unknown range"
+def _unfit(picture: np.ndarray, min_side: int, held_back: Container[str]) -> str:
     if min(picture.shape[:2]) < min_side:
         return f"under {min_side} px"
     return "of the validation set" if pixels_sha256(picture) in held_back else ""

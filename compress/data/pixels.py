@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 from scipy.signal import fftconvolve
 
+from compress.data.opening import jpeg_round_trip
+
 
 def to_8_bits(values: np.ndarray) -> np.ndarray:
     """Rounded and clipped to uint8."""
@@ -16,7 +18,7 @@ def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
     """``picture`` (uint8) through a JPEG file of Pillow's ``quality``, 1 to 100."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer).convert("RGB"))
+    return np.asarray(jpeg_round_trip(buffer))
 
 
 def convolve(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:

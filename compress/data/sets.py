@@ -50,6 +50,7 @@ class PictureSet:
         self.settings = settings
         self.steps = task_degradation(task) if settings.degradation == "task" else settings.degradation
         self._pictures = pictures
+        self.notes = pictures.notes
         self._seen: list[Seen] | None = None
 
     def __len__(self) -> int:
@@ -88,6 +89,14 @@ class PictureSet:
             "seed": self.settings.seed,
         }
         return sha256_text(json.dumps(facts, sort_keys=True))
+
+    def check(self) -> None:
+        """Read a folder's pictures once. Raises InputError for one that cannot be read or is too small.
+
+        A hub's are not read twice: those that cannot be used are left out there.
+        """
+        if not isinstance(self.settings.source, HubSource):
+            _ = self.seen
 
     def _crops(self) -> Iterator[tuple[str, np.ndarray, Seen]]:
         everything = []

@@ -1,5 +1,6 @@
 """Where pictures come from: a folder, or the Hugging Face hub. Both are read one picture at a time."""
 
+import io
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +9,9 @@ from typing import Any, Protocol
 
 from PIL import Image
 
+from compress.data.folders import scan
 from compress.data.names import distinct_names
-from compress.data.pictures import SUFFIXES, find_pictures, open_rgb, to_rgb
+from compress.data.pictures import open_rgb, read_rgb
 from compress.errors import InputError
 from compress.schema import HubSource
 from compress.training_schema import StreamSource
@@ -19,6 +21,9 @@ Named = tuple[str, str, Image.Image]  # name (unique in the set, fit for a file)
 
 class Pictures(Protocol):
     """A known number of pictures, read anew at every iteration."""
+
+    notes: list[str]
+    """What was left out of them."""
 
     def __len__(self) -> int: ...
 
@@ -35,15 +40,16 @@ class FolderPictures:
     """
 
     def __init__(self, folder: Path, count: int | None) -> None:
-        paths = find_pictures(folder)
+        listing = scan(folder)
+        paths = listing.pictures
+        others = f" ({listing.left_out} left out)" if listing.others else ""
         if not paths:
-            raise InputError(
-                f"{folder}: has no pictures ({', '.join(sorted(SUFFIXES))}): add some or name another folder"
-            )
+            raise InputError(f"{folder}: has no pictures{others}: add some or name another folder")
         if count is not None and len(paths) < count:
             raise InputError(
-                f"{folder}: has {len(paths)} pictures, count asks for {count}: add pictures or lower count"
+                f"{folder}: has {len(paths)} pictures{others}, count asks for {count}: add pictures or lower count"
             )
+        self.notes = listing.words(folder)
         names = distinct_names([path.relative_to(folder) for path in paths])
         chosen = range(len(paths)) if count is None else [i * len(paths) // count for i in range(count)]
         self._files = [(names[i], paths[i]) for i in chosen]
@@ -64,12 +70,13 @@ class FolderPictures:
 class HubPictures:
     """The first ``count`` pictures of a hub data set with sides of ``min_side`` px or more.
 
-    Smaller ones are left out: nobody can remove them there. The hub is asked at iteration.
+    Smaller and unreadable ones are left out: nobody can remove them there. The hub is asked at iteration.
     Raises InputError, with the way out, when it or the data set cannot be reached.
     """
 
     def __init__(self, source: HubSource, count: int, min_side: int) -> None:
         self.source, self.count, self.min_side = source, count, min_side
+        self.notes: list[str] = []
 
     def __len__(self) -> int:
         return self.count
@@ -82,10 +89,15 @@ class HubPictures:
     def __iter__(self) -> Iterator[Named]:
         found = 0
         for i, row in enumerate(_rows(self.source)):
-            image = _image(self.source, row)
-            if min(image.size) < self.min_side:
+            origin = f"{self.source.name}[{self.source.split}][{i}]"
+            file = io.BytesIO(picture_file(self.source, row))
+            try:
+                picture = read_rgb(file, origin)
+            except InputError:
                 continue
-            yield f"{i:06d}", f"{self.source.name}[{self.source.split}][{i}]", image
+            if min(picture.shape[:2]) < self.min_side:
+                continue
+            yield f"{i:06d}", origin, Image.fromarray(picture)
             found += 1
             if found == self.count:
                 return
@@ -96,11 +108,17 @@ class HubPictures:
 
 
 def _rows(source: HubSource) -> Iterator[dict[str, Any]]:
-    from datasets import load_dataset
-
     with _reading(source):
         _reach(source.name)
-        yield from load_dataset(source.name, split=source.split, streaming=True)
+        yield from _undecoded(source)
+
+
+def _undecoded(source: HubSource) -> Any:
+    """The data set's rows with files as they are: the package would open all that Pillow opens, in every column."""
+    from datasets import load_dataset
+
+    rows = load_dataset(source.name, split=source.split, streaming=True)
+    return rows.decode(False) if rows.features else rows
 
 
 def shuffled_rows(source: StreamSource, seed: int) -> Iterator[dict[str, Any]]:
@@ -109,14 +127,9 @@ def shuffled_rows(source: StreamSource, seed: int) -> Iterator[dict[str, Any]]:
 
     Raises InputError, with the way out, when the hub cannot be reached or the data set is empty.
     """
-    from datasets import Image as Column
-    from datasets import load_dataset
-
     with _reading(source):
         _reach(source.name)
-        rows = load_dataset(source.name, split=source.split, streaming=True)
-        if isinstance((rows.features or {}).get(source.column), Column):
-            rows = rows.cast_column(source.column, Column(decode=False))
+        rows = _undecoded(source)
         rows = rows if source.count is None else rows.take(source.count)
         rows = rows.shuffle(seed=seed, buffer_size=source.pool)
         for epoch in itertools.count():
@@ -150,13 +163,6 @@ def _reach(name: str) -> None:
         from huggingface_hub import HfApi
 
         HfApi().dataset_info(name, timeout=10)
-
-
-def _image(source: HubSource, row: dict[str, Any]) -> Image.Image:
-    image = _cell(source, row)
-    if not isinstance(image, Image.Image):
-        raise _no_pictures(source)
-    return to_rgb(image)
 
 
 def picture_file(source: HubSource, row: dict[str, Any]) -> bytes:

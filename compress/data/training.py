@@ -11,7 +11,8 @@ from torch import Tensor
 
 from compress.data.census import Census
 from compress.data.degradations import degrade
-from compress.data.pictures import find_pictures, to_float
+from compress.data.folders import scan
+from compress.data.pictures import to_float
 from compress.data.sets import pixels_sha256
 from compress.data.stream import PictureStream
 from compress.errors import InputError
@@ -44,6 +45,7 @@ class TrainingPictures:
         self.pictures: list[np.ndarray] = []
         self.census = Census()
         self._groups: Counter[str] = Counter()
+        self._left_out: list[str] = []
         for folder in folders:
             self._read(folder)
         if folders and not self.pictures:
@@ -81,7 +83,9 @@ class TrainingPictures:
         return pictures, _chance(pictures)
 
     def _read(self, folder: Path) -> None:
-        for path in find_pictures(folder):
+        listing = scan(folder)
+        self._left_out += listing.words(folder)
+        for path in listing.pictures:
             picture = self.census.take(path, path.name, self.min_side)
             if picture is None:
                 continue
@@ -93,10 +97,14 @@ class TrainingPictures:
 
     def _report(self) -> list[str]:
         folders = [f"training pictures: {self.census.in_words}"] if self.pictures else []
-        return folders + [
-            f"training pictures of {stream.name}, first {stream.source.pool} rows: {stream.census.in_words}"
-            for stream in self.streams
-        ]
+        return (
+            folders
+            + self._left_out
+            + [
+                f"training pictures of {stream.name}, first {stream.source.pool} rows: {stream.census.in_words}"
+                for stream in self.streams
+            ]
+        )
 
     def _description(self) -> str:
         parts = [f"{stream.name} streamed, {stream.source.pool} rows at a time" for stream in self.streams]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.bundle import is_own_file
-from compress.errors import VerificationError
+from compress.errors import InputError, VerificationError
 from compress.report.rows import Results, listed, precisions
 
 PNG_BYTES = 300_000
@@ -89,16 +89,15 @@ def _sample(bundle: Path, item: Mapping[str, Any]) -> Sample:
 
 
 def _picture(bundle: Path, label: str, name: str) -> Picture:
-    from PIL import Image
+    from compress.data.pictures import read_rgb
 
     path = bundle / name
     if path.suffix.lower() not in ENDINGS or not is_own_file(bundle, name):
         raise VerificationError(f"{bundle}: sample {name} must be a .png inside the bundle: run apply again")
     try:
-        with Image.open(path) as image:
-            image.load()
-            return Picture(label, path, image.size)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        height, width = read_rgb(path).shape[:2]
+        return Picture(label, path, (width, height))
+    except InputError:
         raise VerificationError(f"{bundle}: sample {name} is missing or no picture: run apply again") from None
 
 
@@ -133,11 +132,10 @@ def _webp_lossy(path: Path) -> str:
 
 
 def _webp(path: Path, **options: Any) -> str:
-    from PIL import Image
+    from compress.data.pictures import open_rgb
 
     buffer = io.BytesIO()
-    with Image.open(path) as image:
-        image.convert("RGB").save(buffer, "webp", **options)
+    open_rgb(path).save(buffer, "webp", **options)
     return _uri("webp", buffer.getvalue())
 
 

@@ -127,11 +127,9 @@ def _lossy(sample: Shared) -> list[tuple[str, str, str | None]]:
 
 def _pixels(picture: Picture) -> "np.ndarray":
     """(H, W, 3) uint8."""
-    import numpy as np
-    from PIL import Image
+    from compress.data.pictures import read_rgb
 
-    with Image.open(picture.path) as image:
-        return np.asarray(image.convert("RGB"))
+    return read_rgb(picture.path)
 
 
 def _webp(pixels: "np.ndarray", lossless: bool = True) -> str:

@@ -73,13 +73,16 @@ def test_page_with_many_large_samples_stays_under_6_mb(tmp_path: Path) -> None:
     assert write_report(tmp_path).stat().st_size < 6_000_000
 
 
-@pytest.mark.parametrize("name", ["../outside.png", "/etc/hostname", "missing.png", "text.png", "empty.png"])
+@pytest.mark.parametrize(
+    "name", ["../outside.png", "/etc/hostname", "missing.png", "text.png", "empty.png", "script.png"]
+)
 def test_pictures_that_are_none_or_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "outside.png")
     (bundle / "text.png").write_text("no picture")
     (bundle / "empty.png").touch()
+    (bundle / "script.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\nshowpage\n")
     results = {"samples": [{"name": "s", "degraded": name, "clean": name, "outputs": {}}]}
     with pytest.raises(VerificationError, match="run apply again") as raised:
         gallery(bundle, results)
