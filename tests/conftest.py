@@ -29,6 +29,13 @@ from reliability.postgresql import server
 pytest_plugins = ["needs", "budgets", "workers"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "finished" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")  # the first to ask for that bundle makes it, which takes most of a minute
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)

@@ -47,17 +47,18 @@ def test_apply_appends_once(ledger: Ledger, tiny_recipe: Callable[..., Recipe], 
 
 
 def test_a_run_killed_before_it_was_recorded_is_recorded_by_the_next(
-    ledger: Ledger, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+    ledger: Ledger, tiny_recipe: Callable[..., Recipe], bundle: Path
 ) -> None:
     def killed(*args: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(pipeline, "record_apply", killed)
-        apply(tiny_recipe(**FLOATS), tmp_path / "out")
+        apply(tiny_recipe(), bundle)
     assert ledger.count() == 0
-    result, _ = apply(tiny_recipe(**FLOATS), tmp_path / "out")
-    assert result.reused and [row["run"] for row in ledger.rows()] == [result.results["run"]]
+    result, _ = apply(tiny_recipe(), bundle)
+    assert result.reused and {row["run"] for row in ledger.rows()} == {result.results["run"]}
+    assert ledger.count() == len(result.results["artifacts"])
 
 
 @pytest.mark.slow
@@ -77,15 +78,15 @@ def test_two_applies_at_once_lose_nothing(ledger: Ledger, tiny_recipe: Callable[
 
 
 def test_a_broken_ledger_loses_no_bundle(
-    tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_recipe: Callable[..., Recipe], bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken").write_text("no database" * 1000)
     monkeypatch.setenv("COMPRESS_LEDGER_URL", f"sqlite:///{tmp_path / 'broken'}")
-    result, said = apply(tiny_recipe(**FLOATS), tmp_path / "out")
-    assert result.exit_code == 0 and (tmp_path / "out/manifest.json").is_file()
+    result, said = apply(tiny_recipe(), bundle)
+    assert result.exit_code == 0 and (bundle / "manifest.json").is_file()
     assert said.splitlines()[-1] == (
         f"not recorded: ledger {tmp_path / 'broken'}: cannot be used (file is not a database): mend that, or set "
-        f"COMPRESS_LEDGER_URL to another; later: `compress ledger import {tmp_path / 'out'}`"
+        f"COMPRESS_LEDGER_URL to another; later: `compress ledger import {bundle}`"
     )
 
 
