@@ -28,6 +28,7 @@ CONFIG = ElirConfig(
     k_steps=1,
     **{"enc_widths": (16,) * 4, "enc_blocks": (1,) * 4, "dec_widths": (16,) * 4, "dec_blocks": (1,) * 4},
 )
+NARROW = replace(CONFIG, c_hid=8, enc_widths=(8,) * 4, dec_widths=(16, 8, 8, 8))  # two widths above the least
 
 
 @pytest.fixture()
@@ -70,11 +71,15 @@ def test_a_budget_is_kept_where_least_is_lost() -> None:
     found = within(model, 0.9, channels)
     assert macs(found) <= 0.9 * macs(CONFIG)
     assert len(list(narrower(CONFIG))) == 10
+    with torch.device("meta"):
+        nearly = Elir(NARROW)
+    ones = [Channels(name, torch.ones(width)) for name, width in config_widths(NARROW).items()]
     with pytest.raises(ValueError, match=r"no widths leave 0% of the multiplications: \d+% are left"):
-        within(model, 0.001, channels)
+        within(nearly, 0.001, ones)
 
 
-def test_too_small_a_budget_is_a_mistake(subject: Subject) -> None:
+def test_too_small_a_budget_is_a_mistake(make_subject: Callable[..., Subject]) -> None:
+    subject = make_subject(Elir(NARROW).eval().requires_grad_(False))
     with pytest.raises(InputError, match=r"^passes.prune.macs: no widths leave 1% .* are left: ask for more$"):
         Prune(PruneSettings(macs=0.01)).run(subject)
 

@@ -43,8 +43,10 @@ def test_quantized_exported_and_run(
     assert kinds["QuantizeLinear"] > len(convs) / 2
     int8 = [t for t in proto.graph.initializer if t.data_type == 3 and len(t.dims) == 4]
     assert len(int8) == len(convs)
-    for run in (module, run_onnx(proto), run_openvino(to_openvino(proto))):
-        assert closeness(subject, run) > 26
+    simulated = closeness(subject, module)
+    assert simulated > 26
+    for run in (run_onnx(proto), run_openvino(to_openvino(proto))):
+        assert closeness(subject, run) > simulated - 3
 
 
 def test_kept_layers_and_eight_bits(folded: Callable[..., Subject]) -> None:

@@ -43,8 +43,10 @@ def test_quantized_and_run(
     outputs = {name for node in proto.graph.node if node.op_type == "InstanceNormalization" for name in node.output}
     quantized = {node.input[0] for node in proto.graph.node if node.op_type == "QuantizeLinear"}
     assert not outputs & quantized  # GroupNorm stays whole
-    assert closeness(subject, run_onnx(proto)) > 24
-    assert closeness(subject, run_openvino(to_openvino(proto))) > 24
+    exact = closeness(subject, run_onnx(proto, exact=True))
+    assert exact > 24
+    for run in (run_onnx(proto), run_openvino(to_openvino(proto))):
+        assert closeness(subject, run) > exact - 3
 
 
 def test_min_max_and_kept_layers(folded: Callable[..., Subject], closeness: Callable, run_onnx: Callable) -> None:

@@ -82,8 +82,10 @@ def test_it_is_exported_and_run(
     assert all(torch.equal(limit_pairs(w, axis), w) for w, axis in with_pairs(weights, subject.model))
     proto = to_onnx(modules["onnxruntime"], subject.image_size)
     assert Counter(node.op_type for node in proto.graph.node)["QuantizeLinear"] > 50
-    for run in (modules["onnxruntime"], run_onnx(proto), run_openvino(to_openvino(proto))):
-        assert closeness(subject, run) > 26
+    simulated = closeness(subject, modules["onnxruntime"])
+    assert simulated > 26
+    for run in (run_onnx(proto), run_openvino(to_openvino(proto))):
+        assert closeness(subject, run) > simulated - 3  # saturated, it would lose 10 dB
 
 
 def test_eight_whole_bits_where_the_recipe_says_so(folded: Callable[..., Subject], closeness: Callable) -> None:
