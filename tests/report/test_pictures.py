@@ -73,7 +73,9 @@ def test_page_with_many_large_samples_stays_under_6_mb(tmp_path: Path) -> None:
     assert write_report(tmp_path).stat().st_size < 6_000_000
 
 
-@pytest.mark.parametrize("name", ["../outside.png", "/etc/hostname", "missing.png", "text.png", "empty.png", "script.png"])
+@pytest.mark.parametrize(
+    "name", ["../outside.png", "/etc/hostname", "missing.png", "text.png", "empty.png", "script.png"]
+)
 def test_pictures_that_are_none_or_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
     bundle = tmp_path / "bundle"
     bundle.mkdir()
