@@ -80,7 +80,7 @@ def opened(file: Path | BinaryIO, name: str | None = None, load: Load | None = N
         check_file(file)
     with warnings.catch_warnings(action="ignore"):  # Pillow warns at length about metadata it can do without
         try:
-            image = _open(file, load)
+            image = _open(file if isinstance(file, Path) else _bytes(file), load)
         except Exception as error:
             raise refusal(error, name, file) from None
         with image:
@@ -200,7 +200,12 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path}: cannot be read (permission denied): check its rights")
 
 
-def _open(file: Path | BinaryIO, load: Load | None) -> ImageFile.ImageFile:
+def _bytes(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _open(file: Path | bytes, load: Load | None) -> ImageFile.ImageFile:
     try:
         return _loaded(file, load)
     except (Image.DecompressionBombError, MemoryError, InputError):
@@ -210,7 +215,7 @@ def _open(file: Path | BinaryIO, load: Load | None) -> ImageFile.ImageFile:
         if bare is None:
             raise
         try:
-            return _loaded(io.BytesIO(bare), load, damaged=True)
+            return _loaded(bare, load, damaged=True)
         except InputError:
             raise  # its pixels were read
         except Exception:
@@ -218,8 +223,8 @@ def _open(file: Path | BinaryIO, load: Load | None) -> ImageFile.ImageFile:
         raise  # what the whole file gave
 
 
-def _loaded(file: Path | BinaryIO, load: Load | None, damaged: bool = False) -> ImageFile.ImageFile:
-    image = Image.open(file, formats=formats())
+def _loaded(file: Path | bytes, load: Load | None, damaged: bool = False) -> ImageFile.ImageFile:
+    image = Image.open(file if isinstance(file, Path) else io.BytesIO(file), formats=formats())
     if damaged:
         image.info["damaged"] = True
     try:
@@ -241,13 +246,9 @@ _EXIF_HEADER = re.compile(rb"(II\*\0|MM\0\*).{4}", re.DOTALL)
 """Of an EXIF block, with the place of its first directory: one behind the end of the file is empty."""
 
 
-def _without_metadata(file: Path | BinaryIO) -> bytes | None:
+def _without_metadata(file: Path | bytes) -> bytes | None:
     """The bytes of a JPEG, PNG, AVIF or HEIF without its metadata; None for other formats."""
-    if isinstance(file, Path):
-        data = file.read_bytes()
-    else:
-        file.seek(0)
-        data = file.read()
+    data = file.read_bytes() if isinstance(file, Path) else file
     if data.startswith(b"\xff\xd8"):
         return _bare_jpeg(data)
     if data[4:8] == b"ftyp":  # AVIF, HEIF: Pillow parses EXIF while it opens them

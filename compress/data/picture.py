@@ -49,7 +49,7 @@ def read_picture(file: Path | BinaryIO, name: str | None = None, metadata: bool 
     """
     name = name or str(file)
     found: list[Picture] = []
-    with opened(file, name, lambda image: found.append(_frame(image, name, metadata))):
+    with opened(file, name, lambda image: found.append(_frame(image, name, metadata, last=True))):
         return found[-1]
 
 
@@ -61,15 +61,15 @@ def read_frames(path: Path) -> Iterator[Picture]:
         for number in range(first, frame_count(image)):
             try:
                 image.seek(number)
-                yield _frame(image, str(path), True)
+                yield _frame(image, str(path), True, last=False)
             except GeneratorExit:
                 raise
             except Exception as error:
                 raise refusal(error, f"{path}, frame {number + 1}", path) from None
 
 
-def _frame(image: ImageFile.ImageFile, name: str, with_metadata: bool) -> Picture:
-    """Of the frame that ``image`` stands at, not loaded yet."""
+def _frame(image: ImageFile.ImageFile, name: str, with_metadata: bool, last: bool) -> Picture:
+    """Of the frame that ``image`` stands at, not loaded yet. ``last``: its pixels may go as soon as others hold them."""
     frames = frame_count(image)  # first: counting goes through the file
     given = meaning(image)
     kind = _KINDS.get(image.mode, image.mode) if image.mode != "RGB" else ""
@@ -87,6 +87,9 @@ def _frame(image: ImageFile.ImageFile, name: str, with_metadata: bool) -> Pictur
         key = None
     samples, told = eight_bits(upright, given, name)
     alpha = _alpha(upright, samples, key)
+    if last and samples is not image:
+        image.close()
+    del upright
     rgb = np.asarray(_rgb(samples))
     if alpha is not None:
         rgb = bleed(rgb, alpha)

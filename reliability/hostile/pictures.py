@@ -80,6 +80,22 @@ def _animated(format: str) -> Callable[[], bytes]:
     return lambda: _saved(_image("RGB"), format, save_all=True, append_images=[_image("L")])
 
 
+def _exif_damaged() -> bytes:
+    """GPS as text behind an orientation."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112], exif[0x8825] = 6, {2: (1.0, 2.0, 3.0)}
+    return _saved(_image("RGB"), "JPEG", exif=exif.tobytes().replace(b"\0\2\0\5\0\0\0\3", b"\0\2\0\2\0\0\0\3"))
+
+
+def _samples(kind: type, scale: float) -> Callable[[], bytes]:
+    """A grey TIFF of one kind of number."""
+    from PIL import Image
+
+    return lambda: _saved(Image.fromarray((np.asarray(_image("L")) * scale).astype(kind)), "TIFF")
+
+
 def _srgb() -> bytes:
     from PIL import ImageCms
 
@@ -121,4 +137,9 @@ MAKERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
     (".png", _png_claims(500, 500)),
     (".png", _png_claims(9000, 9000, 1, 0)),
     (".png", lambda: b""),
+    (".png", lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\nshowpage\n"),
+    (".jpg", _exif_damaged),
+    *((".tif", _samples(kind, scale)) for kind, scale in ((np.float32, 1 / 255), (np.float32, 1), (np.int32, 1))),
+    (".gif", _animated("GIF")),
+    *((suffix, _of("RGB", format)) for suffix, format in ((".avif", "AVIF"), (".jp2", "JPEG2000"), (".tga", "TGA"))),
 )

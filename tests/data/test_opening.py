@@ -216,6 +216,15 @@ def test_tiff_of_unknown_samples_tells_its_values(tmp_path: Path) -> None:
         read_rgb(tmp_path / "x.tif")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_the_file_gave_is_told(tmp_path: Path, stream: bool) -> None:
+    """Not what the second attempt, without metadata, gave."""
+    Image.fromarray(PIXELS).save(tmp_path / "x.png")
+    (tmp_path / "x.png").write_bytes((tmp_path / "x.png").read_bytes()[:300])
+    with pytest.raises(InputError, match=r"x\.png: not a readable picture \(image file is truncated"):
+        read_rgb(io.BytesIO((tmp_path / "x.png").read_bytes()) if stream else tmp_path / "x.png", "x.png")
+
+
 def test_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(InputError, match=r"pipe\.png: is no file \(a pipe or device\): save the picture as a file"):
