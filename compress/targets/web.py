@@ -1,4 +1,4 @@
-"""onnxruntime-web, ONNX Runtime as WebAssembly: fetched once from npm into the user's cache, its hash checked."""
+"""onnxruntime-web, ONNX Runtime as WebAssembly: fetched once from npm into the cache folder, its hash checked."""
 
 import base64
 import hashlib
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from compress.errors import Unavailable, VerificationError
 from compress.files import whole_file
+from compress.tools.cache import cache_folder
 
 if TYPE_CHECKING:
     from compress.progress import Progress
@@ -36,9 +37,7 @@ def runtime_files(progress: "Progress") -> dict[str, Path]:
 
 def folder() -> Path:
     """Where the files are kept."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("elir-compress") / f"{PACKAGE}-{VERSION}"
+    return cache_folder() / f"{PACKAGE}-{VERSION}"
 
 
 def setup(progress: "Progress") -> Path:
