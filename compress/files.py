@@ -22,13 +22,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises InputError, one line, when the folder cannot be written or the disk is full.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{PART}", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}): choose another folder") from None
-    part = Path(name)
+    part = _part(path)
     try:
         yield part
         with part.open("rb") as file:
@@ -39,6 +33,22 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}): free some space or rights") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise InputError before long work, where ``whole_file`` would after it. Makes the folder."""
+    _part(path).unlink()
+
+
+def _part(path: Path) -> Path:
+    """An empty file beside ``path``, whose folder is made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{PART}", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}): choose another folder") from None
+    return Path(name)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -11,6 +12,7 @@ import numpy as np
 
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.quiet import quiet
+from compress.runtime.executorch_import import without_compiler
 
 Format = Literal["openvino", "onnx", "executorch"]
 Option = str | int | float | bool
@@ -96,8 +98,7 @@ def _runner(format: Format) -> type[Runner]:
 def load_library(format: Format) -> ModuleType:
     """Import a format's runtime. Raises Unavailable, naming the package to install."""
     try:
-        # torchao, which ExecuTorch's runtime imports, warns of kernels that no CPU needs.
-        with quiet():
+        with quiet(), without_compiler() if format == "executorch" else nullcontext():
             library, *_ = [importlib.import_module(name) for name in _LIBRARIES[format]]
         return library
     except ImportError as error:
