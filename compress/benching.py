@@ -166,7 +166,13 @@ def run_worker(job: Mapping[str, Any], limit_s: float, on_done: Callable[[str], 
     pipe = subprocess.PIPE
     worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=python_environment())
     assert worker.stdin and worker.stdout and worker.stderr
-    timer = threading.Timer(limit_s, worker.kill)
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        worker.kill()
+
+    timer = threading.Timer(limit_s, stop)
     timer.start()
     try:
         last: deque[str] = deque(maxlen=1)
@@ -181,7 +187,10 @@ def run_worker(job: Mapping[str, Any], limit_s: float, on_done: Callable[[str], 
         timer.cancel()
         worker.kill()
         worker.wait()
-    return _result(output, code, list(job["artifacts"]), last)
+    names = ", ".join(job["artifacts"])
+    if code and late.is_set():
+        raise CompressError(f"measuring {names}: not done after {limit_s:.10g} s, so it was stopped: run it again")
+    return _result(output, code, names, last)
 
 
 def _listen(stream: IO[str], on_done: Callable[[str], None], last: deque[str]) -> None:
@@ -192,10 +201,10 @@ def _listen(stream: IO[str], on_done: Callable[[str], None], last: deque[str]) -
             last.append(line.strip())
 
 
-def _result(output: str, code: int, names: list[str], last: Iterable[str]) -> Any:
+def _result(output: str, code: int, names: str, last: Iterable[str]) -> Any:
     if code:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
-        raise CompressError(f"measuring {', '.join(names)}: the worker {how} ({' '.join(last) or 'no message'})")
+        raise CompressError(f"measuring {names}: the worker {how} ({' '.join(last) or 'no message'})")
     result = json.loads(output)
     if "error" in result:
         raise ERRORS[result["error"]["exit_code"]](result["error"]["message"])

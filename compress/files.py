@@ -67,13 +67,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises InputError, one line, when the file cannot be written; what else fails in the block stays as it is.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{PART}", suffix=path.suffix[:TEMPORARY], dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({_why(error)}): {what_to_do(error)}") from None
-    part = Path(name)
+    part = _part(path)
     try:
         yield part
         with part.open("rb") as file:
@@ -124,6 +118,22 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         why = "no rights to write there" if parent.is_dir() else "not a folder"
         raise InputError(f"{path}: cannot be written ({parent}: {why}): choose another folder")
+
+
+def check_writable(path: Path) -> None:
+    """Raise InputError before long work, where ``whole_file`` would after it. Makes the folder."""
+    _part(path).unlink()
+
+
+def _part(path: Path) -> Path:
+    """An empty file beside ``path``, whose folder is made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{PART}", suffix=path.suffix[:TEMPORARY], dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({_why(error)}): {what_to_do(error)}") from None
+    return Path(name)
 
 
 def write_text(path: Path, text: str) -> None:

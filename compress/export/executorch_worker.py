@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from compress.errors import CompressError, InputError
-from compress.files import temporary_folder
+from compress.files import check_writable, temporary_folder
 from compress.python_process import python_command, python_environment
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def _main() -> None:
         asked = torch.load(job, weights_only=False)  # the parent's own file, in a folder that only this user can write
         path, problem = asked.pop("path"), None
         try:
+            check_writable(path)  # before a minute of work, not after it
             save_executorch(to_executorch(**asked), path)
         except CompressError as error:
             problem = str(error)

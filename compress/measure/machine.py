@@ -25,7 +25,7 @@ def machine_facts() -> dict[str, Any]:
     return {
         "cpu": _field(text, "model name") or platform.processor() or platform.machine(),
         "cores": physical_cores(),
-        "logical_cores": _usable(),
+        "logical_cores": len(_usable()),
         "features": _features(text),
         "memory_gb": _memory_gb(),
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
@@ -36,12 +36,24 @@ def machine_facts() -> dict[str, Any]:
 
 def physical_cores() -> int:
     """Physical cores that this process may use, at least 1: hyper-threads counted once."""
-    cores = set(re.findall(r"physical id\s*:\s*(\d+).*?core id\s*:\s*(\d+)", _read(CPUINFO), re.DOTALL))
-    return max(1, min(len(cores) or _usable(), _usable()))
+    physical = _physical()
+    # A logical core of which the system does not tell the physical one counts as one.
+    return max(1, len({physical.get(logical, logical) for logical in _usable()}))
 
 
-def _usable() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _usable() -> set[int]:
+    """Logical cores that this process may use, by number."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
+def _physical() -> dict[int, tuple[str, str]]:
+    """(socket, core) of each logical core."""
+    found = {}
+    for block in _read(CPUINFO).split("\n\n"):
+        processor, socket, core = (_field(block, name) for name in ("processor", "physical id", "core id"))
+        if processor and socket and core:
+            found[int(processor)] = (socket, core)
+    return found
 
 
 def _features(cpuinfo: str) -> list[str]:

@@ -4,6 +4,7 @@ import importlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -12,6 +13,7 @@ import numpy as np
 
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.quiet import quiet
+from compress.runtime.executorch_import import without_compiler
 
 Format = Literal["openvino", "onnx", "executorch"]
 Option = str | int | float | bool
@@ -98,8 +100,7 @@ def _runner(format: Format) -> type[Runner]:
 def load_library(format: Format) -> ModuleType:
     """Import a format's runtime. Raises Unavailable, naming the package to install."""
     try:
-        # torchao, which ExecuTorch's runtime imports, warns of kernels that no CPU needs.
-        with quiet():
+        with quiet(), without_compiler() if format == "executorch" else nullcontext():
             library, *_ = [importlib.import_module(name) for name in _LIBRARIES[format]]
         return library
     except ImportError as error:

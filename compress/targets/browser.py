@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -53,7 +54,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that closes its connection is no error."""
+        """A browser that closes its connection is no error; of anything else the traceback is printed, as usual."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Pages:
@@ -65,9 +68,7 @@ class Pages:
     def __init__(self, contents: Mapping[str, Content], port: int = 0) -> None:
         self.posted: queue.Queue[tuple[str, bytes]] = queue.Queue()
         try:
-            self._server = ThreadingHTTPServer(
-                ("127.0.0.1", port), _handler(contents, self.posted, secrets.token_hex(8))
-            )
+            self._server = _Server(("127.0.0.1", port), _handler(contents, self.posted, secrets.token_hex(8)))
         except OSError as error:
             raise Unavailable(f"port {port}: cannot be served ({error.strerror}): give another") from None
 

@@ -70,8 +70,10 @@ class Emulator:
 
     def _key(self, artifact: Path, lq: "np.ndarray", noise: "np.ndarray") -> str:
         inputs = sha256_text(lq.tobytes().hex() + noise.tobytes().hex())
-        parts = [__version__, self.cpu, self.runtime, dict(self.options), self.tool.folder.name, sha256_file(artifact)]
-        return sha256_text(json.dumps([*parts, inputs]))[:32]
+        # An edited runner makes other inputs or outputs of the same files: what the old one made must not be found.
+        files = [sha256_file(artifact), sha256_file(RUNNER)]
+        parts = [__version__, self.cpu, self.runtime, dict(self.options), self.tool.folder.name, *files, inputs]
+        return sha256_text(json.dumps(parts))[:32]
 
     def _python(self, folder: Path, artifact: Path, lq: "np.ndarray", noise: "np.ndarray", note: Note) -> Emulated:
         """By the device runner, under the emulated Python."""

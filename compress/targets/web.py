@@ -1,4 +1,4 @@
-"""onnxruntime-web, ONNX Runtime as WebAssembly: fetched once from npm into the user's cache, its hash checked."""
+"""onnxruntime-web, ONNX Runtime as WebAssembly: fetched once from npm into the cache folder, its hash checked."""
 
 import base64
 import hashlib

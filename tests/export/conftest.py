@@ -17,16 +17,26 @@ from compress.passes.settings import CollapseSettings, FoldTimeSettings
 SIZE = 64
 
 
-@pytest.fixture(scope="session")
-def folded() -> Elir:
-    """Collapsed and folded, seeded random weights, K = 2; not to be changed."""
+def _folded(k_steps: int) -> Elir:
     torch.manual_seed(0)
-    model = Elir(ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=2)).eval().requires_grad_(False)
+    model = Elir(ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=k_steps)).eval().requires_grad_(False)
     subject = Subject(model, lambda: iter(()), 0, SIZE, ())
     Collapse(CollapseSettings()).run(subject)
     FoldTime(FoldTimeSettings()).run(subject)
     assert isinstance(model.fmir, FoldedFlow)
     return model
+
+
+@pytest.fixture(scope="session")
+def folded() -> Elir:
+    """Collapsed and folded, seeded random weights, K = 2; not to be changed."""
+    return _folded(2)
+
+
+@pytest.fixture(scope="session")
+def folded_once() -> Elir:
+    """``folded`` with K = 1, for what does not depend on the number of steps: its export takes half the time."""
+    return _folded(1)
 
 
 @pytest.fixture(scope="session")

@@ -6,18 +6,37 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
-from compress.elir.flow import FoldedFlow
-from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.export.executorch_worker import LoweringWorker
 from compress.export.to_executorch import to_executorch
 
 
-def folded(model: Elir) -> Elir:
-    model.fmir = FoldedFlow(model.fmir, 1)  # type: ignore[arg-type]
-    model.k_steps = 1
-    return model
+class Steps(nn.Module):
+    """What makes lowering an ELIR more than its layers: two steps with the same weights, a norm and an enlargement that
+    are rewritten, and an input at another scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8)
+        self.back = nn.Conv2d(8, 3, 3, padding=1)
+        self.enlarge = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(16, 3, 3, padding=1))
+        self.shrink = nn.AvgPool2d(4)
+
+    def forward(self, lq: Tensor, noise: Tensor) -> Tensor:
+        x = self.shrink(lq) + self.enlarge(noise)
+        for _ in range(2):
+            x = x + self.back(self.norm(self.step(x)))
+        return lq + x.mean()
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    """As torch.fx writes it, with its code: the worker's process cannot import a class of this file."""
+    torch.manual_seed(0)
+    return torch.fx.symbolic_trace(Steps().eval().requires_grad_(False))
 
 
 @pytest.fixture
@@ -28,10 +47,10 @@ def worker() -> Iterator[LoweringWorker]:
 
 
 def test_one_that_cannot_be_written_is_one_line_and_the_next_holds_the_same_bytes_as_without_a_worker(
-    worker: LoweringWorker, tiny_elir: Elir, tmp_path: Path
+    worker: LoweringWorker, model: nn.Module, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    model, bad, good = folded(tiny_elir), tmp_path / "file" / "model.pte", tmp_path / "model.pte"
+    bad, good = tmp_path / "file" / "model.pte", tmp_path / "model.pte"
     for path in (bad, good):
         worker.submit(model, 64, 3, False, path)
     with pytest.raises(InputError, match=r"cannot be written \(File exists\): choose another folder"):
@@ -40,8 +59,8 @@ def test_one_that_cannot_be_written_is_one_line_and_the_next_holds_the_same_byte
     assert good.read_bytes() == to_executorch(model, 64, 3)
 
 
-def test_a_killed_worker_is_told(worker: LoweringWorker, tiny_elir: Elir, tmp_path: Path) -> None:
-    worker.submit(folded(tiny_elir), 64, None, False, tmp_path / "model.pte")
+def test_a_killed_worker_is_told(worker: LoweringWorker, model: nn.Module, tmp_path: Path) -> None:
+    worker.submit(model, 64, None, False, tmp_path / "model.pte")
     assert worker.process is not None
     worker.process.kill()
     with pytest.raises(RuntimeError, match="ExecuTorch lowering ended with -9"):
@@ -49,9 +68,9 @@ def test_a_killed_worker_is_told(worker: LoweringWorker, tiny_elir: Elir, tmp_pa
 
 
 def test_what_a_failed_worker_said_is_in_the_bug_s_report(
-    worker: LoweringWorker, tiny_elir: Elir, tmp_path: Path
+    worker: LoweringWorker, model: nn.Module, tmp_path: Path
 ) -> None:
-    worker.submit(folded(tiny_elir), 64, None, False, tmp_path / "model.pte")
+    worker.submit(model, 64, None, False, tmp_path / "model.pte")
     (Path(worker.folder.name) / "0.pt").write_bytes(b"no job")  # before the process, which imports torch, reads it
     with pytest.raises(RuntimeError, match=r"ExecuTorch lowering ended with 1: \S") as caught:
         worker.wait(tmp_path / "model.pte")
@@ -59,8 +78,8 @@ def test_what_a_failed_worker_said_is_in_the_bug_s_report(
     assert "Traceback" in caught.value.__notes__[0] and "torch.load" in caught.value.__notes__[0]
 
 
-def test_stop_leaves_nothing(worker: LoweringWorker, tiny_elir: Elir, tmp_path: Path) -> None:
-    worker.submit(folded(tiny_elir), 64, None, False, tmp_path / "model.pte")
+def test_stop_leaves_nothing(worker: LoweringWorker, model: nn.Module, tmp_path: Path) -> None:
+    worker.submit(model, 64, None, False, tmp_path / "model.pte")
     process, folder = worker.process, Path(worker.folder.name)
     worker.stop()
     assert process is not None and process.returncode == -9

@@ -49,10 +49,10 @@ def test_only_int8_weights_between_minus_8_and_7_fit(values: np.ndarray, wanted:
 
 
 @pytest.fixture(scope="module")
-def protos(folded: Elir) -> dict[str, bytes]:
+def protos(folded_once: Elir) -> dict[str, bytes]:
     """The ONNX graph in 4 bits that each format's file is made of, its weights in int8."""
     return {
-        format_: to_onnx(quantized(folded, scheme, 4), SIZE).SerializeToString()
+        format_: to_onnx(quantized(folded_once, scheme, 4), SIZE).SerializeToString()
         for format_, scheme in (("openvino", "openvino"), ("onnx", "onnxruntime"))
     }
 
@@ -68,7 +68,6 @@ def save(proto: onnx.ModelProto, path: Path) -> None:
 @pytest.mark.parametrize(("format_", "suffix"), [("openvino", ".xml"), ("onnx", ".onnx")])
 def test_outputs_are_equal_to_the_last_bit_and_weights_half(
     protos: dict[str, bytes],
-    folded: Elir,
     pair: Pair,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from compress.elir.model import Elir
 from compress.export.to_executorch import save_executorch, to_executorch
+from compress.measure.coverage import coverage
 from compress.runtime.base import open_runner
 
 Pair = tuple[Tensor, Tensor]
@@ -34,6 +35,14 @@ def test_it_gives_what_torch_gives(program: bytes, pair: Pair, wanted: Tensor, t
 def test_weights_of_the_steps_are_stored_once(program: bytes, folded: Elir) -> None:
     numbers = sum({id(p): p.numel() for p in folded.parameters()}.values())
     assert len(program) < 1.1 * 4 * numbers
+
+
+@pytest.mark.slow
+def test_nothing_that_computes_is_left_outside(program: bytes, tmp_path: Path) -> None:
+    save_executorch(program, tmp_path / "model.pte")
+    found = coverage(tmp_path / "model.pte")
+    assert {item.operator for item in found.outside} <= {"_to_copy"}
+    assert found.delegates == 1
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ def test_hyper_threads_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("".join(CORE.format(i, i // 2) for i in range(8)))
     monkeypatch.setattr(machine, "CPUINFO", cpuinfo)
-    monkeypatch.setattr(machine, "_usable", lambda: 8)
+    monkeypatch.setattr(machine, "_usable", lambda: set(range(8)))
     facts = machine.machine_facts()
     assert (facts["cores"], facts["logical_cores"], facts["cpu"]) == (4, 8, "Some CPU")
     assert facts["features"] == ["avx2", "avx512_vnni"]
@@ -23,8 +23,20 @@ def test_no_more_cores_than_the_process_may_use(tmp_path: Path, monkeypatch: pyt
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("".join(CORE.format(i, i) for i in range(8)))
     monkeypatch.setattr(machine, "CPUINFO", cpuinfo)
-    monkeypatch.setattr(machine, "_usable", lambda: 3)
+    monkeypatch.setattr(machine, "_usable", lambda: {0, 1, 2})
     assert machine.physical_cores() == 3
+
+
+@pytest.mark.parametrize(("usable", "cores"), [({0, 1}, 1), ({0, 1, 2, 3}, 2), ({1, 2}, 2), ({5}, 1)])
+def test_hyper_threads_count_once_under_a_mask_of_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usable: set[int], cores: int
+) -> None:
+    """``taskset -c 0,1`` leaves one core of a machine whose neighbours are hyper-threads, not two."""
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("".join(CORE.format(i, i // 2) for i in range(8)))
+    monkeypatch.setattr(machine, "CPUINFO", cpuinfo)
+    monkeypatch.setattr(machine, "_usable", lambda: usable)
+    assert machine.physical_cores() == cores
 
 
 def test_what_the_system_does_not_tell_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

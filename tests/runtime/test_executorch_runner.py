@@ -1,5 +1,7 @@
 """ExecuTorch: threads in force, kernels for quantized operators at hand, one input order."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,24 @@ def test_threads_reach_the_runtime(artifact: Path, example) -> None:
         runner = open_runner(artifact, "executorch", threads)
         assert portable_lib._threadpool_get_thread_count() == threads
         assert np.abs(runner.run(example.lq, example.noise) - example.hq).max() < 1e-5
+
+
+WITHOUT_COMPILER = """
+import importlib.util, sys
+from pathlib import Path
+from compress.runtime.base import open_runner
+runner = open_runner(Path(sys.argv[1]), "executorch", 1)
+heavy = ("executorch.exir", "torch._dynamo", "torch._inductor", "torchao", "sympy")
+compiler = importlib.util.find_spec("executorch.exir")
+print([name for name in sys.modules if name.startswith(heavy)], Path(compiler.origin).name)
+"""
+
+
+@only
+def test_a_process_that_runs_a_program_does_not_import_the_compiler(artifact: Path) -> None:
+    """It would cost more time and memory than the artifact; and afterwards the compiler can still be imported."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_COMPILER, str(artifact)], capture_output=True, text=True)
+    assert done.stdout == "[] __init__.py\n", done.stderr
 
 
 @only

@@ -1,11 +1,10 @@
 """The real QEMU, Intel's compiler and TensorRT-RTX's parser on small files. Each is set up first, by downloads.
 
-Where its sources cannot be reached the test is skipped, and the reason says so. With COMPRESS_CACHE set, what is set up
-there is used and kept.
+Where its sources cannot be reached the test is skipped, and the reason says so. All tools are set up in one folder, the
+session's, by whichever of its processes comes first; with COMPRESS_CACHE set, what is set up there is used and kept.
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +28,23 @@ from compress.tools.arm_emulator import ArmEmulator
 from compress.tools.intel_npu_compiler import IntelNpuCompiler
 from compress.validation import load_model
 
-pytestmark = pytest.mark.downloads
+pytestmark = [pytest.mark.downloads, pytest.mark.slow]
 KEPT = os.environ.get("COMPRESS_CACHE")
 SIDE, CHANNELS = 32, 32
 UNREACHABLE = ("apt", "pip download", "needs apt-get", "needs an x86_64")
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tools are: one folder for all of pytest-xdist's workers. A tool that one sets up, others wait for."""
+    own = tmp_path_factory.getbasetemp()
+    return Path(KEPT or (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "tools")
+
+
 def set_up(name: str, folder: Path) -> Tool:
     """The tool, or the reason why this test is skipped."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPRESS_CACHE", KEPT or str(folder))
+        patch.setenv("COMPRESS_CACHE", str(folder))
         found = tool(name)
         try:
             found.setup(Progress("lines"))
@@ -50,21 +56,19 @@ def set_up(name: str, folder: Path) -> Tool:
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Tool:
-    return set_up("arm-emulator", tmp_path_factory.mktemp("arm"))
+def emulator(cache: Path) -> Tool:
+    return set_up("arm-emulator", cache)
 
 
 @pytest.fixture(scope="module")
-def compiler(tmp_path_factory: pytest.TempPathFactory) -> Tool:
-    return set_up("intel-npu-compiler", tmp_path_factory.mktemp("npu"))
+def compiler(cache: Path) -> Tool:
+    return set_up("intel-npu-compiler", cache)
 
 
 @pytest.fixture()
-def parser(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    folder = tmp_path_factory.mktemp("trt")
-    set_up("tensorrt-rtx", folder)
-    monkeypatch.setenv("COMPRESS_CACHE", KEPT or str(folder))
-    yield
+def parser(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up("tensorrt-rtx", cache)
+    monkeypatch.setenv("COMPRESS_CACHE", str(cache))
 
 
 @pytest.fixture(scope="module")
@@ -115,22 +119,25 @@ def here(path: Path, format: str, stored: dict[str, np.ndarray]) -> np.ndarray:
     return open_runner(path, format, 1).run(given["lq"], given["noise"])[0]  # type: ignore[arg-type]
 
 
-def test_onnx_runtime_on_emulated_cores(emulator: ArmEmulator, stored: dict, tmp_path: Path) -> None:
-    paths = {False: write(tmp_path / "fp32.onnx", False), True: write(tmp_path / "int8.onnx", True)}
-    ran = {
-        (cpu, int8): Emulator(cpu, "onnxruntime", {}, emulator).run(
-            path, stored["lq"], stored["noise"], lambda text: None
-        )
-        for cpu in ("cortex-a72", "cortex-a76")
-        for int8, path in paths.items()
-    }
-    for (cpu, int8), found in ran.items():
-        np.testing.assert_allclose(found.outputs[0], here(paths[int8], "onnx", stored), atol=1e-5)
-        assert (found.instructions["dot_product"] > 0) == (int8 and cpu == "cortex-a76")
-    macs = 2 * SIDE * SIDE * 9 * 3 * CHANNELS
-    assert ran["cortex-a76", True].instructions["dot_product"] * 16 >= macs // 2
-    assert ran["cortex-a76", False].instructions["fmla"] * 4 >= macs * 9 // 10
-    assert ran["cortex-a72", True].instructions["int_multiply"] > 0
+MACS = 2 * SIDE * SIDE * 9 * 3 * CHANNELS
+float_model = pytest.param(False, marks=pytest.mark.nightly, id="fp32")
+
+
+@pytest.mark.parametrize("int8", [pytest.param(True, id="int8"), float_model])
+@pytest.mark.parametrize("cpu", ["cortex-a72", "cortex-a76"])
+def test_onnx_runtime_on_an_emulated_core(
+    emulator: ArmEmulator, stored: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpu: str, int8: bool
+) -> None:
+    path = write(tmp_path / "model.onnx", int8)
+    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path))  # it runs, whatever was run before
+    found = Emulator(cpu, "onnxruntime", {}, emulator).run(path, stored["lq"], stored["noise"], lambda text: None)
+    np.testing.assert_allclose(found.outputs[0], here(path, "onnx", stored), atol=1e-5)
+    counted = found.instructions
+    if int8 and cpu == "cortex-a76":
+        assert counted["dot_product"] * 16 >= MACS // 2
+    else:
+        assert counted["dot_product"] == 0
+        assert counted["int_multiply"] > 0 if int8 else counted["fmla"] * 4 >= MACS * 9 // 10
 
 
 class Halved(torch.nn.Module):

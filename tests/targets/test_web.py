@@ -9,13 +9,14 @@ from typer.testing import CliRunner
 from compress.cli import app
 from compress.progress import Progress
 from compress.targets import web
+from compress.tools.cache import cache_folder
 
 
 @pytest.fixture()
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of this test's own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache/elir-compress/onnxruntime-web-1.30.0"
+    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache/onnxruntime-web-1.30.0"
 
 
 def run() -> tuple[int, str, str]:
@@ -23,20 +24,18 @@ def run() -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr.splitlines()[-1] if done.stderr else ""
 
 
-@pytest.mark.usefixtures("web_runtime")
-def test_the_files_are_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    files = web.runtime_files(Progress("silent"))
-    assert files[web.BINARY].read_bytes()[:4] == b"\0asm"
-    monkeypatch.setenv("PATH", "")
-    assert web.runtime_files(Progress("silent")) == files
-
-
 @pytest.mark.needs("npm")
 @pytest.mark.usefixtures("web_runtime")  # its registry can be reached
-def test_setup_tells_the_folder(cache: Path) -> None:
+def test_setup_fetches_the_files_once_and_tells_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into the cache of the whole session, where the browser's tests look for them."""
     code, out, last = run()
-    assert (code, out) == (0, f"{cache}\n"), last
-    assert sorted(path.name for path in cache.iterdir()) == sorted((web.SCRIPT, web.BINARY))
+    assert (code, out) == (0, f"{cache_folder() / 'onnxruntime-web-1.30.0'}\n"), last
+    folder = Path(out.strip())
+    assert sorted(path.name for path in folder.iterdir()) == sorted((web.SCRIPT, web.BINARY))
+    monkeypatch.setenv("PATH", "")
+    files = web.runtime_files(Progress("silent"))
+    assert files == {name: folder / name for name in (web.SCRIPT, web.BINARY)}
+    assert files[web.BINARY].read_bytes()[:4] == b"\0asm"
 
 
 def test_another_package_is_refused(cache: Path) -> None:
