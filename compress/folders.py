@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 from compress.errors import InputError
 from compress.files import check_room, locked, write_text
-from compress.manifest import manifest_mistake
 from compress.surroundings import expanded
 
 MARK = ".compress.json"
@@ -156,7 +155,8 @@ def _mark(folder: Path) -> Owner | None:
 
 def _kind_of(folder: Path) -> str | None:
     """What a folder without a mark is; "stages": a bundle that was not finished, or a search."""
-    if manifest_mistake(_json(folder / MANIFEST)) is None:
+    manifest = _json(folder / MANIFEST)
+    if isinstance(manifest, dict) and all(isinstance(manifest.get(key), list) for key in ("files", "artifacts")):
         return "bundle"
     if isinstance(plan := _json(folder / "plan.json"), dict) and {"name", "store", "units"} <= plan.keys():
         return "sweep"

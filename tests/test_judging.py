@@ -1,4 +1,4 @@
-"""Pictures without figures, and shards: however a set is cut, whoever measures it, figures are the same to the digit."""
+"""Pictures without figures, and shards: however a set is cut, whoever measures it, the figures are the same."""
 
 import json
 from pathlib import Path
