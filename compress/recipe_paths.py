@@ -14,12 +14,15 @@ from compress.validation import Mistake, Source
 
 Move = Callable[[str], str]
 # Where a recipe or a sweep names files and folders; "*": every item.
-_NAMES = (
+_NAMES: tuple[tuple[str, ...], ...] = (
     ("model", "weights"), ("model", "autoencoder"), ("data", "calibration"), ("data", "validation"),
     ("data", "validation", "*"), ("targets", "*"), ("recipes", "*"), ("passes", "*", "distill", "student"),
     ("set", "model.weights"), ("set", "data.calibration"), ("set", "data.validation"),
 )  # fmt: skip
-_FOLDERS = (("data", "train", "*"), ("passes", "*", "distill", "data", "*"))  # paths, whatever they look like
+_FOLDERS: tuple[tuple[str, ...], ...] = (
+    ("data", "train", "*"),
+    ("passes", "*", "distill", "data", "*"),
+)  # paths, whatever they look like
 
 
 def from_file(source: Source) -> None:

@@ -91,7 +91,10 @@ def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
     path = tmp_path / "out/results.json"
     with pytest.raises(InputError) as caught:
         write_text(path, "x")
-    assert str(caught.value) == f"{path}: cannot be written (File exists): choose another folder"
+    assert (
+        str(caught.value)
+        == f"{path}: cannot be written (File exists): choose another folder, a file of that name is in the way"
+    )
 
 
 def test_hashes(tmp_path: Path) -> None:

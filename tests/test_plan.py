@@ -88,8 +88,15 @@ def test_two_sets_of_one_name(tiny_recipe: Make, tiny_inputs: Path, tmp_path: Pa
         "calibration": str(tiny_inputs / "calibration"),
         "validation": [str(tiny_inputs / "validation"), str(other)],
     }
-    with pytest.raises(InputError, match=r"^data\.validation: two sets are named validation: rename one$"):
-        resolve(tiny_recipe(data=data))
+    names = [pictures.name for pictures in resolve(tiny_recipe(data=data)).validation]
+    assert names == [f"{tiny_inputs.name}-validation", f"{tmp_path.name}-validation"]
+    shutil.copytree(tiny_inputs / "calibration", tmp_path / "calibration", dirs_exist_ok=True)
+    inputs = resolve(
+        tiny_recipe(data={**data, "validation": [str(other)], "calibration": str(tmp_path / "calibration")})
+    )
+    assert len(inputs.data_hashes) == 2
+    with pytest.raises(InputError, match="is given twice as a set of pictures"):
+        resolve(tiny_recipe(data={**data, "validation": [str(other), str(other)]}))
 
 
 def test_the_recipe_stands_over_the_checkpoint(tiny_inputs: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from compress.about import ABOUT, KEYS
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 from compress.runtime.base import Option, Runner, check_shapes, damaged, load_library
 
 DEVICE = "DEVICE"
@@ -53,8 +53,8 @@ class OpenvinoRunner(Runner):
         except REFUSED as error:
             weights = path.with_suffix(".bin")
             if not weights.is_file():
-                raise InputError(
-                    f"{path}: its weights, {weights.name}, are not beside it: an OpenVINO artifact is both files"
+                raise VerificationError(
+                    f"{path}: its weights, {weights.name}, are not beside it: copy both files of the artifact"
                 ) from None
             raise damaged(path, "OpenVINO IR", error) from None
         self.shapes = check_shapes(path, {port.any_name: _shape(port) for port in model.inputs})
