@@ -65,6 +65,8 @@ def save_frames(images: Sequence[Image.Image], beside: Sequence[Picture], path: 
             options["loop"] = 1 if first.loop is None else first.loop
         if format == "GIF" and mode.endswith("A"):
             options["disposal"] = 2  # to transparent: the frame before would show through
+        if format == "WEBP" and mode.endswith("A"):
+            options["lossless"] = True  # Pillow's animations with loss have no transparency
     _save(images[0], path, format, options)
     return told
 

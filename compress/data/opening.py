@@ -12,7 +12,7 @@ import re
 import struct
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -83,8 +83,11 @@ def opened(file: Path | BinaryIO, name: str | None = None, load: Load | None = N
             image = _open(file if isinstance(file, Path) else _bytes(file), load)
         except Exception as error:
             raise refusal(error, name, file) from None
-        with image:
+        try:
             yield image
+        finally:
+            with suppress(Exception):  # of a picture that was closed already, and Pillow 11
+                image.close()
 
 
 def jpeg_round_trip(data: io.BytesIO) -> Image.Image:
@@ -240,7 +243,7 @@ def _loaded(file: Path | bytes, load: Load | None, damaged: bool = False) -> Ima
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
-_JPEG_METADATA = {*range(0xE1, 0xEE), 0xEF, 0xFE}  # APP1 to APP13, APP15, comments; APP14 tells CMYK from YCCK
+_JPEG_METADATA = {*range(0xE0, 0xEE), 0xEF, 0xFE}  # APP0 to APP13, APP15, comments; APP14 tells CMYK from YCCK
 
 _EXIF_HEADER = re.compile(rb"(II\*\0|MM\0\*).{4}", re.DOTALL)
 """Of an EXIF block, with the place of its first directory: one behind the end of the file is empty."""

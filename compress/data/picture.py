@@ -123,5 +123,4 @@ def _rgb(image: Image.Image) -> Image.Image:
     """Without a copy where it is RGB already."""
     if image.mode in ("RGBa", "La"):  # multiplied by alpha
         image = image.convert({"RGBa": "RGBA", "La": "LA"}[image.mode])
-    image.info.pop("transparency", None)  # Pillow would take the colour it names out of the picture
     return image if image.mode == "RGB" else image.convert("RGB")

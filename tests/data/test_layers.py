@@ -192,6 +192,22 @@ def test_frames_go_from_format_to_format(tmp_path: Path, source: str, target: st
         assert target == ".avif" or found[0].loop == 0
 
 
+@pytest.mark.parametrize("target", [".png", ".webp", ".gif", ".tif", ".avif"])
+@pytest.mark.parametrize("source", [".png", ".gif", ".tif", ".avif"])
+def test_each_frame_keeps_its_transparency(tmp_path: Path, photo: np.ndarray, source: str, target: str) -> None:
+    """A curtain that opens: a quarter of the picture can be seen at first, then a half, three quarters, all."""
+    columns = np.indices((40, 60))[1]
+    alphas = [np.where(columns < 15 * (i + 1), 255, 0).astype(np.uint8) for i in range(4)]
+    frames = [Image.fromarray(np.dstack([photo[:40, :60], alpha])) for alpha in alphas]
+    options = {".gif": {"disposal": 2, "duration": 50}, ".tif": {}}.get(source, {"duration": 50})
+    frames[0].save(tmp_path / f"in{source}", save_all=True, append_images=frames[1:], **options)
+    given = list(read_frames(tmp_path / f"in{source}"))
+    save_frames([composed(p.rgb, p) for p in given], given, tmp_path / f"out{target}")
+    for found in (given, list(read_frames(tmp_path / f"out{target}"))):
+        seen = [p.alpha > 127 if p.alpha is not None else np.ones((40, 60), bool) for p in found]
+        assert [round(s.mean(), 2) for s in seen] == [0.25, 0.5, 0.75, 1]
+
+
 def test_an_animation_that_runs_once_runs_once(tmp_path: Path) -> None:
     given = list(read_frames(animation(tmp_path / "in.gif", duration=100)))
     assert given[0].loop is None
