@@ -22,6 +22,8 @@ RUNTIME = (
     "concrt140",
 )
 OVERRIDES = f"mscoree,mshtml,winemenubuilder.exe=;{','.join(RUNTIME)}=n,b"
+# Without C's runtime, which zig would build from 400 files first.
+ALONE = ("-nostdlib", "-ffreestanding", "-fno-stack-protector", "-fno-sanitize=all", "-Wl,--entry=start")
 NATIVELY = sys.platform == "win32"
 
 
@@ -110,8 +112,8 @@ class IntelNpuCompiler(Tool):
 
     def _program(self) -> None:
         caches = {f"ZIG_{which}_CACHE_DIR": str(self._downloads / "zig-cache") for which in ("GLOBAL", "LOCAL")}
-        compiler = [*zig(self._downloads, "cc"), "-target", "x86_64-windows-gnu", "-O1", "-w"]
-        command = [*compiler, "-o", str(self.libraries / PROGRAM), str(NATIVE / SOURCE)]
+        compiler = [*zig(self._downloads, "cc"), "-target", "x86_64-windows-gnu", "-O1", "-w", *ALONE]
+        command = [*compiler, "-o", str(self.libraries / PROGRAM), str(NATIVE / SOURCE), "-lkernel32"]
         run(command, "build the driver program", caches)
 
     def _try(self) -> None:
