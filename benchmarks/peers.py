@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from compress.data.pictures import to_float
+from compress.data.pictures import to_float, to_uint8
 from compress.data.sets import PictureSet, load_set
 from compress.errors import CompressError
 from compress.export.deployed import picture_noise
@@ -30,7 +30,6 @@ from compress.library import find
 from compress.measure.latency import PROTOCOLS, measure_interleaved, speedup
 from compress.measure.machine import machine_facts, physical_cores
 from compress.measure.quality import QualityScore, psnr_db, score
-from compress.measuring import restore_crop
 from compress.recipe import load_recipe
 from compress.runtime.base import open_runner
 from compress.schema import Recipe
@@ -329,8 +328,13 @@ def judge(out: Path, format_: str, names: list[str], recipe: Recipe) -> dict[str
     runners = {n: open_runner(folder_of(out, format_, n) / FILES[format_], format_, physical_cores()) for n in names}  # type: ignore[arg-type]
     items = [item for name in recipe.data.validation for item in pictures(recipe, name)]
     seed = recipe.model.seed
+    size = recipe.model.image_size
     restored = {
-        n: [restore_crop(r, item.degraded, seed, i) for i, item in enumerate(items)] for n, r in runners.items()
+        n: [
+            to_uint8(r.run(to_float([item.degraded]), picture_noise(size, seed, i).numpy())[0])
+            for i, item in enumerate(items)
+        ]
+        for n, r in runners.items()
     }
     scores: dict[str, QualityScore] = {n: score(found, [item.clean for item in items]) for n, found in restored.items()}
     feed = next(inputs(recipe, recipe.data.validation[0]))

@@ -1,12 +1,12 @@
 """Parity: torch against the artifacts, and where int8 errs."""
 
-from pathlib import Path
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts import Artifact, simulated
 from compress.data.sets import PictureSet
 from compress.errors import VerificationError
-from compress.measuring import save_sample
+from compress.measuring import ArtifactOutputs, save_sample
 from compress.models import Models
 from compress.progress import Progress
 from compress.schema import QUANTIZED
@@ -20,7 +20,7 @@ INT8_GAP_DB = 1.0  # that the artifact's fidelity may be below the simulated mod
 
 
 def check_parity(
-    folder: Path, planned: list[Artifact], models: Models, pictures: PictureSet, progress: Progress
+    outputs: ArtifactOutputs, planned: list[Artifact], models: Models, pictures: PictureSet, progress: Progress
 ) -> dict[str, Any]:
     """``parity``, ``stages``, ``layers`` and ``notes`` of results.json, on the first pictures of a set.
 
@@ -28,7 +28,7 @@ def check_parity(
     """
     from compress.measure.parity import layer_errors, stage_errors
 
-    check = _Check(folder, models, pictures)
+    check = _Check(outputs, models, pictures)
     found: dict[str, Any] = {"parity": [], "stages": [], "layers": []}
     with progress.stage("parity", len(planned)) as stage:
         for artifact in planned:
@@ -46,9 +46,9 @@ def check_parity(
 class _Check:
     """Runs artifacts and the torch models that they were written from on the same pictures."""
 
-    def __init__(self, folder: Path, models: Models, pictures: PictureSet) -> None:
-        self.folder, self.models = folder, models
-        self.first = next(iter(pictures)).name
+    def __init__(self, outputs: ArtifactOutputs, models: Models, pictures: PictureSet) -> None:
+        self.outputs, self.models = outputs, models
+        self.items = list(islice(pictures, PICTURES))
         self.pairs = list(models.pairs(pictures, PICTURES))
         self.simulated: dict[str, str] = {}
         self._outputs: dict[Any, list[torch.Tensor]] = {}  # by the model, which it keeps
@@ -76,7 +76,10 @@ class _Check:
         simulation = self._torch(module)
         fidelity = mean_psnr(fp32, simulation)
         picture = to_uint8(simulation[0][0].numpy())
-        self.simulated[artifact.id] = save_sample(self.folder, self.first, f"simulated-{artifact.id}", picture)
+        name = self.items[0].name
+        self.simulated[artifact.id] = save_sample(self.outputs.folder, name, f"simulated-{artifact.id}", picture)
+            self.outputs.folder, self.items[0].name, f"simulated-{artifact.id}", picture
+        )
         return {
             **entry,
             "against": "simulated-int8",
@@ -90,13 +93,9 @@ class _Check:
     def _run(self, artifact: Artifact) -> "list[torch.Tensor]":
         import torch
 
-        from compress.measure.machine import physical_cores
-        from compress.runtime.base import open_runner
-
-        entry = self.folder / artifact.entry
-        runner = open_runner(entry, artifact.format, physical_cores())  # type: ignore[arg-type]
-        outputs = [torch.from_numpy(runner.run(lq.numpy(), noise.numpy())) for lq, noise in self.pairs]
-        return self._finite(artifact.id, outputs)
+        outputs = [torch.from_numpy(self.outputs.of(artifact, item, i))[None] for i, item in enumerate(self.items)]
+        self.outputs.close()
+        return outputs
 
     def _torch(self, model: Any) -> "list[torch.Tensor]":
         import torch

@@ -46,7 +46,10 @@ class Lpips(nn.Module):
         self.features.load_state_dict({name.removeprefix("features."): value for name, value in state.items()})
         self.requires_grad_(False)
 
-    def _taps(self, x: Tensor) -> list[Tensor]:
+    def features_of(self, x: Tensor) -> list[Tensor]:
+        """Normalized features of five layers, for ``distances``; H and W >= 32."""
+        if min(x.shape[-2:]) < MIN_SIZE:
+            raise ValueError(f"LPIPS needs pictures of {MIN_SIZE} px or more a side, got {tuple(x.shape[-2:])}")
         x = (x * 2 - 1 - self.shift) / self.scale
         taps = []
         for layer in self.features:
@@ -57,10 +60,15 @@ class Lpips(nn.Module):
 
     def maps(self, a: Tensor, b: Tensor) -> list[Tensor]:
         """Distances (N, H / stride, W / stride), about, of each layer's features; H and W >= 32."""
-        if min(a.shape[-2:]) < MIN_SIZE:
-            raise ValueError(f"LPIPS needs pictures of {MIN_SIZE} px or more a side, got {tuple(a.shape[-2:])}")
-        pairs = zip(self._taps(a), self._taps(b), strict=True)
+        return self._maps(self.features_of(a), self.features_of(b))
+
+    def distances(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """``forward`` of pictures whose features are known -> (N,)."""
+        return torch.stack([distances.mean((1, 2)) for distances in self._maps(a, b)]).sum(0)
+
+    def _maps(self, a: list[Tensor], b: list[Tensor]) -> list[Tensor]:
+        pairs = zip(a, b, strict=True)
         return [((fa - fb).square() * getattr(self, f"head{i}")).sum(1) for i, (fa, fb) in enumerate(pairs)]
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return torch.stack([distances.mean((1, 2)) for distances in self.maps(a, b)]).sum(0)
+        return self.distances(self.features_of(a), self.features_of(b))

@@ -1,6 +1,6 @@
 """Quality of artifacts, run in their runtimes, on validation sets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -34,58 +34,74 @@ def open_runners(folder: Path, artifacts: Sequence[Artifact]) -> "dict[str, Runn
     return {a.id: open_runner(folder / a.entry, a.format, physical_cores()) for a in artifacts}  # type: ignore[arg-type]
 
 
-def restore_crop(runner: "Runner", degraded: "np.ndarray", seed: int, index: int) -> "np.ndarray":
-    """Output (S, S, 3) uint8 of an artifact for picture number ``index`` of a set.
+class ArtifactOutputs:
+    """What artifacts make of the pictures of a set, each run once: quality, parity and the samples ask for the same.
 
-    Raises FloatingPointError when it holds NaN or Inf.
+    Outputs of pictures number ``kept`` stay in memory, floats as the runtime gave them; the others are run again.
     """
-    import numpy as np
 
-    from compress.data.pictures import to_float, to_uint8
-    from compress.export.deployed import picture_noise
+    def __init__(self, folder: Path, seed: int, kept: Iterable[int] = ()) -> None:
+        self.folder, self.seed, self._kept = folder, seed, frozenset(kept)
+        self._runners: dict[str, Runner] = {}
+        self._outputs: dict[tuple[str, int], np.ndarray] = {}
 
-    noise = picture_noise(degraded.shape[0], seed, index)
-    hq = runner.run(to_float([degraded]), noise.numpy())[0]
-    if not np.isfinite(hq).all():
-        raise FloatingPointError("NaN or Inf")
-    return to_uint8(hq)
+    def of(self, artifact: Artifact, item: Item, index: int) -> "np.ndarray":
+        """(3, S, S) float32 of picture number ``index``. Raises VerificationError for NaN or Inf, naming both."""
+        import numpy as np
 
+        from compress.data.pictures import to_float
+        from compress.export.deployed import picture_noise
 
-def _restored(runner: "Runner", name: str, item: Item, seed: int, index: int) -> "np.ndarray":
-    """``restore_crop``; raises VerificationError, naming artifact and picture, for an output that holds NaN or Inf."""
-    try:
-        return restore_crop(runner, item.degraded, seed, index)
-    except FloatingPointError as error:
-        raise VerificationError(
-            f"{name} gives {error} for {item.name}: leave the recipe's passes out one by one"
-        ) from None
+        if (output := self._outputs.get((artifact.id, index))) is not None:
+            return output
+        if artifact.id not in self._runners:
+            self._runners |= open_runners(self.folder, [artifact])
+        noise = picture_noise(item.degraded.shape[0], self.seed, index)
+        output = self._runners[artifact.id].run(to_float([item.degraded]), noise.numpy())[0]
+        if not np.isfinite(output).all():
+            raise VerificationError(
+                f"{artifact.id} gives NaN or Inf for {item.name}: leave the recipe's passes out one by one"
+            )
+        if index in self._kept:
+            self._outputs[artifact.id, index] = output
+        return output
+
+    def close(self) -> None:
+        """Let the loaded artifacts go; what is kept stays."""
+        self._runners.clear()
 
 
 def format_quality(
-    folder: Path, artifacts: Sequence[Artifact], pictures: PictureSet, recipe: Recipe, progress: Progress
+    outputs: ArtifactOutputs,
+    artifacts: Sequence[Artifact],
+    pictures: PictureSet,
+    recipe: Recipe,
+    progress: Progress,
 ) -> list[dict[str, Any]]:
     """``quality`` entries of one format's artifacts on one set; pictures are streamed.
 
     Drops, ``fidelity_db`` (mean PSNR of 8-bit outputs) and the shifts are against the fp32 artifact of
     the same runtime with the same noise; None without one. ``pictures``: each picture's own scores, in order.
     """
-    from compress.measure.quality import mean_score, score
+    from compress.data.pictures import to_uint8
+    from compress.measure.quality import Reference, mean_score
 
-    runners = open_runners(folder, artifacts)
     reference = next((a.id for a in artifacts if a.precision == "fp32"), None)
-    scores: dict[str, list[QualityScore]] = {name: [] for name in runners}
-    against: dict[str, list[dict[str, float]]] = {name: [] for name in runners}
+    scores: dict[str, list[QualityScore]] = {a.id: [] for a in artifacts}
+    against: dict[str, list[dict[str, float]]] = {a.id: [] for a in artifacts}
     names: list[str] = []
     border = task_border(recipe.model.task)
     with progress.stage(f"quality of {artifacts[0].format} on {pictures.name}", len(pictures)) as stage:
         for i, item in enumerate(pictures):
-            outputs = {name: _restored(r, name, item, recipe.model.seed, i) for name, r in runners.items()}
+            restored = {a.id: to_uint8(outputs.of(a, item, i)) for a in artifacts}
             names.append(item.name)
-            for name, output in outputs.items():
-                scores[name].append(score([output], [item.clean], border))
-                fp32 = outputs[reference] if reference and name != reference else None
+            clean = Reference(item.clean, border)
+            for name, output in restored.items():
+                scores[name].append(clean.score(output))
+                fp32 = restored[reference] if reference and name != reference else None
                 against[name].append({} if fp32 is None else _differ(output, fp32))
             stage.advance()
+    outputs.close()
     means = {name: mean_score(found) for name, found in scores.items()}
     return [
         {
@@ -140,12 +156,19 @@ def input_baseline(sets: Sequence[PictureSet], recipe: Recipe) -> list[dict[str,
     return entries
 
 
+def sample_places(pictures: PictureSet) -> list[int]:
+    """Numbers of the sample pictures, spread over a set."""
+    return list(range(0, len(pictures), max(1, len(pictures) // SAMPLES)))[:SAMPLES]
+
+
 def write_samples(
-    folder: Path, artifacts: Sequence[Artifact], pictures: PictureSet, recipe: Recipe, progress: Progress
+    outputs: ArtifactOutputs, artifacts: Sequence[Artifact], pictures: PictureSet, progress: Progress
 ) -> list[dict[str, Any]]:
     """Write before, after and truth of pictures spread over a set -> ``samples`` entries."""
-    step = max(1, len(pictures) // SAMPLES)
-    chosen = [(i, item) for i, item in enumerate(pictures) if i % step == 0][:SAMPLES]
+    from compress.data.pictures import to_uint8
+
+    folder, places = outputs.folder, sample_places(pictures)
+    chosen = [(i, item) for i, item in enumerate(pictures) if i in places]
     samples = [
         {
             "name": item.name,
@@ -159,10 +182,10 @@ def write_samples(
     ]
     with progress.stage("sample pictures", len(artifacts)) as stage:
         for artifact in artifacts:
-            runner = open_runners(folder, [artifact])[artifact.id]
             for sample, (i, item) in zip(samples, chosen, strict=True):
-                output = _restored(runner, artifact.id, item, recipe.model.seed, i)
+                output = to_uint8(outputs.of(artifact, item, i))
                 sample["outputs"][artifact.id] = save_sample(folder, item.name, artifact.id, output)  # type: ignore[index]
+            outputs.close()
             stage.advance()
     return samples
 

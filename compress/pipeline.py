@@ -9,14 +9,22 @@ from typing import Any
 from compress.artifacts import FORMATS, Artifact, Writer, plan_artifacts
 from compress.bundle import changed_files, noise_seed, read_manifest, read_samples
 from compress.bundling import owner_before, owner_of, unchanged, write_bundle
-from compress.checking import check_parity
+from compress.checking import PICTURES, check_parity
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.fallback import fall_back
 from compress.files import check_room
 from compress.folders import STAGES, Owner, check_folder, claimed
 from compress.goals import check_goals
 from compress.library import find
-from compress.measuring import format_quality, input_baseline, sample_files, sample_path, write_samples
+from compress.measuring import (
+    ArtifactOutputs,
+    format_quality,
+    input_baseline,
+    sample_files,
+    sample_path,
+    sample_places,
+    write_samples,
+)
 from compress.models import Models, Shared
 from compress.plan import Inputs, Plan, resolve
 from compress.progress import Progress
@@ -118,6 +126,9 @@ class Run:
         self.writer = Writer(recipe, out)
         self.models = Models(recipe, inputs, planned, self.writer, self.stages, progress, shared)
         self.seed = recipe.model.seed
+        first = inputs.validation[0]
+        self.outputs = ArtifactOutputs(out, self.seed, {*range(PICTURES), *sample_places(first)})
+        self.timed = len(progress.times)
         self.started = time.monotonic()
 
     def run(self) -> dict[str, Any]:
@@ -159,6 +170,7 @@ class Run:
             "shares": shares,
             "samples": samples,
             "seconds": round(time.monotonic() - self.started, 1),
+            "seconds_by_stage": self._seconds_by_stage(),
         }
         results["goals"] = check_goals(self.recipe.goals, results)
         results["goals_met"] = all(g["met"] for g in [*results["goals"], *(p for p in parity["parity"] if "met" in p)])
@@ -203,7 +215,7 @@ class Run:
 
     def _parity(self) -> dict[str, Any]:
         pictures = self.inputs.validation[0]
-        return check_parity(self.out, self.planned, self.models, pictures, self.progress)
+        return check_parity(self.outputs, self.planned, self.models, pictures, self.progress)
 
     def _quality(self, format: str) -> list[dict[str, Any]]:
         chosen = [a for a in self.planned if a.format == format]
@@ -217,7 +229,14 @@ class Run:
             for pictures in self.inputs.validation
             for entry in self._remember(
                 f"quality-{format}-{pictures.name}",
-                lambda pictures=pictures: format_quality(self.out, chosen, pictures, self.recipe, self.progress),
+                lambda pictures=pictures: format_quality(
+                    # What is kept is of the first set: the pictures of the others have the same numbers.
+                    self.outputs if pictures is self.inputs.validation[0] else ArtifactOutputs(self.out, self.seed),
+                    chosen,
+                    pictures,
+                    self.recipe,
+                    self.progress,
+                ),
                 extra=[pictures.hash, self._hashes(chosen)],
             )
         ]
@@ -304,10 +323,17 @@ class Run:
         pictures = self.inputs.validation[0]
         return self._remember(
             "samples",
-            lambda: write_samples(self.out, self.planned, pictures, self.recipe, self.progress),
+            lambda: write_samples(self.outputs, self.planned, pictures, self.progress),
             [pictures.hash, self._hashes(self.planned)],
             sample_files,
         )
+
+    def _seconds_by_stage(self) -> list[dict[str, Any]]:
+        """What this run did, in order: a stage that was finished before is not among it."""
+        seconds: dict[str, float] = {}
+        for name, duration in self.progress.times[self.timed :]:
+            seconds[name] = seconds.get(name, 0.0) + duration
+        return [{"stage": name, "seconds": round(value, 1)} for name, value in seconds.items()]
 
     def _machine(self) -> dict[str, Any]:
         from compress.measure.machine import machine_facts

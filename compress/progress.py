@@ -66,6 +66,8 @@ class Progress:
         self._bars: Bars | None = None
         self._open = 0
         self._remarks: set[str] = set()
+        self.times: list[tuple[str, float]] = []
+        """Name and seconds of every stage that has ended, those inside of others left out."""
 
     @property
     def stream(self) -> TextIO:
@@ -83,6 +85,8 @@ class Progress:
             how = "done in"
         finally:
             self._open -= 1
+            if not self._open:
+                self.times.append((name, time.monotonic() - stage.started))
             self._remove(stage._task)
             self._line(stage._closing(how))
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 RESULTS = "results.json"
+LONGEST = 10
+"""Stages named at the end of a run."""
 
 
 def dump_json(document: dict[str, Any]) -> str:
@@ -83,7 +85,15 @@ class ApplyResult:
         where = "unchanged, reused" if self.reused else f"{self.results['seconds']:.0f} s"
         lines += [f"bundle: {self.folder} ({where}); open {self.folder / 'report.html'}"]
         shown = [goals_table({**self.results, "goals": missed})] if missed else []
-        return Group(results_table(self.results), *shown, Text("\n".join(lines)))
+        times = [] if self.reused else [Text(line) for line in self._where_the_time_went()]
+        return Group(results_table(self.results), *shown, *times, Text("\n".join(lines)))
+
+    def _where_the_time_went(self) -> list[str]:
+        """The longest stages of the run, in seconds, in one line; none for a bundle of an older version."""
+        stages = sorted(self.results.get("seconds_by_stage") or [], key=lambda stage: -stage["seconds"])
+        longest = [f"{stage['stage']} {stage['seconds']:.0f} s" for stage in stages[:LONGEST]]
+        rest = self.results["seconds"] - sum(stage["seconds"] for stage in stages[:LONGEST])
+        return [f"where the time went: {', '.join(longest)}; all else {max(0.0, rest):.0f} s"] if longest else []
 
 
 def _bound(parity: dict[str, Any]) -> float:

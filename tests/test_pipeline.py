@@ -1,5 +1,6 @@
 """`apply` end to end on a small model: what a bundle holds, what a second run reuses, and how each mistake ends."""
 
+import io
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
@@ -114,6 +116,17 @@ def test_error_is_told_by_stage_and_layer(finished: Any) -> None:
     onnx = {a["id"] for a in results["artifacts"] if a["format"] == "onnx" and "tensorrt" not in a["id"]}
     assert {share["artifact"] for share in results["shares"]} == onnx
     assert {"encoder", "flow, step 1", "decoder"} <= {share["stage"] for share in results["shares"] if share["ms"]}
+
+
+def test_where_the_time_went_is_kept_and_told(finished: Any) -> None:
+    results = finished.result.results
+    stages = [stage["stage"] for stage in results["seconds_by_stage"]]
+    assert "parity" in stages and "sample pictures" in stages, "what the resumed run did"
+    assert not any(stage.startswith("write ") for stage in stages), "what the interrupted run had finished"
+    assert sum(stage["seconds"] for stage in results["seconds_by_stage"]) <= results["seconds"] + 0.1 * len(stages)
+    console = Console(file=io.StringIO(), width=200)
+    console.print(finished.result.table())
+    assert "where the time went: " in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_samples_are_pictures_in_the_bundle(finished: Any) -> None:

@@ -77,3 +77,12 @@ def test_silent_is_silent() -> None:
     with Progress("silent", stream).stage("x", 2) as stage:
         stage.advance(2)
     assert stream.getvalue() == ""
+
+
+def test_the_time_of_outer_stages_is_kept() -> None:
+    progress = Progress("silent")
+    with progress.stage("outer"), progress.stage("inner"):
+        pass
+    with progress.stage("next"):
+        pass
+    assert [name for name, seconds in progress.times if seconds >= 0] == ["outer", "next"]

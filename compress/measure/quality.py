@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,16 @@ from compress.errors import InputError
 from compress.measure.strips import strips
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from compress.lpips import Lpips
 
 PSNR_CAP_DB = 100.0
 """PSNR of equal pictures: infinity has no place in JSON. One differing value in a 256 px picture gives 101 dB."""
 LPIPS_BATCH = 8
 SSIM_RADIUS = 5  # px, of a window of 11
+SSIM_SIGMA, SSIM_TRUNCATE = 1.5, 3.5  # the window ends after 3.5 sigma
+SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _BT601 = np.array([65.481, 128.553, 24.966]) / 255
 
 
@@ -68,17 +72,42 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
 
     scikit-image's ``structural_similarity``, population covariance, data range 255; sides must be 11 px or more.
     """
-    from skimage.metrics import structural_similarity
-
     _check(a, b)
     height, width = a.shape[:2]
-    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    if min(height, width) <= 2 * SSIM_RADIUS:
+        raise InputError(f"pictures of {width} x {height} px: SSIM needs 11 px a side: use larger ones")
     total = 0.0
     # The mean is over pixels whose window lies inside: each strip with the rows that its windows reach.
-    for top, bottom in strips(max(1, height - 2 * SSIM_RADIUS), width):
+    for top, bottom in strips(height - 2 * SSIM_RADIUS, width):
         rows = np.s_[top : bottom + 2 * SSIM_RADIUS]
-        total += (bottom - top) * structural_similarity(a[rows], b[rows], data_range=255, channel_axis=2, **settings)
-    return float(total / max(1, height - 2 * SSIM_RADIUS))
+        total += (bottom - top) * fmean(_ssim(a[rows, :, c], _Windows(b[rows, :, c])) for c in range(3))
+    return total / (height - 2 * SSIM_RADIUS)
+
+
+class _Windows:
+    """One channel (H, W) and, around each pixel, the mean of its window and of the squares in it."""
+
+    def __init__(self, channel: np.ndarray) -> None:
+        self.values = channel.astype(np.float64)
+        self.mean, self.squares = _window_mean(self.values), _window_mean(self.values * self.values)
+
+
+def _ssim(channel: np.ndarray, other: _Windows) -> float:
+    """Mean SSIM of the pixels whose window lies inside."""
+    values = channel.astype(np.float64)
+    mean = _window_mean(values)
+    products, squares = mean * other.mean, mean * mean + other.mean * other.mean
+    covariance = _window_mean(values * other.values) - products
+    variances = _window_mean(values * values) + other.squares - squares
+    similar = (2 * products + SSIM_C1) * (2 * covariance + SSIM_C2)
+    similar /= (squares + SSIM_C1) * (variances + SSIM_C2)
+    return float(similar[SSIM_RADIUS:-SSIM_RADIUS, SSIM_RADIUS:-SSIM_RADIUS].mean())
+
+
+def _window_mean(values: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(values, SSIM_SIGMA, mode="reflect", truncate=SSIM_TRUNCATE)
 
 
 def color_shift(a: np.ndarray, b: np.ndarray) -> float:
@@ -174,6 +203,48 @@ def score(outputs: Sequence[np.ndarray], clean: Sequence[np.ndarray], border: in
         color_shift=fmean(color_shift(a, b) for a, b in pairs),
         n=len(pairs),
     )
+
+
+class Reference:
+    """A clean picture that several outputs are scored against: what the measures need of it is computed once."""
+
+    def __init__(self, clean: np.ndarray, border: int = 4) -> None:
+        check_picture(clean)
+        self.clean, self.border = clean, border
+        # A large picture is measured strip by strip, so that memory does not grow with it: nothing of it is kept.
+        self._whole = len(list(strips(*clean.shape[:2]))) == 1
+
+    def score(self, output: np.ndarray) -> QualityScore:
+        """``score`` of one output. Raises InputError when its size differs."""
+        if not self._whole:
+            return score([output], [self.clean], self.border)
+        _check(output, self.clean)
+        return QualityScore(
+            psnr_db=psnr_db(output, self.clean),
+            psnr_y_db=psnr_y_db(output, self.clean, self.border),
+            ssim=fmean(_ssim(output[..., c], windows) for c, windows in enumerate(self._windows)),
+            lpips=self._lpips(output),
+            color_shift=color_shift(output, self.clean),
+            n=1,
+        )
+
+    @cached_property
+    def _windows(self) -> list[_Windows]:
+        return [_Windows(self.clean[..., c]) for c in range(3)]
+
+    @cached_property
+    def _features(self) -> "list[Tensor]":
+        import torch
+
+        with torch.inference_mode():
+            return _lpips_model().features_of(torch.from_numpy(to_float([self.clean])))
+
+    def _lpips(self, output: np.ndarray) -> float:
+        import torch
+
+        with torch.inference_mode():
+            features = _lpips_model().features_of(torch.from_numpy(to_float([output])))
+            return float(_lpips_model().distances(features, self._features))
 
 
 def mean_score(scores: Sequence[QualityScore]) -> QualityScore:
