@@ -85,7 +85,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def check_room(folder: Path, files: Iterable[str] = ("",)) -> None:
     """Raise InputError where ``files``, paths below ``folder``, have longer names than the file system there takes."""
     folder = folder.absolute()
-    there = next(p for p in (folder, *folder.parents) if p.exists())
+    there = next(p for p in (folder, *folder.parents) if os.path.exists(p))  # False for a name that is too long
     longest, deepest = _limits(there)
     for file in files:
         path = folder / file

@@ -150,6 +150,8 @@ def test_a_name_that_is_too_long_is_told_before_it_is_written(name: str, tmp_pat
         check_room(tmp_path, ["x", name])
     with pytest.raises(InputError, match="choose a shorter one"):
         check_output(tmp_path / name)
+    with pytest.raises(InputError, match="choose a shorter one"):
+        check_room(tmp_path / name)
 
 
 def test_a_path_that_is_too_long(tmp_path: Path) -> None:

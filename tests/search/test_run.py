@@ -12,6 +12,7 @@ from compress.engine import Engine, Outcome, Task
 from compress.engine.base import Tick, Told
 from compress.engine.in_process import InProcess
 from compress.errors import InputError
+from compress.folders import MARK
 from compress.progress import Progress
 from compress.recipe import load_recipe, to_yaml
 from compress.schema import Recipe
@@ -28,7 +29,10 @@ SEARCH = {"trials": 8, "pictures": 2}
 
 
 def run(recipe: Recipe, out: Path, format_: str | None = None, engine: Engine | None = None) -> Found:
-    source = out / "tiny_source.yaml"  # named as what a search writes
+    # A person's file in a search's own folder, named as what a search writes.
+    if not (out / MARK).exists():
+        (out / MARK).write_text('{"kind": "search"}')
+    source = out / "tiny_source.yaml"
     source.write_text(to_yaml(recipe))
     return search(recipe, str(source), out, format_, True, Progress("silent"), engine=engine)
 
