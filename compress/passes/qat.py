@@ -72,7 +72,7 @@ class Qat(LearningPass):
 
     @torch.no_grad()
     def _fidelity(self, subject: Subject, modules: Mapping[str, nn.Module]) -> dict[str, float]:
-        """dB by scheme, on crops that no update saw."""
+        """dB by scheme, on crops with noise that no update saw."""
         generator = torch.Generator().manual_seed(self.settings.seed + 1)
         pairs = list(crops(subject, JUDGED, self.settings.crop, generator))
         wanted = [subject.model(*pair).clamp(0, 1) for pair in pairs]

@@ -30,7 +30,7 @@ SMALL = ElirConfig(
 )
 
 
-@pytest.fixture()
+@pytest.fixture(scope="session")
 def calibration(photo: np.ndarray) -> Callable[[], Iterator[tuple[Tensor, Tensor]]]:
     """COUNT crops of SIZE px, reduced and enlarged by 4, each with its noise; the same on every call."""
 
@@ -45,7 +45,7 @@ def calibration(photo: np.ndarray) -> Callable[[], Iterator[tuple[Tensor, Tensor
     return pairs
 
 
-@pytest.fixture()
+@pytest.fixture(scope="session")
 def make_subject(calibration: Callable) -> Callable[..., Subject]:
     """(model, formats) -> Subject with the model as given."""
 
@@ -61,7 +61,7 @@ def exported() -> dict[int, Any]:
     return {}
 
 
-@pytest.fixture()
+@pytest.fixture(scope="session")
 def folded(make_subject: Callable[..., Subject], exported: dict[int, Any]) -> Callable[..., Subject]:
     """(formats, k_steps) -> Subject ready for ptq: few Euler steps keep the engines' tests short."""
 

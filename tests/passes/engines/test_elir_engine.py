@@ -3,6 +3,7 @@
 import gc
 import weakref
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -25,9 +26,22 @@ def quantized_convs(module: torch.nn.Module) -> dict[str, QuantConv]:
     return {name: m for name, m in module.named_modules() if isinstance(m, QuantConv)}
 
 
-def test_every_scheme_is_near_the_float_model(folded: Callable[..., Subject], closeness: Callable[..., float]) -> None:
+@pytest.fixture(scope="module")
+def settled(folded: Callable[..., Subject]) -> Subject:
+    """Quantized for every format. Not to be changed."""
     subject = folded(("openvino", "onnx", "executorch"))
     Ptq(PtqSettings(rounding="nearest")).run(subject)
+    return subject
+
+
+@pytest.fixture(scope="module")
+def openvino_graph(settled: Subject) -> Any:
+    """ov.Model. Not to be changed."""
+    return to_openvino(to_onnx(settled.quantized.modules["openvino"], settled.image_size))
+
+
+def test_every_scheme_is_near_the_float_model(settled: Subject, closeness: Callable[..., float]) -> None:
+    subject = settled
     floors = {"openvino": 28, "onnxruntime": 26, "tensorrt": 22, "xnnpack": 26}
     assert subject.quantized.modules.keys() == floors.keys()
     for name, floor in floors.items():
@@ -42,15 +56,12 @@ def test_every_scheme_is_near_the_float_model(folded: Callable[..., Subject], cl
 
 @pytest.mark.numerics
 def test_the_runtimes_kernels_are_as_near_as_the_simulation(
-    folded: Callable[..., Subject], closeness: Callable[..., float], run_onnx: Callable, run_openvino: Callable
+    settled: Subject, openvino_graph: Any, closeness: Callable[..., float], run_onnx: Callable, run_openvino: Callable
 ) -> None:
-    subject = folded()
-    Ptq(PtqSettings(rounding="nearest")).run(subject)
-    modules = subject.quantized.modules
-    protos = {name: to_onnx(modules[name], subject.image_size) for name in ("onnxruntime", "openvino")}
-    ran = {"onnxruntime": run_onnx(protos["onnxruntime"]), "openvino": run_openvino(to_openvino(protos["openvino"]))}
-    for name, run in ran.items():
-        assert closeness(subject, run) > closeness(subject, modules[name]) - 3, name
+    modules = settled.quantized.modules
+    onnx = to_onnx(modules["onnxruntime"], settled.image_size)
+    for name, run in (("onnxruntime", run_onnx(onnx)), ("openvino", run_openvino(openvino_graph))):
+        assert closeness(settled, run) > closeness(settled, modules[name]) - 3, name
 
 
 def test_two_runs_are_equal(folded: Callable[..., Subject], closeness: Callable[..., float]) -> None:
@@ -109,25 +120,20 @@ def test_large_blocks_add_8_bit_tensors(folded: Callable[..., Subject]) -> None:
     assert not any(isinstance(m, QuantBlock | QuantUpsample) for m in modules["onnxruntime"].modules())
 
 
-def test_openvino_runs_every_convolution_in_8_bits_the_transposed_too(folded: Callable[..., Subject]) -> None:
+def test_openvino_runs_every_convolution_in_8_bits_the_transposed_too(openvino_graph: Any) -> None:
     import openvino
 
-    subject = folded(("openvino",))
-    Ptq(PtqSettings(rounding="nearest", keep_float=["enc", "mmse", "dec"])).run(subject)
-    graph = to_openvino(to_onnx(subject.quantized.modules["openvino"], subject.image_size))
-    operations = openvino.Core().compile_model(graph, "CPU").get_runtime_model().get_ordered_ops()
+    operations = openvino.Core().compile_model(openvino_graph, "CPU").get_runtime_model().get_ordered_ops()
     ran: dict[str, set[str]] = {}
     for information in (operation.get_rt_info() for operation in operations):
         ran.setdefault(information["layerType"].value, set()).add(information["runtimePrecision"].value)
     assert ran["Deconvolution"] <= {"i8", "u8"}, ran
 
 
-def test_xnnpack_enlarges_8_bit_tensors(folded: Callable[..., Subject]) -> None:
-    subject = folded(("onnx", "executorch"))
-    Ptq(PtqSettings(rounding="nearest")).run(subject)
-    modules = subject.quantized.modules
+def test_xnnpack_enlarges_8_bit_tensors(settled: Subject) -> None:
+    modules = settled.quantized.modules
     assert sum(isinstance(m, QuantEnlarge) for m in modules["xnnpack"].modules()) == 3
-    lq, noise = next(iter(subject.calibration()))
+    lq, noise = next(iter(settled.calibration()))
     with torch.no_grad():
         assert torch.equal(modules["xnnpack"](lq, noise), modules["onnxruntime"](lq, noise))
 
