@@ -78,8 +78,6 @@ class _Check:
         picture = to_uint8(simulation[0][0].numpy())
         name = self.items[0].name
         self.simulated[artifact.id] = save_sample(self.outputs.folder, name, f"simulated-{artifact.id}", picture)
-            self.outputs.folder, self.items[0].name, f"simulated-{artifact.id}", picture
-        )
         return {
             **entry,
             "against": "simulated-int8",
