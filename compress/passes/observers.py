@@ -15,6 +15,7 @@ BINS = 2048
 HISTOGRAM_SAMPLES = 65536  # values of one tensor that enter the histogram
 WINDOW = 24  # side, in output pixels, of the window that enters the second moments
 LEVELS = 256  # of 8 bits
+ROWS = 288  # of a symmetric matrix that are computed at once: a third of the work is saved where there are many
 _FRACTIONS = torch.linspace(1.0, 0.3, 36, dtype=torch.float64)  # of the full range, tried for mse and entropy
 
 
@@ -96,6 +97,16 @@ class RangeObserver:
         return (p[p > 0] * (p[p > 0] / q[p > 0]).log()).sum().item()
 
 
+def _gram(x: Tensor) -> Tensor:
+    """x @ x.T, whose lower triangle is a copy of the upper one."""
+    gram = x.new_empty(len(x), len(x))
+    for start in range(0, len(x), ROWS):
+        end = start + ROWS
+        gram[start:end, start:] = x[start:end] @ x[start:].T
+        gram[end:, start:end] = gram[start:end, end:].T
+    return gram
+
+
 @dataclass
 class MomentObserver:
     """Second moments of a convolution's input patches, (k, k) with k = kernel area x input channels, and their mean."""
@@ -114,7 +125,7 @@ class MomentObserver:
         # A latent smaller than the kernel has no patch without the convolution's padding.
         padding = conv.padding[0] if min(height, width) < side else 0  # type: ignore[call-overload]
         patches = functional.unfold(window, kernel, stride=stride, padding=padding)[0]
-        gram, total = patches @ patches.T, patches.sum(1)
+        gram, total = _gram(patches), patches.sum(1)
         self.moments = gram if self.moments is None else self.moments.add_(gram)
         self.total = total if self.total is None else self.total.add_(total)
         self.count += patches.shape[1]

@@ -1,5 +1,6 @@
 """Rounding of weights: to nearest, or with error compensation (GPTQ, Frantar et al., arXiv 2210.17323)."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,36 +18,45 @@ def gptq(w: Tensor, scales: Tensor, limit: int, moments: Tensor, partners: Tenso
     """
     order = torch.argsort(moments.diagonal(), descending=True)
     back = torch.argsort(order)
-    mates = None if partners is None else back[partners[order]]
-    w = w[:, order].double()
+    mates = None if partners is None else back[partners[order]].tolist()
     inverse = _inverse_factor(moments[order][:, order].double())
-    columns = w.shape[1]
-    integers = torch.zeros_like(w)
-    step = scales.double()[:, None]
-    for start in range(0, columns, BLOCK):
-        end = min(start + BLOCK, columns)
-        errors = torch.zeros(w.shape[0], end - start, dtype=torch.float64)
+    # A column of ``w`` is a row here, so that it lies together. By numpy: a hundred thousand operations on so few
+    # numbers would mostly be torch's overhead.
+    columns, step = w[:, order].T.double().contiguous().numpy(), scales.double().numpy()
+    integers = np.zeros_like(columns)
+    for start in range(0, len(columns), BLOCK):
+        end = min(start + BLOCK, len(columns))
+        errors = np.zeros((end - start, columns.shape[1]))
         for j in range(start, end):
-            nearest = (w[:, j : j + 1] / step).round().clamp(-limit, limit)
+            nearest = np.rint(columns[j] / step).clip(-limit, limit)
             if mates is not None:  # a partner that is not rounded yet is 0, and leaves the limit as it is
-                nearest = nearest.clamp(*pair_bounds(integers[:, mates[j], None]))
-            integers[:, j : j + 1] = nearest
-            error = (w[:, j : j + 1] - integers[:, j : j + 1] * step) / inverse[j, j]
-            w[:, j + 1 : end] -= error * inverse[j, j + 1 : end]
-            errors[:, j - start] = error[:, 0]
-        w[:, end:] -= errors @ inverse[start:end, end:]
-    return integers[:, back]
+                nearest = nearest.clip(*pair_bounds(integers[mates[j]]))
+            integers[j] = nearest
+            errors[j - start] = (columns[j] - nearest * step) / inverse[j, j]
+            columns[j + 1 : end] -= np.multiply.outer(inverse[j, j + 1 : end], errors[j - start])
+        # By torch, whose threads are limited as the run's are.
+        rest = torch.from_numpy(errors).T @ torch.from_numpy(inverse[start:end, end:])
+        columns[end:] -= rest.T.numpy()
+    return torch.from_numpy(integers)[back].T.contiguous()
 
 
-def pair_bounds(partner: Tensor) -> tuple[Tensor, Tensor]:
+def pair_bounds(partner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Least and largest integer beside ``partner`` whose products with two u8 add up within 16 bits."""
-    return -PAIR_MAX - partner.clamp_max(0), PAIR_MAX - partner.clamp_min(0)
+    return -PAIR_MAX - np.minimum(partner, 0), PAIR_MAX - np.maximum(partner, 0)
 
 
-def _inverse_factor(moments: Tensor) -> Tensor:
-    """Upper Cholesky factor of the damped inverse of ``moments``."""
+def _inverse_factor(moments: Tensor) -> np.ndarray:
+    """Upper Cholesky factor U of the inverse of the damped ``moments``: U.T U is the inverse.
+
+    The factor L of the moments in reverse order gives it at once, as the inverse of a triangle: reversed again, L is
+    the upper R of R R.T. Half the work of inverting the moments and factoring the inverse.
+    """
+    from scipy.linalg.lapack import dtrtri
+
     moments = moments + torch.eye(len(moments), dtype=torch.float64) * (DAMPING * moments.diagonal().mean() + 1e-10)
-    return torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(moments)), upper=True)
+    lower = torch.linalg.cholesky(moments.flip(0, 1))
+    inverse, _ = dtrtri(lower.numpy(), lower=1)  # a Cholesky factor's diagonal is never 0
+    return np.ascontiguousarray(inverse[::-1, ::-1])
 
 
 def limit_pairs(values: Tensor, axis: int) -> Tensor:
