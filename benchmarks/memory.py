@@ -25,14 +25,14 @@ def run(folder: Path, count: int) -> None:
     import numpy as np
     import torch
 
+    from compress.artifacts.export.to_onnx import to_onnx
+    from compress.artifacts.export.to_openvino import to_openvino
     from compress.data.pictures import open_rgb, to_float
     from compress.elir.checkpoint import load_checkpoint
-    from compress.export.deployed import picture_noise
-    from compress.export.to_onnx import to_onnx
-    from compress.export.to_openvino import to_openvino
-    from compress.library import find
+    from compress.elir.noise import picture_noise
     from compress.passes import load_pass
     from compress.passes.base import Subject
+    from compress.recipe.library import find
 
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"))
 

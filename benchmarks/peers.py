@@ -21,18 +21,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from compress.artifacts.runtime.open import open_runner
 from compress.data.pictures import to_float, to_uint8
 from compress.data.sets import PictureSet, load_set
+from compress.elir.noise import picture_noise
 from compress.errors import CompressError
-from compress.export.deployed import picture_noise
 from compress.files import write_text
-from compress.library import find
 from compress.measure.latency import PROTOCOLS, measure_interleaved, speedup
 from compress.measure.machine import machine_facts, physical_cores
 from compress.measure.quality import QualityScore, psnr_db, score
-from compress.recipe import load_recipe
-from compress.runtime.base import open_runner
-from compress.schema import Recipe
+from compress.recipe.library import find
+from compress.recipe.load import load_recipe
+from compress.recipe.schema import Recipe
 
 FILES = {"openvino": "model.xml", "onnx": "model.onnx", "executorch": "model.pte"}
 OLIVE = "OLIVE_PYTHON"  # Olive does not install beside this package's versions
@@ -76,16 +76,16 @@ def subject(recipe: Recipe, formats: tuple[str, ...], passes: tuple[str, ...] = 
 
 def float_onnx(recipe: Recipe) -> Any:
     """The float model's ONNX graph."""
-    from compress.export.to_onnx import to_onnx
+    from compress.artifacts.export.to_onnx import to_onnx
 
     return to_onnx(subject(recipe, ()).model, recipe.model.image_size)
 
 
 def write(format_: str, folder: Path, made: Any, size: int) -> None:
     """An ONNX graph or a torch module, in ``format_``."""
-    from compress.export.to_executorch import save_executorch, to_executorch
-    from compress.export.to_onnx import save_onnx, to_onnx
-    from compress.export.to_openvino import save_openvino, to_openvino
+    from compress.artifacts.export.to_executorch import save_executorch, to_executorch
+    from compress.artifacts.export.to_onnx import save_onnx, to_onnx
+    from compress.artifacts.export.to_openvino import save_openvino, to_openvino
 
     path = folder / FILES[format_]
     if format_ == "executorch":
@@ -112,8 +112,8 @@ def ours(format_: str) -> Callable[[Recipe, Path], None]:
 
 def nncf_through_us(recipe: Recipe, folder: Path) -> None:
     """Our ``ptq`` with engine nncf: what the pass, its checks and our export cost beside nncf by hand."""
-    from compress.export.to_onnx import to_onnx
-    from compress.export.to_openvino import save_openvino, to_openvino
+    from compress.artifacts.export.to_onnx import to_onnx
+    from compress.artifacts.export.to_openvino import save_openvino, to_openvino
     from compress.passes import load_pass
 
     made = subject(recipe, ("openvino",))
@@ -144,7 +144,7 @@ def nncf_openvino(recipe: Recipe, folder: Path) -> None:
     import nncf
     import openvino
 
-    from compress.export.to_openvino import to_openvino
+    from compress.artifacts.export.to_openvino import to_openvino
 
     feeds = list(inputs(recipe, recipe.data.calibration))
     model = nncf.quantize(to_openvino(float_onnx(recipe)), nncf.Dataset(feeds), subset_size=len(feeds))
@@ -157,7 +157,7 @@ def nncf_accuracy_control(recipe: Recipe, folder: Path) -> None:
     import numpy as np
     import openvino
 
-    from compress.export.to_openvino import to_openvino
+    from compress.artifacts.export.to_openvino import to_openvino
 
     feeds = list(inputs(recipe, recipe.data.calibration))
     clean = [to_float([item.clean]) for item in pictures(recipe, recipe.data.calibration)]
@@ -217,8 +217,8 @@ def neural_compressor(recipe: Recipe, folder: Path) -> None:
     from neural_compressor.torch import quantization
     from neural_compressor.torch.export import export
 
-    from compress.passes.engines.common import example
-    from compress.passes.engines.pt2e import Converted, fold_weights
+    from compress.passes.quantize.engines.common import example
+    from compress.passes.quantize.engines.pt2e import ConvertedGraph, fold_weights
 
     made = subject(recipe, ("onnx",))
     with torch.no_grad():
@@ -227,7 +227,7 @@ def neural_compressor(recipe: Recipe, folder: Path) -> None:
             prepared(lq, noise)
         converted = quantization.convert(prepared)
         fold_weights(converted)
-    write("onnx", folder, Converted(converted), recipe.model.image_size)
+    write("onnx", folder, ConvertedGraph(converted), recipe.model.image_size)
 
 
 def torchao(recipe: Recipe, folder: Path) -> None:
@@ -241,7 +241,7 @@ def torchao(recipe: Recipe, folder: Path) -> None:
     from executorch.exir import to_edge_transform_and_lower
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    from compress.export.deployed import deployed
+    from compress.artifacts.export.deployed import deployed
 
     made = subject(recipe, ("executorch",))
     module, example = deployed(made.model, recipe.model.image_size, None)

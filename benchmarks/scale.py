@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from compress.engine import Engine, Store, Task, open_engine
+from compress.pipeline.workers import Store, Task, Workers, open_workers
 from compress.sweep.work import once
 
 BUSY_S = 0.5
@@ -30,7 +30,7 @@ def unit(key: str, store: str, seconds: float) -> dict[str, Any]:
     return once(key, key, store, None, work)
 
 
-def timed(engine: Engine, count: int, seconds: float) -> float:
+def timed(engine: Workers, count: int, seconds: float) -> float:
     """Wall seconds of ``count`` units."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["COMPRESS_CACHE"] = f"{folder}/cache"
@@ -51,7 +51,7 @@ def compared() -> None:
         ("Ray, 1 worker", "local", 1),
         ("Ray, 2 workers", "local", 2),
     ):
-        engine = open_engine(address, cpus=cpus)
+        engine = open_workers(address, cpus=cpus)
         timed(engine, 2 * engine.workers, 0.0)  # workers start
         print(f"| {name} | {10 * timed(engine, 100, 0.0):.1f} | {timed(engine, 20, BUSY_S):.1f} |", flush=True)
         engine.close()
@@ -59,7 +59,7 @@ def compared() -> None:
 
 def many() -> None:
     """1,000 units of 20 ms on two nodes."""
-    from compress.engine.on_ray import SETTINGS
+    from compress.pipeline.workers.on_ray import SETTINGS
 
     os.environ |= SETTINGS
     from ray.cluster_utils import Cluster
@@ -67,7 +67,7 @@ def many() -> None:
     cluster = Cluster(initialize_head=True, head_node_args=NODE)
     cluster.add_node(**NODE)
     cluster.wait_for_nodes()
-    engine = open_engine(cluster.address)
+    engine = open_workers(cluster.address)
     took = timed(engine, 1000, 0.02)
     print(f"1,000 units of 20 ms on 2 nodes of a core: {took:.1f} s")
     engine.close()

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from compress.plan import Plan
+    from compress.pipeline.dry_run import Plan
+    from compress.pipeline.result import ApplyResult
     from compress.progress import Progress
-    from compress.results import ApplyResult
-    from compress.schema import Recipe
+    from compress.recipe.schema import Recipe
 
 __all__ = ["__version__", "apply"]
 __version__ = "0.1.0"
@@ -42,7 +42,7 @@ def apply(
     """
     from compress.errors import InputError
     from compress.progress import Progress
-    from compress.recipe import load_recipe
+    from compress.recipe.load import load_recipe
 
     source, settings = None, list(overrides)
     if isinstance(recipe, str | Path):
@@ -51,7 +51,7 @@ def apply(
     elif [*settings, *targets]:
         raise InputError("overrides and targets are for a recipe's name or path: change the Recipe itself")
     # After the recipe: a mistake in it is told at once, not seconds later.
-    from compress.pipeline import apply as run
+    from compress.pipeline.apply import apply as run
 
     folder = None if out is None else Path(out)
     return run(recipe, folder, resume, dry_run, progress or Progress(), reuse, source, settings)

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from compress.data.degradations import degrade
 from compress.data.pictures import read_rgb
-from compress.degradation import (
+from compress.recipe.degradation import (
     BlindFace,
     BlindSuperResolution,
     Blur,

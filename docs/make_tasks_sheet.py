@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from compress.data.sets import load_set
-from compress.restorer import Settings, open_restorer
-from compress.schema import Task, task_input
+from compress.recipe.schema import Task, task_input
+from compress.restore.open import Settings, open_restorer
 
 ROOT = Path(__file__).parent.parent
 MODELS: dict[str, Task] = {"elir_sr_x4": "sr_x4", "elir_denoise": "denoise", "elir_deblur": "deblur"}

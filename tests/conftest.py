@@ -20,11 +20,11 @@ import torch
 
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir, ElirConfig
+from compress.pipeline.result import ApplyResult
 from compress.progress import Progress
-from compress.results import ApplyResult
-from compress.schema import Recipe
-from reliability import older_cpu
-from reliability.postgresql import server
+from compress.recipe.schema import Recipe
+from tests.reliability import older_cpu
+from tests.reliability.postgresql import server
 
 pytest_plugins = ["needs", "budgets", "workers"]
 
@@ -172,18 +172,18 @@ def finished(
 
 
 def _interrupted(recipe: Recipe, out: Path) -> tuple[ApplyResult, dict[str, int]]:
-    from compress import pipeline
+    from compress.pipeline import apply
 
     def interrupt(run: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(pipeline.Run, "_parity", interrupt)
-        pipeline.apply(recipe, out, True, False, Progress("silent"))
+        patch.setattr(apply.Run, "_parity", interrupt)
+        apply.apply(recipe, out, True, False, Progress("silent"))
     assert not (out / "manifest.json").exists()
     files = {p.relative_to(out).as_posix(): p.stat().st_mtime_ns for p in out.rglob("model*")}
     (out / "int8/onnx/.part-killed.onnx").write_bytes(b"half")
-    result = pipeline.apply(recipe, out, True, False, Progress("silent"))
+    result = apply.apply(recipe, out, True, False, Progress("silent"))
     assert isinstance(result, ApplyResult)
     return result, files
 
@@ -200,7 +200,7 @@ def web_runtime() -> None:
     from needs import require
 
     from compress.errors import Unavailable
-    from compress.targets import web
+    from compress.targets.browser import onnxruntime_web as web
 
     if not all((web.folder() / name).is_file() for name in (web.SCRIPT, web.BINARY)):
         require("npm")

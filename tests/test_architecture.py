@@ -1,8 +1,11 @@
-"""The import rule of docs/architecture.md, read from the sources: imports only go down, siblings stay apart."""
+"""The rules of docs/architecture.md, read from the sources: who imports whom, no circles, names, and the page
+itself."""
 
 import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,140 +13,161 @@ import pytest
 import compress
 
 ROOT = Path(compress.__file__).parent
-LAYERS = [
-    {"__init__", "__main__"},
-    {"cli"},
-    {"ledger_cli", "targets_cli", "supply_cli", "sweep_cli", "model_cli", "search_cli"},
-    {"sweep"},
-    {"pipeline", "training", "comparison", "reporting", "tracking", "sensitivity", "search"},
-    {"recording"},
-    {"fallback"},
-    {"bundling", "checking", "card", "surveying", "probing"},
-    {"models"},
-    {"evaluation", "restoring", "results", "plan", "measuring", "profiling", "reaching"},
-    {"training_log", "training_validation", "judging"},
-    {
-        "restorer",
-        "artifacts",
-        "report",
-        "doctor",
-        "browsing",
-        "demo",
-        "emulating",
-        "compiling",
-        "ssh_benching",
-        "signing",
-        "sbom",
-    },
-    {"bundle", "benching", "bench_worker", "profile_worker", "goals", "stages", "engine"},
-    {"recipe", "ledger_options", "cli_options"},
-    {"passes", "export", "runtime", "targets", "measure", "ledger"},
-    {"elir", "data", "tools"},
-    {"recipe_paths"},
-    {"lpips", "validation", "training_schema", "folders"},
-    {"schema", "guard", "progress", "quiet", "showing", "manifest"},
-    {"target_parts", "recipe_parts"},
-    {"degradation"},
-    {"library"},
-    {"files", "yaml_nodes", "noise", "tensors", "python_process", "surroundings", "about"},
-    {"errors"},
-]
-LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
-HEAVY = {"torch", "torchao", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript", "executorch", "datasets"}
-HEAVY |= {
-    "neural_compressor",
-    "skimage",
-    "PIL",
-    "numpy",
-    "safetensors",
-    "jinja2",
-    "sqlalchemy",
-    "alembic",
-    "scipy",
-    "pyarrow",
-    "mlflow",
-    "ray",
-    "optuna",
-    "fsspec",
+TESTS = Path(__file__).parent
+PAGE = TESTS.parent / "docs" / "architecture.md"
+GROUND = (
+    *("errors", "files", "folders", "surroundings", "python_process", "tensors", "progress", "quiet", "cache", "text"),
+)
+"""The modules that stand alone below the first folder: nothing of ELIR is in them."""
+FOLDERS = (
+    *("ground", "recipe", "data", "measure", "elir", "passes", "artifacts", "targets", "bundle", "report", "ledger"),
+    *("pipeline", "search", "sweep", "restore", "cli"),
+)
+"""The one rule: a folder imports itself and what stands to its left, inside functions and for types too."""
+FACE = FOLDERS.index("cli")  # compress/__init__.py and __main__.py, which hand the whole on
+HEAVY = {
+    *("torch", "torchao", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript", "executorch", "datasets", "numpy"),
+    *("neural_compressor", "skimage", "PIL", "safetensors", "jinja2", "sqlalchemy", "alembic", "scipy", "pyarrow"),
+    *("mlflow", "ray", "optuna", "fsspec"),
 }
-LIGHT = ["__init__", "__main__", "cli", "guard", "library", "yaml_nodes", "recipe", "validation", "schema", "progress"]
-LIGHT += [
-    "degradation",
-    "target_parts",
-    "errors",
-    "files",
-    "folders",
-    "doctor",
-    "passes/__init__",
-    "passes/settings",
-    "elir/__init__",
-]
-LIGHT += [
-    "data/__init__",
-    "ledger_cli",
-    "targets_cli",
-    "model_cli",
-    "search_cli",
-    "cli_options",
-    "supply_cli",
-    "sweep_cli",
-    "ledger_options",
-    "tools/__init__",
-    "showing",
-    "training_schema",
-]
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 
-def imported(path: Path) -> list[tuple[int, str]]:
-    """(line, dotted name) of every import, those inside functions and type checks too."""
-    found: list[tuple[int, str]] = []
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+def module(path: Path) -> str:
+    """compress/elir/model.py -> compress.elir.model."""
+    return ".".join(("compress", *path.with_suffix("").parts)).removesuffix(".__init__")
+
+
+MODULES = {module(path): path for path in SOURCES}
+
+
+def place(name: str) -> int:
+    """The index in FOLDERS of a module."""
+    parts = name.split(".")[1:]
+    if not parts or parts[0] == "__main__":
+        return FACE
+    first = parts[0]
+    assert first in FOLDERS or first in GROUND, f"{name}: give {first} a place in FOLDERS and in docs/architecture.md"
+    return 0 if first in GROUND else FOLDERS.index(first)
+
+
+def imports(path: Path, top_only: bool = False) -> Iterator[tuple[int, str]]:
+    """(line, module) of every import of this package, those inside functions and for types too, or of none of these."""
+    tree = ast.parse((ROOT / path).read_text())
+    for node in tree.body if top_only else ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [(node.lineno, alias.name) for alias in node.names]
+            yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import: write it from compress"
-            found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
-    return found
-
-
-def unit(parts: tuple[str, ...]) -> str:
-    """The module or package below ``compress`` that a path or dotted name belongs to."""
-    return parts[0].removesuffix(".py") if parts and parts[0].removesuffix(".py") in LEVEL else "__init__"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                if whole == "compress.__version__":
+                    continue  # stands in the face, and is there before anything is imported
+                yield node.lineno, whole if whole in MODULES else str(node.module)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)
-def test_imports_go_down(path: Path) -> None:
-    name = path.parts[0].removesuffix(".py")
-    assert name in LEVEL, f"{path}: give {name} a layer in LAYERS and in docs/architecture.md"
-    for line, dotted in imported(path):
-        if not dotted.startswith("compress."):
-            continue
-        other = unit(tuple(dotted.split(".")[1:]))
-        if other in (name, "__init__") and (other == name or name in ("cli", "__main__")):
-            continue
-        if dotted == "compress.__version__":
-            continue
-        assert LEVEL[other] > LEVEL[name], f"compress/{path}:{line}: imports {dotted}, which is not below {name}"
+def test_a_folder_imports_only_from_its_left(path: Path) -> None:
+    own = place(module(path))
+    for line, name in imports(path):
+        if name.split(".")[0] == "compress":
+            assert place(name) <= own, f"compress/{path}:{line}: imports {name}, which is not to its left"
 
 
-def test_every_layer_is_used() -> None:
-    present = {path.parts[0].removesuffix(".py") for path in SOURCES}
-    assert set(LEVEL) - present == set()
+def test_every_folder_is_there_and_has_a_place() -> None:
+    there = {path.parts[0] for path in SOURCES if len(path.parts) > 1}
+    assert there == {*FOLDERS} - {"ground"}
+    assert {path.stem for path in SOURCES if len(path.parts) == 1} == {*GROUND, "__init__", "__main__"}
 
 
-@pytest.mark.parametrize("name", LIGHT)
-def test_no_heavy_library_at_module_level(name: str) -> None:
-    top: list[str] = []
-    for node in ast.parse((ROOT / f"{name}.py").read_text()).body:
-        if isinstance(node, ast.Import):
-            top += [alias.name.split(".")[0] for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            top.append(str(node.module).split(".")[0])
-    assert not HEAVY & set(top)
+def test_no_circle_of_modules() -> None:
+    needs = {name: {other for _, other in imports(path) if other in MODULES} for name, path in MODULES.items()}
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, f"a circle: {' -> '.join([*above[above.index(name) :], name])}"
+        if name not in done:
+            for other in needs[name] - {name}:
+                visit(other, (*above, name))
+            done.add(name)
+
+    for name in MODULES:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_names_of_files(path: Path) -> None:
+    names = [part.removesuffix(".py") for part in path.parts]
+    gerunds = [name for name in names if name.endswith("ing")]
+    assert not gerunds, f"compress/{path}: {gerunds[0]} is a gerund: name the thing, or what is done to it"
+    assert len(names) < 2 or names[-1] != names[-2], f"compress/{path}: repeats its folder's name"
+
+
+def test_tests_stand_where_their_sources_stand() -> None:
+    lost = []
+    for path in sorted(TESTS.rglob("test_*.py")):
+        folder, name = path.relative_to(TESTS).parent, path.stem.removeprefix("test_")
+        tested = ROOT / folder / name  # a module, or a folder as a whole
+        if folder != Path() and not tested.with_suffix(".py").is_file() and not tested.is_dir():
+            lost.append(f"tests/{folder}/{path.name}: compress/{folder} has no {name}: move it beside what it tests")
+    assert not lost, "\n".join(lost)
+
+
+# --- quick starts -----------------------------------------------------------------------------------------------
+
+
+def loaded_at_start(*first: str) -> set[str]:
+    """The modules of this package that loading some of them loads, with the packages above them."""
+    todo, found = list(first), set[str]()
+    while todo:
+        name = todo.pop()
+        if name in MODULES and name not in found:
+            found.add(name)
+            todo += [other for _, other in imports(MODULES[name], top_only=True) if other.startswith("compress")]
+            todo += [name.rpartition(".")[0]] if "." in name else []
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(loaded_at_start("compress.__main__", "compress.recipe.load")))
+def test_no_heavy_library_where_the_command_line_starts(name: str) -> None:
+    assert not HEAVY & {other.split(".")[0] for _, other in imports(MODULES[name], top_only=True)}
 
 
 def test_a_recipe_is_checked_without_heavy_libraries() -> None:
-    code = "import sys; from compress.recipe import load_recipe; load_recipe('int8_sr'); print(*sys.modules)"
+    code = "import sys; from compress.recipe.load import load_recipe; load_recipe('int8_sr'); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not HEAVY & {name.split(".")[0] for name in done.stdout.split()}
+
+
+# --- docs/architecture.md ---------------------------------------------------------------------------------------
+
+
+def test_the_picture_of_the_page_is_the_rule() -> None:
+    line = next(line for line in PAGE.read_text().splitlines() if line.startswith("ground -> "))
+    assert tuple(line.split(" -> ")) == FOLDERS
+
+
+def test_the_table_of_the_page_has_every_folder() -> None:
+    listed = re.findall(r"^\| `([\w/]+)/` \|", PAGE.read_text(), re.MULTILINE)
+    folders = {str(path.parent) for path in SOURCES if path.name == "__init__.py"} - {"."}
+    migrations = {name for name in folders if name.startswith("ledger/migrations")}
+    assert sorted(listed) == sorted(folders - migrations)
+
+
+def test_every_module_and_name_of_the_page_exists() -> None:
+    """`folder/file.py` is a file; `name` after one, or `file.py: name`, is defined in it."""
+    text = PAGE.read_text()
+    files = [
+        *re.findall(r"`((?!tests/)(?:\w+/)+\w+\.py)`", text),
+        *re.findall(r"^# ((?:\w+/)+\w+\.py)$", text, re.MULTILINE),
+    ]
+    assert len(files) > 20
+    assert not [name for name in files if not (ROOT / name).is_file()]
+    blocks = re.findall(r"^# ((?:\w+/)+\w+\.py)\n((?:(?!#|```).*\n)+)", text, re.MULTILINE)
+    pairs = [
+        (file, name) for file, body in blocks for name in re.findall(r"^(?:class )?(\w+)\s*[(:]", body, re.MULTILINE)
+    ]
+    assert len(pairs) > 10
+    for file, name in pairs:
+        defined = {getattr(node, "name", None) for node in ast.parse((ROOT / file).read_text()).body}
+        assert name in defined, f"docs/architecture.md: {file} defines no {name}"

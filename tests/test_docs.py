@@ -58,7 +58,7 @@ GENERATED = ROOT / "docs/reference/cli.md"
 
 def _resolve(words: list[str]) -> tuple[click.Command, list[str]]:
     """The command that ``words`` name, and the words after its name."""
-    from compress.cli import app
+    from compress.cli.commands import app
 
     command: Any = get_command(app)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
@@ -78,7 +78,7 @@ def test_commands_and_their_options_exist(command: Command) -> None:
 
 
 def test_every_command_is_documented() -> None:
-    from compress.cli import app
+    from compress.cli.commands import app
 
     top: Any = get_command(app)
     told = " ".join(page.read_text("utf-8") for page in PAGES if page != GENERATED)
@@ -115,7 +115,7 @@ RUN = [c for c in BLOCKS if c.why_not_run is None and not SYNOPSIS.search(c.text
 def test_commands_run_as_written(
     command: Command, workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from compress.cli import app
+    from compress.cli.commands import app
 
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("COMPRESS_LEDGER_URL", f"sqlite:///{workspace / 'ledger.sqlite'}")

@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 from sqlalchemy import URL
 
-from compress.bundle import changed_files, read_manifest, verify
+from compress.bundle.manifest import changed_files, read_manifest
+from compress.bundle.results import read_results
+from compress.bundle.verify import verify
 from compress.ledger.place import DRIVERS
+from compress.ledger.record import bundle_measurements
+from compress.ledger.report import report
 from compress.ledger.store import Ledger
 from compress.progress import Progress
-from compress.recording import bundle_measurements
-from compress.reporting import report
-from compress.restorer import Settings, open_restorer
-from compress.results import read_results
+from compress.restore.open import Settings, open_restorer
 
 KEPT = sorted((Path(__file__).parent / "kept").glob("release_*.zip"))
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from reliability.older_cpu import ENVIRONMENT, NEWER, flags, held, saturates
+from tests.reliability.older_cpu import ENVIRONMENT, NEWER, flags, held, saturates
 
 CHANNELS = 64
 X = np.ones((1, CHANNELS, 16, 16), np.float32)
@@ -70,7 +70,9 @@ def test_torch_is_held_down_with_them() -> None:
 
 
 def test_the_command_prints_what_the_second_reading_needs() -> None:
-    done = subprocess.run([sys.executable, "-m", "reliability.older_cpu"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.reliability.older_cpu"], capture_output=True, text=True, check=False
+    )
     if flags() & NEWER:
         assert dict(pair.split("=") for pair in done.stdout.split()) == ENVIRONMENT and done.returncode == 0
     else:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import compress
-from compress.doctor import _import_error
+from compress.cli.doctor import _import_error
 from compress.python_process import ROOT, python_command, python_environment
-from compress.targets import device_runner
+from compress.targets.runner import verbs
 
 PLANTED = ("numpy", "json", "pathlib", "typing", "statistics", "torch", "typer", "sitecustomize", "zipfile")
 PACKAGE = Path(compress.__file__).parent
@@ -49,7 +49,7 @@ def test_its_children_and_theirs(given: str, hostile: Path, monkeypatch: pytest.
     monkeypatch.chdir(hostile)
     monkeypatch.setenv("PYTHONPATH", given.format(root=ROOT))
     code = (
-        "import subprocess, sys, numpy, statistics, compress.bundle; print(compress.__file__);"
+        "import subprocess, sys, numpy, statistics, compress.bundle.manifest; print(compress.__file__);"
         "subprocess.run([sys.executable, '-c', 'import numpy, statistics'], check=True)"
     )
     done = run(python_command("-c", code), hostile, **python_environment())
@@ -66,10 +66,10 @@ def test_what_doctor_tries(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_runs_on_a_device(path: str | None, hostile: Path) -> None:
     """Its folder there, and the current one, may hold anything."""
     (hostile / "sitecustomize.py").unlink()  # by somebody's PYTHONPATH Python itself imports it, before any code
-    shutil.copy(device_runner.__file__, hostile / "device_runner.py")
+    shutil.copy(verbs.__file__, hostile / "verbs.py")
     (hostile / "result.json").write_text('{"state": "here"}')
     given = {} if path is None else {"PYTHONPATH": path}
-    done = run([sys.executable, "device_runner.py", "result", "."], hostile, **given)
+    done = run([sys.executable, "verbs.py", "result", "."], hostile, **given)
     assert done.stdout == '{"state": "here"}', done.stderr
 
 

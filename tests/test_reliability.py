@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from compress.errors import CompressError
-from reliability import coverage
-from reliability.base import Base, make_base
-from reliability.process import OUTSIDE, Ended, forked, watch
-from reliability.section import Section, problems
-from reliability.table import BEGIN, END, tables, write_table
+from tests.reliability import coverage
+from tests.reliability.base import Base, make_base
+from tests.reliability.process import OUTSIDE, CaseEnd, forked, watch
+from tests.reliability.section import Section, problems
+from tests.reliability.table import BEGIN, END, tables, write_table
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "tests/kept/release_0_1_0.zip"
@@ -26,18 +26,18 @@ KEPT = ROOT / "tests/kept/release_0_1_0.zip"
 @pytest.mark.parametrize(
     ("ended", "told"),
     [
-        (Ended(0, "x", "", 1), []),
-        (Ended(2, "", "x.yaml:1: wrong", 1), []),
-        (Ended(-11, "", "", 1), ["killed by signal 11"]),
-        (Ended(-9, "", "", 60, hung=True), ["hang: not ended after 60 s"]),
-        (Ended(1, "", "KeyError: this is a bug", 1), ["exit 1: KeyError: this is a bug"]),
-        (Ended(2, "", "Traceback\nKeyError: x", 1), ["traceback: KeyError: x"]),
-        (Ended(2, "", "", 1), ["exit 2 without a word"]),
-        (Ended(2, "rows", "wrong", 1), ["exit 2 with results on stdout: rows"]),
-        (Ended(OUTSIDE, "", "WATCH: open ('/etc/x',)", 1), ["WATCH: open ('/etc/x',)"]),
+        (CaseEnd(0, "x", "", 1), []),
+        (CaseEnd(2, "", "x.yaml:1: wrong", 1), []),
+        (CaseEnd(-11, "", "", 1), ["killed by signal 11"]),
+        (CaseEnd(-9, "", "", 60, hung=True), ["hang: not ended after 60 s"]),
+        (CaseEnd(1, "", "KeyError: this is a bug", 1), ["exit 1: KeyError: this is a bug"]),
+        (CaseEnd(2, "", "Traceback\nKeyError: x", 1), ["traceback: KeyError: x"]),
+        (CaseEnd(2, "", "", 1), ["exit 2 without a word"]),
+        (CaseEnd(2, "rows", "wrong", 1), ["exit 2 with results on stdout: rows"]),
+        (CaseEnd(OUTSIDE, "", "WATCH: open ('/etc/x',)", 1), ["WATCH: open ('/etc/x',)"]),
     ],
 )
-def test_what_counts_as_a_fault(ended: Ended, told: list[str]) -> None:
+def test_what_counts_as_a_fault(ended: CaseEnd, told: list[str]) -> None:
     assert problems(ended, {0, 2}) == told
 
 
@@ -95,8 +95,8 @@ def test_a_write_inside_is_let_through(tmp_path: Path) -> None:
 
 def test_the_table_counts_cases_and_findings(tmp_path: Path) -> None:
     section = Section("crash", tmp_path / "journal.jsonl")
-    section.add("SIGKILL", [], "seed 0", Ended(-9, "", "", 1))
-    section.add("SIGKILL", ["partial a"], "seed 0", Ended(-9, "", "", 1))
+    section.add("SIGKILL", [], "seed 0", CaseEnd(-9, "", "", 1))
+    section.add("SIGKILL", ["partial a"], "seed 0", CaseEnd(-9, "", "", 1))
     section.tell("seconds", 3.2)
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nlast run\n{END}\nafter\n")
@@ -139,7 +139,7 @@ def test_hostile_input(tmp_path: Path) -> None:
     kept_base(tmp_path)
     journal = tmp_path / "journal.jsonl"
     options = ["--sections", "hostile", "--cases", "250", "--skip", "ONNX", "PTE", "--seed", "1"]
-    command = [sys.executable, "-m", "reliability", *options, "--work", str(tmp_path), "--journal", str(journal)]
+    command = [sys.executable, "-m", "tests.reliability", *options, "--work", str(tmp_path), "--journal", str(journal)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(journal.read_text().splitlines()) >= 200

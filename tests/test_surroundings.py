@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from compress.cache import cache_folder
 from compress.errors import InputError
 from compress.ledger.place import ledger_url
+from compress.ledger.record import record_apply
 from compress.python_process import ROOT
-from compress.recording import record_apply
 from compress.surroundings import expanded, has_home, user_name
-from compress.targets.web import folder
-from compress.tools.cache import cache_folder
+from compress.targets.browser.onnxruntime_web import folder
 
 UNKNOWN = "import pwd\ndef none(*_): raise KeyError('no entry')\npwd.getpwuid = pwd.getpwnam = none\n"
-MAIN = "import sys\nfrom compress.cli import main\nsys.argv[1:] = {words!r}\nmain()\n"
+MAIN = "import sys\nfrom compress.cli.commands import main\nsys.argv[1:] = {words!r}\nmain()\n"
 
 
 def run(words: list[str], before: str = "", shell: str = "", **settings: Any) -> "subprocess.CompletedProcess[bytes]":
@@ -112,7 +112,7 @@ def test_closed_streams(closed: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_json_in_any_encoding(encoding: str) -> None:
-    show = "import sys\nfrom compress.surroundings import make_do\nfrom compress.showing import show\nmake_do()\n"
+    show = "import sys\nfrom compress.surroundings import make_do\nfrom compress.cli.output import show\nmake_do()\n"
     code = show + "show({'name': 'caf\\u00e9 \\u5199\\u771f \\udce9'}, True)"
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
@@ -121,7 +121,7 @@ def test_json_in_any_encoding(encoding: str) -> None:
 
 def test_tables_in_ascii() -> None:
     table = "from rich.text import Text\nclass Found:\n    def table(self):\n        return Text('caf\u00e9 \u00b7')\n"
-    code = "from compress.surroundings import make_do\nfrom compress.showing import show\nmake_do()\n" + table
+    code = "from compress.surroundings import make_do\nfrom compress.cli.output import show\nmake_do()\n" + table
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code + "Found.to_json = dict\nshow(Found(), False)"]
     done = subprocess.run(command, capture_output=True, env=environment)

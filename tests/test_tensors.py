@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from compress.lpips import Lpips
+from compress.measure.lpips import Lpips
 from compress.tensors import ALIGNMENT, own, read_tensors
 
 WHOLE = torch.arange(240.0).view(10, 24)

@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from compress.about import KEYS
-from compress.cli import app
-from compress.cli_options import TaskName
+from compress.artifacts.about import KEYS
+from compress.artifacts.runtime.open import open_runner
+from compress.cli.commands import app
+from compress.cli.options import TaskName
 from compress.elir.model import Elir, ElirConfig
 from compress.errors import InputError
-from compress.restorer import Settings, open_restorer
-from compress.runtime.base import open_runner
-from compress.schema import TASKS
+from compress.recipe.schema import TASKS
+from compress.restore.open import Settings, open_restorer
 
 
 def run(*words: object) -> Any:

@@ -16,7 +16,8 @@ from compress.data import blind
 from compress.data.kernels import camera_path, line_path, path_kernel
 from compress.data.masks import draw_mask
 from compress.data.pixels import convolve, jpeg, to_8_bits
-from compress.degradation import (
+from compress.errors import InputError
+from compress.recipe.degradation import (
     BlindFace,
     BlindSuperResolution,
     Blur,
@@ -27,7 +28,6 @@ from compress.degradation import (
     MotionBlur,
     SuperResolution,
 )
-from compress.errors import InputError
 
 
 def shrink(picture: Image.Image, scale: int) -> Image.Image:

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compress.data.opening import MISSING, suffixes
+from compress.data.open import MISSING, suffixes
 from compress.errors import InputError
 
 NAMED = 3

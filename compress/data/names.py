@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from compress import library
 from compress.errors import InputError
+from compress.recipe import library
 
 LONGEST = 100
 """Bytes of a name; what is put behind it (``_openvino-int8.png``) fits into the 143 that some file systems have."""
@@ -55,8 +55,8 @@ def set_names(given: Sequence[str]) -> list[str]:
 
     Raises InputError for a set that is given twice, two files that name their sets alike, and what loading raises.
     """
-    from compress.schema import CalibrationSet
-    from compress.validation import load_model
+    from compress.recipe.schema import CalibrationSet
+    from compress.recipe.validation import load_model
 
     paths = [library.find("calibration", name) for name in given]
     twice, times = Counter(path.resolve() for path in paths).most_common(1)[0] if paths else (Path(), 0)

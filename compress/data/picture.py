@@ -8,10 +8,10 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFile
 
-from compress.data.bleeding import bleed
 from compress.data.metadata import Metadata, read_metadata
-from compress.data.opening import frame_count, load_upright, opened, orientation, refusal
+from compress.data.open import frame_count, load_upright, opened, orientation, refusal
 from compress.data.samples import eight_bits, meaning
+from compress.data.transparency import bleed
 
 GREY = ("1", "L", "LA", "La", "I", "F")
 _KINDS = {

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy.signal import fftconvolve
 
-from compress.data.opening import jpeg_round_trip
+from compress.data.open import jpeg_round_trip
 
 
 def to_8_bits(values: np.ndarray) -> np.ndarray:

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from compress import library
 from compress.data.degradations import degrade
 from compress.data.names import set_names
 from compress.data.sources import FolderPictures, HubPictures, Pictures
 from compress.errors import InputError
 from compress.files import sha256_text
-from compress.schema import BundledSource, CalibrationSet, FolderSource, HubSource, Task, task_degradation
+from compress.recipe import library
+from compress.recipe.schema import BundledSource, CalibrationSet, FolderSource, HubSource, Task, task_degradation
+from compress.recipe.validation import load_model
 from compress.surroundings import expanded
-from compress.validation import load_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Seen:
+class PictureRecord:
     """What a set remembers of a picture: where it came from and its hashes, no pixels."""
 
     origin: str
@@ -51,7 +51,7 @@ class PictureSet:
         self.steps = task_degradation(task) if settings.degradation == "task" else settings.degradation
         self._pictures = pictures
         self.notes = pictures.notes
-        self._seen: list[Seen] | None = None
+        self._seen: list[PictureRecord] | None = None
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -67,18 +67,13 @@ class PictureSet:
             yield Item(name, clean, degraded, seen.sha256, seen.crop_sha256)
 
     @property
-    def seen(self) -> list[Seen]:
+    def seen(self) -> list[PictureRecord]:
         """Origins and hashes of the pictures, in order; reads the pictures when they have not been read yet."""
         if self._seen is None:
             for _ in self._crops():
                 pass
         assert self._seen is not None
         return self._seen
-
-    @property
-    def item_hashes(self) -> list[str]:
-        """Hex sha256 of each source picture's RGB pixels, in order."""
-        return [seen.sha256 for seen in self.seen]
 
     @property
     def hash(self) -> str:
@@ -98,12 +93,12 @@ class PictureSet:
         if not isinstance(self.settings.source, HubSource):
             _ = self.seen
 
-    def _crops(self) -> Iterator[tuple[str, np.ndarray, Seen]]:
+    def _crops(self) -> Iterator[tuple[str, np.ndarray, PictureRecord]]:
         everything = []
         for name, origin, image in self._pictures:
             source = pixels_sha256(np.asarray(image))
             clean = self._crop(origin, image, source)
-            seen = Seen(origin, source, pixels_sha256(clean))
+            seen = PictureRecord(origin, source, pixels_sha256(clean))
             everything.append(seen)
             yield name, clean, seen
         self._seen = everything
@@ -122,7 +117,7 @@ class PictureSet:
             left, top = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
         return np.array(image.crop((left, top, left + side, top + side)))
 
-    def _seed(self, seen: Seen) -> int:
+    def _seed(self, seen: PictureRecord) -> int:
         """A noise of its own for each crop, whatever the order and the number of the pictures."""
         return self.settings.seed + int(seen.crop_sha256[:16], 16)
 

@@ -13,10 +13,12 @@ from compress.data.folders import scan
 from compress.data.names import distinct_names
 from compress.data.pictures import open_rgb, read_rgb
 from compress.errors import InputError
-from compress.schema import HubSource
-from compress.training_schema import StreamSource
+from compress.recipe.schema import HubSource
+from compress.recipe.train import StreamSource
 
-Named = tuple[str, str, Image.Image]  # name (unique in the set, fit for a file), origin (for messages), RGB picture
+NamedPicture = tuple[
+    str, str, Image.Image
+]  # name (unique in the set, fit for a file), origin (for messages), RGB picture
 
 
 class Pictures(Protocol):
@@ -30,7 +32,7 @@ class Pictures(Protocol):
     @property
     def longest_name(self) -> str: ...
 
-    def __iter__(self) -> Iterator[Named]: ...
+    def __iter__(self) -> Iterator[NamedPicture]: ...
 
 
 class FolderPictures:
@@ -62,7 +64,7 @@ class FolderPictures:
         """The name that takes most room in a file system."""
         return max((name for name, _ in self._files), key=lambda name: len(name.encode()))
 
-    def __iter__(self) -> Iterator[Named]:
+    def __iter__(self) -> Iterator[NamedPicture]:
         for name, path in self._files:
             yield name, str(path), open_rgb(path)
 
@@ -86,7 +88,7 @@ class HubPictures:
         """As any other of its names."""
         return f"{0:06d}"
 
-    def __iter__(self) -> Iterator[Named]:
+    def __iter__(self) -> Iterator[NamedPicture]:
         found = 0
         for i, row in enumerate(_rows(self.source)):
             origin = f"{self.source.name}[{self.source.split}][{i}]"

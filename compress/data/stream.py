@@ -11,7 +11,7 @@ import numpy as np
 from compress.data.census import Census
 from compress.data.sources import picture_file, shuffled_rows
 from compress.errors import InputError
-from compress.training_schema import StreamSource
+from compress.recipe.train import StreamSource
 
 WINDOW = 2  # sides kept of a picture, in ``min_side``: a crop that is halved needs two
 

@@ -18,11 +18,11 @@ from compress.elir.flow import GROUPS, FoldedFlow
 from compress.elir.layout import read_layout
 from compress.elir.model import Elir, ElirConfig
 from compress.elir.overparam import EXPANSION
-from compress.elir.sharing import SHARED_KEYS, with_shared_decoder, without_decoder
+from compress.elir.shared_decoder import SHARED_KEYS, with_shared_decoder, without_decoder
 from compress.elir.state import State, flatten, read_state, unwrapped
 from compress.errors import InputError, VerificationError
 from compress.files import whole_file
-from compress.library import find, is_path
+from compress.recipe.library import find, is_path
 from compress.tensors import own
 
 MAX_K_STEPS = 64

@@ -144,14 +144,3 @@ def _collect(tiles: Plan, compute: Callable[[slice, slice], np.ndarray], shape: 
         inside = strip[:, : max(0, height - top), :width].clip(0, 1)
         out[top : top + inside.shape[1]] = (inside * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
     return out
-
-
-def torch_run(model: "Elir") -> Run:
-    """``model`` as a ``Run``, its output clipped to [0, 1]."""
-    import torch
-
-    def run(lq: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return model(torch.from_numpy(lq), torch.from_numpy(noise)).clamp(0, 1).numpy()
-
-    return run

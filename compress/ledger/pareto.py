@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from compress.showing import plain
+from compress.report.devices import GROUP, HIGHER_IS_BETTER
+from compress.text import plain
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -12,10 +13,8 @@ if TYPE_CHECKING:
     from compress.ledger.store import Filter, Ledger, Row
 
 Cost = Literal["latency_p50_ms", "bytes", "macs"]
+
 Quality = Literal["psnr_db", "lpips"]
-HIGHER_IS_BETTER = {"psnr_db": True, "lpips": False}
-GROUP = ("target", "task", "dataset", "image_size", "cpu", "threads", "data_sha256")
-"""Only what was measured on one device, one task, the same pictures and one size can be compared."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import numpy as np
 
 from compress.data.pictures import to_float
 from compress.errors import InputError, Unavailable
-from compress.library import did_you_mean
 from compress.quiet import quiet
+from compress.recipe.library import did_you_mean
 
 SEED = 123
 """Of the measures that draw crops at random."""

@@ -15,7 +15,7 @@ from compress.measure.strips import strips
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from compress.lpips import Lpips
+    from compress.measure.lpips import Lpips
 
 PSNR_CAP_DB = 100.0
 """PSNR of equal pictures: infinity has no place in JSON. One differing value in a 256 px picture gives 101 dB."""
@@ -153,7 +153,7 @@ def _large_lpips(a: np.ndarray, b: np.ndarray) -> float:
     """LPIPS of one pair, strip by strip: each with what its features reach, of which none but its own are counted."""
     import torch
 
-    from compress.lpips import REACH, STRIDES
+    from compress.measure.lpips import REACH, STRIDES
 
     sums, counts = np.zeros(len(STRIDES)), np.zeros(len(STRIDES))
     for top, bottom in strips(a.shape[0], a.shape[1], STRIDES[-1]):
@@ -168,7 +168,7 @@ def _large_lpips(a: np.ndarray, b: np.ndarray) -> float:
 
 @cache
 def _lpips_model() -> "Lpips":
-    from compress.lpips import Lpips
+    from compress.measure.lpips import Lpips
 
     return Lpips().eval()
 

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 from compress.elir.checkpoint import save_checkpoint
-from compress.elir.distillation import Distilling, check_distill_stage
 from compress.elir.model import Elir
-from compress.elir.objective import slow_bf16
-from compress.elir.train import STAGE_STRIDE
+from compress.elir.train.distillation import DistillTraining, check_distill_stage
+from compress.elir.train.loop import STAGE_STRIDE
+from compress.elir.train.objective import slow_bf16
 from compress.errors import InputError
 from compress.files import write_text
 from compress.passes.base import Pass, Subject
 from compress.passes.prune import refuse_folded
-from compress.passes.student import coarse_encoder, residual_decoder
-from compress.passes.student_settings import DistillSettings
-from compress.schema import task_scale
-from compress.training_schema import DistillRun, DistillSeed, DistillStage
+from compress.passes.shrink.student import coarse_encoder, residual_decoder
+from compress.recipe.schema import task_scale
+from compress.recipe.student import DistillSettings
+from compress.recipe.train import DistillRun, DistillSeed, DistillStage
 
 STUDENT = "student.safetensors"  # the finished student, below the subject's folder
 INSTEAD = "give another with --set passes.N.distill.data=[FOLDER], or take the recipe's finished student with --reuse"
@@ -81,7 +81,7 @@ class Distill(Pass):
 
     def _train(self, student: Elir, subject: Subject) -> dict[str, Tensor]:
         """The trained student's tensors, in the float16 precision that its checkpoint has."""
-        from compress.data.training import open_pictures, refuse_twins
+        from compress.data.crops import open_pictures, refuse_twins
 
         s, teacher = self.settings, copy.deepcopy(subject.reference)
         assert teacher is not None
@@ -93,7 +93,7 @@ class Distill(Pass):
         write_text(subject.folder / "run.json", run.model_dump_json(indent=1))
         student, teacher = (m.to(memory_format=torch.channels_last) for m in (student, teacher))
         log = _Log(subject, run.stages)
-        trained = Distilling(run, student, teacher, pictures.batch, subject.folder, log).run()
+        trained = DistillTraining(run, student, teacher, pictures.batch, subject.folder, log).run()
         save_checkpoint(trained, subject.folder / STUDENT, self._metadata(subject, teacher, run, pictures.description))
         state = trained.state_dict()
         return {name: value.half().float().contiguous() for name, value in state.items()}

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from compress.elir.autoencoder import Block
 from compress.passes.base import Pass, Subject
-from compress.passes.peaks import inputs_of, peaks, relative, require_calibration
-from compress.passes.settings import EqualizeSettings
+from compress.passes.channel_ranges import inputs_of, peaks, relative, require_calibration
+from compress.recipe.passes import EqualizeSettings
 
 
 @dataclass

@@ -7,11 +7,11 @@ from compress.elir.flow import FoldedFlow
 from compress.elir.model import Elir, ElirConfig
 from compress.errors import InputError
 from compress.passes.base import Pass, Subject
-from compress.passes.budget import STEP, macs, within
-from compress.passes.importance import scores
-from compress.passes.narrowing import Scores, narrow, scored_channels
-from compress.passes.sparsity import two_of_four, unstructured, zeros
-from compress.passes.student_settings import PruneSettings
+from compress.passes.shrink.budget import STEP, macs, within
+from compress.passes.shrink.channels import Scores, narrow, scored_channels
+from compress.passes.shrink.importance import scores
+from compress.passes.shrink.sparsity import two_of_four, unstructured, zeros
+from compress.recipe.student import PruneSettings
 
 
 class Prune(Pass):

@@ -5,15 +5,15 @@ import importlib
 from compress.elir.flow import FoldedFlow
 from compress.errors import InputError
 from compress.passes.base import Pass, Subject
-from compress.passes.settings import PtqSettings
+from compress.recipe.passes import PtqSettings
 
-# engine -> (module of compress.passes.engines, formats it can write)
+# engine -> (module of compress.passes.quantize.engines, formats it can write)
 ENGINES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "elir": ("elir_engine", ("openvino", "onnx", "executorch")),
-    "nncf": ("nncf_engine", ("openvino", "onnx")),
-    "torchao": ("torchao_engine", ("openvino", "onnx", "executorch")),
-    "neural_compressor": ("neural_compressor_engine", ("openvino", "onnx")),
-    "onnxruntime": ("onnxruntime_engine", ("openvino", "onnx")),
+    "elir": ("elir", ("openvino", "onnx", "executorch")),
+    "nncf": ("nncf", ("openvino", "onnx")),
+    "torchao": ("torchao", ("openvino", "onnx", "executorch")),
+    "neural_compressor": ("neural_compressor", ("openvino", "onnx")),
+    "onnxruntime": ("onnxruntime", ("openvino", "onnx")),
 }
 MIN_PICTURES = 8
 
@@ -42,5 +42,5 @@ class Ptq(Pass):
                 )
 
     def call(self, subject: Subject) -> None:
-        module = importlib.import_module(f"compress.passes.engines.{ENGINES[self.settings.engine][0]}")
+        module = importlib.import_module(f"compress.passes.quantize.engines.{ENGINES[self.settings.engine][0]}")
         subject.quantized = module.quantize(subject, self.settings)

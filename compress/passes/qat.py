@@ -9,10 +9,10 @@ from torch.nn import functional
 
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.engines import Quantized
-from compress.passes.learnt import TINY, LearningPass, Student, Underway, crops
-from compress.passes.quantized_model import Conv, Layer
-from compress.passes.settings import QatSettings
+from compress.passes.quantize.engines import QuantizedModel
+from compress.passes.quantize.learner import TINY, LearningPass, Student, TrainingProgress, crops
+from compress.passes.quantize.model import Conv, Layer
+from compress.recipe.passes import QatSettings
 
 WARM_UP = 5  # updates
 JUDGED = 8  # crops
@@ -34,7 +34,9 @@ class Qat(LearningPass):
         student = Student(subject, convs)
         optimizer = torch.optim.Adam(student.groups(s.bias_rate, s.weight_rate), betas=(0.9, 0.99), eps=TINY)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
-        underway = Underway(subject.underway(self.name), student=student, optimizer=optimizer, schedule=schedule)
+        underway = TrainingProgress(
+            subject.underway(self.name), student=student, optimizer=optimizer, schedule=schedule
+        )
         begin = underway.resume()
         for step, (lq, noise) in enumerate(self._batches(subject)):
             if step < begin:
@@ -54,7 +56,7 @@ class Qat(LearningPass):
         underway.end()
         return student.layers()
 
-    def review(self, subject: Subject, settled: Quantized) -> None:
+    def review(self, subject: Subject, settled: QuantizedModel) -> None:
         """A scheme that is further from the float model than ptq had left it gets ptq's module back.
 
         What is learnt is shared by all schemes. Where their errors differ in sign, what helps those that were worst

@@ -20,16 +20,16 @@ from compress.elir.flow import NormConv, ResnetBlock
 from compress.elir.mmse import ResidualDenseBlock
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.learnt import TINY, LearningPass, LearntConv, Student, Underway, crops
-from compress.passes.quantized_model import Conv, Layer
-from compress.passes.settings import ReconstructSettings
+from compress.passes.quantize.learner import TINY, LearningPass, LearntConv, Student, TrainingProgress, crops
+from compress.passes.quantize.model import Conv, Layer
+from compress.recipe.passes import ReconstructSettings
 
 BLOCKS = (Block, ResidualDenseBlock, ResnetBlock, NormConv)
 NETWORKS = ("enc", "mmse", "fmir", "dec")
 
 
 @dataclass
-class Taught:
+class BlockExamples:
     """What one module of the float model reads and gives, a tensor a crop."""
 
     inputs: list[Tensor] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Reconstruct(LearningPass):
         student = Student(subject, convs)
         student.groups(self.settings.bias_rate, self.settings.weight_rate)
         found = units(subject.model, list(convs), self.settings.by)
-        underway = Underway(subject.underway(self.name), student=student)
+        underway = TrainingProgress(subject.underway(self.name), student=student)
         begin, done = underway.resume(), 0
         for network in NETWORKS:  # all of them at once would be a gigabyte and more
             mine = [names for names in found if names[0].startswith(network + ".")]
@@ -66,11 +66,11 @@ class Reconstruct(LearningPass):
         return student.layers()
 
     @torch.no_grad()
-    def _teach(self, subject: Subject, names: list[str]) -> dict[str, Taught]:
+    def _teach(self, subject: Subject, names: list[str]) -> dict[str, BlockExamples]:
         """What the float model's modules ``names`` read and give."""
-        taught = {name: Taught() for name in names}
+        taught = {name: BlockExamples() for name in names}
 
-        def watch(name: str, one: Taught) -> torch.utils.hooks.RemovableHandle:
+        def watch(name: str, one: BlockExamples) -> torch.utils.hooks.RemovableHandle:
             def hook(_: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
                 one.inputs.append(given[0])
                 one.outputs.append(result)
@@ -87,7 +87,7 @@ class Reconstruct(LearningPass):
                 handle.remove()
         return taught
 
-    def _reconstruct(self, student: Student, names: list[str], taught: dict[str, Taught]) -> None:
+    def _reconstruct(self, student: Student, names: list[str], taught: dict[str, BlockExamples]) -> None:
         """Learn one unit's parameters; ``names``: its module in every Euler step."""
         s = self.settings
         groups = _parameters(student, names, s.bias_rate, s.weight_rate)

@@ -15,8 +15,8 @@ from torch.nn import functional
 from compress.elir.flow import NormConv
 from compress.elir.mmse import ResidualDenseBlock
 from compress.passes.base import Pass, Subject
-from compress.passes.peaks import outputs_of, peaks, relative, require_calibration
-from compress.passes.settings import SmoothSettings
+from compress.passes.channel_ranges import outputs_of, peaks, relative, require_calibration
+from compress.recipe.passes import SmoothSettings
 
 
 class ScaledSiLU(nn.Module):

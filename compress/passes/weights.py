@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from compress.errors import InputError
 from compress.passes.base import Pass, Subject
-from compress.passes.engines import Quantized
-from compress.passes.quantized import WEIGHT_MAX, weight_scales
-from compress.passes.quantized_model import Conv
-from compress.passes.settings import WeightsSettings, is_below
+from compress.passes.quantize.engines import QuantizedModel
+from compress.passes.quantize.model import Conv
+from compress.passes.quantize.modules import WEIGHT_MAX, weight_scales
+from compress.recipe.passes import WeightsSettings, is_below
 
 FORMATS = ("openvino", "onnx")
 
@@ -60,7 +60,7 @@ class Weights(Pass):
                 rounded[id(conv.weight)] = weight = round_weight(conv, bits, self.settings.group)
                 conv.weight.data = weight.exact
         subject.notes.append(f"weights: {len(rounded)} in {self.settings.bits} bits unless layer_bits says otherwise")
-        subject.quantized = Quantized("elir", {"x86": model}, weights=list(rounded.values()))
+        subject.quantized = QuantizedModel("elir", {"x86": model}, weights=list(rounded.values()))
 
 
 @torch.no_grad()

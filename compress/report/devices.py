@@ -6,30 +6,37 @@ from pathlib import Path
 from typing import Any
 
 from compress.files import write_text
-from compress.ledger.pareto import GROUP, HIGHER_IS_BETTER
+from compress.report.album import album
 from compress.report.gaps import Gap, gaps
 from compress.report.page import TEMPLATES, environment
 from compress.report.rows import Results, listed
-from compress.report.shared import album
 from compress.report.text import figure
 
 Row = Mapping[str, Any]
+
 MEASURES = {
     "latency_p50_ms": ("Latency p50", "ms"), "bytes": ("Size", "MB"), "macs": ("Multiply-accumulates", "G"),
     "psnr_db": ("PSNR", "dB"), "lpips": ("LPIPS", ""),
 }  # fmt: skip
+
 SCALE = {"bytes": 1e6, "macs": 1e9}
+
 DIGITS = {"latency_p50_ms": 1, "bytes": 2, "macs": 2, "psnr_db": 3, "lpips": 4}
+
 FIGURES = (
     *("bytes", "macs", "latency_p50_ms", "latency_p90_ms", "peak_rss_mb", "speedup_vs_fp32", "psnr_db", "ssim"),
     *("lpips", "color_shift", "psnr_drop_db", "fidelity_db"),
 )
+
 FACTS = (
     *("format", "precision", "engine", "image_size", "k_steps"),
     *("artifact_sha256", "weights_sha256", "recipe_sha256", "calibration_sha256"),
 )
+
 TITLE = "Trade-offs per device"
+
 NO_BUNDLE = "its bundle is not on the machine that wrote this page"
+
 NO_SHARES = "its files do not keep the networks' names, or its bundle is of an older version: only ONNX has it"
 
 
@@ -188,3 +195,9 @@ def _every_gap(artifacts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for what, why in artifact["gaps"]:
             alike.setdefault((what, why), []).append(index)
     return [{"what": what, "why": why, "artifacts": of} for (what, why), of in alike.items()]
+
+
+HIGHER_IS_BETTER = {"psnr_db": True, "lpips": False}
+
+GROUP = ("target", "task", "dataset", "image_size", "cpu", "threads", "data_sha256")
+"""Only what was measured on one device, one task, the same pictures and one size can be compared."""

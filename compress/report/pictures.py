@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.bundle import is_own_file
+from compress.bundle.manifest import is_own_file
 from compress.errors import InputError, VerificationError
 from compress.report.rows import Results, listed, precisions
 

@@ -10,7 +10,6 @@ from compress.report.text import (
     goal_bound,
     goal_figure,
     goal_state,
-    interval,
     megabytes,
     milliseconds,
     number,
@@ -56,18 +55,6 @@ def goals_table(results: Results) -> Table:
         cells = [name, str(goal.get("artifact") or "-"), str(goal.get("dataset") or "-"), bound, value, state]
         table.add_row(*_texts(cells), style="" if state == "met" else "bold red")
     return table
-
-
-def markdown_table(results: Results) -> str:
-    """The table of ``results_table`` in GitHub's Markdown, the speedup with its interval; ends with a newline."""
-    lines = [HEADINGS, ["---"] + ["---:"] * (len(HEADINGS) - 1)]
-    for row in rows(results):
-        cells = _figures(row)
-        cells[10] = interval(get(row.performance, "speedup_vs", "fp32"))
-        lines.append(cells)
-    body = "\n".join("| " + " | ".join(_markdown(cell) for cell in line) + " |" for line in lines)
-    title, caption = _about(results)
-    return f"{body}\n\n{_markdown(title)}. {_markdown(caption)}\n"
 
 
 def _figures(row: Row) -> list[str]:

@@ -1,41 +1,41 @@
-"""What a search measures, by an engine's workers: many at once, the same figures."""
+"""What a search measures, by workers: many at once, the same figures."""
 
 import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from compress.artifacts import Writer
-from compress.engine import SHARES, Engine, Left, Store, scratch, share_out
+from compress.artifacts.writer import Writer
 from compress.files import locked, sha256_text
-from compress.models import Models
-from compress.plan import resolve
+from compress.pipeline.cache import Stages
+from compress.pipeline.inputs import resolve
+from compress.pipeline.models import Models
+from compress.pipeline.workers import SHARES, SharedFiles, Store, Workers, scratch, share_out
 from compress.progress import Progress
-from compress.schema import Recipe
-from compress.search.judge import Judge
+from compress.recipe.schema import Recipe
 from compress.search.lab import Lab, lab_of
-from compress.stages import Stages
+from compress.search.quality import Judge
 
 
 @dataclass(frozen=True)
 class AtOnce:
     """``left``: where the workers find what was calibrated."""
 
-    engine: Engine
-    left: Left
+    workers: Workers
+    left: SharedFiles
 
     @property
     def most(self) -> int:
         """What to ask for at once, so that a budget of minutes is kept."""
-        return SHARES * self.engine.workers
+        return SHARES * self.workers.count
 
     def errors(self, lab: Lab, alone: list[tuple[str, int]]) -> list[float]:
         """``Lab.error`` of each (group's name, bits)."""
-        return share_out(self.engine, "layer", errors, self._common(lab), alone)
+        return share_out(self.workers, "layer", errors, self._common(lab), alone)
 
     def qualities(self, lab: Lab, together: list[dict[str, int]]) -> list[dict[str, Any]]:
         """``Judge.quality`` of each combination, bits by layer."""
-        return share_out(self.engine, "combination", qualities, self._common(lab), together)
+        return share_out(self.workers, "combination", qualities, self._common(lab), together)
 
     def _common(self, lab: Lab) -> dict[str, Any]:
         models = lab.models
@@ -66,5 +66,5 @@ def _measuring(recipe: str, format: str, reuse: bool, store: str) -> tuple[Lab, 
     folder = scratch(sha256_text(json.dumps([recipe, format, reuse, store])))
     with locked(folder, lambda text: None):
         stages, silent = Stages(folder, inputs.key, True), Progress("silent")
-        models = Models(chosen, inputs, [], Writer(chosen, folder), stages, silent, Left(Store(store)))
+        models = Models(chosen, inputs, [], Writer(chosen, folder), stages, silent, SharedFiles(Store(store)))
         return lab_of(models, chosen, format), Judge(models, chosen.search.pictures)

@@ -6,15 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.artifacts import Artifact, Writer
-from compress.benching import bench_local
-from compress.passes.settings import FLOAT
-from compress.reaching import check_target
-from compress.schema import DeployTarget
-from compress.search.choosing import Option
+from compress.artifacts.artifact import Artifact
+from compress.artifacts.writer import Writer
+from compress.pipeline.cache import Stages
+from compress.recipe.passes import FLOAT
+from compress.recipe.schema import DeployTarget
+from compress.search.choose import Option
 from compress.search.groups import Group
 from compress.search.lab import Lab
-from compress.stages import Stages
+from compress.targets.bench import check_target
+from compress.targets.local import bench_local
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,13 +73,13 @@ def _written(lab: Lab, format_: str, variant: str, stages: Stages) -> list[str]:
 
 
 def _write(lab: Lab, artifact: Artifact, variant: str, folder: Path) -> None:
-    from compress.passes.engines import Quantized
+    from compress.passes.quantize.engines import QuantizedModel
 
     writer = Writer(lab.models.recipe, folder)
     with lab.models.progress.stage(f"write {_id(artifact.format, variant)}"):
         try:
             if variant != FLOAT_MODEL:
-                writer.write_int8(Quantized("elir", {lab.scheme_name: _module(lab, variant)}), artifact)
+                writer.write_int8(QuantizedModel("elir", {lab.scheme_name: _module(lab, variant)}), artifact)
             elif artifact.format == "executorch":
                 writer.lower(lab.models.reference, artifact)
             else:

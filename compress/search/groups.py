@@ -4,18 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compress.passes.settings import FLOAT
-from compress.probing import network
+from compress.pipeline.probe import network
+from compress.recipe.passes import FLOAT
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from compress.elir.model import Elir
-    from compress.passes.quantized import Scheme
-    from compress.passes.quantized_model import Conv
+    from compress.passes.quantize.model import Conv
+    from compress.passes.quantize.modules import Scheme
 
 STORED = {4: 4, 7: 8, 8: 8, FLOAT: 32}
-"""Bits in the file for each weight; 4-bit weights two a byte (``compress.export.four_bits``), but for ExecuTorch."""
+"""Bits in the file for each weight; 4-bit weights two a byte (``compress.artifacts.export.four_bits``), but for
+ExecuTorch."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def groups_of(
 
     Layers that it always leaves in float are nobody's choice.
     """
-    from compress.passes.quantized_model import ends
+    from compress.passes.quantize.model import ends
 
     macs = _macs(model, convs, lq, noise)
     members: dict[int, list[str]] = {}

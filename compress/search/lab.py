@@ -6,17 +6,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import InputError
-from compress.models import Models
-from compress.passes.settings import FLOAT, PtqSettings
-from compress.probing import SCHEMES, Probe
-from compress.schema import Recipe
+from compress.pipeline.models import Models
+from compress.pipeline.probe import SCHEMES, Probe
+from compress.recipe.passes import FLOAT, PtqSettings
+from compress.recipe.schema import Recipe
 from compress.search.groups import Group, groups_of
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from compress.passes.engines.elir_engine import Statistics
-    from compress.passes.quantized_model import Conv, Layer
+    from compress.passes.quantize.engines.elir import Statistics
+    from compress.passes.quantize.model import Conv, Layer
 
 PROBED = 2  # pictures, of the calibration set: which bits are chosen is not learnt on what they are judged on
 
@@ -40,9 +40,9 @@ class Lab:
     """The float model, and what ptq settles for each of its convolutions with each number of bits."""
 
     def __init__(self, models: Models, format_: str, settings: PtqSettings, bits: tuple[int, ...]) -> None:
-        from compress.passes.engines.elir_engine import quantizable
         from compress.passes.ptq import Ptq
-        from compress.passes.quantized_model import SCHEMES as ALL
+        from compress.passes.quantize.engines.elir import quantizable
+        from compress.passes.quantize.model import SCHEMES as ALL
 
         self.models, self.format, self.settings, self.bits = models, format_, settings, bits
         self.scheme_name = SCHEMES[format_]
@@ -53,7 +53,7 @@ class Lab:
         self.layers = {b: self._settled(b) for b in bits if b < FLOAT}
 
     def _settled(self, bits: int) -> "dict[str, Layer]":
-        from compress.passes.engines.elir_engine import pack, settle_on, unpack
+        from compress.passes.quantize.engines.elir import pack, settle_on, unpack
 
         settings = self.settings.model_copy(update={"layer_bits": dict.fromkeys(self.convs, bits)})
 
@@ -65,7 +65,7 @@ class Lab:
 
     @cached_property
     def _statistics(self) -> "dict[str, Statistics]":
-        from compress.passes.engines.elir_engine import calibrate
+        from compress.passes.quantize.engines.elir import calibrate
 
         with self.models.progress.stage("calibrate") as stage:
             self.subject.advance = lambda what, done, total: stage.note(f"{what} {done} of {total}")
@@ -88,7 +88,7 @@ class Lab:
 
     def module(self, bits: Mapping[str, int]) -> "nn.Module":
         """The simulated model with ``bits`` by layer; layers that are not named have the recipe's own."""
-        from compress.passes.quantized_model import build
+        from compress.passes.quantize.model import build
 
         usual = self.settings.weight_bits
         chosen = {name: b for name in self.convs if (b := bits.get(name, usual)) < FLOAT}

@@ -6,26 +6,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from compress.artifacts import FORMATS, Writer, plan_artifacts
-from compress.engine import Engine, Left, Store
+from compress.artifacts.artifact import FORMATS, plan_artifacts
+from compress.artifacts.writer import Writer
 from compress.errors import InputError
 from compress.folders import Owner, check_folder, claimed, source_of
-from compress.library import find, is_path
-from compress.models import Models
-from compress.passes.settings import FLOAT
-from compress.plan import resolve
+from compress.pipeline.cache import Stages
+from compress.pipeline.inputs import resolve
+from compress.pipeline.models import Models
+from compress.pipeline.workers import SharedFiles, Store, Workers
 from compress.progress import Progress
-from compress.recipe_parts import Constraints
-from compress.schema import DeployTarget, Recipe
+from compress.recipe.library import find, is_path
+from compress.recipe.passes import FLOAT
+from compress.recipe.schema import DeployTarget, Recipe
+from compress.recipe.search_and_fallback import Constraints
+from compress.recipe.validation import load_model
 from compress.search.at_once import AtOnce
-from compress.search.choosing import Problem, Tried, pareto
+from compress.search.choose import Problem, Trial, pareto
 from compress.search.costs import FLOAT_MODEL, OWN, measure_costs, options_of
-from compress.search.found import Found, write_recipes
 from compress.search.groups import Group
-from compress.search.judge import Judge
 from compress.search.lab import PROBED, Lab, lab_of
-from compress.stages import Stages
-from compress.validation import load_model
+from compress.search.quality import Judge
+from compress.search.result import SearchResult, write_recipes
 
 
 def search(
@@ -36,13 +37,13 @@ def search(
     resume: bool,
     progress: Progress,
     reuse: bool = False,
-    engine: Engine | None = None,
+    workers: Workers | None = None,
     store: str | None = None,
-) -> Found:
+) -> SearchResult:
     """Choose the bits of every layer of ``recipe``'s ptq within its ``search``; ``source``: its name or path.
 
     Writes a recipe for each point that no other beats into ``out`` (``runs/<name>/search`` by default), where what was
-    measured is kept too. ``engine``: measures many at once where it can; ``store``: where its nodes find what was
+    measured is kept too. ``workers``: measures many at once where it can; ``store``: where its nodes find what was
     calibrated, by default a folder in ``out``. Raises InputError for a recipe without ptq of engine elir, one that
     does not export ``format_`` in 8 bits, or a budget that ends before there is anything to choose from.
     """
@@ -55,9 +56,9 @@ def search(
     with claimed(out, owner, progress.say, not resume):
         stages = Stages(out, inputs.key, resume)
         planned = [a for a in plan_artifacts(recipe) if a.format == chosen and not a.variant]
-        left = Left(Store(store or str((out / ".shared").absolute()))) if engine else None
+        left = SharedFiles(Store(store or str((out / ".shared").absolute()))) if workers else None
         models = Models(recipe, inputs, planned, Writer(recipe, out), stages, progress, left)
-        at_once = AtOnce(engine, left) if engine and left else None
+        at_once = AtOnce(workers, left) if workers and left else None
         run = _Run(lab_of(models, recipe, chosen), recipe, chosen, stages, deadline, at_once)
         found = run.found()
         return write_recipes(found, recipe, source, out)
@@ -83,14 +84,14 @@ class _Run:
         self.target = _target(recipe, format_)
         self.judge = Judge(lab.models, self.asked.pictures)
 
-    def found(self) -> Found:
+    def found(self) -> SearchResult:
         """Every stage of the search."""
         groups = self.lab.groups
         errors = self._errors(groups)
         costs = measure_costs(self.lab, self.format, self.target, self.stages)
         problem = self._problem(groups, errors, costs)
         tried = self._tried(problem, costs)
-        return Found(
+        return SearchResult(
             recipe=self.recipe.name,
             format=self.format,
             target=self.target.name if self.target else None,
@@ -137,7 +138,7 @@ class _Run:
         return {layer: bits[group.name] for group in self.lab.groups for layer in group.layers}
 
     def _early(self, measure: Callable[[AtOnce, Lab, list[Any]], list[Any]], todo: list[Any]) -> Iterator[Any]:
-        """(unit, figure) of what an engine measures at once, as long as there is time."""
+        """(unit, figure) of what workers measure at once, as long as there is time."""
         if self.at_once is None:
             return
         while todo and time.monotonic() < self.deadline:
@@ -157,9 +158,9 @@ class _Run:
             most_ms=_most_ms(constraints, ms),
         )
 
-    def _tried(self, problem: Problem, costs: dict[str, Any]) -> list[Tried]:
+    def _tried(self, problem: Problem, costs: dict[str, Any]) -> list[Trial]:
         """Combinations measured, within the budget; the recipe's own bits are always the first."""
-        tried: list[Tried] = []
+        tried: list[Trial] = []
         usual = dict.fromkeys(problem.options, self.lab.settings.weight_bits)
         first: list[dict[str, int]] = []
         for bits in problem.sweep(usual, max(2, self.asked.trials // 2)):
@@ -176,7 +177,7 @@ class _Run:
                     break
         return tried
 
-    def _proposals(self, problem: Problem, first: list[dict[str, int]], tried: list[Tried]) -> Iterator[dict[str, int]]:
+    def _proposals(self, problem: Problem, first: list[dict[str, int]], tried: list[Trial]) -> Iterator[dict[str, int]]:
         """New ones only: ``first``, over all sizes and times, then between those that were measured, one at a time:
         each depends on all before it.
         """
@@ -186,12 +187,12 @@ class _Run:
             seen.append(new)
             yield new
 
-    def _measured(self, bits: dict[str, int], problem: Problem, costs: dict[str, Any]) -> Tried:
+    def _measured(self, bits: dict[str, int], problem: Problem, costs: dict[str, Any]) -> Trial:
         _, size, ms = problem.cost(bits)
         name, key = self._together(bits)
         quality = self.stages.run(name, lambda: self.judge.quality(self.lab.module(self._by_layer(bits))), key)
         met = _met(self.asked.constraints, quality, size / costs["bytes"][FLOAT_MODEL], ms, problem.most_ms)
-        return Tried(bits, size, ms, quality, met)
+        return Trial(bits, size, ms, quality, met)
 
 
 def _known(stage: tuple[str, list[Any]], result: Any) -> tuple[str, Callable[[], Any], list[Any]]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from compress.engine import Store
 from compress.errors import InputError
-from compress.sweep.planning import Unit, count
+from compress.pipeline.workers import Store
 from compress.sweep.points import Points
-from compress.sweep.sweep_file import Optuna
+from compress.sweep.schema import Optuna
+from compress.sweep.units import Unit, count
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -9,11 +9,11 @@ from typing import Any
 
 from compress.errors import InputError
 from compress.files import sha256_text
-from compress.recipe import RecipeFile
-from compress.recipe_paths import from_file
-from compress.schema import Recipe
-from compress.sweep.sweep_file import Optuna, Sweep
-from compress.validation import load_model
+from compress.recipe.load import RecipeFile
+from compress.recipe.paths import from_file
+from compress.recipe.schema import Recipe
+from compress.recipe.validation import load_model
+from compress.sweep.schema import Optuna, Sweep
 
 SHORT = 28  # characters of a value in a point's label
 

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.engine import Outcome
+from compress.bundle.results import dump_json
 from compress.files import sha256_text, write_text
 from compress.ledger.pareto import frontier
-from compress.results import dump_json
-from compress.sweep.planning import Unit
-from compress.sweep.sweep_file import HIGHER, MEASURES
+from compress.pipeline.workers import Outcome
+from compress.sweep.schema import HIGHER, MEASURES
+from compress.sweep.units import Unit
 
 if TYPE_CHECKING:
     from rich.console import Group

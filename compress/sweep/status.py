@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.engine import Store
 from compress.errors import InputError
+from compress.pipeline.workers import Store
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -46,15 +46,15 @@ def folder_of(words: Sequence[str], out: Path | None) -> Path:
         return out
     if len(words) != 1:
         raise InputError("sweep status: give the sweep's YAML file, or --out with its folder")
-    from compress.sweep.sweep_file import Sweep
-    from compress.validation import load_model
+    from compress.recipe.validation import load_model
+    from compress.sweep.schema import Sweep
 
     return Path("runs") / load_model(Sweep, Path(words[0])).name
 
 
 def status(folder: Path) -> Status:
     """How the sweep of ``folder`` stands. Raises InputError for a folder without one."""
-    from compress.sweep.running import PLAN
+    from compress.sweep.run import PLAN
 
     try:
         plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from compress.bundle import MANIFEST
-from compress.engine import Left, Store, scratch
+from compress.bundle.manifest import MANIFEST
 from compress.errors import Unavailable
 from compress.files import locked, sha256_file
+from compress.pipeline.workers import SharedFiles, Store, scratch
 from compress.progress import Progress
-from compress.schema import Recipe
+from compress.recipe.schema import Recipe
 
 Value = dict[str, Any]
 QUALITY = ("artifact", "dataset", "n", "psnr_db", "ssim", "lpips", "psnr_drop_db", "lpips_rise", "fidelity_db")
@@ -28,15 +28,16 @@ def prefix(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bo
     """Run a recipe's passes, and leave what they keep in the store. ``recipe`` ends in the pass wanted."""
 
     def work(folder: Path, opened: Store) -> Value:
-        from compress.artifacts import Writer, plan_artifacts
-        from compress.models import Models
-        from compress.plan import resolve
-        from compress.stages import Stages
+        from compress.artifacts.artifact import plan_artifacts
+        from compress.artifacts.writer import Writer
+        from compress.pipeline.cache import Stages
+        from compress.pipeline.inputs import resolve
+        from compress.pipeline.models import Models
 
         chosen = Recipe.model_validate(recipe)
         inputs, planned = resolve(chosen, reuse), plan_artifacts(chosen)
         writer, stages = Writer(chosen, folder), Stages(folder, inputs.key, resume=True)
-        models = Models(chosen, inputs, planned, writer, stages, Progress("silent"), Left(opened))
+        models = Models(chosen, inputs, planned, writer, stages, Progress("silent"), SharedFiles(opened))
         _ = models.quantized if any("ptq" in item for item in chosen.passes) else models.subject
         kept = sorted((folder / ".stages").glob("*.safetensors"))
         return {"kept": {path.stem: sha256_file(path) for path in kept}}
@@ -48,13 +49,13 @@ def build(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: boo
     """Compress, export, check and judge one point; its bundle goes to the store. ``record``: with the ledger's rows."""
 
     def work(folder: Path, opened: Store) -> Value:
-        from compress.artifacts import plan_artifacts
-        from compress.pipeline import Run
-        from compress.plan import resolve
+        from compress.artifacts.artifact import plan_artifacts
+        from compress.pipeline.apply import Run
+        from compress.pipeline.inputs import resolve
 
         chosen = Recipe.model_validate(recipe)
         inputs = resolve(chosen, reuse)
-        run = Run(chosen, folder, inputs, plan_artifacts(chosen), [], True, Progress("silent"), Left(opened))
+        run = Run(chosen, folder, inputs, plan_artifacts(chosen), [], True, Progress("silent"), SharedFiles(opened))
         results = run.run()
         opened.put_folder(folder, f"bundles/{key}", MANIFEST)
         return {
@@ -75,9 +76,9 @@ def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
     """Time a built point on one target. Raises Unavailable where that cannot be done from here."""
 
     def work(folder: Path, opened: Store) -> Value:
-        from compress.goals import check_goals
-        from compress.pipeline import bench as measure
-        from compress.results import read_results
+        from compress.bundle.results import read_results
+        from compress.pipeline.bench import bench as measure
+        from compress.pipeline.goals import check_goals
 
         opened.get_folder(f"bundles/{built}", folder, MANIFEST)
         # Nodes may share a machine; two that time at once would measure each other.
@@ -96,7 +97,7 @@ def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
 
 
 def _recipe(folder: Path) -> Value:
-    from compress.bundle import read_manifest
+    from compress.bundle.manifest import read_manifest
 
     recipe: Value = read_manifest(folder)["recipe"]
     return recipe
@@ -107,10 +108,10 @@ def _rows(folder: Path, store: Store, key: str, entries: list[Value] | None) -> 
 
     Whoever runs the sweep appends them: nodes need no way to the ledger.
     """
-    from compress.bundle import read_manifest
+    from compress.bundle.manifest import read_manifest
+    from compress.bundle.results import read_results
     from compress.ledger.from_bundle import benched, measurements
-    from compress.recording import new_run, now
-    from compress.results import read_results
+    from compress.ledger.record import new_run, now
 
     results, manifest = read_results(folder), read_manifest(folder)
     if entries is None:

@@ -7,7 +7,8 @@ from scipy.special import ndtr
 from scipy.stats import norm
 
 from compress.data.degradations import degrade, draw, enlarge, motion_kernel, shrink
-from compress.degradation import (
+from compress.errors import InputError
+from compress.recipe.degradation import (
     BlindFace,
     BlindSuperResolution,
     Blur,
@@ -18,7 +19,6 @@ from compress.degradation import (
     MotionBlur,
     SuperResolution,
 )
-from compress.errors import InputError
 
 EVERY = [SuperResolution(scale=4), GaussianNoise(sigma=15), Blur(sigma=1.2), Jpeg(quality=60)]
 RANDOM: list[Degradation] = [

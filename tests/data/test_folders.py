@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from compress.data.folders import scan
-from compress.data.opening import suffixes
+from compress.data.open import suffixes
 
 NAMES = ["a.avif", "b.gif", "c.jfif", "d.JPG", "e.jp2", "f.tga", "g.mpo", "h.jpe", "i.ppm", "j.qoi", "k.apng", "l.dib"]
 

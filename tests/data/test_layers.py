@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from compress.data.layers import (
-    FORMATS,
-    MAX_SIDE,
-    check_holds,
-    check_holds_frames,
-    composed,
-    save_frames,
-    save_layers,
-)
+from compress.data.layers import FORMATS, MAX_SIDE, check_holds, check_holds_frames, composed, save_frames, save_layers
 from compress.data.metadata import Metadata
 from compress.data.picture import Picture, read_frames, read_picture
 from compress.errors import InputError

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compress import library
 from compress.data.degradations import degrade
 from compress.data.sets import PictureSet, check_disjoint, load_set, pixels_sha256
 from compress.errors import InputError
-from compress.schema import SuperResolution
+from compress.recipe import library
+from compress.recipe.schema import SuperResolution
 
 
 @pytest.fixture()
@@ -31,7 +31,7 @@ def test_bundled_sets_are_whole_and_disjoint() -> None:
     calibration, validation = (load_set(f"photos_{side}", "sr_x4") for side in ("calibration", "validation"))
     assert len(calibration) >= 36 and len(validation) >= 20
     check_disjoint(calibration, [validation])
-    hashes = calibration.item_hashes + validation.item_hashes
+    hashes = [seen.sha256 for seen in calibration.seen + validation.seen]
     assert len(set(hashes)) == len(hashes) == len(calibration) + len(validation)
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from compress.data.sources import FolderPictures, HubPictures, picture_file, shuffled_rows
 from compress.errors import InputError
-from compress.schema import HubSource
-from compress.training_schema import StreamSource
+from compress.recipe.schema import HubSource
+from compress.recipe.train import StreamSource
 
 
 def fill(folder: Path, names: list[str], side: int = 64) -> Path:
@@ -113,8 +113,8 @@ def test_offline_the_hub_source_says_how_to_give_a_folder() -> None:
     """In a process of its own: the hub's client reads HF_HUB_OFFLINE once, at its import."""
     code = (
         "from compress.data.sources import HubPictures, shuffled_rows\n"
-        "from compress.schema import HubSource\n"
-        "from compress.training_schema import StreamSource\n"
+        "from compress.recipe.schema import HubSource\n"
+        "from compress.recipe.train import StreamSource\n"
         "from compress.errors import InputError\n"
     )
     code += "".join(f"try: {read}\nexcept InputError as error: print(error)\n" for read, _ in OFFLINE)

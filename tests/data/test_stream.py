@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from compress.data.sets import pixels_sha256
 from compress.data.stream import PictureStream
 from compress.errors import InputError
-from compress.training_schema import StreamSource
+from compress.recipe.train import StreamSource
 
 ROWS = 30
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from compress.elir.fresh import fresh_model, teacher_model
 from compress.elir.model import Elir, ElirConfig
-from compress.elir.train import Training
-from compress.training_schema import TrainRecipe
+from compress.elir.train.fresh import fresh_model, teacher_model
+from compress.elir.train.loop import Training
+from compress.recipe.train import TrainRecipe
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from compress.elir.model import Elir, ElirConfig, noise_shape
 from compress.elir.overparam import collapse
 from compress.errors import CompressError, InputError, VerificationError
 from compress.tensors import ALIGNMENT
-from reliability.older_cpu import ENVIRONMENT
+from tests.reliability.older_cpu import ENVIRONMENT
 
 TINY = ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1)
 PUBLISHED = {

@@ -1,15 +1,27 @@
 """Pictures of any size come back at their size, the same however they are tiled, as far as GroupNorm allows."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
 from compress.elir.checkpoint import load_checkpoint
 from compress.elir.model import Elir
-from compress.elir.restore import enlarge, noise_field, restore, restore_staged, torch_run
-from compress.library import find
+from compress.elir.restore import enlarge, noise_field, restore, restore_staged
+from compress.recipe.library import find
 
 SIZES = [(1, 1), (1, 40), (33, 17), (64, 64), (70, 100)]
+
+
+def torch_run(model: Elir) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """``model`` as ``restore`` runs an artifact, its output clipped to [0, 1]."""
+
+    def run(lq: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return model(torch.from_numpy(lq), torch.from_numpy(noise)).clamp(0, 1).numpy()
+
+    return run
 
 
 def shrunk(photo: np.ndarray, side: int) -> np.ndarray:

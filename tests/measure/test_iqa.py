@@ -14,7 +14,7 @@ def test_without_pyiqa_one_line_says_what_to_install() -> None:
         "import sys, importlib.util\n"
         "found = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name, *rest: None if name == 'pyiqa' else found(name, *rest)\n"
-        "from compress.cli import main\n"
+        "from compress.cli.commands import main\n"
         "sys.argv = ['compress', 'evaluate', 'elir_sr_x4', '--data', 'photos_validation', '--metric', 'fid']\n"
         "main()\n"
     )

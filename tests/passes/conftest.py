@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from compress.artifacts.export.to_onnx import to_onnx
+from compress.artifacts.export.to_openvino import to_openvino
 from compress.elir.model import Elir, ElirConfig, noise_shape
-from compress.export.to_onnx import to_onnx
-from compress.export.to_openvino import to_openvino
 from compress.passes.base import Subject
 from compress.passes.collapse import Collapse
 from compress.passes.fold_time import FoldTime
-from compress.passes.settings import CollapseSettings, FoldTimeSettings
+from compress.recipe.passes import CollapseSettings, FoldTimeSettings
 
 SIZE = 64
 COUNT = 8

@@ -8,9 +8,10 @@ import torch
 
 from compress.elir.model import Elir
 from compress.errors import VerificationError
-from compress.passes import PASSES, load_pass
+from compress.passes import load_pass
 from compress.passes.base import Pass, Subject
-from compress.passes.settings import CollapseSettings, PtqSettings
+from compress.recipe.pass_order import PASSES
+from compress.recipe.passes import CollapseSettings, PtqSettings
 
 
 class Shift(Pass):

@@ -9,8 +9,8 @@ from compress.elir.model import Elir, ElirConfig
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.collapse import Collapse
-from compress.passes.engines import Quantized
-from compress.passes.settings import CollapseSettings
+from compress.passes.quantize.engines import QuantizedModel
+from compress.recipe.passes import CollapseSettings
 
 
 @pytest.fixture()
@@ -40,6 +40,6 @@ def test_plain_form_is_left_as_it_is(tiny_elir: Elir, make_subject: Callable[...
 
 def test_after_quantization_is_refused(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:
     subject = make_subject(tiny_elir)
-    subject.quantized = Quantized("elir")
+    subject.quantized = QuantizedModel("elir")
     with pytest.raises(InputError, match=r"^passes: collapse comes after a quantizing pass: put it before ptq$"):
         Collapse(CollapseSettings()).run(subject)

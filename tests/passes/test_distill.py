@@ -16,9 +16,9 @@ from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.distill import STUDENT, Distill
 from compress.passes.fold_time import FoldTime
-from compress.passes.settings import FoldTimeSettings
-from compress.passes.student import coarse_encoder, residual_decoder
-from compress.passes.student_settings import DistillSettings
+from compress.passes.shrink.student import coarse_encoder, residual_decoder
+from compress.recipe.passes import FoldTimeSettings
+from compress.recipe.student import DistillSettings
 
 STAGE = {"steps": 2, "batch": 1, "crop": 64, "warmup": 0, "weights": {"latent": 1.0, "l1": 1.0}}
 

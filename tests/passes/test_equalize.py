@@ -11,9 +11,9 @@ from compress.elir.checkpoint import load_checkpoint
 from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.engines import Quantized
 from compress.passes.equalize import Equalize, find_streams
-from compress.passes.settings import EqualizeSettings
+from compress.passes.quantize.engines import QuantizedModel
+from compress.recipe.passes import EqualizeSettings
 
 
 @pytest.fixture()
@@ -122,7 +122,7 @@ def test_every_convolution_of_a_stream_is_found_once(tiny_elir: Elir) -> None:
 
 def test_after_ptq_is_refused(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:
     subject = make_subject(tiny_elir)
-    subject.quantized = Quantized("elir")
+    subject.quantized = QuantizedModel("elir")
     with pytest.raises(InputError, match=r"^passes: equalize comes after a quantizing pass: put it before ptq$"):
         Equalize(EqualizeSettings()).run(subject)
 

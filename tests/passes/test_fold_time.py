@@ -10,7 +10,7 @@ from compress.elir.model import Elir, ElirConfig
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.fold_time import FoldTime
-from compress.passes.settings import FoldTimeSettings
+from compress.recipe.passes import FoldTimeSettings
 
 
 def test_every_stage_stays(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:

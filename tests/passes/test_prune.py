@@ -9,14 +9,14 @@ import torch
 from compress.elir.model import Elir, ElirConfig
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.budget import macs, narrower, within
-from compress.passes.engines import Quantized
 from compress.passes.fold_time import FoldTime
-from compress.passes.narrowing import Channels, config_widths
 from compress.passes.prune import Prune, by_ratio
-from compress.passes.settings import FoldTimeSettings
-from compress.passes.sparsity import zeros
-from compress.passes.student_settings import PruneSettings
+from compress.passes.quantize.engines import QuantizedModel
+from compress.passes.shrink.budget import macs, narrower, within
+from compress.passes.shrink.channels import Channels, config_widths
+from compress.passes.shrink.sparsity import zeros
+from compress.recipe.passes import FoldTimeSettings
+from compress.recipe.student import PruneSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -135,6 +135,6 @@ def test_after_fold_time_or_ptq_is_refused(subject: Subject) -> None:
         InputError, match=r"^passes: prune needs the flow's time MLP, which fold_time takes away: put prune"
     ):
         prune.run(subject)
-    subject.quantized = Quantized("elir")
+    subject.quantized = QuantizedModel("elir")
     with pytest.raises(InputError, match=r"^passes: prune comes after a quantizing pass: put it before ptq$"):
         prune.run(subject)

@@ -7,9 +7,9 @@ import pytest
 from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.engines import Quantized
 from compress.passes.ptq import ENGINES, Ptq
-from compress.passes.settings import ENGINE_CHOICES, PtqSettings
+from compress.passes.quantize.engines import QuantizedModel
+from compress.recipe.passes import ENGINE_CHOICES, PtqSettings
 
 
 def test_too_few_pictures(folded: Callable[..., Subject]) -> None:
@@ -26,7 +26,7 @@ def test_before_fold_time(tiny_elir: Elir, make_subject: Callable[..., Subject])
 
 def test_twice(folded: Callable[..., Subject]) -> None:
     subject = folded()
-    subject.quantized = Quantized("elir")
+    subject.quantized = QuantizedModel("elir")
     with pytest.raises(InputError, match=r"^passes: ptq comes after a quantizing pass: put it before ptq$"):
         Ptq(PtqSettings()).run(subject)
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from compress.errors import InputError
-from compress.passes import learnt
 from compress.passes.base import Subject
-from compress.passes.engines import Quantized
-from compress.passes.learnt import LearningPass, LearntWeight
 from compress.passes.ptq import Ptq
 from compress.passes.qat import Qat
-from compress.passes.quantized import QuantConv, quantize_weight
+from compress.passes.quantize import learner
+from compress.passes.quantize.engines import QuantizedModel
+from compress.passes.quantize.learner import LearningPass, LearntWeight
+from compress.passes.quantize.modules import QuantConv, quantize_weight
 from compress.passes.reconstruct import Reconstruct
-from compress.passes.settings import PtqSettings, QatSettings, ReconstructSettings
+from compress.recipe.passes import PtqSettings, QatSettings, ReconstructSettings
 
 pytestmark = pytest.mark.slow
 
@@ -67,13 +67,13 @@ def test_the_worst_scheme_gains_and_none_gets_worse(
     after = {name: mean_closeness(subject, module) for name, module in modules.items()}
     assert min(after.values()) > min(before.values()) + 1, (before, after)
     assert all(after[name] > before[name] - 0.5 for name in after), (before, after)
-    learnt, old = integers(subject), {name: layer.weight.values for name, layer in settled.layers.items()}
-    assert all(torch.equal(old[name], learnt[name]) for name in old) is (settings["weight_rate"] == 0)
+    learner, old = integers(subject), {name: layer.weight.values for name, layer in settled.layers.items()}
+    assert all(torch.equal(old[name], learner[name]) for name in old) is (settings["weight_rate"] == 0)
     assert "qat: 30 steps on 8 pictures" in subject.notes
     taken = [name for name in modules if modules[name] is not settled.modules[name]]
     for name in taken:
         for conv, quantized_conv in convs_of(modules[name]).items():
-            assert torch.equal(quantized_conv.weight, learnt[conv])  # type: ignore[arg-type]
+            assert torch.equal(quantized_conv.weight, learner[conv])  # type: ignore[arg-type]
     assert len([note for note in subject.notes if "stays as ptq left it" in note]) == len(modules) - len(taken)
 
 
@@ -86,7 +86,7 @@ def test_a_scheme_that_what_was_learnt_would_harm_stays_as_ptq_left_it(quantized
         wrong = {name: copy.deepcopy(module) for name, module in settled.items()}
         wrong["onnxruntime"].dec.layers[-1].bias = torch.nn.Parameter(float_bias - 0.05)  # type: ignore[union-attr]
         subject.quantized.modules = wrong
-        Qat(QatSettings()).review(subject, Quantized("elir", settled))
+        Qat(QatSettings()).review(subject, QuantizedModel("elir", settled))
     assert subject.quantized.modules["onnxruntime"] is settled["onnxruntime"]
     assert subject.quantized.modules["openvino"] is wrong["openvino"]
     assert subject.notes[-1].startswith("qat: onnxruntime stays as ptq left it, ")
@@ -110,7 +110,7 @@ def test_two_runs_are_equal(quantized: Callable[..., Subject]) -> None:
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(
     quantized: Callable[..., Subject], learning: LearningPass, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learnt, "KEPT_EVERY_S", 0.0)
+    monkeypatch.setattr(learner, "KEPT_EVERY_S", 0.0)
     whole, subject = quantized(("onnx",)), quantized(("onnx",))
     learning.run(whole)
     subject.underway = tmp_path.joinpath
@@ -145,20 +145,20 @@ def test_what_a_stopped_run_kept_is_damaged(quantized: Callable[..., Subject], t
 def test_pairs_stay_limited_while_weights_learn() -> None:
     torch.manual_seed(0)
     conv = torch.nn.Conv2d(4, 3, 3)
-    learnt = LearntWeight(conv, quantize_weight(conv, 8, pair_limit=True))
-    assert torch.equal(learnt.integers(), quantize_weight(conv, 8, pair_limit=True).values)
+    learner = LearntWeight(conv, quantize_weight(conv, 8, pair_limit=True))
+    assert torch.equal(learner.integers(), quantize_weight(conv, 8, pair_limit=True).values)
     with torch.no_grad():
-        learnt.steps += 40
-    pairs = learnt.quantized().values.int().unflatten(1, (-1, 2)).sum(2)
+        learner.steps += 40
+    pairs = learner.quantized().values.int().unflatten(1, (-1, 2)).sum(2)
     assert pairs.abs().max() == 128
-    learnt().sum().backward()
-    assert torch.equal(learnt.steps.grad, learnt.scale.expand_as(conv.weight))  # type: ignore[arg-type]
+    learner().sum().backward()
+    assert torch.equal(learner.steps.grad, learner.scale.expand_as(conv.weight))  # type: ignore[arg-type]
 
 
 def test_it_comes_after_ptq_of_our_own_engine(folded: Callable[..., Subject]) -> None:
     subject = folded()
     with pytest.raises(InputError, match="qat starts from a quantized model: put ptq before it"):
         Qat(QatSettings()).run(subject)
-    subject.quantized = Quantized("nncf")
+    subject.quantized = QuantizedModel("nncf")
     with pytest.raises(InputError, match="qat cannot learn what engine nncf wrote: use engine elir"):
         Qat(QatSettings()).run(subject)

@@ -7,11 +7,11 @@ import torch
 
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.engines import Quantized
 from compress.passes.ptq import Ptq
-from compress.passes.quantized import QuantConv
+from compress.passes.quantize.engines import QuantizedModel
+from compress.passes.quantize.modules import QuantConv
 from compress.passes.reconstruct import Reconstruct, units
-from compress.passes.settings import PtqSettings, ReconstructSettings
+from compress.recipe.passes import PtqSettings, ReconstructSettings
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +74,6 @@ def test_it_comes_after_ptq_of_our_own_engine(folded: Callable[..., Subject]) ->
     subject = folded()
     with pytest.raises(InputError, match="reconstruct starts from a quantized model: put ptq before it"):
         Reconstruct(ReconstructSettings()).run(subject)
-    subject.quantized = Quantized("nncf")
+    subject.quantized = QuantizedModel("nncf")
     with pytest.raises(InputError, match="reconstruct cannot learn what engine nncf wrote: use engine elir"):
         Reconstruct(ReconstructSettings()).run(subject)

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.engines import Quantized
 from compress.passes.ptq import Ptq
-from compress.passes.settings import PtqSettings, SmoothSettings
+from compress.passes.quantize.engines import QuantizedModel
 from compress.passes.smooth import ScaledSiLU, Smooth, find_sites
+from compress.recipe.passes import PtqSettings, SmoothSettings
 
 
 @pytest.fixture()
@@ -114,6 +114,6 @@ def test_where_it_cannot_stand(tiny_elir: Elir, make_subject: Callable[..., Subj
     subject.calibration_count = 0
     with pytest.raises(InputError, match=r"smooth needs calibration pictures: give data.calibration"):
         Smooth(SmoothSettings()).run(subject)
-    subject.quantized = Quantized("elir")
+    subject.quantized = QuantizedModel("elir")
     with pytest.raises(InputError, match="smooth comes after a quantizing pass: put it before ptq"):
         Smooth(SmoothSettings()).run(subject)

@@ -8,10 +8,11 @@ from torch import nn
 
 from compress.elir.model import Elir
 from compress.errors import InputError
-from compress.passes import load_pass, order_mistakes
+from compress.passes import load_pass
 from compress.passes.base import Subject
-from compress.passes.settings import WeightsSettings
 from compress.passes.weights import Weights, round_weight
+from compress.recipe.pass_order import order_mistakes
+from compress.recipe.passes import WeightsSettings
 
 AFTER = "comes after weights, where integer weights would have to be rounded anew: put it before weights"
 Make = Callable[..., Subject]

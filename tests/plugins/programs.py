@@ -42,7 +42,7 @@ NEEDS = {
 def find(name: str) -> str | None:
     """The path of a program; PostgreSQL's are also looked for where Debian and pip put them."""
     if name in NEEDS["postgresql"].programs:
-        from reliability import postgresql
+        from tests.reliability import postgresql
 
         try:
             return postgresql.program(name)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from compress.cli import app
+from compress.cli.commands import app
 from compress.ledger import Filter, open_ledger
 from compress.ledger.pareto import pareto
-from compress.recording import bundle_measurements
-from compress.reporting import report
+from compress.ledger.record import bundle_measurements
+from compress.ledger.report import report
 
 Make = Callable[..., Path]
 BAD = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from compress.report import goals_table, markdown_table, results_table
+from compress.report import goals_table, results_table
 
 
 def _printed(table: Table, width: int = 110) -> list[str]:
@@ -64,15 +64,6 @@ def test_goals_table_tells_value_bound_and_state(results: dict[str, Any]) -> Non
     assert "size_ratio onnx-int8 - <= 27.0 % 26.4 % met" in lines
     assert "speedup executorch-int8 - >= 2.00x 2.30x met" in lines
     assert max(map(len, _printed(goals_table(results)))) <= 110
-
-
-def test_markdown_has_the_same_rows_and_the_interval(results: dict[str, Any]) -> None:
-    results["name"] = "a|b <b>"
-    lines = markdown_table(results).splitlines()
-    assert lines[0].startswith("| artifact | MB | % of fp32 | PSNR dB |") and len(lines) == 14
-    assert {line.count("|") for line in lines[:12]} == {13}
-    assert "| openvino-int8 | 9.61 | 26.4 | 26.28 |" in lines[4] and "2.07 (2.01-2.14)" in lines[4]
-    assert "a\\|b &lt;b>" in lines[-1] and "n = 20" in lines[-1]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "12", True, None])

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from compress.elir.flow import FoldedFlow
+from compress.elir.macs import picture_macs
 from compress.elir.model import Elir, noise_shape
-from compress.measure.macs import picture_macs
-from compress.passes.engines.elir_engine import quantizable
-from compress.passes.quantized_model import SCHEMES
-from compress.passes.settings import PtqSettings
+from compress.passes.quantize.engines.elir import quantizable
+from compress.passes.quantize.model import SCHEMES
+from compress.recipe.passes import PtqSettings
 from compress.search.groups import Group, groups_of, prefixes
 
 BITS = {"dec.a.0": 4, "dec.a.1": 4, "dec.b.0": 4, "dec.b.1": 8, "enc.a": 8, "fmir.steps.0": 4, "fmir.steps.1": 4}

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from compress.engine import Engine, Outcome, Task
-from compress.engine.base import Tick, Told
-from compress.engine.in_process import InProcess
 from compress.errors import InputError
 from compress.folders import MARK
+from compress.pipeline.workers import Outcome, Task, Workers
+from compress.pipeline.workers.base import OnOutcome, Tick
+from compress.pipeline.workers.in_process import InProcess
 from compress.progress import Progress
-from compress.recipe import load_recipe, to_yaml
-from compress.schema import Recipe
+from compress.recipe.load import load_recipe, to_yaml
+from compress.recipe.schema import Recipe
 from compress.search import search
-from compress.search.found import Found
-from compress.search.judge import Judge
 from compress.search.lab import Lab
+from compress.search.quality import Judge
+from compress.search.result import SearchResult
 
 pytestmark = pytest.mark.slow
 # Most layers stay float: each layer is a model that is run.
@@ -28,7 +28,7 @@ PASSES = [{"collapse": {}}, {"fold_time": {}}, {"ptq": {"rounding": "nearest", "
 SEARCH = {"trials": 8, "pictures": 2}
 
 
-def run(recipe: Recipe, out: Path, format_: str | None = None, engine: Engine | None = None) -> Found:
+def run(recipe: Recipe, out: Path, format_: str | None = None, engine: Workers | None = None) -> SearchResult:
     # A person's file in a search's own folder, named as what a search writes.
     if not (out / MARK).exists():
         (out / MARK).write_text('{"kind": "search"}')
@@ -43,12 +43,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(tiny_recipe: Callable[..., Recipe], folder: Path) -> Found:
+def found(tiny_recipe: Callable[..., Recipe], folder: Path) -> SearchResult:
     return run(tiny_recipe(passes=PASSES, search=SEARCH, targets=["x86-openvino"]), folder)
 
 
 def test_an_engine_measures_the_same_at_once(
-    found: Found,
+    found: SearchResult,
     folder: Path,
     tiny_recipe: Callable[..., Recipe],
     tmp_path: Path,
@@ -62,7 +62,7 @@ def test_an_engine_measures_the_same_at_once(
     asked: list[str] = []
 
     class Noted(InProcess):
-        def run(self, tasks: Sequence[Task], told: Told, tick: Tick = lambda: None) -> dict[str, Outcome]:
+        def run(self, tasks: Sequence[Task], told: OnOutcome, tick: Tick = lambda: None) -> dict[str, Outcome]:
             asked.extend(task.label for task in tasks)
             return super().run(tasks, told, tick)
 
@@ -74,7 +74,7 @@ def test_an_engine_measures_the_same_at_once(
     assert {"layer 1", "combination 1"} <= set(asked)
 
 
-def test_fewer_bits_are_smaller_and_further_away(found: Found) -> None:
+def test_fewer_bits_are_smaller_and_further_away(found: SearchResult) -> None:
     assert len(found.tried) == 8
     own = found.tried[0]
     assert set(own.bits.values()) == {8}
@@ -89,26 +89,26 @@ def test_fewer_bits_are_smaller_and_further_away(found: Found) -> None:
         assert four.ms == eight.ms == 0 <= float_.ms
 
 
-def test_costs_are_measured_for_every_network_in_float(found: Found) -> None:
+def test_costs_are_measured_for_every_network_in_float(found: SearchResult) -> None:
     assert set(found.costs["ms"]) == {"fp32", "int8", "flow", "decoder"}
     assert all(ms > 0 for ms in found.costs["ms"].values())
     assert found.costs["bytes"]["int8"] < found.costs["bytes"]["fp32"]
 
 
-def test_every_point_is_a_recipe_with_its_bits(found: Found) -> None:
+def test_every_point_is_a_recipe_with_its_bits(found: SearchResult) -> None:
     assert len(found.recipes) == len(found.pareto)
     for tried, path in zip(found.pareto, found.recipes, strict=True):
         recipe = load_recipe(str(path))
         assert recipe.name == path.stem
         settings = next(item["ptq"] for item in recipe.passes if "ptq" in item)
-        from compress.passes.settings import PtqSettings
+        from compress.recipe.passes import PtqSettings
 
         bits = PtqSettings.model_validate(settings)
         assert {layer: bits.bits_of(layer) for layer in found.by_layer(tried)} == found.by_layer(tried)
 
 
 def test_what_was_measured_is_kept(
-    found: Found, folder: Path, tiny_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+    found: SearchResult, folder: Path, tiny_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def again(*_: Any) -> Any:
         raise AssertionError("measured before")
@@ -121,7 +121,7 @@ def test_what_was_measured_is_kept(
         run(recipe, folder, "onnx")
 
 
-def test_json_table_and_plot(found: Found, tmp_path: Path) -> None:
+def test_json_table_and_plot(found: SearchResult, tmp_path: Path) -> None:
     document = json.loads(json.dumps(found.to_json()))
     assert document["constraints_met"]
     assert sum(t["pareto"] for t in document["trials"]) == len(found.pareto)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from compress.errors import InputError
+from compress.sweep.optuna_study import Study
 from compress.sweep.points import Points
-from compress.sweep.proposing import Study
-from compress.sweep.sweep_file import Optuna
+from compress.sweep.schema import Optuna
 
 HEAD = "version: 1\nname: s\nrecipes: [int8_sr]\n"
 GRID = """search:

@@ -1,0 +1,61 @@
+"""Which artifacts a recipe asks for: format, precision, files."""
+
+from dataclasses import dataclass
+
+from compress.errors import InputError
+from compress.recipe.schema import MADE_BY, PRECISIONS, QUANTIZED, Precision, Recipe
+
+ENTRY = {"openvino": "model.xml", "onnx": "model.onnx", "executorch": "model.pte"}
+
+FORMATS = tuple(ENTRY)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One artifact of a bundle; ``entry`` is relative to the bundle. ``variant``: "" or "tensorrt"."""
+
+    format: str
+    precision: Precision
+    variant: str = ""
+
+    @property
+    def id(self) -> str:
+        return "-".join(filter(None, (self.format, self.precision, self.variant)))
+
+    @property
+    def entry(self) -> str:
+        name = ENTRY[self.format]
+        if self.variant:
+            stem, _, suffix = name.partition(".")
+            name = f"{stem}_{self.variant}.{suffix}"
+        return f"{self.precision}/{self.format}/{name}"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file, relative to the bundle."""
+        return (self.entry, self.entry.replace(".xml", ".bin")) if self.format == "openvino" else (self.entry,)
+
+
+def plan_artifacts(recipe: Recipe) -> list[Artifact]:
+    """Every artifact of ``recipe``, floats first. int8 needs ptq, weights the pass weights."""
+    engine = next((item["ptq"].get("engine", "elir") for item in recipe.passes if "ptq" in item), None)
+    made = [MADE_BY[name] for item in recipe.passes for name in item if name in MADE_BY]
+    planned = []
+    for format in FORMATS:
+        options = getattr(recipe.export, format)
+        if options is None:
+            continue
+        precisions = options.precisions or ["fp32", "fp16", *(made or ["int8"])]
+        for precision in precisions:
+            if precision in QUANTIZED and precision not in made:
+                raise InputError(_not_made(format, precision))
+            planned.append(Artifact(format, precision))
+        # Only our own engine knows TensorRT's rules; the others' graphs are written for x86.
+        if format == "onnx" and options.tensorrt and "int8" in precisions and engine == "elir":
+            planned.append(Artifact("onnx", "int8", "tensorrt"))
+    return sorted(planned, key=lambda a: PRECISIONS.index(a.precision))
+
+
+def _not_made(format: str, precision: str) -> str:
+    kind, pass_ = ("a quantizing pass", "ptq") if precision == "int8" else ("the pass weights", "weights")
+    return f"export.{format}: {precision} needs {kind}: add {pass_} to passes or remove {precision}"

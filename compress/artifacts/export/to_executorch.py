@@ -1,0 +1,81 @@
+"""torch -> ExecuTorch .pte for XNNPACK."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.fx.traceback import NodeSource
+
+from compress.artifacts.export.delegated import delegate
+from compress.artifacts.export.deployed import deployed, without_stack_traces
+from compress.files import whole_file
+from compress.quiet import quiet
+
+
+class _Half(nn.Module):
+    """float32 outside, float16 inside."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module.half()
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.module(*(x.half() for x in inputs)).float()
+
+
+def to_executorch(model: nn.Module, size: int, baked_seed: int | None = None, float16: bool = False) -> bytes:
+    """.pte bytes of ``model`` ((lq, noise) -> hq) for pictures of ``size`` px, delegated to XNNPACK where it can be."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+
+    model = _unshared(model)
+    if not float16:  # the squares that DelegatedGroupNorm takes the mean of come near float16's largest number
+        delegate(model)
+    module, inputs = deployed(model, size, baked_seed)
+    if float16:
+        module = _Half(module)
+    with quiet(), without_stack_traces(), _shared_provenance():
+        exported = torch.export.export(module, inputs, strict=False)
+        edge = to_edge_transform_and_lower(
+            exported,
+            partitioner=[XnnpackPartitioner()],
+            compile_config=EdgeCompileConfig(_check_ir_validity=False, _skip_dim_order=True),
+        )
+        return edge.to_executorch().buffer
+
+
+@contextmanager
+def _shared_provenance() -> Iterator[None]:
+    """Where a node came from is shared by the nodes made of it.
+
+    torch copies it, with all that came before, for every node in each of some sixty passes: a sixth of the time.
+    Nothing in the program depends on it.
+    """
+    NodeSource.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        del NodeSource.__deepcopy__  # type: ignore[attr-defined]
+
+
+def _unshared(model: nn.Module) -> nn.Module:
+    """A copy in which every Euler step has integer weights of its own.
+
+    A constant with several users outside one partition stays in the program beside the partitions' copies; one that
+    a single partition owns goes to the named data, where equal bytes are stored once: the flow's weights once, not K
+    times and once more.
+    """
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, buffer.clone())
+    return model
+
+
+def save_executorch(buffer: bytes, path: Path) -> None:
+    """Write a .pte whole."""
+    with whole_file(path) as part:
+        part.write_bytes(buffer)

@@ -1,0 +1,1 @@
+"""What is in an artifact's file: bits, bytes, operators."""

@@ -1,0 +1,64 @@
+"""ExecuTorch on the CPU."""
+
+import importlib.metadata
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.artifacts.runtime.base import Option, Runner, check_shapes, damaged, load_library
+from compress.errors import InputError
+from compress.quiet import quiet_native
+
+INPUT_NAMES = ("lq", "noise")  # a .pte has inputs by place, not by name
+METHOD = "forward"
+# A method runs in memory of its own, and XNNPACK's work space and threads belong to the process.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class ExecutorchRunner(Runner):
+    """A .pte file, by the CPU kernels that the wheel links: XNNPACK, portable, quantized.
+
+    The thread pool belongs to the process: every open ``ExecutorchRunner`` must be opened with the same ``threads``.
+    """
+
+    def __init__(self, path: Path, threads: int, options: Mapping[str, Option]) -> None:
+        if options:
+            raise InputError(f"option {next(iter(options))}: ExecuTorch takes none: remove it")
+        runtime = load_library("executorch")
+        # On a virtual CPU cpuinfo, which sizes the pool, complains of files that only ARM has.
+        with quiet_native():
+            threads = _set_threads(threads)
+        try:
+            # A program keeps no reference of its own to what its methods need: hold it as long as the method.
+            self._program = runtime.Runtime.get().load_program(path)
+            self._method = self._program.load_method(METHOD)
+        except (RuntimeError, KeyError) as error:
+            raise damaged(path, "ExecuTorch program", error) from None
+        self.shapes = check_shapes(path, _shapes(self._method.metadata))
+        self.facts = {"executorch": importlib.metadata.version("executorch"), "threads": threads}
+
+    def _execute(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        import torch
+
+        given = [torch.from_numpy(inputs[name]) for name in self.shapes]
+        with _ONE_AT_A_TIME:
+            return self._method.execute(given)[0].numpy()
+
+
+def _set_threads(threads: int) -> int:
+    """Fix the size of the process's thread pool; returns the size in force."""
+    from executorch.extension.pybindings import portable_lib as pool
+
+    # Resetting replaces the pool under programs that are loaded already: only when it must change.
+    if pool._threadpool_get_thread_count() != threads:
+        pool._unsafe_reset_threadpool(threads)
+    return pool._threadpool_get_thread_count()
+
+
+def _shapes(metadata: Any) -> dict[str, tuple[int, ...]]:
+    count = metadata.num_inputs()
+    names = [INPUT_NAMES[i] if i < len(INPUT_NAMES) else f"input {i}" for i in range(count)]
+    return {name: tuple(metadata.input_tensor_meta(i).sizes()) for i, name in enumerate(names)}

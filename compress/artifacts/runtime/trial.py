@@ -1,0 +1,47 @@
+"""A stranger's .pte, tried in a process of its own first: what is wrong in one can end the process that opens it.
+
+ExecuTorch checks its programs by assertions that abort (``ET_CHECK``), which no Python code can catch.
+
+``python -m compress.artifacts.runtime.trial FILE`` opens and runs it once.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from compress.artifacts.runtime.open import open_runner
+from compress.errors import CompressError, VerificationError
+from compress.python_process import python_command, python_environment
+
+LIMIT_S = 600.0
+"""Of one run; a minute is long for a tile on a small board."""
+
+
+def probe(path: Path) -> None:
+    """Open the .pte ``path`` and run it once elsewhere. Raises VerificationError where that process dies or hangs."""
+    try:
+        command = python_command("-m", "compress.artifacts.runtime.trial", str(path))
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=LIMIT_S, env=python_environment()
+        )
+    except subprocess.TimeoutExpired:
+        raise VerificationError(f"{path}: refused, not run within {LIMIT_S:.0f} s: export it again") from None
+    if done.returncode:
+        told = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no word")
+        how = f"it ended the process that tried it with {done.returncode}: {' '.join(told.split())[:160]}"
+        raise VerificationError(f"{path}: refused, not a readable ExecuTorch program ({how}): export it again")
+
+
+def _run_once(path: Path) -> None:
+    try:
+        runner = open_runner(path, "executorch", 1)
+    except CompressError:
+        return  # refused as it should be: whoever asked opens it next, and tells why
+    inputs = {name: np.zeros(shape, np.float32) for name, shape in runner.shapes.items()}
+    runner.run(inputs["lq"], inputs.get("noise"))
+
+
+if __name__ == "__main__":
+    _run_once(Path(sys.argv[1]))

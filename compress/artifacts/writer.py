@@ -1,0 +1,144 @@
+"""Writes artifacts: a float or quantized model in the files of each format."""
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.artifacts.artifact import Artifact
+from compress.recipe.schema import QUANTIZED, Recipe, task_scale
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from compress.artifacts.export.executorch_worker import LoweringWorker
+    from compress.passes.quantize.engines import QuantizedModel
+
+# format -> schemes of the quantized modules that may serve it, the best first
+SERVES = {"openvino": ("openvino", "x86"), "onnx": ("onnxruntime", "x86"), "executorch": ("xnnpack",)}
+
+
+def simulated(quantized: "QuantizedModel", artifact: Artifact) -> "nn.Module | None":
+    """The torch module that ``artifact`` was written from; None for an engine that works on the runtime's own graph."""
+    if artifact.variant:
+        return quantized.modules[artifact.variant]
+    return next((quantized.modules[name] for name in SERVES[artifact.format] if name in quantized.modules), None)
+
+
+class Writer:
+    """Writes artifacts below ``folder``; a model's fp32 ONNX graph is made once and serves three files."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe, self.folder = recipe, folder
+        self.size = recipe.model.image_size
+        self.baked_seed = recipe.model.seed if recipe.export.noise == "baked" else None
+        self._float_graphs: dict[nn.Module, Any] = {}  # by the model, which it keeps: an id can be another's later
+        self._lowering: LoweringWorker | None = None
+
+    def float_graph(self, model: "nn.Module", format: str) -> Any:
+        """The fp32 model in a runtime's own form: ov.Model or ONNX ModelProto."""
+        if model not in self._float_graphs:
+            self._float_graphs[model] = self._onnx(model)
+        graph = self._float_graphs[model]
+        if format == "onnx":
+            return graph
+        from compress.artifacts.export.to_openvino import to_openvino
+
+        return to_openvino(graph)
+
+    def write_float(self, model: "nn.Module", artifact: Artifact) -> None:
+        """Write an fp32 or fp16 OpenVINO or ONNX artifact of ``model``."""
+        half = artifact.precision == "fp16"
+        graph = self.float_graph(model, artifact.format)
+        if artifact.format == "onnx" and half:
+            from compress.artifacts.export.to_onnx import to_float16
+
+            graph = to_float16(graph)
+        self._save(graph, artifact, half)
+
+    def lower(self, model: "nn.Module", artifact: Artifact) -> None:
+        """Have an ExecuTorch artifact of ``model`` written in a process of its own; ``lowered`` waits for it."""
+        half = artifact.precision == "fp16"
+        self._worker().submit(model, self.size, self.baked_seed, half, self.folder / artifact.entry)
+
+    def lowered(self, artifact: Artifact) -> None:
+        """Return when the file is there that ``lower`` was asked for, if it was; errors are the lowering's."""
+        path = self.folder / artifact.entry
+        if self._lowering is not None and path in self._lowering.submitted:
+            self._lowering.wait(path)
+
+    def close(self) -> None:
+        """End what still runs."""
+        if self._lowering is not None:
+            self._lowering.stop()
+
+    def _worker(self) -> "LoweringWorker":
+        if self._lowering is None:
+            from compress.artifacts.export.executorch_worker import LoweringWorker
+
+            self._lowering = LoweringWorker()
+        return self._lowering
+
+    def write_weights(self, quantized: "QuantizedModel", artifact: Artifact) -> None:
+        """Write an artifact of the rounded float model, its weights stored as they were rounded."""
+        from compress.artifacts.export.rounded_weights import store_rounded
+        from compress.artifacts.export.to_openvino import to_openvino
+
+        module = simulated(quantized, artifact)
+        assert module is not None  # weights.requires refuses what it cannot write
+        graph = copy.deepcopy(self.float_graph(module, "onnx"))
+        store_rounded(graph, quantized.weights)
+        self._save(to_openvino(graph, half_weights=True) if artifact.format == "openvino" else graph, artifact)
+
+    def write_int8(self, quantized: "QuantizedModel", artifact: Artifact) -> None:
+        """Write an int8 artifact, from the engine's own graph where there is one; ExecuTorch's by ``lower``."""
+        graph = None if artifact.variant else quantized.graphs.get(artifact.format)
+        if graph is None and artifact.format == "openvino" and "onnx" in quantized.graphs:
+            from compress.artifacts.export.to_openvino import to_openvino
+
+            graph = to_openvino(quantized.graphs["onnx"])
+        if graph is not None:
+            self._save(graph, artifact)
+            return
+        module = simulated(quantized, artifact)
+        assert module is not None, f"{quantized.engine} leaves nothing for {artifact.id}"  # ptq.requires refuses it
+        if artifact.format == "executorch":
+            if quantized.engine == "elir":
+                self.lower(module, artifact)
+            else:  # PT2E's graphs cannot be pickled for another process
+                from compress.artifacts.export.to_executorch import save_executorch, to_executorch
+
+                save_executorch(to_executorch(module, self.size, self.baked_seed), self.folder / artifact.entry)
+            return
+        proto = self._onnx(module)
+        if artifact.format == "openvino":
+            from compress.artifacts.export.to_openvino import to_openvino
+
+            proto = to_openvino(proto)
+        elif not artifact.variant:  # TensorRT takes no opset 21
+            from compress.artifacts.export.four_bits import pack_onnx
+
+            pack_onnx(proto)
+        self._save(proto, artifact)
+
+    def _onnx(self, model: "nn.Module") -> Any:
+        from compress.artifacts.export.to_onnx import to_onnx
+
+        opset = self.recipe.export.onnx.opset if self.recipe.export.onnx else 20
+        return to_onnx(model, self.size, opset, self.baked_seed)
+
+    @property
+    def _about(self) -> dict[str, str]:
+        """What an artifact says of itself, so that it can be used where its bundle is not."""
+        task = self.recipe.model.task
+        return {"task": task, "scale": str(task_scale(task)), "noise": self.recipe.export.noise}
+
+    def _save(self, graph: Any, artifact: Artifact, half: bool = False) -> None:
+        path, about = self.folder / artifact.entry, self._about
+        if artifact.format == "openvino":
+            from compress.artifacts.export.to_openvino import save_openvino
+
+            save_openvino(graph, path, half, compact=artifact.precision in QUANTIZED, about=about)
+        else:
+            from compress.artifacts.export.to_onnx import save_onnx
+
+            save_onnx(graph, path, about)

@@ -1,0 +1,1 @@
+"""The bundle: manifest, results, verification, signature, bill of materials."""

@@ -1,0 +1,93 @@
+"""Software bill of materials, CycloneDX 1.6 JSON: of this installation, or of a bundle."""
+
+import re
+from collections.abc import Iterator
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.bundle.manifest import read_manifest
+from compress.errors import Unavailable
+
+if TYPE_CHECKING:
+    from cyclonedx.model.component import Component
+
+NAME = "elir-compress"
+_REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def sbom(bundle: Path | None) -> str:
+    """JSON text: of ``bundle``, its files by hash and the packages that made it; of None, the packages installed here.
+
+    Raises Unavailable without cyclonedx-python-lib or for a package that is not installed, and what reading the
+    manifest raises.
+    """
+    try:
+        from cyclonedx.model.bom import Bom
+        from cyclonedx.model.component import Component, ComponentType
+        from cyclonedx.output.json import JsonV1Dot6
+    except ImportError:
+        raise Unavailable(
+            "a bill of materials needs cyclonedx-python-lib: pip install 'elir-compress[supply]'"
+        ) from None
+    if bundle is None:
+        if (own := _distribution(NAME)) is None:
+            raise Unavailable(f"{NAME} runs from its sources, not installed: its packages are not known: pip install .")
+        found, subject = list(installed()), _package(NAME, own.version, ComponentType.APPLICATION)
+    else:
+        manifest = read_manifest(bundle)
+        subject = Component(name=str(manifest.get("name", bundle.name)), type=ComponentType.MACHINE_LEARNING_MODEL)
+        packages = {**manifest.get("versions", {})}
+        found = [*_files(manifest), *(_package(name, str(v), ComponentType.LIBRARY) for name, v in packages.items())]
+    bom = Bom(components=found)
+    bom.metadata.component = subject
+    bom.register_dependency(subject, found)
+    return JsonV1Dot6(bom).output_as_string(indent=1) + "\n"
+
+
+def installed() -> "Iterator[Component]":
+    """Every package that this one needs, extras left out, as far as it is installed."""
+    from cyclonedx.model.component import ComponentType
+
+    seen, todo = {NAME}, _needs(NAME)
+    while todo:
+        name = todo.pop()
+        if name in seen or (found := _distribution(name)) is None:
+            continue
+        seen.add(name)
+        todo += _needs(name)
+        yield _package(found.metadata["Name"], found.version, ComponentType.LIBRARY)
+
+
+def _needs(name: str) -> list[str]:
+    found = _distribution(name)
+    wanted = [text for text in (found.requires or [] if found else []) if "extra ==" not in text]
+    return [match[0] for text in wanted if (match := _REQUIREMENT.match(text))]
+
+
+def _distribution(name: str) -> Distribution | None:
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _package(name: str, version: str, kind: Any) -> "Component":
+    from cyclonedx.model.component import Component
+    from packageurl import PackageURL
+
+    url = PackageURL("generic" if name == "python" else "pypi", None, name.lower().replace("_", "-"), version)
+    return Component(name=name, version=version, type=kind, purl=url, bom_ref=str(url))
+
+
+def _files(manifest: dict[str, Any]) -> "Iterator[Component]":
+    from cyclonedx.model import HashAlgorithm, HashType
+    from cyclonedx.model.component import Component, ComponentType
+
+    weights = manifest.get("weights") or {}
+    data = {entry["path"]: entry["sha256"] for entry in manifest["files"]}
+    if weights.get("sha256"):
+        data[f"weights {weights.get('name')}"] = weights["sha256"]
+    for name, digest in data.items():
+        digests = [HashType(alg=HashAlgorithm.SHA_256, content=digest)]
+        yield Component(name=name, type=ComponentType.FILE, hashes=digests, bom_ref=f"file:{name}")

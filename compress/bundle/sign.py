@@ -1,0 +1,77 @@
+"""Signing a bundle: Ed25519 over ``manifest.json``, which holds every other file's hash.
+
+Keys are PEM files as OpenSSL writes them (``openssl genpkey -algorithm ed25519``); the signature, 64 bytes, lies beside
+the manifest, and ``openssl pkeyutl -verify -rawin`` checks it too. Nothing is asked of a network.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.bundle.manifest import MANIFEST, read_manifest
+from compress.errors import InputError, Unavailable, VerificationError
+from compress.files import whole_file
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+SIGNATURE = f"{MANIFEST}.sig"
+
+
+def sign(bundle: Path, key: Path) -> Path:
+    """Write the signature of a bundle's manifest by the private key in ``key``; its file.
+
+    Raises InputError for what is no unencrypted Ed25519 key, Unavailable without ``cryptography``, and what reading
+    the manifest raises.
+    """
+    read_manifest(bundle)
+    signature = _private(key).sign((bundle / MANIFEST).read_bytes())
+    with whole_file(bundle / SIGNATURE) as part:
+        part.write_bytes(signature)
+    return bundle / SIGNATURE
+
+
+def check_signature(bundle: Path, key: Path) -> None:
+    """Raise VerificationError unless the manifest is signed by the private half of the public key in ``key``."""
+    public = _public(key)
+    from cryptography.exceptions import InvalidSignature
+
+    path = bundle / SIGNATURE
+    if not path.is_file():
+        raise VerificationError(f"{bundle}: not signed, it has no {SIGNATURE}: ask its maker to run `compress sign`")
+    try:
+        public.verify(path.read_bytes(), (bundle / MANIFEST).read_bytes())
+    except InvalidSignature:
+        raise VerificationError(f"{path}: not a signature of {MANIFEST} by {key.name}: do not use the bundle") from None
+
+
+def _private(path: Path) -> "Ed25519PrivateKey":
+    serialization, kinds = _library()
+    return _key(path, lambda data: serialization.load_pem_private_key(data, None), kinds.Ed25519PrivateKey, "private")
+
+
+def _public(path: Path) -> "Ed25519PublicKey":
+    serialization, kinds = _library()
+    return _key(path, serialization.load_pem_public_key, kinds.Ed25519PublicKey, "public")
+
+
+def _key(path: Path, load: Any, kind: type, what: str) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        key = load(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}): name a {what} key in PEM") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, kind):
+        raise InputError(f"{path}: not a {what} Ed25519 key in PEM, without a password: see docs/reliability.md")
+    return key
+
+
+def _library() -> tuple[Any, Any]:
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError:
+        raise Unavailable("signatures need cryptography: pip install 'elir-compress[supply]'") from None
+    return serialization, ed25519

@@ -1,0 +1,203 @@
+"""What this machine has: runtimes, CPU features that int8 needs, memory and disk; and what a lack of them means."""
+
+import os
+import platform
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.errors import CompressError
+from compress.python_process import python_command, python_environment
+from compress.targets.tools import NAMES, tool
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+RUNTIMES = {  # distribution -> module
+    "torch": "torch",
+    "torchao": "torchao",
+    "openvino": "openvino",
+    "nncf": "nncf",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
+    "onnxscript": "onnxscript",
+    "executorch": "executorch.runtime",
+    "datasets": "datasets",
+    "scikit-image": "skimage",
+}
+OPTIONAL = {
+    "neural_compressor": ("neural_compressor.torch.quantization", "neural-compressor"),
+    "psycopg": ("psycopg", "postgresql"),
+}
+IMPORT_LIMIT_S = 120
+_INT8 = {
+    "AVX2": "avx2",
+    "AVX512-VNNI": "avx512_vnni",
+    "AVX-VNNI": "avx_vnni",
+    "AMX-INT8": "amx_int8",
+    "dot product": "asimddp",
+    "i8mm": "i8mm",
+}
+_VNNI = {"avx512_vnni", "avx_vnni", "amx_int8"}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One finding. ``ok`` is None where nothing is expected."""
+
+    name: str
+    value: str
+    ok: bool | None = None
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that `compress doctor` says."""
+
+    facts: list[Fact]
+
+    @classmethod
+    def of_this_machine(cls) -> "Findings":
+        """Takes seconds: each runtime is imported in a process of its own."""
+        with ThreadPoolExecutor(2) as pool:
+            runtimes = list(pool.map(lambda item: _runtime(*item), RUNTIMES.items()))
+            extras = list(pool.map(lambda item: _runtime(item[0], *item[1]), OPTIONAL.items()))
+            devices = pool.submit(_openvino_devices)
+        machine = [_python(), _cpu(), _int8(), _cores(), _memory(), _disk()]
+        return cls([*machine, *runtimes, *extras, devices.result(), _ssh(), *map(_tool, NAMES)])
+
+    def to_json(self) -> dict[str, Any]:
+        """The findings as plain data."""
+        return {"facts": [asdict(fact) for fact in self.facts]}
+
+    def table(self) -> "Table":
+        """The findings for a terminal."""
+        from rich.table import Table
+
+        table = Table("", "what", "found", "meaning")
+        for fact in self.facts:
+            table.add_row({True: "ok", False: "!", None: ""}[fact.ok], fact.name, fact.value, fact.meaning)
+        return table
+
+
+def cpu_flags() -> set[str]:
+    """Feature flags as Linux names them; empty where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return next((set(x.split(":")[1].split()) for x in lines if x.lower().startswith(("flags", "features"))), set())
+
+
+def saturation(flags: set[str], machine: str) -> tuple[bool | None, str]:
+    """Whether 8-bit products are added exactly, and what it means for int8 artifacts."""
+    if machine.lower() not in ("x86_64", "amd64"):
+        return None, "int8 runs without saturation; the x86 targets cannot be measured here"
+    if not flags:
+        return None, "the CPU's features are not known here"
+    if flags & _VNNI:
+        return True, "int8 products are added in 32 bits: no saturation, full int8 speed"
+    if "avx2" in flags:
+        return False, (
+            "no VNNI: OpenVINO and ONNX Runtime add pairs of int8 products in 16 bits, which saturate with 8-bit "
+            "weights; keep the ptq pass at 7-bit weights, or expect wrong pictures here"
+        )
+    return False, "no AVX2: int8 will run, slowly; speed goals will be missed"
+
+
+def _python() -> Fact:
+    return Fact("Python", f"{platform.python_version()} on {platform.platform()}", True)
+
+
+def _cpu() -> Fact:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), platform.processor())
+    return Fact("CPU", model or platform.machine())
+
+
+def _int8() -> Fact:
+    flags = cpu_flags()
+    ok, meaning = saturation(flags, platform.machine())
+    return Fact("int8 features", ", ".join(n for n, flag in _INT8.items() if flag in flags) or "none seen", ok, meaning)
+
+
+def _cores() -> Fact:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Fact("cores", f"{usable} usable of {os.cpu_count()}")
+
+
+def _memory() -> Fact:
+    try:
+        rows = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        total, free = (int(rows[key].split()[0]) / 2**20 for key in ("MemTotal", "MemAvailable"))
+    except (OSError, KeyError, ValueError):
+        return Fact("memory", "not known")
+    enough = free >= 4
+    meaning = "" if enough else "applying a recipe takes 4 GiB"
+    return Fact("memory", f"{free:.1f} of {total:.1f} GiB free", enough, meaning)
+
+
+def _disk() -> Fact:
+    free = shutil.disk_usage(".").free / 2**30
+    enough = free >= 2
+    return Fact("disk here", f"{free:.1f} GiB free", enough, "" if enough else "a bundle may take 2 GiB")
+
+
+def _runtime(distribution: str, module: str, extra: str | None = None) -> Fact:
+    try:
+        version = metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        hint = f"optional: pip install 'elir-compress[{extra}]'" if extra else "pip install elir-compress installs it"
+        return Fact(distribution, "not installed", None if extra else False, hint)
+    why = _import_error(module)
+    return Fact(distribution, version, why is None, "" if why is None else f"does not import: {why}")
+
+
+def _openvino_devices() -> Fact:
+    code = "import openvino; print(*openvino.Core().available_devices, sep=', ')"
+    found = _run_python(code)
+    devices = (found.stdout.strip().splitlines() or ["none"])[-1]
+    npu = "NPU" in devices
+    return Fact(
+        "OpenVINO devices", devices, None, "" if npu else "no NPU: the intel-npu-* targets are only compiled for"
+    )
+
+
+def _ssh() -> Fact:
+    program = shutil.which("ssh")
+    return Fact("ssh", program or "not installed", None, "" if program else "devices over ssh: install openssh-client")
+
+
+def _tool(name: str) -> Fact:
+    found = tool(name)
+    try:
+        ready = found.ready
+    except CompressError as error:  # no folder to look for it
+        return Fact(name, "not set up", None, str(error))
+    if ready:
+        return Fact(name, "set up", True, found.purpose)
+    return Fact(name, "not set up", None, f"{found.purpose}: `{found.setup_command}`, {found.download_mb} MB")
+
+
+def _import_error(module: str) -> str | None:
+    """None when ``module`` imports; in its own process, since a broken runtime may end the one that loads it."""
+    try:
+        done = _run_python(f"import {module}")
+    except subprocess.TimeoutExpired:
+        return f"not done after {IMPORT_LIMIT_S} s"
+    last = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
+    return last[0] if done.returncode else None
+
+
+def _run_python(code: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        python_command("-c", code), capture_output=True, text=True, timeout=IMPORT_LIMIT_S, env=python_environment()
+    )

@@ -1,0 +1,1 @@
+"""`compress train`: losses, the loop, its log and validation."""

@@ -1,0 +1,91 @@
+"""A training's checkpoint: weights, average, optimiser and step, and the recipe that they belong to."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from compress.errors import InputError, VerificationError
+from compress.files import sha256_text, write_buffer
+from compress.recipe.train import DistillRun, TrainRecipe
+
+SHOWN = 5  # differences told at once
+
+
+def recipe_hash(recipe: TrainRecipe | DistillRun) -> str:
+    """Names the recipe that a checkpoint belongs to."""
+    return sha256_text(recipe.model_dump_json())
+
+
+def write_state(path: Path, recipe: TrainRecipe | DistillRun, state: dict[str, Any]) -> None:
+    """Write a checkpoint of ``recipe`` whole; where that fails, the old one stays.
+
+    Raises InputError (disk full, folder not writable).
+    """
+    own = {"recipe_hash": recipe_hash(recipe), "recipe": recipe.model_dump(mode="json")}
+    buffer = io.BytesIO()
+    torch.save(own | state, buffer)
+    # Written by torch itself, a full disk would not be an OSError.
+    write_buffer(path, buffer)
+
+
+def read_state(path: Path, recipe: TrainRecipe | DistillRun) -> dict[str, Any]:
+    """The checkpoint's contents, on the CPU.
+
+    Raises VerificationError (damaged, or no training checkpoint) or InputError (of another recipe: what differs).
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:
+        # torch raises UnpicklingError, RuntimeError, EOFError ... by where the damage lies.
+        raise VerificationError(f"{path}: damaged training checkpoint: start anew with --fresh") from None
+    if not isinstance(state, dict) or not {"recipe_hash", "model", "ema", "optimizer"} <= state.keys():
+        raise VerificationError(f"{path}: not a training checkpoint: use another --out or --fresh")
+    if state["recipe_hash"] != recipe_hash(recipe):
+        _check_recipe(path, state.get("recipe"), recipe)
+    return state
+
+
+def _check_recipe(path: Path, stored: Any, recipe: TrainRecipe | DistillRun) -> None:
+    """Refuse, unless all that differs is a key that was added to the schema since, left at its default."""
+    # Checkpoints of earlier versions hold the hash alone.
+    found = list(differences(_with_defaults(stored), recipe.model_dump(mode="json"))) if stored else []
+    if stored and not found:
+        return
+    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    what = f" ({'; '.join(found[:SHOWN] + more)})" if found else ""
+    raise InputError(f"{path}: belongs to another recipe{what}: use another --out or --fresh")
+
+
+def _with_defaults(stored: Any) -> Any:
+    try:
+        return TrainRecipe.model_validate(stored).model_dump(mode="json")
+    except ValidationError:
+        return stored
+
+
+def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
+    """One text for each key path whose value differs, e.g. ``stages[0].lr was 0.0003, is 0.0002``."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in (*old, *(key for key in new if key not in old)):
+            yield from differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+    elif _mappings(old) and _mappings(new):
+        for i, (before, after) in enumerate(zip(old, new, strict=False)):
+            yield from differences(before, after, f"{where}[{i}]")
+        if len(old) != len(new):
+            yield f"{where} had {len(old)} items, has {len(new)}"
+    elif old != new:
+        yield f"{where} was {_shown(old)}, is {_shown(new)}"
+
+
+def _mappings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)

@@ -1,5 +1,0 @@
-"""What is tried when a recipe misses a goal; what was tried, and how it went, is part of the results."""
-
-from compress.fallback.whole import fall_back
-
-__all__ = ["fall_back"]

@@ -1,0 +1,85 @@
+"""Rows of the ledger for a terminal and as JSON."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from compress.ledger.store import Row
+
+COLUMNS = {  # heading -> (field, format)
+    "row": ("id", "{:.8}"),
+    "measured": ("created", "{:.16}"),
+    "recipe": ("recipe", "{}"),
+    "artifact": ("artifact", "{}"),
+    "target": ("target", "{}"),
+    "data set": ("dataset", "{}"),
+    "MB": ("bytes", "{:.2f}"),
+    "p50 ms": ("latency_p50_ms", "{:.1f}"),
+    "PSNR dB": ("psnr_db", "{:.3f}"),
+    "LPIPS": ("lpips", "{:.4f}"),
+}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Some of the rows that a filter lets through, newest first, of ``total``."""
+
+    place: str
+    total: int
+    rows: "list[Row]"
+
+    def to_json(self) -> dict[str, Any]:
+        """One JSON document."""
+        return {"ledger": self.place, "total": self.total, "rows": self.rows}
+
+    def table(self) -> "Table":
+        """One line a row."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        caption = Text(f"{len(self.rows)} of {self.total} rows, newest first; {self.place}")
+        table = Table(caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+        for heading in COLUMNS:
+            right = heading in ("MB", "p50 ms", "PSNR dB", "LPIPS")
+            whole = right or heading in ("row", "measured")
+            table.add_column(heading, justify="right" if right else "left", no_wrap=whole, overflow="fold")
+        for row in self.rows:
+            values = {**row, "bytes": row["bytes"] / 1e6}
+            table.add_row(*(Text(_cell(values[field], form)) for field, form in COLUMNS.values()))
+        return table
+
+
+@dataclass(frozen=True)
+class RowView:
+    """One row, every field."""
+
+    row: "Row"
+
+    def to_json(self) -> dict[str, Any]:
+        """One JSON document."""
+        return self.row
+
+    def table(self) -> "Table":
+        """One line a field; of the pictures, how many there are."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_header=False)
+        for name, value in self.row.items():
+            text = f"scores of {len(value or ())}" if name == "pictures" else _flat(value)
+            table.add_row(Text(name), Text(text))
+        return table
+
+
+def _cell(value: Any, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_flat(item)}" for key, item in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else _cell(value, "{}")

@@ -1,0 +1,1 @@
+"""What ptq, qat, reconstruct and weights are made of: modules, observers, rounding, engines."""

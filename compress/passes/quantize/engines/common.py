@@ -1,0 +1,93 @@
+"""What the engines that wrap another package share."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from compress.elir.model import noise_shape
+from compress.errors import InputError
+from compress.passes.base import Subject
+from compress.passes.quantize.engines.elir import quantizable
+from compress.passes.quantize.model import Conv
+from compress.recipe.passes import PtqSettings
+
+
+def example(subject: Subject) -> tuple[Tensor, Tensor]:
+    """Inputs of the artifact's shape: (1, 3, S, S) in [0, 1] and (1, 16, S/8, S/8)."""
+    size = subject.image_size
+    return torch.zeros(1, 3, size, size), torch.zeros(noise_shape(size, size))
+
+
+def pictures(subject: Subject) -> Iterator[tuple[Tensor, Tensor]]:
+    """The calibration pictures, one at a time, with progress."""
+    for i, pair in enumerate(subject.calibration()):
+        yield pair
+        subject.advance("calibrate", i + 1, subject.calibration_count)
+
+
+class Feeds:
+    """Re-iterable: each picture as a runtime's inputs by name; nothing is kept."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        for lq, noise in pictures(self.subject):
+            yield {"lq": lq.numpy(), "noise": noise.numpy()}
+
+    def __len__(self) -> int:
+        return self.subject.calibration_count
+
+
+def by_scheme(subject: Subject, x86: nn.Module, xnnpack: nn.Module | None = None) -> dict[str, nn.Module]:
+    """Modules by scheme for the subject's formats: OpenVINO and ONNX Runtime get the same one."""
+    wanted = {"openvino": ("openvino", x86), "onnxruntime": ("onnx", x86), "xnnpack": ("executorch", xnnpack)}
+    return {name: module for name, (format_, module) in wanted.items() if module and format_ in subject.formats}
+
+
+def excluded(subject: Subject, settings: PtqSettings) -> set[str]:
+    """Names of the convolutions that ``keep_float`` leaves in float. Raises InputError when a prefix names no layer."""
+    wanted = quantizable(subject.model, settings)
+    convs = {n for n, m in subject.model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
+    return convs - wanted.keys()
+
+
+def excluded_nodes(subject: Subject, settings: PtqSettings, weights: Sequence[tuple[str, np.ndarray]]) -> list[str]:
+    """Names of a graph's nodes that ``keep_float`` leaves in float.
+
+    ``weights``: (name, weight) of every convolution of the graph, in its order. Raises InputError when a prefix names
+    no layer, or the graph's convolutions are not the model's.
+    """
+    layers = excluded(subject, settings)
+    if not layers:
+        return []
+    convs = _in_order(subject)
+    same = len(convs) == len(weights) and all(
+        conv.weight.shape == value.shape and np.array_equal(conv.weight.numpy(), value)
+        for (_, conv), (_, value) in zip(convs, weights, strict=True)
+    )
+    if not same:
+        raise InputError(
+            f"passes.ptq.keep_float: {settings.engine} gets a graph whose layers cannot be told apart: use engine elir"
+        )
+    return [node for (name, _), (node, _) in zip(convs, weights, strict=True) if name in layers]
+
+
+def _in_order(subject: Subject) -> list[tuple[str, Conv]]:
+    """The model's convolutions by name, in the order in which they run."""
+    order: list[tuple[str, Conv]] = []
+
+    def hook(name: str) -> Any:
+        return lambda conv, inputs, output: order.append((name, conv))
+
+    convs = [(n, m) for n, m in subject.model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    handles = [conv.register_forward_hook(hook(name)) for name, conv in convs]
+    try:
+        subject.probe()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return order

@@ -1,0 +1,71 @@
+"""torchao: PT2E with XNNPACK's quantizer; one calibration, emitted in every format.
+
+Only convolutions are annotated: with XNNPACK's own choice, sums, products and concatenations too, the residual stream
+is rounded at every block.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from compress.passes.base import Subject
+from compress.passes.quantize.engines import QuantizedModel
+from compress.passes.quantize.engines.common import by_scheme, example, excluded, pictures
+from compress.passes.quantize.engines.pt2e import (
+    ConvertedGraph,
+    fold_weights,
+    layer_of,
+    limit_weights,
+    unshare,
+    unsigned,
+)
+from compress.passes.quantize.modules import WEIGHT_MAX
+from compress.quiet import quiet
+from compress.recipe.passes import PtqSettings
+
+
+def quantize(subject: Subject, settings: PtqSettings) -> QuantizedModel:
+    """One converted module; for x86 its int8 activations become uint8, the same numbers.
+
+    Raises InputError when ``keep_float`` names no layer.
+    """
+    with quiet(), torch.no_grad():
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+        exported = torch.export.export(subject.model, example(subject), strict=False).module(check_guards=False)
+        unshare(exported)
+        prepared = prepare_pt2e(exported, _quantizer(subject, settings))
+        limit_weights(prepared, settings)
+        for lq, noise in pictures(subject):
+            prepared(lq, noise)
+        converted = convert_pt2e(prepared)
+        fold_weights(converted)
+    subject.notes.append(f"ptq: torchao, {settings.weight_bits}-bit weights, {settings.range} ranges")
+    return QuantizedModel("torchao", by_scheme(subject, ConvertedGraph(unsigned(converted)), ConvertedGraph(converted)))
+
+
+def _quantizer(subject: Subject, settings: PtqSettings) -> Any:
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+
+    limit = WEIGHT_MAX[settings.weight_bits]
+    config = get_symmetric_quantization_config(is_per_channel=True, weight_qmin=-limit, weight_qmax=limit)
+    if settings.range == "min_max":
+        config = _with_min_max(config)
+    quantizer = XNNPACKQuantizer()
+    # Every further operator costs seconds: its patterns are exported anew.
+    for target in (torch.ops.aten.conv2d.default, torch.ops.aten.conv_transpose2d.input):
+        quantizer.set_operator_type(target, config)
+    layers = excluded(subject, settings)
+    return quantizer.set_filter_function(lambda node: layer_of(node) not in layers)
+
+
+def _with_min_max(config: Any) -> Any:
+    from torchao.quantization.pt2e import MinMaxObserver
+
+    observer = MinMaxObserver.with_args(eps=2**-12)
+    spec = replace(config.input_activation, observer_or_fake_quant_ctr=observer)
+    return replace(config, input_activation=spec, output_activation=spec)

@@ -1,0 +1,70 @@
+"""The plan that `compress apply --dry-run` shows."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.pipeline.inputs import Inputs, estimated_bytes
+from compress.recipe.schema import DeployTarget, Recipe
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from compress.artifacts.artifact import Artifact
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do. ``unavailable``: one line for each target that it would have to leave out."""
+
+    recipe: Recipe
+    out: Path
+    inputs: Inputs
+    artifacts: "list[Artifact]"
+    targets: list[DeployTarget]
+    unavailable: list[str]
+    exit_code: int = 0
+
+    @cached_property
+    def _values(self) -> dict[str, int]:
+        from compress.elir.metadata import count_values
+
+        return count_values(self.inputs.weights)
+
+    def to_json(self) -> dict[str, Any]:
+        data = {s.name: len(s) for s in (self.inputs.calibration, *self.inputs.validation)}
+        return {
+            "dry_run": True,
+            "bundle": str(self.out),
+            "passes": [next(iter(item)) for item in self.recipe.passes],
+            "data": data,
+            "artifacts": [{"id": a.id, "entry": a.entry, "estimated_bytes": self._bytes(a)} for a in self.artifacts],
+            "estimated_bytes": sum(map(self._bytes, self.artifacts)),
+            "targets": [t.name for t in self.targets],
+            "unavailable": self.unavailable,
+        }
+
+    def _bytes(self, artifact: "Artifact") -> int:
+        return estimated_bytes(self.recipe, self._values, artifact)
+
+    def table(self) -> "Group":
+        """The plan for a terminal."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        plan = self.to_json()
+        table = Table(title=f"{self.recipe.name}: nothing was run", title_justify="left")
+        table.add_column("artifact")
+        table.add_column("file")
+        table.add_column("about MB", justify="right")
+        for artifact in plan["artifacts"]:
+            table.add_row(artifact["id"], artifact["entry"], f"{artifact['estimated_bytes'] / 1e6:.1f}")
+        lines = [
+            f"bundle: {plan['bundle']}, about {plan['estimated_bytes'] / 1e6:.0f} MB",
+            f"passes: {' -> '.join(plan['passes'])}",
+            "data: " + ", ".join(f"{name} ({count} pictures)" for name, count in plan["data"].items()),
+            f"targets: {', '.join(plan['targets']) or 'none'}",
+        ]
+        return Group(table, Text("\n".join(lines)))

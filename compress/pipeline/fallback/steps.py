@@ -1,0 +1,104 @@
+"""A recipe -> the recipe that a step of ``fallback`` makes of it, and what it changed, in words."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compress.pipeline.probe import NETWORKS
+from compress.recipe.passes import ENGINE_CHOICES, FLOAT, PtqSettings, is_below
+from compress.recipe.schema import Recipe
+
+SHARE = 0.5  # of the layers' summed error: what the layers that raise_bits takes make up
+
+
+@dataclass(frozen=True)
+class Change:
+    """A recipe and what is new in it."""
+
+    recipe: Recipe
+    text: str
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Squared errors: of each group of layers that share a weight alone, and of each network alone."""
+
+    layers: Mapping[tuple[str, ...], float]
+    networks: Mapping[str, float]
+
+
+def changes(step: str, recipe: Recipe, errors: Callable[[], Errors]) -> Iterator[Change]:
+    """What ``step`` can make of ``recipe``, the first choice first; nothing, where it can do nothing."""
+    if step == "recalibrate":
+        return _recalibrate(recipe)
+    if step == "reconstruct":
+        return _reconstruct(recipe)
+    return (_raise_bits if step == "raise_bits" else _float_stage)(recipe, errors)
+
+
+def nothing_left(step: str) -> str:
+    """Why a step changes nothing."""
+    return {
+        "recalibrate": "every range method of the engine was tried",
+        "reconstruct": "the recipe has qat already, or its engine is not elir",
+        "raise_bits": "the worst layers are float already, or the engine is not elir",
+        "float_stage": "the worst stage is float already, or the engine is not elir",
+    }[step]
+
+
+def settings_of(recipe: Recipe) -> PtqSettings:
+    """Of the recipe's ptq."""
+    return PtqSettings.model_validate(next(item["ptq"] for item in recipe.passes if "ptq" in item))
+
+
+def _with(recipe: Recipe, **settings: Any) -> Recipe:
+    """``recipe`` with other settings of ptq; None takes one away."""
+
+    def changed(given: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in {**given, **settings}.items() if value is not None}
+
+    passes = [{"ptq": changed(item["ptq"])} if "ptq" in item else item for item in recipe.passes]
+    return recipe.model_copy(update={"passes": passes})
+
+
+def _recalibrate(recipe: Recipe) -> Iterator[Change]:
+    settings = settings_of(recipe)
+    for method in ENGINE_CHOICES[settings.engine].range:
+        if method != settings.range:
+            yield Change(_with(recipe, range=method, percentile=None), f"range {settings.range} -> {method}")
+
+
+def _reconstruct(recipe: Recipe) -> Iterator[Change]:
+    if settings_of(recipe).engine == "elir" and not any("qat" in item for item in recipe.passes):
+        yield Change(recipe.model_copy(update={"passes": [*recipe.passes, {"qat": {}}]}), "qat added")
+
+
+def _raise_bits(recipe: Recipe, errors: Callable[[], Errors]) -> Iterator[Change]:
+    settings = settings_of(recipe)
+    if settings.engine != "elir":
+        return
+    found = {group: error for group, error in errors().layers.items() if settings.bits_of(group[0]) < FLOAT}
+    raised: dict[str, int] = {}
+    told, covered = [], 0.0
+    for group, error in sorted(found.items(), key=lambda item: -item[1]):
+        if covered >= SHARE * sum(found.values()):
+            break
+        before = settings.bits_of(group[0])
+        after = 8 if before == 4 else FLOAT
+        raised |= dict.fromkeys(group, after)
+        told.append(f"{group[0]} {before} -> {after}")
+        covered += error
+    if raised:
+        few = ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
+        yield Change(_with(recipe, layer_bits={**settings.layer_bits, **raised}), f"bits of {few}")
+
+
+def _float_stage(recipe: Recipe, errors: Callable[[], Errors]) -> Iterator[Change]:
+    settings = settings_of(recipe)
+    if settings.engine != "elir":
+        return
+    found = errors().networks
+    worst = max(found, key=lambda name: found[name])
+    prefix = next(prefix for prefix, name in NETWORKS.items() if name == worst)
+    kept = {layer: bits for layer, bits in settings.layer_bits.items() if not is_below(layer, prefix)}
+    yield Change(_with(recipe, layer_bits={**kept, prefix: FLOAT}), f"{worst} left in float")

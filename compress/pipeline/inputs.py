@@ -1,0 +1,232 @@
+"""What a run stands on, checked before anything heavy: weights, data, versions."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.data.names import set_names
+from compress.data.sets import PictureSet, check_disjoint, load_set
+from compress.errors import InputError
+from compress.files import sha256_file, sha256_text
+from compress.recipe import library
+from compress.recipe.schema import MADE_BY, Recipe, RecipeModel
+
+if TYPE_CHECKING:
+    from compress.artifacts.artifact import Artifact
+
+PACKAGES = (
+    *("elir-compress", "torch", "torchao", "executorch", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript"),
+    *("neural-compressor", "numpy", "pillow", "scikit-image", "scipy"),
+)
+
+BYTES = {"fp32": 4, "fp16": 2}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Weights and data of a run; ``student``: the finished one that stands for prune and distill, where it is reused.
+
+    ``key`` changes with anything that decides what the artifacts are.
+    """
+
+    recipe: Recipe
+    weights: Path
+    calibration: PictureSet
+    validation: list[PictureSet]
+    student: Path | None = None
+
+    def of(self, recipe: Recipe) -> "Inputs":
+        """The same weights and data for a recipe with other passes."""
+        return replace(self, recipe=recipe)
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        return sha256_file(self.weights)
+
+    @cached_property
+    def data_hashes(self) -> dict[str, str]:
+        """Hash of every set, by name."""
+        return {s.name: s.hash for s in (self.calibration, *self.validation)}
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Versions of Python and of every package that has a hand in an artifact."""
+        return package_versions()
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        """What the artifacts depend on; validation data, goals and targets are no part of it."""
+        parts = self.recipe.model_dump(mode="json", include={"model", "passes", "export"})
+        return {
+            "recipe": parts,
+            "weights": self.weights_sha256,
+            "calibration": self.calibration.hash,
+            **({"student": sha256_file(self.student)} if self.student else {}),
+            "versions": self.versions,
+            "code": code_hash(),
+        }
+
+    @cached_property
+    def makes(self) -> str:
+        """Names what the artifacts are made by, whichever release makes them."""
+        return made_by(self.recipe, self.weights_sha256)
+
+    @cached_property
+    def float_key(self) -> dict[str, Any]:
+        """What the float artifacts depend on: the key without the first quantizing pass and what comes after it."""
+        recipe = self.key["recipe"]
+        names = [next(iter(item)) for item in recipe["passes"]]
+        cut = next((i for i, name in enumerate(names) if name in MADE_BY), len(names))
+        return {**self.key, "recipe": {**recipe, "passes": recipe["passes"][:cut]}}
+
+
+def made_by(recipe: Recipe, weights_sha256: str) -> str:
+    """See ``Inputs.makes``: settings of the model, the passes and the export, and the checkpoint's content."""
+    parts = recipe.model_dump(mode="json", include={"model", "passes", "export"})
+    del parts["model"]["weights"]
+    return sha256_text(json.dumps([parts, weights_sha256], sort_keys=True))
+
+
+def resolve(recipe: Recipe, reuse: bool = False) -> Inputs:
+    """Find weights and data of ``recipe``, with ``reuse`` its finished student too, and refuse what cannot work.
+
+    Raises InputError.
+    """
+    weights = library.find("weights", recipe.model.weights)
+    task, size = recipe.model.task, recipe.model.image_size
+    given = [recipe.data.calibration, *recipe.data.validation]
+    calibration, *validation = (
+        load_set(path, task, size, name) for path, name in zip(given, set_names(given), strict=True)
+    )
+    check_disjoint(calibration, validation)
+    checkpoint_numbers(weights, recipe.model)
+    return Inputs(recipe, weights, calibration, validation, finished_student(recipe, weights) if reuse else None)
+
+
+def finished_student(recipe: Recipe, weights: Path) -> Path:
+    """File of the recipe's finished student. Raises InputError where there is none, or by other settings."""
+    from compress.elir.metadata import read_metadata
+
+    name = next((item["distill"].get("student") for item in recipe.passes if "distill" in item), None)
+    if name is None:
+        raise InputError(
+            "--reuse: the recipe names no finished student: set student in its distill pass, or leave it out"
+        )
+    path = library.find("weights", name)
+    if read_metadata(path).get("student_key") != student_key(recipe, weights):
+        raise InputError(
+            f"--reuse: {name} was made by another prune, distill or weights than the recipe's: leave those as they "
+            "are, or leave --reuse out"
+        )
+    return path
+
+
+def student_key(recipe: Recipe, weights: Path) -> str:
+    """Names what a student is made by: the weights, and the settings of prune and distill that shape it."""
+    from compress.recipe.pass_order import PASSES
+
+    apart = {"student", "data", "checkpoint_minutes"}
+    settings = [
+        {name: PASSES[name].model_validate(given).model_dump(mode="json", exclude=apart)}
+        for item in recipe.passes
+        for name, given in item.items()
+        if name in ("prune", "distill")
+    ]
+    return sha256_text(json.dumps([sha256_file(weights), settings], sort_keys=True))
+
+
+def prefix_key(key: dict[str, Any], passes: list[dict[str, Any]]) -> str:
+    """Names what a run with ``Inputs.key`` ``key`` has after its first ``passes``: equal for runs that differ only in
+    later passes or in what they export.
+    """
+    from compress.recipe.pass_order import PASSES
+
+    settings = [
+        {name: PASSES[name].model_validate(given).model_dump(mode="json")}
+        for item in passes
+        for name, given in item.items()
+    ]
+    return sha256_text(json.dumps([{**key, "recipe": key["recipe"]["model"]}, settings], sort_keys=True))
+
+
+def artifact_steps(recipe: Recipe, k_steps: int, precision: str) -> int:
+    """Euler steps of an artifact: the student's, where the recipe makes one; fp32 stays as the weights are."""
+    if precision == "fp32":
+        return k_steps
+    asked = [item["distill"].get("k_steps") for item in recipe.passes if "distill" in item]
+    return next((k for k in reversed(asked) if k is not None), k_steps)
+
+
+def estimated_bytes(recipe: Recipe, values: Mapping[str, int], artifact: "Artifact") -> int:
+    """About how large an artifact's file is: ``values`` numbers of each tensor, in the bits that the recipe gives it.
+
+    Passes that take channels away are not reckoned with; ExecuTorch stores no fewer than 8 bits.
+    """
+    from compress.recipe.passes import PtqSettings, WeightsSettings
+
+    if artifact.precision in ("fp32", "fp16"):
+        return sum(values.values()) * BYTES[artifact.precision]
+    by, model = ("weights", WeightsSettings) if artifact.precision == "weights" else ("ptq", PtqSettings)
+    chosen = [model.model_validate(item[by]) for item in recipe.passes if by in item]
+    least = 8 if artifact.format == "executorch" else 4
+
+    def bits(name: str) -> int:
+        asked = min((settings.bits_of(name) for settings in chosen), default=8)
+        if by == "ptq" and asked == 16:
+            return 32  # left in float
+        return max(least, 8 if asked == 7 else asked)
+
+    return sum(count * bits(name) for name, count in values.items()) // 8
+
+
+def checkpoint_numbers(weights: Path, model: RecipeModel) -> tuple[int, float]:
+    """K and sigma_s: the recipe's, else the checkpoint's metadata.
+
+    Raises InputError when neither has them, or when the checkpoint was trained for another task.
+    """
+    metadata: dict[str, str] = {}
+    if weights.suffix == ".safetensors":
+        from compress.elir.metadata import read_metadata
+
+        metadata = read_metadata(weights)
+    trained = metadata.get("task")
+    if trained is not None and trained != model.task:
+        raise InputError(
+            f"{weights}: was trained for {trained}, the recipe's model.task is {model.task}: "
+            f"set model.task: {trained}, or give other weights"
+        )
+    k_steps = model.k_steps if model.k_steps is not None else metadata.get("k_steps")
+    sigma_s = model.sigma_s if model.sigma_s is not None else metadata.get("sigma_s")
+    if k_steps is None or sigma_s is None:
+        raise InputError(
+            f"{weights}: the file holds no k_steps or sigma_s: give model.k_steps and model.sigma_s in the recipe "
+            "(the published models use 3 and 0.1)"
+        )
+    return int(k_steps), float(sigma_s)
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of every package that has a hand in an artifact, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def node_facts() -> dict[str, str]:
+    """What must be the same on every node of a cluster: ``package_versions``, and this package's own code."""
+    return {**package_versions(), "elir-compress's code": code_hash()[:12]}
+
+
+def code_hash() -> str:
+    """Hash of this package's own source: a changed pass is a changed artifact."""
+    root = Path(__file__).parents[1]
+    return sha256_text("".join(sha256_file(path) for path in sorted(root.rglob("*.py"))))

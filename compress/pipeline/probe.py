@@ -1,0 +1,104 @@
+"""A float model beside itself with a few convolutions quantized, on the middles of a few pictures."""
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from compress.data.sets import PictureSet
+from compress.errors import InputError
+from compress.pipeline.models import Models
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from compress.passes.quantize.model import Layer
+
+CROP = 128  # px, the middle of each picture: a hundred models are run
+SCHEMES = {"openvino": "openvino", "onnx": "onnxruntime", "executorch": "xnnpack"}
+NETWORKS = {"enc": "encoder", "mmse": "MMSE estimator", "fmir": "flow", "dec": "decoder"}
+
+
+def network(layer: str) -> str:
+    """The network that a layer belongs to."""
+    return NETWORKS[layer.partition(".")[0]]
+
+
+def settled(models: Models) -> "dict[str, Layer]":
+    """What quantization settled for each convolution. Raises InputError for an engine that settles none by itself."""
+    quantized = models.quantized
+    if not quantized.layers:
+        raise InputError(f"passes.ptq.engine: {quantized.engine} settles no layer by itself: use engine elir")
+    return quantized.layers
+
+
+class Probe:
+    """The float model, what was settled for each convolution, and the first ``most`` pictures to compare on."""
+
+    def __init__(
+        self, models: Models, scheme: str, pictures: PictureSet, most: int, layers: "dict[str, Layer]"
+    ) -> None:
+        from compress.passes.quantize.model import SCHEMES as ALL
+
+        self.models, self.scheme_name, self.scheme = models, scheme, ALL[scheme]
+        self.model, self.layers = models.subject.model, layers
+        self.convs = {name: self.model.get_submodule(name) for name in layers}
+        self.lq, self.noise, self.clean = self._pictures(pictures, most)
+        self.reference = self._restore(self.model)
+
+    def _pictures(self, chosen: PictureSet, most: int) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+        import torch
+
+        from compress.data.pictures import to_float
+
+        found = []
+        for (lq, noise), item in zip(self.models.pairs(chosen, most), chosen, strict=False):
+            clean = torch.from_numpy(to_float([item.clean]))
+            found.append((_middle(lq, 8), _middle(noise, 1), _middle(clean, 8)))
+        lqs, noises, cleans = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return lqs, noises, cleans
+
+    def _restore(self, model: "nn.Module") -> "torch.Tensor":
+        import torch
+
+        with torch.no_grad():
+            return model(self.lq, self.noise).clamp(0, 1)
+
+    def stages(self) -> dict[str, list[str]]:
+        """The convolutions of each stage: encoder, MMSE estimator, every Euler step, decoder."""
+        found: dict[str, list[str]] = {}
+        for name in self.convs:
+            step = name.split(".")[2] if name.startswith("fmir.steps.") else None
+            label = self.network(name) if step is None else f"flow, step {int(step) + 1}"
+            found.setdefault(label, []).append(name)
+        return found
+
+    def network(self, name: str) -> str:
+        """The network that a convolution belongs to."""
+        return network(name)
+
+    def loss(self, convs: Iterable[str], layers: "dict[str, Layer] | None" = None) -> dict[str, Any]:
+        """Figures of the model whose convolutions ``convs`` alone are quantized, with ``layers`` or the probe's own."""
+        from compress.passes.quantize.model import build
+
+        chosen = {name: self.convs[name] for name in convs}
+        restored = self._restore(build(self.model, self.scheme, chosen, layers or self.layers))
+        drops = [_psnr(r, c) - _psnr(x, c) for r, x, c in zip(self.reference, restored, self.clean, strict=True)]
+        weights = {id(conv.weight): conv.weight.numel() for conv in chosen.values()}
+        return {
+            "layers": len(chosen),
+            "parameters": sum(weights.values()),
+            "fidelity_db": _psnr(restored, self.reference),
+            "psnr_drop_db": sum(drops) / len(drops),
+        }
+
+
+def _psnr(a: "torch.Tensor", b: "torch.Tensor") -> float:
+    return -10 * math.log10(max((a - b).square().mean().item(), 1e-14))
+
+
+def _middle(x: "torch.Tensor", cell: int) -> "torch.Tensor":
+    """The middle of (1, C, H, W) with ``cell`` px a latent pixel, CROP px of the picture; all where it is smaller."""
+    side = CROP // 8 * cell
+    top, left = ((n // cell - min(n, side) // cell) // 2 * cell for n in x.shape[-2:])
+    return x[..., top : top + side, left : left + side]

@@ -1,0 +1,214 @@
+"""Quality of artifacts, run in their runtimes, on validation sets."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from compress.artifacts.artifact import Artifact
+from compress.data.sets import Item, PictureSet
+from compress.errors import VerificationError
+from compress.files import whole_file
+from compress.progress import Progress
+from compress.recipe.schema import Recipe, task_border, task_input
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from compress.artifacts.runtime.base import Runner
+    from compress.measure.quality import QualityScore
+
+SAMPLES = 4
+# drop or rise -> (measure, sign): worse is positive
+DROPS = {"psnr_drop_db": ("psnr_db", -1), "ssim_drop": ("ssim", -1), "lpips_rise": ("lpips", 1)}
+
+AGAINST = ("fidelity_db", "color_shift_vs_fp32", "histogram_vs_fp32")  # of an output, with the fp32 artifact's
+
+
+def open_runners(folder: Path, artifacts: Sequence[Artifact]) -> "dict[str, Runner]":
+    """Every artifact, loaded on this machine's physical cores, by id."""
+    from compress.artifacts.runtime.open import open_runner
+    from compress.measure.machine import physical_cores
+
+    return {a.id: open_runner(folder / a.entry, a.format, physical_cores()) for a in artifacts}  # type: ignore[arg-type]
+
+
+class ArtifactOutputs:
+    """What artifacts make of the pictures of a set, each run once: quality, parity and the samples ask for the same.
+
+    Outputs of pictures number ``kept`` stay in memory, floats as the runtime gave them; the others are run again.
+    """
+
+    def __init__(self, folder: Path, seed: int, kept: Iterable[int] = ()) -> None:
+        self.folder, self.seed, self._kept = folder, seed, frozenset(kept)
+        self._runners: dict[str, Runner] = {}
+        self._outputs: dict[tuple[str, int], np.ndarray] = {}
+
+    def of(self, artifact: Artifact, item: Item, index: int) -> "np.ndarray":
+        """(3, S, S) float32 of picture number ``index``. Raises VerificationError for NaN or Inf, naming both."""
+        import numpy as np
+
+        from compress.data.pictures import to_float
+        from compress.elir.noise import picture_noise
+
+        if (output := self._outputs.get((artifact.id, index))) is not None:
+            return output
+        if artifact.id not in self._runners:
+            self._runners |= open_runners(self.folder, [artifact])
+        noise = picture_noise(item.degraded.shape[0], self.seed, index)
+        output = self._runners[artifact.id].run(to_float([item.degraded]), noise.numpy())[0]
+        if not np.isfinite(output).all():
+            raise VerificationError(
+                f"{artifact.id} gives NaN or Inf for {item.name}: leave the recipe's passes out one by one"
+            )
+        if index in self._kept:
+            self._outputs[artifact.id, index] = output
+        return output
+
+    def close(self) -> None:
+        """Let the loaded artifacts go; what is kept stays."""
+        self._runners.clear()
+
+
+def format_quality(
+    outputs: ArtifactOutputs,
+    artifacts: Sequence[Artifact],
+    pictures: PictureSet,
+    recipe: Recipe,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """``quality`` entries of one format's artifacts on one set; pictures are streamed.
+
+    Drops, ``fidelity_db`` (mean PSNR of 8-bit outputs) and the shifts are against the fp32 artifact of
+    the same runtime with the same noise; None without one. ``pictures``: each picture's own scores, in order.
+    """
+    from compress.data.pictures import to_uint8
+    from compress.measure.quality import Reference, mean_score
+
+    reference = next((a.id for a in artifacts if a.precision == "fp32"), None)
+    scores: dict[str, list[QualityScore]] = {a.id: [] for a in artifacts}
+    against: dict[str, list[dict[str, float]]] = {a.id: [] for a in artifacts}
+    names: list[str] = []
+    border = task_border(recipe.model.task)
+    with progress.stage(f"quality of {artifacts[0].format} on {pictures.name}", len(pictures)) as stage:
+        for i, item in enumerate(pictures):
+            restored = {a.id: to_uint8(outputs.of(a, item, i)) for a in artifacts}
+            names.append(item.name)
+            clean = Reference(item.clean, border)
+            for name, output in restored.items():
+                scores[name].append(clean.score(output))
+                fp32 = restored[reference] if reference and name != reference else None
+                against[name].append({} if fp32 is None else _differ(output, fp32))
+            stage.advance()
+    outputs.close()
+    means = {name: mean_score(found) for name, found in scores.items()}
+    return [
+        {
+            "artifact": name,
+            "dataset": pictures.name,
+            **_rounded(asdict(found)),
+            **_against(name, reference, means, against),
+            "pictures": [
+                {"name": picture, **_rounded(_measures(own)), **_rounded(differs)}
+                for picture, own, differs in zip(names, scores[name], against[name], strict=True)
+            ],
+        }
+        for name, found in means.items()
+    ]
+
+
+def _differ(output: "np.ndarray", fp32: "np.ndarray") -> dict[str, float]:
+    from compress.measure.quality import color_shift, histogram_shift, psnr_db
+
+    values = (psnr_db(output, fp32), color_shift(output, fp32), histogram_shift(output, fp32))
+    return dict(zip(AGAINST, values, strict=True))
+
+
+def _measures(score: "QualityScore") -> dict[str, float]:
+    return {name: value for name, value in asdict(score).items() if name != "n"}
+
+
+def _against(name: str, reference: str | None, means: Any, against: Any) -> dict[str, Any]:
+    if reference is None or name == reference:
+        return dict.fromkeys((*DROPS, *AGAINST))
+    drops = {
+        drop: sign * (getattr(means[name], field) - getattr(means[reference], field))
+        for drop, (field, sign) in DROPS.items()
+    }
+    differs = {field: fmean(picture[field] for picture in against[name]) for field in against[name][0]}
+    return _rounded({**drops, **differs})
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
+
+
+def input_baseline(sets: Sequence[PictureSet], recipe: Recipe) -> list[dict[str, Any]]:
+    """``baselines`` entries: the degraded input itself, which for super-resolution is bicubic enlargement."""
+    from compress.measure.quality import mean_score, score
+
+    border = task_border(recipe.model.task)
+    entries = []
+    for pictures in sets:
+        found = mean_score([score([item.degraded], [item.clean], border) for item in pictures])
+        entries.append({"name": task_input(recipe.model.task), "dataset": pictures.name, **_rounded(asdict(found))})
+    return entries
+
+
+def sample_places(pictures: PictureSet) -> list[int]:
+    """Numbers of the sample pictures, spread over a set."""
+    return list(range(0, len(pictures), max(1, len(pictures) // SAMPLES)))[:SAMPLES]
+
+
+def write_samples(
+    outputs: ArtifactOutputs, artifacts: Sequence[Artifact], pictures: PictureSet, progress: Progress
+) -> list[dict[str, Any]]:
+    """Write before, after and truth of pictures spread over a set -> ``samples`` entries."""
+    from compress.data.pictures import to_uint8
+
+    folder, places = outputs.folder, sample_places(pictures)
+    chosen = [(i, item) for i, item in enumerate(pictures) if i in places]
+    samples = [
+        {
+            "name": item.name,
+            "index": i,
+            "degraded": save_sample(folder, item.name, "degraded", item.degraded),
+            "clean": save_sample(folder, item.name, "clean", item.clean),
+            "outputs": {},
+            "simulated": {},
+        }
+        for i, item in chosen
+    ]
+    with progress.stage("sample pictures", len(artifacts)) as stage:
+        for artifact in artifacts:
+            for sample, (i, item) in zip(samples, chosen, strict=True):
+                output = to_uint8(outputs.of(artifact, item, i))
+                sample["outputs"][artifact.id] = save_sample(folder, item.name, artifact.id, output)  # type: ignore[index]
+            outputs.close()
+            stage.advance()
+    return samples
+
+
+def sample_files(samples: Sequence[dict[str, Any]]) -> list[str]:
+    """Every file of ``samples`` entries, relative to the bundle."""
+    return [
+        file
+        for sample in samples
+        for file in (sample["degraded"], sample["clean"], *sample["outputs"].values(), *sample["simulated"].values())
+    ]
+
+
+def sample_path(name: str, kind: str) -> str:
+    """Where a sample lies in a bundle; no two names and kinds share a file, since no ``kind`` holds a "_"."""
+    return f"samples/{name}_{kind}.png"
+
+
+def save_sample(folder: Path, name: str, kind: str, picture: "np.ndarray") -> str:
+    """Write a picture (H, W, 3) uint8 among a bundle's samples; its path there."""
+    from PIL import Image
+
+    path = sample_path(name, kind)
+    with whole_file(folder / path) as part:
+        Image.fromarray(picture).save(part, "PNG")
+    return path

@@ -1,0 +1,76 @@
+"""What ``apply`` gives back: a bundle, its results, and the exit code they mean."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.bundle.results import LONGEST, unavailable_targets
+from compress.errors import GoalMissed, Unavailable
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+@dataclass(frozen=True)
+class ApplyResult:
+    """A bundle and its results; ``reused`` when nothing had to be done.
+
+    ``exit_code`` 3: a goal was missed; 4: a target was not available, and no goal was missed but for that.
+    """
+
+    folder: Path
+    results: dict[str, Any]
+    reused: bool
+
+    @property
+    def exit_code(self) -> int:
+        absent = bool(self.unavailable)
+        missed = [g for g in self.results["goals"] if not g["met"] and not (absent and g["value"] is None)]
+        if missed or any(p.get("met") is False for p in self.results["parity"]):
+            return GoalMissed.exit_code
+        return Unavailable.exit_code if absent else 0
+
+    @property
+    def unavailable(self) -> list[str]:
+        """One line for each target that was not available, why and what to do."""
+        return unavailable_targets(self.results)
+
+    def to_json(self) -> dict[str, Any]:
+        """``results.json`` with the bundle's folder and whether it was reused."""
+        return {"bundle": str(self.folder), "reused": self.reused, **self.results}
+
+    def table(self) -> "Group":
+        """What the terminal shows at the end: results, goals missed, where things are."""
+        from rich.console import Group
+        from rich.text import Text
+
+        from compress.report import goals_table, results_table
+
+        goals = self.results["goals"]
+        missed = [g for g in goals if not g["met"]]
+        parity = [p for p in self.results["parity"] if p.get("met") is False]
+        lines = [f"goals: {len(goals) - len(missed)} of {len(goals)} met" if goals else "goals: none set"]
+        lines += [
+            f"parity MISSED: {p['artifact']} against {p['against']}: {p['psnr_db']:.2f} dB, bound {_bound(p):.2f}"
+            for p in parity
+        ]
+        where = "unchanged, reused" if self.reused else f"{self.results['seconds']:.0f} s"
+        lines += [f"bundle: {self.folder} ({where}); open {self.folder / 'report.html'}"]
+        shown = [goals_table({**self.results, "goals": missed})] if missed else []
+        times = [] if self.reused else [Text(line) for line in self._where_the_time_went()]
+        return Group(results_table(self.results), *shown, *times, Text("\n".join(lines)))
+
+    def _where_the_time_went(self) -> list[str]:
+        """The longest stages of the run, in seconds, in one line; none for a bundle of an older version."""
+        stages = sorted(self.results.get("seconds_by_stage") or [], key=lambda stage: -stage["seconds"])
+        longest = [f"{stage['stage']} {stage['seconds']:.0f} s" for stage in stages[:LONGEST]]
+        rest = self.results["seconds"] - sum(stage["seconds"] for stage in stages[:LONGEST])
+        return [f"where the time went: {', '.join(longest)}; all else {max(0.0, rest):.0f} s"] if longest else []
+
+
+def _bound(parity: dict[str, Any]) -> float:
+    """The least PSNR, in dB, that an artifact must have; an int8 one, as much less as is granted than its simulation's
+    own fidelity.
+    """
+    simulated = parity.get("fidelity_simulated_db")
+    return float(parity["goal"] if simulated is None else simulated - parity["goal"])

@@ -1,0 +1,27 @@
+"""Files that units of work share, and the folder each unit works in."""
+
+from pathlib import Path
+
+from compress.cache import cache_folder
+from compress.pipeline.workers.store import Store
+
+
+class SharedFiles:
+    """What passes keep, in a store, for all who have the same passes before them
+    (``compress.pipeline.models.PassStore``)."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def fetch(self, key: str, path: Path) -> bool:
+        """Put the file of ``key`` at ``path``; False where nobody left it."""
+        return self.store.get(f"prefixes/{key}.safetensors", path)
+
+    def leave(self, key: str, path: Path) -> None:
+        """Leave the file at ``path`` under ``key``."""
+        self.store.put(path, f"prefixes/{key}.safetensors")
+
+
+def scratch(key: str) -> Path:
+    """Where a unit works on its node; one that was killed goes on there."""
+    return cache_folder() / "sweep" / key[:24]

@@ -1,0 +1,133 @@
+"""Writing a bundle from a finished run: recipe, results, report, then the manifest, last."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from compress.artifacts.artifact import Artifact
+from compress.bundle.manifest import MANIFEST, changed_files, read_manifest, write_manifest
+from compress.bundle.results import RESULTS, dump_json, read_results, unavailable_targets
+from compress.errors import CompressError
+from compress.files import remove_unfinished, sha256_file, write_text
+from compress.folders import Owner, finished_stages, remove_listed, source_of
+from compress.pipeline.inputs import Inputs, artifact_steps, checkpoint_numbers, made_by
+from compress.pipeline.quality import sample_files
+from compress.recipe.library import is_path
+from compress.recipe.load import recipe_hash, to_yaml
+from compress.recipe.schema import Recipe
+
+
+def write_bundle(
+    folder: Path,
+    results: dict[str, Any],
+    recipe: Recipe,
+    inputs: Inputs,
+    planned: list[Artifact],
+    asked: dict[str, Any] | None = None,
+) -> None:
+    """Write everything but the artifacts and samples, which are there; remove what an earlier recipe left.
+
+    ``asked``: key and hash of the recipe that was asked for, where a fallback made ``recipe`` of it.
+    """
+    from compress.report import write_report
+
+    write_text(folder / "recipe.yaml", to_yaml(recipe, folder))
+    write_text(folder / RESULTS, dump_json(results))
+    k_steps, sigma_s = checkpoint_numbers(inputs.weights, recipe.model)
+    model = {"task": recipe.model.task, "sigma_s": sigma_s}
+    facts = {
+        "created": results["created"],
+        "name": recipe.name,
+        "recipe": recipe.model_dump(mode="json"),
+        "recipe_sha256": recipe_hash(recipe),
+        "key": inputs.key,
+        "weights": {"name": recipe.model.weights, "sha256": inputs.weights_sha256},
+        "data": inputs.data_hashes,
+        **({"asked": asked} if asked else {}),
+        "versions": inputs.versions,
+        "seeds": {"noise": recipe.model.seed},
+        "artifacts": [
+            {**interface(a, recipe), **model, "k_steps": artifact_steps(recipe, k_steps, a.precision)} for a in planned
+        ],
+    }
+    write_report(folder, manifest=facts)
+    files = ["recipe.yaml", RESULTS, "report.html", *sample_files(results["samples"])]
+    files += [f for a in planned for f in a.files]
+    earlier = _written_before(folder) - set(files)
+    write_manifest(folder, facts, files)
+    remove_listed(folder, earlier)
+    remove_unfinished(folder)
+
+
+def unchanged(folder: Path, inputs: Inputs, recipe: Recipe) -> dict[str, Any] | None:
+    """Results of a finished bundle that this very recipe, data and code wrote and nobody touched since.
+
+    None where a target was not available then, or a fallback was stopped: they are tried again.
+    """
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        manifest = read_manifest(folder)
+        # Of a bundle that a fallback changed: what was asked for, not what came of it.
+        asked = manifest.get("asked", manifest)
+        same = asked.get("key") == inputs.key and asked.get("recipe_sha256") == recipe_hash(recipe)
+        same = same and manifest.get("data") == inputs.data_hashes and not changed_files(folder, manifest)
+        results = read_results(folder) if same else None
+    except CompressError:
+        return None
+    if results is None or unavailable_targets(results):
+        return None
+    stopped = recipe.fallback and not results["goals_met"] and "fallback" not in results
+    return None if stopped else results
+
+
+def interface(artifact: Artifact, recipe: Recipe) -> dict[str, Any]:
+    """What a program needs to run ``artifact``: entry file, inputs and outputs with static shapes."""
+    size = recipe.model.image_size
+    lq = {"name": "lq", "shape": [1, 3, size, size], "dtype": "float32"}
+    noise = {"name": "noise", "shape": [1, 16, size // 8, size // 8], "dtype": "float32"}
+    return {
+        "id": artifact.id,
+        "format": artifact.format,
+        "precision": artifact.precision,
+        "entry": artifact.entry,
+        "inputs": [lq] if recipe.export.noise == "baked" else [lq, noise],
+        "outputs": [{"name": "hq", "shape": [1, 3, size, size], "dtype": "float32"}],
+    }
+
+
+def _written_before(folder: Path) -> set[str]:
+    """What earlier runs wrote, by the manifest that is still there and by the records of finished stages."""
+    listed: set[str] = set()
+    if (folder / MANIFEST).is_file():
+        with suppress(CompressError):
+            listed = {entry["path"] for entry in read_manifest(folder)["files"]}
+    # A record outlives its run: what somebody else has put there since is not ours.
+    return listed | {
+        name
+        for record in finished_stages(folder)
+        for name, sha256 in record["files"].items()
+        if not name.startswith(".") and (folder / name).is_file() and sha256_file(folder / name) == sha256
+    }
+
+
+def owner_of(inputs: Inputs, out: Path, source: str | None, settings: Sequence[str]) -> Owner:
+    """Whose the bundle of a run is. ``source``: its recipe's built-in name or path, None for one made in Python."""
+    named = source_of(source, out) if source is not None and is_path(source) else source
+    return Owner("bundle", inputs.recipe.name, named, tuple(settings), inputs.makes, inputs.weights_sha256)
+
+
+def owner_before(folder: Path, inputs: Inputs) -> Owner | None:
+    """Whose a bundle is that has a manifest only; None where there is no bundle."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        manifest = read_manifest(folder)
+        asked = manifest.get("asked", manifest)
+        if asked.get("recipe_sha256") == recipe_hash(inputs.recipe):
+            return Owner("bundle", inputs.recipe.name, makes=inputs.makes)
+        recipe, weights = Recipe.model_validate(manifest["recipe"]), manifest["weights"]["sha256"]
+        return Owner("bundle", recipe.name, makes=made_by(recipe, weights), weights=weights)
+    except (CompressError, ValueError, LookupError, TypeError):
+        return Owner("bundle", "that cannot be read", makes="?")

@@ -1,0 +1,1 @@
+"""YAML -> checked models: recipes, passes' settings, data sets, deploy targets."""

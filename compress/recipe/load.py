@@ -1,0 +1,156 @@
+"""YAML -> ``Recipe``: ``extends``, ``--set``, every name and every pass's settings checked before weights load."""
+
+import copy
+import json
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from compress.errors import InputError
+from compress.files import sha256_text
+from compress.recipe.library import Kind, find, is_path, load_yaml, nearest
+from compress.recipe.paths import from_file, move_paths, relative_to
+from compress.recipe.schema import Recipe, RecipeData, RecipeModel
+from compress.recipe.train import TrainRecipe
+from compress.recipe.validation import Mistake, Source, check, load_model
+from compress.surroundings import expanded
+
+__all__ = ["RecipeFile", "load_any", "load_model", "load_recipe", "load_training", "recipe_hash", "to_yaml"]
+
+
+def load_recipe(name_or_path: str, overrides: Iterable[str] = (), targets: Iterable[str] = ()) -> Recipe:
+    """The recipe of a built-in name or a path: ``extends`` resolved, settings ``a.b=c`` applied, all of it checked.
+
+    ``targets``: replace the recipe's own, when there are any. Relative paths in a file start at its folder, those of
+    bundled recipes and of ``overrides`` at the current one.
+    Raises InputError: one line a mistake, with file, line, key path, rule and the nearest valid name.
+    """
+    return RecipeFile(name_or_path).load(overrides, targets)
+
+
+class RecipeFile:
+    """A recipe's file, read once, for loading it with many settings. Raises as ``load_recipe``."""
+
+    def __init__(self, name_or_path: str) -> None:
+        self._source = _resolved(find("recipes", name_or_path), ())
+        if "stages" in self._source.data and "passes" not in self._source.data:
+            raise InputError(f"{self._source.path}: is a training recipe: use `compress train {name_or_path}`")
+
+    def load(self, overrides: Iterable[str] = (), targets: Iterable[str] = ()) -> Recipe:
+        """See ``load_recipe``."""
+        source = copy.deepcopy(self._source)
+        source.override(overrides)
+        if "extends" in source.data:
+            place = source.place(("extends",))
+            raise InputError(f"{place}: extends: cannot be changed by a setting: write it in a file")
+        if chosen := list(targets):
+            source.replace(("targets",), chosen, "--target")
+        recipe, mistakes = check(Recipe, source.data)
+        source.refuse(mistakes + _passes(source.data) + _names(source.data) + _exports(source.data))
+        assert recipe is not None
+        return recipe
+
+
+def load_any(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | TrainRecipe:
+    """The recipe of ``compress apply`` or of ``compress train``, whichever the file holds; errors as theirs."""
+    path = find("recipes", name_or_path)
+    if "stages" in load_yaml(path).data:
+        return load_training(name_or_path, overrides)
+    return load_recipe(name_or_path, overrides)
+
+
+def load_training(name_or_path: str, overrides: Iterable[str] = ()) -> TrainRecipe:
+    """The training recipe of a built-in name or a path; paths and errors as ``load_recipe``'s."""
+    return load_model(TrainRecipe, find("recipes", name_or_path), overrides, from_file)
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Hex sha256 of the recipe's canonical JSON: equal for equal settings, however they were written."""
+    return sha256_text(json.dumps(recipe.model_dump(mode="json"), sort_keys=True, separators=(",", ":")))
+
+
+def to_yaml(recipe: Recipe, folder: Path | None = None) -> str:
+    """The recipe with every default written out; loading it gives an equal recipe. ``folder``: where it will lie, if
+    not here; its relative paths start there.
+    """
+    import yaml
+
+    data = {key: value for key, value in recipe.model_dump(mode="json").items() if key != "extends"}
+    if folder is not None:
+        move_paths(data, partial(relative_to, folder))
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _resolved(path: Path, children: tuple[Path, ...]) -> Source:
+    """A recipe file on top of what it extends."""
+    if path.resolve() in children:
+        chain = " -> ".join(p.name for p in (*children, path))
+        raise InputError(f"{path}: extends itself ({chain}): break the circle")
+    source = Source(load_yaml(path))
+    from_file(source)
+    base = source.data.pop("extends", None)
+    if base is None:
+        return source
+    place = source.place(("extends",))
+    if not isinstance(base, str):
+        raise InputError(f"{place}: extends: must be a recipe's name or path, got {base!r}")
+    try:
+        parent = find("recipes", str(path.parent / expanded(base)) if is_path(base) else base)
+    except InputError as error:
+        raise InputError(f"{place}: extends: {error}") from None
+    source.on_top_of(_resolved(parent, (*children, path.resolve())))
+    return source
+
+
+def _passes(data: dict[str, Any]) -> list[Mistake]:
+    """Mistakes in the passes' names and settings; those of their shape are the schema's to tell."""
+    from compress.recipe.pass_order import PASSES, order_mistakes
+
+    mistakes: list[Mistake] = []
+    listed = data.get("passes")
+    items = listed if isinstance(listed, list) else []
+    names = [next(iter(item), "") if isinstance(item, dict) else "" for item in items]
+    mistakes += [(("passes", i, names[i]), text) for i, text in order_mistakes(names)]
+    for i, item in enumerate(items):
+        for name, settings in item.items() if isinstance(item, dict) else []:
+            if name not in PASSES:
+                mistakes.append((("passes", i, name), f"unknown pass{nearest(name, PASSES)}"))
+            elif settings is None or isinstance(settings, dict):
+                mistakes += check(PASSES[name], settings or {}, ("passes", i, name))[1]
+    return mistakes
+
+
+def _names(data: dict[str, Any]) -> list[Mistake]:
+    """Names and paths that lead nowhere."""
+    sets, model = _section(data, "data"), _section(data, "model")
+    defaults = RecipeData()
+    validation = sets.get("validation", defaults.validation)
+    listed = validation if isinstance(validation, list) else [validation]
+    mistakes = _unknown("targets", ("targets",), data.get("targets"))
+    mistakes += _unknown("calibration", ("data", "calibration"), sets.get("calibration", defaults.calibration))
+    mistakes += _unknown("calibration", ("data", "validation"), listed)
+    return mistakes + _unknown("weights", ("model", "weights"), model.get("weights", RecipeModel().weights))
+
+
+def _section(data: dict[str, Any], name: str) -> dict[str, Any]:
+    section = data.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _unknown(kind: Kind, at: tuple[str, ...], given: Any) -> list[Mistake]:
+    mistakes: list[Mistake] = []
+    for i, name in enumerate(given if isinstance(given, list) else [given]):
+        try:
+            if isinstance(name, str) and name:
+                find(kind, name)
+        except InputError as error:
+            mistakes.append(((*at, i) if isinstance(given, list) else at, str(error)))
+    return mistakes
+
+
+def _exports(data: dict[str, Any]) -> list[Mistake]:
+    given = data.get("export", {})
+    if isinstance(given, dict) and not any(given.get(name) is not None for name in ("openvino", "onnx", "executorch")):
+        return [(("export",), "names no format: add `openvino: {}`, `onnx: {}` or `executorch: {}`")]
+    return []

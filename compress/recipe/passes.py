@@ -1,0 +1,215 @@
+"""Each pass's settings; free of torch, so that recipes are checked at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from compress.recipe.schema import Strict
+
+FLOAT = 16
+"""``layer_bits`` of a layer left in float; a file holds 32 bits for each of its weights."""
+Engine = Literal["elir", "nncf", "torchao", "neural_compressor", "onnxruntime"]
+
+
+@dataclass(frozen=True)
+class EngineChoices:
+    """What an engine can do; the first is its default, the best as measured (docs/quantization.md)."""
+
+    range: tuple[str, ...]
+    rounding: tuple[str, ...]
+    bias_correction: tuple[bool, ...]
+    weight_bits: tuple[int, ...] = (7, 8)
+    pair_limit: tuple[bool, ...] = (False,)
+
+
+ENGINE_CHOICES: dict[str, EngineChoices] = {
+    "elir": EngineChoices(
+        ("min_max", "percentile", "mse", "entropy"), ("gptq", "nearest"), (True, False), (8, 7), (True, False)
+    ),
+    "nncf": EngineChoices(("percentile", "mse", "min_max"), ("nearest",), (False, True)),
+    "torchao": EngineChoices(("mse", "min_max"), ("nearest",), (False,), pair_limit=(True, False)),
+    "neural_compressor": EngineChoices(("mse", "min_max"), ("nearest",), (False,), pair_limit=(True, False)),
+    "onnxruntime": EngineChoices(("percentile", "min_max"), ("nearest",), (False,)),
+}
+
+
+ENGINE_SETTINGS = tuple(field.name for field in fields(EngineChoices))
+
+
+def is_below(layer: str, prefix: str) -> bool:
+    """Whether ``prefix`` names ``layer`` or what holds it."""
+    return layer == prefix or layer.startswith(prefix + ".")
+
+
+def _longest(given: Mapping[str, int], layer: str, default: int) -> int:
+    """What the longest prefix of ``given`` that names ``layer`` says."""
+    prefixes = [prefix for prefix in given if is_below(layer, prefix)]
+    return given[max(prefixes, key=len)] if prefixes else default
+
+
+class CollapseSettings(Strict):
+    """None: the collapse is exact."""
+
+
+class FoldTimeSettings(Strict):
+    """None: the fold is exact."""
+
+
+class EqualizeSettings(Strict):
+    """Cross-layer equalisation of the autoencoder; exact."""
+
+    strength: float = Field(0.25, ge=0, le=1, description="0: nothing; 1: all channels get the same range")
+    pictures: int = Field(8, gt=0, description="calibration pictures observed")
+
+
+class SmoothSettings(Strict):
+    """SmoothQuant of MMSE estimator and flow, where equalize cannot reach; exact."""
+
+    strength: float = Field(0.5, ge=0, le=1, description="0: all of the spread stays with weights; 1: goes to them")
+    pictures: int = Field(8, gt=0, description="calibration pictures observed")
+
+
+class PtqSettings(Strict):
+    """Post-training quantization to 8-bit weights and activations (W8A8).
+
+    ``range``, ``rounding`` and ``bias_correction`` left out, or null, are the engine's own best; what an engine cannot
+    do is refused.
+    """
+
+    engine: Engine = Field("elir", description="who calibrates and quantizes; elir writes every format from one truth")
+    weight_bits: Literal[7, 8] = Field(
+        8, description="7: cannot saturate on x86 CPUs without VNNI; 8: finer; left out: the engine's own best"
+    )
+    pair_limit: bool = Field(
+        True,
+        description="8-bit weights of two neighbouring input channels add up to 128 at most, so that they cannot "
+        "saturate on x86 CPUs without VNNI; false: for VNNI, ARM, NPU and GPU only; left out: the engine's own best",
+    )
+    range: Literal["min_max", "percentile", "mse", "entropy"] = Field(
+        "min_max", description="how activation ranges are chosen; left out: the engine's own best"
+    )
+    percentile: float = Field(99.999, gt=90, le=100, description="share of values inside the range, for percentile")
+    rounding: Literal["nearest", "gptq"] = Field(
+        "gptq", description="gptq: errors are compensated on the inputs' second moments; left out: the engine's best"
+    )
+    bias_correction: bool = Field(
+        True, description="remove the mean error of rounded weights, per channel; left out: the engine's best"
+    )
+    keep_float: list[str] = Field(default=[], description="prefixes of layers left in float, e.g. dec.layers.18")
+    layer_bits: dict[str, Literal[4, 7, 8, 16]] = Field(
+        default={},
+        description="bits of the weights of layers, by prefix, where they differ from weight_bits; the longest prefix "
+        "counts; 4: between -7 and 7; 16: left in float, as by keep_float (engine elir)",
+    )
+
+    def bits_of(self, layer: str) -> int:
+        """Bits of the weights of ``layer``, by its name; 16: it stays float."""
+        return _longest({**self.layer_bits, **dict.fromkeys(self.keep_float, 16)}, layer, self.weight_bits)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _engine_defaults(cls, data: Any) -> Any:
+        choices = ENGINE_CHOICES.get(str(data.get("engine", "elir"))) if isinstance(data, dict) else None
+        if choices is None:
+            return data
+        best = {name: getattr(choices, name)[0] for name in ENGINE_SETTINGS}
+        bits = data.get("weight_bits") or best["weight_bits"]
+        if bits == 7:
+            best["pair_limit"] = False
+        elif data.get("pair_limit") is None and True not in choices.pair_limit:
+            raise ValueError(
+                f"engine {data['engine']} cannot limit pairs of 8-bit weights, which saturate on x86 CPUs without "
+                "VNNI: use weight_bits 7, or, for other machines only, set pair_limit: false"
+            )
+        return data | {name: value for name, value in best.items() if data.get(name) is None}
+
+    @field_validator(*ENGINE_SETTINGS)
+    @classmethod
+    def _engine_can(cls, value: Any, info: ValidationInfo) -> Any:
+        engine = info.data.get("engine")
+        if engine is not None and value not in (can := getattr(ENGINE_CHOICES[engine], str(info.field_name))):
+            raise ValueError(
+                f"engine {engine} cannot do {_word(value)}: use {' or '.join(map(_word, can))}, leave it out, "
+                "or use engine elir"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _pair_limit_is_used(self) -> "PtqSettings":
+        if self.pair_limit and self.weight_bits == 7:
+            raise ValueError("pair_limit has no effect with weight_bits 7: set weight_bits: 8, or remove pair_limit")
+        return self
+
+    @model_validator(mode="after")
+    def _engine_can_mix(self) -> "PtqSettings":
+        if self.layer_bits and self.engine != "elir":
+            raise ValueError(f"engine {self.engine} cannot do layer_bits: remove it, or use engine elir")
+        for prefix in self.keep_float:
+            if self.layer_bits.get(prefix, 16) != 16:
+                raise ValueError(f"{prefix} is in keep_float and has {self.layer_bits[prefix]} layer_bits: remove one")
+        return self
+
+    @model_validator(mode="after")
+    def _percentile_is_used(self) -> "PtqSettings":
+        if "percentile" in self.model_fields_set and self.range != "percentile":
+            raise ValueError(f"percentile has no effect with range {self.range}: set range: percentile, or remove it")
+        return self
+
+
+class WeightsSettings(Strict):
+    """Weights of convolutions in fewer bits, computed in float (weight-only)."""
+
+    bits: Literal[4, 8, 16] = Field(8, description="4: integers from -7 to 7; 8: from -127 to 127; 16: float16")
+    group: int | None = Field(
+        None, ge=8, le=256, description="input channels that share a scale; none: all of an output channel's"
+    )
+    layer_bits: dict[str, Literal[4, 8, 16, 32]] = Field(
+        default={}, description="of layers, by the longest prefix, where they differ from bits; 32: as they are"
+    )
+
+    def bits_of(self, layer: str) -> int:
+        """Bits of the weight of ``layer``, by its name."""
+        return _longest(self.layer_bits, layer, self.bits)
+
+    @model_validator(mode="after")
+    def _group_is_used(self) -> "WeightsSettings":
+        if self.group is not None and {self.bits, *self.layer_bits.values()} <= {16, 32}:
+            raise ValueError(f"group has no effect with bits {self.bits}, which has no scale: remove it")
+        return self
+
+
+class _LearningSettings(Strict):
+    """What the passes share that learn on the integer grid. Rates are in quantization steps, of a layer's output for
+    its biases and of its weights, an update at most."""
+
+    bias_rate: float = Field(0.02, ge=0, le=1, description="0: biases stay as ptq left them")
+    weight_rate: float = Field(0.001, ge=0, le=1, description="0: weights stay as ptq left them")
+    crop: int = Field(128, ge=32, multiple_of=32, description="px, at most the model's image size")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> "_LearningSettings":
+        if not self.bias_rate and not self.weight_rate:
+            raise ValueError("bias_rate and weight_rate are both 0: nothing would be learnt: raise one, or remove it")
+        return self
+
+
+class ReconstructSettings(_LearningSettings):
+    """Reconstruction after ``ptq`` (engine elir): every block learns to give what the float model's block gives."""
+
+    by: Literal["block", "layer"] = Field("block", description="what is reconstructed at a time")
+    steps: int = Field(60, gt=0, le=100_000, description="updates of each block")
+    crops: int = Field(16, gt=0, le=1024, description="crops of calibration pictures, held in memory")
+
+
+class QatSettings(_LearningSettings):
+    """Quantization-aware training after ``ptq`` (engine elir): the whole int8 model learns what the float gives."""
+
+    steps: int = Field(120, gt=0, le=100_000, description="updates")
+    batch: int = Field(2, gt=0, le=64, description="crops an update")
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

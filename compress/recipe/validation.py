@@ -1,0 +1,234 @@
+"""Plain data + where it came from -> a model of ``schema.py``, or one line a mistake: place, key path, rule, value."""
+
+import types
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, Tag, ValidationError
+
+from compress.errors import InputError
+from compress.recipe.library import Document, did_you_mean, load_yaml, nearest, parse_value
+from compress.recipe.yaml_nodes import KeyPath, dotted
+
+M = TypeVar("M", bound=BaseModel)
+Mistake = tuple[KeyPath, str]
+
+_RULES = {
+    "greater_than": "must be > {gt}",
+    "greater_than_equal": "must be >= {ge}",
+    "less_than": "must be < {lt}",
+    "less_than_equal": "must be <= {le}",
+    "multiple_of": "must be a multiple of {multiple_of}",
+    "finite_number": "must be a finite number",
+    "too_short": "must hold at least {min_length} item(s)",
+    "too_long": "must hold at most {max_length} item(s)",
+    "string_too_short": "must hold at least {min_length} character(s)",
+    "string_pattern_mismatch": "must be letters, digits, '.', '_' and '-', beginning with a letter or digit",
+}
+_TYPES = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+class Source:
+    """Data put together from files and settings; every key remembers its place (``recipes/x.yaml:12``)."""
+
+    def __init__(self, document: Document) -> None:
+        self.path = document.path
+        self.data: dict[str, Any] = document.data
+        self.places: dict[KeyPath, str] = {at: f"{document.path}:{line}" for at, line in document.lines.items()}
+
+    def place(self, at: KeyPath) -> str:
+        """Place of a key, or of the nearest one above it."""
+        while at and at not in self.places:
+            at = at[:-1]
+        return self.places.get(at, f"{self.path}:1")
+
+    def on_top_of(self, base: "Source") -> None:
+        """Deep merge: mappings are merged, everything else of ``base`` is replaced by what stands here."""
+        places = dict(base.places)
+        self.data = _merged(base.data, self.data, (), places)
+        self.places = places | self.places
+
+    def override(self, settings: Iterable[str]) -> None:
+        """Apply settings ``a.b=c``; items of lists by their number, from 0. Raises InputError."""
+        for setting in settings:
+            key, equals, text = setting.partition("=")
+            at = tuple(key.strip().split("."))
+            if not equals or not all(at):
+                raise InputError(f"--set {setting}: must look like key.path=value: for example model.image_size=128")
+            self.replace(at, parse_value(text, f"--set {setting}"), f"--set {setting}")
+
+    def replace(self, at: tuple[str, ...], value: Any, place: str) -> None:
+        """Put ``value`` at a key path, and remember that it came from ``place``."""
+        holder: Any = self.data
+        path: KeyPath = ()
+        for name in at[:-1]:
+            key = _key(holder, name, path, place)
+            if isinstance(holder, dict) and holder.get(key) is None:
+                holder[key] = {}
+            holder, path = holder[key], (*path, key)
+        key = _key(holder, at[-1], path, place)
+        holder[key] = value
+        path = (*path, key)
+        self.places = {p: w for p, w in self.places.items() if p[: len(path)] != path} | {path: place}
+
+    def refuse(self, mistakes: list[Mistake]) -> None:
+        """Raise InputError with one line a mistake, when there are any."""
+        if mistakes:
+            lines = (f"{self.place(at)}: {dotted(at) + ': ' if at else ''}{text}" for at, text in mistakes)
+            raise InputError("\n".join(dict.fromkeys(lines)))
+
+
+def _merged(base: Any, top: Any, at: KeyPath, places: dict[KeyPath, str]) -> Any:
+    if isinstance(base, dict) and isinstance(top, dict):
+        inner = {k: _merged(base[k], v, (*at, k), places) if k in base else v for k, v in top.items()}
+        return base | inner
+    for path in [p for p in places if p[: len(at)] == at]:
+        del places[path]
+    return top
+
+
+def _key(holder: Any, name: str, path: KeyPath, place: str) -> str | int:
+    if isinstance(holder, dict):
+        return name
+    where = dotted(path)
+    if not isinstance(holder, list):
+        raise InputError(f"{place}: {where} is {holder!r}, not a mapping: nothing can be set inside it")
+    if not name.isdigit() or int(name) >= len(holder):
+        raise InputError(f"{place}: {where} is a list of {len(holder)}: give a number from 0 to {len(holder) - 1}")
+    return int(name)
+
+
+def load_model(
+    schema: type[M], path: Path, overrides: Iterable[str] = (), prepare: "Callable[[Source], None] | None" = None
+) -> M:
+    """The model that a YAML file holds, changed by ``prepare``, settings ``a.b=c`` applied.
+
+    Raises InputError: one line a mistake, with file, line, key path, rule and value.
+    """
+    source = Source(load_yaml(path))
+    if prepare is not None:
+        prepare(source)
+    source.override(overrides)
+    model, mistakes = check(schema, source.data)
+    source.refuse(mistakes)
+    assert model is not None
+    return model
+
+
+def check(schema: type[M], data: Any, at: KeyPath = ()) -> tuple[M | None, list[Mistake]]:
+    """The model of ``data``, or every mistake in it; ``at`` is where ``data`` stands in its file."""
+    try:
+        return schema.model_validate(data, strict=True), []
+    except ValidationError as error:
+        return None, _mistakes(schema, error, at)
+
+
+def _mistakes(schema: type[BaseModel], error: ValidationError, at: KeyPath) -> list[Mistake]:
+    found: dict[KeyPath, list[Any]] = {}
+    for item in error.errors(include_url=False):
+        path, models = _locate(schema, item["loc"])
+        found.setdefault((*at, *path), []).append((item, models))
+    return [(path, _message(items)) for path, items in found.items()]
+
+
+def _message(items: list[Any]) -> str:
+    """One sentence for the errors of one key: a union's branches each complain on their own."""
+    kinds = dict.fromkeys(_TYPES[item["type"]] for item, _ in items if item["type"] in _TYPES)
+    item, fields = items[0]
+    got = _short(item["input"])
+    if kinds and all(i["type"] in _TYPES for i, _ in items):
+        return f"must be {' or '.join(kinds)}, got {got}"
+    kind, context = item["type"], item.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key{nearest(str(item['loc'][-1]), fields)}"
+    if kind == "missing":
+        return "is missing: add it"
+    if kind in ("literal_error", "union_tag_invalid"):
+        return _choice(item, context)
+    if kind == "union_tag_not_found":
+        return "is missing its key 'kind': add it"
+    if kind == "value_error":
+        return str(context["error"])
+    bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
+    rule = _RULES[kind].format(**bounds) if kind in _RULES else item["msg"]
+    return f"{rule}, got {got}"
+
+
+def _choice(item: Any, context: dict[str, Any]) -> str:
+    given = item["input"].get("kind") if isinstance(item["input"], dict) else item["input"]
+    text = context.get("expected") or context.get("expected_tags", "")
+    valid = [word.strip(" '") for word in text.replace(" or ", ", ").split(",")]
+    return f"must be one of {', '.join(valid)}, got {_short(given)}{did_you_mean(str(given), valid)}"
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# --- pydantic's locations -> key paths ------------------------------------------------------------------------
+
+
+def _locate(schema: Any, loc: tuple[str | int, ...]) -> tuple[KeyPath, list[str]]:
+    """Key path of a pydantic location, without the names of union branches; and the keys valid at its end."""
+    path: list[str | int] = []
+    fields: list[str] = []
+    for part in loc:
+        options = _options(schema)
+        fields = []
+        if len(options) > 1:
+            schema = next((o for o in options if _is_branch(o, part)), Any)
+            continue
+        if part == "[key]":
+            continue
+        schema = _plain(options[0])
+        if isinstance(schema, type) and issubclass(schema, BaseModel):
+            fields = list(schema.model_fields)
+            info = schema.model_fields.get(str(part))
+            schema = Annotated[info.annotation, *info.metadata, info] if info else Any
+        else:
+            schema = typing.get_args(schema)[-1] if typing.get_args(schema) else Any
+        path.append(part)
+    return tuple(path), fields
+
+
+def _options(schema: Any) -> list[Any]:
+    """A union's branches (None left out), or the type alone."""
+    plain = _plain(schema)
+    if typing.get_origin(plain) in (typing.Union, types.UnionType):
+        return [o for arg in typing.get_args(plain) if arg is not type(None) for o in _options_tagged(arg)]
+    return [schema]
+
+
+def _options_tagged(schema: Any) -> list[Any]:
+    return [schema] if _tag(schema) else _options(schema)
+
+
+def _plain(schema: Any) -> Any:
+    return typing.get_args(schema)[0] if typing.get_origin(schema) is Annotated else schema
+
+
+def _tag(schema: Any) -> str | None:
+    metadata = typing.get_args(schema)[1:] if typing.get_origin(schema) is Annotated else ()
+    return next((m.tag for m in metadata if isinstance(m, Tag)), None)
+
+
+def _is_branch(option: Any, part: str | int) -> bool:
+    if _tag(option):
+        return _tag(option) == part
+    plain = _plain(option)
+    if isinstance(plain, type) and issubclass(plain, BaseModel) and "kind" in plain.model_fields:
+        return plain.model_fields["kind"].default == part
+    return getattr(plain, "__name__", "") == part or str(part).startswith(str(typing.get_origin(plain) or plain))

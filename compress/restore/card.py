@@ -1,0 +1,171 @@
+"""The model card of a checkpoint, in Markdown, with every figure measured."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from compress.progress import Progress
+from compress.recipe import library
+from compress.recipe.schema import Task, task_input, task_scale
+from compress.restore.evaluate import Evaluation, cells, evaluate
+from compress.restore.figures import COLUMNS
+
+
+def model_card(
+    checkpoint: Path,
+    sets: Sequence[str],
+    progress: Progress,
+    *,
+    task: Task | None = None,
+    k_steps: int | None = None,
+    sigma_s: float | None = None,
+) -> str:
+    """The model card of ``checkpoint`` (a path, or a bundled name), in Markdown, measured on ``sets``.
+
+    ``task``, ``k_steps``, ``sigma_s``: of a checkpoint that does not tell. Errors as ``evaluate``.
+    """
+    from compress.elir.checkpoint import load_checkpoint
+
+    path = library.find("weights", str(checkpoint))
+    model = load_checkpoint(path, k_steps, sigma_s)
+    result = evaluate(str(checkpoint), sets, 0, progress, ceiling=True, task=task, k_steps=k_steps, sigma_s=sigma_s)
+    networks = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in _NETWORKS}
+    facts = model.metadata
+    return "\n".join(
+        [
+            f"# {path.stem}",
+            "",
+            f"ELIR ([arXiv 2502.03500](https://arxiv.org/abs/2502.03500)) for {_task_words(result.task)}.",
+            "",
+            *_table(("", ""), _facts(path, model.config, networks)),
+            "",
+            "## Training",
+            "",
+            f"- Steps: {facts.get('training', 'not recorded in the file')}",
+            f"- Data: {facts.get('data', 'not recorded in the file')}",
+            f"- Recipe: {facts.get('recipe', 'not recorded')}, hash {facts.get('recipe_hash', 'not recorded')[:16]}",
+            f"- Licence: {facts.get('licence', 'not recorded in the file')}",
+            *([f"- Notes: {facts['notes']}"] if "notes" in facts else []),
+            "",
+            "## Measured quality",
+            "",
+            *_quality(result, facts.get("training", "")),
+            "",
+            "Made by:",
+            "",
+            "```",
+            f"compress card {_shown(path, 'weights')} {_data_options(sets)}",
+            "```",
+            "",
+        ]
+    )
+
+
+_NETWORKS = {"enc": "encoder", "mmse": "MMSE estimator", "fmir": "flow", "dec": "decoder"}
+
+
+def _task_words(task: Task) -> str:
+    words = {
+        "denoise": "denoising of photographs (white Gaussian noise of sigma 25/255, clipped to 8 bits)",
+        "blind_sr_x4": "blind super-resolution x4 of photographs (inputs by Real-ESRGAN's second-order degradation)",
+        "inpaint": "inpainting of photographs (90 % of the pixels lost)",
+        "blind_face": "blind restoration of faces (GFPGAN's degradation)",
+        "deblur": "deblurring of photographs (Gaussian blur of sigma 2 px, then noise of sigma 2/255)",
+    }
+    sr = f"super-resolution x{task_scale(task)} of photographs (inputs reduced by antialiased bicubic)"
+    return words.get(task, sr)
+
+
+def _facts(path: Path, config: Any, networks: dict[str, int]) -> list[tuple[str, str]]:
+    each = ", ".join(f"{_NETWORKS[name]} {count / 1e6:.2f} M" for name, count in networks.items())
+    return [
+        ("parameters", f"{sum(networks.values()) / 1e6:.2f} M: {each}"),
+        (
+            "widths",
+            f"hid {config.hid_channels}, n_mid {config.n_mid_blocks}, c_hid {config.c_hid}, n_rrdb {config.n_rrdb}",
+        ),
+        ("Euler steps K", str(config.k_steps)),
+        ("source noise sigma_s", f"{config.sigma_s:g}"),
+        ("file", f"{path.stat().st_size / 1e6:.1f} MB"),
+    ]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _quality(result: Evaluation, training: str) -> list[str]:
+    head = ("set", "n", "", *list(COLUMNS.values())[:-1], "colour shift /255", "NIQE")
+    rows = [
+        (r.dataset, str(s.n), result.called(who), *cells(s), _niqe(s.others["niqe"]))
+        for r in result.results
+        for who, s in r.scores.items()
+    ]
+    against = [(r.dataset, f"{r.lpips_below_input:.1%}", f"{r.psnr_against_input_db:+.2f} dB") for r in result.results]
+    given = task_input(result.task)
+    return [
+        "Means over the pictures, after rounding to 8 bits. PSNR and SSIM on RGB with no border cut; PSNR-Y on BT.601",
+        "luma with the scale cut off every side; LPIPS: AlexNet, v0.1, lower is nearer; colour shift: mean absolute",
+        "difference of the channel means; NIQE sees no clean picture, lower is more natural. `autoencoder` is the",
+        "bundled autoencoder's reconstruction of the *clean* picture: what its latents hold. A model whose own decoder",
+        "was trained further may lie above it.",
+        f"Pictures are {_measured_on(result)}; noise seed {result.seed}.",
+        "",
+        *_table(head, rows),
+        "",
+        *_table(("set", f"LPIPS below {given}", f"PSNR against {given}"), against),
+        "",
+        *_plane(result, training),
+    ]
+
+
+def _niqe(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _plane(result: Evaluation, training: str) -> list[str]:
+    """What the figures mean, and what they do not."""
+    given = task_input(result.task)
+    first = {"bicubic": "Bicubic enlargement is blurred, but close in every pixel."}.get(
+        given, "A mean of all that the input allows would be closer in every pixel, and blurred."
+    )
+    return [
+        f"Distortion (PSNR, SSIM) and perception (LPIPS) pull apart, and no model has the best of both. {first}",
+        "This model draws plausible texture, not the true one:",
+        f"PSNR {_span([r.psnr_against_input_db for r in result.results], '{:+.2f}')} dB against {given}, LPIPS",
+        f"{_span([100 * r.lpips_below_input for r in result.results], '{:.0f}')} % below it. Never take its details",
+        f"(faces, text, number plates) as evidence. {_LPIPS_TRAINED[_lpips_in(training)]} Look at pictures too.",
+    ]
+
+
+_LPIPS_TRAINED = {
+    "yes": "The same LPIPS was a training loss: part of that gain is what was optimised.",
+    "no": "LPIPS was not a training loss.",
+    "unknown": "Whether LPIPS was a training loss is not recorded.",
+}
+
+
+def _lpips_in(training: str) -> str:
+    return "unknown" if not training else "yes" if "lpips" in training.lower() else "no"
+
+
+def _span(values: Sequence[float], text: str) -> str:
+    low, high = text.format(min(values)), text.format(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _measured_on(result: Evaluation) -> str:
+    whole = [r.dataset for r in result.results if r.whole]
+    crops = [r.dataset for r in result.results if not r.whole]
+    parts = ([f"whole in {', '.join(whole)}"] if whole else []) + ([f"crops in {', '.join(crops)}"] if crops else [])
+    return " and ".join(parts)
+
+
+def _data_options(sets: Sequence[str]) -> str:
+    return " ".join(f"--data {_shown(Path(s), 'calibration') if library.is_path(s) else s}" for s in sets)
+
+
+def _shown(path: Path, kind: library.Kind) -> str:
+    """A built-in file's name; any other without the place where it happened to lie."""
+    path = path.resolve()
+    return path.stem if path.parent == library.data_folder(kind).resolve() else f"path/to/{path.name}"

@@ -1,0 +1,298 @@
+"""Figures of pictures: what a model, its input and the autoencoder make of each, and their means."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Union
+
+from compress.errors import InputError
+from compress.measure.quality import QualityScore, mean_score, score
+from compress.recipe import library
+from compress.recipe.schema import TASKS, Task, task_border, task_degradation, task_scale
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from compress.measure.iqa import IqaMeasure
+
+    Restore = Callable[[np.ndarray], np.ndarray]
+    Make = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+AUTOENCODER = "tae16"
+MIN_SIDE = 32  # px, of LPIPS
+COLUMNS = {"psnr_db": "PSNR dB", "psnr_y_db": "PSNR-Y dB", "ssim": "SSIM", "lpips": "LPIPS", "color_shift": "colour"}
+
+
+@dataclass(frozen=True)
+class Figures(QualityScore):
+    """All figures of pictures by one maker. ``others``: ``niqe`` and what was asked for, None where there is none."""
+
+    others: dict[str, float | None]
+
+    def values(self) -> dict[str, float | None]:
+        """Every measure by its key, in the order of tables."""
+        return {name: getattr(self, name) for name in COLUMNS} | self.others
+
+
+Read = Union["tuple[str, np.ndarray, np.ndarray]", "LeftOut"]
+"""A picture's name, its degraded and its clean pixels; or why it was left out."""
+
+LabelledFigures = tuple[str, dict[str, Figures]]
+"""A picture's name and its figures, by maker."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A picture that has no figures. ``why`` names its file; ``failed``: it should have had some."""
+
+    name: str
+    why: str
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges pictures. ``makers``: ``model``, ``input`` and, where asked for, ``autoencoder``."""
+
+    task: Task
+    makers: "dict[str, Make]"
+    measures: "list[IqaMeasure]"
+    remark: str = ""
+    """What its user should know of the source."""
+
+    @classmethod
+    def open(
+        cls,
+        source: str,
+        seed: int,
+        ceiling: bool,
+        metrics: Sequence[str],
+        *,
+        task: Task | None = None,
+        k_steps: int | None = None,
+        sigma_s: float | None = None,
+    ) -> "Judge":
+        """Arguments and errors as ``compress.restore.evaluate.evaluate``'s."""
+        from compress.restore.open import Settings, open_restorer
+
+        # Degraded pictures stand on the output grid already: scale 1.
+        restorer = open_restorer(source, Settings(None, None, seed, 1, k_steps, sigma_s, task))
+        if restorer.task is None:
+            raise InputError(f"{source}: does not say what it is for: give --task ({', '.join(TASKS)})")
+        makers: dict[str, Make] = {
+            "model": lambda degraded, clean: restorer.restore(degraded, lambda: None),
+            "input": lambda degraded, clean: degraded,
+        }
+        measures = _asked_for(metrics)
+        if ceiling:
+            reconstruct = _autoencoder()
+            makers["autoencoder"] = lambda degraded, clean: reconstruct(clean)
+        return cls(restorer.task, makers, measures, restorer.remark)
+
+    @property
+    def border(self) -> int:
+        """Pixels that measures on luma leave out."""
+        return task_border(self.task)
+
+    @property
+    def of_sets(self) -> "list[IqaMeasure]":
+        """Measures that compare whole sets."""
+        return [m for m in self.measures if m.of_sets]
+
+    def refuse_shards(self) -> None:
+        """Raise InputError for measures that need all pictures in one place."""
+        if self.of_sets:
+            names = ", ".join(m.name for m in self.of_sets)
+            raise InputError(f"--metric {names}: compares whole sets, not pictures: leave --shards out")
+
+    def read(
+        self, pictures: "Iterable[Read]"
+    ) -> "Iterator[LeftOut | tuple[LabelledFigures, dict[str, np.ndarray], np.ndarray]]":
+        """Each picture's figures, outputs and clean pixels. One that fails is left out, and the others stand."""
+        for item in pictures:
+            if isinstance(item, LeftOut):
+                yield item
+                continue
+            label, degraded, clean = item
+            try:
+                figures, outputs = self.picture(degraded, clean)
+            except InputError as error:
+                yield LeftOut(label, f"{label}: {error}", True)
+            except MemoryError:
+                height, width = clean.shape[:2]
+                yield LeftOut(label, f"{label}: {width} x {height} px do not fit in memory", True)
+            else:
+                yield (label, figures), outputs, clean
+
+    def picture(
+        self, degraded: "np.ndarray", clean: "np.ndarray"
+    ) -> "tuple[dict[str, Figures], dict[str, np.ndarray]]":
+        """Figures and outputs of one picture, (H, W, 3) uint8, by maker."""
+        outputs = {maker: make(degraded, clean) for maker, make in self.makers.items()}
+        return {m: figures_of(output, clean, self.border, self.measures) for m, output in outputs.items()}, outputs
+
+
+def shard(
+    source: str,
+    seed: int,
+    ceiling: bool,
+    metrics: Sequence[str],
+    name: str,
+    number: int,
+    of: int,
+    threads: int,
+    told: Mapping[str, Any],
+) -> list[LabelledFigures | LeftOut]:
+    """Figures of every ``of``-th picture of a set, from ``number``, in a process that has ``threads`` for torch."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        judge = Judge.open(source, seed, ceiling, metrics, **told)
+        found = judge.read(picture_list(name, judge.task).read(number, of))
+        return [item if isinstance(item, LeftOut) else item[0] for item in found]
+    finally:
+        torch.set_num_threads(before)
+
+
+def _asked_for(metrics: Sequence[str]) -> "list[IqaMeasure]":
+    if not metrics:
+        return []
+    from compress.measure.iqa import open_measures
+
+    return open_measures(metrics)
+
+
+def figures_of(output: "np.ndarray", clean: "np.ndarray", border: int, measures: "list[IqaMeasure]") -> Figures:
+    from compress.measure.niqe import niqe
+
+    others = {m.key: None if m.of_sets else m.of_picture(output, clean) for m in measures}
+    return Figures(**asdict(score([output], [clean], border)), others={"niqe": niqe(output, border)} | others)
+
+
+def mean_figures(each: Sequence[Figures], of_set: dict[str, float | None]) -> Figures:
+    """Means of pictures' figures, over those that have one; ``of_set`` are the whole set's."""
+    present = {key: [v for f in each if (v := f.others[key]) is not None] for key in each[0].others}
+    others = {key: fmean(values) if values else None for key, values in present.items()}
+    return Figures(**asdict(mean_score(each)), others=others | of_set)
+
+
+def missing_notes(each: Sequence[LabelledFigures], border: int, of_sets: set[str]) -> list[str]:
+    """One line for each measure that pictures lack."""
+    from compress.measure.niqe import MIN_SIDE
+
+    why = {"niqe": f"it needs {MIN_SIDE} px a side inside a border of {border} px, and texture"}
+    notes = []
+    for key in each[0][1]["model"].others.keys() - of_sets:
+        lacking = [label for label, figures in each if any(f.others[key] is None for f in figures.values())]
+        if lacking:
+            named = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
+            reason = why.get(key, "its value is not finite")
+            notes.append(f"{key} is missing for {len(lacking)} of {len(each)} pictures ({named}): {reason}")
+    return notes
+
+
+@dataclass(frozen=True)
+class PictureFolders:
+    """Pictures as files, a folder a maker, for the measures that compare folders."""
+
+    folder: Path
+    measures: "list[IqaMeasure]"
+
+    def add(self, number: int, pictures: "dict[str, np.ndarray]") -> None:
+        from PIL import Image
+
+        for maker, picture in pictures.items() if self.measures else ():
+            (self.folder / maker).mkdir(exist_ok=True)
+            Image.fromarray(picture).save(self.folder / maker / f"{number:06}.png", compress_level=1)
+
+    def values(self, maker: str) -> dict[str, float | None]:
+        return {m.key: m.of_folders(self.folder / maker, self.folder / "clean") for m in self.measures}
+
+
+def _autoencoder() -> "Restore":
+    """Clean picture (H, W, 3) uint8 -> what the bundled autoencoder makes of it."""
+    import torch
+
+    from compress.elir.checkpoint import load_autoencoder
+    from compress.elir.restore import restore
+    from compress.elir.train.fresh import teacher_model
+
+    model = teacher_model(load_autoencoder(library.find("weights", AUTOENCODER)))
+
+    def run(lq: "np.ndarray", noise: "np.ndarray") -> "np.ndarray":
+        with torch.inference_mode():
+            return model.dec(model.enc(torch.from_numpy(lq))).numpy()
+
+    return lambda clean: restore(clean, run)
+
+
+@dataclass(frozen=True)
+class PictureList:
+    """Pictures of one set. ``read(number, of)``: (name, degraded, clean) of every ``of``-th, from ``number``, or which
+    picture was left out and why. ``notes``: on the folder.
+    """
+
+    dataset: str
+    whole: bool
+    """Whole pictures, not crops."""
+    count: int
+    read: "Callable[..., Iterator[Read]]"
+    check: "Callable[[], None]" = lambda: None
+    """Raise InputError for pictures that would end the measuring later."""
+    notes: tuple[str, ...] = ()
+
+
+def picture_list(name: str, task: Task, called: str | None = None) -> PictureList:
+    """The pictures of a set's name, its file, or a folder; ``called``: its ``dataset``.
+
+    Raises InputError where there are none.
+    """
+    from compress.data.folders import scan
+    from compress.data.names import set_names
+    from compress.data.sets import load_set
+
+    called = called or set_names([name])[0]
+    folder = library.find("calibration", name)
+    if not folder.is_dir():
+        pictures = load_set(name, task, name=called)
+
+        def crops(number: int = 0, of: int = 1) -> "Iterator[Read]":
+            return ((item.name, item.degraded, item.clean) for item in islice(pictures, number, None, of))
+
+        return PictureList(pictures.name, False, len(pictures), crops, pictures.check, tuple(pictures.notes))
+    listing = scan(folder)
+    paths = listing.pictures
+    if not paths:
+        others = f" ({listing.left_out})" if listing.others else ""
+        raise InputError(f"{folder}: no pictures in this folder{others}: check the path")
+
+    def read(number: int = 0, of: int = 1) -> "Iterator[Read]":
+        return _whole(folder, paths[number::of], task)
+
+    return PictureList(called, True, len(paths), read, notes=tuple(listing.words(folder)))
+
+
+def _whole(folder: Path, paths: Sequence[Path], task: Task) -> "Iterator[Read]":
+    """Whole pictures, cut to a multiple of the scale; each its own noise, which does not hang on its place."""
+    from compress.data.degradations import degrade
+    from compress.data.pictures import read_rgb
+    from compress.data.sets import pixels_sha256
+
+    scale = task_scale(task)
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        try:
+            picture = read_rgb(path)
+        except InputError as error:
+            yield LeftOut(name, str(error), True)
+            continue
+        height, width = (n // scale * scale for n in picture.shape[:2])
+        if min(height, width) < MIN_SIDE:
+            yield LeftOut(name, f"{path}: {width} x {height} px, LPIPS needs {MIN_SIDE} px a side", False)
+            continue
+        clean = picture[:height, :width].copy()
+        yield name, degrade(clean, task_degradation(task), int(pixels_sha256(clean)[:16], 16)), clean

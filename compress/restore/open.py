@@ -1,0 +1,161 @@
+"""A checkpoint, an artifact or a bundle, opened for restoring pictures."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.artifacts.runtime.base import PACKAGES, SUFFIXES, format_of
+from compress.artifacts.runtime.open import open_runner
+from compress.artifacts.runtime.trial import probe
+from compress.bundle.manifest import MANIFEST, check_artifact, read_manifest
+from compress.elir.restore import OnTile, restore, restore_staged
+from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, GRID, plan
+from compress.errors import InputError, Unavailable
+from compress.measure.machine import physical_cores
+from compress.recipe.library import find
+from compress.recipe.schema import TASKS, Task, task_scale
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PREFERRED = [(precision, format) for precision in ("int8", "weights", "fp16", "fp32") for format in PACKAGES]
+DEPTH = 4  # folders above an artifact where its bundle's manifest may lie
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to restore. ``tile``: side in px of the output, multiple of 32, 0 for the whole picture, None for 256 or the
+    artifact's own; ``overlap`` of neighbouring tiles, px, multiple of 8, None for 64 or
+    what a small tile leaves; ``seed`` of the noise; the others: None for
+    what the source says."""
+
+    tile: int | None = None
+    overlap: int | None = None
+    seed: int = 0
+    scale: int | None = None
+    k_steps: int | None = None
+    sigma_s: float | None = None
+    task: Task | None = None
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """``restore``: picture (H, W, 3) uint8 and a call after each tile -> (scale H, scale W, 3) uint8; ``steps``: how
+    many such calls for a picture of (H, W);
+    ``task``: None where the source tells none that is known; ``remark``: what its user should know of it."""
+
+    task: Task | None
+    scale: int
+    steps: Callable[[int, int], int]
+    restore: "Callable[[np.ndarray, OnTile], np.ndarray]"
+    remark: str = ""
+
+
+def open_restorer(source: str, settings: Settings) -> Restorer:
+    """Open ``source``: a bundled checkpoint's name, or the path of a checkpoint, an artifact or a bundle's folder.
+
+    Raises InputError for settings that the source does not admit, and what opening the source raises.
+    """
+    path = Path(source)
+    if not (path.is_dir() or path.suffix in SUFFIXES):
+        return _checkpoint(find("weights", source), settings)
+    if settings.k_steps is not None or settings.sigma_s is not None:
+        raise InputError(f"{source}: K and sigma_s are fixed inside an artifact: leave --k-steps and --sigma-s out")
+    entry, facts = choose(path) if path.is_dir() else (path, _facts(path))
+    return _artifact(entry, facts, settings)
+
+
+def _checkpoint(path: Path, settings: Settings) -> Restorer:
+    from compress.elir.checkpoint import load_checkpoint
+
+    model = load_checkpoint(path, settings.k_steps, settings.sigma_s)
+    task = _chosen(path, model.metadata.get("task"), settings)
+    scale = _scale(path, task, settings)
+    side = DEFAULT_TILE if settings.tile is None else settings.tile
+    tile = (side, side)
+    overlap, seed = _overlap(settings, tile), settings.seed
+
+    def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
+        return restore_staged(picture, model, scale=scale, tile=tile, overlap=overlap, seed=seed, on_tile=on_tile)
+
+    return Restorer(task, scale, lambda h, w: 2 * plan(h * scale, w * scale, tile, overlap).tiles + 1, run, model.taken)
+
+
+def _artifact(entry: Path, facts: dict[str, Any], settings: Settings) -> Restorer:
+    format = format_of(entry)
+    if format == "executorch" and not facts and entry.is_file():
+        probe(entry)
+    runner = open_runner(entry, format, physical_cores())
+    _, _, height, width = runner.shapes["lq"]
+    tile = (height, width)
+    if settings.tile is not None and (settings.tile, settings.tile) != tile:
+        raise InputError(f"tile (={settings.tile}) differs from the artifact's {height} x {width} px: leave it out")
+    task = _chosen(entry, facts.get("task") or runner.about.get("task"), settings)
+    scale = _scale(entry, task, settings)
+    overlap, seed = _overlap(settings, tile), settings.seed
+
+    def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
+        return restore(
+            picture, runner.run, scale=scale, tile=tile, overlap=overlap, fixed=True, seed=seed, on_tile=on_tile
+        )
+
+    def tiles(height: int, width: int) -> int:
+        return plan(height * scale, width * scale, tile, overlap, True).tiles
+
+    return Restorer(task, scale, tiles, run)
+
+
+def _overlap(settings: Settings, tile: tuple[int, int]) -> int:
+    if settings.overlap is not None:
+        return settings.overlap
+    side = min(tile) or DEFAULT_TILE
+    return max(0, min(DEFAULT_OVERLAP, side - GRID))
+
+
+def _chosen(path: Path, told: str | None, settings: Settings) -> Task | None:
+    """The task that the source tells, else the one that is given."""
+    known: Task | None = told if told in TASKS else None  # type: ignore[assignment]
+    if known is not None and settings.task not in (None, known):
+        raise InputError(f"{path}: says of itself that it is for {known}, not {settings.task}: leave --task out")
+    return known or settings.task
+
+
+def _scale(path: Path, task: Task | None, settings: Settings) -> int:
+    if settings.scale is not None:
+        return settings.scale
+    if task is None:
+        raise InputError(
+            f"{path}: does not say what it is for: give --task ({', '.join(TASKS)}), or --scale (1: pictures are on "
+            "the output grid already)"
+        )
+    return task_scale(task)
+
+
+def choose(bundle: Path) -> tuple[Path, dict[str, Any]]:
+    """The bundle's artifact to restore with: quantized before fp16 before fp32, OpenVINO before the others, of an
+    installed runtime; (entry file, its manifest facts). Raises InputError, Unavailable or VerificationError."""
+    manifest = read_manifest(bundle)
+    kinds: dict[tuple[str, str], dict[str, Any]] = {}
+    for facts in manifest["artifacts"]:
+        kinds.setdefault((facts["precision"], facts["format"]), facts)
+    for kind in PREFERRED:
+        if kind in kinds and importlib.util.find_spec(PACKAGES[kind[1]]):
+            check_artifact(bundle, manifest, kinds[kind]["entry"])
+            return bundle / kinds[kind]["entry"], kinds[kind]
+    raise Unavailable(f"{bundle}: no runtime installed for its {len(kinds)} kinds of artifact: pip install openvino")
+
+
+def _facts(entry: Path) -> dict[str, Any]:
+    """What the manifest of the bundle that holds ``entry`` says of it; nothing when it lies in none."""
+    wanted = entry.resolve()
+    # As it was given first: in a cache of the Hugging Face hub the file is a link out of its bundle.
+    for folder in (*entry.absolute().parents[:DEPTH], *wanted.parents[:DEPTH]):
+        if (folder / MANIFEST).is_file():
+            manifest = read_manifest(folder)
+            for facts in manifest["artifacts"]:
+                if (folder / facts["entry"]).resolve() == wanted:
+                    check_artifact(folder, manifest, facts["entry"])
+                    return facts
+    return {}

@@ -1,0 +1,61 @@
+"""Quality of a torch model beside the float one, on validation pictures."""
+
+from dataclasses import asdict
+from functools import cached_property
+from itertools import islice
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from compress.pipeline.models import Models
+from compress.recipe.schema import task_border
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from compress.measure.quality import QualityScore
+
+
+class Judge:
+    """Compares with the recipe's reference on the first ``most`` pictures of the first validation set."""
+
+    def __init__(self, models: Models, most: int) -> None:
+        self.models, self.most = models, most
+        self.border = task_border(models.recipe.model.task)
+
+    def quality(self, model: "nn.Module") -> dict[str, Any]:
+        """Means over the pictures, of 8-bit outputs: ``psnr_db``, what was lost against the float model, and
+        ``fidelity_db``, PSNR against its outputs."""
+        from compress.measure.quality import mean_score, psnr_db
+
+        outputs = self._restored(model)
+        score, reference = mean_score(self._scores(outputs)), mean_score(self._scores(self._floats))
+        lost = {
+            "psnr_drop_db": reference.psnr_db - score.psnr_db,
+            "ssim_drop": reference.ssim - score.ssim,
+            "lpips_rise": score.lpips - reference.lpips,
+            "fidelity_db": fmean(psnr_db(a, b) for a, b in zip(outputs, self._floats, strict=True)),
+        }
+        return {"n": score.n, **{k: round(v, 5) for k, v in {"psnr_db": asdict(score)["psnr_db"], **lost}.items()}}
+
+    @cached_property
+    def _floats(self) -> "list[np.ndarray]":
+        return self._restored(self.models.reference)
+
+    @cached_property
+    def _cleans(self) -> "list[np.ndarray]":
+        return [item.clean for item in islice(self.models.inputs.validation[0], self.most)]
+
+    def _scores(self, outputs: "list[np.ndarray]") -> "list[QualityScore]":
+        from compress.measure.quality import score
+
+        return [score([output], [clean], self.border) for output, clean in zip(outputs, self._cleans, strict=True)]
+
+    def _restored(self, model: "nn.Module") -> "list[np.ndarray]":
+        import torch
+
+        from compress.data.pictures import to_uint8
+
+        with torch.inference_mode():
+            pairs = self.models.pairs(self.models.inputs.validation[0], self.most)
+            return [to_uint8(model(lq, noise).clamp(0, 1).numpy()[0]) for lq, noise in pairs]

@@ -1,0 +1,197 @@
+"""Sensitivity: what is lost when only one convolution, or one stage, of the model is quantized."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.artifacts.artifact import FORMATS, plan_artifacts
+from compress.artifacts.writer import Writer
+from compress.errors import InputError
+from compress.files import locked, sha256_text, write_text
+from compress.folders import Owner, check_folder, claimed
+from compress.pipeline.cache import Stages
+from compress.pipeline.inputs import resolve
+from compress.pipeline.models import Models
+from compress.pipeline.probe import CROP, SCHEMES, Probe, settled
+from compress.pipeline.workers import SharedFiles, Store, Workers, scratch, share_out
+from compress.progress import Progress
+from compress.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+WORST = 12  # layers in the terminal's table
+WHOLE = "whole model"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One layer or stage alone in 8 bits. ``fidelity_db``: PSNR against the float model's output, not rounded to 8
+    bits; ``psnr_drop_db``: how much further from the clean pictures; ``parameters`` are counted once for all steps.
+    """
+
+    name: str
+    network: str
+    layers: int
+    parameters: int
+    fidelity_db: float
+    psnr_drop_db: float
+
+    @property
+    def error(self) -> float:
+        """Mean squared error that it adds, of [0, 1]."""
+        return float(10 ** (-self.fidelity_db / 10))
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What ``compress sensitivity`` found; ``stages`` ends in the whole model."""
+
+    recipe: str
+    format: str
+    dataset: str
+    pictures: int
+    crop: int
+    stages: list[Loss]
+    layers: list[Loss]
+
+    def to_json(self) -> dict[str, Any]:
+        """One JSON document."""
+        return asdict(self)
+
+    def write_plot(self, path: Path) -> None:
+        """An SVG picture, a bar a layer: its share of the sum of all layers' squared errors, in the model's order."""
+        from compress.report.bars import Bar, draw_bars
+
+        total = sum(loss.error for loss in self.layers)
+        bars = [
+            Bar(
+                loss.network,
+                loss.error / total,
+                f"{loss.name}: {loss.fidelity_db:.1f} dB, {100 * loss.error / total:.1f} % of the error",
+            )
+            for loss in self.layers
+        ]
+        title = f"{self.recipe}, {self.format}: share of the squared error, each layer alone in 8 bits"
+        write_text(path, draw_bars(title, bars))
+
+    def table(self) -> "Table":
+        """For a terminal: stages in the model's order, then the worst layers."""
+        from rich.table import Table
+
+        table = Table(
+            title=f"{self.recipe}: {self.format}, one part alone in 8 bits ({self.dataset}, n = {self.pictures})",
+            caption="fidelity against the float model; % of the squared error of all layers, each alone",
+        )
+        for name in ("part", "layers", "parameters", "fidelity dB", "drop dB", "%"):
+            table.add_column(name, justify="left" if name == "part" else "right", no_wrap=True)
+        total = sum(loss.error for loss in self.layers)
+        worst = sorted(self.layers, key=lambda loss: loss.fidelity_db)[:WORST]
+        for group in (self.stages, worst):
+            for loss in group:
+                figures = f"{loss.fidelity_db:.1f}", f"{loss.psnr_drop_db:+.4f}", f"{100 * loss.error / total:.1f}"
+                table.add_row(loss.name, str(loss.layers), f"{loss.parameters:,}", *figures)
+            table.add_section()
+        return table
+
+
+def sensitivity(
+    recipe: Recipe,
+    out: Path | None,
+    format_: str | None,
+    pictures: int,
+    resume: bool,
+    progress: Progress,
+    workers: Workers | None = None,
+    store: str | None = None,
+) -> Sensitivity:
+    """Quantize each stage and each convolution of ``recipe``'s model alone, in the torch model that every format is
+    written from, with the numbers that its ``ptq`` (and ``qat``) settle; what was measured before is kept in ``out``.
+
+    ``workers``: measures parts at once where it can; ``store``: where its nodes find what was calibrated, by default a
+    folder in ``out``.
+    Raises InputError for a recipe without ``ptq`` of engine elir, or a format that it does not export.
+    """
+    out, owner = out or Path("runs") / recipe.name, Owner("bundle", recipe.name)
+    check_folder(out, owner)
+    inputs, planned = resolve(recipe), plan_artifacts(recipe)
+    chosen = format_ or next((f for f in FORMATS if any(a.format == f and a.precision == "int8" for a in planned)), "")
+    if not any(a.format == chosen and a.precision == "int8" for a in planned):
+        asked = f"{chosen} in 8 bits" if chosen else "anything in 8 bits"
+        raise InputError(f"{recipe.name}: does not export {asked}: choose another format, or add it under export")
+    with claimed(out, owner, progress.say):
+        stages = Stages(out, inputs.key, resume)
+        left = SharedFiles(Store(store or str((out / ".shared").absolute()))) if workers else None
+        models = Models(recipe, inputs, planned, Writer(recipe, out), stages, progress, left)
+        probe = Probe(models, SCHEMES[chosen], inputs.validation[0], pictures, settled(models))
+        parts = [(name, [name]) for name in probe.convs]
+        whole = [*probe.stages().items(), (WHOLE, list(probe.convs))]
+        with progress.stage("one part at a time", len(parts) + len(whole)) as stage:
+            found = []
+            extra = [chosen, pictures, CROP, inputs.validation[0].hash]
+            kept = [_PartRecord(stages, name, convs, extra) for name, convs in [*whole, *parts]]
+            known = _measure_at_once(workers, left, recipe, probe, kept) if workers and left else {}
+            for part in kept:
+                record = part.run(lambda convs: known.get(tuple(convs)) or probe.loss(convs))
+                found.append(Loss(part.name, "" if part.name == WHOLE else probe.network(part.convs[0]), **record))
+                stage.advance()
+    n = len(probe.clean)
+    return Sensitivity(
+        recipe.name, chosen, inputs.validation[0].name, n, CROP, found[: len(whole)], found[len(whole) :]
+    )
+
+
+@dataclass(frozen=True)
+class _PartRecord:
+    """One part's figures, remembered among a run's stages."""
+
+    stages: Stages
+    name: str
+    convs: list[str]
+    extra: list[Any]
+    """Format, number of pictures, crop, hash of the set."""
+
+    @property
+    def _stage(self) -> tuple[str, list[Any]]:
+        return f"sensitivity-{self.extra[0]}-{self.name}".replace(" ", "-"), [*self.extra, self.convs]
+
+    def done(self) -> bool:
+        return self.stages.done(*self._stage)
+
+    def run(self, work: Callable[[list[str]], dict[str, Any]]) -> dict[str, Any]:
+        name, key = self._stage
+        record: dict[str, Any] = self.stages.run(name, partial(work, self.convs), key)
+        return record
+
+
+def _measure_at_once(
+    workers: Workers, left: SharedFiles, recipe: Recipe, probe: Probe, parts: list[_PartRecord]
+) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Figures of the parts that are not known yet, by their convolutions, measured by workers."""
+    todo = [part.convs for part in parts if not part.done()]
+    common = {"recipe": recipe.model_dump(mode="json"), "scheme": probe.scheme_name, "pictures": len(probe.clean)}
+    found = share_out(workers, "sensitivity", losses, {**common, "store": left.store.url}, todo)
+    return {tuple(convs): record for convs, record in zip(todo, found, strict=True)}
+
+
+def losses(
+    recipe: dict[str, Any], scheme: str, pictures: int, store: str, parts: list[list[str]]
+) -> list[dict[str, Any]]:
+    """``Probe.loss`` of each of ``parts``, on whichever node; what the recipe calibrated is in ``store``."""
+    probe = _probe(json.dumps(recipe, sort_keys=True), scheme, pictures, store)
+    return [probe.loss(convs) for convs in parts]
+
+
+@lru_cache(maxsize=1)
+def _probe(recipe: str, scheme: str, pictures: int, store: str) -> Probe:
+    chosen = Recipe.model_validate_json(recipe)
+    inputs, planned = resolve(chosen), plan_artifacts(chosen)
+    folder = scratch(sha256_text(recipe + store))
+    with locked(folder, lambda text: None):
+        stages, silent = Stages(folder, inputs.key, True), Progress("silent")
+        models = Models(chosen, inputs, planned, Writer(chosen, folder), stages, silent, SharedFiles(Store(store)))
+        return Probe(models, scheme, inputs.validation[0], pictures, settled(models))

@@ -1,0 +1,203 @@
+"""`compress sweep`: plan, then run on workers, with progress, records and what can be resumed."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from compress.errors import CompressError
+from compress.files import write_text
+from compress.folders import Owner, check_folder, claimed, source_of
+from compress.measure.machine import physical_cores
+from compress.pipeline.inputs import node_facts
+from compress.pipeline.workers import Outcome, Store, Workers, workers_at
+from compress.progress import Progress
+from compress.progress import Stage as Shown
+from compress.sweep.dry_run import SECONDS, SweepPlan, plan
+from compress.sweep.points import Point, Points
+from compress.sweep.result import SweepResult, best, digest, rows_of, worst
+from compress.sweep.schema import Optuna
+from compress.sweep.units import Planner, Unit
+
+PLAN = "plan.json"
+EVERY_S = 1.0
+LAST = 100  # units of a kind whose seconds are kept
+
+
+def sweep(
+    path: Path, out: Path | None, address: str | None, dry_run: bool, progress: Progress
+) -> SweepResult | SweepPlan:
+    """Run a sweep's file into ``out`` (runs/<its name> by default), or plan it; ``address`` as of ``open_workers``.
+
+    Finished units are in the store, and are not repeated. Raises InputError for the file, its points, the store or
+    the workers; Unavailable where they are not there.
+    """
+    points = Points(path)
+    folder = out or Path("runs") / points.sweep.name
+    store = Store(points.sweep.store or str((folder / "store").absolute()))
+    planner = Planner(store.url, points.sweep.cpus or physical_cores(), points.sweep.reuse)
+    units = planner.units(points.known)
+    owner = Owner("sweep", points.sweep.name, source_of(str(path), folder))
+    check_folder(folder, owner)
+    if dry_run:
+        return plan(points, folder, units, store)
+    store.check()
+    devices = sorted({unit.task.device for unit in units if unit.task.device})
+    with workers_at(address, node_facts, devices) as workers, claimed(folder, owner, progress.say):
+        return SweepRun(points, folder, store, planner, workers, progress).run(units)
+
+
+@dataclass
+class SweepRun:
+    """A sweep at work; ``outcomes`` of every unit that has ended, by its key."""
+
+    points: Points
+    folder: Path
+    store: Store
+    planner: Planner
+    workers: Workers
+    progress: Progress
+    units: list[Unit] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def run(self, units: list[Unit]) -> SweepResult:
+        """Every unit, or every trial of an Optuna search; the result is written to the sweep's folder."""
+        started = time.monotonic()
+        search = self.points.sweep.search
+        if isinstance(search, Optuna):
+            self._search(search)
+        else:
+            self._round(units)
+        result = SweepResult(
+            self.points.sweep.name,
+            self.folder,
+            self.store.place,
+            round(time.monotonic() - started, 1),
+            [_told(unit, self.outcomes[unit.task.key]) for unit in self.units],
+            rows_of(self.units, self.outcomes),
+            digest(self.units, self.outcomes),
+        )
+        result.write()
+        return result
+
+    def _round(self, units: list[Unit]) -> None:
+        """Run units that are not known yet."""
+        fresh = [unit for unit in units if unit.task.key not in self.outcomes]
+        self.units += fresh
+        self._write_plan()
+        finished = self.store.names("units")
+        with self.progress.stage(self.points.sweep.name, len(fresh)) as stage:
+            told = _Teller(self, stage)
+            for unit in fresh:
+                if unit.task.key in finished:
+                    told.ended(Outcome(unit.task.key, "done", self.store.read(f"units/{unit.task.key}.json")))
+            todo = [unit for unit in fresh if unit.task.key not in finished]
+            try:
+                self.workers.run([unit.task for unit in todo], told.ended, told.tick)
+            except BaseException:
+                self._forget_running()
+                raise
+            told.show()
+        self._write_seconds(todo)
+
+    def _forget_running(self) -> None:
+        """Markers of units that were stopped with the sweep."""
+        for key in self.store.names("running") & {unit.task.key for unit in self.units}:
+            self.store.remove(f"running/{key}.json")
+
+    def _write_seconds(self, units: list[Unit]) -> None:
+        """What units of each kind took, for the plans of later sweeps."""
+        took = self.store.read(SECONDS) or {}
+        for unit in units:
+            outcome = self.outcomes[unit.task.key]
+            if outcome.status == "done":
+                took[unit.kind] = [*took.get(unit.kind, []), outcome.seconds][-LAST:]
+        self.store.write(SECONDS, took)
+
+    def _write_plan(self) -> None:
+        """For `compress sweep status`."""
+        units = [{"key": u.task.key, "kind": u.kind, "label": u.task.label} for u in self.units]
+        document = {"name": self.points.sweep.name, "store": self.store.url, "units": units}
+        write_text(self.folder / PLAN, json.dumps(document))
+
+    def _search(self, search: Optuna) -> None:
+        """Rounds of proposals; a resumed search proposes the same again, and finds them done."""
+        from compress.sweep.optuna_study import Study
+
+        study = Study(search)
+        for done in range(0, search.trials, search.at_once):
+            proposed = study.propose(min(search.at_once, search.trials - done))
+            points = [self.points.of([settings]) for settings in proposed]
+            self._round(self.planner.units([point for some in points for point in some]))
+            for some in points:
+                study.tell(self._figures(some, search))
+
+    def _figures(self, points: list[Point], search: Optuna) -> list[float] | None:
+        """The worst of a point's int8 artifacts, by each goal; None where one was not measured."""
+        labels = {point.label for point in points}
+        rows = [row for row in rows_of(self.units, self.outcomes) if row["point"] in labels]
+        values = [worst(rows, goal) for goal in search.goals]
+        return None if None in values else [v for v in values if v is not None]
+
+
+@dataclass
+class _Teller:
+    """Keeps outcomes and shows how a sweep stands."""
+
+    running: SweepRun
+    stage: Shown
+    shown: float = 0.0
+
+    def ended(self, outcome: Outcome) -> None:
+        owner = self.running
+        owner.outcomes[outcome.key] = outcome
+        if outcome.status == "done":
+            self._append(outcome.value.get("rows", []))
+        if outcome.status == "failed":
+            label = next(u.task.label for u in owner.units if u.task.key == outcome.key)
+            owner.progress.say(f"failed: {label}: {outcome.message}")
+            owner.store.write(f"failed/{outcome.key}.json", {"label": label, "message": outcome.message})
+        self.stage.advance()
+        self.tick()
+
+    def _append(self, rows: list[dict[str, Any]]) -> None:
+        """To the ledger, where those that are there already stay as they are."""
+        if not rows:
+            return
+        later = "later: run the sweep again, nothing else is repeated"
+        try:
+            from compress.ledger import open_ledger
+            from compress.ledger.measurement import Measurement
+
+            open_ledger().append(map(Measurement.model_validate, rows))
+        except CompressError as error:
+            self.running.progress.remark(f"not recorded: {error}; {later}")
+        except Exception as error:  # what was measured is in the store
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            self.running.progress.remark(f"not recorded: {what}; {later}")
+
+    def tick(self) -> None:
+        """``show``, once a second at most: a store's listing costs."""
+        if time.monotonic() - self.shown >= EVERY_S:
+            self.show()
+
+    def show(self) -> None:
+        """What runs, what failed, and the best so far, beside the progress."""
+        self.shown = time.monotonic()
+        owner = self.running
+        at_work = len(owner.store.names("running"))
+        failed = sum(o.status == "failed" for o in owner.outcomes.values())
+        parts = [f"{at_work} running, {failed} failed", *told_best(best(rows_of(owner.units, owner.outcomes)))]
+        self.stage.note("; ".join(parts))
+
+
+def told_best(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The best so far by each measure, in words."""
+    return [f"{name} {item['value']:.5g} ({item['artifact']})" for name, item in found.items()]
+
+
+def _told(unit: Unit, outcome: Outcome) -> dict[str, Any]:
+    facts = {"key": unit.task.key, "kind": unit.kind, "label": unit.task.label, "status": outcome.status}
+    return {**facts, "message": outcome.message or None, "seconds": outcome.seconds, "host": outcome.host}

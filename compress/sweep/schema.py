@@ -1,0 +1,109 @@
+"""The schema of a sweep's YAML."""
+
+import itertools
+import random
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from compress.recipe.schema import Name, Strict
+
+Values = Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
+"""Set path (as of --set) -> the values to try."""
+MEASURES = ("psnr_db", "fidelity_db", "psnr_drop_db", "lpips_rise", "bytes", "size_ratio", "latency_p50_ms")
+Measure = Literal["psnr_db", "fidelity_db", "psnr_drop_db", "lpips_rise", "bytes", "size_ratio", "latency_p50_ms"]
+HIGHER: frozenset[str] = frozenset({"psnr_db", "fidelity_db"})
+
+
+class Grid(Strict):
+    """Every combination."""
+
+    kind: Literal["grid"] = "grid"
+    values: Values
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """Settings of each point, in order."""
+        for chosen in itertools.product(*self.values.values()):
+            yield dict(zip(self.values, chosen, strict=True))
+
+
+class PointList(Strict):
+    """The points themselves."""
+
+    kind: Literal["list"] = "list"
+    points_: list[dict[str, Any]] = Field(alias="points", min_length=1, description="set path -> value, of each point")
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """Settings of each point, in order."""
+        yield from self.points_
+
+
+class Random(Strict):
+    """Distinct combinations, drawn."""
+
+    kind: Literal["random"] = "random"
+    values: Values
+    count: int = Field(gt=0, description="points drawn; all of them, where there are fewer")
+    seed: int = Field(0, ge=0)
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """Settings of each point, in the order drawn."""
+        everything = list(Grid(values=self.values).points())
+        yield from random.Random(self.seed).sample(everything, min(self.count, len(everything)))
+
+
+class Interval(Strict):
+    """A number to be searched."""
+
+    low: float
+    high: float
+    log: bool = False
+    integer: bool = False
+
+    @model_validator(mode="after")
+    def _grows(self) -> "Interval":
+        if self.low >= self.high or (self.log and self.low <= 0):
+            raise ValueError(f"low must be below high, and above 0 with log, got {self.low:g} and {self.high:g}")
+        return self
+
+
+Choices = Annotated[
+    Annotated[list[Any], Tag("choices")] | Annotated[Interval, Tag("between")],
+    Discriminator(lambda value: "between" if isinstance(value, dict | Interval) else "choices"),
+]
+
+
+class Optuna(Strict):
+    """Points proposed by Optuna's TPE sampler from what earlier ones gave (extra elir-compress[optuna])."""
+
+    kind: Literal["optuna"] = "optuna"
+    values: dict[str, Choices] = Field(min_length=1, description="set path -> choices, or low and high")
+    goals: list[Measure] = Field(min_length=1, description="what to better; of a point's int8 artifacts, the worst")
+    trials: int = Field(gt=0)
+    at_once: int = Field(2, gt=0, description="points proposed together, before their results are known")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _has_choices(self) -> "Optuna":
+        for path, choices in self.values.items():
+            if choices == []:
+                raise ValueError(f"values.{path} holds nothing to try: give choices, or low and high")
+        return self
+
+
+class Sweep(Strict):
+    """`compress sweep`: recipes x points x targets."""
+
+    version: Literal[1]
+    name: Name
+    description: str = ""
+    recipes: list[str] = Field(min_length=1, description="built-in names or paths")
+    set_: dict[str, Any] = Field(default={}, alias="set", description="settings of all points, by set path")
+    search: Annotated[Grid | PointList | Random | Optuna, Field(discriminator="kind")] | None = Field(
+        None, description="none: each recipe as it is"
+    )
+    targets: list[str] | None = Field(None, description="instead of the recipes' own; []: nothing is timed")
+    store: str | None = Field(None, min_length=1, description="folder or URL for artifacts; none: store below --out")
+    cpus: int | None = Field(None, gt=0, description="cores of a unit that compresses; none: a machine's physical ones")
+    reuse: bool = Field(False, description="take the recipes' finished students; train nothing")

@@ -1,0 +1,1 @@
+"""Artifacts in a headless Chromium, by onnxruntime-web."""

@@ -1,0 +1,1 @@
+"""Artifacts on emulated ARM cores, by QEMU."""

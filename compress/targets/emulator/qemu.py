@@ -1,0 +1,154 @@
+"""Artifacts on emulated ARM cores: exact outputs and instruction counts, no time."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress import __version__
+from compress.cache import cache_folder
+from compress.errors import CompressError, Unavailable
+from compress.files import sha256_file, sha256_text, whole_file
+from compress.targets.runner_archive import NAME, runner_archive, runner_sha256
+from compress.targets.tools.arm_emulator import ArmEmulator
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LIMIT_S = 4 * 3600.0  # a float picture of 256 px takes ten minutes of one core
+TICK_S = 5.0
+INPUTS = "inputs.npz"
+Note = Callable[[str], None]
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class EmulatorResult:
+    """What ran: outputs (N, 3, H, W) float32, instructions of one inference by class, the runtime's own facts."""
+
+    outputs: "np.ndarray"
+    instructions: Counts
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """An emulated core that runs artifacts of one runtime; ``options`` are the runtime's."""
+
+    cpu: str
+    runtime: str
+    options: Mapping[str, Any]
+    tool: ArmEmulator
+
+    def run(self, artifact: Path, lq: "np.ndarray", noise: "np.ndarray", note: Note) -> EmulatorResult:
+        """Run ``artifact`` on pictures lq (N, H, W, 3) uint8 with noise (N, 16, H/8, W/8).
+
+        Everything is deterministic: what the same emulator ran before is taken from the cache folder.
+        Raises Unavailable when it cannot run there, CompressError when the emulated program fails.
+        """
+        import numpy as np
+
+        kept = cache_folder() / "emulated" / f"{self._key(artifact, lq, noise)}.npz"
+        if kept.exists():
+            note("run before: from the cache folder")
+        else:
+            with tempfile.TemporaryDirectory(prefix="compress-emulate-") as folder:
+                run = self._native if self.runtime == "executorch" else self._python
+                found = run(Path(folder), artifact, lq, noise, note)
+            with whole_file(kept) as part:
+                facts = json.dumps([found.instructions, dict(found.facts)])
+                np.savez_compressed(part, outputs=found.outputs, facts=np.array(facts))
+        with np.load(kept) as stored:
+            instructions, facts = json.loads(str(stored["facts"]))
+            return EmulatorResult(stored["outputs"], instructions, facts)
+
+    def _key(self, artifact: Path, lq: "np.ndarray", noise: "np.ndarray") -> str:
+        inputs = sha256_text(lq.tobytes().hex() + noise.tobytes().hex())
+        # An edited runner makes other inputs or outputs of the same files: what the old one made must not be found.
+        files = [sha256_file(artifact), runner_sha256()]
+        parts = [__version__, self.cpu, self.runtime, dict(self.options), self.tool.folder.name, *files, inputs]
+        return sha256_text(json.dumps(parts))[:32]
+
+    def _python(
+        self, folder: Path, artifact: Path, lq: "np.ndarray", noise: "np.ndarray", note: Note
+    ) -> EmulatorResult:
+        """By the device runner, under the emulated Python."""
+        import numpy as np
+
+        np.savez(folder / INPUTS, lq=lq, noise=noise)
+        job = {"artifacts": {"it": {"entry": str(artifact.absolute())}}, "runtime": self.runtime, "threads": 1}
+        job |= {"options": dict(self.options), "inputs": {"name": INPUTS}, "device": "CPU"}
+        (folder / "job.json").write_text(json.dumps(job))
+        (folder / NAME).write_bytes(runner_archive())
+        command = [*self._emulate(folder), str(self.tool.python), "-S", str(folder / NAME), "count", str(folder), "it"]
+        answer, instructions = self._watch(command, b"", folder, note)
+        facts = json.loads(answer)
+        if "error" in facts:
+            raise CompressError(f"emulated {self.cpu}: {facts['error']['message']}")
+        return EmulatorResult(np.load(folder / "output-it.npy"), instructions, facts)
+
+    def _native(
+        self, folder: Path, artifact: Path, lq: "np.ndarray", noise: "np.ndarray", note: Note
+    ) -> EmulatorResult:
+        """By ExecuTorch's native runner."""
+        import numpy as np
+
+        from compress.targets.runner.accuracy import picture
+
+        commands = []
+        for i in range(len(lq)):
+            for name, values in picture({"lq": lq, "noise": noise}, i).items():
+                values.tofile(folder / f"{name}{i}")
+            commands += [f"in {folder}/lq{i} {folder}/noise{i}", "run", f"out {folder}/hq{i}"]
+        command = [*self._emulate(folder), str(self.tool.executorch_runner), str(artifact.absolute()), "1"]
+        answer, instructions = self._watch(command, "\n".join(commands).encode(), folder, note)
+        if error := next((line for line in answer.splitlines() if line.startswith("error")), None):
+            raise CompressError(f"emulated {self.cpu}: {artifact}: {error.removeprefix('error ')}")
+        shape = (3, *lq.shape[1:3])
+        outputs = [np.fromfile(folder / f"hq{i}", np.float32).reshape(shape) for i in range(len(lq))]
+        return EmulatorResult(np.stack(outputs), instructions, {"threads": 1})
+
+    def _emulate(self, folder: Path) -> list[str]:
+        return self.tool.emulate(self.cpu, folder / "root")
+
+    def _watch(self, command: list[str], feed: bytes, folder: Path, note: Note) -> tuple[str, Counts]:
+        """What the emulated program printed, and the instructions of its last marked region."""
+        paths = [folder / name for name in ("stdin", "stdout", "stderr")]
+        paths[0].write_bytes(feed)
+        with paths[0].open("rb") as stdin, paths[1].open("wb") as stdout, paths[2].open("wb") as stderr:
+            environment = {**os.environ, **self.tool.environment}
+            process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, env=environment)
+            try:
+                self._wait(process, note)
+            finally:
+                process.kill()
+                process.wait()
+        told = paths[2].read_text(errors="replace").splitlines()
+        if process.returncode and not paths[1].read_bytes().strip():
+            why = "an illegal instruction" if process.returncode == -signal.SIGILL else (told or ["no message"])[-1]
+            raise CompressError(f"emulated {self.cpu}: ended with {process.returncode} ({why})")
+        marks = [json.loads(line.removeprefix("insn ")) for line in told if line.startswith("insn {")]
+        inside = [mark for mark in marks if mark.pop("mark") == 2]
+        if not inside:
+            raise Unavailable(
+                f"emulated {self.cpu}: no instruction was counted: delete {self.tool.folder}, set up again"
+            )
+        return paths[1].read_text(errors="replace"), inside[-1]
+
+    def _wait(self, process: "subprocess.Popen[bytes]", note: Note) -> None:
+        started = time.monotonic()
+        while True:
+            try:
+                process.wait(TICK_S)
+                return
+            except subprocess.TimeoutExpired:
+                seconds = time.monotonic() - started
+                note(f"emulated for {seconds:.0f} s")
+                if seconds > LIMIT_S:
+                    raise Unavailable(f"emulated {self.cpu}: not done after {LIMIT_S:.0f} s") from None

@@ -1,0 +1,1 @@
+"""Artifacts through Intel's NPU compiler."""

@@ -1,0 +1,103 @@
+"""Artifacts through Intel's NPU compiler: accepted or its error, and what its cost model says."""
+
+import json
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.errors import CompressError
+from compress.targets.tools.intel_npu_compiler import IntelNpuCompiler
+from compress.targets.tools.packages import run
+
+TRACE = "compileTimeScheduleTrace.json"
+MODE = "NPU_COMPILATION_MODE_PARAMS=enable-schedule-trace=true dump-task-stats=true"
+ENGINES = {"DPU time": "dpu", "DMA time": "dma", "SW time": "software", "Shave time": "software"}
+UNITS_MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
+INT8 = re.compile(r"x[us]?i8\b")
+LONGEST = 20
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What the compiler told of one artifact. ``error``: why it refused; the rest is then empty."""
+
+    error: str | None
+    blob_bytes: int | None = None
+    estimate: dict[str, Any] | None = None
+
+
+def compile_for(platform: str, model: Path, tool: IntelNpuCompiler) -> Compilation:
+    """Compile an OpenVINO IR for an NPU ``platform`` (NPU4000).
+
+    ``estimate``: the compiler's own cost model: ``latency_ms``, ``frequency_mhz``, ``busy_ms`` of each engine,
+    ``int8_share`` of the matrix engine's time, ``layers`` (the longest, and ``layer_types``, ms of engine time).
+    Raises CompressError when the compiler ends without an answer.
+    """
+    settings = [f"NPU_PLATFORM={platform}", "NPU_COMPILER_TYPE=PLUGIN", "LOG_LEVEL=LOG_INFO", MODE]
+    with tempfile.TemporaryDirectory(prefix="compress-npu-") as folder:
+        command = [*tool.command, str(model.absolute()), "model.blob", *settings]
+        text = run(command, f"compile for {platform}", tool.environment, Path(folder), succeeds=False)
+        answers = re.findall(r"^npuc (ok|error) ?(.*)$", text, re.MULTILINE)
+        if not answers:
+            last = (text.strip().splitlines() or ["no message"])[-1][:200]
+            raise CompressError(f"compile for {platform}: the compiler ended without an answer ({last})")
+        if answers[-1][0] == "error":
+            return Compilation(shortened(answers[-1][1]))
+        size = (Path(folder) / "model.blob").stat().st_size
+        trace = json.loads((Path(folder) / TRACE).read_text())
+    version = re.search(r"VCL Compiler Properties: ID: (\S+?),", text)
+    return Compilation(None, size, {"compiler": version[1] if version else None, **estimate(trace)})
+
+
+def shortened(error: str) -> str:
+    """The telling end of OpenVINO's nested error messages."""
+    parts = [
+        part.strip() for part in re.split(r"Exception from \S+ |Check '.*?' failed at \S+ ?", error) if part.strip()
+    ]
+    return " ".join((parts[-1] if parts else error).split())[:400]
+
+
+def estimate(trace: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a schedule trace; times in ms."""
+    events = [event for event in trace["traceEvents"] if event.get("ph") == "X"]
+    statistics, layers = trace["taskStatistics"], [_layer(e) for e in events if e.get("cat") == "Layer"]
+    types: dict[str, float] = {}
+    for layer in layers:
+        types[layer["type"]] = types.get(layer["type"], 0.0) + layer["ms"]
+    longest = sorted(layers, key=lambda layer: -layer["ms"])[:LONGEST]
+    return {
+        "latency_ms": round(statistics["total duration"] / 1e3, 4),
+        "frequency_mhz": trace["workpoint"]["freq"],
+        "busy_ms": {name: round(statistics[f"{key} duration"] / 1e3, 4) for name, key in _BUSY.items()},
+        "int8_share": int8_share(events),
+        "layer_types": {name: round(ms, 4) for name, ms in sorted(types.items(), key=lambda item: -item[1])},
+        "layers": longest,
+    }
+
+
+_BUSY = {"dpu": "DPU", "dma": "DMA", "software": "SW"}
+
+
+def int8_share(events: list[dict[str, Any]]) -> float | None:
+    """Share of the matrix engine's (DPU) time whose tasks read int8 tensors; None without such tasks."""
+    tasks = [(event["dur"], bool(INT8.search(event["args"]["Input tensors"]))) for event in _dpu(events)]
+    total = sum(duration for duration, _ in tasks)
+    return round(sum(duration for duration, int8 in tasks if int8) / total, 4) if total else None
+
+
+def _dpu(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [event for event in events if event.get("cat") == "DPU" and "Input tensors" in event.get("args", {})]
+
+
+def _layer(event: dict[str, Any]) -> dict[str, Any]:
+    """Engine times are summed over the engine's parts, which work side by side."""
+    times = {ENGINES[key]: _ms(value) for key, value in event["args"].items() if key in ENGINES}
+    kind = event["args"].get("Layer type", "unknown")
+    return {"layer": event["name"], "type": kind, "ms": round(sum(times.values()), 4), **times}
+
+
+def _ms(text: str) -> float:
+    """ "836us 310ns" -> 0.83631."""
+    return round(sum(int(n) * UNITS_MS[unit] for n, unit in re.findall(r"(\d+)\s*(ns|us|ms|s)\b", text)), 6)

@@ -1,0 +1,48 @@
+"""Outputs of artifacts against pictures and against each other."""
+
+import os
+import statistics
+from typing import Any, Dict
+
+from compress.targets.runner.state import Job
+
+
+def picture(stored: Any, i: int) -> Dict[str, Any]:
+    """Picture ``i`` (H, W, 3) uint8 and its noise -> lq (1, 3, H, W) in [0, 1], noise (1, 16, H/8, W/8), float32."""
+    import numpy as np
+
+    lq = stored["lq"][i].transpose(2, 0, 1)[None].astype(np.float32) / 255
+    return {"lq": np.ascontiguousarray(lq), "noise": np.ascontiguousarray(stored["noise"][i : i + 1], np.float32)}
+
+
+def psnr_db(a: Any, b: Any) -> float:
+    """PSNR over all values of uint8 arrays, peak 255, dB; at most 100."""
+    import numpy as np
+
+    mse = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+    return 100.0 if mse == 0 else min(100.0, float(10 * np.log10(255**2 / mse)))
+
+
+def accuracy(folder: str, job: Job) -> Dict[str, Dict[str, Any]]:
+    """Mean PSNR of each artifact's outputs: against the clean pictures (psnr_db), against the fp32 artifact's outputs
+    on this device (fidelity_db), and against its own outputs where it was made (parity_db); of the first pictures,
+    against those of the torch model that simulates an int8 one (simulated_db)."""
+    import numpy as np
+
+    with np.load(os.path.join(folder, job["inputs"]["name"])) as file:
+        stored = dict(file)
+    outputs = {name: np.load(os.path.join(folder, f"output-{name}.npy")) for name in job["artifacts"]}
+    fp32 = next((outputs[name] for name, item in job["artifacts"].items() if item["precision"] == "fp32"), None)
+    found: Dict[str, Dict[str, Any]] = {}
+    for name, own in outputs.items():
+        others = {"psnr_db": stored.get("clean"), "fidelity_db": fp32, "parity_db": stored.get("output-" + name)}
+        if fp32 is own:
+            others["fidelity_db"] = None
+        if "simulated-" + name in stored:
+            others["simulated_db"] = stored["simulated-" + name]
+        found[name] = {"n": len(own)}
+        for key, other in others.items():
+            fits = other is not None and other.shape[1:] == own.shape[1:]
+            scores = [psnr_db(a, b) for a, b in zip(own, other)] if fits and other is not None else []
+            found[name][key] = round(statistics.mean(scores), 4) if scores else None
+    return found

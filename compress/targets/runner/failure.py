@@ -1,0 +1,11 @@
+"""What ends a job."""
+
+UNAVAILABLE, DAMAGED = 4, 5
+
+
+class Failure(Exception):
+    """What ends a job, in one line, with the exit code that it gives compress."""
+
+    def __init__(self, message: str, exit_code: int = UNAVAILABLE) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

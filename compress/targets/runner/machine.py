@@ -1,0 +1,78 @@
+"""Facts about the device: its cores, its name, its power and clock settings."""
+
+import glob
+import os
+import platform
+import re
+import shutil
+import subprocess
+from typing import Any, Dict, List, Optional
+
+SYS, PROC = "/sys", "/proc"
+
+
+def read_text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip().strip("\0")
+    except OSError:
+        return ""
+
+
+def values(pattern: str, unit: float) -> List[float]:
+    texts = [read_text(path) for path in sorted(glob.glob(SYS + pattern))]
+    return [int(text) / unit for text in texts if re.match(r"-?\d+$", text)]
+
+
+def cores() -> int:
+    usable = len(os.sched_getaffinity(0))
+    pairs = re.findall(r"physical id\s*:\s*(\d+).*?core id\s*:\s*(\d+)", read_text(PROC + "/cpuinfo"), re.DOTALL)
+    return max(1, min(len(set(pairs)) or usable, usable))
+
+
+def machine() -> Dict[str, Any]:
+    """The device, as ``machine`` of results.json has it, and ``model``, the name that it gives itself."""
+    info = read_text(PROC + "/cpuinfo")
+
+    def field(name: str, text: str = info) -> str:
+        match = re.search(rf"^{name}\s*:\s*(.+)$", text, re.MULTILINE)
+        return match.group(1).strip() if match else ""
+
+    model = read_text(PROC + "/device-tree/model") or read_text(SYS + "/devices/virtual/dmi/id/product_name")
+    total = field("MemTotal", read_text(PROC + "/meminfo"))
+    return {
+        "cpu": field("model name") or model or platform.machine(),
+        "model": model or None,
+        "cores": cores(),
+        "logical_cores": len(os.sched_getaffinity(0)),
+        "features": (field("flags") or field("Features")).split(),
+        "memory_gb": round(int(total.split()[0]) / 2**20, 1) if total else None,
+        "load_average": round(os.getloadavg()[0], 2),
+        "governor": read_text(SYS + "/devices/system/cpu/cpu0/cpufreq/scaling_governor") or None,
+        "os": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+COMMANDS = {
+    "nvpmodel": ["nvpmodel", "-q"],
+    "jetson_clocks": ["jetson_clocks", "--show"],
+    "get_throttled": ["vcgencmd", "get_throttled"],
+}
+
+PATHS = {
+    "governor": "/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+    "platform_profile": "/firmware/acpi/platform_profile",
+}
+
+
+def recorded(names: List[str]) -> Dict[str, Optional[str]]:
+    """Power and clock settings by name; None for what the system does not tell."""
+    found: Dict[str, Optional[str]] = {}
+    for name in names:
+        text = read_text(SYS + PATHS[name]) if name in PATHS else ""
+        if name in COMMANDS and shutil.which(COMMANDS[name][0]):
+            done = subprocess.run(COMMANDS[name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20)
+            text = " ".join(done.stdout.decode("utf-8", "replace").split()) if done.returncode == 0 else ""
+        found[name] = text or None
+    return found

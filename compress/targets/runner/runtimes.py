@@ -1,0 +1,171 @@
+"""ONNX Runtime, OpenVINO and ExecuTorch behind one interface."""
+
+import contextlib
+import functools
+import importlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from typing import Any, Dict, Optional, Tuple
+
+from compress.targets.runner.failure import Failure
+from compress.targets.runner.state import Job
+from compress.targets.runner.tensorrt import TensorRt
+
+LEVELS = {"all": "ENABLE_ALL", "extended": "ENABLE_EXTENDED", "basic": "ENABLE_BASIC", "disable": "DISABLE_ALL"}
+
+
+class Onnx:
+    """ONNX Runtime, sequential."""
+
+    def __init__(self, path: str, job: Job) -> None:
+        import onnxruntime as ort
+
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads, settings.inter_op_num_threads = job["threads"], 1
+        settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        settings.log_severity_level = 3
+        options = dict(job["options"])
+        level = options.pop("graph_optimization_level", "all")
+        settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, "ORT_" + LEVELS[level])
+        for key, value in options.items():
+            settings.add_session_config_entry(key, str(int(value) if isinstance(value, bool) else value))
+        self.session = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+        self.names = [port.name for port in self.session.get_inputs()]
+        self.facts = {"threads": job["threads"], "graph_optimization_level": level, **options}
+
+    def run(self, inputs: Dict[str, Any]) -> Any:
+        return self.session.run(None, {name: inputs[name] for name in self.names})[0]
+
+
+@functools.lru_cache(maxsize=None)
+def openvino_core() -> Any:
+    """One for all artifacts: a Core that ends before an older one leaves the thread an unmapped stack for signals."""
+    import openvino as ov
+
+    return ov.Core()
+
+
+class OpenVino:
+    """OpenVINO, one stream, on the CPU, GPU or NPU."""
+
+    def __init__(self, path: str, job: Job) -> None:
+        core, device = openvino_core(), job["device"]
+        if not any(name.split(".")[0] == device for name in core.available_devices):
+            found = ", ".join(core.available_devices) or "none"
+            raise Failure(f"OpenVINO finds no {device} there (it finds: {found}): install the device's driver")
+        settings: Dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if device == "CPU":
+            settings.update(INFERENCE_NUM_THREADS=job["threads"], NUM_STREAMS=1, INFERENCE_PRECISION_HINT="f32")
+        else:  # an NPU's compiler takes seconds to minutes: once
+            settings["CACHE_DIR"] = os.path.join(job["folder"], "compiled")
+        settings.update(job["options"])
+        model = core.read_model(path)
+        self.names = [port.any_name for port in model.inputs]
+        self.request = core.compile_model(model, device, settings).create_infer_request()
+        self.facts = {"device": device, **settings}
+
+    def run(self, inputs: Dict[str, Any]) -> Any:
+        return self.request.infer({name: inputs[name] for name in self.names}, share_inputs=True)[0]
+
+
+class ExecuTorch:
+    """ExecuTorch's Python runtime, on the kernels that its wheel links."""
+
+    def __init__(self, path: str, job: Job) -> None:
+        import torch
+        from executorch.extension.pybindings import portable_lib
+        from executorch.runtime import Runtime
+
+        importlib.import_module("executorch.kernels.quantized")
+        if portable_lib._threadpool_get_thread_count() != job["threads"]:
+            portable_lib._unsafe_reset_threadpool(job["threads"])
+        self.program = Runtime.get().load_program(path)
+        self.method = self.program.load_method("forward")
+        self.names = ["lq", "noise"][: self.method.metadata.num_inputs()]
+        self.tensor = torch.from_numpy
+        self.facts = {"threads": portable_lib._threadpool_get_thread_count()}
+
+    def run(self, inputs: Dict[str, Any]) -> Any:
+        return self.method.execute([self.tensor(inputs[name]) for name in self.names])[0].numpy()
+
+
+class ExecuTorchNative:
+    """ExecuTorch's own program, sent with the job: needs no torch. Inputs and outputs go through files."""
+
+    def __init__(self, path: str, job: Job) -> None:
+        program, pipe = os.path.join(job["folder"], "native", "et_runner"), subprocess.PIPE
+        os.chmod(program, 0o700)
+        command = [program, path, str(job["threads"])]
+        null = subprocess.DEVNULL
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=null, universal_newlines=True)
+        self.files = tempfile.mkdtemp(dir=job["folder"])
+        self.given: Optional[Dict[str, Any]] = None
+        self.facts = {"threads": int(self._answer()), "runner": "native"}
+        self.pid = self.process.pid
+
+    def _answer(self) -> str:
+        assert self.process.stdout is not None
+        kind, _, text = self.process.stdout.readline().strip().partition(" ")
+        if kind != "ok":
+            raise Failure("ExecuTorch's native runner ended there ({})".format(text or f"{self.process.wait()}"))
+        return text
+
+    def _tell(self, command: str) -> str:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended: the answer tells
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+        return self._answer()
+
+    def infer(self, inputs: Dict[str, Any]) -> None:
+        """One inference; inputs that it has already are not read again."""
+        if inputs is not self.given:
+            paths = [os.path.join(self.files, name) for name in inputs]
+            for path, values in zip(paths, inputs.values()):
+                values.tofile(path)
+            self._tell("in " + " ".join(paths))
+            self.given, self.shape = inputs, inputs["lq"].shape
+        self._tell("run")
+
+    def run(self, inputs: Dict[str, Any]) -> Any:
+        import numpy as np
+
+        self.infer(inputs)
+        path = os.path.join(self.files, "hq")
+        self._tell("out " + path)
+        return np.fromfile(path, np.float32).reshape(self.shape)
+
+
+RUNTIMES: Dict[str, Any] = {
+    "onnxruntime": Onnx,
+    "openvino": OpenVino,
+    "executorch": ExecuTorch,
+    "tensorrt": TensorRt,
+}
+
+
+def version(job: Job) -> str:
+    """Of the installed package, which it imports, or of the native runner that was sent."""
+    from importlib import metadata
+
+    runtime: str = job["runtime"]
+    importlib.import_module("numpy")
+    if job.get("native"):
+        return str(job["native"]["version"])
+    importlib.import_module("executorch.runtime" if runtime == "executorch" else runtime)
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version(runtime)
+    return str(getattr(sys.modules[runtime], "__version__", "unknown"))
+
+
+def numbers(text: str) -> Tuple[int, ...]:
+    """ "1.18.0rc1" -> (1, 18, 0)."""
+    return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[^0-9.]", text)[0]))
+
+
+def load(folder: str, job: Job, name: str) -> Any:
+    kind = ExecuTorchNative if job.get("native") else RUNTIMES[job["runtime"]]
+    return kind(os.path.join(folder, job["artifacts"][name]["entry"]), {**job, "folder": folder})

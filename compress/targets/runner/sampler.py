@@ -1,0 +1,77 @@
+"""Clock, temperature and power while something runs."""
+
+import re
+import shutil
+import statistics
+import subprocess
+import threading
+import time
+from typing import Any, Dict, List, Optional, Tuple
+
+from compress.targets.runner.machine import values
+
+
+class Sampler:
+    """Clock, temperature and power while something runs: hwmon, thermal zones, powercap (RAPL), tegrastats."""
+
+    def __init__(self) -> None:
+        self.series: Dict[str, List[float]] = {"clock_mhz": [], "temperature_c": [], "power_w": []}
+        self.sources: Dict[str, str] = {}
+        self.energy: Optional[Tuple[float, float]] = None
+        self.tegra: Optional[subprocess.Popen[str]] = None
+        if shutil.which("tegrastats"):
+            pipe = subprocess.PIPE
+            self.tegra = subprocess.Popen(["tegrastats", "--interval", "1000"], stdout=pipe, universal_newlines=True)
+            threading.Thread(target=self._listen, daemon=True).start()
+
+    def take(self) -> None:
+        """One sample of each."""
+        clocks = values("/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq", 1e3)
+        self._add("clock_mhz", max(clocks, default=None), "cpufreq")
+        heat = values("/class/thermal/thermal_zone*/temp", 1e3) or values("/class/hwmon/hwmon*/temp*_input", 1e3)
+        self._add("temperature_c", max(heat, default=None), "thermal zones, the hottest")
+        self._energy()
+        if self.tegra is None and self.energy is None:
+            watts = values("/class/hwmon/hwmon*/power*_input", 1e6)
+            self._add("power_w", sum(watts) if watts else None, "hwmon, all sensors")
+
+    def _energy(self) -> None:
+        packages = values("/class/powercap/intel-rapl:[0-9]/energy_uj", 1e6)
+        now = time.monotonic()
+        if packages and self.energy and sum(packages) >= self.energy[1] and now > self.energy[0]:
+            watts = (sum(packages) - self.energy[1]) / (now - self.energy[0])
+            self._add("power_w", watts, "RAPL, all packages")
+        self.energy = (now, sum(packages)) if packages else None
+
+    def _listen(self) -> None:
+        assert self.tegra is not None and self.tegra.stdout is not None
+        for line in self.tegra.stdout:
+            self.tegra_line(line)
+
+    def tegra_line(self, line: str) -> None:
+        """``... cpu@45.5C ... VDD_IN 4940mW/4940mW ...``: the board's input rail, or the sum of the rails."""
+        rails = re.findall(r"(V\w+) (\d+)(?:mW)?/\d+", line)
+        whole = [float(value) for name, value in rails if name in ("VDD_IN", "VIN_SYS_5V0", "POM_5V_IN", "VIN")]
+        watts = whole or [float(value) for _, value in rails]
+        self._add("power_w", sum(watts) / 1000 if watts else None, "tegrastats" + (", input rail" if whole else ""))
+        heat = [float(value) for value in re.findall(r"\w+@(\d+(?:\.\d+)?)C", line)]
+        self._add("temperature_c", max(heat, default=None), "tegrastats, the hottest")
+
+    def _add(self, name: str, value: Optional[float], source: str) -> None:
+        if value is not None:
+            self.series[name].append(value)
+            self.sources[name] = source
+
+    def stop(self) -> Dict[str, Any]:
+        """{min, median, max, n, source} of each; None for what the system does not offer."""
+        if self.tegra is not None:
+            self.tegra.kill()
+            self.tegra.wait()
+        return {name: self._summary(name) for name in self.series}
+
+    def _summary(self, name: str) -> Optional[Dict[str, Any]]:
+        series = list(self.series[name])
+        if not series:
+            return None
+        spread = {"min": min(series), "median": statistics.median(series), "max": max(series)}
+        return {**{k: round(v, 2) for k, v in spread.items()}, "n": len(series), "source": self.sources[name]}

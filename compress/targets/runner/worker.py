@@ -1,0 +1,138 @@
+"""The worker: checks the device, waits for the files, measures, writes the result."""
+
+import contextlib
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, Callable, Dict, List
+
+from compress.targets.runner.accuracy import accuracy
+from compress.targets.runner.failure import UNAVAILABLE, Failure
+from compress.targets.runner.locks import lock
+from compress.targets.runner.machine import cores, machine, read_text, recorded
+from compress.targets.runner.program import program
+from compress.targets.runner.runtimes import RUNTIMES, numbers
+from compress.targets.runner.sampler import Sampler
+from compress.targets.runner.state import Job, check_hashes, listed, read_json, received, tell, write_json
+
+START_S, LOAD_S, TICK_S = 180, 900, 0.3
+
+
+def child(folder: str, arguments: List[str], what: str, limit_s: float, each: Callable[[], None]) -> Any:
+    """What a process of its own printed; ``each`` is called about once a second while it runs."""
+    paths = [os.path.join(folder, name) for name in ("child.out", "child.err")]
+    command = [*program(), arguments[0], folder, *arguments[1:]]
+    with open(paths[0], "wb") as out, open(paths[1], "wb") as err:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+    ends = time.monotonic() + limit_s
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+            break
+        each()
+        if time.monotonic() > ends:
+            process.kill()
+            process.wait()
+            raise Failure(f"{what}: not done after {limit_s:.0f} s there, ended")
+    last = (read_text(paths[1]).splitlines() or ["no message"])[-1].strip()[:200]
+    if process.returncode == -signal.SIGKILL:
+        raise Failure(f"{what}: killed there: the device is short of memory, or somebody ended it")
+    if process.returncode:
+        raise Failure(f"{what}: ended with {process.returncode} there ({last})")
+    result = read_json(paths[0])
+    if "error" in result:
+        raise Failure(what + ": " + result["error"]["message"], result["error"]["exit_code"])
+    return result
+
+
+def check_device(folder: str, job: Job) -> str:
+    """The runtime's version. Raises Failed when this is not the device that the target means, or it lacks something."""
+    facts = machine()
+    if platform.machine() != job["arch"]:
+        raise Failure("is {}, the target is {}: correct arch or the host".format(platform.machine(), job["arch"]))
+    if job["model"] and job["model"].lower() not in (facts["model"] or "").lower():
+        raise Failure(
+            "calls itself {}, not {}: correct model or the host".format(facts["model"] or "nothing", job["model"])
+        )
+    if job["runtime"] not in RUNTIMES:
+        raise Failure("runtime {} cannot be run by this release: nothing was measured".format(job["runtime"]))
+    need = sum(file["bytes"] for file in listed(job)) * 5 // 4
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise Failure(f"its disk has {free >> 20} MB free, {need >> 20} are needed: free some")
+    try:
+        found = child(folder, ["version"], "import", START_S, lambda: None)["version"]
+    except Failure as error:
+        runtime = job["runtime"]
+        raise Failure(f"{runtime} does not import there ({error}): install numpy and {runtime}") from None
+    if job["runtime_min"] and numbers(found) < numbers(job["runtime_min"]):
+        raise Failure("has {} {}, {} or newer is needed: upgrade it".format(job["runtime"], found, job["runtime_min"]))
+    return str(found)
+
+
+def await_files(folder: str, job: Job) -> None:
+    """Return when all have arrived. When the sender is gone for long the folder is deleted."""
+    wanted = {file["name"]: file["bytes"] for file in listed(job)}
+    seen: Dict[str, int] = {}
+    since = time.monotonic()
+    while seen != wanted:
+        now = received(folder, job)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > job["idle_s"]:
+            shutil.rmtree(folder, ignore_errors=True)
+            sys.exit(1)
+        time.sleep(TICK_S)
+
+
+def measure(folder: str, job: Job) -> Dict[str, Any]:
+    """The result: facts, cold and warm figures, accuracy."""
+    check_hashes(folder, job)
+    job["threads"] = job["threads"] or cores()
+    write_json(os.path.join(folder, "job.json"), job)
+    facts, first = machine(), {}
+    for name in job["artifacts"]:
+        tell(folder, "measuring", "load " + name)
+        first[name] = child(folder, ["cold", name], name, LOAD_S, lambda: None)
+        rss = first[name]["peak_rss_mb"]
+        if job["memory_mb"] and rss and rss > job["memory_mb"]:
+            raise Failure(
+                f"{name} takes {rss:.0f} MB there, the target grants {job['memory_mb']}: use a smaller picture"
+            )
+    scores = accuracy(folder, job)
+    tell(folder, "measuring", "rest, then timed runs, interleaved")
+    time.sleep(job["cooldown_s"])
+    sampler = Sampler()
+    limit_s = LOAD_S + len(first) * 3 * (job["protocol"]["max_s"] + job["protocol"]["warmup_s"])
+    try:
+        sampler.take()
+        times = child(folder, ["warm"], "timed runs", limit_s, sampler.take)
+    finally:
+        sampled = sampler.stop()
+    sampled["settings"] = recorded(job["record"])
+    entries = {name: {**first[name], **times[name], "accuracy": scores[name]} for name in first}
+    return {"machine": facts, "threads": job["threads"], "sampled": sampled, "artifacts": entries}
+
+
+def work(folder: str) -> None:
+    """Do the job; every way that it can end is written to state.json."""
+    job = read_json(os.path.join(folder, "job.json"))
+    # Those who look whether it is locked lock it for an instant.
+    with lock(os.path.join(folder, "alive"), "", wait=True):
+        tell(folder, "starting")
+        try:
+            with lock(job["lock"], job["holder"]):
+                check_device(folder, job)
+                tell(folder, "receiving")
+                await_files(folder, job)
+                write_json(os.path.join(folder, "result.json"), measure(folder, job))
+            tell(folder, "done")
+        except Failure as error:
+            tell(folder, "failed", error={"message": str(error), "exit_code": error.exit_code})
+        except OSError as error:
+            what = f"{error.strerror} there ({error.filename or folder})"
+            tell(folder, "failed", error={"message": what, "exit_code": UNAVAILABLE})

@@ -1,0 +1,1 @@
+"""ONNX files through TensorRT-RTX's parser."""

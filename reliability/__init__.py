@@ -1,1 +1,0 @@
-"""Fault injection, kills, hostile input and shortages against this checkout: ``python -m reliability --help``."""

@@ -1,0 +1,106 @@
+"""The background lowering writes what the foreground would, and tells a person what went wrong."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from compress.artifacts.export.executorch_worker import LoweringWorker
+from compress.artifacts.export.to_executorch import to_executorch
+from compress.errors import InputError
+
+
+class Steps(nn.Module):
+    """What makes lowering an ELIR more than its layers: two steps with the same weights, a norm and an enlargement that
+    are rewritten, and an input at another scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8)
+        self.back = nn.Conv2d(8, 3, 3, padding=1)
+        self.enlarge = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(16, 3, 3, padding=1))
+        self.shrink = nn.AvgPool2d(4)
+
+    def forward(self, lq: Tensor, noise: Tensor) -> Tensor:
+        x = self.shrink(lq) + self.enlarge(noise)
+        for _ in range(2):
+            x = x + self.back(self.norm(self.step(x)))
+        return lq + x.mean()
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    """As torch.fx writes it, with its code: the worker's process cannot import a class of this file."""
+    torch.manual_seed(0)
+    return torch.fx.symbolic_trace(Steps().eval().requires_grad_(False))
+
+
+@pytest.fixture
+def worker() -> Iterator[LoweringWorker]:
+    worker = LoweringWorker()
+    yield worker
+    worker.stop()
+
+
+def test_one_that_cannot_be_written_is_one_line_and_the_next_holds_the_same_bytes_as_without_a_worker(
+    worker: LoweringWorker, model: nn.Module, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    bad, good = tmp_path / "file" / "model.pte", tmp_path / "model.pte"
+    for path in (bad, good):
+        worker.submit(model, 64, 3, False, path)
+    with pytest.raises(InputError, match=r"cannot be written \(File exists\): choose another folder"):
+        worker.wait(bad)
+    worker.wait(good)
+    assert good.read_bytes() == to_executorch(model, 64, 3)
+
+
+def test_a_killed_worker_is_told(worker: LoweringWorker, model: nn.Module, tmp_path: Path) -> None:
+    worker.submit(model, 64, None, False, tmp_path / "model.pte")
+    assert worker.process is not None
+    worker.process.kill()
+    with pytest.raises(RuntimeError, match="ExecuTorch lowering ended with -9"):
+        worker.wait(tmp_path / "model.pte")
+
+
+def test_what_a_failed_worker_said_is_in_the_bug_s_report(
+    worker: LoweringWorker, model: nn.Module, tmp_path: Path
+) -> None:
+    worker.submit(model, 64, None, False, tmp_path / "model.pte")
+    (Path(worker.folder.name) / "0.pt").write_bytes(b"no job")  # before the process, which imports torch, reads it
+    with pytest.raises(RuntimeError, match=r"ExecuTorch lowering ended with 1: \S") as caught:
+        worker.wait(tmp_path / "model.pte")
+    assert "\n" not in str(caught.value)
+    assert "Traceback" in caught.value.__notes__[0] and "torch.load" in caught.value.__notes__[0]
+
+
+def test_stop_leaves_nothing(worker: LoweringWorker, model: nn.Module, tmp_path: Path) -> None:
+    worker.submit(model, 64, None, False, tmp_path / "model.pte")
+    process, folder = worker.process, Path(worker.folder.name)
+    worker.stop()
+    assert process is not None and process.returncode == -9
+    assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+BUSY = """
+import time
+from compress.export.executorch_worker import _jobs
+print(next(_jobs()), flush=True)
+time.sleep(60)
+"""
+
+
+def test_it_ends_with_its_parent() -> None:
+    """When the parent is killed its end of the pipe closes: a lowering goes on no further."""
+    pipe = subprocess.PIPE
+    worker = subprocess.Popen([sys.executable, "-c", BUSY], stdin=pipe, stdout=pipe, text=True)
+    assert worker.stdin is not None and worker.stdout is not None
+    print("a job", file=worker.stdin, flush=True)
+    assert worker.stdout.readline() == "a job\n"
+    worker.stdin.close()
+    assert worker.wait(20) == 1

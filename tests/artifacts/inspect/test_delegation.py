@@ -1,0 +1,71 @@
+"""What of an ExecuTorch program its backend runs."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from compress.artifacts.inspect.delegation import Coverage, Outside, _macs, coverage
+from compress.errors import VerificationError
+
+
+class Mixed(torch.nn.Module):
+    """Two convolutions with a group normalisation between, and an enlargement."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Conv2d(8, 3, 1)
+        self.norm, self.up = torch.nn.GroupNorm(2, 8), torch.nn.Upsample(scale_factor=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.up(self.norm(self.first(x))))
+
+
+def lower(path: Path, delegate: bool) -> Path:
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    exported = torch.export.export(Mixed().eval(), (torch.rand(1, 3, 16, 16),))
+    lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()] if delegate else [])
+    path.write_bytes(lowered.to_executorch().buffer)
+    return path
+
+
+def test_what_xnnpack_does_not_take_is_named_with_its_reason(tmp_path: Path) -> None:
+    found = coverage(lower(tmp_path / "m.pte", True))
+    outside = {item.operator: (item.count, item.macs, item.why) for item in found.outside}
+    assert outside["native_group_norm"] == (1, 0, "XNNPACK has no group normalisation")
+    assert outside["upsample_nearest2d"] == (1, 0, "XNNPACK resizes bilinearly only")
+    assert found.delegates == 2 and found.to_json(None)["share"] == 1.0
+
+
+def test_convolutions_left_outside_are_counted_as_torch_counts(tmp_path: Path) -> None:
+    found = coverage(lower(tmp_path / "m.pte", False))
+    macs = 16 * 16 * 8 * 27 + 32 * 32 * 3 * 8
+    assert found.delegates == 0
+    assert [(item.operator, item.count, item.macs) for item in found.outside[:1]] == [("convolution", 2, macs)]
+    assert found.share(macs) == 0.0 and found.share(4 * macs) == 0.75 and found.share(None) is None
+
+
+def test_products_and_transposed_convolutions() -> None:
+    def tensor(*sizes: int) -> SimpleNamespace:
+        return SimpleNamespace(sizes=sizes)
+
+    other = SimpleNamespace()
+    flag = SimpleNamespace(bool_val=True)
+    arguments = [tensor(1, 8, 4, 4), tensor(8, 3, 2, 2), other, other, other, other, flag, other, other]
+    assert _macs("convolution", [*arguments, tensor(1, 3, 8, 8)]) == 8 * 16 * 3 * 4
+    assert _macs("mm", [tensor(4, 5), tensor(5, 6), tensor(4, 6)]) == 4 * 5 * 6
+    assert _macs("addmm", [tensor(6), tensor(4, 5), tensor(5, 6), other, other, tensor(4, 6)]) == 4 * 5 * 6
+    assert _macs("relu", [tensor(4), tensor(4)]) == 0
+
+
+def test_the_share_of_all() -> None:
+    assert Coverage(1, [Outside("mm", 1, 25, "")]).share(100) == 0.75
+
+
+def test_a_damaged_program(tmp_path: Path) -> None:
+    (tmp_path / "m.pte").write_bytes(b"not a program" * 10)
+    with pytest.raises(VerificationError, match=r"m.pte: not a readable ExecuTorch program \(.*\): export it again"):
+        coverage(tmp_path / "m.pte")

@@ -1,0 +1,86 @@
+"""OpenVINO: float32 unless asked otherwise, settings in force."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from openvino import properties
+
+from compress.artifacts.runtime.open import open_runner
+from compress.errors import InputError, VerificationError
+
+only = pytest.mark.parametrize("format", ["openvino"], indirect=True)
+
+
+def told(runner: object, name: str) -> object:
+    return runner._compiled.get_property(name)  # type: ignore[attr-defined]
+
+
+@only
+def test_settings_reach_the_runtime(artifact: Path) -> None:
+    runner = open_runner(artifact, "openvino", threads=1)
+    assert told(runner, properties.inference_num_threads()) == 1
+    assert told(runner, properties.hint.inference_precision()).get_type_name() == "f32"
+    assert str(told(runner, properties.num_streams())) == "1"
+
+
+@only
+def test_options_win(artifact: Path) -> None:
+    runner = open_runner(artifact, "openvino", 1, {"INFERENCE_NUM_THREADS": 2})
+    assert told(runner, properties.inference_num_threads()) == 2
+    assert runner.facts["INFERENCE_NUM_THREADS"] == 2
+
+
+@only
+def test_an_unknown_option_is_refused(artifact: Path) -> None:
+    with pytest.raises(InputError, match=r"option NUM_TREADS=2: refused by OpenVINO: correct it"):
+        open_runner(artifact, "openvino", 1, {"NUM_TREADS": 2})
+
+
+@only
+def test_missing_weights_are_refused(artifact: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.xml"
+    path.write_bytes(artifact.read_bytes())
+    with pytest.raises(VerificationError, match=r"model\.xml: its weights, model\.bin, are not beside it: copy both"):
+        open_runner(path, "openvino", 1)
+
+
+@only
+def test_a_damaged_file_whose_bytes_the_message_quotes_is_refused(artifact: Path, tmp_path: Path) -> None:
+    """OpenVINO's message holds the byte, and Python's binding fails at it."""
+    damaged = artifact.read_bytes().replace(b'type="Parameter"', b'type="Param\xa2ter"', 1)
+    (tmp_path / "model.xml").write_bytes(damaged)
+    (tmp_path / "model.bin").write_bytes(artifact.with_suffix(".bin").read_bytes())
+    with pytest.raises(VerificationError, match=r"model\.xml: refused, not a readable OpenVINO IR"):
+        open_runner(tmp_path / "model.xml", "openvino", 1)
+
+
+OUT_OF_ORDER = """
+import signal, sys
+import subprocess
+import sys
+from pathlib import Path
+from compress.runtime.base import open_runner
+first, second = (open_runner(Path(sys.argv[1]), "openvino", 1) for _ in range(2))
+del first
+del second
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+@only
+def test_a_signal_after_runners_ended_out_of_order(artifact: Path) -> None:
+    """On a CPU with AMX, a Core of its own for each leaves an unmapped stack for signals: SIGSEGV."""
+    done = subprocess.run([sys.executable, "-c", OUT_OF_ORDER, str(artifact)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
+@only
+def test_no_place_in_openvinos_source_is_told(artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.xml").write_text("<net/>")
+    (tmp_path / "model.bin").write_bytes(b"")
+    with pytest.raises(VerificationError) as caught:
+        open_runner(tmp_path / "model.xml", "openvino", 1)
+    assert ".cpp" not in str(caught.value) and ".hpp" not in str(caught.value)

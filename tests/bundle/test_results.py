@@ -1,0 +1,95 @@
+"""results.json is read whole or refused, and apply's result tells how it ended."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from compress.bundle.results import dump_json, read_results
+from compress.errors import InputError, VerificationError
+from compress.pipeline.result import ApplyResult
+
+
+def test_no_nan_in_json() -> None:
+    with pytest.raises(ValueError, match="Out of range float values"):
+        dump_json({"psnr_db": float("nan")})
+    assert dump_json({"a": [1]}).endswith("}\n")
+
+
+def test_a_folder_without_results(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"not a bundle, it has no results\.json: give the folder that `compress apply`"
+    ):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("{", "damaged"), ("[]", "not results of schema_version 1"), ('{"schema_version": 2}', "not")]
+)
+def test_damaged_results(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(VerificationError, match=told) as caught:
+        read_results(tmp_path)
+    assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+GOAL = {"goal": "fidelity_db", "artifact": "onnx-int8", "dataset": "a", "bound": 99.0}
+MEASURED = {"evidence": "measured"}
+ABSENT = {"evidence": "unavailable", "why": "target t: x is not set up here: set it up"}
+
+
+@pytest.mark.parametrize(
+    ("value", "met", "parity", "performance", "code"),
+    [
+        (100.0, True, True, [], 0),
+        (60.0, False, True, [], 3),
+        (None, False, True, [MEASURED], 3),
+        (100.0, True, False, [], 3),
+        (100.0, True, True, [MEASURED, ABSENT, ABSENT], 4),
+        (None, False, True, [ABSENT], 4),
+        (60.0, False, True, [ABSENT], 3),
+        (100.0, True, False, [ABSENT], 3),
+    ],
+)
+def test_the_exit_code_tells_of_goals_and_of_targets(
+    value: float | None, met: bool, parity: bool, performance: list, code: int, tmp_path: Path
+) -> None:
+    goals = [GOAL | {"value": value, "met": met}]
+    results = {"goals": goals, "parity": [{"met": parity}], "performance": performance}
+    result = ApplyResult(tmp_path, results, False)
+    assert result.exit_code == code
+    assert result.unavailable == ([ABSENT["why"]] if ABSENT in performance else [])
+
+
+def shown(result: ApplyResult) -> str:
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(result.table())
+    return console.export_text()
+
+
+def test_the_terminal_shows_results_and_missed_goals(finished: Any) -> None:
+    text = shown(finished.result)
+    assert "onnx-int8-tensorrt" in text and "goals: none set" in text and str(finished.folder) in text
+    parity = [{**p, "met": False} for p in finished.result.results["parity"]]
+    text = shown(ApplyResult(finished.folder, {**finished.result.results, "parity": parity}, True))
+    assert "goals: none set" in text and text.count("parity MISSED: ") == len(parity)
+    assert "onnx-fp32 against torch-fp32" in text and "dB, bound 60.00" in text
+    missed = {
+        "goal": "fidelity_db",
+        "artifact": "onnx-int8",
+        "dataset": "a",
+        "bound": 99.0,
+        "value": 60.0,
+        "met": False,
+    }
+    results = finished.result.results | {"goals": [missed], "goals_met": False}
+    text = shown(ApplyResult(finished.folder, results, True))
+    assert "goals: 0 of 1 met" in text and "unchanged, reused" in text and "99" in text
+
+
+def test_json_is_the_results_and_where_they_are(finished: Any) -> None:
+    document = finished.result.to_json()
+    assert (document["bundle"], document["reused"]) == (str(finished.folder), False)
+    assert document["artifacts"] == finished.result.results["artifacts"]

@@ -1,0 +1,50 @@
+"""Bills of materials: CycloneDX JSON of a bundle and of the package."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from compress.bundle.manifest import write_manifest
+from compress.bundle.sbom import sbom
+from compress.cli.commands import app
+
+
+def of_bundle(folder: Path) -> dict[str, Any]:
+    (folder / "results.json").write_text("{}")
+    facts = {"name": "tiny", "artifacts": [], "versions": {"python": "3.11.7", "torch": "2.13.0"}}
+    write_manifest(folder, {**facts, "weights": {"name": "elir_sr_x4", "sha256": "ab" * 32}}, ["results.json"])
+    return json.loads(sbom(folder))
+
+
+def test_a_bundle_s_files_and_makers(tmp_path: Path) -> None:
+    found = of_bundle(tmp_path)
+    assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
+    assert found["metadata"]["component"]["name"] == "tiny"
+    parts = {part["name"]: part for part in found["components"]}
+    assert set(parts) == {"results.json", "weights elir_sr_x4", "python", "torch"}
+    assert parts["torch"]["purl"] == "pkg:pypi/torch@2.13.0"
+    assert parts["weights elir_sr_x4"]["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
+
+
+def installed(folder: Path, name: str, *needs: str) -> None:
+    """A package's metadata, as pip writes it."""
+    place = folder / f"{name.replace('-', '_')}-1.2.dist-info"
+    place.mkdir()
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.2", *(f"Requires-Dist: {need}" for need in needs)]
+    (place / "METADATA").write_text("\n".join(lines) + "\n")
+
+
+def test_the_package_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = ("torch<2.15,>=2.12", 'pyiqa; extra == "iqa"', "not-here>=1")
+    installed(tmp_path, "elir-compress", *needs)
+    installed(tmp_path, "torch", "tiny_need (>=1)")
+    installed(tmp_path, "tiny-need", "torch")
+    monkeypatch.syspath_prepend(tmp_path)
+    done = CliRunner().invoke(app, ["sbom", "-o", str(tmp_path / "sbom.json")])
+    assert (done.exit_code, done.stdout) == (0, f"{tmp_path}/sbom.json\n")
+    found = json.loads((tmp_path / "sbom.json").read_text())
+    assert found["metadata"]["component"]["purl"] == "pkg:pypi/elir-compress@1.2"
+    assert {part["purl"] for part in found["components"]} == {"pkg:pypi/torch@1.2", "pkg:pypi/tiny-need@1.2"}

@@ -1,0 +1,81 @@
+"""Signatures of bundles: right, missing, of another key, of another manifest; OpenSSL agrees."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization as pem
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner
+
+from compress.bundle.manifest import write_manifest
+from compress.bundle.sign import check_signature, sign
+from compress.cli.commands import app
+from compress.errors import InputError, VerificationError
+
+
+@pytest.fixture()
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    """A private and a public key's file."""
+    key = Ed25519PrivateKey.generate()
+    private, public = tmp_path / "key.pem", tmp_path / "key.pub.pem"
+    private.write_bytes(key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo))
+    return private, public
+
+
+@pytest.fixture()
+def small(tmp_path: Path) -> Path:
+    """A bundle without artifacts."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    (folder / "results.json").write_text("{}")
+    write_manifest(folder, {"artifacts": []}, ["results.json"])
+    return folder
+
+
+def test_a_signed_bundle_is_accepted(small: Path, keys: tuple[Path, Path]) -> None:
+    done = CliRunner().invoke(app, ["sign", str(small), "--key", str(keys[0])])
+    assert (done.exit_code, done.stdout) == (0, f"{small}/manifest.json.sig\n")
+    check_signature(small, keys[1])
+    assert (small / "manifest.json.sig").stat().st_size == 64
+
+
+@pytest.mark.needs("openssl")
+def test_openssl_agrees(small: Path, keys: tuple[Path, Path]) -> None:
+    sign(small, keys[0])
+    options = ["-pubin", "-inkey", str(keys[1]), "-sigfile", str(small / "manifest.json.sig"), "-rawin"]
+    command = ["openssl", "pkeyutl", "-verify", *options, "-in", str(small / "manifest.json")]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+
+
+def test_an_altered_manifest_is_refused(small: Path, keys: tuple[Path, Path]) -> None:
+    sign(small, keys[0])
+    path = small / "manifest.json"
+    path.write_text(path.read_text() + "\n")
+    done = CliRunner().invoke(app, ["verify", str(small), "--key", str(keys[1])])
+    assert (done.exit_code, done.stdout) == (5, "")
+    assert done.stderr == f"{path}.sig: not a signature of manifest.json by key.pub.pem: do not use the bundle\n"
+
+
+def test_another_key_is_refused(small: Path, keys: tuple[Path, Path]) -> None:
+    other = small.parent / "other.pem"
+    key = Ed25519PrivateKey.generate()
+    other.write_bytes(key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()))
+    sign(small, other)
+    with pytest.raises(VerificationError, match=r"not a signature of manifest\.json by key\.pub\.pem"):
+        check_signature(small, keys[1])
+
+
+def test_an_unsigned_bundle_is_refused(small: Path, keys: tuple[Path, Path]) -> None:
+    with pytest.raises(VerificationError, match=r"small: not signed, it has no manifest\.json\.sig: ask its maker"):
+        check_signature(small, keys[1])
+
+
+@pytest.mark.parametrize("text", ["", "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n", None])
+def test_what_is_no_key(small: Path, tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "no.pem"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=r"no\.pem: (not a private Ed25519 key in PEM|cannot be read)"):
+        sign(small, path)

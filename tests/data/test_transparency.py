@@ -1,0 +1,62 @@
+"""What lies hidden under full transparency has no influence on anything."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+
+from compress.data import transparency
+from compress.data.picture import read_picture
+from compress.data.transparency import REACH, bleed
+
+ALPHA = arrays(np.uint8, (9, 7), elements=st.sampled_from([0, 0, 1, 128, 255]))
+RGB = arrays(np.uint8, (9, 7, 3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(rgb=RGB, other=RGB, alpha=ALPHA)
+def test_hidden_colours_do_not_matter(rgb: np.ndarray, other: np.ndarray, alpha: np.ndarray) -> None:
+    hidden = alpha == 0
+    if hidden.all():
+        assert np.array_equal(bleed(rgb, alpha), rgb)
+        return
+    changed = np.where(hidden[..., None], other, rgb)
+    found = bleed(rgb, alpha)
+    assert np.array_equal(found, bleed(changed, alpha))
+    assert np.array_equal(found[~hidden], rgb[~hidden])
+    # Every colour is one that can be seen.
+    seen = {tuple(colour) for colour in rgb[~hidden]}
+    assert {tuple(colour) for colour in found.reshape(-1, 3)} <= seen
+
+
+def test_strips_do_not_show(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (300, 40, 3), dtype=np.uint8)
+    alpha = np.where(rng.random((300, 40)) < 0.002, 255, 0).astype(np.uint8)
+    alpha[:100] = 0
+    whole = bleed(rgb, alpha)
+    monkeypatch.setattr(transparency, "_STRIP", 16)
+    found = bleed(rgb, alpha)
+    # Pixels as near to two visible ones may take either.
+    assert (found != whole).any(-1).mean() < 0.01
+
+
+def test_far_from_all_that_is_visible_lies_the_mean() -> None:
+    rgb = np.zeros((10, REACH + 40, 3), np.uint8)
+    alpha = np.zeros(rgb.shape[:2], np.uint8)
+    rgb[:, 0], rgb[:, 1], alpha[:, :2] = 100, 200, 255
+    found = bleed(rgb, alpha)[0, :, 0]
+    assert (found[1 : REACH + 2] == 200).all() and (found[REACH + 2 :] == 150).all()
+
+
+def test_a_sprite_reads_the_same_whatever_it_hides(tmp_path, photo: np.ndarray) -> None:  # type: ignore[no-untyped-def]
+    y, x = np.mgrid[:48, :48]
+    alpha = np.where((y - 24) ** 2 + (x - 24) ** 2 < 300, 255, 0).astype(np.uint8)
+    read = []
+    for name, colour in (("black", 0), ("white", 255)):
+        rgb = np.where(alpha[..., None] > 0, photo[:48, :48], np.uint8(colour))
+        Image.fromarray(np.dstack([rgb, alpha])).save(tmp_path / f"{name}.png")
+        read.append(read_picture(tmp_path / f"{name}.png"))
+    assert np.array_equal(read[0].rgb, read[1].rgb)
+    assert np.array_equal(read[0].alpha, alpha)

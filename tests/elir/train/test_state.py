@@ -1,0 +1,122 @@
+"""A training's checkpoint: whose it is, what differs from another's, and that the old one outlives a full disk."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from compress.elir.train.state import differences, read_state, recipe_hash, write_state
+from compress.errors import InputError, VerificationError
+from compress.recipe.train import TrainRecipe
+
+STATE: dict[str, Any] = {"model": {"w": torch.ones(3)}, "ema": {}, "optimizer": None, "stage_index": 0, "step": 2}
+STAGE: dict[str, Any] = {"space": "latents", "steps": 4, "lr": 3e-4}
+
+
+def recipe(*stages: dict[str, Any], **settings: Any) -> TrainRecipe:
+    data = {"version": 1, "name": "t", "data": {"train": ["x"]}, "stages": stages or [STAGE]}
+    return TrainRecipe.model_validate(data | settings)
+
+
+@pytest.fixture()
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoint.pt"
+
+
+def test_what_was_written_is_read(path: Path) -> None:
+    write_state(path, recipe(), STATE)
+    state = read_state(path, recipe())
+    assert torch.equal(state["model"]["w"], torch.ones(3))
+    assert (state["step"], state["recipe_hash"]) == (2, recipe_hash(recipe()))
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (recipe({**STAGE, "lr": 2e-4}), "stages[0].lr was 0.0003, is 0.0002"),
+        (recipe({**STAGE, "steps": 8, "bf16": True}), "stages[0].steps was 4, is 8; stages[0].bf16 was False, is True"),
+        (recipe({**STAGE, "modules": ["mmse"]}), "stages[0].modules was [mmse, fmir], is [mmse]"),
+        (recipe(STAGE, STAGE), "stages had 1 items, has 2"),
+        (recipe(model={"weights": "w.pth"}), "model.weights was none, is w.pth"),
+        (recipe(ema=0.9, name="u"), "name was t, is u; ema was 0.999, is 0.9"),
+    ],
+)
+def test_checkpoint_of_another_recipe_says_what_differs(path: Path, other: TrainRecipe, what: str) -> None:
+    write_state(path, recipe(), STATE)
+    with pytest.raises(InputError) as caught:
+        read_state(path, other)
+    assert str(caught.value) == f"{path}: belongs to another recipe ({what}): use another --out or --fresh"
+
+
+def test_many_differences_are_counted(path: Path) -> None:
+    write_state(path, recipe(), STATE)
+    changed = {"batch": 1, "crop": 64, "cached_crops": 1, "lr": 0.1, "warmup": 1, "bf16": True, "schedule": "constant"}
+    with pytest.raises(InputError, match=r"\(stages\[0\]\.batch was 16, is 1; .*; and 2 more\)"):
+        read_state(path, recipe({**STAGE, **changed}))
+
+
+def test_key_that_the_schema_has_got_since_is_no_difference(path: Path) -> None:
+    stored = recipe().model_dump(mode="json")
+    del stored["stages"][0]["schedule"]
+    torch.save({**STATE, "recipe_hash": "of that time", "recipe": stored}, path)
+    assert read_state(path, recipe())["step"] == 2
+    with pytest.raises(InputError, match=r"\(stages\[0\]\.schedule was cosine, is constant\)"):
+        read_state(path, recipe({**STAGE, "schedule": "constant"}))
+
+
+def test_checkpoint_without_its_recipe_goes_by_the_hash(path: Path) -> None:
+    torch.save({**STATE, "recipe_hash": recipe_hash(recipe())}, path)
+    assert read_state(path, recipe())["step"] == 2
+    with pytest.raises(InputError, match=r"checkpoint\.pt: belongs to another recipe: use another --out or --fresh"):
+        read_state(path, recipe(ema=0.9))
+
+
+def test_damaged_checkpoint_is_refused(path: Path) -> None:
+    path.write_bytes(b"PK\x03\x04 half a file")
+    with pytest.raises(VerificationError, match=r"damaged training checkpoint: start anew with --fresh"):
+        read_state(path, recipe())
+    torch.save({"model": {}}, path)
+    with pytest.raises(VerificationError, match="not a training checkpoint: use another --out or --fresh"):
+        read_state(path, recipe())
+
+
+def test_equal_values_have_no_difference() -> None:
+    data = recipe().model_dump(mode="json")
+    assert list(differences(data, data)) == []
+
+
+# The kernel refuses what goes past the limit, as it does on a full disk: a true OSError, by another number.
+FULL = """
+import resource, sys
+from pathlib import Path
+import torch
+from compress.elir.training_state import write_state
+from compress.guard import guard
+from compress.training_schema import TrainRecipe
+path = Path(sys.argv[1])
+recipe = TrainRecipe.model_validate_json(sys.argv[2])
+state = {"model": {"w": torch.zeros(50_000)}, "ema": {}, "optimizer": None}
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    with guard(lambda: True):
+        write_state(path, recipe, state)
+except BaseException as error:
+    sys.exit(error.exit_code)
+"""
+
+
+def test_full_disk_leaves_the_old_checkpoint_whole(path: Path) -> None:
+    write_state(path, recipe(), STATE)
+    before = path.read_bytes()
+    given = [sys.executable, "-c", FULL, str(path), recipe().model_dump_json()]
+    root = str(Path(__file__).parents[3])
+    done = subprocess.run(given, capture_output=True, text=True, cwd=root)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"{path}: cannot be written (File too large): raise ulimit -f, or choose another disk\n",
+    )
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,34 @@
+"""The paired interval."""
+
+import numpy as np
+import pytest
+
+from compress.ledger.compare.difference import difference
+
+
+def test_it_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(60):
+        hard = rng.normal(25, 5, 24)  # what both sides share; it must cancel
+        found = difference(hard, hard + rng.normal(-0.04, 0.1, 24))
+        assert found.low is not None and found.high is not None
+        hits += found.low <= -0.04 <= found.high
+        assert found.high - found.low < 0.2, "as wide as the pictures differ: not paired"
+    assert hits >= 51  # 0.85 of 60
+
+
+def test_the_same_scores_give_the_same_interval() -> None:
+    a, b = [20.0, 25.0, 30.0, 22.0], [20.1, 24.9, 30.3, 22.0]
+    assert difference(a, b) == difference(a, b)
+    assert difference(a, b).mean == pytest.approx(0.075)
+
+
+def test_equal_differences_have_no_width() -> None:
+    found = difference([1.0, 2.0, 3.0], [1.5, 2.5, 3.5])
+    assert (found.mean, found.low, found.high) == (0.5, 0.5, 0.5)
+
+
+def test_one_picture_has_no_interval() -> None:
+    found = difference([1.0], [2.0])
+    assert (found.mean, found.low, found.high) == (1.0, None, None)

@@ -1,0 +1,32 @@
+"""Rows for people."""
+
+import io
+from collections.abc import Callable
+
+from rich.console import Console
+
+from compress.ledger.measurement import Measurement
+from compress.ledger.view import Listing, RowView
+
+Make = Callable[..., Measurement]
+
+
+def text(shown: Listing | RowView) -> str:
+    told = io.StringIO()
+    Console(width=110, file=told).print(shown.table())
+    return told.getvalue()
+
+
+def test_a_listing_tells_what_is_not_shown(make: Make) -> None:
+    row = make(target="x86", bytes=8_610_000, latency_p50_ms=40.39, lpips=0.15446)
+    told = text(Listing("here", 100, [row.row(), make().row()]))
+    assert f"{row.id[:8]} 2026-11-23T12:00 int8_sr onnx-int8 x86" in " ".join(told.split())
+    assert "8.61 40.4 24.100 0.1545" in " ".join(told.split())
+    assert "2 of 100 rows, newest first; here" in told
+
+
+def test_a_row_tells_every_field(make: Make) -> None:
+    row = make(machine={"cpu": "x", "features": ["avx2", "fma"]}).row()
+    told = " ".join(text(RowView(row)).split())
+    assert all(name in told for name in row)
+    assert "versions torch 2.13" in told and "features avx2 fma" in told and "pictures scores of 1" in told

@@ -1,0 +1,78 @@
+"""GPTQ against rounding to nearest, by the error that it exists to lower: tr(E M E^T)."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from compress.passes.quantize.round_weights import PAIR_MAX, gptq, limit_pairs
+
+
+def error(w: Tensor, integers: Tensor, scales: Tensor, moments: Tensor) -> float:
+    delta = w.double() - integers * scales.double()[:, None]
+    return torch.einsum("ok,kl,ol->", delta, moments.double(), delta).item()
+
+
+def correlated(columns: int, seed: int) -> Tensor:
+    """Second moments of inputs that share a common part, as neighbouring pixels do."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(4 * columns, columns, generator=generator) + 2 * torch.randn(4 * columns, 1, generator=generator)
+    return x.T @ x
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("columns", [16, 200])  # within one block of columns, and over more than one
+def test_never_worse_than_nearest_on_its_moments(columns: int, seed: int) -> None:
+    w = torch.randn(8, columns, generator=torch.Generator().manual_seed(100 + seed))
+    scales, moments = w.abs().amax(1) / 7, correlated(columns, seed)
+    nearest = (w / scales[:, None]).round().clamp(-7, 7)
+    ours = gptq(w, scales, 7, moments)
+    assert error(w, ours, scales, moments) < 0.7 * error(w, nearest.double(), scales, moments)
+
+
+def test_equals_nearest_where_inputs_are_uncorrelated() -> None:
+    w = torch.randn(4, 24, generator=torch.Generator().manual_seed(0))
+    scales = w.abs().amax(1) / 63
+    assert torch.equal(gptq(w, scales, 63, torch.eye(24)), (w / scales[:, None]).round().double())
+
+
+def test_exact_when_weights_are_on_the_grid() -> None:
+    generator = torch.Generator().manual_seed(1)
+    integers = torch.randint(-63, 64, (6, 140), generator=generator).double()
+    scales = torch.rand(6, generator=generator, dtype=torch.float64) + 0.1
+    found = gptq(integers * scales[:, None], scales, 63, correlated(140, 2))
+    assert torch.equal(found, integers)
+
+
+def test_stays_within_the_limit() -> None:
+    w = torch.randn(4, 32, generator=torch.Generator().manual_seed(3))
+    found = gptq(w, w.abs().amax(1) / 63 / 2, 63, correlated(32, 4))
+    assert found.abs().max() == 63
+    assert torch.equal(found, found.round())
+
+
+def test_dead_inputs_do_no_harm() -> None:
+    w = torch.randn(4, 8, generator=torch.Generator().manual_seed(5))
+    moments = correlated(8, 6)
+    moments[3], moments[:, 3] = 0, 0
+    assert torch.isfinite(gptq(w, w.abs().amax(1) / 63, 63, moments)).all()
+
+
+def test_pairs_stay_within_sixteen_bits_and_the_rest_makes_up_for_it() -> None:
+    w = torch.randn(8, 32, generator=torch.Generator().manual_seed(7))
+    moments, scales = correlated(32, 8), w.abs().amax(1) / 127
+    partners = torch.arange(32).view(-1, 2).flip(1).flatten()
+    free, limited = gptq(w, scales, 127, moments), gptq(w, scales, 127, moments, partners)
+    pairs = limited.view(8, 16, 2)
+    same_sign = pairs.prod(2) > 0
+    assert (free.view(8, 16, 2).sum(2).abs() > PAIR_MAX).any()
+    assert pairs.sum(2)[same_sign].abs().max() == PAIR_MAX and limited.abs().max() == 127
+    clipped = limit_pairs(free, 1)
+    assert clipped.view(8, 16, 2).sum(2).abs().max() == PAIR_MAX
+    assert error(w, limited, scales, moments) < error(w, clipped, scales, moments)
+
+
+def test_pairs_are_limited_along_any_axis_and_others_left_alone() -> None:
+    values = torch.tensor([[100.0, 90.0, 5.0, -3.0], [-127.0, -2.0, 127.0, -127.0]])
+    limited = torch.tensor([[38.0, 90.0, 5.0, -3.0], [-126.0, -2.0, 127.0, -127.0]])
+    assert torch.equal(limit_pairs(values, 1), limited)
+    assert torch.equal(limit_pairs(values.T, 0), limited.T)

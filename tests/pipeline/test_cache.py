@@ -1,0 +1,71 @@
+"""A finished stage runs once, until what it stands on or what it wrote changes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.pipeline.cache import FOLDER, Stages
+
+
+class Work:
+    """Counts its runs; writes a file when told to."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path, self.runs = path, 0
+
+    def __call__(self) -> dict[str, int]:
+        self.runs += 1
+        if self.path:
+            self.path.write_text("result")
+        return {"runs": self.runs}
+
+
+def test_a_finished_stage_is_remembered_by_a_later_run(tmp_path: Path) -> None:
+    work = Work()
+    for _ in range(2):
+        assert Stages(tmp_path, {"a": 1}, True).run("x", work) == {"runs": 1}
+    assert Stages(tmp_path, {"a": 1}, True).done("x")
+    assert not Stages(tmp_path, {"a": 1}, True).done("y")
+
+
+@pytest.mark.parametrize(
+    ("key", "resume", "extra"), [({"a": 2}, True, None), ({"a": 1}, False, None), ({"a": 1}, True, ["other"])]
+)
+def test_another_key_or_a_fresh_run_repeats_it(tmp_path: Path, key: dict, resume: bool, extra: Any) -> None:
+    work = Work()
+    Stages(tmp_path, {"a": 1}, True).run("x", work)
+    assert not Stages(tmp_path, key, resume).done("x", extra)
+    assert Stages(tmp_path, key, resume).run("x", work, extra) == {"runs": 2}
+
+
+@pytest.mark.parametrize("spoil", [lambda p: p.unlink(), lambda p: p.write_text("another")])
+def test_a_file_missing_or_changed_repeats_it(tmp_path: Path, spoil: Any) -> None:
+    stages, work = Stages(tmp_path, {}, True), Work(tmp_path / "file")
+    stages.run("x", work, files=["file"])
+    assert stages.done("x")
+    spoil(tmp_path / "file")
+    assert not stages.done("x")
+    assert stages.run("x", work, files=["file"]) == {"runs": 2}
+    assert (tmp_path / "file").read_text() == "result"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"key": 1}'])
+def test_a_damaged_record_is_no_record(tmp_path: Path, text: str) -> None:
+    stages, work = Stages(tmp_path, {}, True), Work()
+    stages.run("x", work)
+    (tmp_path / FOLDER / "x.json").write_text(text)
+    assert stages.run("x", work) == {"runs": 2}
+
+
+def test_a_stage_that_fails_leaves_no_record(tmp_path: Path) -> None:
+    stages = Stages(tmp_path, {}, True)
+    with pytest.raises(ZeroDivisionError):
+        stages.run("x", lambda: 1 / 0)
+    assert not stages.done("x")
+
+
+def test_a_key_that_is_no_data_is_a_mistake_of_ours(tmp_path: Path) -> None:
+    """As text it would hold the object's address, and never be met again, or be met by another object."""
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        Stages(tmp_path, {}, True).run("x", Work(), [object()])

@@ -1,0 +1,118 @@
+"""The store: whole files or none, folders with what says that they are complete, refusals in one line."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from compress.errors import InputError
+from compress.pipeline.workers import Store
+
+MOTO = "moto[server]==5.2.5"
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a folder in moto's S3 server, whose packages lie apart: it needs an older python-dateutil."""
+    home = tmp_path_factory.mktemp("moto")
+    # Not compiled: the server imports a hundredth of botocore.
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--target", str(home), MOTO]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip(f"{MOTO} cannot be reached from here")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        at = f"127.0.0.1:{free.getsockname()[1]}"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", at.rpartition(":")[2]],
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(home)},
+    )
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}
+            for name, value in keys.items():
+                patch.setenv(name, value)
+            _bucket(at)
+            yield f"s3://bucket/sweeps?endpoint_override={at}&scheme=http&region=us-east-1"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _bucket(at: str) -> None:
+    for _ in range(240):
+        try:
+            urlopen(Request(f"http://{at}/bucket", method="PUT"), timeout=5).close()
+            return
+        except (URLError, OSError):
+            time.sleep(0.5)
+    pytest.fail("moto's server did not start")
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=[pytest.mark.slow, pytest.mark.downloads])])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path / "store") if request.param == "folder" else str(request.getfixturevalue("s3"))
+
+
+def test_documents_files_and_folders(url: str, tmp_path: Path) -> None:
+    store = Store(url)
+    assert store.names("units") == set()
+    store.check()
+    assert store.read("units/a.json") is None
+    store.write("units/a.json", {"bytes": 3})
+    store.write("units/a.json", {"bytes": 4})
+    assert store.read("units/a.json") == {"bytes": 4}
+    assert store.names("units") == {"a"}
+    store.remove("units/a.json")
+    store.remove("units/a.json")
+    assert store.names("units") == set()
+
+    made = tmp_path / "made"
+    (made / "int8").mkdir(parents=True)
+    (made / ".stages").mkdir()
+    for name in ("manifest.json", "int8/model.onnx", ".stages/kept", ".lock"):
+        (made / name).write_text(name)
+    store.put_folder(made, "bundles/k", "manifest.json")
+    store.get_folder("bundles/k", tmp_path / "got", "manifest.json")
+    got = [p.relative_to(tmp_path / "got").as_posix() for p in (tmp_path / "got").rglob("*") if p.is_file()]
+    assert sorted(got) == ["int8/model.onnx", "manifest.json"]
+    assert (tmp_path / "got/int8/model.onnx").read_text() == "int8/model.onnx"
+    assert not store.get("bundles/k/none", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(InputError, match="bundles/other is not there, though its record is: give another store"):
+        store.get_folder("bundles/other", tmp_path / "other", "manifest.json")
+
+
+def test_a_folder_shows_no_half_written_file(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write("units/a.json", {})
+    (tmp_path / "units" / ".part-1-b.json").write_text("{")
+    assert store.names("units") == {"a"}
+    assert [p.name for p in (tmp_path / "units").iterdir() if not p.name.startswith(".part-")] == ["a.json"]
+
+
+def test_stores_that_refuse(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(InputError, match=rf"^store {tmp_path}/file/x: cannot be used .*its rights"):
+        Store(f"{tmp_path}/file/x").check()
+    with pytest.raises(InputError, match=r"^store nowhere://x: cannot be used "):
+        Store("nowhere://x").check()
+    if os.geteuid():  # root may write anywhere
+        (tmp_path / "closed").mkdir(mode=0o500)
+        with pytest.raises(InputError, match="Permission denied"):
+            Store(f"{tmp_path}/closed").check()
+
+
+def test_keys_in_a_url_are_not_told() -> None:
+    store = Store("s3://bucket/x?access_key=AK&secret_key=SECRET&endpoint_override=127.0.0.1:1&scheme=http")
+    assert store.place == "s3://bucket/x"
+    with pytest.raises(InputError) as refused:
+        store.check()
+    assert "SECRET" not in str(refused.value)

@@ -1,0 +1,276 @@
+"""Recipes: merged, overridden, checked; every mistake on a line of its own."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.errors import InputError
+from compress.recipe.library import data_folder, find, parse_value
+from compress.recipe.load import load_any, load_model, load_recipe, recipe_hash, to_yaml
+from compress.recipe.schema import CalibrationSet, Recipe
+from compress.recipe.train import TrainRecipe
+
+MINIMAL = "version: 1\nname: mine\npasses:\n  - collapse: {}\n  - ptq: {engine: elir}\nexport: {onnx: {}}\n"
+
+
+def recipe_file(folder: Path, text: str, name: str = "mine.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def mistakes(path: Path, *overrides: str) -> list[str]:
+    """Lines of the message, the file's own path shortened to its name."""
+    with pytest.raises(InputError) as error:
+        load_recipe(str(path), overrides)
+    assert error.value.exit_code == 2
+    return str(error.value).replace(f"{path.parent}/", "").splitlines()
+
+
+def test_the_built_in_recipe_holds_what_it_promises() -> None:
+    recipe = load_recipe("int8_sr")
+    assert [next(iter(p)) for p in recipe.passes] == ["collapse", "fold_time", "equalize", "ptq"]
+    assert recipe.export.openvino and recipe.export.onnx and recipe.export.executorch
+    assert recipe.targets == ["x86-openvino", "x86-onnxruntime", "x86-executorch"]
+    assert recipe.goals.fidelity_db == 39.5
+    assert recipe.goals.speedup["onnx"].min == 1.5
+
+
+def test_a_minimal_recipe_takes_the_defaults(tmp_path: Path) -> None:
+    recipe = load_recipe(str(recipe_file(tmp_path, MINIMAL)))
+    assert recipe.model.image_size == 256
+    assert recipe.data.calibration == "photos_calibration"
+    assert recipe.export.openvino is None
+
+
+def test_a_pass_without_settings_takes_the_defaults(tmp_path: Path) -> None:
+    recipe = load_recipe(str(recipe_file(tmp_path, MINIMAL.replace("collapse: {}", "collapse:"))))
+    assert recipe.passes[0] == {"collapse": {}}
+
+
+def test_extends_merges_mappings_and_replaces_lists(tmp_path: Path) -> None:
+    child = "version: 1\nname: child\nextends: int8_sr\ngoals: {lpips_rise: 0.1}\ntargets: [x86-openvino]\n"
+    base, recipe = load_recipe("int8_sr"), load_recipe(str(recipe_file(tmp_path, child)))
+    assert recipe.name == "child"
+    assert recipe.goals == base.goals.model_copy(update={"lpips_rise": 0.1})
+    assert recipe.targets == ["x86-openvino"]
+    assert recipe.passes == base.passes
+
+
+def test_extends_a_path_beside_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe_file(tmp_path, MINIMAL, "base.yaml")
+    path = recipe_file(tmp_path, "name: child\nextends: base.yaml\n")
+    monkeypatch.chdir("/")
+    assert load_recipe(str(path)).name == "child"
+
+
+def test_a_mistake_of_the_extended_file_names_that_file(tmp_path: Path) -> None:
+    recipe_file(tmp_path, MINIMAL + "goals:\n  psnr_drop: 1\n", "base.yaml")
+    lines = mistakes(recipe_file(tmp_path, "extends: base.yaml\ngoals:\n  lpips: 1\n"))
+    assert [line.split(" (")[0] for line in lines] == [
+        "base.yaml:8: goals.psnr_drop: unknown key, did you mean psnr_drop_db?",
+        "mine.yaml:3: goals.lpips: unknown key, did you mean lpips_rise?",
+    ]
+
+
+def test_a_circle_of_extends_is_refused(tmp_path: Path) -> None:
+    recipe_file(tmp_path, "extends: mine.yaml\n", "b.yaml")
+    assert mistakes(recipe_file(tmp_path, "extends: b.yaml\n")) == [
+        "mine.yaml: extends itself (mine.yaml -> b.yaml -> mine.yaml): break the circle"
+    ]
+
+
+def test_extends_a_name_that_is_not_there(tmp_path: Path) -> None:
+    (line,) = mistakes(recipe_file(tmp_path, "version: 1\nextends: int8_rs\n"))
+    assert line.startswith("mine.yaml:2: extends: 'int8_rs': unknown recipe, did you mean int8_sr?")
+
+
+def test_overrides_reach_keys_and_items() -> None:
+    settings = ["goals.psnr_drop_db=0.5", "targets=[x86-openvino]", "passes.0.collapse=", "data.validation.0=./"]
+    recipe = load_recipe("int8_sr", [*settings, "export.onnx.opset=18"])
+    assert recipe.goals.psnr_drop_db == 0.5
+    assert recipe.targets == ["x86-openvino"]
+    assert recipe.data.validation == ["./"]
+    assert recipe.export.onnx and recipe.export.onnx.opset == 18
+
+
+def test_an_override_of_a_pass_settings() -> None:
+    assert load_recipe("int8_sr", ["passes.3.ptq.engine=nncf"]).passes[3]["ptq"]["engine"] == "nncf"
+
+
+def test_targets_replace_the_recipes_own() -> None:
+    assert load_recipe("int8_sr", targets=["x86-onnxruntime"]).targets == ["x86-onnxruntime"]
+    with pytest.raises(InputError, match=r"^--target: targets\.0: 'arm': unknown deploy target"):
+        load_recipe("int8_sr", targets=["arm"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("goals", "--set goals: must look like key.path=value: for example model.image_size=128"),
+        ("name.x=1", "--set name.x=1: name is 'mine', not a mapping: nothing can be set inside it"),
+        ("passes.7.ptq=1", "--set passes.7.ptq=1: passes is a list of 2: give a number from 0 to 1"),
+        ("extends=int8_sr", "--set extends=int8_sr: extends: cannot be changed by a setting: write it in a file"),
+        ("name=[", "--set name=[:1: not valid YAML: expected the node content, but found '<stream end>'"),
+        ("model.image_size=100", "--set model.image_size=100: model.image_size: must be a multiple of 32, got 100"),
+        ("model.k_steps=true", "--set model.k_steps=true: model.k_steps: must be an integer, got True"),
+    ],
+)
+def test_a_bad_override(tmp_path: Path, setting: str, message: str) -> None:
+    assert mistakes(recipe_file(tmp_path, MINIMAL), setting) == [message]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("goals:\n  psnr_drop: 1\n", "mine.yaml:8: goals.psnr_drop: unknown key, did you mean psnr_drop_db? (valid: "),
+        ("goal: {}\n", "mine.yaml:7: goal: unknown key, did you mean goals? (valid: version, name, description, "),
+        ("zzz: 1\n", "mine.yaml:7: zzz: unknown key (valid: version, name, "),
+        ("model: {image_size: 200}\n", "mine.yaml:7: model.image_size: must be a multiple of 32, got 200"),
+        ("model: {image_size: 32}\n", "mine.yaml:7: model.image_size: must be >= 64, got 32"),
+        ("model: {image_size: 8192}\n", "mine.yaml:7: model.image_size: must be <= 4096, got 8192"),
+        ("model: {image_size: big}\n", "mine.yaml:7: model.image_size: must be an integer, got 'big'"),
+        ("model: {image_size: '256'}\n", "mine.yaml:7: model.image_size: must be an integer, got '256'"),
+        ("model: {image_size: 256.5}\n", "mine.yaml:7: model.image_size: must be an integer, got 256.5"),
+        ("model: [1]\n", "mine.yaml:7: model: must be a mapping, got [1]"),
+        ("model: {sigma_s: .nan}\n", "mine.yaml:7: model.sigma_s: must be a finite number, got nan"),
+        ("model: {k_steps: 0}\n", "mine.yaml:7: model.k_steps: must be > 0, got 0"),
+        (
+            "model: {task: sr4}\n",
+            "mine.yaml:7: model.task: must be one of sr_x2, sr_x4, sr_x8, blind_sr_x4, denoise, deblur, inpaint, "
+            "blind_face, got 'sr4', did you mean ",
+        ),
+        ("model:\n  weights: elir_sr_x5\n", "mine.yaml:8: model.weights: 'elir_sr_x5': unknown weights file, did you "),
+        ("model:\n  weights: ./no.safetensors\n", "mine.yaml:8: model.weights: no.safetensors: no such weights file"),
+        ("data: {calibration: photo}\n", "mine.yaml:7: data.calibration: 'photo': unknown calibration set"),
+        ("data: {validation: [a/b]}\n", "mine.yaml:7: data.validation.0: a/b: no such calibration set: check the path"),
+        (
+            "targets:\n  - x86-openvin\n",
+            "mine.yaml:8: targets.0: 'x86-openvin': unknown deploy target, did you mean x8",
+        ),
+        ("targets: x86-openvino\n", "mine.yaml:7: targets: must be a list, got 'x86-openvino'"),
+        ("goals: {speedup: {vs: fp32}}\n", "mine.yaml:7: goals.speedup.min: is missing: add it"),
+        ("goals: {speedup: 2}\n", "mine.yaml:7: goals.speedup: must be a mapping, got 2"),
+        (
+            "goals: {speedup: {vs: fp31, min: 1}}\n",
+            "mine.yaml:7: goals.speedup.vs: must be one of fp32, best_float, got",
+        ),
+        ("goals: {speedup: {onnx: {min: 0}}}\n", "mine.yaml:7: goals.speedup.onnx.min: must be > 0, got 0"),
+        (
+            "goals: {speedup: {onxx: {min: 2}}}\n",
+            "mine.yaml:7: goals.speedup.onxx: must be one of openvino, onnx, executorch",
+        ),
+        ("measure: fast\n", "mine.yaml:7: measure: must be one of quick, full, got 'fast'"),
+    ],
+)
+def test_one_mistake_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (line,) = mistakes(recipe_file(tmp_path, MINIMAL + text))
+    assert line.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("passes", "message"),
+    [
+        ("[{ptqq: {}}]", "mine.yaml:3: passes.0.ptqq: unknown pass, did you mean ptq? (valid: "),
+        ("[{ptq: {engin: elir}}]", "mine.yaml:3: passes.0.ptq.engin: unknown key, did you mean engine? (valid: "),
+        ("[{ptq: {engine: eli}}]", "mine.yaml:3: passes.0.ptq.engine: must be one of elir, nncf, "),
+        ("[{ptq: 3}]", "mine.yaml:3: passes.0.ptq: must be a mapping, got 3"),
+        ("[ptq]", "mine.yaml:3: passes.0: must be a mapping, got 'ptq'"),
+        (
+            "[{ptq: {}}, {collapse: {}}, {prune: {macs: 0.5}}]",
+            "mine.yaml:3: passes.2.prune: comes after ptq, where integer",
+        ),
+        ("[{fold_time: {}}, {collapse: {}}]", "mine.yaml:3: passes.1.collapse: comes after fold_time, where the time"),
+        ("[{prune: {}}]", "mine.yaml:3: passes.0.prune: with pattern channels, give one of widths, ratios, macs"),
+        ("[]", "mine.yaml:3: passes: must hold at least 1 item(s), got []"),
+        ("[{collapse: {}, ptq: {}}]", "mine.yaml:3: passes: item 0 must be a mapping of one pass name to its settings"),
+    ],
+)
+def test_mistakes_in_passes(tmp_path: Path, passes: str, message: str) -> None:
+    text = f"version: 1\nname: mine\npasses: {passes}\nexport: {{onnx: {{}}}}\n"
+    (line,) = mistakes(recipe_file(tmp_path, text))
+    assert line.startswith(message)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = MINIMAL.replace("ptq:", "ptqq:").replace("version: 1\n", "") + "goals: {lpips: x}\ntargets: [x87]\n"
+    assert [line.split(" (")[0].split(",")[0] for line in mistakes(recipe_file(tmp_path, text))] == [
+        "mine.yaml:1: version: is missing: add it",
+        "mine.yaml:6: goals.lpips: unknown key",
+        "mine.yaml:4: passes.1.ptqq: unknown pass",
+        "mine.yaml:7: targets.0: 'x87': unknown deploy target",
+    ]
+
+
+def test_a_recipe_that_exports_nothing(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, MINIMAL.replace("{onnx: {}}", "{noise: baked}"))
+    assert mistakes(path) == [
+        "mine.yaml:6: export: names no format: add `openvino: {}`, `onnx: {}` or `executorch: {}`"
+    ]
+
+
+def test_the_hash_depends_on_settings_not_on_spelling(tmp_path: Path) -> None:
+    short = load_recipe(str(recipe_file(tmp_path, MINIMAL)))
+    long = load_recipe(str(recipe_file(tmp_path, MINIMAL + "model: {seed: 0,\n  image_size: 256}\n")))
+    other = load_recipe(str(recipe_file(tmp_path, MINIMAL + "model: {seed: 1}\n")))
+    assert recipe_hash(short) == recipe_hash(long) != recipe_hash(other)
+
+
+def test_the_resolved_recipe_loads_to_an_equal_one(tmp_path: Path) -> None:
+    recipe = load_recipe("int8_sr", ["description='it''s: ü'"])
+    again = load_recipe(str(recipe_file(tmp_path, to_yaml(recipe))))
+    assert again == recipe
+    assert recipe_hash(again) == recipe_hash(recipe)
+
+
+TRAIN = "version: 1\nname: t\ndata: {train: [a]}\nstages:\n  - {space: latents, steps: 5, lr: 2e-4}\n"
+
+
+def test_a_training_recipe_is_told_apart(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, TRAIN)
+    assert mistakes(path) == [f"mine.yaml: is a training recipe: use `compress train {path.name}`"]
+    trained = load_any(str(path), ["stages.0.steps=7"])
+    assert isinstance(trained, TrainRecipe)
+    assert (trained.stages[0].steps, trained.stages[0].lr) == (7, 2e-4)
+    assert isinstance(load_any("int8_sr"), Recipe)
+
+
+SET = "version: 1\nname: s\nsource: {kind: bundled, folder: validation}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SET + "degradation: [{kind: sr, scale: 3}]\n", "4: degradation.0.scale: must be one of 2, 4, 8, got 3"),
+        (
+            SET + "degradation: [{kind: blurr}]\n",
+            "4: degradation.0: must be one of sr, noise, blur, jpeg, motion, mask, blind_sr, blind_face, got 'blurr'",
+        ),
+        (SET + "degradation: [{sigma: 3}]\n", "4: degradation.0: is missing its key 'kind': add it"),
+        (SET + "degradation: tsk\n", "4: degradation: must be one of task, got 'tsk', did you mean task?"),
+        (SET + "crop: 100\n", "4: crop: must be a multiple of 32, got 100"),
+        ("version: 1\nname: s\nsource: {kind: folder, folder: x}\n", "3: source.path: is missing: add it"),
+        ("version: 1\nname: a/b\nsource: {kind: folder, path: x}\n", "2: name: must be letters, digits, '.', '_' and"),
+        ("version: 2\nname: s\nsource: {kind: folder, path: x}\n", "1: version: must be one of 1, got 2"),
+    ],
+)
+def test_mistakes_in_a_set(tmp_path: Path, text: str, message: str) -> None:
+    path = recipe_file(tmp_path, text)
+    with pytest.raises(InputError) as error:
+        load_model(CalibrationSet, path)
+    assert any(line.startswith(f"{path}:{message}") for line in str(error.value).splitlines())
+
+
+def test_built_in_sets_load() -> None:
+    for path in data_folder("calibration").glob("*.yaml"):
+        assert load_model(CalibrationSet, path).name == path.stem
+    assert find("calibration", "photos_calibration").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("photo #1", "photo #1"), ("#1", "#1"), ("a#b", "a#b"), ('"x # y"', "x # y"), ("[a, b]", ["a", "b"])],
+)
+def test_a_setting_has_no_comments(text: str, value: Any) -> None:
+    assert parse_value(text, "--set") == value

@@ -1,0 +1,147 @@
+"""What a restorer is opened from, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress.bundle.manifest import write_manifest
+from compress.elir.checkpoint import save_checkpoint
+from compress.elir.model import Elir
+from compress.errors import InputError, VerificationError
+from compress.restore.open import Settings, choose, open_restorer
+
+
+def entry(format: str, precision: str, **more: object) -> dict:
+    suffix = {"openvino": "xml", "onnx": "onnx", "executorch": "pte"}[format]
+    path = f"{precision}/{format}/model.{suffix}"
+    return {"id": f"{format}-{precision}", "format": format, "precision": precision, "entry": path, **more}
+
+
+def write_bundle(folder: Path, *artifacts: dict) -> Path:
+    """A bundle of ``artifacts``; files that are not there yet are empty."""
+    folder.mkdir(exist_ok=True)
+    for artifact in artifacts:
+        (folder / artifact["entry"]).parent.mkdir(parents=True, exist_ok=True)
+        (folder / artifact["entry"]).touch()
+    files = [p.relative_to(folder).as_posix() for p in folder.rglob("model.*")]
+    write_manifest(folder, {"artifacts": artifacts}, files)
+    return folder
+
+
+def write_ir(path: Path, side: int = 64) -> None:
+    """An OpenVINO IR with an artifact's inputs that darkens the picture by half."""
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    lq = ops.parameter([1, 3, side, side], np.float32, name="lq")
+    noise = ops.parameter([1, 16, side // 8, side // 8], np.float32, name="noise")
+    for node, name in ((lq, "lq"), (noise, "noise")):
+        node.output(0).tensor.set_names({name})
+    path.parent.mkdir(parents=True)
+    ov.save_model(ov.Model([ops.multiply(lq, np.float32(0.5))], [lq, noise]), path)
+
+
+@pytest.fixture()
+def bundle(tmp_path: Path) -> Path:
+    write_ir(tmp_path / "bundle/int8/openvino/model.xml")
+    return write_bundle(tmp_path / "bundle", entry("onnx", "fp32"), entry("openvino", "int8", task="sr_x2"))
+
+
+def test_int8_openvino_is_preferred(tmp_path: Path) -> None:
+    kinds = [("onnx", "int8"), ("openvino", "fp32"), ("openvino", "int8"), ("executorch", "int8")]
+    folder = write_bundle(tmp_path, *(entry(*kind) for kind in kinds))
+    path, facts = choose(folder)
+    assert (path, facts["id"]) == (folder / "int8/openvino/model.xml", "openvino-int8")
+    assert choose(write_bundle(tmp_path, entry("openvino", "fp32"), entry("onnx", "int8")))[1]["id"] == "onnx-int8"
+
+
+def test_a_bundle_restores_at_its_tasks_scale(bundle: Path, photo: np.ndarray) -> None:
+    restorer = open_restorer(str(bundle), Settings(overlap=32))
+    assert (restorer.scale, restorer.steps(40, 50)) == (2, 6)
+    told: list[int] = []
+    out = restorer.restore(photo[:40, :50], lambda: told.append(1))
+    assert out.shape == (80, 100, 3)
+    assert len(told) == 6
+    assert abs(out.mean() - photo[:40, :50].mean() / 2) < 1
+
+
+def test_an_artifact_inside_a_bundle_knows_its_task(bundle: Path) -> None:
+    assert open_restorer(str(bundle / "int8/openvino/model.xml"), Settings()).scale == 2
+
+
+def test_steps_of_a_checkpoint(tiny_elir: Elir, tmp_path: Path, photo: np.ndarray) -> None:
+    save_checkpoint(tiny_elir, tmp_path / "tiny.safetensors", {"task": "sr_x4"})
+    restorer = open_restorer(str(tmp_path / "tiny.safetensors"), Settings(tile=64, overlap=32, scale=1))
+    told: list[int] = []
+    restorer.restore(photo[:32, :96], lambda: told.append(1))
+    assert len(told) == restorer.steps(32, 96) == 5
+
+
+def test_k_steps_reach_the_model(tiny_elir: Elir, tmp_path: Path, photo: np.ndarray) -> None:
+    save_checkpoint(tiny_elir, tmp_path / "tiny.safetensors", {"task": "sr_x4"})
+    one, three = (
+        open_restorer(str(tmp_path / "tiny.safetensors"), Settings(scale=1, k_steps=k)).restore(
+            photo[:32, :32], lambda: None
+        )
+        for k in (1, 3)
+    )
+    assert not np.array_equal(one, three)
+
+
+def test_a_scale_that_nothing_tells(bundle: Path, tiny_elir: Elir, tmp_path: Path) -> None:
+    (bundle / "manifest.json").unlink()
+    with pytest.raises(
+        InputError,
+        match=r"model\.xml: does not say what it is for: give --task \(sr_x2, .*\), or --scale \(1: pictures",
+    ):
+        open_restorer(str(bundle / "int8/openvino/model.xml"), Settings())
+    save_checkpoint(tiny_elir, tmp_path / "tiny.safetensors", {"task": "colorize"})
+    with pytest.raises(InputError, match=r"tiny\.safetensors: does not say what it is for"):
+        open_restorer(str(tmp_path / "tiny.safetensors"), Settings())
+
+
+def test_an_artifacts_own_settings_are_fixed(bundle: Path) -> None:
+    with pytest.raises(InputError, match=r"tile \(=256\) differs from the artifact's 64 x 64 px: leave it out"):
+        open_restorer(str(bundle), Settings(tile=256))
+    with pytest.raises(
+        InputError, match="K and sigma_s are fixed inside an artifact: leave --k-steps and --sigma-s out"
+    ):
+        open_restorer(str(bundle), Settings(k_steps=5))
+
+
+def test_a_folder_without_manifest(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"not a bundle, it has no manifest\.json: give the folder"):
+        open_restorer(str(tmp_path), Settings())
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"artifacts": 3}', '{"artifacts": ["a"]}'])
+def test_a_damaged_manifest(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(VerificationError, match=r"manifest\.json: damaged manifest \(.*\): write the bundle again"):
+        choose(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["../model.xml", "/etc/model.xml"])
+def test_an_entry_outside_the_bundle(tmp_path: Path, path: str) -> None:
+    folder = write_bundle(tmp_path / "bundle", entry("openvino", "int8"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["artifacts"][0]["entry"] = path
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(VerificationError, match=rf"manifest.json: {path} points outside the bundle: do not use it"):
+        choose(folder)
+
+
+@pytest.mark.parametrize("source", ["", "int8/openvino/model.xml"])
+def test_an_artifact_that_was_altered_after_its_manifest(bundle: Path, source: str) -> None:
+    path = bundle / "int8/openvino/model.bin"
+    path.write_bytes(path.read_bytes() + b"x")
+    wanted = rf"{bundle}/int8/openvino/model\.bin: differs from its hash in the manifest: do not use it"
+    with pytest.raises(VerificationError, match=wanted):
+        open_restorer(str(bundle / source), Settings(overlap=32))
+
+
+def test_an_unknown_name() -> None:
+    with pytest.raises(InputError, match=r"'elir_sr_x5': unknown weights file, did you mean elir_sr_x4\?"):
+        open_restorer("elir_sr_x5", Settings())

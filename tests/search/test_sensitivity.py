@@ -1,0 +1,73 @@
+"""Sensitivity: one part alone loses less than all of them; what was measured is not measured again."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.errors import InputError
+from compress.pipeline.probe import Probe
+from compress.pipeline.workers.in_process import InProcess
+from compress.progress import Progress
+from compress.recipe.schema import Recipe
+from compress.search import sensitivity as module
+from compress.search.sensitivity import sensitivity
+
+pytestmark = pytest.mark.slow
+# The last layers only: each layer is a model that is run.
+PTQ = {"ptq": {"rounding": "nearest", "keep_float": ["enc", "mmse", "fmir.steps.0.down_blocks", "dec.layers.2"]}}
+
+
+def run(recipe: Recipe, out: Path, format_: str | None = None) -> module.Sensitivity:
+    return sensitivity(recipe, out, format_, 2, True, Progress("silent"))
+
+
+def test_parts_and_the_whole(
+    tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe(passes=[{"collapse": {}}, {"fold_time": {}}, PTQ])
+    found = run(recipe, tmp_path)
+    assert [stage.name for stage in found.stages] == ["flow, step 1", "decoder", "whole model"]
+    assert (found.format, found.dataset, found.pictures) == ("openvino", "validation", 2)
+    flow, decoder, whole = found.stages
+    assert whole.layers == flow.layers + decoder.layers == len(found.layers) > 20
+    assert whole.fidelity_db < min(flow.fidelity_db, decoder.fidelity_db)
+    assert all(loss.fidelity_db > whole.fidelity_db for loss in found.layers)
+    assert whole.parameters == sum(loss.parameters for loss in found.layers)
+
+    def again(*_: Any) -> dict[str, Any]:
+        raise AssertionError("measured before")
+
+    monkeypatch.setattr(Probe, "loss", again)
+    assert run(recipe, tmp_path) == found
+    with pytest.raises(AssertionError, match="measured before"):
+        run(recipe, tmp_path, "onnx")
+
+    # On an engine, from an empty folder: what was calibrated comes from the store, the figures are the same.
+    monkeypatch.undo()
+    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "cache"))
+    left = str(tmp_path / "left")
+    engine = InProcess()
+    assert sensitivity(recipe, tmp_path / "other", None, 2, True, Progress("silent"), engine, left) == found
+    assert len(list((tmp_path / "left/prefixes").iterdir())) == 1
+
+    svg = tmp_path / "layers.svg"
+    found.write_plot(svg)
+    assert svg.read_text().count("<title>") == len(found.layers)
+    assert "decoder" in svg.read_text()
+
+
+def test_every_layer_fills_the_table(tiny_recipe: Callable[..., Recipe]) -> None:
+    loss = module.Loss("dec.layers.2", "decoder", 1, 100, 40.0, 0.01)
+    found = module.Sensitivity("tiny", "onnx", "validation", 2, 128, [loss], [loss] * 30)
+    assert found.table().row_count == 1 + module.WORST
+    assert found.to_json()["stages"][0]["fidelity_db"] == 40.0
+
+
+def test_what_cannot_be_asked(tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not export executorch in 8 bits: choose another format"):
+        run(tiny_recipe(), tmp_path, "executorch")
+    floats = tiny_recipe(export={"onnx": {"precisions": ["fp32"]}})
+    with pytest.raises(InputError, match="does not export anything in 8 bits"):
+        run(floats, tmp_path)

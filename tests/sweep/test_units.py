@@ -1,0 +1,64 @@
+"""Units: what is shared is there once, keys tell what a unit depends on, a thousand are planned at once."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from compress.pipeline.workers.base import ALL
+from compress.recipe.load import to_yaml
+from compress.recipe.schema import Recipe
+from compress.sweep.points import Points
+from compress.sweep.units import Planner, Unit, count
+
+FORMATS = "{openvino: {precisions: [fp32, int8]}}, {onnx: {precisions: [fp32, int8], tensorrt: false}}"
+
+
+@pytest.fixture()
+def plan(tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> Callable[..., list[Unit]]:
+    def run(text: str, cpus: int = 1) -> list[Unit]:
+        (tmp_path / "tiny.yaml").write_text(to_yaml(tiny_recipe()))
+        (tmp_path / "s.yaml").write_text(f"version: 1\nname: s\nrecipes: [{tmp_path}/tiny.yaml]\n{text}\n")
+        points = Points(tmp_path / "s.yaml")
+        return Planner(str(tmp_path / "store"), cpus, False).units(points.known)
+
+    return run
+
+
+def test_a_calibration_serves_both_formats(plan: Callable[..., list[Unit]]) -> None:
+    text = f"search: {{kind: grid, values: {{passes.2.ptq.weight_bits: [8, 7], export: [{FORMATS}]}}}}"
+    units = plan("targets: [x86-openvino]\n" + text.replace("weight_bits: [8, 7]", "bias_correction: [true, false]"))
+    assert [u.kind for u in units] == ["prefix", "build", "bench", "build"] * 2
+    calibrated, openvino, timed, onnx = units[:4]
+    assert openvino.task.after == onnx.task.after == (calibrated.task.key,)
+    # ONNX files do not run on x86-openvino: nothing is timed there, and the bundle is recorded as it is.
+    assert timed.task.after == (openvino.task.key,)
+    assert (timed.task.cpus, timed.task.device, timed.task.remote) == (ALL, "x86-openvino", False)
+    assert (openvino.task.given["record"], onnx.task.given["record"]) == (False, True)
+    assert len({u.task.key for u in units}) == len(units)
+
+
+def test_an_engine_that_keeps_nothing_shares_nothing(plan: Callable[..., list[Unit]]) -> None:
+    units = plan(f"search: {{kind: grid, values: {{passes.2.ptq: [{{engine: onnxruntime}}], export: [{FORMATS}]}}}}")
+    assert [u.kind for u in units] == ["build", "build"]
+
+
+def test_what_keys_depend_on(plan: Callable[..., list[Unit]]) -> None:
+    def keys(text: str, cpus: int = 1) -> list[str]:
+        return [u.task.key for u in plan(text, cpus)]
+
+    alone = keys("set: {model.seed: 1}")
+    assert alone == keys("set: {model.seed: 1}")
+    assert alone == keys("set: {model.seed: 1, goals.psnr_drop_db: 0.5}")
+    assert alone != keys("set: {model.seed: 2}")
+    assert alone != keys("set: {model.seed: 1}", 2)
+    assert alone + alone != keys("search: {kind: list, points: [{model.seed: 1}, {model.seed: 1}]}") == alone
+
+
+def test_a_thousand_units_are_planned_quickly(plan: Callable[..., list[Unit]]) -> None:
+    seeds = ", ".join(map(str, range(334)))
+    began = time.process_time()
+    units = plan(f"search: {{kind: grid, values: {{model.seed: [{seeds}], export: [{FORMATS}]}}}}")
+    assert time.process_time() - began < 10
+    assert count(units) == {"prefix": 334, "build": 668}

@@ -1,0 +1,25 @@
+"""What an emulated run is remembered by."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress.targets.emulator import qemu as module
+from compress.targets.emulator.qemu import Emulator
+from compress.targets.tools.arm_emulator import ArmEmulator
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "executorch"])
+def test_an_edited_runner_finds_nothing_of_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    (tmp_path / "model").write_bytes(b"an artifact")
+    inputs = np.zeros((1, 32, 32, 3), np.uint8), np.zeros((1, 16, 4, 4), np.float32)
+    core = Emulator("cortex-a76", runtime, {}, ArmEmulator())
+    key = core._key(tmp_path / "model", *inputs)
+    assert core._key(tmp_path / "model", *inputs) == key
+    edited = tmp_path / "device_runner.py"
+    edited.write_text(module.RUNNER.read_text() + "# edited\n")
+    monkeypatch.setattr(module, "RUNNER", edited)
+    assert core._key(tmp_path / "model", *inputs) != key

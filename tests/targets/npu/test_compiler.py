@@ -1,0 +1,80 @@
+"""What is read out of Intel's NPU compiler, on a stand-in that prints as it does."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from compress.errors import CompressError
+from compress.targets.npu.compiler import compile_for, estimate, shortened
+
+TRACE = {
+    "traceEvents": [
+        {"name": "process_name", "ph": "M", "pid": 0, "args": {"name": "DMA"}},
+        {"name": "a", "ph": "X", "cat": "DPU", "dur": 3.0, "args": {"Input tensors": "[1x64x64x38xui8]"}},
+        {"name": "b", "ph": "X", "cat": "DPU", "dur": 1.0, "args": {"Input tensors": "[1x64x64x38xf16, 1x4xf16]"}},
+        {"name": "b/variant", "ph": "X", "cat": "DPU", "dur": 9.0, "args": {"inStart": "[0, 0, 0]"}},
+        {
+            "name": "19",
+            "ph": "X",
+            "cat": "Layer",
+            "dur": 692.9,
+            "args": {"Layer type": "Convolution", "DPU time": "836us 310ns", "DMA time": "1ms 12us"},
+        },
+        {"name": "20", "ph": "X", "cat": "Layer", "dur": 1.0, "args": {"Layer type": "Swish", "Shave time": "5us"}},
+        {"name": "21", "ph": "X", "cat": "Layer", "dur": 1.0, "args": {"Layer type": "Swish", "Shave time": "6us"}},
+    ],
+    "taskStatistics": {
+        "total duration": 6376.484,
+        "DPU duration": 3611.4,
+        "DMA duration": 2632.9,
+        "SW duration": 1220.3,
+    },
+    "workpoint": {"freq": 1850.0, "status": "SIM"},
+}
+
+
+class StandIn:
+    """A compiler that is a Python program."""
+
+    def __init__(self, code: str) -> None:
+        self.environment: dict[str, str] = {}
+        self.command = [sys.executable, "-c", code]
+
+
+def test_an_estimate_is_read_from_the_trace() -> None:
+    found = estimate(TRACE)
+    assert (found["latency_ms"], found["frequency_mhz"], found["int8_share"]) == (6.3765, 1850.0, 0.75)
+    assert found["busy_ms"] == {"dpu": 3.6114, "dma": 2.6329, "software": 1.2203}
+    assert found["layers"][0] == {"layer": "19", "type": "Convolution", "ms": 1.8483, "dpu": 0.83631, "dma": 1.012}
+    assert found["layer_types"] == {"Convolution": 1.8483, "Swish": 0.011}
+
+
+def test_an_accepted_model(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; assert 'NPU_PLATFORM=NPU4000' in sys.argv;"
+        "pathlib.Path(sys.argv[2]).write_bytes(b'12345');"
+        f"pathlib.Path('compileTimeScheduleTrace.json').write_text({json.dumps(json.dumps(TRACE))});"
+        "print('[INFO] VCL Compiler Properties: ID: 2026.5, Version: 8.4, Supported'); print(); print('npuc ok 12')"
+    )
+    found = compile_for("NPU4000", tmp_path / "model.xml", StandIn(code))  # type: ignore[arg-type]
+    assert found.error is None and found.blob_bytes == 5 and found.estimate is not None
+    assert (found.estimate["compiler"], found.estimate["latency_ms"]) == ("2026.5", 6.3765)
+
+
+def test_a_refused_model(tmp_path: Path) -> None:
+    code = "print('npuc error Exception from src/x.cpp:2: Check a failed at y.cpp:3: Upper bounds are not specified')"
+    found = compile_for("NPU4000", tmp_path / "model.xml", StandIn(code))  # type: ignore[arg-type]
+    assert found.error is not None and found.error.endswith("Upper bounds are not specified")
+    assert (found.blob_bytes, found.estimate) == (None, None)
+
+
+def test_a_compiler_that_dies(tmp_path: Path) -> None:
+    with pytest.raises(CompressError, match=r"compile for NPU4000: the compiler ended without an answer \(so far\)"):
+        compile_for("NPU4000", tmp_path / "model.xml", StandIn("print('so far'); exit(3)"))  # type: ignore[arg-type]
+
+
+def test_nested_errors_keep_their_end() -> None:
+    text = "Exception from src\\\\core.cpp:109: Exception from src\\\\plugin.cpp:13: Upper bounds are not specified"
+    assert shortened(text).endswith("Upper bounds are not specified")

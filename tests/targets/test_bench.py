@@ -1,0 +1,122 @@
+"""Which artifacts a target runs, and what is said of a target that cannot be measured from here."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from compress.bundle.manifest import write_manifest
+from compress.cli.commands import app
+from compress.errors import InputError
+from compress.recipe.library import find
+from compress.recipe.schema import DeployTarget
+from compress.recipe.validation import load_model
+from compress.targets.bench import BenchResult, at_host, evidence_of, runs
+
+IDS = {
+    f"{format}-{precision}": format for format in ("openvino", "onnx", "executorch") for precision in ("fp32", "int8")
+}
+IDS["onnx-int8-tensorrt"] = "onnx"
+
+
+@pytest.fixture()
+def shell(tmp_path: Path) -> Path:
+    """A bundle of empty artifacts: enough for what is refused before anything is measured."""
+    entries = {name: f"{name}.bin" for name in IDS}
+    for entry in entries.values():
+        (tmp_path / entry).write_bytes(b"")
+    artifacts = [
+        {"id": name, "format": IDS[name], "precision": name.split("-")[1], "entry": entry}
+        for name, entry in entries.items()
+    ]
+    facts = {"artifacts": artifacts, "seeds": {"noise": 0}, "recipe": {"measure": "quick"}}
+    write_manifest(tmp_path, facts, list(entries.values()))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("target", "chosen"),
+    [
+        ("x86-onnxruntime", ["onnx-fp32", "onnx-int8"]),
+        ("intel-npu-4000", ["openvino-int8"]),
+        ("rpi5", ["onnx-fp32", "onnx-int8"]),
+        ("jetson-orin-nano", ["onnx-fp32", "onnx-int8-tensorrt"]),
+        ("arm-cortex-a72-executorch", ["executorch-fp32", "executorch-int8"]),
+    ],
+)
+def test_a_target_runs_its_format_and_precisions(target: str, chosen: list[str]) -> None:
+    loaded = load_model(DeployTarget, find("targets", target))
+    assert [name for name, format in IDS.items() if runs(loaded, name, format)] == chosen
+
+
+@pytest.mark.parametrize(("precisions", "wanted"), [(["fp32"], True), (["fp16", "int8"], False)])
+def test_weights_alone_run_where_fp32_does(precisions: list[str], wanted: bool) -> None:
+    target = load_model(DeployTarget, find("targets", "x86-openvino"), [f"precisions={precisions}"])
+    assert runs(target, "openvino-weights", "openvino") is wanted
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        (
+            "intel-npu-4000",
+            "intel-npu-compiler is not set up here (a compiler only estimates): run `compress targets setup "
+            "intel-npu-compiler` (290 MB to download)",
+        ),
+        (
+            "arm-cortex-a76-executorch",
+            "arm-emulator is not set up here (an emulator gives no time): run `compress targets setup arm-emulator` "
+            "(190 MB to download)",
+        ),
+        (
+            "jetson-orin-nano",
+            "tensorrt-rtx is not set up here (a parser only accepts or refuses): run `compress targets setup "
+            "tensorrt-rtx` (97 MB to download)",
+        ),
+    ],
+)
+def test_a_target_that_cannot_run_here_gets_no_number(shell: Path, target: str, text: str) -> None:
+    done = CliRunner().invoke(app, ["bench", str(shell), "--target", target, "--json"])
+    assert done.exit_code == 4
+    assert done.stderr == f"target {target}: {text}; for the device itself, give its --host\n"
+    entries = json.loads(done.stdout)["performance"]
+    assert entries
+    for entry in entries:
+        assert (entry["target"], entry["evidence"], entry["why"]) == (target, "unavailable", done.stderr.strip())
+        assert not any(isinstance(value, int | float) for value in entry.values())
+
+
+def test_a_board_that_cannot_be_reached(shell: Path) -> None:
+    board = shell / "board.yaml"
+    board.write_text(find("targets", "rpi5").read_text().replace("host: rpi5", "host: no-such-host.invalid"))
+    done = CliRunner().invoke(app, ["bench", str(shell), "--target", str(board), "--json"])
+    assert done.exit_code == 4
+    assert done.stderr.startswith(
+        "target rpi5: no-such-host.invalid cannot be reached (ssh: Could not resolve hostname"
+    )
+    assert {entry["evidence"] for entry in json.loads(done.stdout)["performance"]} == {"unavailable"}
+
+
+@pytest.mark.parametrize("target", ["arm-cortex-a76-onnxruntime", "intel-npu-3720", "jetson-thor", "rpi5"])
+def test_host_names_the_device_of_any_target(target: str) -> None:
+    found = at_host(load_model(DeployTarget, find("targets", target)), "anna@board-7")
+    assert found.reach == "ssh" and found.ssh is not None and found.ssh.host == "anna@board-7"
+    assert (found.emulator, found.compiler) == (None, None) and evidence_of(found) == "measured"
+
+
+def test_a_host_that_ssh_would_take_for_an_option_is_refused() -> None:
+    target = load_model(DeployTarget, find("targets", "rpi5"))
+    with pytest.raises(InputError, match="--host '-oProxyCommand=x': no host that ssh takes: give user@name"):
+        at_host(target, "-oProxyCommand=x")
+
+
+def test_a_missed_gate_ends_in_3_with_one_line() -> None:
+    gate = {"share": 0.95, "min": 0.99, "met": False}
+    entry = {"artifact": "executorch-int8", "target": "x86-executorch", "delegated": gate}
+    found = BenchResult(Path("b"), [entry])
+    assert found.exit_code == 3
+    assert found.missed == [
+        "target x86-executorch: executorch-int8: ExecuTorch's backend runs 95.0% of the multiply-accumulates, "
+        "min_delegated asks for 99.0%: see delegated.outside"
+    ]

@@ -1,0 +1,122 @@
+"""Entries of results.json from real runs: every field, every comparison, every failure as what it is."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress.errors import CompressError, InputError, Unavailable, VerificationError
+from compress.measure.latency import Latency
+from compress.progress import Progress
+from compress.recipe.schema import DeployTarget
+from compress.targets.entries import precision_of, speedups
+from compress.targets.local import bench_local, run_worker
+
+SIDE = 64
+LQ = np.full((1, 3, SIDE, SIDE), 0.5, np.float32)
+NOISE = np.zeros((1, 16, SIDE // 8, SIDE // 8), np.float32)
+SILENT = Progress("silent")
+
+
+def target(**more: object) -> DeployTarget:
+    import platform
+
+    arch = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    settings = {"version": 1, "name": "here", "runtime": "openvino", "format": "openvino", "arch": arch, "threads": 1}
+    return DeployTarget(**{**settings, **more})
+
+
+def write_ir(path: Path, depth: int) -> Path:
+    """An OpenVINO IR of ``depth`` convolutions 3x3 with 16 channels between."""
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    lq = ops.parameter([1, 3, SIDE, SIDE], np.float32, name="lq")
+    noise = ops.parameter([1, 16, SIDE // 8, SIDE // 8], np.float32, name="noise")
+    for node, name in ((lq, "lq"), (noise, "noise")):
+        node.output(0).tensor.set_names({name})
+    x, rng = lq, np.random.default_rng(0)
+    channels = [3, *[16] * (depth - 1), 3]
+    for c_in, c_out in pairwise(channels):
+        weight = (rng.standard_normal((c_out, c_in, 3, 3)) / (3 * c_in**0.5)).astype(np.float32)
+        x = ops.convolution(x, weight, [1, 1], [1, 1], [1, 1], [1, 1])
+    ov.save_model(ov.Model([x], [lq, noise]), path, compress_to_fp16=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def entries(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    folder = tmp_path_factory.mktemp("artifacts")
+    artifacts = {
+        "openvino-fp32": (write_ir(folder / "fp32.xml", 60), "openvino"),
+        "openvino-fp16": (write_ir(folder / "fp16.xml", 30), "openvino"),
+        "openvino-int8": (write_ir(folder / "int8.xml", 4), "openvino"),
+        "onnx-fp32": (folder / "not measured on this target.onnx", "onnx"),
+    }
+    return bench_local(artifacts, target(), (LQ, NOISE), "quick", SILENT)
+
+
+def test_every_artifact_of_the_targets_format(entries: list[dict]) -> None:
+    assert [entry["artifact"] for entry in entries] == ["openvino-fp32", "openvino-fp16", "openvino-int8"]
+    for entry in entries:
+        assert (entry["target"], entry["evidence"], entry["protocol"]) == ("here", "measured", "quick")
+        assert entry["threads"] == entry["runtime"]["INFERENCE_NUM_THREADS"] == 1
+        assert entry["latency_ms"]["n"] >= 20
+        assert entry["load_ms"] > 0 and entry["first_inference_ms"] > 0
+        assert 20 < entry["peak_rss_mb"] < 2000
+        assert entry["throughput"] == pytest.approx(1000 / entry["latency_ms"]["mean"], rel=0.01)
+        assert entry["machine"]["cpu"]
+
+
+def test_speedups_against_fp32_and_the_best_float(entries: list[dict]) -> None:
+    fp32, fp16, int8 = (entry["speedup_vs"] for entry in entries)
+    assert fp32 == {"fp32": None, "best_float": None}
+    assert fp16["best_float"] is None
+    assert fp16["fp32"]["value"] > 1.2
+    assert int8["best_float"]["artifact"] == "openvino-fp16"
+    assert int8["fp32"]["value"] > int8["best_float"]["value"] > 1
+    for ratio in (fp16["fp32"], int8["fp32"], int8["best_float"]):
+        assert ratio["low"] <= ratio["value"] <= ratio["high"]
+
+
+def test_without_a_float_there_is_nothing_to_compare_with() -> None:
+    latencies = {"onnx-int8": Latency((1.0, 2.0), 0), "onnx-int8-tensorrt": Latency((1.0, 2.0), 0)}
+    assert speedups("onnx-int8", latencies) == {"fp32": None, "best_float": None}
+
+
+def test_nothing_to_measure(tmp_path: Path) -> None:
+    artifacts = {"openvino-fp16": (tmp_path / "absent.xml", "openvino")}
+    assert bench_local(artifacts, target(precisions=["int8"]), (LQ, NOISE), "quick", SILENT) == []
+
+
+def test_a_damaged_artifact(tmp_path: Path) -> None:
+    path = tmp_path / "model.xml"
+    path.write_text("<net>")
+    artifacts = {"openvino-int8": (path, "openvino")}
+    with pytest.raises(VerificationError, match=r"model\.xml: refused, not a readable OpenVINO IR") as error:
+        bench_local(artifacts, target(), (LQ, NOISE), "quick", SILENT)
+    assert "\n" not in str(error.value)
+
+
+def test_a_target_of_another_architecture() -> None:
+    other = "aarch64" if target().arch == "x86_64" else "x86_64"
+    with pytest.raises(Unavailable, match=rf"target here: needs {other}, this machine is {target().arch}"):
+        bench_local({}, target(arch=other), (LQ, NOISE), "quick", SILENT)
+
+
+def test_a_worker_that_dies_says_how() -> None:
+    with pytest.raises(CompressError, match=r"measuring a: the worker ended with 1 \(KeyError: 'inputs'\)"):
+        run_worker({"artifacts": {"a": []}}, limit_s=60)
+
+
+def test_a_worker_that_takes_too_long_is_killed() -> None:
+    with pytest.raises(CompressError, match=r"^measuring a: not done after 0\.01 s, so it was stopped: run it again$"):
+        run_worker({"artifacts": {"a": []}}, limit_s=0.01)
+
+
+def test_the_precision_is_in_the_id() -> None:
+    told = [precision_of(name) for name in ("onnx-int8-tensorrt", "openvino-fp16", "x-fp32")]
+    assert told == ["int8", "fp16", "fp32"]
+    with pytest.raises(InputError, match="artifact model: its id tells no precision: name it"):
+        precision_of("model")

@@ -1,0 +1,192 @@
+"""The real QEMU, Intel's compiler and TensorRT-RTX's parser on small files. Each is set up first, by downloads.
+
+Where its sources cannot be reached the test is skipped, and the reason says so. All tools are set up in one folder, the
+session's, by whichever of its processes comes first; with COMPRESS_CACHE set, what is set up there is used and kept.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import openvino as ov
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from compress.artifacts.runtime.open import open_runner
+from compress.errors import Unavailable
+from compress.progress import Progress
+from compress.recipe.library import find
+from compress.recipe.schema import DeployTarget
+from compress.recipe.validation import load_model
+from compress.targets.emulator.qemu import Emulator
+from compress.targets.npu.compiler import compile_for
+from compress.targets.runner.accuracy import picture
+from compress.targets.tensorrt.bench import bench_parsed
+from compress.targets.tools import Tool, tool
+from compress.targets.tools.arm_emulator import ArmEmulator
+from compress.targets.tools.intel_npu_compiler import IntelNpuCompiler
+
+pytestmark = [pytest.mark.downloads, pytest.mark.slow]
+KEPT = os.environ.get("COMPRESS_CACHE")
+SIDE, CHANNELS = 32, 32
+UNREACHABLE = ("apt", "pip download", "needs apt-get", "needs an x86_64")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tools are: one folder for all of pytest-xdist's workers. A tool that one sets up, others wait for."""
+    own = tmp_path_factory.getbasetemp()
+    return Path(KEPT or (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "tools")
+
+
+def set_up(name: str, folder: Path) -> Tool:
+    """The tool, or the reason why this test is skipped."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COMPRESS_CACHE", str(folder))
+        found = tool(name)
+        try:
+            found.setup(Progress("lines"))
+        except Unavailable as error:
+            if str(error).startswith(UNREACHABLE):
+                pytest.skip(f"{name}: what it is made of cannot be downloaded here: {error}")
+            raise
+    return found
+
+
+@pytest.fixture(scope="module")
+def emulator(cache: Path) -> Tool:
+    return set_up("arm-emulator", cache)
+
+
+@pytest.fixture(scope="module")
+def compiler(cache: Path) -> Tool:
+    return set_up("intel-npu-compiler", cache)
+
+
+@pytest.fixture()
+def parser(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up("tensorrt-rtx", cache)
+    monkeypatch.setenv("COMPRESS_CACHE", str(cache))
+
+
+@pytest.fixture(scope="module")
+def stored() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    lq = rng.integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
+    return {"lq": lq, "noise": rng.standard_normal((1, 16, SIDE // 8, SIDE // 8)).astype(np.float32)}
+
+
+def write(path: Path, int8: bool, kind: int = TensorProto.UINT8, point: int = 0, side: int | str = SIDE) -> Path:
+    """lq -> a convolution to CHANNELS channels -> one back to hq, float or int8; weights of 7 bits."""
+    rng = np.random.default_rng(1)
+    values: dict[str, np.ndarray] = {"scale": np.float32(1 / 255), "point": np.asarray(point, np.int8)}
+    if kind == TensorProto.UINT8:
+        values["point"] = np.asarray(point, np.uint8)
+    nodes, name = [], "lq"
+    for i, (out, into) in enumerate([(CHANNELS, 3), (3, CHANNELS)]):
+        weights = rng.integers(-63, 64, (out, into, 3, 3)).astype(np.int8)
+        scale = np.float32(1 / (63 * into))
+        values |= {f"w{i}": weights if int8 else (weights * scale).astype(np.float32)}
+        values |= {f"s{i}": scale, f"z{i}": np.int8(0)} if int8 else {}
+        if int8:
+            nodes += [
+                helper.make_node("QuantizeLinear", [name, "scale", "point"], [f"q{i}"]),
+                helper.make_node("DequantizeLinear", [f"q{i}", "scale", "point"], [f"x{i}"]),
+                helper.make_node("DequantizeLinear", [f"w{i}", f"s{i}", f"z{i}"], [f"d{i}"]),
+            ]
+        pair = [f"x{i}", f"d{i}"] if int8 else [name, f"w{i}"]
+        nodes += [
+            helper.make_node("Conv", pair, [f"c{i}"], pads=[1] * 4),
+            helper.make_node("Relu", [f"c{i}"], [f"r{i}"]),
+        ]
+        name = f"r{i}"
+    if int8:
+        nodes.append(helper.make_node("QuantizeLinear", [name, "scale", "point"], ["q"]))
+        nodes.append(helper.make_node("DequantizeLinear", ["q", "scale", "point"], ["hq"]))
+    else:
+        nodes.append(helper.make_node("Identity", [name], ["hq"]))
+    ports = [helper.make_tensor_value_info(port, TensorProto.FLOAT, [1, 3, side, side]) for port in ("lq", "hq")]
+    inits = [numpy_helper.from_array(np.asarray(value), key) for key, value in values.items()]
+    graph = helper.make_graph(nodes, "tiny", ports[:1], ports[1:], inits)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+    return path
+
+
+def here(path: Path, format: str, stored: dict[str, np.ndarray]) -> np.ndarray:
+    given = picture(stored, 0)
+    return open_runner(path, format, 1).run(given["lq"], given["noise"])[0]  # type: ignore[arg-type]
+
+
+MACS = 2 * SIDE * SIDE * 9 * 3 * CHANNELS
+float_model = pytest.param(False, marks=pytest.mark.nightly, id="fp32")
+
+
+@pytest.mark.parametrize("int8", [pytest.param(True, id="int8"), float_model])
+@pytest.mark.parametrize("cpu", ["cortex-a72", "cortex-a76"])
+def test_onnx_runtime_on_an_emulated_core(
+    emulator: ArmEmulator, stored: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpu: str, int8: bool
+) -> None:
+    path = write(tmp_path / "model.onnx", int8)
+    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path))  # it runs, whatever was run before
+    found = Emulator(cpu, "onnxruntime", {}, emulator).run(path, stored["lq"], stored["noise"], lambda text: None)
+    np.testing.assert_allclose(found.outputs[0], here(path, "onnx", stored), atol=1e-5)
+    counted = found.instructions
+    if int8 and cpu == "cortex-a76":
+        assert counted["dot_product"] * 16 >= MACS // 2
+    else:
+        assert counted["dot_product"] == 0
+        assert counted["int_multiply"] > 0 if int8 else counted["fmla"] * 4 >= MACS * 9 // 10
+
+
+class Halved(torch.nn.Module):
+    """Uses both inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, lq: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return (self.conv(lq) / 2 + noise.mean()).clip(0, 1)
+
+
+def test_executorch_on_an_emulated_core(emulator: ArmEmulator, stored: dict, tmp_path: Path) -> None:
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    torch.manual_seed(0)
+    example = torch.rand(1, 3, SIDE, SIDE), torch.rand(1, 16, SIDE // 8, SIDE // 8)
+    exported = torch.export.export(Halved().eval(), example)
+    path = tmp_path / "model.pte"
+    path.write_bytes(to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
+    core = Emulator("cortex-a76", "executorch", {}, emulator)
+    found = core.run(path, stored["lq"], stored["noise"], lambda text: None)
+    np.testing.assert_allclose(found.outputs[0], here(path, "executorch", stored), atol=1e-5)
+    assert found.instructions["total"] > found.instructions["fmla"] > 0
+    told: list[str] = []
+    again = core.run(path, stored["lq"], stored["noise"], told.append)
+    assert again.instructions == found.instructions and told == ["run before: from the cache folder"]
+
+
+def test_intels_compiler_accepts_and_refuses(compiler: IntelNpuCompiler, tmp_path: Path) -> None:
+    for name, int8, side in (("int8", True, SIDE), ("open", False, "n")):
+        ov.save_model(ov.convert_model(write(tmp_path / f"{name}.onnx", int8, side=side)), tmp_path / f"{name}.xml")
+    taken = compile_for("NPU4000", tmp_path / "int8.xml", compiler)
+    assert taken.error is None and taken.blob_bytes and taken.estimate is not None
+    assert 0 < taken.estimate["latency_ms"] < 1 and taken.estimate["int8_share"] > 0.5
+    assert taken.estimate["layers"][0]["ms"] > 0 and taken.estimate["compiler"]
+    refused = compile_for("NPU4000", tmp_path / "open.xml", compiler)
+    assert refused.estimate is None and "upper bound" in (refused.error or "").lower()
+
+
+def test_tensorrts_parser_accepts_and_refuses(parser: None, tmp_path: Path) -> None:
+    target = load_model(DeployTarget, find("targets", "jetson-orin-nano"))
+    right = write(tmp_path / "right.onnx", True, TensorProto.INT8)
+    wrong = write(tmp_path / "wrong.onnx", True, TensorProto.UINT8, 3)
+    artifacts = {"onnx-int8-tensorrt": (right, "onnx"), "onnx-int8": (wrong, "onnx")}
+    taken, refused = bench_parsed(artifacts, target, Progress("silent"))
+    assert (taken["evidence"], taken["accepted"], taken["lint"]) == ("parsed", True, [])
+    assert taken["parser"]["layers"]["CONVOLUTION"] == 2 and taken["latency_ms"] is None
+    assert (refused["evidence"], refused["accepted"]) == ("unavailable", False) and refused["lint"]
+    assert refused["why"].startswith("target jetson-orin-nano: onnx-int8: the parser refuses it: In node 0")
