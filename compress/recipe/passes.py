@@ -15,7 +15,7 @@ Engine = Literal["elir", "nncf", "torchao", "neural_compressor", "onnxruntime"]
 
 @dataclass(frozen=True)
 class EngineChoices:
-    """What an engine can do; the first is its default, the best as measured (docs/quantization.md)."""
+    """What an engine can do; the first is its default, the best as measured (docs/quantization_engines.md)."""
 
     range: tuple[str, ...]
     rounding: tuple[str, ...]

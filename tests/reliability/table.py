@@ -1,4 +1,4 @@
-"""Journals of runs, and the list of what was found, as the tables of docs/reliability.md."""
+"""Journals of runs, and the list of what was found, as the tables of docs/reliability_figures.md."""
 
 import json
 import tomllib
