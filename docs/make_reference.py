@@ -22,6 +22,7 @@ def pages() -> dict[str, str]:
     from compress.recipe.pass_order import PASSES
     from compress.recipe.schema import CalibrationSet, DeployTarget, Recipe
     from compress.recipe.train import TrainRecipe
+    from compress.results.document import Results
     from compress.sweep.schema import Sweep
 
     passes = "".join(_section(f"`{name}`", model, 3) for name, model in PASSES.items())
@@ -31,6 +32,7 @@ def pages() -> dict[str, str]:
         "target": ("Deploy target keys", "Every key of a deploy target.", DeployTarget),
         "training": ("Training recipe keys", "Every key of a training recipe.", TrainRecipe),
         "sweep": ("Sweep keys", "Every key of a sweep.", Sweep),
+        "results": ("results.json", "Every field of a bundle's results. A field without evidence is null.", Results),
     }
     return {
         "cli.md": GENERATED + _command_line(),

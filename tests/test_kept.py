@@ -15,7 +15,6 @@ import pytest
 from sqlalchemy import URL
 
 from compress.bundle.manifest import changed_files, read_manifest
-from compress.bundle.results import read_results
 from compress.bundle.verify import verify
 from compress.ledger.place import DRIVERS
 from compress.ledger.record import bundle_measurements
@@ -23,6 +22,7 @@ from compress.ledger.report import report
 from compress.ledger.store import Ledger
 from compress.progress import Progress
 from compress.restore.open import Settings, open_restorer
+from compress.results.file import read_results
 
 KEPT = sorted((Path(__file__).parent / "kept").glob("release_*.zip"))
 
@@ -75,7 +75,7 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 PRESENT = set(sys.argv[2].split(","))
 sys.meta_path.insert(0, Absent())
-from compress.cli import app
+from compress.cli.commands import app
 app(["verify", sys.argv[1]], prog_name="compress")
 """
 # openvino alone, and what the command line itself is made of.

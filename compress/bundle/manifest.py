@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from compress.bundle.schema import manifest_mistake, results_mistake
+from compress.bundle.schema import manifest_mistake
 from compress.errors import InputError, VerificationError
 from compress.files import sha256_file, write_text
+from compress.results.file import RESULTS, read_results
 
 MANIFEST = "manifest.json"
 
@@ -135,14 +136,12 @@ def _changed(folder: Path, entry: dict[str, Any]) -> str | None:
 
 def read_samples(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """The bundle's samples, at least one, their files all in the manifest. Raises VerificationError otherwise."""
-    path = folder / "results.json"
-    _check_listed(folder, manifest, [path.name])
-    results = _read_json(path)
-    mistake = results_mistake(results)
-    if mistake:
-        raise VerificationError(f"{path}: damaged ({mistake}): write the bundle again")
-    for sample in results["samples"]:
+    _check_listed(folder, manifest, [RESULTS])
+    samples = list(read_results(folder).get("samples") or [])
+    if not samples:
+        raise VerificationError(f"{folder / RESULTS}: damaged (samples: none): write the bundle again")
+    for sample in samples:
         files = (sample["outputs"], sample.get("simulated", {}))  # older bundles have none simulated
         paths = [path for named in files for path in named.values()]
         _check_listed(folder, manifest, [sample["degraded"], sample["clean"], *paths])
-    return list(results["samples"])
+    return samples

@@ -49,34 +49,10 @@ class Manifest(_Facts):
     recipe: _RecipeFacts | None = None
 
 
-class Sample(_Facts):
-    """A sample picture of ``results.json``: paths below the bundle."""
-
-    name: str
-    index: int = Field(ge=0, lt=2**20)
-    degraded: str
-    clean: str
-    outputs: dict[str, str]
-    simulated: dict[str, str] = {}
-
-
-class _Results(_Facts):
-    samples: list[Sample] = Field(min_length=1)
-
-
 def manifest_mistake(document: Any) -> str | None:
     """The first thing that is wrong with a manifest, as ``files.0.bytes: ...``; None for a right one."""
-    return _mistake(Manifest, document)
-
-
-def results_mistake(document: Any) -> str | None:
-    """As ``manifest_mistake``, of the sample pictures in ``results.json``."""
-    return _mistake(_Results, document)
-
-
-def _mistake(model: type[BaseModel], document: Any) -> str | None:
     try:
-        model.model_validate(document)
+        Manifest.model_validate(document)
         return None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.bundle.manifest import read_manifest
-from compress.bundle.results import read_results
 from compress.errors import CompressError
+from compress.results.file import read_results
 
 if TYPE_CHECKING:
     from compress.ledger.measurement import Measurement

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.bundle.results import read_results
 from compress.errors import CompressError, InputError
 from compress.files import check_output
 from compress.ledger.record import bundle_measurements
 from compress.report import TITLE, Source, write_devices
+from compress.results.file import read_results
 
 if TYPE_CHECKING:
     from compress.ledger import Filter

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from compress.bundle.manifest import read_manifest
-from compress.bundle.results import read_results
 from compress.errors import CompressError, InputError, Unavailable
 from compress.files import sha256_file
 from compress.ledger.from_bundle import together
 from compress.ledger.measurement import DETAILS
+from compress.results.file import read_results
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from compress.bundle.manifest import changed_files, noise_seed, read_manifest, read_samples
-from compress.bundle.results import read_results
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.ledger.record import record_bench
 from compress.progress import Progress
 from compress.recipe.library import find
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
+from compress.results.file import read_results
 from compress.targets.bench import BenchResult, at_host, bench_target, check_target, runs, sample_pictures, unavailable
 
 

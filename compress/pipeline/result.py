@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.bundle.results import LONGEST, unavailable_targets
 from compress.errors import GoalMissed, Unavailable
+from compress.results.file import unavailable_targets
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+LONGEST = 10
+"""Stages named at the end of a run."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from typing import Any
 
 from compress.artifacts.artifact import Artifact
 from compress.bundle.manifest import MANIFEST, changed_files, read_manifest, write_manifest
-from compress.bundle.results import RESULTS, dump_json, read_results, unavailable_targets
 from compress.errors import CompressError
 from compress.files import remove_unfinished, sha256_file, write_text
 from compress.folders import Owner, finished_stages, remove_listed, source_of
@@ -16,6 +15,7 @@ from compress.pipeline.quality import sample_files
 from compress.recipe.library import is_path
 from compress.recipe.load import recipe_hash, to_yaml
 from compress.recipe.schema import Recipe
+from compress.results.file import RESULTS, dump_json, read_results, unavailable_targets
 
 
 def write_bundle(

@@ -14,12 +14,12 @@ from compress.report.pictures import gallery
 from compress.report.plot import plots
 from compress.report.rows import Results, listed, targets
 from compress.report.text import get, goal_state
+from compress.results.file import read_results
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
-RESULTS_VERSION = 1
 LONG_LIST = 4
 SCRIPTS = ("common.js", "viewer.js", "report.js")
 LEFT_OUT = ("files", "artifacts", "recipe", "schema_version")
@@ -33,10 +33,7 @@ def write_report(bundle: Path, manifest: Mapping[str, Any] | None = None) -> Pat
     Raises InputError without results.json; VerificationError for a file that is damaged, of another version, or
     names a picture outside the bundle.
     """
-    results = _read(bundle / "results.json")
-    if results.get("schema_version") != RESULTS_VERSION:
-        given = results.get("schema_version")
-        raise VerificationError(f"{bundle}: results.json has schema_version {given}, must be 1: run apply again")
+    results = read_results(bundle)
     if manifest is None:
         manifest = _read(bundle / "manifest.json") if (bundle / "manifest.json").exists() else {}
     path = bundle / "report.html"

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.bundle.results import dump_json
 from compress.files import sha256_text, write_text
 from compress.ledger.pareto import frontier
 from compress.pipeline.workers import Outcome
+from compress.results.file import dump_json
 from compress.sweep.schema import HIGHER, MEASURES
 from compress.sweep.units import Unit
 

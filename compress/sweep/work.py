@@ -76,9 +76,9 @@ def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
     """Time a built point on one target. Raises Unavailable where that cannot be done from here."""
 
     def work(folder: Path, opened: Store) -> Value:
-        from compress.bundle.results import read_results
         from compress.pipeline.bench import bench as measure
         from compress.pipeline.goals import check_goals
+        from compress.results.file import read_results
 
         opened.get_folder(f"bundles/{built}", folder, MANIFEST)
         # Nodes may share a machine; two that time at once would measure each other.
@@ -109,9 +109,9 @@ def _rows(folder: Path, store: Store, key: str, entries: list[Value] | None) -> 
     Whoever runs the sweep appends them: nodes need no way to the ledger.
     """
     from compress.bundle.manifest import read_manifest
-    from compress.bundle.results import read_results
     from compress.ledger.from_bundle import benched, measurements
     from compress.ledger.record import new_run, now
+    from compress.results.file import read_results
 
     results, manifest = read_results(folder), read_manifest(folder)
     if entries is None:

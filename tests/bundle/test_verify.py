@@ -177,7 +177,7 @@ def test_a_manifest_without_a_seed(bundle: Path) -> None:
 
 @pytest.mark.parametrize("how", [{"samples": 3}, {"samples": [{}]}, {}])
 def test_results_that_no_release_wrote(small: Path, how: dict[str, Any]) -> None:
-    (small / "results.json").write_text(json.dumps(how))
+    (small / "results.json").write_text(json.dumps({"schema_version": 1, **how}))
     artifact = {"id": "onnx-fp32", "format": "onnx", "precision": "fp32", "entry": "fp32/model.onnx"}
     write_manifest(small, {"artifacts": [artifact]}, ["results.json", "fp32/model.onnx"])
     refused(small, "results.json: damaged (samples")

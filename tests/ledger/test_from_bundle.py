@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from compress.bundle.manifest import read_manifest
-from compress.bundle.results import read_results
 from compress.ledger.from_bundle import benched, measurements
+from compress.results.file import read_results
 
 
 @pytest.fixture()

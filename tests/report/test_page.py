@@ -138,10 +138,10 @@ def test_given_manifest_wins_over_the_file(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "told"),
     [
-        (None, InputError, "results.json: not there, a bundle must hold it: run compress apply first"),
-        ('{"schema', VerificationError, "must be whole JSON"),
-        ("[1]", VerificationError, "must be a JSON object, got list: run apply again"),
-        ('{"schema_version": 9}', VerificationError, "schema_version 9, must be 1: run apply again"),
+        (None, InputError, "not a bundle, it has no results.json: give the folder that `compress apply` wrote"),
+        ('{"schema', VerificationError, "damaged ("),
+        ("[1]", VerificationError, "not results of schema_version 1: write the bundle again"),
+        ('{"schema_version": 9}', VerificationError, "not results of schema_version 1: write the bundle again"),
     ],
 )
 def test_damaged_results_are_refused_in_one_line(bundle: Path, text: str | None, error: type, told: str) -> None:

@@ -1,15 +1,16 @@
 """results.json is read whole or refused, and apply's result tells how it ended."""
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from compress.bundle.results import dump_json, read_results
 from compress.errors import InputError, VerificationError
 from compress.pipeline.result import ApplyResult
+from compress.results.file import dump_json, read_results
 
 
 def test_no_nan_in_json() -> None:
@@ -33,6 +34,47 @@ def test_damaged_results(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(VerificationError, match=told) as caught:
         read_results(tmp_path)
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+ARTIFACT = {"id": "onnx-int8", "format": "onnx", "precision": "int8", "entry": "int8/onnx/model.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("section", "entry", "place"),
+    [
+        ("quality", {"artifact": "onnx-int8", "dataset": "a", "psnr_db": "24"}, "quality.0.psnr_db"),
+        ("quality", {"artifact": "onnx-int8", "dataset": "a", "psnr_db": 1e300}, "quality.0.psnr_db"),
+        (
+            "artifacts",
+            {"id": "x", "format": "onnx", "precision": "int8", "entry": "x", "bytes": -1},
+            "artifacts.0.bytes",
+        ),
+        (
+            "artifacts",
+            {"id": "x", "format": "onnx", "precision": "int8", "entry": "x", "bytes": 2**70},
+            "artifacts.0.b",
+        ),
+        ("performance", {"artifact": "x", "evidence": "guessed"}, "performance.0.evidence"),
+        ("performance", {"artifact": "x", "speedup_vs": {"fp32": 2.0}}, "performance.0.speedup_vs.fp32"),
+        ("goals", [1], "goals.0"),
+        ("samples", {"name": "a"}, "samples.0.degraded"),
+        ("seconds_by_stage", {"stage": "ptq", "seconds": None}, "seconds_by_stage.0.seconds"),
+    ],
+)
+def test_figures_of_another_type_or_out_of_range_are_refused(
+    tmp_path: Path, section: str, entry: Any, place: str
+) -> None:
+    (tmp_path / "results.json").write_text(dump_json({"schema_version": 1, section: [entry]}))
+    with pytest.raises(VerificationError, match=re.escape(f"damaged ({place}")) as caught:
+        read_results(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "results.json").write_text(f'{{"schema_version": 1, "seconds": {text}}}')
+    with pytest.raises(VerificationError, match=r"damaged \(seconds"):
+        read_results(tmp_path)
 
 
 GOAL = {"goal": "fidelity_db", "artifact": "onnx-int8", "dataset": "a", "bound": 99.0}

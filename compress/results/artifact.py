@@ -1,0 +1,37 @@
+"""An artifact as results.json lists it: its files, their size, what they were made by."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from compress.results.section import Count, Figure, Id, Section, Sha256, Text
+
+Format = Literal["openvino", "onnx", "executorch"]
+Precision = Literal["fp32", "fp16", "int8", "weights"]
+
+
+class ArtifactEntry(Section):
+    """One artifact: an entry file and the files that it reads."""
+
+    id: Id
+    format: Format
+    precision: Precision
+    entry: Text
+    files: list[Text] = Field(default=[], description="every file of it, paths below the bundle")
+    bytes: Count | None = Field(None, description="of all its files together")
+    size_ratio: Figure | None = Field(None, description="its bytes over those of the fp32 artifact of its format")
+    sha256: Sha256 | None = Field(None, description="of the entry file")
+    macs: Count | None = Field(None, description="multiply-accumulates of one picture")
+    weights: dict[str, Count] | None = Field(
+        None, description="convolution weights by the bits that each takes in the file; null where the file cannot tell"
+    )
+    engine: Text | None = Field(None, description="quantizer that made it; null for a float artifact")
+
+
+class WeightShare(Section):
+    """Bytes and milliseconds that one stage of the network takes of an ONNX artifact."""
+
+    artifact: Id
+    stage: Text
+    bytes: Count | None = None
+    ms: Figure | None = Field(None, description="mean of profiled inferences; null where nothing runs")

@@ -1,0 +1,85 @@
+"""Speed of an artifact on a target, and what the figures stand on. A figure without evidence is null."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from compress.results.section import Count, Figure, Id, Section, Text
+
+Evidence = Literal["measured", "emulated", "estimated", "compiled", "parsed", "unavailable"]
+
+
+class Latency(Section):
+    """Timed runs, in ms. A percentile is null when there were too few runs to know it."""
+
+    p50: Figure | None = None
+    p90: Figure | None = None
+    p99: Figure | None = None
+    mean: Figure | None = None
+    n: Count | None = Field(None, description="timed runs")
+    warmup: Count | None = Field(None, description="runs before them, which are not among them")
+
+
+class Speedup(Section):
+    """Ratio of median latencies with its 95 % bootstrap interval."""
+
+    value: Figure | None = None
+    low: Figure | None = None
+    high: Figure | None = None
+    artifact: Id | None = Field(None, description="the artifact that it is against")
+
+
+class Speedups(Section):
+    """Against the fp32 artifact, and against the fastest float one of the same runtime."""
+
+    fp32: Speedup | None = None
+    best_float: Speedup | None = None
+
+
+class Operator(Section):
+    """Calls of one operator that ExecuTorch's backend does not run."""
+
+    operator: Text
+    count: Count
+    macs: Count
+    why: Text
+
+
+class Delegated(Section):
+    """What ExecuTorch's backend runs of a program."""
+
+    share: Figure | None = Field(None, description="of the multiply-accumulates, 0 to 1")
+    delegates: Count | None = None
+    outside: list[Operator] = Field(default=[])
+    min: Figure | None = Field(None, description="least share that the target asks for")
+    met: bool | None = None
+
+
+class Performance(Section):
+    """One artifact on one target."""
+
+    artifact: Id
+    target: Text | None = None
+    evidence: Evidence = "measured"
+    latency_ms: Latency | None = None
+    first_inference_ms: Figure | None = None
+    load_ms: Figure | None = None
+    peak_rss_mb: Figure | None = None
+    throughput: Figure | None = Field(None, description="pictures per second")
+    speedup_vs: Speedups | None = None
+    threads: Count | None = None
+    protocol: Text | None = Field(None, description="quick or full")
+    runtime: dict[str, Any] | None = Field(None, description="the runtime's version and settings")
+    machine: dict[str, Any] | None = Field(None, description="facts of the device")
+    device: dict[str, Any] | None = Field(None, description="clock, temperature and power while it was measured")
+    accuracy: dict[str, Figure | None] | None = Field(None, description="the device's pictures against those of here")
+    instructions: dict[str, Count] | None = Field(None, description="of one emulated inference, by class")
+    instructions_vs_fp32: Figure | None = Field(None, description="the fp32 artifact's instructions over these")
+    int8_kernels: Text | None = None
+    accepted: bool | None = Field(None, description="whether the vendor's compiler or parser took it")
+    blob_bytes: Count | None = None
+    estimate: dict[str, Any] | None = Field(None, description="the vendor's own cost model")
+    lint: list[Text] | None = Field(None, description="rules of the runtime that the file breaks")
+    parser: dict[str, Any] | None = None
+    delegated: Delegated | None = None
+    why: Text | None = Field(None, description="why nothing was measured")

@@ -1,0 +1,52 @@
+"""Quality of an artifact's pictures: against the clean pictures, and against the fp32 artifact of its runtime."""
+
+from pydantic import Field
+
+from compress.results.section import Count, Figure, Id, Section, Text
+
+
+class PictureScores(Section):
+    """Scores of one picture."""
+
+    name: Text
+    psnr_db: Figure | None = None
+    psnr_y_db: Figure | None = None
+    ssim: Figure | None = None
+    lpips: Figure | None = None
+    color_shift: Figure | None = None
+    fidelity_db: Figure | None = None
+    color_shift_vs_fp32: Figure | None = None
+    histogram_vs_fp32: Figure | None = None
+
+
+class Baseline(Section):
+    """Mean scores of the input itself, as it is fed to the model: for super-resolution, bicubic enlargement."""
+
+    name: Text
+    dataset: Text
+    n: Count | None = Field(None, description="pictures")
+    psnr_db: Figure | None = Field(None, description="PSNR of 8-bit RGB, no border cropped, in dB")
+    psnr_y_db: Figure | None = Field(None, description="PSNR of BT.601 luma, the scale's border cropped, in dB")
+    ssim: Figure | None = None
+    lpips: Figure | None = None
+    color_shift: Figure | None = Field(None, description="mean difference of the channels' means, in 1/255")
+
+
+class Quality(Section):
+    """Mean scores of one artifact on one data set. Drops and fidelity are null where no fp32 artifact was written."""
+
+    artifact: Id
+    dataset: Text
+    n: Count | None = Field(None, description="pictures")
+    psnr_db: Figure | None = Field(None, description="PSNR of 8-bit RGB, no border cropped, in dB")
+    psnr_y_db: Figure | None = Field(None, description="PSNR of BT.601 luma, the scale's border cropped, in dB")
+    ssim: Figure | None = None
+    lpips: Figure | None = None
+    color_shift: Figure | None = Field(None, description="mean difference of the channels' means, in 1/255")
+    psnr_drop_db: Figure | None = Field(None, description="fp32's PSNR minus this one's, in dB")
+    ssim_drop: Figure | None = None
+    lpips_rise: Figure | None = None
+    fidelity_db: Figure | None = Field(None, description="PSNR against the fp32 artifact's output, same noise, in dB")
+    color_shift_vs_fp32: Figure | None = Field(None, description="in 1/255")
+    histogram_vs_fp32: Figure | None = Field(None, description="earth mover's distance of the histograms, in 1/255")
+    pictures: list[PictureScores] = Field(default=[], description="each picture's own scores, in the set's order")

@@ -1,0 +1,19 @@
+"""What every section of results.json has in common: its numbers are finite and bounded, and unknown fields are kept."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Figure = Annotated[float, Field(ge=-1e12, le=1e12)]
+"""A measured number, finite: beyond these bounds it cannot be one."""
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A whole number that JSON readers of every language hold exactly."""
+Text = Annotated[str, Field(max_length=4096)]
+Id = Annotated[str, Field(min_length=1, max_length=255)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Section(BaseModel):
+    """One mapping of results.json."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False, strict=True)
