@@ -49,7 +49,7 @@ class FolderPictures:
             raise InputError(f"{folder}: has no pictures{others}: add some or name another folder")
         if count is not None and len(paths) < count:
             raise InputError(
-                f"{folder}: has {len(paths)} pictures{others}, count asks for {count}: add pictures or lower count"
+                f"{folder}: has {len(paths)} pictures, count asks for {count}{others}: add pictures or lower count"
             )
         self.notes = listing.words(folder)
         names = distinct_names([path.relative_to(folder) for path in paths])
