@@ -195,7 +195,8 @@ def test_what_the_machine_lacks_is_no_bug(error: Exception, line: str, capsys: p
 STARVED = """
 import resource
 from pathlib import Path
-from compress import cli, recipe
+from compress import cli
+from compress.recipe import load as recipe
 def fail(*args):
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + 2**20 * 16,) * 2)
@@ -217,7 +218,8 @@ def test_what_fails_without_memory_is_put_down_to_that() -> None:
 INTERRUPTED = """
 import os, sys, time
 import compress.progress
-from compress import cli, recipe
+from compress import cli
+from compress.recipe import load as recipe
 def wait(*args):
     print("ready", flush=True, file=sys.stderr)
     try:
@@ -261,7 +263,8 @@ def test_interruption(number: signal.Signals, command: str, code: int, line: str
 
 IN_FINALIZER = """
 import sys, time
-from compress import cli, recipe
+from compress import cli
+from compress.recipe import load as recipe
 class Slow:
     def __del__(self):
         print("ready", flush=True, file=sys.stderr)
@@ -288,7 +291,8 @@ def test_an_interruption_inside_a_finalizer_is_not_lost() -> None:
 
 IN_NATIVE_CALL = """
 import ctypes, sys
-from compress import cli, recipe
+from compress import cli
+from compress.recipe import load as recipe
 def wait(*args):
     # Locking a mutex twice never returns, and no signal ends it; as runtimes do, ctypes lets other threads run.
     libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)

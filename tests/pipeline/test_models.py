@@ -91,8 +91,8 @@ import resource, signal, sys, types
 from pathlib import Path
 import torch
 from compress.errors import InputError
-from compress.models import Models
-from compress.stages import Stages
+from compress.pipeline.models import Models
+from compress.pipeline.cache import Stages
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 stages = Stages(Path(sys.argv[1]), {}, True)

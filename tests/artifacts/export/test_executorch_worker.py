@@ -89,7 +89,7 @@ def test_stop_leaves_nothing(worker: LoweringWorker, model: nn.Module, tmp_path:
 
 BUSY = """
 import time
-from compress.export.executorch_worker import _jobs
+from compress.artifacts.export.executorch_worker import _jobs
 print(next(_jobs()), flush=True)
 time.sleep(60)
 """

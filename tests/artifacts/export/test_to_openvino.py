@@ -82,7 +82,7 @@ WATCHED = ("subprocess.Popen", "os.fork", "os.posix_spawn", "socket.connect", "s
 # A torch for CUDA asks the linker's cache where its libraries lie.
 sys.addaudithook(lambda event, args: event in WATCHED and "ldconfig" not in str(args[0]) and told.append(event))
 import compress
-from compress.export.to_openvino import to_openvino
+from compress.artifacts.export.to_openvino import to_openvino
 import onnx
 import nncf
 from onnx import TensorProto, helper

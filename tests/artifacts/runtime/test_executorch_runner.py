@@ -26,7 +26,7 @@ def test_threads_reach_the_runtime(artifact: Path, example) -> None:
 WITHOUT_COMPILER = """
 import importlib.util, sys
 from pathlib import Path
-from compress.runtime.base import open_runner
+from compress.artifacts.runtime.open import open_runner
 runner = open_runner(Path(sys.argv[1]), "executorch", 1)
 heavy = ("executorch.exir", "torch._dynamo", "torch._inductor", "torchao", "sympy")
 compiler = importlib.util.find_spec("executorch.exir")

@@ -61,7 +61,7 @@ import signal, sys
 import subprocess
 import sys
 from pathlib import Path
-from compress.runtime.base import open_runner
+from compress.artifacts.runtime.open import open_runner
 first, second = (open_runner(Path(sys.argv[1]), "openvino", 1) for _ in range(2))
 del first
 del second

@@ -93,9 +93,9 @@ FULL = """
 import resource, sys
 from pathlib import Path
 import torch
-from compress.elir.training_state import write_state
-from compress.guard import guard
-from compress.training_schema import TrainRecipe
+from compress.elir.train.state import write_state
+from compress.cli.guard import guard
+from compress.recipe.train import TrainRecipe
 path = Path(sys.argv[1])
 recipe = TrainRecipe.model_validate_json(sys.argv[2])
 state = {"model": {"w": torch.zeros(50_000)}, "ema": {}, "optimizer": None}
