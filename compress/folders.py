@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from compress.errors import InputError
-from compress.files import check_room, locked, write_text
+from compress.files import PART, check_room, locked, write_text
 from compress.surroundings import expanded
 
 MARK = ".compress.json"
@@ -85,7 +85,9 @@ def check_folder(folder: Path, owner: Owner, fresh: bool = False, before: Owner 
     try:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file: name a folder with --out")
-        held = [path for path in folder.iterdir() if path.name not in _NOTHING] if folder.is_dir() else []
+        entries = folder.iterdir() if folder.is_dir() else ()
+        # What a killed run left is removed by the next success.
+        held = [path for path in entries if path.name not in _NOTHING and not path.name.startswith(PART)]
         foreign = [path.name for path in held if not _is_own(path)]
         mark = _mark(folder)
         kind = mark.kind if mark else _kind_of(folder)

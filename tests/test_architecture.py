@@ -95,6 +95,30 @@ def test_no_circle_of_modules() -> None:
         visit(name, ())
 
 
+def names_of(path: Path) -> set[str]:
+    """What a module defines or imports, wherever it does."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_imports_find_what_they_name(path: Path) -> None:
+    """Inside functions too, where nothing else looks before they run."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "compress":
+            assert node.module in MODULES, f"compress/{path}:{node.lineno}: there is no {node.module}"
+            for alias in node.names:
+                known = f"{node.module}.{alias.name}" in MODULES or alias.name in names_of(MODULES[str(node.module)])
+                assert known, f"compress/{path}:{node.lineno}: {node.module} has no {alias.name}"
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=str)
 def test_names_of_files(path: Path) -> None:
     names = [part.removesuffix(".py") for part in path.parts]

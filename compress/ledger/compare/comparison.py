@@ -67,8 +67,6 @@ class Comparison:
 
     def table(self) -> "Group":
         """For a terminal."""
-        from compress.ledger.compare.compare_table import comparison_table
-
         return comparison_table(self)
 
 

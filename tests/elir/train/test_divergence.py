@@ -101,7 +101,8 @@ def test_step_that_cannot_be_kept_does_not_hide_the_divergence(start: Callable[.
     text = stopped(run)
     assert text.startswith("training diverged in stages[0], step 0: mmse is inf")
     assert text.endswith(
-        "its batch could not be kept: " + f"{run.diverged}: cannot be written (File exists): choose another folder, a file of that name is in the way"
+        "its batch could not be kept: "
+        + f"{run.diverged}: cannot be written (File exists): choose another folder, a file of that name is in the way"
     )
 
 
