@@ -100,10 +100,8 @@ def test_step_that_cannot_be_kept_does_not_hide_the_divergence(start: Callable[.
     run.folder.write_text("a file in its place")
     text = stopped(run)
     assert text.startswith("training diverged in stages[0], step 0: mmse is inf")
-    assert text.endswith(
-        "its batch could not be kept: "
-        + f"{run.diverged}: cannot be written (File exists): choose another folder, a file of that name is in the way"
-    )
+    why = "cannot be written (File exists): choose another folder, a file of that name is in the way"
+    assert text.endswith(f"its batch could not be kept: {run.diverged}: {why}")
 
 
 def test_other_files_are_no_saved_steps(tmp_path: Path) -> None:
