@@ -52,9 +52,10 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ),
 )
 _MATCH = {name: re.compile(rf"(?:{pattern})\Z") for name, pattern, _ in _RULES}
-# 010, 1_000, 0b11, -0x10
+# 010, 1_000, 0.1_0, 0b11, -0x10
 _DOUBTFUL = re.compile(
-    r"[-+]?(?:0[0-9_]+|[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?|0[bB][01_]+|[-+]0[xXoO][0-9a-fA-F_]+)\Z|[-+]0[xo]\w+\Z"
+    r"[-+]?(?:0[0-9_]+|0[bB][01_]+|[-+]0[xXoO][0-9a-fA-F_]+)\Z|[-+]0[xo]\w+\Z"
+    r"|(?=.*_)(?=.*[0-9])[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)(?:[eE][-+]?[0-9_]+)?\Z"
 )
 
 _Loader.yaml_implicit_resolvers = {}

@@ -63,7 +63,7 @@ def test_plain_scalars(text: str) -> None:
         assert (type(ours), ours) == (type(right), right)
 
 
-@pytest.mark.parametrize("text", ["010", "08", "-010", "1_000", "0b11", "-0x10", "00"])
+@pytest.mark.parametrize("text", ["010", "08", "-010", "1_000", "0.1_0", "1_0e3", "0b11", "-0x10", "00"])
 def test_other_numbers_elsewhere_are_refused(text: str) -> None:
     with pytest.raises(
         Refusal, match="is another number in another YAML: write it in plain digits, or quote it as text"
