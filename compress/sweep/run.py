@@ -43,9 +43,9 @@ def sweep(
     check_folder(folder, owner)
     if dry_run:
         return plan(points, folder, units, store)
-    store.check()
     devices = sorted({unit.task.device for unit in units if unit.task.device})
     with workers_at(address, node_facts, devices) as workers, claimed(folder, owner, progress.say):
+        store.check()  # the default store lies in the folder: before it is claimed, it would be a stranger's file
         return SweepRun(points, folder, store, planner, workers, progress).run(units)
 
 

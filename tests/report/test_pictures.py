@@ -12,7 +12,12 @@ from compress.errors import VerificationError
 from compress.report import pictures, write_report
 from compress.report.pictures import gallery
 
-PRECISIONS = {"artifacts": [{"id": "onnx-fp16", "precision": "fp16"}, {"id": "onnx-int8", "precision": "int8"}]}
+PRECISIONS = {
+    "artifacts": [
+        {"id": f"onnx-{name}", "format": "onnx", "precision": name, "entry": f"{name}/onnx/model.onnx"}
+        for name in ("fp16", "int8")
+    ]
+}
 
 
 def _bundle(folder: Path, side: int, count: int = 1) -> dict[str, Any]:

@@ -28,13 +28,13 @@ PASSES = [{"collapse": {}}, {"fold_time": {}}, {"ptq": {"rounding": "nearest", "
 SEARCH = {"trials": 8, "pictures": 2}
 
 
-def run(recipe: Recipe, out: Path, format_: str | None = None, engine: Workers | None = None) -> SearchResult:
+def run(recipe: Recipe, out: Path, format_: str | None = None, workers: Workers | None = None) -> SearchResult:
     # A person's file in a search's own folder, named as what a search writes.
     if not (out / MARK).exists():
         (out / MARK).write_text('{"kind": "search"}')
     source = out / "tiny_source.yaml"
     source.write_text(to_yaml(recipe))
-    return search(recipe, str(source), out, format_, True, Progress("silent"), engine=engine)
+    return search(recipe, str(source), out, format_, True, Progress("silent"), workers=workers)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_an_engine_measures_the_same_at_once(
     many = tmp_path / "many"
     (many / ".stages").mkdir(parents=True)
     shutil.copy(folder / ".stages/costs-openvino.json", many / ".stages")
-    again = run(recipe, many, engine=Noted())
+    again = run(recipe, many, workers=Noted())
     assert again.tried == found.tried and again.problem == found.problem
     assert {"layer 1", "combination 1"} <= set(asked)
 

@@ -93,6 +93,7 @@ def test_nothing_to_measure(tmp_path: Path) -> None:
 def test_a_damaged_artifact(tmp_path: Path) -> None:
     path = tmp_path / "model.xml"
     path.write_text("<net>")
+    path.with_suffix(".bin").write_bytes(b"")
     artifacts = {"openvino-int8": (path, "openvino")}
     with pytest.raises(VerificationError, match=r"model\.xml: refused, not a readable OpenVINO IR") as error:
         bench_local(artifacts, target(), (LQ, NOISE), "quick", SILENT)
