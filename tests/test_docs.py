@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from typer.main import get_command
 
@@ -56,19 +55,20 @@ INLINES = [Command(page, _without_shell(t)) for page in PAGES for t in INLINE.fi
 GENERATED = ROOT / "docs/reference/cli.md"
 
 
-def _resolve(words: list[str]) -> tuple[click.Command, list[str]]:
+def _resolve(words: list[str]) -> tuple[Any, list[str]]:
     """The command that ``words`` name, and the words after its name."""
     from compress.cli.commands import app
 
     command: Any = get_command(app)
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        inner = command.get_command(click.Context(command), words[0])
+    # Typer's own classes, which need not be click's.
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        inner = command.commands.get(words[0])
         assert inner is not None, f"no command {words[0]!r}"
         command, words = inner, words[1:]
     return command, words
 
 
-@pytest.mark.parametrize("command", [*BLOCKS, *(c for c in INLINES if c.page != GENERATED)], ids=lambda c: c.id)
+@pytest.mark.parametrize("command", [c for c in (*BLOCKS, *INLINES) if c.page != GENERATED], ids=lambda c: c.id)
 def test_commands_and_their_options_exist(command: Command) -> None:
     words = re.findall(r"[\w./-]+", command.text) if SYNOPSIS.search(command.text) else shlex.split(command.text)
     found, rest = _resolve(words)

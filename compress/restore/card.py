@@ -53,6 +53,7 @@ def model_card(
             "",
             "Made by:",
             "",
+            "<!-- not run by the tests: needs the public test sets -->",
             "```",
             f"compress card {_shown(path, 'weights')} {_data_options(sets)}",
             "```",
