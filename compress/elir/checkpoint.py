@@ -139,7 +139,7 @@ def _original_pair(encoder: Path, decoder: Path) -> State:
     state = {f"enc.layers.{name}": value for name, value in flatten(read_state(encoder)[0]).items()}
     for name, value in flatten(read_state(decoder)[0]).items():
         index, _, rest = name.partition(".")
-        state[f"dec.layers.{int(index) - 1 if index.isdigit() else index}.{rest}"] = value
+        state[f"dec.layers.{int(index) - 1 if index.isdecimal() else index}.{rest}"] = value
     return state
 
 

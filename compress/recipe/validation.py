@@ -39,6 +39,11 @@ _TYPES = {
     "model_attributes_type": "a mapping",
 }
 
+DEEPEST = 40
+"""Parts of a key path; a YAML file may be as deep."""
+DIGITS = 9
+"""Of an item's number in a list."""
+
 
 class Source:
     """Data put together from files and settings; every key remembers its place (``recipes/x.yaml:12``)."""
@@ -67,6 +72,8 @@ class Source:
             at = tuple(key.strip().split("."))
             if not equals or not all(at):
                 raise InputError(f"--set {setting}: must look like key.path=value: for example model.image_size=128")
+            if len(at) > DEEPEST:
+                raise InputError(f"--set {key[:40]}...: a key path of {len(at)} parts, at most {DEEPEST}: shorten it")
             self.replace(at, parse_value(text, f"--set {setting}"), f"--set {setting}")
 
     def replace(self, at: tuple[str, ...], value: Any, place: str) -> None:
@@ -105,7 +112,7 @@ def _key(holder: Any, name: str, path: KeyPath, place: str) -> str | int:
     where = dotted(path)
     if not isinstance(holder, list):
         raise InputError(f"{place}: {where} is {holder!r}, not a mapping: nothing can be set inside it")
-    if not name.isdigit() or int(name) >= len(holder):
+    if not name.isdecimal() or len(name) > DIGITS or int(name) >= len(holder):
         raise InputError(f"{place}: {where} is a list of {len(holder)}: give a number from 0 to {len(holder) - 1}")
     return int(name)
 

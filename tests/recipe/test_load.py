@@ -109,6 +109,10 @@ def test_targets_replace_the_recipes_own() -> None:
     ("setting", "message"),
     [
         ("goals", "--set goals: must look like key.path=value: for example model.image_size=128"),
+        ("passes.²=1", "--set passes.²=1: passes is a list of 2: give a number from 0 to 1"),
+        (f"passes.{'1' * 50}=1", f"--set passes.{'1' * 50}=1: passes is a list of 2: give a number from 0 to 1"),
+        (f"passes.{'1' * 5000}=1", f"--set passes.{'1' * 5000}=1: passes is a list of 2: give a number from 0 to 1"),
+        (f"{'a.' * 999}a=1", f"--set {'a.' * 20}...: a key path of 1000 parts, at most 40: shorten it"),
         ("name.x=1", "--set name.x=1: name is 'mine', not a mapping: nothing can be set inside it"),
         ("passes.7.ptq=1", "--set passes.7.ptq=1: passes is a list of 2: give a number from 0 to 1"),
         ("extends=int8_sr", "--set extends=int8_sr: extends: cannot be changed by a setting: write it in a file"),

@@ -176,7 +176,7 @@ def _connect(ray: Any, address: str, devices: Sequence[str], cpus: int | None) -
 def _reachable(address: str) -> None:
     """Raise OSError at once where nobody listens: Ray itself would try for half a minute."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
+    if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), REACH_S).close()
     elif address != "auto":
         raise ValueError("not host:port, local or auto")
