@@ -2,7 +2,6 @@
 
 import ast
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 import compress
 from compress.cli.doctor import _import_error
 from compress.python_process import ROOT, python_command, python_environment
-from compress.targets.runner import verbs
+from compress.targets.runner_archive import runner_archive
 
 PLANTED = ("numpy", "json", "pathlib", "typing", "statistics", "torch", "typer", "sitecustomize", "zipfile")
 PACKAGE = Path(compress.__file__).parent
@@ -26,15 +25,19 @@ def hostile(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def unsafe() -> dict[str, str]:
+    """This environment, as it is where nobody has asked for safe-path mode: the command line does, for its children."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+
+
 def run(command: list[str], folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**clean, **environment})
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**unsafe(), **environment})
     assert not (folder / "executed").exists(), (folder / "executed").read_text()
     return done
 
 
 def test_the_planted_modules_do_work(hostile: Path) -> None:
-    subprocess.run([sys.executable, "-c", "import statistics"], cwd=hostile, check=False)
+    subprocess.run([sys.executable, "-c", "import statistics"], cwd=hostile, env=unsafe(), check=False)
     assert (hostile / "executed").exists()
 
 
@@ -66,10 +69,10 @@ def test_what_doctor_tries(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_runs_on_a_device(path: str | None, hostile: Path) -> None:
     """Its folder there, and the current one, may hold anything."""
     (hostile / "sitecustomize.py").unlink()  # by somebody's PYTHONPATH Python itself imports it, before any code
-    shutil.copy(verbs.__file__, hostile / "verbs.py")
+    (hostile / "runner.pyz").write_bytes(runner_archive())
     (hostile / "result.json").write_text('{"state": "here"}')
     given = {} if path is None else {"PYTHONPATH": path}
-    done = run([sys.executable, "verbs.py", "result", "."], hostile, **given)
+    done = run([sys.executable, "runner.pyz", "result", "."], hostile, **given)
     assert done.stdout == '{"state": "here"}', done.stderr
 
 
@@ -81,4 +84,4 @@ def test_every_process_is_started_in_one_way() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr == "executable" and ast.unparse(node) == "sys.executable"
     }
-    assert users == {"python_process.py", "targets/device_runner.py"}
+    assert users == {"python_process.py", "targets/runner/program.py"}
