@@ -2,25 +2,39 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import pytest
+
+from compress.measure import busy
 from compress.measure.busy import busy_processes
 
 
-def test_a_process_that_works_is_named() -> None:
-    code = "import ctypes; ctypes.CDLL(None).prctl(15, b'busy-bee', 0, 0, 0)\nprint(flush=True)\nwhile True: pass"
-    worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    sleeper = subprocess.Popen(["sleep", "600"])
+@contextmanager
+def process(name: str, then: str) -> Iterator[None]:
+    """A process that is called ``name`` and does ``then``."""
+    code = f"import ctypes, time; ctypes.CDLL(None).prctl(15, b'{name}', 0, 0, 0)\nprint(flush=True)\n{then}"
+    started = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     try:
-        assert worker.stdout is not None
-        worker.stdout.readline()
-        # On a machine with much else to do it may get less than a tenth of a core now and then.
+        assert started.stdout is not None
+        started.stdout.readline()
+        yield
+    finally:
+        started.kill()
+        started.communicate()
+
+
+def test_a_process_that_works_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a machine with much else to do it gets less than the tenth of a core that counts otherwise.
+    monkeypatch.setattr(busy, "LEAST", 0.01)
+    with process("busy-bee", "while True: pass"), process("sleepy-bee", "time.sleep(600)"):
+        busy_processes()  # as long as the one that sleeps may still be on its way to it
         rounds = [busy_processes()]
         while len(rounds) < 20 and not any(found["name"] == "busy-bee" for found in rounds[-1]):
             rounds.append(busy_processes())
-    finally:
-        worker.kill()
-        sleeper.kill()
     names = [found["name"] for each in rounds for found in each]
     assert "busy-bee" in names
-    assert "sleep" not in names
+    assert "sleepy-bee" not in names
     assert all(found == sorted(found, key=lambda f: -f["cores"]) for found in rounds)
+    assert all(found["cores"] >= 0.01 for each in rounds for found in each)
