@@ -5,7 +5,7 @@ The tests marked ``numerics`` are read a second time so, from the repository's r
     if older=$(python -m tests.reliability.older_cpu); then env $older python -m pytest -m numerics; fi
 
 It prints the environment of that reading, on one line; where the machine is such a CPU already, or another
-architecture, it says so on stderr and exits with 1: there is nothing to read twice.
+architecture, it says so on stderr and exits with 3: there is nothing to read twice.
 
 torch and oneDNN, and OpenVINO with it, ask the environment. ONNX Runtime asks the CPU alone: ``OnnxRuntime`` runs it
 under valgrind, which presents a CPU with AVX2 and nothing newer. XNNPACK asks the CPU too, but multiplies 8 bits
@@ -82,7 +82,7 @@ def main() -> None:
     """Print the environment, or say why there is none."""
     if not flags() & NEWER:
         print("older_cpu: this CPU has nothing newer than AVX2: a second reading would be the same", file=sys.stderr)
-        raise SystemExit(1)
+        raise SystemExit(3)  # Python itself ends with 1 where this cannot be imported
     print(*(f"{name}={value}" for name, value in ENVIRONMENT.items()))
 
 
