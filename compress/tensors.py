@@ -6,6 +6,7 @@ unpickles them, tensors may be views of each other: a pass that scales one in pl
 refuses to write them. (What ``load_state_dict`` copies into a model's own tensors needs nothing of this.)
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -26,3 +27,22 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with safe_open(path, framework="pt") as file:
         # No mapping: it has keys and nothing else.
         return {name: own(file.get_tensor(name)) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def too_large(state: Mapping[str, Tensor], dtype: torch.dtype) -> str | None:
+    """What ``dtype`` cannot hold, as ``w reaches 1.2e+05, float16 ends at 65504``; None where it holds every value.
+
+    NaN and Inf are no such values: they are wrong in every type.
+    """
+    limit = torch.finfo(dtype).max
+    for name, value in state.items():
+        if value.is_floating_point() and value.numel():
+            most = value.detach().abs().max().item()
+            if limit < most < float("inf"):
+                return f"{name} reaches {most:.2g}, {str(dtype).removeprefix('torch.')} ends at {limit:g}"
+    return None
+
+
+def compact_dtype(state: Mapping[str, Tensor]) -> torch.dtype:
+    """float16, or float32 where that does not hold every value: hours of training are not lost for one large weight."""
+    return torch.float32 if too_large(state, torch.float16) else torch.float16

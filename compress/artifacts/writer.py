@@ -50,6 +50,7 @@ class Writer:
         half = artifact.precision == "fp16"
         graph = self.float_graph(model, artifact.format)
         if artifact.format == "onnx" and half:
+            _check_half(model, artifact)
             from compress.artifacts.export.to_onnx import to_float16
 
             graph = to_float16(graph)
@@ -58,6 +59,8 @@ class Writer:
     def lower(self, model: "nn.Module", artifact: Artifact) -> None:
         """Have an ExecuTorch artifact of ``model`` written in a process of its own; ``lowered`` waits for it."""
         half = artifact.precision == "fp16"
+        if half:
+            _check_half(model, artifact)
         self._worker().submit(model, self.size, self.baked_seed, half, self.folder / artifact.entry)
 
     def lowered(self, artifact: Artifact) -> None:
@@ -142,3 +145,14 @@ class Writer:
             from compress.artifacts.export.to_onnx import save_onnx
 
             save_onnx(graph, path, about)
+
+
+def _check_half(model: "nn.Module", artifact: Artifact) -> None:
+    """Raise InputError for weights that float16 cannot hold: converters cut them off, or make them infinite."""
+    import torch
+
+    from compress.errors import InputError
+    from compress.tensors import too_large
+
+    if found := too_large(model.state_dict(), torch.float16):
+        raise InputError(f"{artifact.id}: {found}: leave fp16 out of export.{artifact.format}.precisions")

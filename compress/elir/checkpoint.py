@@ -23,7 +23,7 @@ from compress.elir.state import State, flatten, read_state, unwrapped
 from compress.errors import InputError, VerificationError
 from compress.files import whole_file
 from compress.recipe.library import find, is_path
-from compress.tensors import own
+from compress.tensors import own, too_large
 
 MAX_K_STEPS = 64
 RESIDUAL = "residual"  # key of the metadata: names and shapes do not tell it
@@ -75,8 +75,8 @@ def save_checkpoint(
     """Write our own format: safetensors in ``dtype`` with the configuration, K and sigma_s as metadata.
 
     ``decoder_of``: a checkpoint beside ``path`` with the same decoder, which then is left out of the new file.
-    Raises ValueError for a model whose time is folded, VerificationError for values that ``dtype`` cannot hold,
-    InputError for a ``decoder_of`` in another folder or with another decoder.
+    Raises ValueError for a model whose time is folded, VerificationError for NaN or Inf, InputError
+    for values that ``dtype`` cannot hold, and for a ``decoder_of`` in another folder or with another decoder.
     """
     from safetensors.torch import save as as_bytes
 
@@ -93,8 +93,10 @@ def save_checkpoint(
         "sigma_s": model.sigma_s,
         **({RESIDUAL: True} if config.residual else {}),
     }
+    check_finite(model.state_dict(), path)
+    if found := too_large(model.state_dict(), dtype):
+        raise InputError(f"{path}: {found}: write it in float32, --float32")
     state = {name: value.detach().to(dtype).contiguous() for name, value in model.state_dict().items()}
-    check_finite(state, path)
     state, shared = without_decoder(state, path, decoder_of) if decoder_of else (state, {})
     with whole_file(path) as part:
         # Written by safetensors itself, a full disk would not be an OSError.

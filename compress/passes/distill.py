@@ -24,6 +24,7 @@ from compress.passes.shrink.student import coarse_encoder, residual_decoder
 from compress.recipe.schema import task_scale
 from compress.recipe.student import DistillSettings
 from compress.recipe.train import DistillRun, DistillSeed, DistillStage
+from compress.tensors import compact_dtype
 
 STUDENT = "student.safetensors"  # the finished student, below the subject's folder
 INSTEAD = "give another with --set passes.N.distill.data=[FOLDER], or take the recipe's finished student with --reuse"
@@ -80,7 +81,7 @@ class Distill(Pass):
         return student
 
     def _train(self, student: Elir, subject: Subject) -> dict[str, Tensor]:
-        """The trained student's tensors, in the float16 precision that its checkpoint has."""
+        """The trained student's tensors, in the precision that its checkpoint has."""
         from compress.data.crops import open_pictures, refuse_twins
 
         s, teacher = self.settings, copy.deepcopy(subject.reference)
@@ -94,9 +95,10 @@ class Distill(Pass):
         student, teacher = (m.to(memory_format=torch.channels_last) for m in (student, teacher))
         log = _Log(subject, run.stages)
         trained = DistillTraining(run, student, teacher, pictures.batch, subject.folder, log).run()
-        save_checkpoint(trained, subject.folder / STUDENT, self._metadata(subject, teacher, run, pictures.description))
         state = trained.state_dict()
-        return {name: value.half().float().contiguous() for name, value in state.items()}
+        dtype, metadata = compact_dtype(state), self._metadata(subject, teacher, run, pictures.description)
+        save_checkpoint(trained, subject.folder / STUDENT, metadata, dtype)
+        return {name: value.to(dtype).float().contiguous() for name, value in state.items()}
 
     def _metadata(self, subject: Subject, teacher: Elir, run: DistillRun, data: str) -> dict[str, str]:
         """The teacher's, without what tells of its own training."""

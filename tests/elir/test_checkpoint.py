@@ -18,11 +18,12 @@ from torch import Tensor
 
 from compress.elir import load_checkpoint
 from compress.elir.checkpoint import infer_config, load_autoencoder, save_checkpoint
+from compress.elir.convert import convert
 from compress.elir.flow import FoldedFlow
 from compress.elir.model import Elir, ElirConfig, noise_shape
 from compress.elir.overparam import collapse
 from compress.errors import CompressError, InputError, VerificationError
-from compress.tensors import ALIGNMENT
+from compress.tensors import ALIGNMENT, compact_dtype
 from tests.reliability.older_cpu import ENVIRONMENT
 
 TINY = ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1)
@@ -393,7 +394,7 @@ def test_impossible_settings(saved: Path, key: str, value: int) -> None:
 def test_values_too_large_for_half_precision_are_not_saved(tiny_elir: Elir, tmp_path: Path) -> None:
     tiny_elir.enc.layers[0].bias.data[0] = 1e6  # type: ignore[union-attr, operator, index]
     path = tmp_path / "big.safetensors"
-    with pytest.raises(VerificationError, match=r"enc\.layers\.0\.bias holds NaN or Inf"):
+    with pytest.raises(InputError, match=r"enc\.layers\.0\.bias reaches 1e\+06, float16 ends at 65504: write it in"):
         save_checkpoint(tiny_elir, path, {})
     assert list(tmp_path.iterdir()) == []
 
@@ -402,3 +403,17 @@ def test_folded_model_is_not_saved(tiny_elir: Elir, tmp_path: Path) -> None:
     tiny_elir.fmir = FoldedFlow(tiny_elir.fmir, 3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="save the model before `fold_time`"):
         save_checkpoint(tiny_elir, tmp_path / "folded.safetensors", {})
+
+
+def test_a_weight_that_float16_cannot_hold(tiny_elir: Elir, tmp_path: Path) -> None:
+    tiny_elir.fmir.final_proj.weight.data[0, 0] = 1.2e5
+    save_checkpoint(tiny_elir, tmp_path / "whole.safetensors", {}, torch.float32)
+    with pytest.raises(InputError) as caught:
+        convert(tmp_path / "whole.safetensors", tmp_path / "half.safetensors")
+    told = "fmir.final_proj.weight reaches 1.2e+05, float16 ends at 65504: write it in float32, --float32"
+    assert str(caught.value) == f"{tmp_path / 'half.safetensors'}: {told}"
+    assert not (tmp_path / "half.safetensors").exists()
+    convert(tmp_path / "whole.safetensors", tmp_path / "again.safetensors", half=False)
+    assert compact_dtype(tiny_elir.state_dict()) == torch.float32
+    tiny_elir.fmir.final_proj.weight.data[0, 0] = 65504.0
+    assert compact_dtype(tiny_elir.state_dict()) == torch.float16

@@ -13,6 +13,9 @@ from compress.artifacts.export.deployed import INPUT_NAMES, OUTPUT_NAME, deploye
 from compress.files import whole_file
 from compress.quiet import quiet
 
+FLOAT16_MAX = 65504.0
+"""Without it, the converter cuts weights off at 10,000."""
+
 
 def to_onnx(model: nn.Module, size: int, opset: int = 20, baked_seed: int | None = None) -> Any:
     """ONNX ModelProto of ``model`` ((lq, noise) -> hq) for pictures of ``size`` px, static shapes.
@@ -80,7 +83,7 @@ def to_float16(proto: Any) -> Any:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     with quiet():
-        return convert_float_to_float16(copy.deepcopy(proto), keep_io_types=True)
+        return convert_float_to_float16(copy.deepcopy(proto), keep_io_types=True, max_finite_val=FLOAT16_MAX)
 
 
 def _strip(graph: Any) -> None:

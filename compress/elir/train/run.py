@@ -13,6 +13,7 @@ from compress.folders import Owner, check_folder, claimed, remove_training, sour
 from compress.progress import Progress
 from compress.recipe.library import find, is_path
 from compress.recipe.train import TrainModel, TrainRecipe, TrainStage
+from compress.tensors import compact_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -199,7 +200,7 @@ def save(model: "Elir", recipe: TrainRecipe, pictures: str, recipe_hash: str, ou
         "seed": str(recipe.model.seed),
         "licence": LICENCE,
     }
-    save_checkpoint(model, path, metadata)
+    save_checkpoint(model, path, metadata, compact_dtype(model.state_dict()))
     return path
 
 

@@ -89,3 +89,15 @@ def test_an_older_opset(older: Any, folded: Elir, pair: Pair) -> None:
     with torch.no_grad():
         wanted = folded(pair[0], seeded_noise(64, 4)).clamp(0, 1)
     np.testing.assert_allclose(run(older, lq=pair[0]), wanted.numpy(), atol=1e-4)
+
+
+def test_weights_that_float16_holds_are_kept() -> None:
+    """The converter's own default cuts them off at 10,000, without a word."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy")
+    weight = numpy_helper.from_array(np.array([20_000, -60_000], np.float32), "w")
+    graph = helper.make_graph([helper.make_node("Mul", ["x", "w"], ["y"])], "g", [x], [y], [weight])
+    half = to_float16(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10))
+    (kept,) = half.graph.initializer
+    assert kept.data_type == TensorProto.FLOAT16 and numpy_helper.to_array(kept).tolist() == [20_000, -60_000]
