@@ -19,30 +19,28 @@ class PictureScores(Section):
     histogram_vs_fp32: Figure | None = None
 
 
-class Baseline(Section):
+class Scores(Section):
+    """Mean scores over a data set, against the clean pictures."""
+
+    dataset: Text
+    n: Count | None = Field(None, description="pictures")
+    psnr_db: Figure | None = Field(None, description="PSNR of 8-bit RGB, no border cropped, in dB")
+    psnr_y_db: Figure | None = Field(None, description="PSNR of BT.601 luma, the scale's border cropped, in dB")
+    ssim: Figure | None = None
+    lpips: Figure | None = None
+    color_shift: Figure | None = Field(None, description="mean difference of the channels' means, in 1/255")
+
+
+class Baseline(Scores):
     """Mean scores of the input itself, as it is fed to the model: for super-resolution, bicubic enlargement."""
 
     name: Text
-    dataset: Text
-    n: Count | None = Field(None, description="pictures")
-    psnr_db: Figure | None = Field(None, description="PSNR of 8-bit RGB, no border cropped, in dB")
-    psnr_y_db: Figure | None = Field(None, description="PSNR of BT.601 luma, the scale's border cropped, in dB")
-    ssim: Figure | None = None
-    lpips: Figure | None = None
-    color_shift: Figure | None = Field(None, description="mean difference of the channels' means, in 1/255")
 
 
-class Quality(Section):
+class Quality(Scores):
     """Mean scores of one artifact on one data set. Drops and fidelity are null where no fp32 artifact was written."""
 
     artifact: Id
-    dataset: Text
-    n: Count | None = Field(None, description="pictures")
-    psnr_db: Figure | None = Field(None, description="PSNR of 8-bit RGB, no border cropped, in dB")
-    psnr_y_db: Figure | None = Field(None, description="PSNR of BT.601 luma, the scale's border cropped, in dB")
-    ssim: Figure | None = None
-    lpips: Figure | None = None
-    color_shift: Figure | None = Field(None, description="mean difference of the channels' means, in 1/255")
     psnr_drop_db: Figure | None = Field(None, description="fp32's PSNR minus this one's, in dB")
     ssim_drop: Figure | None = None
     lpips_rise: Figure | None = None
