@@ -137,7 +137,7 @@ def _changed(folder: Path, entry: dict[str, Any]) -> str | None:
 def read_samples(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """The bundle's samples, at least one, their files all in the manifest. Raises VerificationError otherwise."""
     _check_listed(folder, manifest, [RESULTS])
-    samples = list(read_results(folder).get("samples") or [])
+    samples = [sample.to_json() for sample in read_results(folder).samples]
     if not samples:
         raise VerificationError(f"{folder / RESULTS}: damaged (samples: none): write the bundle again")
     for sample in samples:

@@ -31,7 +31,7 @@ def bundle_measurements(folder: Path) -> "list[Measurement]":
     from compress.errors import VerificationError
     from compress.ledger.from_bundle import measurements
 
-    results, manifest = read_results(folder), read_manifest(folder)
+    results, manifest = read_results(folder).to_json(), read_manifest(folder)
     try:
         return measurements(results, manifest, folder)
     except (KeyError, TypeError, AttributeError, ValueError, StopIteration) as error:
@@ -49,7 +49,7 @@ def record_bench(folder: Path, performance: list[dict[str, Any]], say: Say) -> N
     from compress.ledger.from_bundle import benched
 
     def rows() -> "list[Measurement]":
-        return benched(read_results(folder), read_manifest(folder), folder, performance, new_run(), now())
+        return benched(read_results(folder).to_json(), read_manifest(folder), folder, performance, new_run(), now())
 
     _append(rows, say, "measure again then")
 

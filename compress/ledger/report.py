@@ -55,7 +55,9 @@ def report(bundles: Sequence[Path], which: "Filter", limit: int | None, out: Pat
     rows, folders = _of_bundles(bundles) if bundles else _of_ledger(which, limit)
     if not rows:
         raise InputError("report: the ledger has no such rows: see `compress ledger ls`, or give bundles")
-    sources = {folder: Source(Path(folder), read_results(Path(folder))) for folder in dict.fromkeys(folders.values())}
+    sources = {
+        folder: Source(Path(folder), read_results(Path(folder)).to_json()) for folder in dict.fromkeys(folders.values())
+    }
     write_devices(rows, folders, sources, out)
     files = {row["files_sha256"] for row in rows}
     devices = {(row["target"], row["cpu"], row["threads"]) for row in rows if row["target"]}

@@ -182,9 +182,9 @@ def _files(row: Row) -> list[Path]:
     folder = Path(row["bundle"])
     try:
         listed = {entry["path"] for entry in read_manifest(folder)["files"]}
-        artifact = next(a for a in read_results(folder)["artifacts"] if a["id"] == row["artifact"])
+        artifact = next(a for a in read_results(folder).artifacts if a.id == row["artifact"])
     except (CompressError, StopIteration):
         return []
-    held = [path for path in artifact["files"] if path in listed and (folder / path).is_file()]
+    held = [path for path in artifact.files if path in listed and (folder / path).is_file()]
     same = together({path: sha256_file(folder / path) for path in held}) == row["files_sha256"]
     return [folder / path for path in held] if same else []

@@ -43,7 +43,7 @@ def bench(
         check_target(loaded)
         results = read_results(bundle)
         pictures = sample_pictures(bundle, read_samples(bundle, manifest), seed)
-        macs = next((a.get("macs") for a in results["artifacts"]), None)
+        macs = next((a.macs for a in results.artifacts), None)
         entries = bench_target(chosen, loaded, pictures, mode, progress, seed, macs)
     except Unavailable as error:
         return BenchResult(bundle, unavailable(loaded, list(chosen), str(error)), str(error))

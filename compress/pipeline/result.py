@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import GoalMissed, Unavailable
-from compress.results.file import unavailable_targets
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -36,7 +35,7 @@ class ApplyResult:
     @property
     def unavailable(self) -> list[str]:
         """One line for each target that was not available, why and what to do."""
-        return unavailable_targets(self.results)
+        return list(dict.fromkeys(p["why"] for p in self.results["performance"] if p["evidence"] == "unavailable"))
 
     def to_json(self) -> dict[str, Any]:
         """``results.json`` with the bundle's folder and whether it was reused."""

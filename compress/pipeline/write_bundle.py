@@ -15,7 +15,7 @@ from compress.pipeline.quality import sample_files
 from compress.recipe.library import is_path
 from compress.recipe.load import recipe_hash, to_yaml
 from compress.recipe.schema import Recipe
-from compress.results.file import RESULTS, dump_json, read_results, unavailable_targets
+from compress.results.file import RESULTS, dump_json, read_results
 
 
 def write_bundle(
@@ -76,10 +76,10 @@ def unchanged(folder: Path, inputs: Inputs, recipe: Recipe) -> dict[str, Any] | 
         results = read_results(folder) if same else None
     except CompressError:
         return None
-    if results is None or unavailable_targets(results):
+    if results is None or results.unavailable:
         return None
-    stopped = recipe.fallback and not results["goals_met"] and "fallback" not in results
-    return None if stopped else results
+    stopped = recipe.fallback and not results.goals_met and results.fallback is None
+    return None if stopped else results.to_json()
 
 
 def interface(artifact: Artifact, recipe: Recipe) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def write_report(bundle: Path, manifest: Mapping[str, Any] | None = None) -> Pat
     Raises InputError without results.json; VerificationError for a file that is damaged, of another version, or
     names a picture outside the bundle.
     """
-    results = read_results(bundle)
+    results = read_results(bundle).to_json()
     if manifest is None:
         manifest = _read(bundle / "manifest.json") if (bundle / "manifest.json").exists() else {}
     path = bundle / "report.html"

@@ -2,9 +2,10 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from compress.results.artifact import ArtifactEntry, WeightShare
+from compress.results.fallback import FallbackStep
 from compress.results.goal import Goal
 from compress.results.parity import LayerError, Parity, StageError
 from compress.results.performance import Performance
@@ -20,8 +21,16 @@ class StageSeconds(Section):
     seconds: Figure
 
 
+_SECTIONS = (
+    *("notes", "artifacts", "quality", "baselines", "performance", "parity", "stages", "layers", "shares", "samples"),
+    *("seconds_by_stage", "goals"),
+)
+
+
 class Results(Section):
-    """Everything that a run of a recipe measured. A section that is null or missing was not recorded."""
+    """Everything that a run of a recipe measured. A section that is null or missing was not recorded, and reads as
+    empty.
+    """
 
     schema_version: Literal[1]
     name: Text = Field("", description="the recipe's name")
@@ -30,18 +39,29 @@ class Results(Section):
     run: Text | None = Field(None, description="names the run in the ledger")
     versions: dict[str, Text] = Field(default={}, description="of Python and of every package that has a hand in it")
     machine: dict[str, Any] = Field(default={}, description="facts of the machine that wrote the bundle")
-    notes: list[Text] | None = Field(default=[], description="what the passes have to say")
-    artifacts: list[ArtifactEntry] | None = Field(default=[])
-    quality: list[Quality] | None = Field(default=[])
-    baselines: list[Baseline] | None = Field(default=[])
-    performance: list[Performance] | None = Field(default=[])
-    parity: list[Parity] | None = Field(default=[])
-    stages: list[StageError] | None = Field(default=[])
-    layers: list[LayerError] | None = Field(default=[])
-    shares: list[WeightShare] | None = Field(default=[])
-    samples: list[Sample] | None = Field(default=[])
+    notes: list[Text] = Field(default=[], description="what the passes have to say")
+    artifacts: list[ArtifactEntry] = Field(default=[])
+    quality: list[Quality] = Field(default=[])
+    baselines: list[Baseline] = Field(default=[])
+    performance: list[Performance] = Field(default=[])
+    parity: list[Parity] = Field(default=[])
+    stages: list[StageError] = Field(default=[])
+    layers: list[LayerError] = Field(default=[])
+    shares: list[WeightShare] = Field(default=[])
+    samples: list[Sample] = Field(default=[])
     seconds: Figure | None = Field(None, description="that the run took")
-    seconds_by_stage: list[StageSeconds] | None = Field(default=[], description="where they went, in order")
-    goals: list[Goal] | None = Field(default=[])
+    seconds_by_stage: list[StageSeconds] = Field(default=[], description="where they went, in order")
+    goals: list[Goal] = Field(default=[])
     goals_met: bool = False
-    fallback: list[dict[str, Any]] | None = Field(None, description="steps that were tried when a goal was missed")
+    fallback: list[FallbackStep] | None = Field(None, description="steps that were tried when a goal was missed")
+
+    @field_validator(*_SECTIONS, mode="before")
+    @classmethod
+    def _empty(cls, section: Any) -> Any:
+        return [] if section is None else section
+
+    @property
+    def unavailable(self) -> list[str]:
+        """One line for each target that could not be reached, or what it refused."""
+        absent = (entry for entry in self.performance if entry.evidence == "unavailable")
+        return list(dict.fromkeys(entry.why or f"{entry.target}: not available" for entry in absent))

@@ -1,6 +1,6 @@
 """What every section of results.json has in common: its numbers are finite and bounded, and unknown fields are kept."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,3 +17,7 @@ class Section(BaseModel):
     """One mapping of results.json."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False, strict=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """What the file holds: every field that is set, with those that this version does not know."""
+        return self.model_dump(mode="json", exclude_unset=True)

@@ -86,7 +86,7 @@ def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
             benched = measure(folder, target, Progress("silent"), record=lambda at, entries, say: None)
         if benched.why:
             raise Unavailable(benched.why)
-        results = read_results(folder) | {"performance": benched.performance}
+        results = read_results(folder).to_json() | {"performance": benched.performance}
         goals = Recipe.model_validate(_recipe(folder)).goals
         performance = [{name: entry.get(name) for name in TIMED} for entry in benched.performance]
         rows = _rows(folder, opened, built, benched.performance)
@@ -113,7 +113,7 @@ def _rows(folder: Path, store: Store, key: str, entries: list[Value] | None) -> 
     from compress.ledger.record import new_run, now
     from compress.results.file import read_results
 
-    results, manifest = read_results(folder), read_manifest(folder)
+    results, manifest = read_results(folder).to_json(), read_manifest(folder)
     if entries is None:
         rows = measurements(results, manifest, folder)
     else:

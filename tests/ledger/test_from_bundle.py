@@ -13,7 +13,7 @@ from compress.results.file import read_results
 
 @pytest.fixture()
 def bundle_facts(finished: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    return read_results(finished.folder), read_manifest(finished.folder)
+    return read_results(finished.folder).to_json(), read_manifest(finished.folder)
 
 
 def timed(artifact: str, p50: float) -> dict[str, Any]:

@@ -77,6 +77,29 @@ def test_what_is_no_number_is_refused(tmp_path: Path, text: str) -> None:
         read_results(tmp_path)
 
 
+WHOLE = {
+    "schema_version": 1,
+    "artifacts": [ARTIFACT | {"bytes": 7, "a_newer_field": {"x": [1, None]}}],
+    "quality": [{"artifact": "onnx-int8", "dataset": "a", "psnr_db": 24.5, "ssim": None}],
+    "performance": [{"artifact": "onnx-int8", "evidence": "unavailable", "why": "no board"}],
+    "fallback": [{"step": "raise_bits", "skipped": "no time"}],
+    "a_newer_section": [1],
+}
+
+
+def test_what_was_read_is_what_is_written(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(dump_json(WHOLE))
+    results = read_results(tmp_path)
+    assert results.to_json() == WHOLE
+    assert (results.artifacts[0].bytes, results.quality[0].ssim, results.goals) == (7, None, [])
+    assert results.unavailable == ["no board"]
+
+
+def test_a_section_that_is_null_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(dump_json({"schema_version": 1, "quality": None, "notes": None}))
+    assert (read_results(tmp_path).quality, read_results(tmp_path).notes) == ([], [])
+
+
 GOAL = {"goal": "fidelity_db", "artifact": "onnx-int8", "dataset": "a", "bound": 99.0}
 MEASURED = {"evidence": "measured"}
 ABSENT = {"evidence": "unavailable", "why": "target t: x is not set up here: set it up"}
