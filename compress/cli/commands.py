@@ -20,6 +20,7 @@ from compress.cli.options import (
     SetOption,
     SigmaOption,
     TaskOption,
+    named,
     progress,
 )
 from compress.cli.output import JsonOption, show
@@ -67,17 +68,18 @@ class Schema(StrEnum):
 
 @app.callback()
 def _main(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=lambda v: _version(v))] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=lambda asked: _version() if asked else None)
+    ] = False,
 ) -> None:
     pass
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        from compress import __version__
+def _version() -> None:
+    from compress import __version__
 
-        typer.echo(f"elir-compress {__version__}")
-        raise typer.Exit
+    typer.echo(f"elir-compress {__version__}")
+    raise typer.Exit
 
 
 @app.command()
@@ -98,7 +100,7 @@ def apply(
         from compress import apply as run
 
         result = run(recipe, out, overrides=settings, targets=target, resume=resume, dry_run=dry_run, reuse=reuse)
-    show(result, as_json)
+    show(result, as_json=as_json)
     for line in result.unavailable:
         typer.echo(line, err=True)
     raise typer.Exit(result.exit_code)
@@ -130,10 +132,11 @@ def restore(
 ) -> None:
     """Restore pictures of any size."""
     with results_only():
+        from compress.restore.open import Settings
         from compress.restore.pictures import restore_pictures
 
-        given: dict[str, Any] = {"scale": scale, "k_steps": k_steps, "sigma_s": sigma_s, "task": task and task.value}
-        restore_pictures(source, pictures, out, tile, overlap, seed, progress(), frames=frames, **given)
+        settings = Settings(tile, overlap, seed, scale, k_steps, sigma_s, named(task))
+        restore_pictures(source, pictures, out, settings, progress(), frames=frames)
 
 
 @app.command()
@@ -150,7 +153,7 @@ def bench(
         from compress.pipeline.bench import bench as run
 
         result = run(bundle, target, progress(), host)
-    show(result, as_json)
+    show(result, as_json=as_json)
     for line in (result.why, *result.missed):
         if line:
             typer.echo(line, err=True)
@@ -172,7 +175,7 @@ def verify(
 
             check_signature(bundle, key)
         report = run(bundle, progress())
-    show(report, as_json)
+    show(report, as_json=as_json)
 
 
 @app.command()
@@ -201,7 +204,7 @@ def doctor(as_json: JsonOption = False) -> None:
         from compress.cli.doctor import Findings
 
         findings = Findings.of_this_machine()
-    show(findings, as_json)
+    show(findings, as_json=as_json)
 
 
 @app.command("ls")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compress.errors import CompressError
 from compress.python_process import python_command, python_environment
@@ -71,7 +71,7 @@ class Findings:
         machine = [_python(), _cpu(), _int8(), _cores(), _memory(), _disk()]
         return cls([*machine, *runtimes, *extras, devices.result(), _ssh(), *map(_tool, NAMES)])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The findings as plain data."""
         return {"facts": [asdict(fact) for fact in self.facts]}
 

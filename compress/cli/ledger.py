@@ -56,7 +56,7 @@ def list_(
 
         opened = open_ledger()
         result = Listing(opened.place, opened.count(which), opened.rows(which, None if every else limit))
-    show(result, as_json)
+    show(result, as_json=as_json)
 
 
 @ledger.command("show")
@@ -70,7 +70,7 @@ def show_(
         from compress.ledger.view import RowView
 
         result = RowView(open_ledger().row(row))
-    show(result, as_json)
+    show(result, as_json=as_json)
 
 
 @ledger.command()
@@ -88,7 +88,7 @@ def pareto(
         from compress.ledger.pareto import pareto as run
 
         result = run(open_ledger(), x.value, y.value, which)
-    show(result, as_json)
+    show(result, as_json=as_json)
 
 
 @ledger.command("export")
@@ -150,7 +150,7 @@ def compare(a: SideArg, b: SideArg, as_json: JsonOption = False) -> None:
         from compress.ledger.compare.measures import compare as run
 
         result = run(a, b)
-    show(result, as_json)
+    show(result, as_json=as_json)
 
 
 def check(
@@ -178,7 +178,7 @@ def check(
         limits = Limits(max_psnr_drop, max_ssim_drop, max_lpips_rise, max_slowdown, max_size_growth)
         result = run(bundle, against, limits)
         result.write(junit, markdown)
-    show(result, as_json)
+    show(result, as_json=as_json)
     raise typer.Exit(result.exit_code)
 
 

@@ -1,7 +1,7 @@
 """Commands around checkpoints: training, conversion, figures; no logic."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from compress.cli.options import (
     SetsOption,
     SigmaOption,
     TaskOption,
+    named,
     progress,
 )
 from compress.cli.output import JsonOption, show
@@ -53,9 +54,7 @@ def convert(
         from compress.elir.convert import convert as run
         from compress.recipe.library import find
 
-        if taken := run(
-            find("weights", str(source)), target, k_steps, sigma_s, task and task.value, not float32, decoder_of
-        ):
+        if taken := run(find("weights", str(source)), target, k_steps, sigma_s, named(task), not float32, decoder_of):
             typer.echo(taken, err=True)
     typer.echo(target)
 
@@ -73,7 +72,7 @@ def profile(
         from compress.elir.profile import profile as run
 
         result = run(source, size or SIZES, progress(), k_steps, sigma_s)
-    show(result, as_json)
+    show(result, as_json=as_json)
 
 
 def evaluate(
@@ -98,14 +97,16 @@ def evaluate(
         from compress.pipeline.inputs import node_facts
         from compress.pipeline.workers import workers_at
         from compress.restore.evaluate import evaluate as run
+        from compress.restore.figures import JudgeOptions
+        from compress.restore.open import Settings
 
         if csv is not None:
             check_output(csv)
         with workers_at(address, node_facts) as workers:
-            told: dict[str, Any] = {"task": task and task.value, "k_steps": k_steps, "sigma_s": sigma_s}
-            result = run(source, data, seed, progress(), metrics=metric, shards=shards, workers=workers, **told)
+            settings = Settings(seed=seed, k_steps=k_steps, sigma_s=sigma_s, task=named(task))
+            result = run(source, data, JudgeOptions(settings, tuple(metric)), progress(), shards, workers)
     # Shown first: a full disk, or a picture that failed, must not cost the figures.
-    show(result, as_json)
+    show(result, as_json=as_json)
     if csv is not None:
         result.write_csv(csv)
     result.raise_failed()
@@ -123,11 +124,12 @@ def card(
     with results_only():
         from compress.files import check_output, write_text
         from compress.restore.card import model_card
+        from compress.restore.open import Settings
 
         if out is not None:
             check_output(out, [checkpoint])
-        told: dict[str, Any] = {"task": task and task.value, "k_steps": k_steps, "sigma_s": sigma_s}
-        text = model_card(checkpoint, data, progress(), **told)
+        settings = Settings(k_steps=k_steps, sigma_s=sigma_s, task=named(task))
+        text = model_card(checkpoint, data, settings, progress())
         if out is not None:
             write_text(out, text)
     typer.echo(text if out is None else out)

@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from compress.progress import Progress
+    from compress.recipe.schema import Task
 
 
 class Sensitive(StrEnum):
@@ -60,6 +61,11 @@ AddressOption = Annotated[
 StoreOption = Annotated[
     str | None, typer.Option(metavar="URL", help="Folder or s3:// URL that all nodes reach; below --out by default.")
 ]
+
+
+def named(task: TaskName | None) -> "Task | None":
+    """``task`` by the type that the rest of the package has for it."""
+    return None if task is None else task.value
 
 
 def progress() -> "Progress":

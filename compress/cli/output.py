@@ -10,7 +10,7 @@ WIDTH = 110
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, nothing else.")]
 
 
-def show(result: Any, as_json: bool) -> None:
+def show(result: Any, *, as_json: bool) -> None:
     """One JSON document, or a table for people."""
     import json
 

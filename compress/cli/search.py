@@ -40,7 +40,7 @@ def sensitivity(
             result = run(loaded, out, chosen, pictures, resume, progress(), at_once, store)
         if plot is not None:
             result.write_plot(plot)
-    show(result, as_json)
+    show(result, as_json=as_json)
 
 
 def search(
@@ -77,5 +77,5 @@ def search(
             result = run(loaded, recipe, out, chosen, resume, progress(), reuse, at_once, store)
         if plot is not None:
             result.write_plot(plot)
-    show(result, as_json)
+    show(result, as_json=as_json)
     raise typer.Exit(result.exit_code)

@@ -33,5 +33,5 @@ def sweep(
             from compress.sweep.run import sweep as run
 
             shown = run(Path(words[0]), out, address, dry_run, Progress())
-    show(shown, as_json)
+    show(shown, as_json=as_json)
     raise typer.Exit(shown.exit_code)

@@ -32,7 +32,7 @@ def list_(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
         from compress.targets.survey import survey
 
         found = survey(asked or [], Progress(), contact=False)
-    show(found, as_json)
+    show(found, as_json=as_json)
 
 
 @targets.command()
@@ -43,7 +43,7 @@ def check(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
         from compress.targets.survey import survey
 
         found = survey(asked or [], Progress(), contact=True)
-    show(found, as_json)
+    show(found, as_json=as_json)
     raise typer.Exit(found.exit_code)
 
 

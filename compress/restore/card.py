@@ -8,27 +8,25 @@ from compress.progress import Progress
 from compress.recipe import library
 from compress.recipe.schema import Task, task_input, task_scale
 from compress.restore.evaluate import Evaluation, cells, evaluate
-from compress.restore.figures import COLUMNS
+from compress.restore.figures import COLUMNS, JudgeOptions
+from compress.restore.open import Settings
 
 
 def model_card(
     checkpoint: Path,
     sets: Sequence[str],
+    settings: Settings,
     progress: Progress,
-    *,
-    task: Task | None = None,
-    k_steps: int | None = None,
-    sigma_s: float | None = None,
 ) -> str:
     """The model card of ``checkpoint`` (a path, or a bundled name), in Markdown, measured on ``sets``.
 
-    ``task``, ``k_steps``, ``sigma_s``: of a checkpoint that does not tell. Errors as ``evaluate``.
+    ``settings``: what the checkpoint does not record, and the seed. Errors as ``evaluate``.
     """
     from compress.elir.checkpoint import load_checkpoint
 
     path = library.find("weights", str(checkpoint))
-    model = load_checkpoint(path, k_steps, sigma_s)
-    result = evaluate(str(checkpoint), sets, 0, progress, ceiling=True, task=task, k_steps=k_steps, sigma_s=sigma_s)
+    model = load_checkpoint(path, settings.k_steps, settings.sigma_s)
+    result = evaluate(str(checkpoint), sets, JudgeOptions(settings, ceiling=True), progress)
     networks = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in _NETWORKS}
     facts = model.metadata
     return "\n".join(

@@ -1,8 +1,10 @@
 """`compress demo`: a page, served on loopback only, that restores pictures in the browser with a bundle's artifact."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compress.bundle.manifest import read_manifest
 from compress.elir.restore import noise_field
@@ -28,46 +30,65 @@ def demo(bundle: Path, artifact: str | None, port: int, progress: "Progress") ->
     The result is what ``compress restore`` gives by ONNX Runtime with the same seed, 0, but for the runtimes' own
     rounding. Raises InputError for a bundle without ONNX, and as ``runtime_files``.
     """
-    chosen = choose(bundle, read_manifest(bundle)["artifacts"], artifact)
+    chosen = choose(bundle, artifact)
     contents: dict[str, Content] = {
         **runtime_files(progress),
         **{name: OWN / name for name in FILES},
         "runtime.js": PAGES / "runtime.js",
         "index.html": OWN / "demo.html",
-        "model.onnx": bundle / chosen["entry"],
-        "facts.json": _json(facts(bundle, chosen)),
+        "model.onnx": chosen.path,
+        "facts.json": json.dumps(page_facts(bundle, chosen)).encode(),
         "noise.bin": noise,
     }
     return Pages(contents, port)
 
 
-def choose(bundle: Path, artifacts: list[dict[str, Any]], wanted: str | None) -> dict[str, Any]:
-    """The manifest's entry of the artifact to show."""
-    known = {a["id"]: a for a in artifacts if a["format"] == "onnx"}
+@dataclass(frozen=True)
+class OnnxArtifact:
+    """An ONNX artifact of a bundle. ``inputs``: the shape of each, by name."""
+
+    id: str
+    path: Path
+    task: str | None
+    inputs: dict[str, list[int]]
+
+    @property
+    def bytes(self) -> int:
+        return self.path.stat().st_size
+
+
+def choose(bundle: Path, wanted: str | None) -> OnnxArtifact:
+    """The artifact to show: ``wanted`` by its id, else the int8 one, else the smallest."""
+    known = {
+        a["id"]: OnnxArtifact(
+            a["id"], bundle / a["entry"], a["task"], {port["name"]: port["shape"] for port in a["inputs"]}
+        )
+        for a in read_manifest(bundle)["artifacts"]
+        if a["format"] == "onnx"
+    }
     if not known:
         raise InputError(f"{bundle}: holds no ONNX artifact, which a browser runs: add export.onnx to its recipe")
     if wanted is None:
-        return min(known.values(), key=lambda a: (a["id"] != "onnx-int8", (bundle / a["entry"]).stat().st_size))
+        return min(known.values(), key=lambda artifact: (artifact.id != "onnx-int8", artifact.bytes))
     if wanted not in known:
         raise InputError(f"{bundle}: has no ONNX artifact {wanted}: give one of {', '.join(known)}")
     return known[wanted]
 
 
-def facts(bundle: Path, artifact: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page needs to know of an artifact."""
-    task = artifact["task"]
+def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
+    """What the page needs to know of an artifact, for JSON."""
+    task = artifact.task
     if task not in TASKS:
         raise InputError(f"{bundle}: its task is not known (={task}): use compress restore")
     scale = task_scale(task)
-    inputs = {port["name"]: port["shape"] for port in artifact["inputs"]}
-    tile = inputs["lq"][2:]
+    tile = artifact.inputs["lq"][2:]
     return {
         "name": bundle.resolve().name,
         "what": WHAT.get(task, f"enlarges {scale} times" if scale > 1 else "restores"),
-        "artifact": artifact["id"],
-        "bytes": (bundle / artifact["entry"]).stat().st_size,
+        "artifact": artifact.id,
+        "bytes": artifact.bytes,
         "scale": scale,
-        "inputs": inputs,
+        "inputs": artifact.inputs,
         "tile": tile,
         "overlap": max(0, min(DEFAULT_OVERLAP, min(tile) - GRID)),
         "threads": physical_cores(),
@@ -80,9 +101,3 @@ def noise(query: Mapping[str, str]) -> bytes:
     if not 0 < height * width <= LARGEST:
         raise ValueError(f"{height} x {width} px")
     return noise_field(height, width, seed=0).tobytes()
-
-
-def _json(document: Mapping[str, Any]) -> bytes:
-    import json
-
-    return json.dumps(document).encode()

@@ -3,10 +3,10 @@
 import csv
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compress.data.names import set_names
 from compress.errors import InputError
@@ -21,10 +21,12 @@ from compress.restore.figures import (
     COLUMNS,
     Figures,
     Judge,
+    JudgeOptions,
     LabelledFigures,
     LeftOut,
     PictureFolders,
     PictureList,
+    ShardJob,
     mean_figures,
     missing_notes,
     picture_list,
@@ -74,7 +76,7 @@ class Evaluation:
     seed: int
     results: list[SetResult]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """One JSON document."""
         results = [
             {
@@ -146,31 +148,21 @@ def cells(given: QualityScore) -> list[str]:
 def evaluate(
     source: str,
     sets: Sequence[str],
-    seed: int,
+    options: JudgeOptions,
     progress: Progress,
-    ceiling: bool = False,
-    metrics: Sequence[str] = (),
     shards: int = 1,
     workers: Workers | None = None,
-    *,
-    task: Task | None = None,
-    k_steps: int | None = None,
-    sigma_s: float | None = None,
 ) -> Evaluation:
     """Measure ``source`` (bundled name, checkpoint, artifact, bundle) on ``sets``: names, set files, or folders.
 
-    A folder's pictures are measured whole, cut to a multiple of the scale; a set's, as it crops them. ``ceiling``
-    adds the bundled autoencoder's own reconstruction of the clean pictures; ``metrics`` are pyiqa's, by its names.
-    Outputs are rounded to 8 bits first. ``shards``: parts of each set, measured by ``workers``; the figures are those
-    of
-    one part, to the last digit. ``task``, ``k_steps``, ``sigma_s``: of a source that does not tell. Raises InputError
-    (no pictures; too small; a metric that compares whole sets, in shards), what opening the source raises, and for
-    ``metrics`` what ``compress.measure.iqa.open_measures`` raises.
+    A folder's pictures are measured whole, cut to a multiple of the scale; a set's pictures as it crops them. Outputs
+    are rounded to 8 bits first. ``shards``: parts of each set, measured by ``workers``; the figures are those of one
+    part, to the last digit. Raises InputError (no pictures; too small; a metric that compares whole sets, in shards),
+    what opening the source raises, and for metrics what ``compress.measure.iqa.open_measures`` raises.
     """
     if not sets:
         raise InputError("no pictures to measure on: give --data with a set or a folder")
-    told: dict[str, Any] = {"task": task, "k_steps": k_steps, "sigma_s": sigma_s}
-    judge = Judge.open(source, seed, ceiling, metrics, **told)
+    judge = Judge.open(source, options)
     progress.remark(judge.remark)
     given = [(picture_list(s, judge.task, called), s) for s, called in zip(sets, set_names(sets), strict=True)]
     if shards > 1:
@@ -181,13 +173,16 @@ def evaluate(
         for note in pictures.notes:
             progress.say(note)
     if shards > 1:
-        job = {"source": source, "seed": seed, "ceiling": ceiling, "metrics": list(metrics), "told": told}
-        found = [
-            _in_shards(pictures, name, judge, job, shards, workers or InProcess(), progress) for pictures, name in given
+        import torch
+
+        job = ShardJob(source, options, "", 0, shards, torch.get_num_threads())
+        results = [
+            _in_shards(pictures, judge, replace(job, name=name), workers or InProcess(), progress)
+            for pictures, name in given
         ]
     else:
-        found = [_on_set(pictures, judge, progress) for pictures, _ in given]
-    return Evaluation(source, judge.task, seed, found)
+        results = [_on_set(pictures, judge, progress) for pictures, _ in given]
+    return Evaluation(source, judge.task, options.model.seed, results)
 
 
 def _on_set(pictures: PictureList, judge: Judge, progress: Progress) -> SetResult:
@@ -206,21 +201,9 @@ def _on_set(pictures: PictureList, judge: Judge, progress: Progress) -> SetResul
         return _result(pictures, judge, each, progress, kept)
 
 
-def _in_shards(
-    pictures: PictureList,
-    name: str,
-    judge: Judge,
-    job: dict[str, Any],
-    shards: int,
-    workers: Workers,
-    progress: Progress,
-) -> SetResult:
-    import torch
-
-    shards = min(shards, pictures.count)
-    given = [
-        {**job, "name": name, "number": i, "of": shards, "threads": torch.get_num_threads()} for i in range(shards)
-    ]
+def _in_shards(pictures: PictureList, judge: Judge, job: ShardJob, workers: Workers, progress: Progress) -> SetResult:
+    shards = min(job.of, pictures.count)
+    given = [{"job": replace(job, number=i, of=shards)} for i in range(shards)]
     with progress.stage(f"measure on {pictures.dataset}", total=shards) as stage:
         parts = run_each(workers, f"{pictures.dataset}, shard", shard, given, lambda outcome: stage.advance())
     # In the set's order, whoever measured them: sums in another order would end in other digits.

@@ -1,16 +1,17 @@
 """Figures of pictures: what a model, its input and the autoencoder make of each, and their means."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Union
 
 from compress.errors import InputError
 from compress.measure.quality import QualityScore, mean_score, score
 from compress.recipe import library
 from compress.recipe.schema import TASKS, Task, task_border, task_degradation, task_scale
+from compress.restore.open import Settings, open_restorer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +54,18 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class JudgeOptions:
+    """How a source is judged."""
+
+    model: Settings = field(default_factory=Settings)
+    """How its pictures are restored; a ``scale`` is not looked at: degraded pictures are on the output grid already."""
+    metrics: tuple[str, ...] = ()
+    """pyiqa's measures, by its names, beside our own."""
+    ceiling: bool = False
+    """Judge the bundled autoencoder's own reconstruction of the clean pictures, too."""
+
+
+@dataclass(frozen=True)
 class Judge:
     """Judges pictures. ``makers``: ``model``, ``input`` and, where asked for, ``autoencoder``."""
 
@@ -63,30 +76,18 @@ class Judge:
     """What its user should know of the source."""
 
     @classmethod
-    def open(
-        cls,
-        source: str,
-        seed: int,
-        ceiling: bool,
-        metrics: Sequence[str],
-        *,
-        task: Task | None = None,
-        k_steps: int | None = None,
-        sigma_s: float | None = None,
-    ) -> "Judge":
-        """Arguments and errors as ``compress.restore.evaluate.evaluate``'s."""
-        from compress.restore.open import Settings, open_restorer
-
+    def open(cls, source: str, options: JudgeOptions) -> "Judge":
+        """Errors as ``compress.restore.evaluate.evaluate``'s."""
         # Degraded pictures stand on the output grid already: scale 1.
-        restorer = open_restorer(source, Settings(None, None, seed, 1, k_steps, sigma_s, task))
+        restorer = open_restorer(source, replace(options.model, scale=1))
         if restorer.task is None:
             raise InputError(f"{source}: does not say what it is for: give --task ({', '.join(TASKS)})")
         makers: dict[str, Make] = {
             "model": lambda degraded, clean: restorer.restore(degraded, lambda: None),
             "input": lambda degraded, clean: degraded,
         }
-        measures = _asked_for(metrics)
-        if ceiling:
+        measures = _asked_for(options.metrics)
+        if options.ceiling:
             reconstruct = _autoencoder()
             makers["autoencoder"] = lambda degraded, clean: reconstruct(clean)
         return cls(restorer.task, makers, measures, restorer.remark)
@@ -134,26 +135,28 @@ class Judge:
         return {m: figures_of(output, clean, self.border, self.measures) for m, output in outputs.items()}, outputs
 
 
-def shard(
-    source: str,
-    seed: int,
-    ceiling: bool,
-    metrics: Sequence[str],
-    name: str,
-    number: int,
-    of: int,
-    threads: int,
-    told: Mapping[str, Any],
-) -> list[LabelledFigures | LeftOut]:
-    """Figures of every ``of``-th picture of a set, from ``number``, in a process that has ``threads`` for torch."""
+@dataclass(frozen=True)
+class ShardJob:
+    """Every ``of``-th picture of the set ``name``, from ``number``, judged with ``threads`` of torch."""
+
+    source: str
+    options: JudgeOptions
+    name: str
+    number: int
+    of: int
+    threads: int
+
+
+def shard(job: ShardJob) -> list[LabelledFigures | LeftOut]:
+    """The figures of a shard's pictures, in its order."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(job.threads)
     try:
-        judge = Judge.open(source, seed, ceiling, metrics, **told)
-        found = judge.read(picture_list(name, judge.task).read(number, of))
-        return [item if isinstance(item, LeftOut) else item[0] for item in found]
+        judge = Judge.open(job.source, job.options)
+        items = judge.read(picture_list(job.name, judge.task).read(job.number, job.of))
+        return [item if isinstance(item, LeftOut) else item[0] for item in items]
     finally:
         torch.set_num_threads(before)
 

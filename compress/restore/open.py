@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compress.artifacts.runtime.base import PACKAGES, SUFFIXES, format_of
 from compress.artifacts.runtime.open import open_runner
@@ -26,18 +26,27 @@ DEPTH = 4  # folders above an artifact where its bundle's manifest may lie
 
 @dataclass(frozen=True)
 class Settings:
-    """How to restore. ``tile``: side in px of the output, multiple of 32, 0 for the whole picture, None for 256 or the
-    artifact's own; ``overlap`` of neighbouring tiles, px, multiple of 8, None for 64 or
-    what a small tile leaves; ``seed`` of the noise; the others: None for
-    what the source says."""
+    """How to restore. What is None from ``scale`` on is taken from the source itself."""
 
     tile: int | None = None
+    """Side in px of the output, a multiple of 32; 0: the whole picture; None: 256, or the artifact's own."""
     overlap: int | None = None
+    """Px that neighbouring tiles share, a multiple of 8; None: 64, or what a small tile leaves."""
     seed: int = 0
+    """Seed of the sampling noise."""
     scale: int | None = None
     k_steps: int | None = None
     sigma_s: float | None = None
     task: Task | None = None
+
+
+@dataclass(frozen=True)
+class ArtifactFile:
+    """An artifact to open. ``task``: as its bundle records it; ``verified``: a bundle lists it with a matching hash."""
+
+    entry: Path
+    task: str | None = None
+    verified: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,8 +72,7 @@ def open_restorer(source: str, settings: Settings) -> Restorer:
         return _checkpoint(find("weights", source), settings)
     if settings.k_steps is not None or settings.sigma_s is not None:
         raise InputError(f"{source}: K and sigma_s are fixed inside an artifact: leave --k-steps and --sigma-s out")
-    entry, facts = choose(path) if path.is_dir() else (path, _facts(path))
-    return _artifact(entry, facts, settings)
+    return _artifact(choose(path) if path.is_dir() else _file(path), settings)
 
 
 def _checkpoint(path: Path, settings: Settings) -> Restorer:
@@ -83,16 +91,16 @@ def _checkpoint(path: Path, settings: Settings) -> Restorer:
     return Restorer(task, scale, lambda h, w: 2 * plan(h * scale, w * scale, tile, overlap).tiles + 1, run, model.taken)
 
 
-def _artifact(entry: Path, facts: dict[str, Any], settings: Settings) -> Restorer:
-    format = format_of(entry)
-    if format == "executorch" and not facts and entry.is_file():
+def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
+    entry, format = artifact.entry, format_of(artifact.entry)
+    if format == "executorch" and not artifact.verified and entry.is_file():
         probe(entry)
     runner = open_runner(entry, format, physical_cores())
     _, _, height, width = runner.shapes["lq"]
     tile = (height, width)
     if settings.tile is not None and (settings.tile, settings.tile) != tile:
         raise InputError(f"tile (={settings.tile}) differs from the artifact's {height} x {width} px: leave it out")
-    task = _chosen(entry, facts.get("task") or runner.about.get("task"), settings)
+    task = _chosen(entry, artifact.task or runner.about.get("task"), settings)
     scale = _scale(entry, task, settings)
     overlap, seed = _overlap(settings, tile), settings.seed
 
@@ -133,22 +141,26 @@ def _scale(path: Path, task: Task | None, settings: Settings) -> int:
     return task_scale(task)
 
 
-def choose(bundle: Path) -> tuple[Path, dict[str, Any]]:
-    """The bundle's artifact to restore with: quantized before fp16 before fp32, OpenVINO before the others, of an
-    installed runtime; (entry file, its manifest facts). Raises InputError, Unavailable or VerificationError."""
+def choose(bundle: Path) -> ArtifactFile:
+    """The bundle's artifact to restore with, of an installed runtime.
+
+    Quantized artifacts come before fp16 and fp32 ones, OpenVINO's before the others.
+    Raises InputError, Unavailable or VerificationError.
+    """
     manifest = read_manifest(bundle)
-    kinds: dict[tuple[str, str], dict[str, Any]] = {}
+    kinds: dict[tuple[str, str], ArtifactFile] = {}
     for facts in manifest["artifacts"]:
-        kinds.setdefault((facts["precision"], facts["format"]), facts)
+        artifact = ArtifactFile(bundle / facts["entry"], facts.get("task"), verified=True)
+        kinds.setdefault((facts["precision"], facts["format"]), artifact)
     for kind in PREFERRED:
         if kind in kinds and importlib.util.find_spec(PACKAGES[kind[1]]):
-            check_artifact(bundle, manifest, kinds[kind]["entry"])
-            return bundle / kinds[kind]["entry"], kinds[kind]
+            check_artifact(bundle, manifest, kinds[kind].entry.relative_to(bundle).as_posix())
+            return kinds[kind]
     raise Unavailable(f"{bundle}: no runtime installed for its {len(kinds)} kinds of artifact: pip install openvino")
 
 
-def _facts(entry: Path) -> dict[str, Any]:
-    """What the manifest of the bundle that holds ``entry`` says of it; nothing when it lies in none."""
+def _file(entry: Path) -> ArtifactFile:
+    """``entry`` with what the manifest of the bundle that holds it records; alone when it lies in no bundle."""
     wanted = entry.resolve()
     # As it was given first: in a cache of the Hugging Face hub the file is a link out of its bundle.
     for folder in (*entry.absolute().parents[:DEPTH], *wanted.parents[:DEPTH]):
@@ -157,5 +169,5 @@ def _facts(entry: Path) -> dict[str, Any]:
             for facts in manifest["artifacts"]:
                 if (folder / facts["entry"]).resolve() == wanted:
                     check_artifact(folder, manifest, facts["entry"])
-                    return facts
-    return {}
+                    return ArtifactFile(entry, facts.get("task"), verified=True)
+    return ArtifactFile(entry)

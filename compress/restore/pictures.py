@@ -21,7 +21,6 @@ from compress.data.open import frame_sizes, size_of, suffixes
 from compress.data.picture import read_frames, read_picture
 from compress.errors import CompressError, InputError
 from compress.files import check_room
-from compress.recipe.schema import Task
 from compress.restore.open import Restorer, Settings, open_restorer
 
 if TYPE_CHECKING:
@@ -35,26 +34,20 @@ def restore_pictures(
     source: str,
     pictures: Sequence[Path],
     out: Path,
-    tile: int | None,
-    overlap: int | None,
-    seed: int,
+    settings: Settings,
     progress: "Progress",
     *,
     frames: bool = False,
-    scale: int | None = None,
-    k_steps: int | None = None,
-    sigma_s: float | None = None,
-    task: Task | None = None,
 ) -> list[Path]:
     """Restore pictures and folders of pictures; returns the files written.
 
-    ``source`` as in ``open_restorer``, ``tile`` ... ``task`` as in ``Settings``. One picture goes to ``out`` itself
-    when that has a suffix; all else to files in the folder ``out``, named and nested as the sources are. ``frames``:
-    every frame or page of a picture that has several, not only the first. A picture that fails does not stop the
-    others. Raises InputError naming those that failed, at the end, or at once what stops all of them.
+    ``source`` as in ``open_restorer``. One picture goes to ``out`` itself when that has a suffix; all else to files in
+    the folder ``out``, named and nested as the sources are. ``frames``: every frame or page of a picture that has
+    several, not only the first. A picture that fails does not stop the others. Raises InputError naming those that
+    failed, at the end, or at once what stops all of them.
     """
-    jobs = destinations(pictures, out, frames, progress.say)
-    restorer = open_restorer(source, Settings(tile, overlap, seed, scale, k_steps, sigma_s, task))
+    jobs = destinations(pictures, out, frames=frames, say=progress.say)
+    restorer = open_restorer(source, settings)
     progress.remark(restorer.remark)
     failed: list[InputError] = []
     unexpected: list[Exception] = []
@@ -74,7 +67,7 @@ def restore_pictures(
     if unexpected:
         raise unexpected[0]
     if failed:
-        raise failed[0] if len(jobs) == 1 else _summary(failed, len(jobs), progress.mode != "silent")
+        raise failed[0] if len(jobs) == 1 else _summary(failed, len(jobs), reported=progress.mode != "silent")
     return [path for _, path in jobs]
 
 
@@ -131,9 +124,9 @@ def _memory(restorer: Restorer, picture: Path, height: int, width: int) -> Itera
         ) from None
 
 
-def _summary(failed: Sequence[InputError], total: int, told: bool) -> InputError:
-    """``told``: each failure has been, when it came."""
-    if told:
+def _summary(failed: Sequence[InputError], total: int, *, reported: bool) -> InputError:
+    """``reported``: each failure was, when it happened."""
+    if reported:
         return InputError(f"{len(failed)} of {total} pictures failed, for the reasons above; the others are restored")
     named = "; ".join(str(error) for error in failed[:NAMED])
     more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
@@ -141,7 +134,7 @@ def _summary(failed: Sequence[InputError], total: int, told: bool) -> InputError
 
 
 def destinations(
-    pictures: Sequence[Path], out: Path, frames: bool = False, say: Callable[[str], None] = lambda text: None
+    pictures: Sequence[Path], out: Path, *, frames: bool = False, say: Callable[[str], None] = lambda text: None
 ) -> list[tuple[Path, Path]]:
     """(picture, file to write) for every picture given or found below a folder given.
 
@@ -156,7 +149,7 @@ def destinations(
         jobs = [(found[0][0], out)]
     else:
         _check_folder(out, len(found))
-        jobs = [(path, out / name) for path, name in _distinct(found, frames)]
+        jobs = [(path, out / name) for path, name in _distinct(found, frames=frames)]
     for _, path in jobs:
         check_room(path.parent, [path.name])
     inputs = {path.resolve() for path, _ in jobs}
@@ -209,7 +202,7 @@ def _found(path: Path, out: Path, say: Callable[[str], None]) -> list[tuple[Path
     return [(picture, picture.relative_to(path)) for picture in pictures]
 
 
-def _suffix(path: Path, frames: bool) -> str:
+def _suffix(path: Path, *, frames: bool) -> str:
     """Of the file to write in a folder: pages have sizes of their own, which no animation holds."""
     try:
         return ".tif" if frames and path.suffix.lower() in PAGES and len(frame_sizes(path)) > 1 else ".png"
@@ -217,13 +210,13 @@ def _suffix(path: Path, frames: bool) -> str:
         return ".png"  # said when its turn comes
 
 
-def _distinct(found: Iterable[tuple[Path, Path]], frames: bool) -> list[tuple[Path, Path]]:
+def _distinct(found: Iterable[tuple[Path, Path]], *, frames: bool) -> list[tuple[Path, Path]]:
     """Give each picture a .png name of its own: a.jpg beside a.png becomes a.jpg.png."""
     found = list(found)
     stems = Counter(name.with_suffix("") for _, name in found)
     named = []
     for path, name in found:
-        alone, suffix = stems[name.with_suffix("")] == 1, _suffix(path, frames)
+        alone, suffix = stems[name.with_suffix("")] == 1, _suffix(path, frames=frames)
         named.append((path, name.with_suffix(suffix) if alone else name.with_name(f"{name.name}{suffix}")))
     name, count = Counter(name for _, name in named).most_common(1)[0]
     if count > 1:

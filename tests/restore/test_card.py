@@ -13,6 +13,8 @@ from compress.elir.model import Elir, ElirConfig
 from compress.progress import Progress
 from compress.restore.card import model_card
 from compress.restore.evaluate import cells, evaluate
+from compress.restore.figures import JudgeOptions
+from compress.restore.open import Settings
 
 SILENT = Progress("silent")
 TRAINING = "5 steps of 2 on pixel crops of 64 px, dec learning, 1 l1 + 0.3 lpips, lr 0.0002"
@@ -38,7 +40,7 @@ def checkpoint(folder: Path, task: str) -> Path:
 
 @pytest.fixture(scope="module")
 def card(folder: Path) -> str:
-    return model_card(checkpoint(folder, "sr_x4"), [str(folder)], SILENT)
+    return model_card(checkpoint(folder, "sr_x4"), [str(folder)], Settings(), SILENT)
 
 
 def row(card: str, who: str) -> list[str]:
@@ -59,7 +61,7 @@ def test_card_tells_what_is_in_the_file(card: str) -> None:
 
 
 def test_card_holds_what_was_measured(card: str, folder: Path) -> None:
-    result = evaluate(str(checkpoint(folder, "sr_x4")), [str(folder)], 0, SILENT).results[0]
+    result = evaluate(str(checkpoint(folder, "sr_x4")), [str(folder)], JudgeOptions(), SILENT).results[0]
     for who, name in (("model", "model"), ("input", "bicubic")):
         niqe = result.scores[who].others["niqe"]
         assert row(card, name) == [*cells(result.scores[who]), "-" if niqe is None else f"{niqe:.2f}"]
@@ -77,7 +79,7 @@ def test_card_s_command_names_no_place(card: str, folder: Path) -> None:
 
 
 def test_card_of_a_denoiser_names_its_noise(folder: Path) -> None:
-    card = model_card(checkpoint(folder, "denoise"), [str(folder)], SILENT)
+    card = model_card(checkpoint(folder, "denoise"), [str(folder)], Settings(), SILENT)
     assert "for denoising of photographs (white Gaussian noise of sigma 25/255" in card
     assert "| set | LPIPS below noisy input | PSNR against noisy input |" in card
     assert "bicubic" not in card.lower()

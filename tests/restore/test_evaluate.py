@@ -24,9 +24,11 @@ from compress.progress import Progress
 from compress.recipe.passes import CollapseSettings, FoldTimeSettings
 from compress.recipe.schema import SuperResolution
 from compress.restore.evaluate import Evaluation, evaluate
-from compress.restore.figures import COLUMNS
+from compress.restore.figures import COLUMNS, JudgeOptions
+from compress.restore.open import Settings
 
 SILENT = Progress("silent")
+SEED_0 = JudgeOptions()
 TRAINING = "5 steps of 2 on pixel crops of 64 px, dec learning, 1 l1 + 0.3 lpips, lr 0.0002"
 FACTS = {"task": "sr_x4", "training": TRAINING, "data": "2 pictures", "licence": "MIT", "notes": "for tests"}
 SET = """
@@ -35,6 +37,10 @@ name: corners
 source: {kind: folder, path: pictures}
 crop: 64
 """
+
+
+def seeded(seed: int) -> JudgeOptions:
+    return JudgeOptions(Settings(seed=seed))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +69,7 @@ def checkpoint(place: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def evaluation(checkpoint: Path, folder: Path) -> Evaluation:
-    return evaluate(str(checkpoint), [str(folder)], 0, SILENT)
+    return evaluate(str(checkpoint), [str(folder)], SEED_0, SILENT)
 
 
 def test_folder_is_measured_whole_beside_bicubic(evaluation: Evaluation, photo: np.ndarray) -> None:
@@ -87,7 +93,7 @@ def test_model_s_pictures_are_what_restore_gives(checkpoint: Path, folder: Path,
         for p in clean
     ]
     wanted = score([restore_staged(p, model, scale=4, seed=7) for p in low], clean, border=4)
-    given = evaluate(str(checkpoint), [str(folder)], 7, SILENT).results[0].scores["model"]
+    given = evaluate(str(checkpoint), [str(folder)], seeded(7), SILENT).results[0].scores["model"]
     assert given.psnr_db == pytest.approx(wanted.psnr_db, abs=1e-6)
     assert given.lpips == pytest.approx(wanted.lpips, abs=1e-5)
 
@@ -95,7 +101,7 @@ def test_model_s_pictures_are_what_restore_gives(checkpoint: Path, folder: Path,
 def test_set_is_measured_as_it_crops(checkpoint: Path, folder: Path) -> None:
     path = folder.parent / "corners.yaml"
     path.write_text(SET)
-    result = evaluate(str(checkpoint), [str(path)], 0, SILENT).results[0]
+    result = evaluate(str(checkpoint), [str(path)], SEED_0, SILENT).results[0]
     assert (result.dataset, result.whole, result.scores["model"].n) == ("corners", False, 2)
 
 
@@ -122,7 +128,7 @@ def identity_artifact(folder: Path, task: str | None) -> Path:
 def test_artifact_that_changes_nothing_scores_as_bicubic(folder: Path, tmp_path: Path, bundle: bool) -> None:
     path = identity_artifact(tmp_path / "bundle", "sr_x4")
     source = tmp_path / "bundle" if bundle else path
-    result = evaluate(str(source), [str(folder)], 0, SILENT).results[0]
+    result = evaluate(str(source), [str(folder)], SEED_0, SILENT).results[0]
     assert result.scores["model"] == result.scores["input"]
     assert (result.lpips_below_input, result.psnr_against_input_db) == (0, 0)
 
@@ -150,12 +156,12 @@ def test_csv_holds_every_picture(evaluation: Evaluation, tmp_path: Path) -> None
 
 def test_denoiser_is_measured_beside_its_noisy_input(folder: Path, tmp_path: Path, photo: np.ndarray) -> None:
     identity_artifact(tmp_path / "bundle", "denoise")
-    found = evaluate(str(tmp_path / "bundle"), [str(folder)], 0, SILENT)
+    found = evaluate(str(tmp_path / "bundle"), [str(folder)], SEED_0, SILENT)
     given = found.results[0].scores["input"]
     # Noise of sigma 25 alone would give 20.17 dB; what it loses by clipping depends on the picture.
     assert 20.1 < given.psnr_db < 21.5
     assert found.to_json()["results"][0]["noisy input"]["n"] == 2
-    assert evaluate(str(tmp_path / "bundle"), [str(folder)], 0, SILENT).results == found.results
+    assert evaluate(str(tmp_path / "bundle"), [str(folder)], SEED_0, SILENT).results == found.results
 
 
 def test_niqe_is_of_the_pictures_that_are_large_enough(
@@ -163,7 +169,7 @@ def test_niqe_is_of_the_pictures_that_are_large_enough(
 ) -> None:
     Image.fromarray(photo[:200, :208]).save(tmp_path / "large.png")
     Image.fromarray(photo[:196, :208]).save(tmp_path / "small.png")
-    found = evaluate(str(checkpoint), [str(tmp_path)], 0, Progress("lines"))
+    found = evaluate(str(checkpoint), [str(tmp_path)], SEED_0, Progress("lines"))
     low = degrade(np.ascontiguousarray(photo[:200, :208]), [SuperResolution(scale=4)], 0)
     wanted = niqe(low, border=4)
     result = found.results[0]
@@ -232,7 +238,7 @@ def test_every_runtime_gives_the_checkpoint_s_figures(
     folder.mkdir()
     Image.fromarray(photo[96:160, 96:160]).save(folder / "tile.png")
     found = {
-        name: evaluate(str(path), [str(folder)], 3, SILENT).results[0].scores["model"].values()
+        name: evaluate(str(path), [str(folder)], seeded(3), SILENT).results[0].scores["model"].values()
         for name, path in deployed.items()
     }
     wanted = found.pop("torch")
@@ -247,13 +253,13 @@ def test_every_runtime_gives_the_checkpoint_s_figures(
 
 def test_no_sets(checkpoint: Path) -> None:
     with pytest.raises(InputError, match="no pictures to measure on: give --data with a set or a folder"):
-        evaluate(str(checkpoint), [], 0, SILENT)
+        evaluate(str(checkpoint), [], SEED_0, SILENT)
 
 
 def test_empty_folder(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty: no pictures in this folder: check the path"):
-        evaluate(str(checkpoint), [str(tmp_path / "empty")], 0, SILENT)
+        evaluate(str(checkpoint), [str(tmp_path / "empty")], SEED_0, SILENT)
 
 
 def test_picture_too_small_for_lpips(checkpoint: Path, tmp_path: Path, photo: np.ndarray) -> None:
@@ -261,11 +267,11 @@ def test_picture_too_small_for_lpips(checkpoint: Path, tmp_path: Path, photo: np
     with pytest.raises(
         InputError, match=r"no picture can be measured: .*small\.png: 28 x 32 px, LPIPS needs 32 px a side"
     ):
-        evaluate(str(checkpoint), [str(tmp_path)], 0, SILENT)
+        evaluate(str(checkpoint), [str(tmp_path)], SEED_0, SILENT)
 
 
 def test_task_unknown(tiny_elir: Elir, tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "untold.safetensors"
     save_checkpoint(tiny_elir, path, {})
     with pytest.raises(InputError, match=r"does not say what it is for: give --task \(sr_x2, "):
-        evaluate(str(path), [str(folder)], 0, SILENT)
+        evaluate(str(path), [str(folder)], SEED_0, SILENT)

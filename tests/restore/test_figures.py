@@ -14,7 +14,7 @@ from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.progress import Progress
 from compress.restore.evaluate import evaluate
-from compress.restore.figures import Judge, picture_list
+from compress.restore.figures import Judge, JudgeOptions, picture_list
 
 SILENT = Progress("silent")
 
@@ -35,9 +35,9 @@ def pictures(photo: np.ndarray, tmp_path: Path) -> Path:
 
 
 def test_shards_give_the_same_digits(model: str, pictures: Path) -> None:
-    whole = evaluate(model, [str(pictures)], 0, SILENT)
+    whole = evaluate(model, [str(pictures)], JudgeOptions(), SILENT)
     for shards in (2, 3, 9):
-        assert evaluate(model, [str(pictures)], 0, SILENT, shards=shards) == whole
+        assert evaluate(model, [str(pictures)], JudgeOptions(), SILENT, shards=shards) == whole
 
 
 def test_every_picture_is_in_one_shard(pictures: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_measure_of_whole_sets_has_no_shards(model: str, pictures: Path, monke
     fid = IqaMeasure("fid", None)
     monkeypatch.setattr(figures, "_asked_for", lambda metrics: [fid] if metrics else [])
     with pytest.raises(InputError, match=r"^--metric fid: compares whole sets, not pictures: leave --shards out"):
-        evaluate(model, [str(pictures)], 0, SILENT, metrics=["fid"], shards=2)
+        evaluate(model, [str(pictures)], JudgeOptions(metrics=("fid",)), SILENT, shards=2)
 
 
 # --- pictures without figures ----------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def some_bad(pictures: Path, photo: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_pictures_without_figures_cost_no_others(model: str, some_bad: Path, shards: int) -> None:
-    found = evaluate(model, [str(some_bad)], 0, SILENT, shards=shards)
+    found = evaluate(model, [str(some_bad)], JudgeOptions(), SILENT, shards=shards)
     (result,) = found.results
     assert [name for name, _ in result.pictures] == ["0.png", "1.png", "3.png", "4.png", "below/0.png"]
     assert [(left.name, left.failed) for left in result.left_out] == [("2.png", True), ("z_icon.png", False)]
@@ -88,9 +88,9 @@ def test_pictures_without_figures_cost_no_others(model: str, some_bad: Path, sha
 
 
 def test_the_others_figures_are_those_without_it(model: str, pictures: Path, photo: np.ndarray) -> None:
-    alone = evaluate(model, [str(pictures)], 0, SILENT).results[0]
+    alone = evaluate(model, [str(pictures)], JudgeOptions(), SILENT).results[0]
     Image.fromarray(photo[:20, :20]).save(pictures / "0_icon.png")
-    found = evaluate(model, [str(pictures)], 0, SILENT)
+    found = evaluate(model, [str(pictures)], JudgeOptions(), SILENT)
     assert found.results[0].scores == alone.scores
     found.raise_failed()  # too small is no failure
 
@@ -104,7 +104,7 @@ def test_a_model_that_fails_on_one_picture(model: str, pictures: Path, monkeypat
         return whole(self, degraded, clean)
 
     monkeypatch.setattr(Judge, "picture", picture)
-    (result,) = evaluate(model, [str(pictures)], 0, SILENT).results
+    (result,) = evaluate(model, [str(pictures)], JudgeOptions(), SILENT).results
     assert [left.why for left in result.left_out] == ["1.png: 72 x 64 px do not fit in memory"]
     assert len(result.pictures) == 4
 
@@ -121,9 +121,9 @@ def test_sets_are_checked_before_any_is_measured(
     (tmp_path / "empty").mkdir()
     (tmp_path / "set.yaml").write_text(f"version: 1\nname: s\nsource: {{kind: folder, path: {pictures}}}\ncrop: 96\n")
     with pytest.raises(InputError, match=r"empty: no pictures in this folder"):
-        evaluate(model, [str(pictures), str(tmp_path / "empty")], 0, SILENT)
+        evaluate(model, [str(pictures), str(tmp_path / "empty")], JudgeOptions(), SILENT)
     with pytest.raises(InputError, match=r"64 x 64 px, smaller than the crop of 96 px"):
-        evaluate(model, [str(pictures), str(tmp_path / "set.yaml")], 0, SILENT)
+        evaluate(model, [str(pictures), str(tmp_path / "set.yaml")], JudgeOptions(), SILENT)
 
 
 def test_rows_are_told_apart(model: str, pictures: Path, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_rows_are_told_apart(model: str, pictures: Path, tmp_path: Path) -> None
     other = tmp_path / "other/pictures"
     other.mkdir(parents=True)
     (pictures / "4.png").rename(other / "1.png")
-    found = evaluate(model, [str(pictures), str(other)], 0, SILENT)
+    found = evaluate(model, [str(pictures), str(other)], JudgeOptions(), SILENT)
     found.write_csv(tmp_path / "x.csv")
     rows = [tuple(line.split(",")[:3]) for line in (tmp_path / "x.csv").read_text().splitlines()[1:]]
     assert len(set(rows)) == len(rows) == 10

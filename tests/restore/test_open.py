@@ -10,7 +10,7 @@ from compress.bundle.manifest import write_manifest
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
 from compress.errors import InputError, VerificationError
-from compress.restore.open import Settings, choose, open_restorer
+from compress.restore.open import ArtifactFile, Settings, choose, open_restorer
 
 
 def entry(format: str, precision: str, **more: object) -> dict:
@@ -52,9 +52,8 @@ def bundle(tmp_path: Path) -> Path:
 def test_int8_openvino_is_preferred(tmp_path: Path) -> None:
     kinds = [("onnx", "int8"), ("openvino", "fp32"), ("openvino", "int8"), ("executorch", "int8")]
     folder = write_bundle(tmp_path, *(entry(*kind) for kind in kinds))
-    path, facts = choose(folder)
-    assert (path, facts["id"]) == (folder / "int8/openvino/model.xml", "openvino-int8")
-    assert choose(write_bundle(tmp_path, entry("openvino", "fp32"), entry("onnx", "int8")))[1]["id"] == "onnx-int8"
+    assert choose(folder) == ArtifactFile(folder / "int8/openvino/model.xml", verified=True)
+    assert choose(write_bundle(tmp_path, entry("openvino", "fp32"), entry("onnx", "int8"))).entry.suffix == ".onnx"
 
 
 def test_a_bundle_restores_at_its_tasks_scale(bundle: Path, photo: np.ndarray) -> None:

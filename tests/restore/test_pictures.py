@@ -13,6 +13,7 @@ from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.progress import Progress
+from compress.restore.open import Settings
 from compress.restore.pictures import destinations, restore_pictures
 
 SILENT = Progress("silent")
@@ -45,8 +46,9 @@ def folder(tmp_path: Path, photo: np.ndarray) -> Path:
 
 
 def run(source: str, pictures: list[Path], out: Path, **options: object) -> list[Path]:
-    settings: dict = {"tile": None, "overlap": 32, "seed": 0, **options}
-    return restore_pictures(source, pictures, out, progress=SILENT, **settings)
+    frames = bool(options.pop("frames", False))
+    settings = Settings(**{"overlap": 32, **options})  # type: ignore[arg-type]
+    return restore_pictures(source, pictures, out, settings, SILENT, frames=frames)
 
 
 def test_one_picture_to_one_file(artifact: str, folder: Path, tmp_path: Path, photo: np.ndarray) -> None:
@@ -71,7 +73,7 @@ def test_a_failed_picture_does_not_stop_the_others(artifact: str, folder: Path, 
     assert "empty.png: not a readable picture (the file is empty)" in str(error.value)
     said = io.StringIO()
     with pytest.raises(InputError) as error:  # whoever reads along is told once
-        restore_pictures(artifact, [folder], tmp_path / "out", None, 32, 0, Progress("lines", said), scale=1)
+        restore_pictures(artifact, [folder], tmp_path / "out", Settings(overlap=32, scale=1), Progress("lines", said))
     assert str(error.value) == "1 of 4 pictures failed, for the reasons above; the others are restored"
     assert said.getvalue().count("the file is empty") == 1
     assert len([p for p in (tmp_path / "out").rglob("*") if p.is_file()]) == 3
@@ -144,7 +146,7 @@ def test_a_picture_too_large_for_memory(artifact: str, folder: Path, monkeypatch
 
 
 def test_progress_names_the_picture(artifact: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    restore_pictures(artifact, [folder], folder / "out", None, 32, 0, Progress("lines"), scale=4)
+    restore_pictures(artifact, [folder], folder / "out", Settings(overlap=32, scale=4), Progress("lines"))
     told = capsys.readouterr()
     assert "b.jpg (2 of 3)" in told.err
     assert told.out == ""
@@ -211,7 +213,7 @@ def test_damaged_metadata_cost_nothing(
 ) -> None:
     damaged_exif(folder / "gps.jpg", photo)
     out = tmp_path / "out"
-    assert len(restore_pictures(artifact, [folder], out, None, 32, 0, Progress("lines"), scale=1)) == 4
+    assert len(restore_pictures(artifact, [folder], out, Settings(overlap=32, scale=1), Progress("lines"))) == 4
     assert "gps.jpg: damaged and left out: 1 of 1 tags of EXIF's GPS" in capsys.readouterr().err
     with Image.open(out / "gps.png") as image:
         assert image.size == (40, 50)
@@ -280,7 +282,7 @@ def moving(tmp_path: Path) -> Path:
 def test_the_first_of_several_frames_is_said(
     artifact: str, moving: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    restore_pictures(artifact, [moving], tmp_path / "out", None, 32, 0, Progress("lines"), scale=1)
+    restore_pictures(artifact, [moving], tmp_path / "out", Settings(overlap=32, scale=1), Progress("lines"))
     told = capsys.readouterr().err
     for name in ("a.gif", "s.tif"):
         assert f"{name}: frame 1 of 3 was taken: --frames restores all of them" in told
