@@ -15,11 +15,13 @@ from compress.recipe.degradation import (
     Blur,
     Degradation,
     GaussianNoise,
+    Grey,
     Jpeg,
     Mask,
     MotionBlur,
     SuperResolution,
 )
+from compress.recipe.schema import task_degradation
 
 ROOT = Path(__file__).parent.parent
 PHOTO = ROOT / "calibration/photos/validation/astronaut_1.png"
@@ -28,8 +30,10 @@ SHOWN: dict[str, list[Degradation]] = {
     "clean": [],
     "sr, scale 4": [SuperResolution(scale=4)],
     "sr, scale 8": [SuperResolution(scale=8)],
+    "sr 8, noise 12.8, nearest": [SuperResolution(scale=8, noise=12.8, enlargement="nearest-exact")],
     "noise, sigma 25": [GaussianNoise(sigma=25)],
     "noise, sigma [15, 50]": [GaussianNoise(sigma=[15, 50])],
+    "grey": [Grey()],
     "blur, sigma 2": [Blur(sigma=2)],
     "motion, path camera": [MotionBlur()],
     "motion, path line": [MotionBlur(path="line", size=21)],
@@ -37,9 +41,12 @@ SHOWN: dict[str, list[Degradation]] = {
     "mask, pixels 0.9": [Mask()],
     "mask, boxes 0.25": [Mask(pattern="boxes")],
     "mask, strokes 0.25": [Mask(pattern="strokes")],
+    "mask, square 0.25": [Mask(pattern="square")],
     "blind_sr, scale 4": [BlindSuperResolution(scale=4)],
     "blind_sr, scale 2": [BlindSuperResolution(scale=2)],
+    "blind_sr 4, second_order 0": [BlindSuperResolution(scale=4, second_order=0)],
     "blind_face": [BlindFace()],
+    "blind_face_published": task_degradation("blind_face_published"),
 }
 
 

@@ -30,6 +30,13 @@ class TaskName(StrEnum):
     deblur = "deblur"
     inpaint = "inpaint"
     blind_face = "blind_face"
+    sr_x8_published = "sr_x8_published"
+    blind_sr_x4_published = "blind_sr_x4_published"
+    denoise_published = "denoise_published"
+    blind_face_published = "blind_face_published"
+    inpaint_published = "inpaint_published"
+    inpaint_square = "inpaint_square"
+    colorize = "colorize"
 
 
 KStepsOption = Annotated[

@@ -1,9 +1,9 @@
-"""Blind degradations: Real-ESRGAN's of second order, and GFPGAN's for faces. (H, W, 3), floats in [0, 255] inside.
+"""Blind degradations: Real-ESRGAN's, and those of faces. (H, W, 3), floats in [0, 255] inside.
 
 Wang et al. 2021, Real-ESRGAN (arXiv 2107.10833), section 3 and figure 2, with the values of its published training
 options (x4plus; the same for x2plus), the sharpening of its targets left out. Wang et al. 2021, GFPGAN (arXiv
-2101.04061), section 4.1, without colour jitter and grey. Resizing is Pillow's, antialiased, where the published code's
-is not; JPEG is Pillow's.
+2101.04061), section 4.1, without colour jitter and grey; by other settings, ELIR's published degradation of
+faces. Resizing is Pillow's, antialiased, where Real-ESRGAN's and GFPGAN's code is not; JPEG is Pillow's.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from PIL import Image
 
 from compress.data import kernels
 from compress.data.pixels import convolve, jpeg, resize, to_8_bits
+from compress.recipe.degradation import BlindFace
 
 METHODS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
 FACE_KERNEL = 41
@@ -41,12 +42,14 @@ SECOND = Order(0.8, (0.2, 1.5), (0.3, 0.4, 0.3), (0.3, 1.2), (1, 25), (0.05, 2.5
 FINAL_SINC_PROBABILITY = 0.8
 
 
-def second_order(picture: np.ndarray, scale: int, rng: np.random.Generator) -> np.ndarray:
-    """``picture`` uint8 -> (H // scale, W // scale, 3) uint8."""
+def real_esrgan(picture: np.ndarray, scale: int, rng: np.random.Generator, second: float = 1.0) -> np.ndarray:
+    """``picture`` uint8 -> (H // scale, W // scale, 3) uint8; ``second``: probability of the second order."""
     height, width = picture.shape[:2]
     out = _order(picture.astype(np.float64), (height, width), FIRST, rng)
     out = _jpeg(out, FIRST.jpeg_quality, rng)
-    out = _order(out, (height / scale, width / scale), SECOND, rng)
+    # A certain second order draws nothing: pictures of earlier releases stay as they were.
+    if second == 1 or rng.random() < second:
+        out = _order(out, (height / scale, width / scale), SECOND, rng)
     if rng.random() < 0.5:
         out = _finish(out, height // scale, width // scale, rng)
         return to_8_bits(_jpeg(out, SECOND.jpeg_quality, rng))
@@ -111,14 +114,19 @@ def _finish(values: np.ndarray, height: int, width: int, rng: np.random.Generato
     return values
 
 
-def blind_face(
-    picture: np.ndarray, blur_sigma: Range, downsample: Range, noise: Range, quality: Range, rng: np.random.Generator
-) -> np.ndarray:
-    """Blur, reduction, white noise, JPEG, and back: ``picture`` uint8 -> the same shape, uint8."""
+def blind_face(picture: np.ndarray, step: BlindFace, rng: np.random.Generator) -> np.ndarray:
+    """Blur, resizing, white noise, JPEG, and back: ``picture`` uint8 -> the same shape, uint8."""
     height, width = picture.shape[:2]
-    bell = kernels.draw_bell(rng, FACE_KERNEL, blur_sigma, ("iso", "aniso"), (0.5, 0.5))
-    factor = rng.uniform(*downsample)
+    shapes, chances = (("iso", "aniso"), (0.5, 0.5)) if step.kernels == "mixed" else (("iso",), (1.0,))
+    bell = kernels.draw_bell(rng, FACE_KERNEL, (step.blur_sigma[0], step.blur_sigma[1]), shapes, chances)
+    factor = draw_reduction(rng, step)
     bilinear = Image.Resampling.BILINEAR
     small = resize(convolve(picture, bell.kernel()), int(height // factor), int(width // factor), bilinear)
-    noisy = small + rng.normal(0, rng.uniform(*noise), small.shape)
-    return to_8_bits(resize(_jpeg(noisy, quality, rng), height, width, bilinear))
+    noisy = small + rng.normal(0, rng.uniform(step.noise[0], step.noise[1]), small.shape)
+    return to_8_bits(resize(_jpeg(noisy, (step.jpeg[0], step.jpeg[1]), rng), height, width, bilinear))
+
+
+def draw_reduction(rng: np.random.Generator, step: BlindFace) -> float:
+    """Factor between the bounds of ``downsample``: uniform itself, or such that the reduced side is."""
+    low, high = step.downsample
+    return float(rng.uniform(low, high)) if step.uniform == "factor" else 1 / float(rng.uniform(1 / high, 1 / low))

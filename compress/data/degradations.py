@@ -23,6 +23,7 @@ from compress.recipe.degradation import (
     Blur,
     Degradation,
     GaussianNoise,
+    Grey,
     Jpeg,
     Mask,
     MotionBlur,
@@ -38,9 +39,17 @@ def shrink(picture: Image.Image, scale: int) -> Image.Image:
     return picture.resize((width // scale, height // scale), Image.Resampling.BICUBIC)
 
 
-def enlarge(picture: Image.Image, scale: int) -> Image.Image:
-    """Bicubic enlargement by a whole factor: the model's input grid is the output grid."""
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.BICUBIC)
+ENLARGEMENTS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    # Of a whole factor, Pillow's nearest is torch's nearest-exact: both ask for the px under a px's centre.
+    "nearest-exact": Image.Resampling.NEAREST,
+}
+
+
+def enlarge(picture: Image.Image, scale: int, by: str = "bicubic") -> Image.Image:
+    """Enlargement by a whole factor, ``by`` one of ENLARGEMENTS: the model's input grid is the output grid."""
+    return picture.resize((picture.width * scale, picture.height * scale), ENLARGEMENTS[by])
 
 
 def degrade(picture: np.ndarray, steps: Sequence[Degradation], seed: int) -> np.ndarray:
@@ -53,10 +62,12 @@ def degrade(picture: np.ndarray, steps: Sequence[Degradation], seed: int) -> np.
 
 def _apply(picture: np.ndarray, step: Degradation, rng: np.random.Generator) -> np.ndarray:
     match step:
-        case SuperResolution(scale=scale):
-            return np.asarray(enlarge(shrink(Image.fromarray(picture), scale), scale))
+        case SuperResolution():
+            return _super_resolution(picture, step, rng)
         case GaussianNoise(sigma=sigma):
-            return to_8_bits(picture.astype(np.float64) + rng.normal(0, draw(sigma, rng), picture.shape))
+            return _noisy(picture, sigma, rng)
+        case Grey():
+            return np.asarray(Image.fromarray(picture).convert("L").convert("RGB"))
         case Blur(sigma=sigma):
             width = draw(sigma, rng)
             return to_8_bits(gaussian_filter(picture.astype(np.float64), (width, width, 0), mode="mirror"))
@@ -66,17 +77,27 @@ def _apply(picture: np.ndarray, step: Degradation, rng: np.random.Generator) -> 
             return to_8_bits(convolve(picture, motion_kernel(step, rng)))
         case Mask():
             return _mask(picture, step, rng)
-        case BlindSuperResolution(scale=scale):
-            return _on_grid(blind.second_order(picture, scale, rng), picture)
+        case BlindSuperResolution(scale=scale, second_order=probability):
+            return _on_grid(blind.real_esrgan(picture, scale, rng, probability), picture)
         case BlindFace():
-            blur, downsample, noise, files = map(_pair, (step.blur_sigma, step.downsample, step.noise, step.jpeg))
-            return blind.blind_face(picture, blur, downsample, noise, files, rng)
+            return blind.blind_face(picture, step, rng)
     raise AssertionError(step)  # the schema admits no other kind
 
 
 def draw(amount: float | list[float], rng: np.random.Generator) -> float:
     """A number as it is, drawing nothing; of ``[low, high]``, a uniform draw."""
     return float(rng.uniform(*_pair(amount))) if isinstance(amount, list) else amount
+
+
+def _noisy(picture: np.ndarray, sigma: float | list[float], rng: np.random.Generator) -> np.ndarray:
+    return to_8_bits(picture.astype(np.float64) + rng.normal(0, draw(sigma, rng), picture.shape))
+
+
+def _super_resolution(picture: np.ndarray, step: SuperResolution, rng: np.random.Generator) -> np.ndarray:
+    small = shrink(Image.fromarray(picture), step.scale)
+    if step.noise is not None:
+        small = Image.fromarray(_noisy(np.asarray(small), step.noise, rng))
+    return np.asarray(enlarge(small, step.scale, step.enlargement))
 
 
 def motion_kernel(step: MotionBlur, rng: np.random.Generator) -> np.ndarray:

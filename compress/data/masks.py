@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-Pattern = Literal["pixels", "boxes", "strokes"]
+Pattern = Literal["pixels", "boxes", "strokes", "square"]
 
 
 def draw_mask(rng: np.random.Generator, height: int, width: int, pattern: Pattern, share: float) -> np.ndarray:
@@ -68,8 +68,18 @@ def _stroke(rng: np.random.Generator, height: int, width: int, step: float) -> I
         x, y = end_x, end_y
 
 
+def _square(rng: np.random.Generator, height: int, width: int, share: float) -> np.ndarray:
+    """The picture's centre, in the picture's proportions."""
+    lost = np.zeros((height, width), dtype=bool)
+    rows, columns = (max(1, round(share**0.5 * side)) for side in (height, width))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    lost[top : top + rows, left : left + columns] = True
+    return lost
+
+
 _DRAW: dict[Pattern, Callable[[np.random.Generator, int, int, float], np.ndarray]] = {
     "pixels": _pixels,
     "boxes": _boxes,
     "strokes": _strokes,
+    "square": _square,
 }

@@ -3,6 +3,8 @@
 An amount is a number, or ``[low, high]``: drawn uniformly, once a picture.
 """
 
+from functools import partial
+from operator import eq, is_
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -41,11 +43,23 @@ Length = Annotated[Annotated[Positive, _Number] | Annotated[list[Positive], _Ord
 Shake = Annotated[Annotated[Intensity, _Number] | Annotated[list[Intensity], _Ordered, _Range], _Form]
 
 
+# A set's hash is over its steps as they are dumped. So a setting that came after 0.1.0 is left out of the dump where it
+# changes nothing (`exclude_if`): dumped always, it would make another set of every set that runs have recorded.
+
+
 class SuperResolution(Strict):
-    """Bicubic reduction (antialiased, Pillow's kernel) and bicubic enlargement back."""
+    """Bicubic reduction (antialiased, Pillow's kernel), noise where it is asked for, and enlargement back."""
 
     kind: Literal["sr"] = "sr"
     scale: Literal[2, 4, 8] = Field(4, description="enlargement factor")
+    noise: NoiseAmount | None = Field(
+        None,
+        exclude_if=partial(is_, None),
+        description="standard deviation of Gaussian noise on the small picture, in 1/255, or [low, high]",
+    )
+    enlargement: Literal["bicubic", "bilinear", "nearest-exact"] = Field(
+        "bicubic", exclude_if=partial(eq, "bicubic"), description="how the small picture is enlarged"
+    )
 
 
 class GaussianNoise(Strict):
@@ -53,6 +67,12 @@ class GaussianNoise(Strict):
 
     kind: Literal["noise"] = "noise"
     sigma: NoiseAmount = Field(25.0, description="standard deviation, in 1/255, or [low, high]")
+
+
+class Grey(Strict):
+    """Colourisation: BT.601 luma, rounded to 8 bits, in all three channels."""
+
+    kind: Literal["grey"] = "grey"
 
 
 class Blur(Strict):
@@ -97,25 +117,44 @@ class Mask(Strict):
     """Inpainting: pixels lost, all three channels together."""
 
     kind: Literal["mask"] = "mask"
-    pattern: Literal["pixels", "boxes", "strokes"] = Field("pixels", description="what is lost")
+    pattern: Literal["pixels", "boxes", "strokes", "square"] = Field(
+        "pixels", description="what is lost; square: the picture's centre"
+    )
     share: float | None = Field(None, gt=0, le=0.99, description="lost; none: 0.9 of pixels, else 0.25")
     fill: int = Field(0, ge=0, le=255, description="value of the lost pixels")
 
 
 class BlindSuperResolution(Strict):
-    """Real-ESRGAN's second-order pipeline, then bicubic enlargement back."""
+    """Real-ESRGAN's pipeline, then bicubic enlargement back."""
 
     kind: Literal["blind_sr"] = "blind_sr"
     scale: Literal[2, 4] = Field(4, description="enlargement factor")
+    second_order: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        exclude_if=partial(eq, 1.0),
+        description="probability of the second blur, resize and noise; 0, as ELIR's published model: never",
+    )
 
 
 class BlindFace(Strict):
-    """GFPGAN's pipeline: blur, reduction, noise, JPEG, bilinear enlargement back. Its published ranges by default."""
+    """Blur, resizing, noise, JPEG, bilinear resizing back. GFPGAN's published ranges by default."""
 
     kind: Literal["blind_face"] = "blind_face"
+    kernels: Literal["mixed", "isotropic"] = Field(
+        "mixed",
+        exclude_if=partial(eq, "mixed"),
+        description="Gaussian, 41 px; mixed: isotropic and anisotropic, equally often",
+    )
     blur_sigma: Annotated[list[SigmaPx], _Ordered] = Field([0.1, 10.0], description="of the kernel, in px")
     downsample: Annotated[list[Annotated[float, Field(ge=0.5, le=64)]], _Ordered] = Field(
         [0.8, 8.0], description="reduction factor"
+    )
+    uniform: Literal["factor", "side"] = Field(
+        "factor",
+        exclude_if=partial(eq, "factor"),
+        description="drawn uniformly: the reduction factor, or the reduced picture's side",
     )
     noise: Annotated[list[Annotated[float, Field(ge=0, le=100)]], _Ordered] = Field(
         [0.0, 20.0], description="standard deviation, in 1/255"
@@ -126,6 +165,6 @@ class BlindFace(Strict):
 
 
 Degradation = Annotated[
-    SuperResolution | GaussianNoise | Blur | Jpeg | MotionBlur | Mask | BlindSuperResolution | BlindFace,
+    SuperResolution | GaussianNoise | Grey | Blur | Jpeg | MotionBlur | Mask | BlindSuperResolution | BlindFace,
     Field(discriminator="kind"),
 ]

@@ -13,6 +13,7 @@ from compress.recipe.degradation import (
     Blur,
     Degradation,
     GaussianNoise,
+    Grey,
     Jpeg,
     Mask,
     MotionBlur,
@@ -23,9 +24,12 @@ from compress.recipe.search_and_fallback import Fallback, Search
 from compress.recipe.target_parts import Browser, Emulator, Measuring, Quantization, Reach, Ssh, VendorCompiler
 
 __all__ = ["BlindFace", "BlindSuperResolution", "Blur", "Degradation", "GaussianNoise", "Jpeg", "Mask", "MotionBlur"]
-__all__ += ["Strict", "SuperResolution"]
+__all__ += ["Grey", "Strict", "SuperResolution"]
 
-Task = Literal["sr_x2", "sr_x4", "sr_x8", "blind_sr_x4", "denoise", "deblur", "inpaint", "blind_face"]
+_OwnTask = Literal["sr_x2", "sr_x4", "sr_x8", "blind_sr_x4", "denoise", "deblur", "inpaint", "blind_face"]
+_Restorations = Literal["sr_x8_published", "blind_sr_x4_published", "denoise_published", "blind_face_published"]
+_Fillings = Literal["inpaint_published", "inpaint_square", "colorize"]
+Task = Literal[_OwnTask, _Restorations, _Fillings]
 TASKS: dict[Task, tuple[Degradation, ...]] = {
     "sr_x2": (SuperResolution(scale=2),),
     "sr_x4": (SuperResolution(scale=4),),
@@ -35,12 +39,35 @@ TASKS: dict[Task, tuple[Degradation, ...]] = {
     "deblur": (Blur(sigma=2), GaussianNoise(sigma=2)),
     "inpaint": (Mask(pattern="pixels", share=0.9),),
     "blind_face": (BlindFace(),),
+    # As ELIR's authors trained; where a name above was taken, `_published`.
+    "sr_x8_published": (SuperResolution(scale=8, noise=12.8, enlargement="nearest-exact"),),
+    "blind_sr_x4_published": (BlindSuperResolution(scale=4, second_order=0),),
+    "denoise_published": (GaussianNoise(sigma=89.6),),
+    "blind_face_published": (
+        BlindFace(
+            kernels="isotropic",
+            blur_sigma=[0.1, 15.0],
+            downsample=[1 / 1.2, 32.0],
+            uniform="side",
+            noise=[0.0, 20.0],
+            jpeg=[30.0, 100.0],
+        ),
+    ),
+    "inpaint_published": (Mask(pattern="pixels", share=0.9), GaussianNoise(sigma=25.6)),
+    "inpaint_square": (Mask(pattern="square", share=0.25), GaussianNoise(sigma=25.6)),
+    "colorize": (Grey(), GaussianNoise(sigma=64)),
 }
 _INPUTS: dict[Task, str] = {
     "denoise": "noisy input",
     "deblur": "blurred input",
     "inpaint": "masked input",
     "blind_face": "degraded input",
+    "sr_x8_published": "nearest enlargement",
+    "denoise_published": "noisy input",
+    "inpaint_published": "masked input",
+    "blind_face_published": "degraded input",
+    "inpaint_square": "masked input",
+    "colorize": "grey input",
 }
 
 

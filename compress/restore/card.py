@@ -69,6 +69,13 @@ def _task_words(task: Task) -> str:
         "blind_sr_x4": "blind super-resolution x4 of photographs (inputs by Real-ESRGAN's second-order degradation)",
         "inpaint": "inpainting of photographs (90 % of the pixels lost)",
         "blind_face": "blind restoration of faces (GFPGAN's degradation)",
+        "sr_x8_published": "super-resolution x8 of faces (noise of sigma 12.8/255 on the small picture)",
+        "blind_sr_x4_published": "blind super-resolution x4 of photographs (Real-ESRGAN's degradation of first order)",
+        "denoise_published": "denoising of faces (white Gaussian noise of sigma 89.6/255, clipped to 8 bits)",
+        "blind_face_published": "blind restoration of faces (blur, reduction, noise, JPEG, as ELIR's authors trained)",
+        "inpaint_published": "inpainting of faces (90 % of the pixels lost, then noise of sigma 25.6/255)",
+        "inpaint_square": "inpainting of faces (a centred square of half the side lost, then noise of sigma 25.6/255)",
+        "colorize": "colourisation of faces (grey, then noise of sigma 64/255)",
         "deblur": "deblurring of photographs (Gaussian blur of sigma 2 px, then noise of sigma 2/255)",
     }
     sr = f"super-resolution x{task_scale(task)} of photographs (inputs reduced by antialiased bicubic)"

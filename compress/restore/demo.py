@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 OWN = Path(__file__).with_name("pages")
 FILES = ("demo.js", "demo.css", "demo_worker.js", "tiles.js")
 LARGEST = 4096 * 8192  # px of the noise that is given out
-WHAT = {"denoise": "removes noise", "deblur": "removes blur", "inpaint": "fills lost pixels"}
+WHAT = {
+    **dict.fromkeys(("denoise", "denoise_published"), "removes noise"),
+    **dict.fromkeys(("inpaint", "inpaint_published", "inpaint_square"), "fills lost pixels"),
+    "deblur": "removes blur",
+    "colorize": "adds colours",
+}
 
 
 def demo(bundle: Path, artifact: str | None, port: int, progress: "Progress") -> Pages:

@@ -3,6 +3,8 @@ import pytest
 
 from compress.data import blind
 from compress.data.blind import FIRST, SECOND, Order
+from compress.recipe.degradation import BlindFace
+from compress.recipe.schema import task_degradation
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -61,9 +63,9 @@ def test_luma_is_bt601() -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-def test_second_order_gives_the_small_picture(photo: np.ndarray, scale: int) -> None:
+def test_real_esrgan_gives_the_small_picture(photo: np.ndarray, scale: int) -> None:
     odd = photo[:190, :253]
-    drawn = [blind.second_order(odd, scale, rng(seed)) for seed in range(12)]
+    drawn = [blind.real_esrgan(odd, scale, rng(seed)) for seed in range(12)]
     assert all(d.shape == (190 // scale, 253 // scale, 3) and d.dtype == np.uint8 for d in drawn)
     assert len({d.tobytes() for d in drawn}) == 12
     # Blurred, noisy, but the same scene: the mean colour stays.
@@ -72,9 +74,9 @@ def test_second_order_gives_the_small_picture(photo: np.ndarray, scale: int) -> 
 
 def test_a_mild_face_degradation_changes_little_and_a_strong_one_much(photo: np.ndarray) -> None:
     def error(sigma: float, factor: float, noise: float, quality: float) -> float:
-        ranges = ((v, v) for v in (sigma, factor, noise, quality))
-        blur, downsample, grain, jpeg = ranges
-        return float(np.abs(blind.blind_face(photo, blur, downsample, grain, jpeg, rng()).astype(int) - photo).mean())
+        blur, downsample, grain, jpeg = ([v, v] for v in (sigma, factor, noise, quality))
+        step = BlindFace(blur_sigma=blur, downsample=downsample, noise=grain, jpeg=jpeg)
+        return float(np.abs(blind.blind_face(photo, step, rng()).astype(int) - photo).mean())
 
     mild = error(0.1, 1, 0, 100)
     assert mild < 2
@@ -85,11 +87,48 @@ def test_a_mild_face_degradation_changes_little_and_a_strong_one_much(photo: np.
 def test_noise_of_a_face_is_drawn_from_its_range() -> None:
     """No blur to speak of, no reduction, the best JPEG: what is left is white noise of sigma 0 to 20."""
     flat = np.full((64, 64, 3), 128, dtype=np.uint8)
-    luma = [
-        blind.luma(blind.blind_face(flat, (0.1, 0.1), (1, 1), (0, 20), (100, 100), rng(seed)).astype(float)).std()
-        for seed in range(150)
-    ]
+    step = BlindFace(blur_sigma=[0.1, 0.1], downsample=[1, 1], noise=[0, 20], jpeg=[100, 100])
+    luma = [blind.luma(blind.blind_face(flat, step, rng(seed)).astype(float)).std() for seed in range(150)]
     # Luma of independent channels: sqrt(0.2989^2 + 0.587^2 + 0.114^2) of their sigma.
     sigmas = np.array(luma) / 0.6686
     assert sigmas.min() < 1.5 and 18.5 < sigmas.max() < 21
     assert sigmas.mean() == pytest.approx(10, abs=1.3)
+
+
+def test_a_second_order_that_never_comes_leaves_blur_resize_and_noise_out(photo: np.ndarray) -> None:
+    """One order blurs less: the mean error is smaller, and the draw of a certain one takes nothing from the seed."""
+
+    def error(second: float) -> float:
+        small = (blind.real_esrgan(photo, 4, rng(seed), second) for seed in range(30))
+        wanted = photo.reshape(64, 4, 64, 4, 3).mean((1, 3))
+        return float(np.mean([np.abs(s - wanted).mean() for s in small]))
+
+    assert error(0) < 0.95 * error(1)
+    whole, half = (blind.real_esrgan(photo, 4, rng(3), p).tobytes() for p in (1, 1 - 1e-9))
+    assert whole != half
+
+
+@pytest.mark.parametrize(("uniform", "mean_side"), [("factor", 0.155), ("side", 0.6156)])
+def test_a_face_is_reduced_by_a_uniform_factor_or_to_a_uniform_side(uniform: str, mean_side: float) -> None:
+    step = BlindFace(downsample=[1 / 1.2, 32], uniform=uniform)  # type: ignore[arg-type]
+    generator = rng()
+    sides = 1 / np.array([blind.draw_reduction(generator, step) for _ in range(4000)])
+    assert 1 / 32 <= sides.min() < 0.04 and 1.1 < sides.max() <= 1.2
+    assert sides.mean() == pytest.approx(
+        mean_side if uniform == "side" else np.log(32 * 1.2) / (32 - 1 / 1.2), rel=0.06
+    )
+
+
+def test_published_faces_are_blurred_alike_in_every_direction() -> None:
+    """No reduction, noise or JPEG to speak of: a point becomes the kernel itself, whose spread along x is that of y."""
+    published = task_degradation("blind_face_published")[0].model_copy(
+        update={"downsample": [1.0, 1.0], "noise": [0.0, 0.0], "jpeg": [100.0, 100.0], "blur_sigma": [3.0, 9.0]}
+    )
+    assert isinstance(published, BlindFace)
+    bar = np.zeros((96, 96, 3), dtype=np.uint8)
+    bar[32:64, 32:64] = 255
+    for seed in range(6):
+        round_ = blind.blind_face(bar, published, rng(seed)).astype(float)
+        assert np.abs(round_ - round_.transpose(1, 0, 2)).max() < 6
+    mixed = [blind.blind_face(bar, published.model_copy(update={"kernels": "mixed"}), rng(seed)) for seed in range(6)]
+    assert max(np.abs(m.astype(float) - m.transpose(1, 0, 2)).max() for m in mixed) > 20

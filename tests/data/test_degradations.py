@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy.special import ndtr
 from scipy.stats import norm
@@ -14,11 +15,13 @@ from compress.recipe.degradation import (
     Blur,
     Degradation,
     GaussianNoise,
+    Grey,
     Jpeg,
     Mask,
     MotionBlur,
     SuperResolution,
 )
+from compress.recipe.schema import task_degradation
 
 EVERY = [SuperResolution(scale=4), GaussianNoise(sigma=15), Blur(sigma=1.2), Jpeg(quality=60)]
 RANDOM: list[Degradation] = [
@@ -31,7 +34,9 @@ RANDOM: list[Degradation] = [
     Mask(pattern="strokes"),
     BlindSuperResolution(scale=4),
     BlindSuperResolution(scale=2),
+    BlindSuperResolution(scale=4, second_order=0),
     BlindFace(),
+    BlindFace(kernels="isotropic", uniform="side"),
 ]
 
 
@@ -99,6 +104,37 @@ def test_sr_keeps_the_grid_and_loses_detail(photo: np.ndarray) -> None:
     degraded = degrade(photo, [SuperResolution(scale=4)], seed=0)
     assert degraded.shape == photo.shape and degraded.dtype == np.uint8
     assert roughness(degraded) < 0.7 * roughness(photo)
+
+
+def test_noise_of_the_small_picture_is_enlarged_with_it() -> None:
+    grey = np.full((256, 256, 3), 128, dtype=np.uint8)
+    step = SuperResolution(scale=8, noise=12.8, enlargement="nearest-exact")
+    tiles = degrade(grey, [step], seed=2).reshape(32, 8, 32, 8, 3)
+    assert (tiles == tiles[:, :1, :, :1]).all()  # one value in each 8 x 8 px
+    assert (tiles[:, 0, :, 0].astype(float) - 128).std() == pytest.approx(12.8, rel=0.03)
+
+
+def test_the_published_sr_x8_is_torchs(photo: np.ndarray) -> None:
+    """Enlargement by torch's nearest-exact, as published, of the noisy picture: Pillow's nearest gives the same."""
+    small = np.asarray(shrink(Image.fromarray(photo), 8))
+    noisy = (small + np.random.default_rng(4).normal(0, 12.8, small.shape)).round().clip(0, 255).astype(np.uint8)
+    tensor = torch.from_numpy(noisy.transpose(2, 0, 1)[None])
+    wanted = torch.nn.functional.interpolate(tensor, scale_factor=8, mode="nearest-exact")[0].numpy()
+    assert (degrade(photo, task_degradation("sr_x8_published"), seed=4) == wanted.transpose(1, 2, 0)).all()
+
+
+def test_enlargement_by_each_kernel(photo: np.ndarray) -> None:
+    bicubic, bilinear, nearest = (
+        degrade(photo, [SuperResolution(scale=4, enlargement=by)], seed=0)
+        for by in ("bicubic", "bilinear", "nearest-exact")
+    )
+    assert roughness(bilinear) < roughness(bicubic) and (nearest[::4, ::4] == nearest[3::4, 3::4]).all()
+
+
+def test_grey_is_bt601_luma_in_every_channel(photo: np.ndarray) -> None:
+    grey = degrade(photo, [Grey()], seed=0)
+    assert (grey == grey[..., :1]).all()
+    assert np.abs(grey[..., 0] - photo @ np.array([0.299, 0.587, 0.114])).max() <= 1
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])

@@ -3,7 +3,7 @@ import pytest
 
 from compress.data.masks import Pattern, draw_mask
 
-PATTERNS: list[Pattern] = ["pixels", "boxes", "strokes"]
+PATTERNS: list[Pattern] = ["pixels", "boxes", "strokes", "square"]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -16,7 +16,7 @@ def test_the_share_is_lost(pattern: Pattern, share: float, side: tuple[int, int]
         assert lost.mean() == pytest.approx(share, abs=0.02)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("pattern", PATTERNS[:3])
 def test_a_mask_depends_on_the_seed_alone(pattern: Pattern) -> None:
     first, again, other = (draw_mask(np.random.default_rng(s), 64, 96, pattern, 0.3) for s in (1, 1, 2))
     assert (first == again).all() and (first != other).any()
@@ -25,6 +25,12 @@ def test_a_mask_depends_on_the_seed_alone(pattern: Pattern) -> None:
 def test_pixels_are_lost_independently() -> None:
     lost = draw_mask(np.random.default_rng(0), 256, 256, "pixels", 0.9).astype(float)
     assert abs(np.corrcoef(lost[:, 1:].ravel(), lost[:, :-1].ravel())[0, 1]) < 0.02
+
+
+def test_a_square_is_the_centre_whatever_the_seed() -> None:
+    for seed in range(2):
+        lost = draw_mask(np.random.default_rng(seed), 64, 96, "square", 0.25)
+        assert lost[16:48, 24:72].all() and lost.sum() == 32 * 48
 
 
 @pytest.mark.parametrize("pattern", PATTERNS[1:])

@@ -143,7 +143,8 @@ def test_a_bad_override(tmp_path: Path, setting: str, message: str) -> None:
         (
             "model: {task: sr4}\n",
             "mine.yaml:7: model.task: must be one of sr_x2, sr_x4, sr_x8, blind_sr_x4, denoise, deblur, inpaint, "
-            "blind_face, got 'sr4', did you mean ",
+            "blind_face, sr_x8_published, blind_sr_x4_published, denoise_published, blind_face_published, "
+            "inpaint_published, inpaint_square, colorize, got 'sr4', did you mean ",
         ),
         ("model:\n  weights: elir_sr_x5\n", "mine.yaml:8: model.weights: 'elir_sr_x5': unknown weights file, did you "),
         ("model:\n  weights: ./no.safetensors\n", "mine.yaml:8: model.weights: no.safetensors: no such weights file"),
@@ -249,7 +250,8 @@ SET = "version: 1\nname: s\nsource: {kind: bundled, folder: validation}\n"
         (SET + "degradation: [{kind: sr, scale: 3}]\n", "4: degradation.0.scale: must be one of 2, 4, 8, got 3"),
         (
             SET + "degradation: [{kind: blurr}]\n",
-            "4: degradation.0: must be one of sr, noise, blur, jpeg, motion, mask, blind_sr, blind_face, got 'blurr'",
+            "4: degradation.0: must be one of sr, noise, grey, blur, jpeg, motion, mask, blind_sr, blind_face, "
+            "got 'blurr'",
         ),
         (SET + "degradation: [{sigma: 3}]\n", "4: degradation.0: is missing its key 'kind': add it"),
         (SET + "degradation: tsk\n", "4: degradation: must be one of task, got 'tsk', did you mean task?"),

@@ -51,10 +51,33 @@ def test_a_single_validation_set_may_stand_alone() -> None:
     assert schema.RecipeData(validation="kodak").validation == ["kodak"]
 
 
-@pytest.mark.parametrize("task", ["denoise", "deblur", "inpaint", "blind_face"])
+@pytest.mark.parametrize("task", [t for t in get_args(schema.Task) if "sr" not in t])
 def test_other_tasks_stay_on_their_grid(task: schema.Task) -> None:
     assert (schema.task_scale(task), schema.task_border(task)) == (1, 0)
     assert schema.task_input(task).endswith(" input")
+
+
+def test_the_published_sr_x8_is_beside_nearest_enlargement() -> None:
+    assert (schema.task_scale("sr_x8_published"), schema.task_border("sr_x8_published")) == (8, 8)
+    assert schema.task_input("sr_x8_published") == "nearest enlargement"
+
+
+# The degradations of the authors' data loaders, as the table of docs/data.md gives them.
+PUBLISHED = {
+    "sr_x8_published": ["sr, scale 8, noise 12.8, enlargement nearest-exact"],
+    "blind_sr_x4_published": ["blind_sr, scale 4, second_order 0.0"],
+    "denoise_published": ["noise, sigma 89.6"],
+    "inpaint_published": ["mask, pattern pixels, share 0.9, fill 0", "noise, sigma 25.6"],
+    "inpaint_square": ["mask, pattern square, share 0.25, fill 0", "noise, sigma 25.6"],
+    "colorize": ["grey", "noise, sigma 64.0"],
+}
+
+
+@pytest.mark.parametrize("task", PUBLISHED)
+def test_published_tasks(task: schema.Task) -> None:
+    steps = [step.model_dump() for step in schema.task_degradation(task)]
+    said = [", ".join([s.pop("kind"), *(f"{key} {value}" for key, value in s.items())]) for s in steps]
+    assert said == PUBLISHED[task]
 
 
 def test_blind_super_resolution_enlarges_too() -> None:
