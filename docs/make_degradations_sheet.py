@@ -21,7 +21,7 @@ from compress.recipe.degradation import (
     MotionBlur,
     SuperResolution,
 )
-from compress.recipe.schema import task_degradation
+from compress.recipe.task import task_degradation
 
 ROOT = Path(__file__).parent.parent
 PHOTO = ROOT / "calibration/photos/validation/astronaut_1.png"

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from compress.data.sets import load_set
-from compress.recipe.schema import Task, task_input
+from compress.recipe.task import Task, task_input
 from compress.restore.open import Settings, open_restorer
 
 ROOT = Path(__file__).parent.parent

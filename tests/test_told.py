@@ -17,7 +17,7 @@ from compress.cli.commands import app
 from compress.cli.options import TaskName
 from compress.elir.model import Elir, ElirConfig
 from compress.errors import InputError
-from compress.recipe.schema import TASKS
+from compress.recipe.task import TASKS
 from compress.restore.open import Settings, open_restorer
 
 

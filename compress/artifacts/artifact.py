@@ -38,8 +38,8 @@ class Artifact:
 
 def plan_artifacts(recipe: Recipe) -> list[Artifact]:
     """Every artifact of ``recipe``, floats first. int8 needs ptq, weights the pass weights."""
-    engine = next((item["ptq"].get("engine", "elir") for item in recipe.passes if "ptq" in item), None)
-    made = [MADE_BY[name] for item in recipe.passes for name in item if name in MADE_BY]
+    ours = recipe.ptq is not None and recipe.ptq.engine == "elir"
+    made = [MADE_BY[item.name] for item in recipe.passes if item.name in MADE_BY]
     planned = []
     for format in FORMATS:
         options = getattr(recipe.export, format)
@@ -51,7 +51,7 @@ def plan_artifacts(recipe: Recipe) -> list[Artifact]:
                 raise InputError(_not_made(format, precision))
             planned.append(Artifact(format, precision))
         # Only our own engine knows TensorRT's rules; the others' graphs are written for x86.
-        if format == "onnx" and options.tensorrt and "int8" in precisions and engine == "elir":
+        if format == "onnx" and options.tensorrt and "int8" in precisions and ours:
             planned.append(Artifact("onnx", "int8", "tensorrt"))
     return sorted(planned, key=lambda a: PRECISIONS.index(a.precision))
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts.artifact import Artifact
-from compress.recipe.schema import QUANTIZED, Recipe, task_scale
+from compress.recipe.schema import QUANTIZED, Recipe
+from compress.recipe.task import task_scale
 
 if TYPE_CHECKING:
     from torch import nn

@@ -183,7 +183,9 @@ def schema(kind: Annotated[Schema, typer.Argument(help="Which YAML file.")] = Sc
     """Print the JSON Schema of a YAML file."""
     import json
 
-    from compress.recipe.schema import CalibrationSet, DeployTarget, Recipe, Strict
+    from compress.recipe.calibration_set import CalibrationSet
+    from compress.recipe.schema import DeployTarget, Recipe
+    from compress.recipe.strict import Strict
     from compress.recipe.train import TrainRecipe
     from compress.sweep.schema import Sweep
 

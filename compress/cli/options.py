@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from compress.progress import Progress
-    from compress.recipe.schema import Task
+    from compress.recipe.task import Task
 
 
 class Sensitive(StrEnum):

@@ -16,7 +16,8 @@ from compress.data.pictures import to_float
 from compress.data.sets import pixels_sha256
 from compress.data.stream import PictureStream
 from compress.errors import InputError
-from compress.recipe.schema import Degradation, Task, task_degradation
+from compress.recipe.degradation import Degradation
+from compress.recipe.task import Task, task_degradation
 from compress.recipe.train import TrainSource
 from compress.surroundings import expanded
 

@@ -55,7 +55,7 @@ def set_names(given: Sequence[str]) -> list[str]:
 
     Raises InputError for a set that is given twice, two files that name their sets alike, and what loading raises.
     """
-    from compress.recipe.schema import CalibrationSet
+    from compress.recipe.calibration_set import CalibrationSet
     from compress.recipe.validation import load_model
 
     paths = [library.find("calibration", name) for name in given]

@@ -15,7 +15,8 @@ from compress.data.sources import FolderPictures, HubPictures, Pictures
 from compress.errors import InputError
 from compress.files import sha256_text
 from compress.recipe import library
-from compress.recipe.schema import BundledSource, CalibrationSet, FolderSource, HubSource, Task, task_degradation
+from compress.recipe.calibration_set import BundledSource, CalibrationSet, FolderSource, HubSource
+from compress.recipe.task import Task, task_degradation
 from compress.recipe.validation import load_model
 from compress.surroundings import expanded
 

@@ -13,7 +13,7 @@ from compress.data.folders import scan
 from compress.data.names import distinct_names
 from compress.data.pictures import open_rgb, read_rgb
 from compress.errors import InputError
-from compress.recipe.schema import HubSource
+from compress.recipe.calibration_set import HubSource
 from compress.recipe.train import StreamSource
 
 NamedPicture = tuple[

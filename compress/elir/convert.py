@@ -13,7 +13,7 @@ from compress.elir.overparam import collapse, expand
 from compress.elir.state import MODULES
 from compress.errors import InputError
 from compress.files import check_output, whole_file
-from compress.recipe.schema import TASKS
+from compress.recipe.task import TASKS
 
 SUFFIXES = {
     ".safetensors": "ours: collapsed, with metadata",

@@ -1,9 +1,9 @@
 """Passes: what a recipe may do to a model. One file, one class, one recipe key."""
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from compress.recipe.pass_order import PASSES
+from compress.recipe.strict import Strict
 
 if TYPE_CHECKING:
     from compress.passes.base import Pass
@@ -22,7 +22,7 @@ _CLASSES = {
 }
 
 
-def load_pass(name: str, settings: dict[str, Any]) -> "Pass":
-    """The pass ``name`` with its settings validated."""
+def load_pass(name: str, settings: Strict) -> "Pass":
+    """The pass ``name`` with its settings, as a recipe's item has both."""
     module = importlib.import_module(f"compress.passes.{name}")
-    return getattr(module, _CLASSES[name])(PASSES[name].model_validate(settings))
+    return getattr(module, _CLASSES[name])(settings)

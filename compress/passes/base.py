@@ -13,7 +13,8 @@ from torch import Tensor
 from compress.elir.finite import first_not_finite
 from compress.elir.model import Elir, noise_shape
 from compress.errors import InputError, VerificationError
-from compress.recipe.schema import Strict, Task
+from compress.recipe.strict import Strict
+from compress.recipe.task import Task
 
 PROBE_SIZE = 64  # px
 EXACT = 1e-4  # largest difference of an exact pass, relative to the output's largest value

@@ -21,8 +21,8 @@ from compress.files import write_text
 from compress.passes.base import Pass, Subject
 from compress.passes.prune import refuse_folded
 from compress.passes.shrink.student import coarse_encoder, residual_decoder
-from compress.recipe.schema import task_scale
 from compress.recipe.student import DistillSettings
+from compress.recipe.task import task_scale
 from compress.recipe.train import DistillRun, DistillSeed, DistillStage
 from compress.tensors import compact_dtype
 

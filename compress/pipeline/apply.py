@@ -281,7 +281,7 @@ class Run:
         hashes = self._hashes(self.planned)
         macs = self.models.floats.run("macs", self._macs)
         weights = self._remember("weights", self._weights, hashes)
-        engine = next((i["ptq"].get("engine", "elir") for i in self.recipe.passes if "ptq" in i), None)
+        engine = self.recipe.ptq.engine if self.recipe.ptq else None
         return [
             {
                 "id": a.id,

@@ -37,7 +37,7 @@ class Plan:
         return {
             "dry_run": True,
             "bundle": str(self.out),
-            "passes": [next(iter(item)) for item in self.recipe.passes],
+            "passes": [item.name for item in self.recipe.passes],
             "data": data,
             "artifacts": [{"id": a.id, "entry": a.entry, "estimated_bytes": self._bytes(a)} for a in self.artifacts],
             "estimated_bytes": sum(map(self._bytes, self.artifacts)),

@@ -14,7 +14,8 @@ from compress.data.sets import PictureSet, check_disjoint, load_set
 from compress.errors import InputError
 from compress.files import sha256_file, sha256_text
 from compress.recipe import library
-from compress.recipe.schema import MADE_BY, Recipe, RecipeModel
+from compress.recipe.pass_item import PassItem
+from compress.recipe.schema import Recipe, RecipeModel
 
 if TYPE_CHECKING:
     from compress.artifacts.artifact import Artifact
@@ -80,9 +81,8 @@ class Inputs:
     def float_key(self) -> dict[str, Any]:
         """What the float artifacts depend on: the key without the first quantizing pass and what comes after it."""
         recipe = self.key["recipe"]
-        names = [next(iter(item)) for item in recipe["passes"]]
-        cut = next((i for i, name in enumerate(names) if name in MADE_BY), len(names))
-        return {**self.key, "recipe": {**recipe, "passes": recipe["passes"][:cut]}}
+        passes = recipe["passes"][: len(self.recipe.float_passes)]
+        return {**self.key, "recipe": {**recipe, "passes": passes}}
 
 
 def made_by(recipe: Recipe, weights_sha256: str) -> str:
@@ -112,7 +112,7 @@ def finished_student(recipe: Recipe, weights: Path) -> Path:
     """File of the recipe's finished student. Raises InputError where there is none, or by other settings."""
     from compress.elir.metadata import read_metadata
 
-    name = next((item["distill"].get("student") for item in recipe.passes if "distill" in item), None)
+    name = recipe.distill.student if recipe.distill else None
     if name is None:
         raise InputError(
             "--reuse: the recipe names no finished student: set student in its distill pass, or leave it out"
@@ -128,29 +128,20 @@ def finished_student(recipe: Recipe, weights: Path) -> Path:
 
 def student_key(recipe: Recipe, weights: Path) -> str:
     """Names what a student is made by: the weights, and the settings of prune and distill that shape it."""
-    from compress.recipe.pass_order import PASSES
-
     apart = {"student", "data", "checkpoint_minutes"}
     settings = [
-        {name: PASSES[name].model_validate(given).model_dump(mode="json", exclude=apart)}
+        {item.name: item.settings.model_dump(mode="json", exclude=apart)}
         for item in recipe.passes
-        for name, given in item.items()
-        if name in ("prune", "distill")
+        if item.prune or item.distill
     ]
     return sha256_text(json.dumps([sha256_file(weights), settings], sort_keys=True))
 
 
-def prefix_key(key: dict[str, Any], passes: list[dict[str, Any]]) -> str:
+def prefix_key(key: dict[str, Any], passes: list[PassItem]) -> str:
     """Names what a run with ``Inputs.key`` ``key`` has after its first ``passes``: equal for runs that differ only in
     later passes or in what they export.
     """
-    from compress.recipe.pass_order import PASSES
-
-    settings = [
-        {name: PASSES[name].model_validate(given).model_dump(mode="json")}
-        for item in passes
-        for name, given in item.items()
-    ]
+    settings = [{item.name: item.settings.model_dump(mode="json")} for item in passes]
     return sha256_text(json.dumps([{**key, "recipe": key["recipe"]["model"]}, settings], sort_keys=True))
 
 
@@ -158,7 +149,7 @@ def artifact_steps(recipe: Recipe, k_steps: int, precision: str) -> int:
     """Euler steps of an artifact: the student's, where the recipe makes one; fp32 stays as the weights are."""
     if precision == "fp32":
         return k_steps
-    asked = [item["distill"].get("k_steps") for item in recipe.passes if "distill" in item]
+    asked = [item.distill.k_steps for item in recipe.passes if item.distill]
     return next((k for k in reversed(asked) if k is not None), k_steps)
 
 
@@ -167,17 +158,15 @@ def estimated_bytes(recipe: Recipe, values: Mapping[str, int], artifact: "Artifa
 
     Passes that take channels away are not reckoned with; ExecuTorch stores no fewer than 8 bits.
     """
-    from compress.recipe.passes import PtqSettings, WeightsSettings
-
     if artifact.precision in ("fp32", "fp16"):
         return sum(values.values()) * BYTES[artifact.precision]
-    by, model = ("weights", WeightsSettings) if artifact.precision == "weights" else ("ptq", PtqSettings)
-    chosen = [model.model_validate(item[by]) for item in recipe.passes if by in item]
+    rounded = artifact.precision == "weights"
+    chosen = [item.weights if rounded else item.ptq for item in recipe.passes]
     least = 8 if artifact.format == "executorch" else 4
 
     def bits(name: str) -> int:
-        asked = min((settings.bits_of(name) for settings in chosen), default=8)
-        if by == "ptq" and asked == 16:
+        asked = min((settings.bits_of(name) for settings in chosen if settings), default=8)
+        if not rounded and asked == 16:
             return 32  # left in float
         return max(least, 8 if asked == 7 else asked)
 

@@ -12,7 +12,8 @@ from compress.folders import remove_training
 from compress.pipeline.cache import FOLDER, Stages
 from compress.pipeline.inputs import Inputs, prefix_key
 from compress.progress import Progress
-from compress.recipe.schema import MADE_BY, QUANTIZED, Recipe
+from compress.recipe.pass_item import PassItem
+from compress.recipe.schema import QUANTIZED, Recipe
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,7 @@ class Models:
     ) -> None:
         self.stages, self.shared = stages, shared
         self.floats = Stages(stages.folder, inputs.float_key, stages.resume)
-        self._begun: list[dict[str, Any]] = []
+        self._begun: list[PassItem] = []
         self.recipe, self.inputs, self.planned = recipe, inputs, planned
         self.writer, self.progress = writer, progress
 
@@ -79,7 +80,7 @@ class Models:
             folder=self._training_folder,
             held_back={h: s.origin for v in self.inputs.validation for s in v.seen for h in (s.sha256, s.crop_sha256)},
         )
-        for item in self._passes(quantizing=False):
+        for item in self.recipe.float_passes:
             self._run_item(item, subject)
         return subject
 
@@ -104,7 +105,7 @@ class Models:
         """What the quantizing pass leaves."""
         subject = self.subject
         subject.keep, subject.underway = self.keep, self._underway
-        for item in self._passes(quantizing=True):
+        for item in self.recipe.passes[len(self.recipe.float_passes) :]:
             self._run_item(item, subject)
         return subject.quantized
 
@@ -143,31 +144,24 @@ class Models:
             path.unlink(missing_ok=True)
         return path
 
-    def _passes(self, quantizing: bool) -> list[dict[str, Any]]:
-        """Passes before the first quantizing one, or from it on."""
-        names = [next(iter(item)) for item in self.recipe.passes]
-        cut = next((i for i, name in enumerate(names) if name in MADE_BY), len(names))
-        return self.recipe.passes[cut:] if quantizing else self.recipe.passes[:cut]
-
-    def _run_item(self, item: dict[str, Any], subject: "Subject") -> None:
+    def _run_item(self, item: PassItem, subject: "Subject") -> None:
         from compress.passes import load_pass
 
         self._begun.append(item)
-        (name, settings) = next(iter(item.items()))
-        with self.progress.stage(name) as stage:
-            if self.inputs.student is not None and name in ("prune", "distill"):
-                self._take_student(name, subject)
+        with self.progress.stage(item.name) as stage:
+            if self.inputs.student is not None and (item.prune or item.distill):
+                self._take_student(item, subject)
                 return
             subject.advance = lambda what, done, total: stage.note(f"{what} {done} of {total}")
-            load_pass(name, settings).run(subject)
+            load_pass(item.name, item.settings).run(subject)
 
-    def _take_student(self, name: str, subject: "Subject") -> None:
+    def _take_student(self, item: PassItem, subject: "Subject") -> None:
         """Put the finished student in place of prune and distill."""
         from compress.elir.checkpoint import load_checkpoint
 
         assert self.inputs.student is not None
         subject.keep_reference()
-        if name == "distill":
+        if item.distill:
             subject.model = load_checkpoint(self.inputs.student)
             subject.notes.append(f"prune, distill: the finished student {self.inputs.student.name}")
 

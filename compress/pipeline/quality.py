@@ -11,7 +11,8 @@ from compress.data.sets import Item, PictureSet
 from compress.errors import VerificationError
 from compress.files import whole_file
 from compress.progress import Progress
-from compress.recipe.schema import Recipe, task_border, task_input
+from compress.recipe.schema import Recipe
+from compress.recipe.task import task_border, task_input
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,13 +7,9 @@ from functools import partial
 from operator import eq, is_
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-
-class Strict(BaseModel):
-    """Base of every schema: unknown keys are errors, numbers are finite, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from compress.recipe.strict import Strict
 
 
 def _ordered(value: list[float]) -> list[float]:

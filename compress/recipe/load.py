@@ -9,7 +9,8 @@ from typing import Any
 
 from compress.errors import InputError
 from compress.files import sha256_text
-from compress.recipe.library import Kind, find, is_path, load_yaml, nearest
+from compress.recipe.library import Kind, find, is_path, load_yaml
+from compress.recipe.pass_order import order_mistakes
 from compress.recipe.paths import from_file, move_paths, relative_to
 from compress.recipe.schema import Recipe, RecipeData, RecipeModel
 from compress.recipe.train import TrainRecipe
@@ -47,7 +48,7 @@ class RecipeFile:
         if chosen := list(targets):
             source.replace(("targets",), chosen, "--target")
         recipe, mistakes = check(Recipe, source.data)
-        source.refuse(mistakes + _passes(source.data) + _names(source.data) + _exports(source.data))
+        source.refuse(mistakes + _order(source.data) + _names(source.data) + _exports(source.data))
         assert recipe is not None
         return recipe
 
@@ -103,22 +104,12 @@ def _resolved(path: Path, children: tuple[Path, ...]) -> Source:
     return source
 
 
-def _passes(data: dict[str, Any]) -> list[Mistake]:
-    """Mistakes in the passes' names and settings; those of their shape are the schema's to tell."""
-    from compress.recipe.pass_order import PASSES, order_mistakes
-
-    mistakes: list[Mistake] = []
+def _order(data: dict[str, Any]) -> list[Mistake]:
+    """Mistakes in the passes' order; those of their shape and settings are the schema's to tell."""
     listed = data.get("passes")
     items = listed if isinstance(listed, list) else []
     names = [next(iter(item), "") if isinstance(item, dict) else "" for item in items]
-    mistakes += [(("passes", i, names[i]), text) for i, text in order_mistakes(names)]
-    for i, item in enumerate(items):
-        for name, settings in item.items() if isinstance(item, dict) else []:
-            if name not in PASSES:
-                mistakes.append((("passes", i, name), f"unknown pass{nearest(name, PASSES)}"))
-            elif settings is None or isinstance(settings, dict):
-                mistakes += check(PASSES[name], settings or {}, ("passes", i, name))[1]
-    return mistakes
+    return [(("passes", i, names[i]), text) for i, text in order_mistakes(names)]
 
 
 def _names(data: dict[str, Any]) -> list[Mistake]:

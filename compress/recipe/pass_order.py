@@ -1,30 +1,4 @@
-"""Every pass by its settings' model, and the orders in which passes may stand; free of torch."""
-
-from compress.recipe.passes import (
-    CollapseSettings,
-    EqualizeSettings,
-    FoldTimeSettings,
-    PtqSettings,
-    QatSettings,
-    ReconstructSettings,
-    SmoothSettings,
-    WeightsSettings,
-)
-from compress.recipe.schema import Strict
-from compress.recipe.student import DistillSettings, PruneSettings
-
-PASSES: dict[str, type[Strict]] = {
-    "collapse": CollapseSettings,
-    "prune": PruneSettings,
-    "distill": DistillSettings,
-    "fold_time": FoldTimeSettings,
-    "equalize": EqualizeSettings,
-    "smooth": SmoothSettings,
-    "ptq": PtqSettings,
-    "reconstruct": ReconstructSettings,
-    "qat": QatSettings,
-    "weights": WeightsSettings,
-}
+"""The orders in which passes may stand."""
 
 QUANTIZING = ("ptq", "weights")
 

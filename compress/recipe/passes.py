@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from compress.recipe.schema import Strict
+from compress.recipe.strict import Strict
 
 FLOAT = 16
 """``layer_bits`` of a layer left in float; a file holds 32 bits for each of its weights."""

@@ -1,144 +1,20 @@
-"""The schemas of the YAML files: Recipe, CalibrationSet, DeployTarget; TrainRecipe is in `training_schema`.
+"""The schemas of recipes and deploy targets.
 
 Unknown keys are refused; each field says what it is, in which unit and range.
 """
 
+import itertools
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from compress.recipe.degradation import (
-    BlindFace,
-    BlindSuperResolution,
-    Blur,
-    Degradation,
-    GaussianNoise,
-    Grey,
-    Jpeg,
-    Mask,
-    MotionBlur,
-    Strict,
-    SuperResolution,
-)
+from compress.recipe.pass_item import PassItem
+from compress.recipe.passes import PtqSettings
 from compress.recipe.search_and_fallback import Fallback, Search
+from compress.recipe.strict import Name, Strict
+from compress.recipe.student import DistillSettings
 from compress.recipe.target_parts import Browser, Emulator, Measuring, Quantization, Reach, Ssh, VendorCompiler
-
-__all__ = ["BlindFace", "BlindSuperResolution", "Blur", "Degradation", "GaussianNoise", "Jpeg", "Mask", "MotionBlur"]
-__all__ += ["Grey", "Strict", "SuperResolution"]
-
-_OwnTask = Literal["sr_x2", "sr_x4", "sr_x8", "blind_sr_x4", "denoise", "deblur", "inpaint", "blind_face"]
-_Restorations = Literal["sr_x8_published", "blind_sr_x4_published", "denoise_published", "blind_face_published"]
-_Fillings = Literal["inpaint_published", "inpaint_square", "colorize"]
-Task = Literal[_OwnTask, _Restorations, _Fillings]
-TASKS: dict[Task, tuple[Degradation, ...]] = {
-    "sr_x2": (SuperResolution(scale=2),),
-    "sr_x4": (SuperResolution(scale=4),),
-    "sr_x8": (SuperResolution(scale=8),),
-    "blind_sr_x4": (BlindSuperResolution(scale=4),),
-    "denoise": (GaussianNoise(sigma=25),),
-    "deblur": (Blur(sigma=2), GaussianNoise(sigma=2)),
-    "inpaint": (Mask(pattern="pixels", share=0.9),),
-    "blind_face": (BlindFace(),),
-    # As ELIR's authors trained; where a name above was taken, `_published`.
-    "sr_x8_published": (SuperResolution(scale=8, noise=12.8, enlargement="nearest-exact"),),
-    "blind_sr_x4_published": (BlindSuperResolution(scale=4, second_order=0),),
-    "denoise_published": (GaussianNoise(sigma=89.6),),
-    "blind_face_published": (
-        BlindFace(
-            kernels="isotropic",
-            blur_sigma=[0.1, 15.0],
-            downsample=[1 / 1.2, 32.0],
-            uniform="side",
-            noise=[0.0, 20.0],
-            jpeg=[30.0, 100.0],
-        ),
-    ),
-    "inpaint_published": (Mask(pattern="pixels", share=0.9), GaussianNoise(sigma=25.6)),
-    "inpaint_square": (Mask(pattern="square", share=0.25), GaussianNoise(sigma=25.6)),
-    "colorize": (Grey(), GaussianNoise(sigma=64)),
-}
-_INPUTS: dict[Task, str] = {
-    "denoise": "noisy input",
-    "deblur": "blurred input",
-    "inpaint": "masked input",
-    "blind_face": "degraded input",
-    "sr_x8_published": "nearest enlargement",
-    "denoise_published": "noisy input",
-    "inpaint_published": "masked input",
-    "blind_face_published": "degraded input",
-    "inpaint_square": "masked input",
-    "colorize": "grey input",
-}
-
-
-def task_degradation(task: Task) -> list[Degradation]:
-    """The degradation that a task undoes."""
-    return list(TASKS[task])
-
-
-def task_scale(task: Task) -> int:
-    """Output pixels per input pixel, along one side."""
-    step = TASKS[task][0]
-    return step.scale if isinstance(step, SuperResolution | BlindSuperResolution) else 1
-
-
-def task_border(task: Task) -> int:
-    """Pixels that measures on luma leave out at every side: the scale in super-resolution, else none."""
-    return task_scale(task) if task_scale(task) > 1 else 0
-
-
-def task_input(task: Task) -> str:
-    """What the input, left as it is, is called beside a model: the baseline to beat."""
-    return _INPUTS.get(task, "bicubic")
-
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-
-# --- calibration sets -----------------------------------------------------------------------------------------
-
-
-class BundledSource(Strict):
-    """Photographs that the package carries."""
-
-    kind: Literal["bundled"] = "bundled"
-    folder: Literal["calibration", "validation"] = Field(description="which of the two disjoint folders")
-
-
-class FolderSource(Strict):
-    """A local folder, searched recursively."""
-
-    kind: Literal["folder"] = "folder"
-    path: str = Field(min_length=1)
-
-
-class HubSource(Strict):
-    """A data set of the Hugging Face hub, through `datasets`, streamed."""
-
-    kind: Literal["hub"] = "hub"
-    name: str = Field(min_length=1, description="hub name, owner/set")
-    split: str = Field("train", min_length=1)
-    column: str = Field("image", min_length=1, description="column that holds the pictures")
-
-
-Source = Annotated[BundledSource | FolderSource | HubSource, Field(discriminator="kind")]
-
-
-class CalibrationSet(Strict):
-    """A set of clean pictures, for calibration or validation; inputs come by the degradation."""
-
-    version: Literal[1]
-    name: Name
-    description: str = ""
-    source: Source
-    count: int | None = Field(None, gt=0, description="pictures taken; none: all")
-    crop: int = Field(256, gt=0, multiple_of=32, description="side of the square crop, in px")
-    crop_at: Literal["center", "random"] = Field("center", description="random: seeded, one crop a picture")
-    degradation: Annotated[
-        Annotated[list[Degradation], Tag("steps")] | Annotated[Literal["task"], Tag("name")],
-        Discriminator(lambda value: "steps" if isinstance(value, list) else "name"),
-    ] = Field("task", description="steps in order; task: as the recipe's task")
-    seed: int = Field(0, ge=0)
-
+from compress.recipe.task import Task
 
 # --- recipes --------------------------------------------------------------------------------------------------
 
@@ -257,7 +133,7 @@ class Recipe(Strict):
     extends: str | None = Field(None, description="a recipe to start from, deep-merged")
     model: RecipeModel = RecipeModel()
     data: RecipeData = RecipeData()
-    passes: list[dict[str, dict[str, Any]]] = Field(min_length=1, description="single-key mappings, in order")
+    passes: list[PassItem] = Field(min_length=1, description="single-key mappings, in order")
     export: Exports = Exports()
     targets: list[str] = Field(default=[], description="deploy targets to measure on")
     measure: Literal["quick", "full"] = Field("quick", description="quick for development, full for publication")
@@ -265,21 +141,25 @@ class Recipe(Strict):
     search: Search = Search()
     fallback: Fallback | None = Field(None, description="what to try, in order, when a goal is missed")
 
-    @field_validator("passes", mode="before")
-    @classmethod
-    def _bare_is_default(cls, value: Any) -> Any:
-        """``- collapse:`` with nothing after it takes every default."""
-        if not isinstance(value, list):
-            return value
-        return [{k: {} if v is None else v for k, v in p.items()} if isinstance(p, dict) else p for p in value]
+    @property
+    def ptq(self) -> PtqSettings | None:
+        """Settings of the pass, where the recipe has it."""
+        return next((item.ptq for item in self.passes if item.ptq), None)
 
-    @field_validator("passes")
-    @classmethod
-    def _single_key(cls, value: list[dict[str, dict[str, Any]]]) -> list[dict[str, dict[str, Any]]]:
-        for i, item in enumerate(value):
-            if len(item) != 1:
-                raise ValueError(f"item {i} must be a mapping of one pass name to its settings, got {len(item)} keys")
-        return value
+    @property
+    def distill(self) -> DistillSettings | None:
+        """Settings of the pass, where the recipe has it."""
+        return next((item.distill for item in self.passes if item.distill), None)
+
+    @property
+    def float_passes(self) -> list[PassItem]:
+        """Passes before the first quantizing one: what float artifacts depend on."""
+        return list(itertools.takewhile(lambda item: item.name not in MADE_BY, self.passes))
+
+    def with_ptq(self, **settings: Any) -> "Recipe":
+        """The recipe with other settings of ptq; None takes one away."""
+        passes = [item.changed(**settings) if item.ptq else item for item in self.passes]
+        return self.model_copy(update={"passes": passes})
 
 
 # --- deploy targets -------------------------------------------------------------------------------------------

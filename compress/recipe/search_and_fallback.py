@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from compress.recipe.degradation import Strict
+from compress.recipe.strict import Strict
 
 
 class Constraints(Strict):

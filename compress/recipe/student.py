@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from compress.recipe.schema import Strict
+from compress.recipe.strict import Strict
 from compress.recipe.train import DistillStage, TrainSource
 
 Network = Literal["enc", "mmse", "fmir", "dec"]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from compress.recipe.degradation import Strict
+from compress.recipe.strict import Strict
 
 Reach = Literal["local", "ssh", "emulator", "vendor-compiler", "parser", "browser"]
 Fact = Literal["governor", "platform_profile", "nvpmodel", "jetson_clocks", "get_throttled"]

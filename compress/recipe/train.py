@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from compress.recipe.schema import HubSource, Name, Strict, Task
+from compress.recipe.calibration_set import HubSource
+from compress.recipe.strict import Name, Strict
+from compress.recipe.task import Task
 
 Module = Literal["enc", "mmse", "fmir", "dec"]
 

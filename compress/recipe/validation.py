@@ -145,21 +145,21 @@ def check(schema: type[M], data: Any, at: KeyPath = ()) -> tuple[M | None, list[
 def _mistakes(schema: type[BaseModel], error: ValidationError, at: KeyPath) -> list[Mistake]:
     found: dict[KeyPath, list[Any]] = {}
     for item in error.errors(include_url=False):
-        path, models = _locate(schema, item["loc"])
-        found.setdefault((*at, *path), []).append((item, models))
+        path, model = _locate(schema, item["loc"])
+        found.setdefault((*at, *path), []).append((item, model))
     return [(path, _message(items)) for path, items in found.items()]
 
 
 def _message(items: list[Any]) -> str:
     """One sentence for the errors of one key: a union's branches each complain on their own."""
     kinds = dict.fromkeys(_TYPES[item["type"]] for item, _ in items if item["type"] in _TYPES)
-    item, fields = items[0]
+    item, model = items[0]
     got = _short(item["input"])
     if kinds and all(i["type"] in _TYPES for i, _ in items):
         return f"must be {' or '.join(kinds)}, got {got}"
     kind, context = item["type"], item.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key{nearest(str(item['loc'][-1]), fields)}"
+        return f"unknown {model.key_noun}{nearest(str(item['loc'][-1]), model.model_fields)}"
     if kind == "missing":
         return "is missing: add it"
     if kind in ("literal_error", "union_tag_invalid"):
@@ -188,13 +188,13 @@ def _short(value: Any) -> str:
 # --- pydantic's locations -> key paths ------------------------------------------------------------------------
 
 
-def _locate(schema: Any, loc: tuple[str | int, ...]) -> tuple[KeyPath, list[str]]:
-    """Key path of a pydantic location, without the names of union branches; and the keys valid at its end."""
+def _locate(schema: Any, loc: tuple[str | int, ...]) -> tuple[KeyPath, type[BaseModel] | None]:
+    """Key path of a pydantic location, without the names of union branches; and the model that its last key is of."""
     path: list[str | int] = []
-    fields: list[str] = []
+    model: type[BaseModel] | None = None
     for part in loc:
         options = _options(schema)
-        fields = []
+        model = None
         if len(options) > 1:
             schema = next((o for o in options if _is_branch(o, part)), Any)
             continue
@@ -202,13 +202,13 @@ def _locate(schema: Any, loc: tuple[str | int, ...]) -> tuple[KeyPath, list[str]
             continue
         schema = _plain(options[0])
         if isinstance(schema, type) and issubclass(schema, BaseModel):
-            fields = list(schema.model_fields)
+            model = schema
             info = schema.model_fields.get(str(part))
             schema = Annotated[info.annotation, *info.metadata, info] if info else Any
         else:
             schema = typing.get_args(schema)[-1] if typing.get_args(schema) else Any
         path.append(part)
-    return tuple(path), fields
+    return tuple(path), model
 
 
 def _options(schema: Any) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from compress.progress import Progress
 from compress.recipe import library
-from compress.recipe.schema import Task, task_input, task_scale
+from compress.recipe.task import Task, task_input, task_scale
 from compress.restore.evaluate import Evaluation, cells, evaluate
 from compress.restore.figures import COLUMNS, JudgeOptions
 from compress.restore.open import Settings

@@ -11,7 +11,7 @@ from compress.elir.restore import noise_field
 from compress.elir.tiles import DEFAULT_OVERLAP, GRID
 from compress.errors import InputError
 from compress.measure.machine import physical_cores
-from compress.recipe.schema import TASKS, task_scale
+from compress.recipe.task import TASKS, task_scale
 from compress.targets.browser.chromium import PAGES, Content, Pages
 from compress.targets.browser.onnxruntime_web import runtime_files
 

@@ -16,7 +16,7 @@ from compress.pipeline.workers import Workers
 from compress.pipeline.workers import each as run_each
 from compress.pipeline.workers.in_process import InProcess
 from compress.progress import Progress
-from compress.recipe.schema import Task, task_input
+from compress.recipe.task import Task, task_input
 from compress.restore.figures import (
     COLUMNS,
     Figures,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Union
 from compress.errors import InputError
 from compress.measure.quality import QualityScore, mean_score, score
 from compress.recipe import library
-from compress.recipe.schema import TASKS, Task, task_border, task_degradation, task_scale
+from compress.recipe.task import TASKS, Task, task_border, task_degradation, task_scale
 from compress.restore.open import Settings, open_restorer
 
 if TYPE_CHECKING:

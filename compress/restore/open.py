@@ -15,7 +15,7 @@ from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, GRID, plan
 from compress.errors import InputError, Unavailable
 from compress.measure.machine import physical_cores
 from compress.recipe.library import find
-from compress.recipe.schema import TASKS, Task, task_scale
+from compress.recipe.task import TASKS, Task, task_scale
 
 if TYPE_CHECKING:
     import numpy as np

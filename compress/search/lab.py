@@ -29,8 +29,8 @@ def lab_of(models: Models, recipe: Recipe, format_: str) -> "Lab":
 
 def _ptq(recipe: Recipe) -> PtqSettings:
     """The recipe's ptq, without what the search chooses anew. Raises InputError for an engine but elir."""
-    given = next(item["ptq"] for item in recipe.passes if "ptq" in item)
-    settings = PtqSettings.model_validate({**given, "layer_bits": {}})
+    settings = recipe.with_ptq(layer_bits={}).ptq
+    assert settings is not None
     if settings.engine != "elir":
         raise InputError(f"passes.ptq.engine: {settings.engine} gives all layers the same bits: use engine elir")
     return settings

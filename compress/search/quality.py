@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from compress.pipeline.models import Models
-from compress.recipe.schema import task_border
+from compress.recipe.task import task_border
 
 if TYPE_CHECKING:
     import numpy as np

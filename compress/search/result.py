@@ -189,9 +189,9 @@ def _yaml(found: SearchResult, tried: Trial, recipe: Recipe, source: str, folder
     from compress.recipe.load import load_recipe
 
     bits = prefixes(found.by_layer(tried), found.usual)
-    passes = [{"ptq": {**item["ptq"], "layer_bits": bits}} if "ptq" in item else item for item in recipe.passes]
     # What --set changed is in ``recipe`` alone.
-    own, base = (r.model_dump(mode="json") for r in (recipe, load_recipe(source)))
+    recipes = recipe, load_recipe(source), recipe.with_ptq(layer_bits=bits)
+    own, base, best = (r.model_dump(mode="json") for r in recipes)
     changed = {key: value for key, value in own.items() if value != base[key] and key != "search"}
     where = str(expanded(source).resolve()) if is_path(source) else source
     shares = ", ".join(f"{share:g} % in {bits} bits" for bits, share in found._shares(tried).items())
@@ -202,7 +202,7 @@ def _yaml(found: SearchResult, tried: Trial, recipe: Recipe, source: str, folder
         f"# simulated on {found.pictures} pictures of {found.dataset}: fidelity {tried.fidelity_db:.2f} dB, "
         f"drop {tried.quality['psnr_drop_db']:+.3f} dB, LPIPS {tried.quality['lpips_rise']:+.4f}.",
     ]
-    data = {**changed, **head, "passes": passes}
+    data = {**changed, **head, "passes": best["passes"]}
     move_paths(data, partial(relative_to, folder))
     body = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
     return "\n".join([*about, body])

@@ -65,7 +65,7 @@ class Planner:
 
     def _resolved(self, recipe: Recipe) -> Inputs:
         """Weights and data, read once; the recipe in them is the first that asked."""
-        passes = recipe.passes if self.reuse else None
+        passes = recipe.model_dump(mode="json", include={"passes"}) if self.reuse else None
         model = recipe.model.model_dump(exclude={"seed"})
         known = sha256_text(json.dumps([model, recipe.data.model_dump(), passes], sort_keys=True))
         if known not in self._inputs:
@@ -91,7 +91,7 @@ class Planner:
             if name not in shared:
                 continue
             recipe = point.recipe.model_copy(update={"passes": point.recipe.passes[:length]})
-            passes = " -> ".join(next(iter(item)) for item in recipe.passes)
+            passes = " -> ".join(item.name for item in recipe.passes)
             label = f"{passes} ({name[:6]})"
             given = {"key": name, "label": label, "recipe": recipe.model_dump(mode="json"), **self._common}
             found.setdefault(name, Unit("prefix", Task(name, label, prefix, given, after, self.cpus)))
@@ -147,9 +147,8 @@ def _kept(recipe: Recipe, key: dict[str, Any]) -> list[tuple[str, int]]:
     """(key, number of passes) of each prefix that ends in a pass whose work is kept: training, calibration."""
     found = []
     for i, item in enumerate(recipe.passes, 1):
-        name, settings = next(iter(item.items()))
-        ours = name == "ptq" and settings.get("engine", "elir") == "elir"
-        if ours or name in ("distill", "qat"):
+        calibrated = item.ptq is not None and item.ptq.engine == "elir"
+        if calibrated or item.distill or item.qat:
             found.append((sha256_text(json.dumps(["prefix", prefix_key(key, recipe.passes[:i])])), i))
     return found
 

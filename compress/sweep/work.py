@@ -38,7 +38,7 @@ def prefix(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bo
         inputs, planned = resolve(chosen, reuse), plan_artifacts(chosen)
         writer, stages = Writer(chosen, folder), Stages(folder, inputs.key, resume=True)
         models = Models(chosen, inputs, planned, writer, stages, Progress("silent"), SharedFiles(opened))
-        _ = models.quantized if any("ptq" in item for item in chosen.passes) else models.subject
+        _ = models.quantized if chosen.ptq else models.subject
         kept = sorted((folder / ".stages").glob("*.safetensors"))
         return {"kept": {path.stem: sha256_file(path) for path in kept}}
 

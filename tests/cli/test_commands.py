@@ -18,7 +18,7 @@ from compress.cli import guard
 from compress.cli.commands import app
 from compress.errors import CompressError, GoalMissed, InputError, Unavailable, VerificationError
 from compress.recipe.load import load_recipe
-from compress.recipe.pass_order import PASSES
+from compress.recipe.pass_item import PassItem
 
 COMMANDS = ["apply", "validate", "restore", "train", "convert", "profile", "evaluate", "bench", "card", "verify"]
 COMMANDS += ["schema", "doctor", "ls", "ledger", "targets", "compare", "check", "search", "sweep"]
@@ -84,7 +84,7 @@ def test_a_wrong_recipe_gives_one_line_a_mistake(
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
         "x.yaml:5: model.image_size: must be a multiple of 32, got 100",
-        f"x.yaml:3: passes.0.ptqq: unknown pass, did you mean ptq? (valid: {', '.join(PASSES)})",
+        f"x.yaml:3: passes.0.ptqq: unknown pass, did you mean ptq? (valid: {', '.join(PassItem.model_fields)})",
     ]
 
 

@@ -4,7 +4,7 @@ import pytest
 from compress.data import blind
 from compress.data.blind import FIRST, SECOND, Order
 from compress.recipe.degradation import BlindFace
-from compress.recipe.schema import task_degradation
+from compress.recipe.task import task_degradation
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -14,7 +14,7 @@ from compress.data.crops import TrainingPictures
 from compress.data.pictures import to_float
 from compress.data.stream import PictureStream
 from compress.errors import InputError
-from compress.recipe.schema import SuperResolution
+from compress.recipe.degradation import SuperResolution
 from compress.recipe.train import StreamSource
 
 STEPS = [SuperResolution(scale=4)]

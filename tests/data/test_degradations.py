@@ -21,7 +21,7 @@ from compress.recipe.degradation import (
     MotionBlur,
     SuperResolution,
 )
-from compress.recipe.schema import task_degradation
+from compress.recipe.task import task_degradation
 
 EVERY = [SuperResolution(scale=4), GaussianNoise(sigma=15), Blur(sigma=1.2), Jpeg(quality=60)]
 RANDOM: list[Degradation] = [

@@ -10,7 +10,7 @@ from compress.data.degradations import degrade
 from compress.data.sets import PictureSet, check_disjoint, load_set, pixels_sha256
 from compress.errors import InputError
 from compress.recipe import library
-from compress.recipe.schema import SuperResolution
+from compress.recipe.degradation import SuperResolution
 
 
 @pytest.fixture()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from compress.data.sources import FolderPictures, HubPictures, picture_file, shuffled_rows
 from compress.errors import InputError
-from compress.recipe.schema import HubSource
+from compress.recipe.calibration_set import HubSource
 from compress.recipe.train import StreamSource
 
 
@@ -113,7 +113,7 @@ def test_offline_the_hub_source_says_how_to_give_a_folder() -> None:
     """In a process of its own: the hub's client reads HF_HUB_OFFLINE once, at its import."""
     code = (
         "from compress.data.sources import HubPictures, shuffled_rows\n"
-        "from compress.recipe.schema import HubSource\n"
+        "from compress.recipe.calibration_set import HubSource\n"
         "from compress.recipe.train import StreamSource\n"
         "from compress.errors import InputError\n"
     )

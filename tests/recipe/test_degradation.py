@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.degradation import (
     BlindFace,
     BlindSuperResolution,
@@ -12,7 +13,6 @@ from compress.recipe.degradation import (
     MotionBlur,
     SuperResolution,
 )
-from compress.recipe.schema import CalibrationSet
 from compress.recipe.validation import check
 
 SET = {"version": 1, "name": "s", "source": {"kind": "bundled", "folder": "validation"}}

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from compress.errors import InputError
+from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.library import data_folder, find, parse_value
 from compress.recipe.load import load_any, load_model, load_recipe, recipe_hash, to_yaml
-from compress.recipe.schema import CalibrationSet, Recipe
+from compress.recipe.schema import Recipe
 from compress.recipe.train import TrainRecipe
 
 MINIMAL = "version: 1\nname: mine\npasses:\n  - collapse: {}\n  - ptq: {engine: elir}\nexport: {onnx: {}}\n"
@@ -30,7 +31,7 @@ def mistakes(path: Path, *overrides: str) -> list[str]:
 
 def test_the_built_in_recipe_holds_what_it_promises() -> None:
     recipe = load_recipe("int8_sr")
-    assert [next(iter(p)) for p in recipe.passes] == ["collapse", "fold_time", "equalize", "ptq"]
+    assert [item.name for item in recipe.passes] == ["collapse", "fold_time", "equalize", "ptq"]
     assert recipe.export.openvino and recipe.export.onnx and recipe.export.executorch
     assert recipe.targets == ["x86-openvino", "x86-onnxruntime", "x86-executorch"]
     assert recipe.goals.fidelity_db == 39.5
@@ -46,7 +47,7 @@ def test_a_minimal_recipe_takes_the_defaults(tmp_path: Path) -> None:
 
 def test_a_pass_without_settings_takes_the_defaults(tmp_path: Path) -> None:
     recipe = load_recipe(str(recipe_file(tmp_path, MINIMAL.replace("collapse: {}", "collapse:"))))
-    assert recipe.passes[0] == {"collapse": {}}
+    assert recipe.passes[0].model_dump() == {"collapse": {}}
 
 
 def test_extends_merges_mappings_and_replaces_lists(tmp_path: Path) -> None:
@@ -96,7 +97,8 @@ def test_overrides_reach_keys_and_items() -> None:
 
 
 def test_an_override_of_a_pass_settings() -> None:
-    assert load_recipe("int8_sr", ["passes.3.ptq.engine=nncf"]).passes[3]["ptq"]["engine"] == "nncf"
+    settings = load_recipe("int8_sr", ["passes.3.ptq.engine=nncf"]).ptq
+    assert settings is not None and settings.engine == "nncf"
 
 
 def test_targets_replace_the_recipes_own() -> None:
@@ -189,7 +191,10 @@ def test_one_mistake_one_line(tmp_path: Path, text: str, message: str) -> None:
         ("[{fold_time: {}}, {collapse: {}}]", "mine.yaml:3: passes.1.collapse: comes after fold_time, where the time"),
         ("[{prune: {}}]", "mine.yaml:3: passes.0.prune: with pattern channels, give one of widths, ratios, macs"),
         ("[]", "mine.yaml:3: passes: must hold at least 1 item(s), got []"),
-        ("[{collapse: {}, ptq: {}}]", "mine.yaml:3: passes: item 0 must be a mapping of one pass name to its settings"),
+        (
+            "[{collapse: {}, ptq: {}}]",
+            "mine.yaml:3: passes.0: must be a mapping of one pass name to its settings, got 2",
+        ),
     ],
 )
 def test_mistakes_in_passes(tmp_path: Path, passes: str, message: str) -> None:
@@ -202,8 +207,8 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     text = MINIMAL.replace("ptq:", "ptqq:").replace("version: 1\n", "") + "goals: {lpips: x}\ntargets: [x87]\n"
     assert [line.split(" (")[0].split(",")[0] for line in mistakes(recipe_file(tmp_path, text))] == [
         "mine.yaml:1: version: is missing: add it",
-        "mine.yaml:6: goals.lpips: unknown key",
         "mine.yaml:4: passes.1.ptqq: unknown pass",
+        "mine.yaml:6: goals.lpips: unknown key",
         "mine.yaml:7: targets.0: 'x87': unknown deploy target",
     ]
 

@@ -1,12 +1,14 @@
 """What the schemas say about themselves, and what they refuse."""
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from compress.recipe import library, schema
-from compress.recipe.schema import CalibrationSet, DeployTarget, Goals, Recipe, SpeedGoal
+from compress.recipe.calibration_set import CalibrationSet
+from compress.recipe.schema import DeployTarget, Goals, Recipe, SpeedGoal
+from compress.recipe.strict import Strict
 from compress.recipe.validation import load_model
 
 
@@ -17,8 +19,8 @@ def test_json_schema_is_strict_at_the_top(model: type[BaseModel]) -> None:
     assert {"version", "name"} <= set(described["required"])
 
 
-def test_every_model_of_the_file_refuses_unknown_keys() -> None:
-    models = [m for m in vars(schema).values() if isinstance(m, type) and issubclass(m, schema.Strict)]
+def test_every_model_refuses_unknown_keys() -> None:
+    models = [m for m in vars(schema).values() if isinstance(m, type) and issubclass(m, Strict)]
     assert len(models) > 15
     assert all(m.model_config["extra"] == "forbid" for m in models)
 
@@ -49,51 +51,6 @@ def test_a_speedup_is_for_all_formats_or_by_format(given: Any, read: Any) -> Non
 
 def test_a_single_validation_set_may_stand_alone() -> None:
     assert schema.RecipeData(validation="kodak").validation == ["kodak"]
-
-
-@pytest.mark.parametrize("task", [t for t in get_args(schema.Task) if "sr" not in t])
-def test_other_tasks_stay_on_their_grid(task: schema.Task) -> None:
-    assert (schema.task_scale(task), schema.task_border(task)) == (1, 0)
-    assert schema.task_input(task).endswith(" input")
-
-
-def test_the_published_sr_x8_is_beside_nearest_enlargement() -> None:
-    assert (schema.task_scale("sr_x8_published"), schema.task_border("sr_x8_published")) == (8, 8)
-    assert schema.task_input("sr_x8_published") == "nearest enlargement"
-
-
-# The degradations of the authors' data loaders, as the table of docs/data.md gives them.
-PUBLISHED = {
-    "sr_x8_published": ["sr, scale 8, noise 12.8, enlargement nearest-exact"],
-    "blind_sr_x4_published": ["blind_sr, scale 4, second_order 0.0"],
-    "denoise_published": ["noise, sigma 89.6"],
-    "inpaint_published": ["mask, pattern pixels, share 0.9, fill 0", "noise, sigma 25.6"],
-    "inpaint_square": ["mask, pattern square, share 0.25, fill 0", "noise, sigma 25.6"],
-    "colorize": ["grey", "noise, sigma 64.0"],
-}
-
-
-@pytest.mark.parametrize("task", PUBLISHED)
-def test_published_tasks(task: schema.Task) -> None:
-    steps = [step.model_dump() for step in schema.task_degradation(task)]
-    said = [", ".join([s.pop("kind"), *(f"{key} {value}" for key, value in s.items())]) for s in steps]
-    assert said == PUBLISHED[task]
-
-
-def test_blind_super_resolution_enlarges_too() -> None:
-    assert (schema.task_scale("blind_sr_x4"), schema.task_input("blind_sr_x4")) == (4, "bicubic")
-    assert schema.task_degradation("blind_sr_x4")[0].kind == "blind_sr"
-
-
-def test_every_task_has_a_degradation() -> None:
-    assert set(schema.TASKS) == set(get_args(schema.Task))
-
-
-@pytest.mark.parametrize(("task", "scale"), [("sr_x2", 2), ("sr_x4", 4), ("sr_x8", 8)])
-def test_a_task_knows_its_scale_and_degradation(task: schema.Task, scale: int) -> None:
-    assert schema.task_scale(task) == scale
-    assert schema.task_degradation(task) == [schema.SuperResolution(scale=scale)]
-    assert (schema.task_border(task), schema.task_input(task)) == (scale, "bicubic")
 
 
 @pytest.mark.parametrize("name", library.names("targets"))

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from compress.recipe import train
-from compress.recipe.schema import Strict
+from compress.recipe.strict import Strict
 from compress.recipe.train import StreamSource, TrainData, TrainRecipe, TrainStage
 
 

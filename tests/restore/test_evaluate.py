@@ -21,8 +21,8 @@ from compress.passes.base import Subject
 from compress.passes.collapse import Collapse
 from compress.passes.fold_time import FoldTime
 from compress.progress import Progress
+from compress.recipe.degradation import SuperResolution
 from compress.recipe.passes import CollapseSettings, FoldTimeSettings
-from compress.recipe.schema import SuperResolution
 from compress.restore.evaluate import Evaluation, evaluate
 from compress.restore.figures import COLUMNS, JudgeOptions
 from compress.restore.open import Settings

@@ -100,10 +100,8 @@ def test_every_point_is_a_recipe_with_its_bits(found: SearchResult) -> None:
     for tried, path in zip(found.pareto, found.recipes, strict=True):
         recipe = load_recipe(str(path))
         assert recipe.name == path.stem
-        settings = next(item["ptq"] for item in recipe.passes if "ptq" in item)
-        from compress.recipe.passes import PtqSettings
-
-        bits = PtqSettings.model_validate(settings)
+        bits = recipe.ptq
+        assert bits is not None
         assert {layer: bits.bits_of(layer) for layer in found.by_layer(tried)} == found.by_layer(tried)
 
 

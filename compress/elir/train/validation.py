@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from compress.recipe.schema import task_border
+from compress.recipe.task import task_border
 from compress.recipe.train import TrainRecipe
 
 if TYPE_CHECKING:

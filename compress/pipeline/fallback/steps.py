@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from compress.pipeline.probe import NETWORKS
+from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import ENGINE_CHOICES, FLOAT, PtqSettings, is_below
 from compress.recipe.schema import Recipe
 
@@ -47,30 +47,22 @@ def nothing_left(step: str) -> str:
 
 
 def settings_of(recipe: Recipe) -> PtqSettings:
-    """Of the recipe's ptq."""
-    return PtqSettings.model_validate(next(item["ptq"] for item in recipe.passes if "ptq" in item))
-
-
-def _with(recipe: Recipe, **settings: Any) -> Recipe:
-    """``recipe`` with other settings of ptq; None takes one away."""
-
-    def changed(given: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in {**given, **settings}.items() if value is not None}
-
-    passes = [{"ptq": changed(item["ptq"])} if "ptq" in item else item for item in recipe.passes]
-    return recipe.model_copy(update={"passes": passes})
+    """Of the ptq of a recipe that has it."""
+    assert recipe.ptq is not None
+    return recipe.ptq
 
 
 def _recalibrate(recipe: Recipe) -> Iterator[Change]:
     settings = settings_of(recipe)
     for method in ENGINE_CHOICES[settings.engine].range:
         if method != settings.range:
-            yield Change(_with(recipe, range=method, percentile=None), f"range {settings.range} -> {method}")
+            yield Change(recipe.with_ptq(range=method, percentile=None), f"range {settings.range} -> {method}")
 
 
 def _reconstruct(recipe: Recipe) -> Iterator[Change]:
-    if settings_of(recipe).engine == "elir" and not any("qat" in item for item in recipe.passes):
-        yield Change(recipe.model_copy(update={"passes": [*recipe.passes, {"qat": {}}]}), "qat added")
+    if settings_of(recipe).engine == "elir" and not any(item.qat for item in recipe.passes):
+        passes = [*recipe.passes, PassItem.model_validate({"qat": {}})]
+        yield Change(recipe.model_copy(update={"passes": passes}), "qat added")
 
 
 def _raise_bits(recipe: Recipe, errors: Callable[[], Errors]) -> Iterator[Change]:
@@ -90,7 +82,7 @@ def _raise_bits(recipe: Recipe, errors: Callable[[], Errors]) -> Iterator[Change
         covered += error
     if raised:
         few = ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
-        yield Change(_with(recipe, layer_bits={**settings.layer_bits, **raised}), f"bits of {few}")
+        yield Change(recipe.with_ptq(layer_bits={**settings.layer_bits, **raised}), f"bits of {few}")
 
 
 def _float_stage(recipe: Recipe, errors: Callable[[], Errors]) -> Iterator[Change]:
@@ -101,4 +93,4 @@ def _float_stage(recipe: Recipe, errors: Callable[[], Errors]) -> Iterator[Chang
     worst = max(found, key=lambda name: found[name])
     prefix = next(prefix for prefix, name in NETWORKS.items() if name == worst)
     kept = {layer: bits for layer, bits in settings.layer_bits.items() if not is_below(layer, prefix)}
-    yield Change(_with(recipe, layer_bits={**kept, prefix: FLOAT}), f"{worst} left in float")
+    yield Change(recipe.with_ptq(layer_bits={**kept, prefix: FLOAT}), f"{worst} left in float")

@@ -110,7 +110,7 @@ def test_a_missed_goal_is_met_in_the_end_though_it_was_stopped(
     assert not (folder / ".fallback").exists()
     assert not changed_files(folder, read_manifest(folder))
     held = load_recipe(str(folder / "recipe.yaml"))
-    assert held.passes[-1]["ptq"]["layer_bits"] == {"enc": 16}
+    assert held.ptq is not None and held.ptq.layer_bits == {"enc": 16}
     assert held.fallback is None
     assert "encoder left in float" in (folder / "report.html").read_text()
 

@@ -31,7 +31,7 @@ def test_recalibrate_takes_another_range(make: Callable[..., Recipe]) -> None:
 
 def test_reconstruct_adds_qat_once(make: Callable[..., Recipe]) -> None:
     change = first("reconstruct", make())
-    assert change is not None and change.recipe.passes[-1] == {"qat": {}}
+    assert change is not None and change.recipe.passes[-1].model_dump() == {"qat": {}}
     assert first("reconstruct", change.recipe) is None
 
 
