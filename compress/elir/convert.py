@@ -36,7 +36,8 @@ def convert(
     The published formats hold no metadata: K and sigma_s go lost there, and must be given (``k_steps``, ``sigma_s``)
     on the way back; ``task`` is written into ours. ``half``: ours in float16, else float32. A model that was
     collapsed is over-parametrised anew for .ckpt: it computes the same, but is not the one that was trained.
-    Returns which of the file's weights were taken, in words, where it holds more than a model.
+    Returns what its user should know, a line each: which of the file's weights were taken, where it holds more than a
+    model, and that the new file records no task.
     ``decoder_of``: a checkpoint in the target's folder with the same decoder; ours then leaves it out.
     Raises InputError for an unknown suffix or task, source equal to target, or a ``decoder_of`` that cannot serve, and
     what reading raises.
@@ -65,9 +66,10 @@ def convert(
         return model.taken
     collapse(model)
     model.config = replace(model.config, over_param=False)
-    told = {"task": task} if task else {}
-    save_checkpoint(model, target, {**model.metadata, **told}, torch.float16 if half else torch.float32, decoder_of)
-    return model.taken
+    facts = {**model.metadata, **({"task": task} if task else {})}
+    save_checkpoint(model, target, facts, torch.float16 if half else torch.float32, decoder_of)
+    untold = "" if facts.get("task") in TASKS else f"{target}: does not record what it is for: convert it with --task"
+    return "\n".join(filter(None, (model.taken, untold)))
 
 
 def _save_published(model: Elir, path: Path) -> None:
