@@ -1,7 +1,12 @@
-"""Numbers as text."""
+"""Text that several places write alike: numbers, and how an extra is installed."""
 
 
 def plain(value: float, digits: int, sign: str = "") -> str:
     """A number of so many digits that count, but never as a power of ten: 32037593, 0.0027; ``sign`` "+": always."""
     text = f"{value:{sign}.{digits}g}"
     return f"{value:{sign}.0f}" if "e+" in text else text
+
+
+def install_extra(extra: str) -> str:
+    """The command that installs an extra of this package, from an index and from a checkout."""
+    return f"pip install 'elir-compress[{extra}]' (in a checkout: pip install '.[{extra}]')"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.bundle.manifest import read_manifest
 from compress.errors import Unavailable
+from compress.text import install_extra
 
 if TYPE_CHECKING:
     from cyclonedx.model.component import Component
@@ -27,9 +28,7 @@ def sbom(bundle: Path | None) -> str:
         from cyclonedx.model.component import Component, ComponentType
         from cyclonedx.output.json import JsonV1Dot6
     except ImportError:
-        raise Unavailable(
-            "a bill of materials needs cyclonedx-python-lib: pip install 'elir-compress[supply]'"
-        ) from None
+        raise Unavailable(f"a bill of materials needs cyclonedx-python-lib: {install_extra('supply')}") from None
     if bundle is None:
         if (own := _distribution(NAME)) is None:
             raise Unavailable(f"{NAME} runs from its sources, not installed: its packages are not known: pip install .")

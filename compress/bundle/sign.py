@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from compress.bundle.manifest import MANIFEST, read_manifest
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.files import whole_file
+from compress.text import install_extra
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -73,5 +74,5 @@ def _library() -> tuple[Any, Any]:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError:
-        raise Unavailable("signatures need cryptography: pip install 'elir-compress[supply]'") from None
+        raise Unavailable(f"signatures need cryptography: {install_extra('supply')}") from None
     return serialization, ed25519

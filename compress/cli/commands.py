@@ -205,7 +205,7 @@ def doctor(as_json: JsonOption = False) -> None:
     with results_only():
         from compress.cli.doctor import Findings
 
-        findings = Findings.of_this_machine()
+        findings = Findings.of_this_machine(progress())
     show(findings, as_json=as_json)
 
 

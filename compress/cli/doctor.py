@@ -1,11 +1,13 @@
-"""What this machine has: runtimes, CPU features that int8 needs, memory and disk; and what a lack of them means."""
+"""What this machine has: runtimes, extras, CPU features that int8 needs, memory and disk; and what a lack means."""
 
 import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +15,12 @@ from typing import TYPE_CHECKING
 from compress.errors import CompressError
 from compress.python_process import python_command, python_environment
 from compress.targets.tools import NAMES, tool
+from compress.text import install_extra
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from compress.progress import Progress
 
 RUNTIMES = {  # distribution -> module
     "torch": "torch",
@@ -29,9 +34,16 @@ RUNTIMES = {  # distribution -> module
     "datasets": "datasets",
     "scikit-image": "skimage",
 }
-OPTIONAL = {
+EXTRAS = {  # distribution -> (module, extra that installs it)
     "neural_compressor": ("neural_compressor.torch.quantization", "neural-compressor"),
     "psycopg": ("psycopg", "postgresql"),
+    "mlflow-skinny": ("mlflow", "mlflow"),
+    "ray": ("ray", "ray"),
+    "optuna": ("optuna", "optuna"),
+    "pyiqa": ("pyiqa", "iqa"),
+    "cryptography": ("cryptography", "supply"),
+    "cyclonedx-python-lib": ("cyclonedx", "supply"),
+    "mkdocs-material": ("material", "docs"),
 }
 IMPORT_LIMIT_S = 120
 _INT8 = {
@@ -57,19 +69,30 @@ class Fact:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that `compress doctor` says."""
+    """Everything that `compress doctor` reports."""
 
     facts: list[Fact]
 
     @classmethod
-    def of_this_machine(cls) -> "Findings":
-        """Takes seconds: each runtime is imported in a process of its own."""
-        with ThreadPoolExecutor(2) as pool:
-            runtimes = list(pool.map(lambda item: _runtime(*item), RUNTIMES.items()))
-            extras = list(pool.map(lambda item: _runtime(item[0], *item[1]), OPTIONAL.items()))
-            devices = pool.submit(_openvino_devices)
+    def of_this_machine(cls, progress: "Progress") -> "Findings":
+        """Takes tens of seconds: each runtime is imported in a process of its own."""
+        jobs: list[tuple[str, Callable[[], Fact]]] = [
+            *((name, partial(_runtime, name, module)) for name, module in RUNTIMES.items()),
+            *((name, partial(_runtime, name, module, extra)) for name, (module, extra) in EXTRAS.items()),
+            ("OpenVINO's devices", _openvino_devices),
+        ]
+        with progress.stage("try the runtimes, each in its own process", len(jobs)) as stage:
+
+            def run(job: tuple[str, Callable[[], Fact]]) -> Fact:
+                stage.note(job[0])
+                fact = job[1]()
+                stage.advance()
+                return fact
+
+            with ThreadPoolExecutor(2) as pool:
+                runtimes = list(pool.map(run, jobs))
         machine = [_python(), _cpu(), _int8(), _cores(), _memory(), _disk()]
-        return cls([*machine, *runtimes, *extras, devices.result(), _ssh(), *map(_tool, NAMES)])
+        return cls([*machine, *runtimes, _ssh(), *map(_tool, NAMES)])
 
     def to_json(self) -> dict[str, object]:
         """The findings as plain data."""
@@ -86,7 +109,7 @@ class Findings:
 
 
 def cpu_flags() -> set[str]:
-    """Feature flags as Linux names them; empty where the system does not tell."""
+    """Feature flags by Linux's names; empty where the system has no /proc/cpuinfo."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -97,17 +120,18 @@ def cpu_flags() -> set[str]:
 def saturation(flags: set[str], machine: str) -> tuple[bool | None, str]:
     """Whether 8-bit products are added exactly, and what it means for int8 artifacts."""
     if machine.lower() not in ("x86_64", "amd64"):
-        return None, "int8 runs without saturation; the x86 targets cannot be measured here"
+        return None, "int8 products are added without saturation; the x86 targets cannot be measured here"
     if not flags:
         return None, "the CPU's features are not known here"
     if flags & _VNNI:
         return True, "int8 products are added in 32 bits: no saturation, full int8 speed"
     if "avx2" in flags:
-        return False, (
-            "no VNNI: OpenVINO and ONNX Runtime add pairs of int8 products in 16 bits, which saturate with 8-bit "
-            "weights; keep the ptq pass at 7-bit weights, or expect wrong pictures here"
+        return None, (
+            "no VNNI: OpenVINO and ONNX Runtime add pairs of int8 products in 16 bits. The weights that this program "
+            "writes are chosen so that no pair saturates; files made with pair_limit: false, or with other tools' "
+            "8-bit weights, may give wrong pictures here. int8 gains less speed than with VNNI"
         )
-    return False, "no AVX2: int8 will run, slowly; speed goals will be missed"
+    return False, "no AVX2: int8 runs slowly; speed goals will be missed"
 
 
 def _python() -> Fact:
@@ -141,7 +165,7 @@ def _memory() -> Fact:
     except (OSError, KeyError, ValueError):
         return Fact("memory", "not known")
     enough = free >= 4
-    meaning = "" if enough else "applying a recipe takes 4 GiB"
+    meaning = "" if enough else "`compress apply` needs about 4 GiB"
     return Fact("memory", f"{free:.1f} of {total:.1f} GiB free", enough, meaning)
 
 
@@ -155,7 +179,7 @@ def _runtime(distribution: str, module: str, extra: str | None = None) -> Fact:
     try:
         version = metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        hint = f"optional: pip install 'elir-compress[{extra}]'" if extra else "pip install elir-compress installs it"
+        hint = f"optional: {install_extra(extra)}" if extra else "reinstall elir-compress, which brings it"
         return Fact(distribution, "not installed", None if extra else False, hint)
     why = _import_error(module)
     return Fact(distribution, version, why is None, "" if why is None else f"does not import: {why}")
@@ -167,20 +191,28 @@ def _openvino_devices() -> Fact:
     devices = (found.stdout.strip().splitlines() or ["none"])[-1]
     npu = "NPU" in devices
     return Fact(
-        "OpenVINO devices", devices, None, "" if npu else "no NPU: the intel-npu-* targets are only compiled for"
+        "OpenVINO devices",
+        devices,
+        None,
+        "" if npu else "no NPU: artifacts for the intel-npu-* targets are compiled, not run",
     )
 
 
 def _ssh() -> Fact:
     program = shutil.which("ssh")
-    return Fact("ssh", program or "not installed", None, "" if program else "devices over ssh: install openssh-client")
+    return Fact(
+        "ssh",
+        program or "not installed",
+        None,
+        "" if program else "needed to measure devices over ssh: install openssh-client",
+    )
 
 
 def _tool(name: str) -> Fact:
     found = tool(name)
     try:
         ready = found.ready
-    except CompressError as error:  # no folder to look for it
+    except CompressError as error:  # there is no cache folder to look in
         return Fact(name, "not set up", None, str(error))
     if ready:
         return Fact(name, "set up", True, found.purpose)

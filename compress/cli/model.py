@@ -82,7 +82,9 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option(help="Also write every picture's figures to this file.")] = None,
     metric: Annotated[
         list[str],
-        typer.Option(metavar="NAME", help="Also this measure of pyiqa, e.g. fid, musiq; needs elir-compress[iqa]."),
+        typer.Option(
+            metavar="NAME", help="Also compute this metric of pyiqa, for example fid or musiq (needs the extra iqa)."
+        ),
     ] = [],  # noqa: B006
     task: TaskOption = None,
     k_steps: KStepsOption = None,

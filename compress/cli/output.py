@@ -22,6 +22,8 @@ def show(result: Any, *, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    console = Console()
-    # Into a file or a pipe rich assumes 80 columns, and folds names that the results' tables have room for at 110.
-    (console if console.is_terminal else Console(width=WIDTH)).print(result.table())
+    # Names of files, recipes and extras are no markup: rich would drop `[ray]` and turn `:x:` into a picture.
+    console = Console(markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = WIDTH  # rich assumes 80 columns there, and folds names that the tables have room for
+    console.print(result.table())

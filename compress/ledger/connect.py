@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.errors import Unavailable, VerificationError
 from compress.ledger.place import DRIVERS, shown
+from compress.text import install_extra
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -58,9 +59,7 @@ def _postgresql(url: "URL") -> "Engine":
     from sqlalchemy import create_engine
 
     if find_spec("psycopg") is None:
-        raise Unavailable(
-            f"ledger {shown(url)}: needs psycopg, which is not installed: pip install 'elir-compress[postgresql]'"
-        )
+        raise Unavailable(f"ledger {shown(url)}: needs psycopg, which is not installed: {install_extra('postgresql')}")
     arguments = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
     return create_engine(url, connect_args=arguments)
 

@@ -16,6 +16,7 @@ from compress.files import sha256_file
 from compress.ledger.from_bundle import together
 from compress.ledger.measurement import DETAILS
 from compress.results.file import read_results
+from compress.text import install_extra
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -100,7 +101,7 @@ def _told(uri: str) -> Iterator[None]:
         from mlflow.exceptions import MlflowException
     except ImportError as error:
         raise Unavailable(
-            f"MLflow cannot be imported ({error}): pip install 'elir-compress[mlflow]' ('mlflow' does as well)"
+            f"MLflow cannot be imported ({error}): {install_extra('mlflow')}; the package mlflow does as well"
         ) from None
     from requests import ConnectionError, RequestException, Timeout
 

@@ -18,6 +18,7 @@ from compress.data.pictures import to_float
 from compress.errors import InputError, Unavailable
 from compress.quiet import quiet
 from compress.recipe.library import did_you_mean
+from compress.text import install_extra
 
 SEED = 123
 """Of the measures that draw crops at random."""
@@ -81,7 +82,7 @@ def _open(name: str) -> IqaMeasure:
 
 def _package(name: str) -> ModuleType:
     if importlib.util.find_spec("pyiqa") is None:
-        raise Unavailable(f"--metric {name}: pyiqa is not installed: pip install 'elir-compress[iqa]'")
+        raise Unavailable(f"--metric {name}: pyiqa is not installed: {install_extra('iqa')}")
     try:
         with quiet():
             return importlib.import_module("pyiqa")

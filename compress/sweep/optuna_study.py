@@ -4,6 +4,7 @@ from typing import Any
 
 from compress.errors import Unavailable
 from compress.sweep.schema import HIGHER, Interval, Optuna
+from compress.text import install_extra
 
 
 class Study:
@@ -13,7 +14,7 @@ class Study:
         try:
             import optuna
         except ImportError:
-            raise Unavailable("search: Optuna is not installed: pip install 'elir-compress[optuna]'") from None
+            raise Unavailable(f"search: Optuna is not installed: {install_extra('optuna')}") from None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._failed = optuna.trial.TrialState.FAIL
         self.search = search

@@ -15,6 +15,7 @@ from compress.errors import CompressError, InputError, Unavailable, Verification
 from compress.ledger import Filter, Ledger, open_ledger
 from compress.ledger.connect import HEAD, MIGRATIONS
 from compress.ledger.measurement import Measurement
+from compress.text import install_extra
 
 Make = Callable[..., Measurement]
 
@@ -128,7 +129,7 @@ def test_a_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compress.ledger.connect.find_spec", lambda name: None if name == "psycopg" else find(name))
     error = refusal("postgresql://team:s3cret@127.0.0.1:9/x", monkeypatch)
     assert isinstance(error, Unavailable)
-    assert str(error).endswith("needs psycopg, which is not installed: pip install 'elir-compress[postgresql]'")
+    assert str(error).endswith(f"needs psycopg, which is not installed: {install_extra('postgresql')}")
 
 
 @pytest.mark.parametrize(

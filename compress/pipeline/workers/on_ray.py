@@ -10,6 +10,7 @@ from compress.errors import CompressError, InputError, Unavailable
 from compress.pipeline.workers.base import ALL, OnOutcome, Outcome, Task, Tick, perform
 from compress.python_process import python_environment
 from compress.recipe.library import data_folder
+from compress.text import install_extra
 
 RETRIES = 3
 TICK_S = 2.0
@@ -34,7 +35,7 @@ class OnRay:
         try:
             import ray
         except ImportError:
-            raise Unavailable("--address: Ray is not installed: pip install 'elir-compress[ray]'") from None
+            raise Unavailable(f"--address: Ray is not installed: {install_extra('ray')}") from None
         self.ray = ray
         # Ray has its workers look for modules in the folder that it is started in: one without any.
         os.environ.update(python_environment())

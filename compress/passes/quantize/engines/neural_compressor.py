@@ -14,6 +14,7 @@ from compress.passes.quantize.engines.common import by_scheme, example, excluded
 from compress.passes.quantize.engines.pt2e import ConvertedGraph, fold_weights, limit_weights
 from compress.quiet import quiet
 from compress.recipe.passes import PtqSettings
+from compress.text import install_extra
 
 ALGORITHMS = {"mse": "kl", "min_max": "minmax"}  # its names: kl is a histogram of least squared error
 
@@ -41,8 +42,7 @@ def _package() -> Any:
         from neural_compressor.torch import quantization
     except ImportError as error:
         raise Unavailable(
-            f"passes.ptq.engine: neural_compressor is not installed ({error}): "
-            "pip install 'elir-compress[neural-compressor]'"
+            f"passes.ptq.engine: neural_compressor is not installed ({error}): {install_extra('neural-compressor')}"
         ) from None
     return quantization
 
