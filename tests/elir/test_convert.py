@@ -105,5 +105,5 @@ def test_damaged_source_leaves_nothing(ours: Path, tmp_path: Path) -> None:
 
 
 def test_unknown_task(ours: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="colorize: unknown task: use one of sr_x2, sr_x4, "):
-        convert(ours, tmp_path / "out.safetensors", task="colorize")
+    with pytest.raises(InputError, match="sharpen: unknown task: use one of sr_x2, sr_x4, "):
+        convert(ours, tmp_path / "out.safetensors", task="sharpen")

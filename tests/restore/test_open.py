@@ -96,7 +96,7 @@ def test_a_scale_that_nothing_tells(bundle: Path, tiny_elir: Elir, tmp_path: Pat
         match=r"model\.xml: does not say what it is for: give --task \(sr_x2, .*\), or --scale \(1: pictures",
     ):
         open_restorer(str(bundle / "int8/openvino/model.xml"), Settings())
-    save_checkpoint(tiny_elir, tmp_path / "tiny.safetensors", {"task": "colorize"})
+    save_checkpoint(tiny_elir, tmp_path / "tiny.safetensors", {"task": "sharpen"})
     with pytest.raises(InputError, match=r"tiny\.safetensors: does not say what it is for"):
         open_restorer(str(tmp_path / "tiny.safetensors"), Settings())
 
