@@ -108,10 +108,14 @@ def apply(
 
 @app.command()
 def validate(recipe: RecipeArg, settings: SetOption = []) -> None:  # noqa: B006
-    """Check a recipe; print nothing but its name when it is right."""
+    """Check a recipe; print nothing but its name when it is right, and which weights are to fill in."""
     from compress.recipe.load import load_any
+    from compress.recipe.published import to_fill_in
 
-    typer.echo(f"{load_any(recipe, settings).name}: valid")
+    loaded = load_any(recipe, settings)
+    if message := to_fill_in(loaded.model.weights):
+        typer.echo(f"model.weights is to be filled in: {message}", err=True)
+    typer.echo(f"{loaded.name}: valid")
 
 
 @app.command()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from compress.data.degradations import degrade
 from compress.data.names import set_names
@@ -107,6 +107,9 @@ class PictureSet:
     def _crop(self, origin: str, image: Image.Image, sha256: str) -> np.ndarray:
         side = self.settings.crop
         width, height = image.size
+        if self.settings.crop_at == "whole":
+            whole = ImageOps.fit(image, (side, side), Image.Resampling.BICUBIC)
+            return np.asarray(whole)
         if min(width, height) < side:
             raise InputError(
                 f"{origin}: {width} x {height} px, smaller than the crop of {side} px: "

@@ -23,6 +23,7 @@ from compress.elir.state import State, flatten, read_state, unwrapped
 from compress.errors import InputError, VerificationError
 from compress.files import whole_file
 from compress.recipe.library import find, is_path
+from compress.recipe.published import PUBLISHED
 from compress.tensors import own, too_large
 
 MAX_K_STEPS = 64
@@ -53,7 +54,7 @@ def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float
     sigma = _setting(path, metadata, "sigma_s", sigma_s, float, (0, MAX_SIGMA_S))
     if k is None or sigma is None:
         raise InputError(
-            f"{path}: holds no k_steps or sigma_s: give --k-steps and --sigma-s (of published models mostly 3 and 0.1)"
+            f"{path}: holds no k_steps or sigma_s: give --k-steps and --sigma-s (published: {_published_numbers()})"
         )
     with torch.device("meta"):
         residual = metadata.get(RESIDUAL) == str(True)
@@ -63,6 +64,10 @@ def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float
     model.taken = f"{path}: {taken}" if taken else ""
     model.metadata = {key: value for key, value in metadata.items() if key not in SHARED_KEYS}
     return model.eval().requires_grad_(False)
+
+
+def _published_numbers() -> str:
+    return ", ".join(f"{Path(m.file).stem} {m.k_steps} and {m.sigma_s:g}" for m in PUBLISHED)
 
 
 def save_checkpoint(

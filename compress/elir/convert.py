@@ -8,11 +8,12 @@ import torch
 
 from compress.elir.checkpoint import check_finite, load_checkpoint, save_checkpoint
 from compress.elir.metadata import read_metadata
-from compress.elir.model import Elir
+from compress.elir.model import Elir, ElirConfig
 from compress.elir.overparam import collapse, expand
 from compress.elir.state import MODULES
 from compress.errors import InputError
 from compress.files import check_output, whole_file
+from compress.recipe.published import Published, by_widths
 from compress.recipe.task import TASKS
 
 SUFFIXES = {
@@ -34,11 +35,12 @@ def convert(
     """Write ``source`` anew as ``target``, in the format of its suffix (``SUFFIXES``).
 
     The published formats hold no metadata: K and sigma_s go lost there, and must be given (``k_steps``, ``sigma_s``)
-    on the way back; ``task`` is written into ours. ``half``: ours in float16, else float32. A model that was
-    collapsed is over-parametrised anew for .ckpt: it computes the same, but is not the one that was trained.
+    on the way back. Only those of the authors' own checkpoints are known, by widths and ``task``; their ``k_trained``,
+    the segments of the training, is written too. ``task`` is written into ours. ``half``: ours in float16, else in
+    float32. A model that was collapsed is over-parametrised anew for .ckpt: it computes the same, but is not the one
+    that was trained. ``decoder_of``: a checkpoint in the target's folder with the same decoder; ours leaves it out.
     Returns what its user should know, a line each: which of the file's weights were taken, where it holds more than a
-    model, and that the new file records no task.
-    ``decoder_of``: a checkpoint in the target's folder with the same decoder; ours then leaves it out.
+    model, what was assumed of it, and that the new file records no task.
     Raises InputError for an unknown suffix or task, source equal to target, or a ``decoder_of`` that cannot serve, and
     what reading raises.
     """
@@ -51,10 +53,9 @@ def convert(
     published = target.suffix != ".safetensors"
     if published and decoder_of is not None:
         raise InputError(f"{target}: a published format holds its own decoder: leave --decoder-of out")
-    # K and sigma_s are no part of a published file: any will do to read a source that lacks them, too.
-    spare = (3, 0.1) if published else (None, None)
-    k = k_steps if k_steps is not None or "k_steps" in known else spare[0]
-    sigma = sigma_s if sigma_s is not None or "sigma_s" in known else spare[1]
+    # Any K and sigma_s will do to read a source that lacks them: no part of a published file, and looked up for ours.
+    k = k_steps if k_steps is not None or "k_steps" in known else 3
+    sigma = sigma_s if sigma_s is not None or "sigma_s" in known else 0.1
     model = load_checkpoint(source, k, sigma)
     if published:
         if model.config.residual:
@@ -64,12 +65,43 @@ def convert(
             )
         _save_published(model, target)
         return model.taken
+    facts: dict[str, str] = {"task": task} if task else {}
+    note = ""
+    if not {"k_steps", "sigma_s"} <= known.keys():
+        told = k_steps is not None, sigma_s is not None
+        like = _published(source, model.config, task, all(told))
+        if like is not None:
+            model.k_steps = like.k_steps if k_steps is None else k_steps
+            model.sigma_s = like.sigma_s if sigma_s is None else sigma_s
+            facts = {"task": like.task, "k_trained": str(like.k_trained)}
+            note = "" if all(told) else _taken_for(source, like, model)
     collapse(model)
     model.config = replace(model.config, over_param=False)
-    facts = {**model.metadata, **({"task": task} if task else {})}
+    facts = {**model.metadata, **facts}
     save_checkpoint(model, target, facts, torch.float16 if half else torch.float32, decoder_of)
     untold = "" if facts.get("task") in TASKS else f"{target}: does not record what it is for: convert it with --task"
-    return "\n".join(filter(None, (model.taken, untold)))
+    return "\n".join(filter(None, (model.taken, note, untold)))
+
+
+def _published(source: Path, config: ElirConfig, task: str | None, numbers_given: bool) -> Published | None:
+    """The authors' checkpoint that ``source`` is, by its widths and ``task``.
+
+    None when it is none of theirs, or nobody says so. Raises InputError when its K and sigma_s would be a guess.
+    """
+    like = by_widths((config.hid_channels, config.n_mid_blocks, config.c_hid, config.n_rrdb), task)
+    if numbers_given and (task is None or not like):
+        return None
+    if len(like) == 1:
+        return like[0]
+    tasks = f", or, for a published one, --task {' or '.join(m.task for m in like)}" if like else ""
+    raise InputError(f"{source}: holds no k_steps or sigma_s: give --k-steps and --sigma-s{tasks}")
+
+
+def _taken_for(source: Path, like: Published, model: Elir) -> str:
+    return (
+        f"{source}: taken for the published {like.file} by its widths: task {like.task}, K {model.k_steps}, "
+        f"sigma_s {model.sigma_s:g}; --task, --k-steps and --sigma-s say otherwise"
+    )
 
 
 def _save_published(model: Elir, path: Path) -> None:

@@ -15,6 +15,7 @@ from compress.errors import InputError
 from compress.files import sha256_file, sha256_text
 from compress.recipe import library
 from compress.recipe.pass_item import PassItem
+from compress.recipe.published import by_task
 from compress.recipe.schema import Recipe, RecipeModel
 
 if TYPE_CHECKING:
@@ -194,9 +195,16 @@ def checkpoint_numbers(weights: Path, model: RecipeModel) -> tuple[int, float]:
     if k_steps is None or sigma_s is None:
         raise InputError(
             f"{weights}: the file holds no k_steps or sigma_s: give model.k_steps and model.sigma_s in the recipe "
-            "(the published models use 3 and 0.1)"
+            f"({_published(model.task)})"
         )
     return int(k_steps), float(sigma_s)
+
+
+def _published(task: str) -> str:
+    known = by_task(task)
+    return (
+        f"{known.file} uses {known.k_steps} and {known.sigma_s:g}" if known else "most published models use 3 and 0.1"
+    )
 
 
 def package_versions() -> dict[str, str]:

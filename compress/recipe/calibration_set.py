@@ -43,7 +43,9 @@ class CalibrationSet(Strict):
     source: Source
     count: int | None = Field(None, gt=0, description="pictures taken; none: all")
     crop: int = Field(256, gt=0, multiple_of=32, description="side of the square crop, in px")
-    crop_at: Literal["center", "random"] = Field("center", description="random: seeded, one crop a picture")
+    crop_at: Literal["center", "random", "whole"] = Field(
+        "center", description="random: seeded, one crop a picture; whole: the largest centred square, resized to crop"
+    )
     degradation: Annotated[
         Annotated[list[Degradation], Tag("steps")] | Annotated[Literal["task"], Tag("name")],
         Discriminator(lambda value: "steps" if isinstance(value, list) else "name"),

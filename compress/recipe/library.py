@@ -14,6 +14,7 @@ import yaml
 
 from compress.errors import InputError
 from compress.recipe import yaml_nodes
+from compress.recipe.published import to_fill_in
 from compress.recipe.yaml_nodes import KeyPath
 from compress.surroundings import expanded
 
@@ -73,6 +74,8 @@ def _existing(kind: Kind, path: Path) -> Path:
         return path
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a {_ONE[kind]}: name a file in it")
+    if kind == "weights" and (message := to_fill_in(path)):
+        raise InputError(message)
     by_name = f", or use the built-in one by its name, {path.stem}" if path.stem in names(kind) else ""
     raise InputError(f"{path}: no such {_ONE[kind]}: check the path{by_name}")
 

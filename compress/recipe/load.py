@@ -12,6 +12,7 @@ from compress.files import sha256_text
 from compress.recipe.library import Kind, find, is_path, load_yaml
 from compress.recipe.pass_order import order_mistakes
 from compress.recipe.paths import from_file, move_paths, relative_to
+from compress.recipe.published import to_fill_in
 from compress.recipe.schema import Recipe, RecipeData, RecipeModel
 from compress.recipe.train import TrainRecipe
 from compress.recipe.validation import Mistake, Source, check, load_model
@@ -121,7 +122,10 @@ def _names(data: dict[str, Any]) -> list[Mistake]:
     mistakes = _unknown("targets", ("targets",), data.get("targets"))
     mistakes += _unknown("calibration", ("data", "calibration"), sets.get("calibration", defaults.calibration))
     mistakes += _unknown("calibration", ("data", "validation"), listed)
-    return mistakes + _unknown("weights", ("model", "weights"), model.get("weights", RecipeModel().weights))
+    weights = model.get("weights", RecipeModel().weights)
+    # A bundled recipe for a published checkpoint is right before the file is downloaded; `apply` asks for it.
+    absent = isinstance(weights, str) and to_fill_in(weights)
+    return mistakes + ([] if absent else _unknown("weights", ("model", "weights"), weights))
 
 
 def _section(data: dict[str, Any], name: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from compress.progress import Progress
 from compress.recipe import library
@@ -10,6 +10,9 @@ from compress.recipe.task import Task, task_input, task_scale
 from compress.restore.evaluate import Evaluation, cells, evaluate
 from compress.restore.figures import COLUMNS, JudgeOptions
 from compress.restore.open import Settings
+
+if TYPE_CHECKING:
+    from compress.elir.model import Elir
 
 
 def model_card(
@@ -35,7 +38,7 @@ def model_card(
             "",
             f"ELIR ([arXiv 2502.03500](https://arxiv.org/abs/2502.03500)) for {_task_words(result.task)}.",
             "",
-            *_table(("", ""), _facts(path, model.config, networks)),
+            *_table(("", ""), _facts(path, model, networks)),
             "",
             "## Training",
             "",
@@ -82,7 +85,8 @@ def _task_words(task: Task) -> str:
     return words.get(task, sr)
 
 
-def _facts(path: Path, config: Any, networks: dict[str, int]) -> list[tuple[str, str]]:
+def _facts(path: Path, model: "Elir", networks: dict[str, int]) -> list[tuple[str, str]]:
+    config, trained = model.config, model.metadata.get("k_trained")
     each = ", ".join(f"{_NETWORKS[name]} {count / 1e6:.2f} M" for name, count in networks.items())
     return [
         ("parameters", f"{sum(networks.values()) / 1e6:.2f} M: {each}"),
@@ -90,7 +94,7 @@ def _facts(path: Path, config: Any, networks: dict[str, int]) -> list[tuple[str,
             "widths",
             f"hid {config.hid_channels}, n_mid {config.n_mid_blocks}, c_hid {config.c_hid}, n_rrdb {config.n_rrdb}",
         ),
-        ("Euler steps K", str(config.k_steps)),
+        ("Euler steps K", f"{config.k_steps}{f', trained with {trained} segments' if trained else ''}"),
         ("source noise sigma_s", f"{config.sigma_s:g}"),
         ("file", f"{path.stat().st_size / 1e6:.1f} MB"),
     ]

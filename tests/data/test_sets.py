@@ -191,3 +191,22 @@ def test_a_crop_of_a_calibration_picture_is_refused(folder: Path, tmp_path_facto
         check_disjoint(whole, [part])
     with pytest.raises(InputError, match=r"crop\.png and .*p1\.png hold the same pixels"):
         check_disjoint(part, [whole])
+
+
+def test_whole_squares_are_resized_to_the_crop(folder: Path) -> None:
+    """What published models see of a face: all of it, by Pillow's bicubic, enlarged where it is small."""
+    pictures = load_set(write_set(folder / "set.yaml", crop_at="whole"), "sr_x4", crop=96)
+    for item, path in zip(pictures, sorted(folder.glob("*.png")), strict=True):
+        image = Image.open(path).convert("RGB")
+        side, (width, height) = min(image.size), image.size
+        box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
+        wanted = image.resize((96, 96), Image.Resampling.BICUBIC, box=box)
+        assert (item.clean == np.asarray(wanted)).all()
+
+
+@pytest.mark.parametrize("side", ["calibration", "validation"])
+def test_bundled_pictures_serve_any_size_when_taken_whole(side: str) -> None:
+    pictures = load_set(f"photos_whole_{side}", "sr_x4", crop=320)
+    assert next(iter(pictures)).clean.shape == (320, 320, 3) and len(pictures) == len(
+        load_set(f"photos_{side}", "sr_x4")
+    )

@@ -1,5 +1,7 @@
 """Between the published formats and ours, both ways, over-parametrised and collapsed."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,9 @@ from torch import Tensor
 from compress.elir.checkpoint import load_checkpoint, save_checkpoint
 from compress.elir.convert import convert
 from compress.elir.metadata import read_metadata
-from compress.elir.model import Elir, noise_shape
+from compress.elir.model import Elir, ElirConfig, noise_shape
 from compress.errors import InputError, VerificationError
+from compress.recipe.published import PUBLISHED, Published
 
 FACTS = {"task": "sr_x4", "licence": "MIT"}
 
@@ -81,6 +84,57 @@ def test_what_the_published_formats_lack_must_be_given(ours: Path, tmp_path: Pat
     with pytest.raises(InputError, match=r"flat\.pth: holds no k_steps or sigma_s: give --k-steps and --sigma-s"):
         convert(tmp_path / "flat.pth", tmp_path / "back.safetensors")
     assert not (tmp_path / "back.safetensors").exists()
+
+
+@pytest.fixture(scope="module")
+def authors(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A file with the names and shapes of one of the authors' checkpoints, float16 to be quick."""
+
+    @cache
+    def make(file: str) -> Path:
+        like = next(model for model in PUBLISHED if model.file == file)
+        with torch.device("meta"):
+            shapes = Elir(ElirConfig(*like.widths)).state_dict()
+        path = tmp_path_factory.mktemp("authors") / "mine.pth"
+        torch.save({name: torch.zeros(value.shape, dtype=torch.float16) for name, value in shapes.items()}, path)
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize("like", PUBLISHED, ids=lambda like: like.file)
+def test_what_the_authors_files_lack_is_known(like: Published, authors: Callable[[str], Path], tmp_path: Path) -> None:
+    note = convert(authors(like.file), tmp_path / "known.safetensors", task=like.task)
+    found = read_metadata(tmp_path / "known.safetensors")
+    keys = ("task", "k_trained", "k_steps", "sigma_s")
+    assert [found[key] for key in keys] == [like.task, *map(str, (like.k_trained, like.k_steps, like.sigma_s))]
+    assert f"taken for the published {like.file} by its widths: task {like.task}, K {like.k_steps}, " in note
+
+
+def test_widths_alone_tell_blind_models_apart(authors: Callable[[str], Path], tmp_path: Path) -> None:
+    convert(authors("elir_bsr.pth"), tmp_path / "bsr.safetensors")
+    found = read_metadata(tmp_path / "bsr.safetensors")
+    assert (found["task"], found["sigma_s"]) == ("blind_sr_x4_published", "0.04")
+
+
+def test_three_published_models_have_the_same_widths(authors: Callable[[str], Path], tmp_path: Path) -> None:
+    message = (
+        "mine.pth: holds no k_steps or sigma_s: give --k-steps and --sigma-s, or, for a published one, "
+        "--task sr_x8_published or denoise_published or inpaint_published$"
+    )
+    with pytest.raises(InputError, match=message):
+        convert(authors("elir_sr.pth"), tmp_path / "sr.safetensors")
+    with pytest.raises(InputError, match=r"give --k-steps and --sigma-s$"):  # of these widths, but not published
+        convert(authors("elir_sr.pth"), tmp_path / "sr.safetensors", task="sr_x4")
+
+
+def test_numbers_that_are_given_stay(authors: Callable[[str], Path], tmp_path: Path) -> None:
+    assert "taken for" not in convert(authors("elir_sr.pth"), tmp_path / "a.safetensors", 5, 0.2)
+    found = read_metadata(tmp_path / "a.safetensors")
+    assert (found["k_steps"], found["sigma_s"], found.get("k_trained")) == ("5", "0.2", None)
+    convert(authors("elir_sr.pth"), tmp_path / "b.safetensors", 5, task="denoise_published")
+    found = read_metadata(tmp_path / "b.safetensors")
+    assert (found["k_steps"], found["sigma_s"], found["k_trained"]) == ("5", "0.025", "5")
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_a_published_file_does_not_say_its_numbers(tiny_inputs: Path, tmp_path: 
         checkpoint_numbers(path, RecipeModel(k_steps=3))
     assert str(caught.value) == (
         f"{path}: the file holds no k_steps or sigma_s: give model.k_steps and model.sigma_s in the recipe "
-        "(the published models use 3 and 0.1)"
+        "(most published models use 3 and 0.1)"
     )
     assert checkpoint_numbers(path, RecipeModel(k_steps=3, sigma_s=0.1)) == (3, 0.1)
 
