@@ -1,4 +1,4 @@
-"""Text that several places write alike: numbers, and how an extra is installed."""
+"""Text that several places write alike: numbers, strangers' words, and how an extra is installed."""
 
 
 def plain(value: float, digits: int, sign: str = "") -> str:
@@ -10,3 +10,10 @@ def plain(value: float, digits: int, sign: str = "") -> str:
 def install_extra(extra: str) -> str:
     """The command that installs an extra of this package, from an index and from a checkout."""
     return f"pip install 'elir-compress[{extra}]' (in a checkout: pip install '.[{extra}]')"
+
+
+def one_line(text: str, longest: int = 200) -> str:
+    """A stranger's words for a message: on one line, at most ``longest`` characters, and none that a terminal would
+    obey (escape sequences, changes of direction), which become "?"."""
+    words = " ".join(text[: 8 * longest].split())
+    return "".join(c if c.isprintable() else "?" for c in words[:longest])

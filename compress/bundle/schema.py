@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from compress.recipe.names import Name
 from compress.recipe.yaml_nodes import dotted
 
 
@@ -24,7 +25,7 @@ class ManifestFile(_Facts):
 class ManifestArtifact(_Facts):
     """An artifact: how it is run."""
 
-    id: str = Field(min_length=1)
+    id: Name
     format: Literal["openvino", "onnx", "executorch"]
     precision: Literal["fp32", "fp16", "int8", "weights"]
     entry: str = Field(min_length=1)

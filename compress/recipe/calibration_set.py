@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from compress.recipe.degradation import Degradation
-from compress.recipe.strict import Name, Strict
+from compress.recipe.names import Name
+from compress.recipe.strict import Strict
 
 
 class BundledSource(Strict):

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from compress.recipe.names import Name, Version
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import PtqSettings
 from compress.recipe.search_and_fallback import Fallback, Search
-from compress.recipe.strict import Name, Strict
+from compress.recipe.strict import Strict
 from compress.recipe.student import DistillSettings
 from compress.recipe.target_parts import Browser, Emulator, Measuring, Quantization, Reach, Ssh, VendorCompiler
 from compress.recipe.task import Task
@@ -172,7 +173,7 @@ class DeployTarget(Strict):
     name: Name
     description: str = ""
     runtime: Literal["openvino", "onnxruntime", "executorch", "tensorrt", "onnxruntime-web"]
-    runtime_min: str | None = Field(None, pattern=r"^\d+(\.\d+)*$", description="oldest version of it that will do")
+    runtime_min: Version | None = Field(None, description="oldest version of it that will do")
     format: Format
     reach: Reach = Field("local", description="local: this machine")
     ssh: Ssh | None = None

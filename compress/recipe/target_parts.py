@@ -1,9 +1,10 @@
 """The parts of a deploy target: how it is reached, what its kernels run, how it is measured."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from compress.recipe.names import Folder, Host, Lock, Python
 from compress.recipe.strict import Strict
 
 Reach = Literal["local", "ssh", "emulator", "vendor-compiler", "parser", "browser"]
@@ -13,10 +14,10 @@ Fact = Literal["governor", "platform_profile", "nvpmodel", "jetson_clocks", "get
 class Ssh(Strict):
     """A device behind the system's OpenSSH client; user, port, key and jump hosts stand in ~/.ssh/config."""
 
-    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@:%-]*$")] = Field(description="as ssh takes it")
-    python: str = Field("python3", min_length=1, description="Python 3.8 or newer there, with numpy and the runtime")
-    folder: str = Field("~/.cache/elir-compress", min_length=1, description="there; each job has one inside, removed")
-    lock: str = Field("/tmp/elir-compress.lock", min_length=1, description="there; held while the device is in use")
+    host: Host = Field(description="as ssh takes it")
+    python: Python = Field("python3", description="Python 3.8 or newer there, with numpy and the runtime")
+    folder: Folder = Field("~/.cache/elir-compress", description="there; each job has one inside, removed")
+    lock: Lock = Field("/tmp/elir-compress.lock", description="there; held while the device is in use")
 
 
 class Emulator(Strict):

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from compress.recipe.calibration_set import HubSource
-from compress.recipe.strict import Name, Strict
+from compress.recipe.names import Name
+from compress.recipe.strict import Strict
 from compress.recipe.task import Task
 
 Module = Literal["enc", "mmse", "fmir", "dec"]

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Tag, ValidationError
 
 from compress.errors import InputError
 from compress.recipe.library import Document, did_you_mean, load_yaml, nearest, parse_value
+from compress.recipe.names import GRAMMARS
 from compress.recipe.yaml_nodes import KeyPath, dotted
 
 M = TypeVar("M", bound=BaseModel)
@@ -25,7 +26,7 @@ _RULES = {
     "too_short": "must hold at least {min_length} item(s)",
     "too_long": "must hold at most {max_length} item(s)",
     "string_too_short": "must hold at least {min_length} character(s)",
-    "string_pattern_mismatch": "must be letters, digits, '.', '_' and '-', beginning with a letter or digit",
+    "string_too_long": "must hold at most {max_length} character(s)",
 }
 _TYPES = {
     "int_type": "an integer",
@@ -168,6 +169,8 @@ def _message(items: list[Any]) -> str:
         return "is missing its key 'kind': add it"
     if kind == "value_error":
         return str(context["error"])
+    if kind == "string_pattern_mismatch":
+        return f"{GRAMMARS.get(context['pattern'], item['msg'])}, got {got}"
     bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
     rule = _RULES[kind].format(**bounds) if kind in _RULES else item["msg"]
     return f"{rule}, got {got}"

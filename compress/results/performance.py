@@ -59,7 +59,7 @@ class Performance(Section):
     """One artifact on one target."""
 
     artifact: Id
-    target: Text | None = None
+    target: Id | None = None
     evidence: Evidence = "measured"
     latency_ms: Latency | None = None
     first_inference_ms: Figure | None = None

@@ -2,13 +2,14 @@
 
 from pydantic import Field
 
+from compress.recipe.names import PictureName
 from compress.results.section import Id, Section, Text
 
 
 class Sample(Section):
     """One picture of the first validation set; paths are below the bundle."""
 
-    name: Text
+    name: PictureName
     index: int = Field(0, ge=0, lt=2**20, description="the picture's place in the set, which its noise follows from")
     degraded: Text
     clean: Text

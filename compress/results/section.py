@@ -4,12 +4,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from compress.recipe.names import Name
+
 Figure = Annotated[float, Field(ge=-1e12, le=1e12)]
 """A measured number, finite: beyond these bounds it cannot be one."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """A whole number that JSON readers of every language hold exactly."""
 Text = Annotated[str, Field(max_length=4096)]
-Id = Annotated[str, Field(min_length=1, max_length=255)]
+Id = Name
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from compress.recipe.strict import Name, Strict
+from compress.recipe.names import Name
+from compress.recipe.strict import Strict
 
 Values = Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
 """Set path (as of --set) -> the values to try."""

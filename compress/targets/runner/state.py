@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import time
 from typing import Any, Dict, List, Optional
 
@@ -16,6 +17,10 @@ Job = Dict[str, Any]
 CHUNK = 1 << 20
 
 FINAL = ("done", "failed")
+
+# As compress.recipe.names; a file may lie in the folder of its artifact.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)?\Z")
+LOCK = re.compile(r"(/\.?[A-Za-z0-9_][A-Za-z0-9_.-]*)*/elir-compress[A-Za-z0-9_.-]*\.lock\Z")
 
 
 def read_json(path: str) -> Any:
@@ -53,6 +58,16 @@ def tell(folder: str, state: str, note: str = "", error: Optional[Dict[str, Any]
 def listed(job: Job) -> List[Dict[str, Any]]:
     native = (job.get("native") or {}).get("files", [])
     return [job["inputs"]] + native + [file for item in job["artifacts"].values() for file in item["files"]]
+
+
+def check_names(job: Job) -> None:
+    """Raise Failure unless every file that the job names lies in the job's own folder, and its lock is one of ours."""
+    entries = [item["entry"] for item in job["artifacts"].values()]
+    for name in [*job["artifacts"], *entries, *(file["name"] for file in listed(job))]:
+        if not NAME.match(name):
+            raise Failure(f"{name!r} is no name for a file of a job")
+    if not LOCK.match(job["lock"]):
+        raise Failure("{!r} is no name for a lock".format(job["lock"]))
 
 
 def received(folder: str, job: Job) -> Dict[str, int]:

@@ -17,7 +17,7 @@ def timed(run: Callable[[], Any], clock: Callable[[], int] = time.perf_counter_n
     elapsed = clock() - started
     if elapsed <= 0:
         raise Failure("the clock there stood still or went backwards: nothing that it timed is used")
-    return elapsed / 1e6
+    return round(elapsed / 1e6, 6)  # whole nanoseconds, in few digits: there may be many of them
 
 
 def warm_up(run: Callable[[], Any], limit_s: float) -> int:

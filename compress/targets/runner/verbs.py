@@ -25,12 +25,23 @@ from compress.targets.runner.locks import is_locked, lock
 from compress.targets.runner.machine import read_text
 from compress.targets.runner.program import program
 from compress.targets.runner.runtimes import version
-from compress.targets.runner.state import CHUNK, FINAL, Job, listed, read_json, read_state, received, write_json
+from compress.targets.runner.state import (
+    CHUNK,
+    FINAL,
+    Job,
+    check_names,
+    listed,
+    read_json,
+    read_state,
+    received,
+    write_json,
+)
 from compress.targets.runner.worker import START_S, TICK_S, work
 
 
 def start(folder: str, job: Job) -> Dict[str, Any]:
     """Begin the worker, unless this very job is at work or done already; the status once it is past its checks."""
+    check_names(job)
     if read_state(folder)["state"] in ("none", "failed"):
         write_json(os.path.join(folder, "job.json"), job)
         write_json(os.path.join(folder, "state.json"), {"state": "starting", "seq": 0})
@@ -62,7 +73,7 @@ def put(folder: str, name: str, offset: int, stream: Any) -> Dict[str, Any]:
         raise Failure(name + " is no file of this job")
     path = os.path.join(folder, name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+b") as file:
         file.seek(offset)
         for chunk in iter(lambda: stream.read1(CHUNK), b""):
             file.write(chunk)

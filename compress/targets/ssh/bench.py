@@ -5,16 +5,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compress.artifacts.artifact import ENTRY
 from compress.files import sha256_file, temporary_folder
 from compress.measure.latency import PROTOCOLS, Mode
 from compress.measure.machine import FEATURES
 from compress.recipe.schema import DeployTarget
 from compress.targets.entries import Artifacts, Pictures, measured, precision_of
+from compress.targets.runner.worker import LOAD_S, START_S
 
 if TYPE_CHECKING:
     from compress.progress import Progress
+    from compress.targets.answers import RunnerResult
 
 INPUTS, NATIVE = "inputs.npz", "native"
+SLACK_S = 600  # for what is quick by itself: hashes, accuracy, connections that come back
 IDLE_S = 900  # a runner whose files stop arriving for this long gives up and cleans up
 
 
@@ -32,23 +36,33 @@ def bench_over_ssh(
     with temporary_folder() as folder:
         np.savez(Path(folder) / INPUTS, **sent)  # type: ignore[arg-type]
         files = {INPUTS: Path(folder) / INPUTS, **_files(chosen), **_native(target)}
-        result = run_on_device(target.name, target.ssh, _job(chosen, target, files, mode, seed), files, progress)
+        job = _job(chosen, target, files, mode, seed)
+        result = run_on_device(target.name, target.ssh, job, files, progress, limit_s(job))
     return _entries(result, target, mode, seed)
 
 
 _INPUT_KEYS = ("lq", "noise", "clean")
 
 
-def _place(artifact: str, path: Path) -> str:
-    return f"{artifact}/{path.name}"
+def limit_s(job: Mapping[str, Any]) -> float:
+    """How long the runner may take by its own limits, once it has every file."""
+    artifacts, protocol = len(job["artifacts"]), job["protocol"]
+    rounds = artifacts * 3 * (protocol["max_s"] + protocol["warmup_s"])
+    return SLACK_S + START_S + (artifacts + 1) * LOAD_S + job["cooldown_s"] + rounds
+
+
+def _place(artifact: str, format: str) -> str:
+    """An entry file's name on the device, whatever it is called here."""
+    return f"{artifact}/{ENTRY[format]}"
 
 
 def _files(chosen: Artifacts) -> dict[str, Path]:
     """Every artifact's files, by their names on the device."""
     found = {}
     for name, (path, format) in chosen.items():
-        for file in (path, path.with_suffix(".bin")) if format == "openvino" else (path,):
-            found[_place(name, file)] = file
+        found[_place(name, format)] = path
+        if format == "openvino":
+            found[f"{name}/model.bin"] = path.with_suffix(".bin")
     return found
 
 
@@ -71,11 +85,11 @@ def _job(chosen: Artifacts, target: DeployTarget, files: Mapping[str, Path], mod
     return {
         "artifacts": {
             name: {
-                "entry": _place(name, path),
+                "entry": _place(name, format),
                 "precision": precision_of(name),
                 "files": [file for place, file in listed.items() if place.startswith(f"{name}/")],
             }
-            for name, (path, _) in chosen.items()
+            for name, (_, format) in chosen.items()
         },
         "inputs": listed[INPUTS],
         "native": _native_job(listed),
@@ -97,10 +111,18 @@ def _native_job(listed: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
     return {"version": version("executorch"), "files": files} if files else None
 
 
-def _entries(result: Mapping[str, Any], target: DeployTarget, mode: Mode, seed: int) -> list[dict[str, Any]]:
-    artifacts = result["artifacts"]
-    machine = {**result["machine"], "features": [name for name in FEATURES if name in result["machine"]["features"]]}
-    common = {"threads": result["threads"], "protocol": mode, "machine": machine, "device": result["sampled"]}
-    kept = ("first_inference_ms", "load_ms", "peak_rss_mb", "accuracy")
-    others = {n: {key: i[key] for key in kept} | {"runtime": i["facts"], **common} for n, i in artifacts.items()}
-    return measured(target, artifacts, others, seed)
+def _entries(result: "RunnerResult", target: DeployTarget, mode: Mode, seed: int) -> list[dict[str, Any]]:
+    machine = result.machine.model_dump()
+    machine["features"] = [name for name in FEATURES if name in machine["features"]]
+    common = {"threads": result.threads, "protocol": mode, "machine": machine, "device": result.sampled.model_dump()}
+    others = {
+        name: {
+            **run.model_dump(include={"first_inference_ms", "load_ms", "peak_rss_mb"}),
+            "accuracy": run.accuracy.model_dump(exclude_unset=True) if run.accuracy else None,
+            "runtime": run.facts,
+            **common,
+        }
+        for name, run in result.artifacts.items()
+    }
+    timed = {name: {"samples": run.samples, "warmup": run.warmup} for name, run in result.artifacts.items()}
+    return measured(target, timed, others, seed)

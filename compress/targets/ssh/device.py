@@ -1,20 +1,25 @@
-"""A job on a device behind ssh: send the runner and the files, wait, collect, clean up; outlives lost connections."""
+"""A job on a device behind ssh: send the runner and the files, wait, collect, clean up; outlives lost connections.
+
+The device is a stranger: whatever it prints ends in one line, ``Unavailable`` or ``VerificationError``.
+"""
 
 import json
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from compress.errors import CompressError, InputError, Unavailable, VerificationError
+from compress.errors import CompressError, Unavailable, VerificationError
 from compress.files import sha256_text
 from compress.recipe.target_parts import Ssh
 from compress.surroundings import user_name
+from compress.targets.answers import MOST_BYTES, Delivery, M, Removal, RunnerError, RunnerResult, Status, read_answer
 from compress.targets.runner_archive import NAME, runner_archive, runner_sha256
+from compress.targets.ssh.link import MOST_BYTES as BYTES
 from compress.targets.ssh.link import ConnectionLoss, open_at, remote
 
 if TYPE_CHECKING:
@@ -29,8 +34,9 @@ INSTALL = (
 START_S, POLL_S, SHORT_S = 240, 120, 60
 SLOWEST = 20_000  # bytes/s: slower than this a transfer counts as lost
 RECONNECT_S, PAUSE_S, LONGEST_PAUSE_S = 180.0, 1.0, 15.0
-ERRORS = {kind.exit_code: kind for kind in (CompressError, InputError, Unavailable, VerificationError)}
+LONGEST_FOLDER = 1500
 Job = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def holder() -> str:
@@ -38,12 +44,14 @@ def holder() -> str:
     return f"{user_name()}@{platform.node()}"
 
 
-def run_on_device(target: str, ssh: Ssh, job: Job, files: Mapping[str, Path], progress: "Progress") -> dict[str, Any]:
-    """Run ``job`` on a device -> the runner's result. ``files``: every file of the job, by its name there.
+def run_on_device(
+    target: str, ssh: Ssh, job: Job, files: Mapping[str, Path], progress: "Progress", limit_s: float
+) -> RunnerResult:
+    """Run ``job`` on a device. ``files``: every file of the job, by its name there; ``limit_s``: for measuring.
 
     A job that lost its sender is taken up where it stands. Afterwards nothing is left there, unless the device cannot
     be reached any more: the message names the folder. Raises Unavailable (unreachable, refused, in use, wrong runtime,
-    out of memory or disk, runner killed), VerificationError (a file arrived changed).
+    out of memory or disk, runner killed, late, or not to be understood), VerificationError (a file arrived changed).
     """
     job = {**job, "holder": holder(), "lock": ssh.lock}
     name = sha256_text(json.dumps(job, sort_keys=True) + runner_sha256())[:16]
@@ -52,15 +60,11 @@ def run_on_device(target: str, ssh: Ssh, job: Job, files: Mapping[str, Path], pr
         stage.note(f"connect to {ssh.host}")
         device.install()
         try:
-            status = device.call("start", feed=json.dumps(job).encode(), timeout_s=START_S)
-            _check(target, ssh, status)
+            device.start(job)
             stage.note("copy")
-            device.send(files, status["received"])
-            while status["state"] != "done":
-                status = device.call("status", str(POLL_S), str(status["seq"]), timeout_s=POLL_S + SHORT_S)
-                _check(target, ssh, status)
-                stage.note(status.get("note", ""))
-            return dict(device.call("result"))
+            device.send(files)
+            device.wait(limit_s, stage.note)
+            return device.result(job["artifacts"])
         except DeviceLoss as error:
             raise Unavailable(
                 f"target {target}: {ssh.host} was lost ({error}) and did not come back within {RECONNECT_S:.0f} s; "
@@ -85,15 +89,6 @@ def _one_at_a_time(name: str, target: str) -> Iterator[None]:
         raise Unavailable(f"target {target}: is in use by the same command here: wait until that is done") from None
 
 
-def _check(target: str, ssh: Ssh, status: Mapping[str, Any]) -> None:
-    """Raise what the runner met."""
-    error = status.get("error")
-    if status["state"] == "none":
-        error = {"message": "its folder there was deleted: run the same command again", "exit_code": 4}
-    if error:
-        raise ERRORS.get(error["exit_code"], CompressError)(f"target {target}: {ssh.host}: {error['message']}")
-
-
 def contact(target: str, ssh: Ssh, words: Sequence[str] = ("-c", ""), feed: bytes = b"") -> bytes:
     """What Python prints there, tried once. Raises Unavailable when the device, or Python on it, cannot be reached."""
     try:
@@ -115,60 +110,113 @@ class Device:
 
     def __init__(self, target: str, ssh: Ssh, name: str, say: Callable[[str], None]) -> None:
         self.target, self.ssh, self.say = target, ssh, say
-        self.folder = f"{ssh.folder}/{name}"
+        self.name, self.folder = name, f"{ssh.folder}/{name}"
         self.gone = False
+        self.status = Status(state="none", seq=0)
 
     def install(self) -> None:
         """Write the runner there: the first contact, not tried twice."""
         said = contact(self.target, self.ssh, ["-c", INSTALL, self.folder, NAME], runner_archive())
-        self.folder = said.decode().strip().splitlines()[-1]
+        folder = said.decode("utf-8", "replace").rstrip().rpartition("\n")[2].rstrip("\r")
+        # It becomes a part of command lines and messages.
+        fits = folder.startswith("/") and folder.endswith(f"/{self.name}") and len(folder) <= LONGEST_FOLDER
+        if not (fits and folder.isprintable()):
+            raise self._unreadable("no folder of its own")
+        self.folder = folder
 
-    def call(self, verb: str, *words: str, feed: bytes = b"", timeout_s: float = SHORT_S) -> dict[str, Any]:
-        """A verb's answer. Raises Gone when the device stays away, and what the runner met."""
-        return self._persist(lambda: self._once(verb, *words, feed=feed, timeout_s=timeout_s))
+    def start(self, job: Job) -> None:
+        """Begin the job, or find it at work."""
+        feed = json.dumps(job).encode()
+        self.status = self._persist(lambda: self._ask(Status, "start", feed=feed, timeout_s=START_S))
+        self._check()
 
-    def send(self, files: Mapping[str, Path], received: Mapping[str, int]) -> None:
+    def send(self, files: Mapping[str, Path]) -> None:
         """Copy what is not there yet; after a lost connection the rest of the file."""
         for name, path in files.items():
-            self._persist(partial(self._put, name, path, [received[name]]))
+            self._persist(partial(self._put, name, path, [self._received(name)]))
 
-    def _put(self, name: str, path: Path, there: list[int]) -> dict[str, Any]:
+    def _put(self, name: str, path: Path, there: list[int]) -> None:
         size = path.stat().st_size
         while there[0] < size:
             offset = there[0]
             there[0] = -1
             if offset < 0:  # the connection was lost in between
-                status = self._once("status", "0", "0")
-                _check(self.target, self.ssh, status)
-                offset = status["received"][name]
+                self.status = self._ask(Status, "status", "0", "0")
+                self._check()
+                offset = self._received(name)
             with open_at(path, offset) as file:
-                there[0] = self._once("put", name, str(offset), feed=file, timeout_s=SHORT_S + size / SLOWEST)["bytes"]
-        return {}
+                limit_s = SHORT_S + size / SLOWEST
+                there[0] = self._ask(Delivery, "put", name, str(offset), feed=file, timeout_s=limit_s).bytes
+            if there[0] <= offset:
+                raise self._unreadable(f"{there[0]} bytes of {name}, {offset} were there before")
+
+    def _received(self, name: str) -> int:
+        if name not in self.status.received:
+            raise self._unreadable(f"nothing of {name}")
+        return self.status.received[name]
+
+    def wait(self, limit_s: float, note: Callable[[str], None]) -> None:
+        """Return when the job is done; ``note`` what it says meanwhile."""
+        ends = time.monotonic() + limit_s
+        while self.status.state != "done":
+            if time.monotonic() > ends:
+                raise Unavailable(f"target {self.target}: {self.ssh.host}: not done within {limit_s:.0f} s: try again")
+            self.status = self._persist(self._news)
+            self._check()
+            note(self.status.note)
+
+    def _news(self) -> Status:
+        return self._ask(Status, "status", str(POLL_S), str(self.status.seq), timeout_s=POLL_S + SHORT_S)
+
+    def result(self, artifacts: Collection[str]) -> RunnerResult:
+        """What the job measured, of these artifacts."""
+        found = self._persist(lambda: self._ask(RunnerResult, "result", most=MOST_BYTES))
+        if found.artifacts.keys() != set(artifacts):
+            raise self._unreadable("figures of other artifacts")
+        return found
 
     def remove(self) -> None:
         """End what runs there and delete the folder, if the device can be reached; else say what is left."""
         if self.gone:
             return
-        try:
-            if self._once("remove")["removed"]:
+        with suppress(ConnectionLoss, CompressError):
+            if self._ask(Removal, "remove").removed:
                 return
-        except (ConnectionLoss, CompressError):
-            pass
         self.say(f"target {self.target}: {self.folder} could not be removed on {self.ssh.host}: delete it there")
 
-    def _once(self, verb: str, *words: str, feed: Any = b"", timeout_s: float = SHORT_S) -> dict[str, Any]:
+    def _ask(
+        self, kind: type[M], verb: str, *words: str, feed: "bytes | IO[bytes]" = b"", timeout_s: float = SHORT_S,
+        most: int = BYTES,
+    ) -> M:  # fmt: skip
         command = [self.ssh.python, f"{self.folder}/{NAME}", verb, self.folder, *words]
-        said = remote(self.ssh, command, feed, timeout_s)
-        answer: dict[str, Any] = {}
-        with suppress(ValueError, IndexError):
-            answer = json.loads(said.decode().splitlines()[-1])
-        if not isinstance(answer, dict) or not answer:
-            raise Unavailable(f"target {self.target}: {self.ssh.host}: the runner's answer cannot be read: report it")
-        if "state" not in answer:
-            _check(self.target, self.ssh, {"state": "", **answer})
+        try:
+            answer = read_answer(kind, remote(self.ssh, command, feed, timeout_s, most))
+        except ValueError as error:
+            raise self._unreadable(str(error)) from None
+        except Unavailable as error:
+            raise Unavailable(f"target {self.target}: {error}") from None
+        if isinstance(answer, RunnerError):
+            raise self._error(answer)
         return answer
 
-    def _persist(self, action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _check(self) -> None:
+        """Raise what the runner met."""
+        if self.status.state == "none":
+            raise self._error(RunnerError(message="its folder there was deleted: run the same command again"))
+        if self.status.error or self.status.state == "failed":
+            raise self._error(self.status.error or RunnerError(message="failed there, and does not say why"))
+
+    def _error(self, error: RunnerError) -> CompressError:
+        kind = VerificationError if error.exit_code == VerificationError.exit_code else Unavailable
+        return kind(f"target {self.target}: {self.ssh.host}: {error.message}")
+
+    def _unreadable(self, what: str) -> Unavailable:
+        return Unavailable(
+            f"target {self.target}: {self.ssh.host}: the runner's answer there cannot be used ({what}): see that "
+            f"`ssh {self.ssh.host} {self.ssh.python} -V` prints a version and nothing else"
+        )
+
+    def _persist(self, action: Callable[[], T]) -> T:
         pause, ends = PAUSE_S, 0.0
         while True:
             try:

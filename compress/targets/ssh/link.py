@@ -3,12 +3,15 @@
 import contextlib
 import shlex
 import subprocess
+import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from compress.errors import Unavailable
 from compress.recipe.target_parts import Ssh
+from compress.text import one_line
 
 CONNECT_S, ALIVE_S, ALIVE_COUNT = 15, 5, 3
 # Nothing is asked, no unknown or changed host key is taken, whatever the user's configuration says.
@@ -24,6 +27,10 @@ OPTIONS = {
 }
 OF_SSH = 255  # ssh's own exit status when it is ssh that failed
 NOT_FOUND = 127
+MOST_BYTES = 1 << 20
+"""Of an answer, unless more is expected; a device that prints without end would otherwise fill the memory here."""
+_CHUNK = 1 << 16
+_LINGER_S = 5.0  # ssh's own background connection (ControlPersist) may hold stderr open after ssh has ended
 _REFUSED = (
     (
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
@@ -40,28 +47,72 @@ class ConnectionLoss(Exception):
     """The connection could not be made, or was lost: trying again may help."""
 
 
-def remote(ssh: Ssh, words: Sequence[str], stdin: "bytes | IO[bytes]", timeout_s: float) -> bytes:
-    """What the command ``words`` prints on the device.
+def remote(
+    ssh: Ssh, words: Sequence[str], stdin: "bytes | IO[bytes]", timeout_s: float, most: int = MOST_BYTES
+) -> bytes:
+    """What the command ``words`` prints on the device, at most ``most`` bytes.
 
-    Raises Dropped when the connection fails or nothing came for ``timeout_s``; Unavailable when the device refuses us,
-    its host key is not the known one, or the command fails there.
+    Raises ConnectionLoss when the connection fails or nothing came for ``timeout_s``; Unavailable when the device
+    refuses us, its host key is not the known one, the command fails there, or prints more.
     """
-    given: dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
     options = [part for key, value in OPTIONS.items() for part in ("-o", f"{key}={value}")]
     command = ["ssh", "-T", *options, "--", ssh.host, shlex.join(words)]
+    with contextlib.ExitStack() as stack:
+        if isinstance(stdin, bytes):
+            feed = stack.enter_context(tempfile.TemporaryFile())
+            feed.write(stdin)
+            feed.seek(0)
+            stdin = feed
+        try:
+            process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        except FileNotFoundError:
+            raise Unavailable("ssh is not installed: install the OpenSSH client") from None
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        return _answer(ssh, words[0], process, timeout_s, most)
+
+
+def _answer(ssh: Ssh, program: str, process: "subprocess.Popen[bytes]", timeout_s: float, most: int) -> bytes:
+    output, errors = _Stream(process.stdout, most, process), _Stream(process.stderr, _CHUNK, process)
     try:
-        done = subprocess.run(command, capture_output=True, timeout=timeout_s, **given)
-    except FileNotFoundError:
-        raise Unavailable("ssh is not installed: install the OpenSSH client") from None
+        process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         raise ConnectionLoss(f"no answer within {timeout_s:.0f} s") from None
-    if done.returncode:
-        _failed(ssh, words[0], done.returncode, done.stderr.decode("utf-8", "replace"))
-    return bytes(done.stdout)
+    text = errors.all().decode("utf-8", "replace")
+    said = output.all()
+    if output.full or errors.full:
+        raise Unavailable(f"{ssh.host}: {program} prints without end there: see that it is a Python")
+    if process.returncode:
+        _failed(ssh, program, process.returncode, text)
+    return said
+
+
+class _Stream(threading.Thread):
+    """Reads what a process prints, and ends it when that is more than ``most`` bytes."""
+
+    def __init__(self, stream: IO[bytes] | None, most: int, process: "subprocess.Popen[bytes]") -> None:
+        super().__init__(daemon=True)
+        assert stream is not None
+        self.stream, self.most, self.process = stream, most, process
+        self.read, self.full = bytearray(), False
+        self.start()
+
+    def run(self) -> None:
+        with self.stream as stream:
+            while not self.full and (chunk := stream.read1(_CHUNK)):  # type: ignore[attr-defined]
+                self.read += chunk
+                self.full = len(self.read) > self.most
+        if self.full:
+            self.process.kill()
+
+    def all(self) -> bytes:
+        """Once the process has ended."""
+        self.join(_LINGER_S)
+        return bytes(self.read)
 
 
 def _failed(ssh: Ssh, program: str, code: int, text: str) -> None:
-    last = " ".join((text.strip().splitlines() or [""])[-1].split())[:200]
+    last = one_line((text.strip().splitlines() or [""])[-1])
     if code == OF_SSH:
         for sign, meaning in _REFUSED:
             if sign in text:

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,3 +25,41 @@ def test_a_disk_too_small_and_a_name_outside_the_job(tmp_path: Path) -> None:
     done = subprocess.run(command, input=b"x", capture_output=True, check=True, cwd=Path(__file__).parents[3])
     assert json.loads(done.stdout) == {"error": {"message": "../escaped is no file of this job", "exit_code": 4}}
     assert not (tmp_path.parent / "escaped").exists()
+
+
+JOB = {"artifacts": {"onnx-int8": {"entry": "onnx-int8/model.onnx", "files": []}}, "inputs": {"name": "inputs.npz"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"inputs": {"name": "../.bashrc"}}, "'../.bashrc' is no name for a file of a job"),
+        ({"inputs": {"name": "/etc/passwd"}}, "'/etc/passwd' is no name"),
+        ({"inputs": {"name": "a/b/c"}}, "'a/b/c' is no name"),
+        ({"artifacts": {"onnx-int8-/../../..": {"entry": "x", "files": []}}}, "'onnx-int8-/../../..' is no name"),
+        ({"artifacts": {"a": {"entry": "a/.bashrc", "files": []}}}, "'a/.bashrc' is no name"),
+        ({"native": {"files": [{"name": "native/et_runner\n"}]}}, r"'native/et_runner\\n' is no name"),
+        ({"lock": "/home/anna/.bashrc"}, "'/home/anna/.bashrc' is no name for a lock"),
+        ({"lock": "/tmp/../elir-compress.lock"}, "is no name for a lock"),
+    ],
+)
+def test_a_job_names_nothing_outside_of_its_folder(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    """Whatever the sender checked: the device's own user relies on the device's own check."""
+    job = {**JOB, "lock": "/tmp/elir-compress.lock", "holder": "anna@desk", **changes}
+    command = [*program(), "start", str(tmp_path / "job")]
+    (tmp_path / "job").mkdir()
+    feed = json.dumps(job).encode()
+    done = subprocess.run(command, input=feed, capture_output=True, check=True, cwd=Path(__file__).parents[3])
+    assert told in json.loads(done.stdout)["error"]["message"].replace("\\n", "\\\\n")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "job"]
+
+
+def test_a_link_in_the_folder_is_not_followed(tmp_path: Path) -> None:
+    job = {**JOB, "lock": "/tmp/elir-compress.lock"}
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job/job.json").write_text(json.dumps(job))
+    (tmp_path / "job/inputs.npz").symlink_to(tmp_path / "outside")
+    command = [*program(), "put", str(tmp_path / "job"), "inputs.npz", "0"]
+    done = subprocess.run(command, input=b"x", capture_output=True, check=True, cwd=Path(__file__).parents[3])
+    assert "there (" in json.loads(done.stdout)["error"]["message"]
+    assert not (tmp_path / "outside").exists()

@@ -26,6 +26,7 @@ from compress.targets.ssh import bench as ssh_benching
 from compress.targets.ssh import device
 
 SIDE = 32
+LOCK = "elir-compress-test.lock"
 Bench = Callable[..., list[dict[str, Any]]]
 
 
@@ -93,7 +94,7 @@ def bench(
     monkeypatch.setattr(device, "PAUSE_S", 0.1)
 
     def run(**changes: Any) -> list[dict[str, Any]]:
-        ssh = {"host": sshd.host, "python": sys.executable, "folder": str(there), "lock": str(tmp_path / "lock")}
+        ssh = {"host": sshd.host, "python": sys.executable, "folder": str(there), "lock": str(tmp_path / LOCK)}
         settings = {"version": 1, "name": "there", "runtime": "onnxruntime", "format": "onnx", "reach": "ssh"}
         settings |= {"arch": platform.machine(), "threads": 1, "ssh": ssh | changes.pop("ssh", {}), **changes}
         target = DeployTarget.model_validate(settings)
@@ -142,7 +143,7 @@ def test_measured_with_the_connection_cut_while_copying_and_while_measuring(
     assert int8["speedup_vs"]["fp32"]["low"] <= int8["speedup_vs"]["fp32"]["high"]
     assert int8["device"]["settings"]["nvpmodel"] is None and "clock_mhz" in int8["device"]
     assert not there.exists()
-    assert not (tmp_path / "lock").exists()
+    assert not (tmp_path / LOCK).exists()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_a_device_that_will_not_do(bench: Bench, there: Path, changes: dict[str,
 
 
 def test_a_device_in_use(bench: Bench, there: Path, tmp_path: Path) -> None:
-    with (tmp_path / "lock").open("w") as lock:
+    with (tmp_path / LOCK).open("w") as lock:
         lock.write("anna@desk")
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -197,7 +198,7 @@ def test_a_runner_that_is_killed(bench: Bench, there: Path, tmp_path: Path) -> N
     with pytest.raises(Unavailable, match=r"loopback: the runner ended there \(killed; short of memory\?\): try again"):
         bench(measuring={"cooldown_s": 30})
     thread.join()
-    assert not there.exists() and not (tmp_path / "lock").exists()
+    assert not there.exists() and not (tmp_path / LOCK).exists()
 
 
 def test_a_connection_that_stays_lost_is_taken_up_by_the_same_command(
@@ -238,4 +239,4 @@ def test_an_interrupted_command_leaves_nothing(bench: Bench, there: Path, tmp_pa
             bench(measuring={"cooldown_s": 30})
     finally:
         signal.signal(signal.SIGINT, before)
-    assert not there.exists() and not (tmp_path / "lock").exists()
+    assert not there.exists() and not (tmp_path / LOCK).exists()
