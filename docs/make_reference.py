@@ -49,7 +49,18 @@ def _command_line() -> str:
 
     command = get_command(app)
     text = get_docs_for_click(obj=command, ctx=click.Context(command, info_name="compress"), name="compress")
+    for name, inner in _commands(command):
+        # Typer cuts the sentences of its lists off.
+        whole = (inner.help or "").split("\n\n")[0]
+        text = text.replace(f"* `{name}`: {inner.get_short_help_str()}\n", f"* `{name}`: {' '.join(whole.split())}\n")
+    text = re.sub(r"^Example: (.+)$", r"Example: `\1`", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _commands(group: Any) -> Iterator[tuple[str, Any]]:
+    for name, command in getattr(group, "commands", {}).items():
+        yield name, command
+        yield from _commands(command)
 
 
 def _tree(title: str, about: str, root: type[BaseModel]) -> str:

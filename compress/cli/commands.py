@@ -1,75 +1,75 @@
 """The command line. No logic: each command imports its function when it runs, so that ``--help`` stays quick."""
 
 import os
-from enum import StrEnum
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
 
-from compress.cli import ledger, model, search, supply
-from compress.cli import sweep as sweep_cli
-from compress.cli import targets as targets_cli
+from compress.cli import ledger, model, search, supply, sweep, targets
 from compress.cli.guard import guard, results_only
 from compress.cli.options import (
     BundleArg,
     KStepsOption,
     RecipeArg,
     ScaleOption,
+    SeedOption,
     SetOption,
     SigmaOption,
     TaskOption,
+    built_in,
     named,
+    one_of,
     progress,
 )
 from compress.cli.output import JsonOption, show
+from compress.cli.panels import COMPARE, DATA, DEVICES, MAKE, MEASURE, PANELS
 from compress.python_process import leave_current_folder
 from compress.surroundings import make_do
 
+if TYPE_CHECKING:
+    from compress.recipe.library import Kind
+
+YAML_KINDS = ["recipe", "calibration", "target", "train", "sweep"]
+LISTS = ["recipes", "calibration", "targets", "models"]
 RESUMABLE = ("apply", "train", "search", "sweep", "sensitivity")
 
 
 class GuardedGroup(TyperGroup):
-    """Every command runs inside ``guard``."""
+    """Every command runs inside ``guard``; `--help` lists the commands by panel."""
 
     def invoke(self, ctx: Any) -> Any:
         with guard(lambda: ctx.invoked_subcommand in RESUMABLE):
             return super().invoke(ctx)
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        commands: Mapping[str, Any] = self.commands  # with what Typer adds to a command
+        return sorted(commands, key=lambda name: PANELS.index(commands[name].rich_help_panel))
+
 
 app = typer.Typer(
     cls=GuardedGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Compress trained ELIR image restorers to int8 OpenVINO, ONNX and ExecuTorch artifacts.",
+    help="Compress trained ELIR image-restoration models to int8 OpenVINO, ONNX and ExecuTorch artifacts.\n\n"
+    "Example: compress apply int8_sr",
 )
-
-
-class ListKind(StrEnum):
-    """What `compress ls` lists."""
-
-    recipes = "recipes"
-    calibration = "calibration"
-    targets = "targets"
-
-
-class Schema(StrEnum):
-    """What `compress schema` describes."""
-
-    recipe = "recipe"
-    calibration = "calibration"
-    target = "target"
-    train = "train"
-    sweep = "sweep"
 
 
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=lambda asked: _version() if asked else None)
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and exit.",
+            is_eager=True,
+            callback=lambda asked: _version() if asked else None,
+        ),
     ] = False,
 ) -> None:
     pass
@@ -82,18 +82,28 @@ def _version() -> None:
     raise typer.Exit
 
 
-@app.command()
+@app.command(rich_help_panel=MAKE)
 def apply(
     recipe: RecipeArg,
-    out: Annotated[Path | None, typer.Option(help="The bundle's folder; runs/<recipe name> by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the bundle to this folder; by default runs/<recipe name>.")
+    ] = None,
     settings: SetOption = [],  # noqa: B006 - Typer reads defaults, never changes them
-    target: Annotated[list[str], typer.Option(help="Measure on this target instead of the recipe's.")] = [],  # noqa: B006
+    target: Annotated[
+        list[str],
+        typer.Option(help="Measure on this target instead of the recipe's own.", autocompletion=built_in("targets")),
+    ] = [],  # noqa: B006
     resume: Annotated[bool, typer.Option("--resume/--fresh", help="Reuse finished stages, or start afresh.")] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; do nothing.")] = False,
-    reuse: Annotated[bool, typer.Option("--reuse", help="Take the recipe's finished student; train nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without doing anything.")] = False,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="Take the recipe's finished student instead of training it.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a recipe: compress, export, measure, and write a bundle."""
+    """Run a recipe: compress a model, export it, measure it, and write a bundle.
+
+    Example: compress apply int8_sr --out runs/first
+    """
     # Read when torch is loaded. Otherwise its idle threads spin on the core that ExecuTorch's lowering has.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with results_only():
@@ -106,35 +116,60 @@ def apply(
     raise typer.Exit(result.exit_code)
 
 
-@app.command()
-def validate(recipe: RecipeArg, settings: SetOption = []) -> None:  # noqa: B006
-    """Check a recipe; print nothing but its name when it is right, and which weights are to fill in."""
-    from compress.recipe.load import load_any
-    from compress.recipe.published import to_fill_in
+@app.command(rich_help_panel=DATA)
+def validate(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            help="Recipe, or any other kind of YAML file that `compress schema` describes.",
+            autocompletion=built_in("recipes"),
+        ),
+    ],
+    settings: SetOption = [],  # noqa: B006
+) -> None:
+    """Check a recipe, sweep, data set or deploy target, and list its mistakes.
 
-    loaded = load_any(recipe, settings)
-    if message := to_fill_in(loaded.model.weights):
-        typer.echo(f"model.weights is to be filled in: {message}", err=True)
-    typer.echo(f"{loaded.name}: valid")
+    Example: compress validate mine.yaml
+    """
+    from compress.cli.yaml_kinds import check_file
+
+    name, missing = check_file(file, settings)
+    if missing:
+        typer.echo(missing, err=True)
+    typer.echo(f"{name}: valid")
 
 
-@app.command()
+@app.command(rich_help_panel=MAKE)
 def restore(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Bundle, artifact, checkpoint or built-in weights.")],
-    pictures: Annotated[list[Path], typer.Argument(metavar="IMAGE_OR_FOLDER...", help="Pictures to restore.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Picture or folder to write.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Restore with this bundle, artifact, checkpoint or built-in model.")
+    ],
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE_OR_FOLDER...", help="Restore these pictures, and the pictures in these folders."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Write to this picture file, or into this folder.")],
     tile: Annotated[
-        int | None, typer.Option(min=0, help="Side of a tile, in px; 0: no tiles; default 256 or the artifact's.")
+        int | None,
+        typer.Option(min=0, help="Side of a tile in px, or 0 for no tiles; by default 256, or the artifact's own."),
     ] = None,
-    overlap: Annotated[int | None, typer.Option(min=0, help="Shared by neighbouring tiles, in px; default 64.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    overlap: Annotated[
+        int | None, typer.Option(min=0, help="Overlap of neighbouring tiles in px; by default 64.")
+    ] = None,
+    seed: SeedOption = 0,
     task: TaskOption = None,
     scale: ScaleOption = None,
     k_steps: KStepsOption = None,
     sigma_s: SigmaOption = None,
-    frames: Annotated[bool, typer.Option("--frames", help="Restore every frame or page, not only the first.")] = False,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="Restore every frame or page of a picture, not only the first.")
+    ] = False,
 ) -> None:
-    """Restore pictures of any size."""
+    """Restore pictures of any size.
+
+    Example: compress restore elir_sr_x4 photo.jpg -o photo_x4.png
+    """
     with results_only():
         from compress.restore.open import Settings
         from compress.restore.pictures import restore_pictures
@@ -143,16 +178,24 @@ def restore(
         restore_pictures(source, pictures, out, settings, progress(), frames=frames)
 
 
-@app.command()
+@app.command(rich_help_panel=MEASURE)
 def bench(
     bundle: BundleArg,
-    target: Annotated[str, typer.Option(metavar="T", help="Deploy target to measure on.")],
+    target: Annotated[
+        str, typer.Option(metavar="T", help="Measure on this deploy target.", autocompletion=built_in("targets"))
+    ],
     host: Annotated[
-        str | None, typer.Option(help="The target's device, as ssh takes it; it is reached by ssh then.")
+        str | None, typer.Option(help="Reach the target's device over ssh, under this name or address.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a bundle's artifacts on a target: speed; over ssh, accuracy too; emulated, accuracy and instructions."""
+    """Measure a bundle's artifacts on a deploy target.
+
+    Targets here give the speed, targets over ssh the speed and the accuracy, and emulated targets the accuracy and
+    the number of instructions.
+
+    Example: compress bench runs/int8_sr --target x86-openvino
+    """
     with results_only():
         from compress.pipeline.bench import bench as run
 
@@ -164,13 +207,18 @@ def bench(
     raise typer.Exit(result.exit_code)
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def verify(
     bundle: BundleArg,
-    key: Annotated[Path | None, typer.Option(help="Public Ed25519 key, PEM: the bundle must be signed by it.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Also check the bundle's signature with this public Ed25519 key (PEM).")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a bundle: every file's hash, and each artifact's output against the model's."""
+    """Check a bundle: the hash of every file, and the output of each artifact against the model's.
+
+    Example: compress verify runs/int8_sr
+    """
     with results_only():
         from compress.bundle.verify import verify as run
 
@@ -182,30 +230,35 @@ def verify(
     show(report, as_json=as_json)
 
 
-@app.command()
-def schema(kind: Annotated[Schema, typer.Argument(help="Which YAML file.")] = Schema.recipe) -> None:
-    """Print the JSON Schema of a YAML file."""
+@app.command(rich_help_panel=DATA)
+def schema(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="|".join(YAML_KINDS),
+            help="Kind of YAML file to describe.",
+            callback=one_of(YAML_KINDS),
+            autocompletion=lambda: YAML_KINDS,
+        ),
+    ] = "recipe",
+) -> None:
+    """Print the JSON Schema of a kind of YAML file.
+
+    Example: compress schema target
+    """
     import json
 
-    from compress.recipe.calibration_set import CalibrationSet
-    from compress.recipe.schema import DeployTarget, Recipe
-    from compress.recipe.strict import Strict
-    from compress.recipe.train import TrainRecipe
-    from compress.sweep.schema import Sweep
+    from compress.cli.yaml_kinds import SCHEMAS
 
-    models: dict[str, type[Strict]] = {
-        "recipe": Recipe,
-        "calibration": CalibrationSet,
-        "target": DeployTarget,
-        "train": TrainRecipe,
-        "sweep": Sweep,
-    }
-    typer.echo(json.dumps(models[kind].model_json_schema(), indent=2))
+    typer.echo(json.dumps(SCHEMAS[kind].model_json_schema(), indent=2))
 
 
-@app.command()
+@app.command(rich_help_panel=DEVICES)
 def doctor(as_json: JsonOption = False) -> None:
-    """Say what this machine has, and what it lacks."""
+    """Report what this machine has, and what it lacks.
+
+    Example: compress doctor
+    """
     with results_only():
         from compress.cli.doctor import Findings
 
@@ -213,32 +266,44 @@ def doctor(as_json: JsonOption = False) -> None:
     show(findings, as_json=as_json)
 
 
-@app.command("ls")
-def list_(kind: Annotated[ListKind, typer.Argument(help="Which built-in files.")]) -> None:
-    """List the built-in recipes, calibration sets or deploy targets."""
-    from compress.recipe.library import describe
+@app.command("ls", rich_help_panel=DATA)
+def list_(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="|".join(LISTS),
+            help="Kind of built-in files to list.",
+            callback=one_of(LISTS),
+            autocompletion=lambda: LISTS,
+        ),
+    ],
+) -> None:
+    """List the built-in recipes, calibration sets, deploy targets or models, by name.
 
-    for name, description in describe(kind.value):
-        typer.echo(f"{name:24} {description}".rstrip())
+    Example: compress ls recipes
+    """
+    if kind == "models":
+        from compress.elir.metadata import models
+
+        listed = models()
+    else:
+        from compress.recipe.library import describe
+
+        listed = describe(cast("Kind", kind))
+    width = max(len(name) for name, _ in listed)
+    for name, description in listed:
+        typer.echo(f"{name:{width}}  {description}".rstrip())
 
 
-for command in (model.train, model.convert, model.profile, model.evaluate, model.card):
-    app.command()(command)
-app.command()(search.sensitivity)
-app.command()(search.search)
-app.add_typer(ledger.ledger, name="ledger")
-app.add_typer(targets_cli.targets, name="targets")
-app.command()(sweep_cli.sweep)
-app.command()(targets_cli.demo)
-app.command()(supply.sign)
-app.command()(supply.sbom)
-app.command()(ledger.compare)
-app.command()(ledger.check)
-app.command()(ledger.report)
+for group in (model, search, sweep, ledger, targets, supply):
+    app.add_typer(group.app)
+app.add_typer(ledger.ledger, name="ledger", rich_help_panel=COMPARE)
+app.add_typer(targets.targets, name="targets", rich_help_panel=DEVICES)
 
 
 def main() -> None:
     """Entry of the scripts ``compress`` and ``elir-compress``."""
     make_do()
     leave_current_folder()
-    app(prog_name="compress")
+    # Shells complete the name that was typed: where `compress` is the old Unix tool, only `elir-compress` is ours.
+    app(prog_name="elir-compress" if Path(sys.argv[0]).stem == "elir-compress" else "compress")

@@ -1,4 +1,4 @@
-"""The commands around the ledger: `compress ledger ...`, `compare`, `check`. No logic; see ``cli``."""
+"""Commands on results over time: `compress ledger ...`, `compare`, `check` and `report`. No logic."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,18 +9,23 @@ import typer
 from compress.cli.guard import results_only
 from compress.cli.ledger_options import filtered
 from compress.cli.output import JsonOption, show
+from compress.cli.panels import COMPARE
 from compress.errors import InputError
 
 if TYPE_CHECKING:
     from compress.ledger import Filter
 
-ledger = typer.Typer(no_args_is_help=True, help="What was measured over time: list, frontiers, export, import.")
+app = typer.Typer()
+ledger = typer.Typer(
+    no_args_is_help=True,
+    help="List, compare, export and import what was measured over time.\n\nExample: compress ledger ls",
+)
 
-SideArg = Annotated[str, typer.Argument(help="Bundle, artifact in a bundle, or the id of a row of the ledger.")]
+SideArg = Annotated[str, typer.Argument(help="Bundle, artifact in a bundle, or id of a row of the ledger.")]
 
 
 class Cost(StrEnum):
-    """What `pareto --x` may be; less is better."""
+    """What `compress ledger pareto --x` takes; less is better."""
 
     latency_p50_ms = "latency_p50_ms"
     bytes = "bytes"
@@ -28,14 +33,14 @@ class Cost(StrEnum):
 
 
 class Quality(StrEnum):
-    """What `pareto --y` may be."""
+    """What `compress ledger pareto --y` takes."""
 
     psnr_db = "psnr_db"
     lpips = "lpips"
 
 
 class Server(StrEnum):
-    """What `export --to` may be."""
+    """What `compress ledger export --to` takes."""
 
     mlflow = "mlflow"
 
@@ -45,11 +50,16 @@ class Server(StrEnum):
 def list_(
     *,
     which: "Filter",
-    limit: Annotated[int, typer.Option(min=0, help="Newest rows to list; 0: only how many there are.")] = 50,
-    every: Annotated[bool, typer.Option("--all", help="List every row.")] = False,
+    limit: Annotated[
+        int, typer.Option(min=0, help="List this many of the newest rows; 0 lists none and counts them.")
+    ] = 50,
+    every: Annotated[bool, typer.Option("--all", help="List all rows.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List rows, newest first."""
+    """List the rows of the ledger, newest first.
+
+    Example: compress ledger ls --target x86-openvino --since 7d
+    """
     with results_only():
         from compress.ledger import open_ledger
         from compress.ledger.view import Listing
@@ -61,10 +71,13 @@ def list_(
 
 @ledger.command("show")
 def show_(
-    row: Annotated[str, typer.Argument(metavar="ROW", help="Beginning of the row's id, 6 digits or more.")],
+    row: Annotated[str, typer.Argument(metavar="ROW", help="Id of the row, or its first six or more digits.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Show every field of one row."""
+    """Show every field of one row.
+
+    Example: compress ledger show 3f9a12
+    """
     with results_only():
         from compress.ledger import open_ledger
         from compress.ledger.view import RowView
@@ -76,13 +89,16 @@ def show_(
 @ledger.command()
 @filtered
 def pareto(
-    x: Annotated[Cost, typer.Option(help="Cost.")] = Cost.latency_p50_ms,
-    y: Annotated[Quality, typer.Option(help="Quality.")] = Quality.psnr_db,
+    x: Annotated[Cost, typer.Option(help="Cost on the x axis.")] = Cost.latency_p50_ms,
+    y: Annotated[Quality, typer.Option(help="Quality on the y axis.")] = Quality.psnr_db,
     *,
     which: "Filter",
     as_json: JsonOption = False,
 ) -> None:
-    """Show, per device, the artifacts that no other beats in both cost and quality."""
+    """Show, per device, the artifacts that no other one beats in both cost and quality.
+
+    Example: compress ledger pareto --target x86-openvino
+    """
     with results_only():
         from compress.ledger import open_ledger
         from compress.ledger.pareto import pareto as run
@@ -95,16 +111,26 @@ def pareto(
 @filtered
 def export_(
     out: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="To write: .json, .csv or .parquet.", show_default=False)
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="Write this file; its suffix (.json, .csv or .parquet) chooses the format.",
+            show_default=False,
+        ),
     ] = None,
     *,
-    to: Annotated[Server | None, typer.Option(help="Send to a tracking server instead.")] = None,
-    uri: Annotated[str | None, typer.Option(help="Of the server; MLFLOW_TRACKING_URI by default.")] = None,
-    experiment: Annotated[str, typer.Option(help="Of the server, made where it is not there.")] = "elir-compress",
-    files: Annotated[bool, typer.Option("--files", help="Send the artifacts' own files too.")] = False,
+    to: Annotated[Server | None, typer.Option(help="Send the rows to a tracking server instead.")] = None,
+    uri: Annotated[str | None, typer.Option(help="Address of the server; by default MLFLOW_TRACKING_URI.")] = None,
+    experiment: Annotated[
+        str, typer.Option(help="Experiment on the server; it is created if it does not exist.")
+    ] = "elir-compress",
+    files: Annotated[bool, typer.Option("--files", help="Also send the files of the artifacts.")] = False,
     which: "Filter",
 ) -> None:
-    """Write rows, with every picture's scores, to a file, or send them to an MLflow server."""
+    """Write rows, with the scores of every picture, to a file, or send them to an MLflow server.
+
+    Example: compress ledger export rows.csv --since 30d
+    """
     if (out is None) == (to is None):
         raise InputError("export: give a FILE, or --to mlflow")
     with results_only():
@@ -129,9 +155,14 @@ def export_(
 
 @ledger.command("import")
 def import_(
-    sources: Annotated[list[Path], typer.Argument(metavar="FILE_OR_BUNDLE...", help="Exports, or bundles.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="FILE_OR_BUNDLE...", help="Add the rows of these exports and bundles.")
+    ],
 ) -> None:
-    """Add the rows of exports and bundles that are not there yet."""
+    """Add the rows of exports and bundles that the ledger does not have yet.
+
+    Example: compress ledger import runs/int8_sr
+    """
     with results_only():
         from compress.ledger import open_ledger
         from compress.ledger.exchange import read_rows
@@ -143,9 +174,13 @@ def import_(
     typer.echo(f"{opened.place}: {added} rows added, {len(rows) - added} were there")
 
 
+@app.command(rich_help_panel=COMPARE)
 @ledger.command()
 def compare(a: SideArg, b: SideArg, as_json: JsonOption = False) -> None:
-    """Hold B against A: every measure, an interval over the pictures, a verdict, the most changed pictures."""
+    """Compare B with A: every measure with its interval, a verdict, and the pictures that changed most.
+
+    Example: compress compare runs/before runs/after
+    """
     with results_only():
         from compress.ledger.compare.measures import compare as run
 
@@ -153,21 +188,34 @@ def compare(a: SideArg, b: SideArg, as_json: JsonOption = False) -> None:
     show(result, as_json=as_json)
 
 
+@app.command(rich_help_panel=COMPARE)
 def check(
     bundle: Annotated[
-        str | None, typer.Argument(help="Bundle or artifact; the ledger's newest run by default.")
+        str | None, typer.Argument(help="Check this bundle or artifact; by default the newest run of the ledger.")
     ] = None,
-    against: Annotated[str, typer.Option(metavar="LEDGER_OR_BUNDLE", help="'ledger', or a bundle.")] = "ledger",
-    max_psnr_drop: Annotated[float | None, typer.Option(help="In dB.")] = None,
-    max_ssim_drop: Annotated[float | None, typer.Option(help="In SSIM.")] = None,
-    max_lpips_rise: Annotated[float | None, typer.Option(help="In LPIPS.")] = None,
-    max_slowdown: Annotated[float | None, typer.Option(help="Of the median latency, e.g. 1.1.")] = None,
-    max_size_growth: Annotated[float | None, typer.Option(help="Of the bytes, e.g. 1.02.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML here.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Also write a Markdown summary here.")] = None,
+    against: Annotated[
+        str,
+        typer.Option(
+            metavar="LEDGER_OR_BUNDLE", help="Compare with earlier rows of the ledger ('ledger'), or with this bundle."
+        ),
+    ] = "ledger",
+    max_psnr_drop: Annotated[float | None, typer.Option(help="Largest loss of PSNR that is accepted, in dB.")] = None,
+    max_ssim_drop: Annotated[float | None, typer.Option(help="Largest loss of SSIM that is accepted.")] = None,
+    max_lpips_rise: Annotated[float | None, typer.Option(help="Largest rise of LPIPS that is accepted.")] = None,
+    max_slowdown: Annotated[
+        float | None, typer.Option(help="Largest ratio of median latencies that is accepted, for example 1.1.")
+    ] = None,
+    max_size_growth: Annotated[
+        float | None, typer.Option(help="Largest ratio of sizes that is accepted, for example 1.02.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write the checks as JUnit XML to this file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write a Markdown summary to this file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fail, with 3, when a bundle is worse than its earlier rows by more than a limit."""
+    """Exit with 3 if a bundle is worse than before by more than a limit.
+
+    Example: compress check runs/int8_sr --max-psnr-drop 0.05
+    """
     with results_only():
         from compress.files import check_output
         from compress.ledger.compare.check import Limits
@@ -182,18 +230,23 @@ def check(
     raise typer.Exit(result.exit_code)
 
 
+@app.command(rich_help_panel=COMPARE)
 @filtered
 def report(
     bundles: Annotated[
-        list[Path], typer.Argument(metavar="BUNDLE", help="Bundles; by default what the ledger holds.")
+        list[Path],
+        typer.Argument(metavar="BUNDLE", help="Report on these bundles; by default on what the ledger holds."),
     ] = [],  # noqa: B006
-    out: Annotated[Path, typer.Option("-o", "--out", help="File to write.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="Write the page to this file.")] = Path("report.html"),
     *,
     which: "Filter",
-    limit: Annotated[int, typer.Option(min=1, help="Newest artifacts of the ledger to show.")] = 50,
-    every: Annotated[bool, typer.Option("--all", help="Show every artifact of the ledger.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Show this many of the newest artifacts of the ledger.")] = 50,
+    every: Annotated[bool, typer.Option("--all", help="Show all artifacts of the ledger.")] = False,
 ) -> None:
-    """Write one page of bundles or of the ledger: frontiers per device, tables, pictures, errors."""
+    """Write one page on bundles or on the ledger: frontiers per device, tables, pictures and errors.
+
+    Example: compress report runs/int8_sr runs/fast_sr -o report.html
+    """
     with results_only():
         from compress.ledger.report import report as run
 

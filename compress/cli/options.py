@@ -1,5 +1,6 @@
-"""Options that several commands take, and the progress that they show, written once."""
+"""Options that several commands take, how a shell completes them, and the progress that commands show."""
 
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,11 +9,12 @@ import typer
 
 if TYPE_CHECKING:
     from compress.progress import Progress
+    from compress.recipe.library import Kind
     from compress.recipe.task import Task
 
 
 class Sensitive(StrEnum):
-    """Formats whose int8 scheme `compress sensitivity` and `search` know."""
+    """Formats whose int8 scheme `compress sensitivity` and `compress search` know."""
 
     openvino = "openvino"
     onnx = "onnx"
@@ -39,35 +41,78 @@ class TaskName(StrEnum):
     colorize = "colorize"
 
 
+def built_in(kind: "Kind") -> Callable[[str], list[str]]:
+    """What a shell completes: the built-in names of ``kind`` that begin as what is typed."""
+
+    def complete(incomplete: str) -> list[str]:
+        from compress.recipe.library import names
+
+        return [name for name in names(kind) if name.startswith(incomplete)]
+
+    return complete
+
+
+def one_of(valid: Sequence[str]) -> Callable[[str], str]:
+    """A check of an argument that offers the nearest name for a wrong one."""
+
+    def check(given: str) -> str:
+        from compress.recipe.library import did_you_mean
+
+        if given not in valid:
+            raise typer.BadParameter(f"{given!r} is not one of {', '.join(valid)}{did_you_mean(given, valid)}")
+        return given
+
+    return check
+
+
 KStepsOption = Annotated[
-    int | None, typer.Option("--k-steps", min=1, help="Euler steps of the flow, where the checkpoint does not tell.")
+    int | None,
+    typer.Option("--k-steps", min=1, help="Number of Euler steps of the flow, if the checkpoint does not record it."),
 ]
 SigmaOption = Annotated[
     float | None,
-    typer.Option("--sigma-s", min=0, help="Scale of the source noise, where the checkpoint does not tell."),
+    typer.Option("--sigma-s", min=0, help="Scale of the source noise, if the checkpoint does not record it."),
 ]
-TaskOption = Annotated[TaskName | None, typer.Option("--task", help="What the model is for, where it does not tell.")]
+TaskOption = Annotated[
+    TaskName | None, typer.Option("--task", help="Task that the model is for, if the file does not record it.")
+]
 ScaleOption = Annotated[
     int | None,
-    typer.Option("--scale", min=1, max=8, help="Times that pictures are enlarged, where the model does not tell."),
+    typer.Option("--scale", min=1, max=8, help="Factor by which pictures are enlarged, if the file has no task."),
 ]
-RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="Built-in name, or path of a YAML file.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the sampling noise.")]
+RecipeArg = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE", help="Name of a built-in recipe, or path of a YAML file.", autocompletion=built_in("recipes")
+    ),
+]
 SetOption = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. model.image_size=128.")
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, for example model.image_size=128."),
 ]
 BundleArg = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that `compress apply` wrote.")]
 SetsOption = Annotated[
-    list[str], typer.Option("--data", metavar="SET", help="Calibration set, its file, or a folder of pictures.")
+    list[str],
+    typer.Option(
+        "--data",
+        metavar="SET",
+        help="Measure on this data set: a built-in name, a set's YAML file, or a folder of pictures.",
+        autocompletion=built_in("calibration"),
+    ),
 ]
 AddressOption = Annotated[
     str | None,
     typer.Option(
-        metavar="ADDR", help="Ray to run on: local (one of its own here), host:port, or auto; needs the extra ray."
+        metavar="ADDR",
+        help="Run on Ray: local (started here), host:port of a cluster, or auto (needs the extra ray).",
     ),
 ]
 StoreOption = Annotated[
-    str | None, typer.Option(metavar="URL", help="Folder or s3:// URL that all nodes reach; below --out by default.")
+    str | None,
+    typer.Option(metavar="URL", help="Share files over this folder or s3:// URL; by default a folder below --out."),
 ]
+PlotOption = Annotated[Path | None, typer.Option(help="Also write the result as an SVG plot to this file.")]
 
 
 def named(task: TaskName | None) -> "Task | None":

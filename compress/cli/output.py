@@ -7,7 +7,7 @@ import typer
 
 WIDTH = 110
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, nothing else.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and nothing else.")]
 
 
 def show(result: Any, *, as_json: bool) -> None:

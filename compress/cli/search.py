@@ -1,4 +1,4 @@
-"""Commands that try many quantizations: `compress sensitivity`, `search`; no logic."""
+"""Commands that try many quantizations: `compress sensitivity` and `compress search`. No logic."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,25 +6,39 @@ from typing import Annotated
 import typer
 
 from compress.cli.guard import results_only
-from compress.cli.options import AddressOption, RecipeArg, Sensitive, SetOption, StoreOption, progress
+from compress.cli.options import AddressOption, PlotOption, RecipeArg, Sensitive, SetOption, StoreOption, progress
 from compress.cli.output import JsonOption, show
+from compress.cli.panels import MAKE, MEASURE
+
+app = typer.Typer()
 
 
+@app.command(rich_help_panel=MEASURE)
 def sensitivity(
     recipe: RecipeArg,
-    out: Annotated[Path | None, typer.Option(help="The bundle's folder; runs/<recipe name> by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Keep what was measured in this bundle's folder; by default runs/<recipe name>.")
+    ] = None,
     settings: SetOption = [],  # noqa: B006
     format_: Annotated[
-        Sensitive | None, typer.Option("--format", help="Whose int8 scheme; by default the recipe's first.")
+        Sensitive | None,
+        typer.Option("--format", help="Quantize by the int8 scheme of this format; by default the recipe's first."),
     ] = None,
-    pictures: Annotated[int, typer.Option(min=1, help="Of the first validation set, their middles.")] = 4,
-    plot: Annotated[Path | None, typer.Option(help="Also draw every layer's share of the error, as SVG.")] = None,
-    resume: Annotated[bool, typer.Option("--resume/--fresh", help="Reuse what was measured, or start afresh.")] = True,
+    pictures: Annotated[
+        int, typer.Option(min=1, help="Use the centre of this many pictures of the first validation set.")
+    ] = 4,
+    plot: PlotOption = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Reuse what was measured before, or start afresh.")
+    ] = True,
     address: AddressOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what each stage and each layer of a model loses when it alone is quantized."""
+    """Measure how much quality is lost when one stage or one layer alone is quantized.
+
+    Example: compress sensitivity int8_sr --plot sensitivity.svg
+    """
     with results_only():
         from compress.files import check_output
         from compress.pipeline.inputs import node_facts
@@ -43,23 +57,38 @@ def sensitivity(
     show(result, as_json=as_json)
 
 
+@app.command(rich_help_panel=MAKE)
 def search(
     recipe: RecipeArg,
-    out: Annotated[Path | None, typer.Option(help="The search's folder; runs/<recipe name>/search by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the search to this folder; by default runs/<recipe name>/search.")
+    ] = None,
     settings: SetOption = [],  # noqa: B006
     format_: Annotated[
-        Sensitive | None, typer.Option("--format", help="Whose int8 scheme and files; by default the recipe's first.")
+        Sensitive | None,
+        typer.Option("--format", help="Search for this format's int8 scheme and files; by default the recipe's first."),
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="Combinations measured; the recipe's search.trials.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Of this run; the recipe's search.minutes.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Also draw everything tried, as SVG.")] = None,
-    resume: Annotated[bool, typer.Option("--resume/--fresh", help="Reuse what was measured, or start afresh.")] = True,
-    reuse: Annotated[bool, typer.Option("--reuse", help="Take the recipe's finished student; train nothing.")] = False,
+    trials: Annotated[
+        int | None, typer.Option(help="Measure this many combinations; by default the recipe's search.trials.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after this many minutes; by default the recipe's search.minutes.")
+    ] = None,
+    plot: PlotOption = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Reuse what was measured before, or start afresh.")
+    ] = True,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="Take the recipe's finished student instead of training it.")
+    ] = False,
     address: AddressOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Choose the bits of every layer's weights under constraints; write a recipe for each trade-off."""
+    """Choose the bits of every layer's weights under constraints, and write a recipe for each trade-off.
+
+    Example: compress search mixed_sr --minutes 30
+    """
     with results_only():
         from compress.files import check_output
         from compress.pipeline.inputs import node_facts

@@ -1,4 +1,4 @@
-"""The commands around where a bundle comes from: `compress sign`, `sbom`. No logic; see ``cli``."""
+"""Commands that vouch for a bundle: `compress sign` and `compress sbom`. No logic."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,13 +6,24 @@ from typing import Annotated
 import typer
 
 from compress.cli.guard import results_only
+from compress.cli.options import BundleArg
+from compress.cli.panels import DATA
+
+app = typer.Typer()
 
 
+@app.command(rich_help_panel=DATA)
 def sign(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that `compress apply` wrote.")],
-    key: Annotated[Path, typer.Option(help="Private Ed25519 key, PEM; `verify --key` takes its public half.")],
+    bundle: BundleArg,
+    key: Annotated[
+        Path,
+        typer.Option(help="Sign with this private Ed25519 key (PEM); `compress verify --key` takes the public one."),
+    ],
 ) -> None:
-    """Sign a bundle: write manifest.json.sig beside its manifest."""
+    """Sign a bundle: write manifest.json.sig beside its manifest.
+
+    Example: compress sign runs/int8_sr --key private.pem
+    """
     with results_only():
         from compress.bundle.sign import sign as run
 
@@ -20,11 +31,21 @@ def sign(
     typer.echo(written)
 
 
+@app.command(rich_help_panel=DATA)
 def sbom(
-    bundle: Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="Bundle; by default this package.")] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="File to write; stdout by default.")] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[BUNDLE]",
+            help="List what this bundle was made with; by default, what is installed with this package.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write to this file; by default to stdout.")] = None,
 ) -> None:
-    """Write a bill of materials (CycloneDX, JSON) of a bundle, or of this package as it is installed."""
+    """Write a bill of materials (CycloneDX, JSON) of a bundle, or of this package as it is installed.
+
+    Example: compress sbom runs/int8_sr -o sbom.json
+    """
     with results_only():
         from compress.bundle.sbom import sbom as run
         from compress.files import check_output, write_text

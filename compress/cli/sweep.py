@@ -1,4 +1,4 @@
-"""`compress sweep`. No logic; see ``cli``."""
+"""`compress sweep`. No logic."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,19 +8,31 @@ import typer
 from compress.cli.guard import results_only
 from compress.cli.options import AddressOption
 from compress.cli.output import JsonOption, show
+from compress.cli.panels import MAKE
 from compress.errors import InputError
 
+app = typer.Typer()
 
+
+@app.command(rich_help_panel=MAKE)
 def sweep(
     words: Annotated[
-        list[str], typer.Argument(metavar="SWEEP.yaml | status [SWEEP.yaml]", help="Sweep's file; or how one stands.")
+        list[str],
+        typer.Argument(
+            metavar="SWEEP.yaml | status [SWEEP.yaml]", help="Run the sweep of this file, or report how it stands."
+        ),
     ],
-    out: Annotated[Path | None, typer.Option(help="The sweep's folder; runs/<its name> by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the sweep to this folder; by default runs/<its name>.")
+    ] = None,
     address: AddressOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without doing anything.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run many recipes, or one with many settings, on many targets; what they share is done once."""
+    """Run many recipes, or one recipe with many settings, and do what they share only once.
+
+    Example: compress sweep sweep.yaml --dry-run
+    """
     with results_only():
         if words[0] == "status":
             from compress.sweep.status import folder_of, status

@@ -1,19 +1,25 @@
-"""`compress targets ...`, `demo`: what can be measured from here, and setting up what stands in. No logic."""
+"""`compress targets ...` and `compress demo`: devices, and tools that replace one. No logic."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from compress.cli.guard import results_only
+from compress.cli.options import BundleArg, built_in
 from compress.cli.output import JsonOption, show
+from compress.cli.panels import DEVICES
 
-targets = typer.Typer(no_args_is_help=True, help="Devices: which can be measured from here; set up what stands in.")
+app = typer.Typer()
+targets = typer.Typer(
+    no_args_is_help=True,
+    help="List and try the devices that can be measured from here, and install tools that replace one.\n\n"
+    "Example: compress targets ls",
+)
 
 
 class ToolName(StrEnum):
-    """What `targets setup` installs: `compress.targets.tools.NAMES`, and onnxruntime-web for a browser."""
+    """What `compress targets setup` installs: `compress.targets.tools.NAMES`, and onnxruntime-web for a browser."""
 
     arm_emulator = "arm-emulator"
     intel_npu_compiler = "intel-npu-compiler"
@@ -21,12 +27,22 @@ class ToolName(StrEnum):
     web = "web"
 
 
-TargetsArg = Annotated[list[str] | None, typer.Argument(metavar="[TARGET]...", help="Names or files; none: all.")]
+TargetsArg = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[TARGET]...",
+        help="Names or YAML files of deploy targets; by default all built-in ones.",
+        autocompletion=built_in("targets"),
+    ),
+]
 
 
 @targets.command("ls")
 def list_(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
-    """List deploy targets: what is here, set up, or behind ssh (which is not asked)."""
+    """List deploy targets and whether they can be measured from here; devices behind ssh are not contacted.
+
+    Example: compress targets ls
+    """
     with results_only():
         from compress.progress import Progress
         from compress.targets.survey import survey
@@ -37,7 +53,10 @@ def list_(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
 
 @targets.command()
 def check(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
-    """Try deploy targets, those behind ssh too; ends with 4 when one cannot be measured from here."""
+    """Try deploy targets, those behind ssh too, and exit with 4 if one cannot be measured from here.
+
+    Example: compress targets check x86-openvino
+    """
     with results_only():
         from compress.progress import Progress
         from compress.targets.survey import survey
@@ -48,8 +67,11 @@ def check(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
 
 
 @targets.command()
-def setup(name: Annotated[ToolName, typer.Argument(help="What to set up.")]) -> None:
-    """Set up what stands in for a device, in the cache folder, without root; goes on where it was stopped."""
+def setup(name: Annotated[ToolName, typer.Argument(help="Name of the tool to install.")]) -> None:
+    """Install a tool that replaces a device into the cache folder, without root; resumes where it was stopped.
+
+    Example: compress targets setup arm-emulator
+    """
     with results_only():
         from compress.progress import Progress
 
@@ -64,17 +86,23 @@ def setup(name: Annotated[ToolName, typer.Argument(help="What to set up.")]) -> 
     typer.echo(folder)
 
 
+@app.command(rich_help_panel=DEVICES)
 def demo(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that `compress apply` wrote.")],
-    artifact: Annotated[str | None, typer.Option(help="An ONNX artifact of it; onnx-int8 by default.")] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0: any that is free.")] = 0,
+    bundle: BundleArg,
+    artifact: Annotated[str | None, typer.Option(help="Show this ONNX artifact; by default onnx-int8.")] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Listen on this port of 127.0.0.1; 0 takes a free one.")
+    ] = 0,
 ) -> None:
-    """Serve a page, to this machine only, that restores dropped pictures in the browser."""
+    """Serve a page that restores pictures in the browser, to this machine only.
+
+    Example: compress demo runs/int8_sr
+    """
     with results_only():
         from compress.progress import Progress
         from compress.restore.demo import demo as run
 
         pages = run(bundle, artifact, port, Progress())
     typer.echo(pages.url)
-    typer.echo("open this address in a browser on this machine; Ctrl-C ends it", err=True)
+    typer.echo("Open this address in a browser on this machine. Ctrl-C ends the server.", err=True)
     pages.serve()

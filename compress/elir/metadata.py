@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import VerificationError
+from compress.recipe.library import data_folder, names
 
 MAX_HEADER = 100 * 2**20  # bytes, the format's own limit
 
@@ -38,6 +39,20 @@ def read_metadata(path: Path) -> dict[str, str]:
             given = f"metadata {key} is {metadata[key]!r}"
             raise VerificationError(f"{path}: {given}, not a number: fix the file") from None
     return metadata
+
+
+def models() -> list[tuple[str, str]]:
+    """Name and description of every built-in model."""
+    folder = data_folder("weights")
+    known = {name: read_metadata(folder / f"{name}.safetensors") for name in names("weights")}
+    return [
+        (
+            name,
+            f"{about['task']}, K = {about['k_steps']}, {(folder / f'{name}.safetensors').stat().st_size / 1e6:.1f} MB",
+        )
+        for name, about in known.items()
+        if about.get("format") == "elir"
+    ]
 
 
 def count_values(path: Path) -> dict[str, int]:

@@ -31,9 +31,9 @@ class Point:
 class Points:
     """The points of a sweep's file. Raises InputError: one line a mistake, of the file or of a point's settings."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, overrides: Iterable[str] = ()) -> None:
         self.path = path
-        self.sweep = load_model(Sweep, path, (), from_file)
+        self.sweep = load_model(Sweep, path, overrides, from_file)
         try:
             self._files = {name: RecipeFile(name) for name in self.sweep.recipes}
         except InputError as error:

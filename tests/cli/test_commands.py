@@ -104,12 +104,19 @@ def test_settings_are_checked_where_they_came_from() -> None:
     assert done.stderr.startswith("--set goals.psnr=1: goals.psnr: unknown key, did you mean psnr_drop_db?")
 
 
-@pytest.mark.parametrize("kind", ["recipes", "calibration", "targets"])
+@pytest.mark.parametrize("kind", ["recipes", "calibration", "targets", "models"])
 def test_ls_lists_names_and_descriptions(kind: str) -> None:
     result = CliRunner().invoke(app, ["ls", kind])
     assert result.exit_code == 0
-    assert len(result.stdout.splitlines()) >= 1
-    assert all(len(line.split(maxsplit=1)) == 2 for line in result.stdout.splitlines())
+    lines = result.stdout.splitlines()
+    assert all(len(line.split(maxsplit=1)) == 2 for line in lines)
+    assert len({line.index(line.split(maxsplit=1)[1]) for line in lines}) == 1, "descriptions begin in one column"
+
+
+def test_ls_models_lists_what_can_be_compressed() -> None:
+    lines = CliRunner().invoke(app, ["ls", "models"]).stdout.splitlines()
+    assert "elir_sr_x4       sr_x4, K = 3, 18.0 MB" in lines
+    assert not any(line.startswith(("lpips", "niqe", "tae16")) for line in lines)
 
 
 @pytest.mark.parametrize("kind", ["recipe", "calibration", "target", "train", "sweep"])
@@ -219,6 +226,7 @@ INTERRUPTED = """
 import os, sys, time
 import compress.progress
 from compress import cli
+from compress.cli import yaml_kinds
 from compress.recipe import load as recipe
 def wait(*args):
     print("ready", flush=True, file=sys.stderr)
@@ -229,7 +237,7 @@ def wait(*args):
             raise RuntimeError("failed to export") from error
         raise
 recipe.load_recipe = wait
-recipe.load_any = wait
+yaml_kinds.check_file = wait
 sys.argv = ["compress", *sys.argv[1].split(), "int8_sr"][:3]
 cli.main()
 """

@@ -1,0 +1,56 @@
+"""The kinds of YAML files: how a file is recognized, which schema it has, and how it is checked."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from compress.recipe.calibration_set import CalibrationSet
+from compress.recipe.library import Kind, find, is_path, load_yaml, names
+from compress.recipe.load import load_any, load_model
+from compress.recipe.published import to_fill_in
+from compress.recipe.schema import DeployTarget, Recipe
+from compress.recipe.strict import Strict
+from compress.recipe.train import TrainRecipe
+from compress.sweep.points import Points
+from compress.sweep.schema import Sweep
+
+SCHEMAS: dict[str, type[Strict]] = {
+    "recipe": Recipe,
+    "calibration": CalibrationSet,
+    "target": DeployTarget,
+    "train": TrainRecipe,
+    "sweep": Sweep,
+}
+OWN_KEYS = {"stages": "train", "recipes": "sweep", "source": "calibration", "runtime": "target"}
+"""A key that only one kind has, and requires. A file without any of them is a recipe."""
+BUILT_IN: dict[str, Kind] = {"recipe": "recipes", "calibration": "calibration", "target": "targets"}
+
+
+def check_file(name_or_path: str, overrides: Iterable[str] = ()) -> tuple[str, str]:
+    """The name in a valid file of any kind, and what is still to be filled in; "" where nothing is.
+
+    Raises InputError, one line per mistake.
+    """
+    kind, path = _kind(name_or_path)
+    if kind == "sweep":
+        points = Points(path, overrides)
+        _ = points.known  # checks the settings of every point
+        return points.sweep.name, ""
+    if kind == "calibration":
+        return load_model(CalibrationSet, path, overrides).name, ""
+    if kind == "target":
+        return load_model(DeployTarget, path, overrides).name, ""
+    loaded = load_any(name_or_path, overrides)
+    message = to_fill_in(loaded.model.weights)
+    return loaded.name, f"model.weights is to be filled in: {message}" if message else ""
+
+
+def _kind(name_or_path: str) -> tuple[str, Path]:
+    if not is_path(name_or_path):
+        kind = next((kind for kind, folder in BUILT_IN.items() if name_or_path in names(folder)), "recipe")
+        return kind, find(BUILT_IN[kind], name_or_path)
+    path = find("recipes", name_or_path)
+    return _kind_of(load_yaml(path).data), path
+
+
+def _kind_of(data: Mapping[str, object]) -> str:
+    return next((kind for key, kind in OWN_KEYS.items() if key in data), "recipe")

@@ -1,0 +1,56 @@
+"""`compress validate` on every kind of YAML file that `compress schema` describes."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from compress.cli.commands import app
+from compress.cli.yaml_kinds import OWN_KEYS, SCHEMAS
+
+FILES = {
+    "recipe": "version: 1\nname: r\nextends: int8_sr\n",
+    "calibration": "version: 1\nname: c\nsource: {kind: bundled, folder: calibration}\n",
+    "target": "version: 1\nname: t\nruntime: openvino\nformat: openvino\n",
+    "train": "version: 1\nname: n\ndata: {train: [a]}\nstages:\n  - {space: latents, steps: 5, lr: 2.0e-4}\n",
+    "sweep": "version: 1\nname: s\nrecipes: [int8_sr]\nsearch: {kind: list, points: [{model.seed: 1}]}\n",
+}
+WRONG = {
+    "recipe": ("model: {image_size: 100}\n", "model.image_size: must be a multiple of 32, got 100"),
+    "calibration": ("crop: 100\n", "crop: must be a multiple of 32, got 100"),
+    "target": ("reech: local\n", "reech: unknown key, did you mean reach?"),
+    "train": ("sead: 3\n", "sead: unknown key"),
+    "sweep": ("set: {model.seeds: 1}\n", "model.seeds: unknown key, did you mean seed?"),
+}
+
+
+def run(tmp_path: Path, text: str) -> tuple[int, str]:
+    (tmp_path / "x.yaml").write_text(text)
+    (tmp_path / "a").mkdir(exist_ok=True)
+    done = CliRunner().invoke(app, ["validate", str(tmp_path / "x.yaml")])
+    return done.exit_code, done.stdout + done.stderr
+
+
+def test_every_schema_can_be_recognized() -> None:
+    assert {*OWN_KEYS.values(), "recipe"} == set(SCHEMAS) == set(FILES)
+    for key, kind in OWN_KEYS.items():
+        assert [k for k, schema in SCHEMAS.items() if key in schema.model_fields] == [kind], "a key of one kind alone"
+        assert SCHEMAS[kind].model_fields[key].is_required()
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_valid_file_of_each_kind(tmp_path: Path, kind: str) -> None:
+    name = FILES[kind].splitlines()[1].removeprefix("name: ")
+    assert run(tmp_path, FILES[kind]) == (0, f"{name}: valid\n")
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_mistake_in_each_kind_is_told_by_its_own_schema(tmp_path: Path, kind: str) -> None:
+    added, message = WRONG[kind]
+    code, text = run(tmp_path, FILES[kind] + added)
+    assert code == 2 and message in text and len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["int8_sr", "train_sr_x4", "photos_validation", "x86-openvino"])
+def test_built_in_names_of_each_kind(name: str) -> None:
+    assert CliRunner().invoke(app, ["validate", name]).stdout == f"{name}: valid\n"
