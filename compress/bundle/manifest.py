@@ -143,5 +143,6 @@ def read_samples(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]
     for sample in samples:
         files = (sample["outputs"], sample.get("simulated", {}))  # older bundles have none simulated
         paths = [path for named in files for path in named.values()]
-        _check_listed(folder, manifest, [sample["degraded"], sample["clean"], *paths])
+        truth = [sample["clean"]] if sample.get("clean") else []
+        _check_listed(folder, manifest, [sample["degraded"], *truth, *paths])
     return samples

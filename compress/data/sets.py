@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from compress.data.degradations import degrade
 from compress.data.names import set_names
+from compress.data.pairs import PairedPictures
 from compress.data.sources import FolderPictures, HubPictures, Pictures
 from compress.errors import InputError
 from compress.files import sha256_text
@@ -20,27 +21,48 @@ from compress.recipe.task import Task, task_degradation
 from compress.recipe.validation import load_model
 from compress.surroundings import expanded
 
+NO_TRUTH = (
+    "no true pictures: what is held against them (PSNR, SSIM, LPIPS, colour shift) is missing; NIQE needs none, nor "
+    "does what is held against fp32"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Item:
     """One crop: ``clean`` and ``degraded`` are (crop, crop, 3) uint8 on the same grid."""
 
     name: str
-    clean: np.ndarray
+    clean: np.ndarray | None
+    """None where the set has no true pictures."""
     degraded: np.ndarray
     sha256: str
     """Of the whole source picture's RGB pixels."""
     crop_sha256: str
-    """Of the clean crop's pixels."""
+    """Of the clean crop's pixels; of the degraded one's where there is none."""
+
+    @property
+    def truth(self) -> np.ndarray:
+        """``clean``, in a set that has true pictures."""
+        assert self.clean is not None, f"{self.name}: no truth"  # PictureSet.require_truth refuses it before
+        return self.clean
 
 
 @dataclass(frozen=True)
 class PictureRecord:
-    """What a set remembers of a picture: where it came from and its hashes, no pixels."""
+    """What a set remembers of a picture: where it came from and its hashes, no pixels.
+
+    ``low``: of a pair, the hashes of the low picture on the output grid and of its crop.
+    """
 
     origin: str
     sha256: str
     crop_sha256: str
+    low: tuple[str, ...] = ()
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Every one: a picture of another set that has one of them is the same picture."""
+        return self.sha256, self.crop_sha256, *self.low
 
 
 class PictureSet:
@@ -50,12 +72,31 @@ class PictureSet:
         self.name = name
         self.settings = settings
         self.steps = task_degradation(task) if settings.degradation == "task" else settings.degradation
+        if settings.pairs is not None:
+            self.steps = []
         self._pictures = pictures
-        self.notes = pictures.notes
+        self.notes = [*pictures.notes, *([self.truth_note] if self.truth_note else [])]
         self._seen: list[PictureRecord] | None = None
 
     def __len__(self) -> int:
         return len(self._pictures)
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether its Items have a clean picture."""
+        return self.settings.pairs is None or self.settings.pairs.high is not None
+
+    @property
+    def truth_note(self) -> str:
+        """That the set has no truth, and what is measured then; empty where it has."""
+        return "" if self.has_truth else f"{self.name}: {NO_TRUTH}"
+
+    def require_truth(self, asks: str) -> None:
+        """Raise InputError where there is no truth; ``asks``: what needs it, in words."""
+        if not self.has_truth:
+            raise InputError(
+                f"{self.name}: has no true pictures, and {asks}: give pairs.high in its file, or name another set"
+            )
 
     @property
     def longest_name(self) -> str:
@@ -63,9 +104,11 @@ class PictureSet:
         return self._pictures.longest_name
 
     def __iter__(self) -> Iterator[Item]:
-        for name, clean, seen in self._crops():
-            degraded = degrade(clean, self.steps, self._seed(seen))
-            yield Item(name, clean, degraded, seen.sha256, seen.crop_sha256)
+        for name, clean, low, seen in self._crops():
+            if low is None:
+                assert clean is not None  # a NamedPicture has one of the two
+                low = degrade(clean, self.steps, self._seed(seen))
+            yield Item(name, clean, low, seen.sha256, seen.crop_sha256)
 
     @property
     def seen(self) -> list[PictureRecord]:
@@ -80,7 +123,7 @@ class PictureSet:
     def hash(self) -> str:
         """Hex sha256 over the pictures' and crops' hashes and every setting that changes an Item."""
         facts = {
-            "items": [(seen.sha256, seen.crop_sha256) for seen in self.seen],
+            "items": [seen.hashes for seen in self.seen],
             "steps": [step.model_dump() for step in self.steps],
             "seed": self.settings.seed,
         }
@@ -94,14 +137,17 @@ class PictureSet:
         if not isinstance(self.settings.source, HubSource):
             _ = self.seen
 
-    def _crops(self) -> Iterator[tuple[str, np.ndarray, PictureRecord]]:
+    def _crops(self) -> Iterator[tuple[str, np.ndarray | None, np.ndarray | None, PictureRecord]]:
+        """Name, clean and low crop, of which one may be missing, and record of each picture."""
         everything = []
-        for name, origin, image in self._pictures:
-            source = pixels_sha256(np.asarray(image))
-            clean = self._crop(origin, image, source)
-            seen = PictureRecord(origin, source, pixels_sha256(clean))
+        for name, origin, *pair in self._pictures:
+            wholes = [pixels_sha256(np.asarray(image)) for image in pair if image is not None]
+            # Both at one place, which the true picture decides.
+            clean, low = (None if image is None else self._crop(origin, image, wholes[0]) for image in pair)
+            crops = [pixels_sha256(crop) for crop in (clean, low) if crop is not None]
+            seen = PictureRecord(origin, wholes[0], crops[0], (*wholes[1:], *crops[1:]))
             everything.append(seen)
-            yield name, clean, seen
+            yield name, clean, low, seen
         self._seen = everything
 
     def _crop(self, origin: str, image: Image.Image, sha256: str) -> np.ndarray:
@@ -147,7 +193,7 @@ def load_set(name_or_path: str, task: Task, crop: int | None = None, name: str |
         settings, base = load_model(CalibrationSet, path), path.parent
     if crop is not None:
         settings = settings.model_copy(update={"crop": crop})
-    return PictureSet(settings, task, _pictures(settings, base), name or set_names([name_or_path])[0])
+    return PictureSet(settings, task, _pictures(settings, base, task), name or set_names([name_or_path])[0])
 
 
 def _of_folder(folder: Path) -> CalibrationSet:
@@ -155,8 +201,11 @@ def _of_folder(folder: Path) -> CalibrationSet:
     return CalibrationSet.model_validate({"version": 1, "name": "pictures", "source": source})
 
 
-def _pictures(settings: CalibrationSet, base: Path) -> Pictures:
+def _pictures(settings: CalibrationSet, base: Path, task: Task) -> Pictures:
     """``base``: the folder that a relative path starts from."""
+    if (pairs := settings.pairs) is not None:
+        high = None if pairs.high is None else base / expanded(pairs.high)
+        return PairedPictures(base / expanded(pairs.low), high, settings.count, task, enlarged=pairs.enlarged)
     match settings.source:
         case BundledSource(folder=folder):
             return FolderPictures(library.data_folder("calibration") / "photos" / folder, settings.count)
@@ -171,10 +220,10 @@ def _pictures(settings: CalibrationSet, base: Path) -> Pictures:
 
 def check_disjoint(calibration: PictureSet, validation: Sequence[PictureSet]) -> None:
     """Raise InputError, naming both files, when a validation picture, or its crop, is one of calibration's."""
-    known = {value: seen.origin for seen in calibration.seen for value in (seen.sha256, seen.crop_sha256)}
+    known = {value: seen.origin for seen in calibration.seen for value in seen.hashes}
     for pictures in validation:
         for seen in pictures.seen:
-            twin = known.get(seen.sha256) or known.get(seen.crop_sha256)
+            twin = next((known[value] for value in seen.hashes if value in known), None)
             if twin:
                 raise InputError(
                     f"calibration set {calibration.name} and validation set {pictures.name} share a picture: "

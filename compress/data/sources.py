@@ -2,10 +2,10 @@
 
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from PIL import Image
 
@@ -16,9 +16,19 @@ from compress.errors import InputError
 from compress.recipe.calibration_set import HubSource
 from compress.recipe.train import StreamSource
 
-NamedPicture = tuple[
-    str, str, Image.Image
-]  # name (unique in the set, fit for a file), origin (for messages), RGB picture
+
+class NamedPicture(NamedTuple):
+    """``name``: unique in the set, fit for a file; ``origin``: for messages; RGB pictures of one size, of which one is
+    there: ``clean``, and the input ``low`` where it is given.
+    """
+
+    name: str
+    origin: str
+    clean: Image.Image | None
+    low: Image.Image | None = None
+
+
+T = TypeVar("T")
 
 
 class Pictures(Protocol):
@@ -33,6 +43,11 @@ class Pictures(Protocol):
     def longest_name(self) -> str: ...
 
     def __iter__(self) -> Iterator[NamedPicture]: ...
+
+
+def evenly(items: Sequence[T], count: int | None) -> list[T]:
+    """``count`` of ``items``, which are as many or more, spread evenly; all of them where it is None."""
+    return list(items) if count is None else [items[i * len(items) // count] for i in range(count)]
 
 
 class FolderPictures:
@@ -53,8 +68,7 @@ class FolderPictures:
             )
         self.notes = listing.words(folder)
         names = distinct_names([path.relative_to(folder) for path in paths])
-        chosen = range(len(paths)) if count is None else [i * len(paths) // count for i in range(count)]
-        self._files = [(names[i], paths[i]) for i in chosen]
+        self._files = evenly(list(zip(names, paths, strict=True)), count)
 
     def __len__(self) -> int:
         return len(self._files)
@@ -66,7 +80,7 @@ class FolderPictures:
 
     def __iter__(self) -> Iterator[NamedPicture]:
         for name, path in self._files:
-            yield name, str(path), open_rgb(path)
+            yield NamedPicture(name, str(path), open_rgb(path))
 
 
 class HubPictures:
@@ -99,7 +113,7 @@ class HubPictures:
                 continue
             if min(picture.shape[:2]) < self.min_side:
                 continue
-            yield f"{i:06d}", origin, Image.fromarray(picture)
+            yield NamedPicture(f"{i:06d}", origin, Image.fromarray(picture))
             found += 1
             if found == self.count:
                 return

@@ -31,8 +31,10 @@ class IqaMeasure:
         self.name, self.key, self._metric = name, f"pyiqa_{name}", metric
         self.of_sets = "fid" in name or name == "inception_score"  # as pyiqa's InferenceModel.forward tells them
 
-    def of_picture(self, output: np.ndarray, clean: np.ndarray) -> float | None:
-        """Value of ``output`` (H, W, 3) uint8, against ``clean`` where the measure has a reference; None: not finite.
+    def of_picture(self, output: np.ndarray, clean: np.ndarray | None) -> float | None:
+        """Value of ``output`` (H, W, 3) uint8, against ``clean`` where the measure has a reference.
+
+        None: not finite, or no clean picture for a measure that needs one.
 
         Raises InputError where pyiqa refuses the picture.
         """
@@ -40,6 +42,8 @@ class IqaMeasure:
 
         pictures = [torch.from_numpy(to_float([output]))]
         if self._metric.metric_mode == "FR":
+            if clean is None:
+                return None
             pictures.append(torch.from_numpy(to_float([clean])))
         return self._value(*pictures)
 

@@ -150,7 +150,7 @@ class Run:
             "run": new_run(),
             "versions": self.inputs.versions,
             "machine": self._machine(),
-            "notes": parity["notes"],
+            "notes": [*parity["notes"], *(s.truth_note for s in sets if s.truth_note)],
             "artifacts": artifacts,
             "quality": quality,
             "baselines": baselines,

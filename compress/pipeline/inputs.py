@@ -16,7 +16,7 @@ from compress.files import sha256_file, sha256_text
 from compress.recipe import library
 from compress.recipe.pass_item import PassItem
 from compress.recipe.published import by_task
-from compress.recipe.schema import Recipe, RecipeModel
+from compress.recipe.schema import Goals, Recipe, RecipeModel
 
 if TYPE_CHECKING:
     from compress.artifacts.artifact import Artifact
@@ -104,9 +104,22 @@ def resolve(recipe: Recipe, reuse: bool = False) -> Inputs:
     calibration, *validation = (
         load_set(path, task, size, name) for path, name in zip(given, set_names(given), strict=True)
     )
+    for pictures in validation:
+        _check_truth(pictures, recipe.goals)
     check_disjoint(calibration, validation)
     checkpoint_numbers(weights, recipe.model)
     return Inputs(recipe, weights, calibration, validation, finished_student(recipe, weights) if reuse else None)
+
+
+def _check_truth(pictures: PictureSet, goals: Goals) -> None:
+    """Raise InputError when a set without true pictures is to be held against goals that need them."""
+    asked = [name for name in ("psnr_drop_db", "ssim_drop", "lpips_rise") if getattr(goals, name) is not None]
+    if asked and not pictures.has_truth:
+        without = " ".join(f"--set goals.{name}=null" for name in asked)
+        raise InputError(
+            f"data.validation: {pictures.name} has no true pictures, which goals.{', goals.'.join(asked)} need: give "
+            f"pairs.high in its file, or leave the goals out ({without}); fidelity_db needs no truth"
+        )
 
 
 def finished_student(recipe: Recipe, weights: Path) -> Path:

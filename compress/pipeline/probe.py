@@ -46,17 +46,17 @@ class Probe:
         self.lq, self.noise, self.clean = self._pictures(pictures, most)
         self.reference = self._restore(self.model)
 
-    def _pictures(self, chosen: PictureSet, most: int) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+    def _pictures(self, chosen: PictureSet, most: int) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]":
         import torch
 
         from compress.data.pictures import to_float
 
         found = []
         for (lq, noise), item in zip(self.models.pairs(chosen, most), chosen, strict=False):
-            clean = torch.from_numpy(to_float([item.clean]))
-            found.append((_middle(lq, 8), _middle(noise, 1), _middle(clean, 8)))
+            clean = item.degraded if item.clean is None else item.clean  # of one size; dropped below
+            found.append((_middle(lq, 8), _middle(noise, 1), _middle(torch.from_numpy(to_float([clean])), 8)))
         lqs, noises, cleans = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return lqs, noises, cleans
+        return lqs, noises, cleans if chosen.has_truth else None
 
     def _restore(self, model: "nn.Module") -> "torch.Tensor":
         import torch
@@ -83,14 +83,18 @@ class Probe:
 
         chosen = {name: self.convs[name] for name in convs}
         restored = self._restore(build(self.model, self.scheme, chosen, layers or self.layers))
-        drops = [_psnr(r, c) - _psnr(x, c) for r, x, c in zip(self.reference, restored, self.clean, strict=True)]
         weights = {id(conv.weight): conv.weight.numel() for conv in chosen.values()}
         return {
             "layers": len(chosen),
             "parameters": sum(weights.values()),
             "fidelity_db": _psnr(restored, self.reference),
-            "psnr_drop_db": sum(drops) / len(drops),
+            "psnr_drop_db": None if self.clean is None else self._drop(restored, self.clean),
         }
+
+    def _drop(self, restored: "torch.Tensor", clean: "torch.Tensor") -> float:
+        """Mean PSNR of the float model less that of ``restored``, in dB."""
+        drops = [_psnr(r, c) - _psnr(x, c) for r, x, c in zip(self.reference, restored, clean, strict=True)]
+        return sum(drops) / len(drops)
 
 
 def _psnr(a: "torch.Tensor", b: "torch.Tensor") -> float:

@@ -1,13 +1,12 @@
 """Quality of artifacts, run in their runtimes, on validation sets."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts.artifact import Artifact
-from compress.data.sets import Item, PictureSet
+from compress.data.sets import NO_TRUTH, Item, PictureSet
 from compress.errors import VerificationError
 from compress.files import whole_file
 from compress.progress import Progress
@@ -18,9 +17,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from compress.artifacts.runtime.base import Runner
-    from compress.measure.quality import QualityScore
 
 SAMPLES = 4
+Scores = dict[str, float | None]
+FULL = ("psnr_db", "psnr_y_db", "ssim", "lpips", "color_shift")
+"""Measures against the clean picture."""
 # drop or rise -> (measure, sign): worse is positive
 DROPS = {"psnr_drop_db": ("psnr_db", -1), "ssim_drop": ("ssim", -1), "lpips_rise": ("lpips", 1)}
 
@@ -83,12 +84,12 @@ def format_quality(
 
     Drops, ``fidelity_db`` (mean PSNR of 8-bit outputs) and the shifts are against the fp32 artifact of
     the same runtime with the same noise; None without one. ``pictures``: each picture's own scores, in order.
+    Without true pictures, ``niqe`` stands for the measures that need them.
     """
     from compress.data.pictures import to_uint8
-    from compress.measure.quality import Reference, mean_score
 
     reference = next((a.id for a in artifacts if a.precision == "fp32"), None)
-    scores: dict[str, list[QualityScore]] = {a.id: [] for a in artifacts}
+    scores: dict[str, list[Scores]] = {a.id: [] for a in artifacts}
     against: dict[str, list[dict[str, float]]] = {a.id: [] for a in artifacts}
     names: list[str] = []
     border = task_border(recipe.model.task)
@@ -96,27 +97,55 @@ def format_quality(
         for i, item in enumerate(pictures):
             restored = {a.id: to_uint8(outputs.of(a, item, i)) for a in artifacts}
             names.append(item.name)
-            clean = Reference(item.clean, border)
+            scored = _scorer(item, border)
             for name, output in restored.items():
-                scores[name].append(clean.score(output))
+                scores[name].append(scored(output))
                 fp32 = restored[reference] if reference and name != reference else None
                 against[name].append({} if fp32 is None else _differ(output, fp32))
             stage.advance()
     outputs.close()
-    means = {name: mean_score(found) for name, found in scores.items()}
+    means = {name: _mean(each) for name, each in scores.items()}
     return [
         {
             "artifact": name,
             "dataset": pictures.name,
-            **_rounded(asdict(found)),
+            **_rounded(mean),
+            "n": len(names),
+            **_note(pictures),
             **_against(name, reference, means, against),
             "pictures": [
-                {"name": picture, **_rounded(_measures(own)), **_rounded(differs)}
+                {"name": picture, **_rounded(own), **_rounded(differs)}
                 for picture, own, differs in zip(names, scores[name], against[name], strict=True)
             ],
         }
-        for name, found in means.items()
+        for name, mean in means.items()
     ]
+
+
+def _scorer(item: Item, border: int) -> "Callable[[np.ndarray], Scores]":
+    """Scores of one output: against the clean picture, or what needs none."""
+    from compress.measure.niqe import niqe
+    from compress.measure.quality import Reference
+
+    if item.clean is None:
+        return lambda output: {**dict.fromkeys(FULL), "niqe": niqe(output, border)}
+    clean = Reference(item.clean, border)
+
+    def full(output: "np.ndarray") -> Scores:
+        score = clean.score(output)
+        return {name: getattr(score, name) for name in FULL}
+
+    return full
+
+
+def _mean(each: "Sequence[Scores]") -> "Scores":
+    """Means of pictures' scores, over those that have one."""
+    present = {name: [value for scores in each if (value := scores[name]) is not None] for name in each[0]}
+    return {name: fmean(values) if values else None for name, values in present.items()}
+
+
+def _note(pictures: PictureSet) -> dict[str, str]:
+    return {} if pictures.has_truth else {"note": NO_TRUTH}
 
 
 def _differ(output: "np.ndarray", fp32: "np.ndarray") -> dict[str, float]:
@@ -126,19 +155,16 @@ def _differ(output: "np.ndarray", fp32: "np.ndarray") -> dict[str, float]:
     return dict(zip(AGAINST, values, strict=True))
 
 
-def _measures(score: "QualityScore") -> dict[str, float]:
-    return {name: value for name, value in asdict(score).items() if name != "n"}
-
-
-def _against(name: str, reference: str | None, means: Any, against: Any) -> dict[str, Any]:
+def _against(name: str, reference: str | None, means: "Mapping[str, Scores]", against: Any) -> dict[str, Any]:
     if reference is None or name == reference:
         return dict.fromkeys((*DROPS, *AGAINST))
-    drops = {
-        drop: sign * (getattr(means[name], field) - getattr(means[reference], field))
-        for drop, (field, sign) in DROPS.items()
-    }
+    drops = {drop: _worse(means[name][field], means[reference][field], sign) for drop, (field, sign) in DROPS.items()}
     differs = {field: fmean(picture[field] for picture in against[name]) for field in against[name][0]}
     return _rounded({**drops, **differs})
+
+
+def _worse(own: float | None, reference: float | None, sign: int) -> float | None:
+    return None if own is None or reference is None else sign * (own - reference)
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:
@@ -147,13 +173,12 @@ def _rounded(values: dict[str, Any]) -> dict[str, Any]:
 
 def input_baseline(sets: Sequence[PictureSet], recipe: Recipe) -> list[dict[str, Any]]:
     """``baselines`` entries: the degraded input itself, which for super-resolution is bicubic enlargement."""
-    from compress.measure.quality import mean_score, score
-
-    border = task_border(recipe.model.task)
+    name, border = task_input(recipe.model.task), task_border(recipe.model.task)
     entries = []
     for pictures in sets:
-        found = mean_score([score([item.degraded], [item.clean], border) for item in pictures])
-        entries.append({"name": task_input(recipe.model.task), "dataset": pictures.name, **_rounded(asdict(found))})
+        each = [_scorer(item, border)(item.degraded) for item in pictures]
+        scores = {**_rounded(_mean(each)), "n": len(each), **_note(pictures)}
+        entries.append({"name": name, "dataset": pictures.name, **scores})
     return entries
 
 
@@ -170,12 +195,12 @@ def write_samples(
 
     folder, places = outputs.folder, sample_places(pictures)
     chosen = [(i, item) for i, item in enumerate(pictures) if i in places]
-    samples = [
+    samples: list[dict[str, Any]] = [
         {
             "name": item.name,
             "index": i,
             "degraded": save_sample(folder, item.name, "degraded", item.degraded),
-            "clean": save_sample(folder, item.name, "clean", item.clean),
+            "clean": None if item.clean is None else save_sample(folder, item.name, "clean", item.clean),
             "outputs": {},
             "simulated": {},
         }
@@ -197,6 +222,7 @@ def sample_files(samples: Sequence[dict[str, Any]]) -> list[str]:
         file
         for sample in samples
         for file in (sample["degraded"], sample["clean"], *sample["outputs"].values(), *sample["simulated"].values())
+        if file is not None  # no true picture
     ]
 
 

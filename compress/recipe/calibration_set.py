@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from compress.recipe.degradation import Degradation
 from compress.recipe.names import Name
@@ -35,13 +35,32 @@ class HubSource(Strict):
 Source = Annotated[BundledSource | FolderSource | HubSource, Field(discriminator="kind")]
 
 
+class Pairs(Strict):
+    """Local folders, searched recursively: inputs as they are, and their true pictures by the same names."""
+
+    low: str = Field(min_length=1, description="folder of low-quality pictures")
+    high: str | None = Field(
+        None, min_length=1, description="folder of the true ones; none: for calibration, and measures without truth"
+    )
+    enlarged: bool = Field(
+        False, description="low alone, super-resolution: they are on the output grid already; false: they are small"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Pairs":
+        if self.enlarged and self.high is not None:
+            raise ValueError("enlarged must be left out beside high: the sizes of each pair tell")
+        return self
+
+
 class CalibrationSet(Strict):
-    """A set of clean pictures, for calibration or validation; inputs come by the degradation."""
+    """A set of pictures, for calibration or validation: clean ones whose inputs come by the degradation, or pairs."""
 
     version: Literal[1]
     name: Name
     description: str = ""
-    source: Source
+    source: Source | None = Field(None, description="clean pictures; either source or pairs")
+    pairs: Pairs | None = Field(None, description="given inputs, nothing is made; either source or pairs")
     count: int | None = Field(None, gt=0, description="pictures taken; none: all")
     crop: int = Field(256, gt=0, multiple_of=32, description="side of the square crop, in px")
     crop_at: Literal["center", "random", "whole"] = Field(
@@ -50,5 +69,14 @@ class CalibrationSet(Strict):
     degradation: Annotated[
         Annotated[list[Degradation], Tag("steps")] | Annotated[Literal["task"], Tag("name")],
         Discriminator(lambda value: "steps" if isinstance(value, list) else "name"),
-    ] = Field("task", description="steps in order; task: as the recipe's task")
+    ] = Field("task", description="steps in order; task: as the recipe's task; not with pairs")
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "CalibrationSet":
+        if (self.source is None) == (self.pairs is None):
+            rule = "source is missing: add it, or pairs" if self.source is None else "give source or pairs, not both"
+            raise ValueError(rule)
+        if self.pairs is not None and self.degradation != "task":
+            raise ValueError("degradation must be left out beside pairs: their low pictures are the inputs")
+        return self

@@ -69,6 +69,12 @@ def task_scale(task: Task) -> int:
     return step.scale if isinstance(step, SuperResolution | BlindSuperResolution) else 1
 
 
+def task_enlargement(task: Task) -> str:
+    """How a small picture gets onto the output grid: bicubic, unless the task says otherwise."""
+    step = TASKS[task][0]
+    return step.enlargement if isinstance(step, SuperResolution) else "bicubic"
+
+
 def task_border(task: Task) -> int:
     """Pixels that measures on luma leave out at every side: the scale in super-resolution, else none."""
     return task_scale(task) if task_scale(task) > 1 else 0

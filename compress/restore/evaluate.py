@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from compress.data.names import set_names
+from compress.data.sets import NO_TRUTH
 from compress.errors import InputError
 from compress.files import whole_file
-from compress.measure.quality import QualityScore
 from compress.pipeline.workers import Workers
 from compress.pipeline.workers import each as run_each
 from compress.pipeline.workers.in_process import InProcess
@@ -59,12 +59,16 @@ class SetResult:
     @property
     def lpips_below_input(self) -> float:
         """By which share the model's LPIPS lies below its input's."""
-        return 1 - self.scores["model"].lpips / self.scores["input"].lpips
+        model, given = self.scores["model"].lpips, self.scores["input"].lpips
+        assert model is not None and given is not None  # a card refuses sets without truth
+        return 1 - model / given
 
     @property
     def psnr_against_input_db(self) -> float:
         """Model's PSNR less its input's, in dB."""
-        return self.scores["model"].psnr_db - self.scores["input"].psnr_db
+        model, given = self.scores["model"].psnr_db, self.scores["input"].psnr_db
+        assert model is not None and given is not None  # a card refuses sets without truth
+        return model - given
 
 
 @dataclass(frozen=True)
@@ -140,9 +144,10 @@ class Evaluation:
         return table
 
 
-def cells(given: QualityScore) -> list[str]:
-    """The figures of one score, in the order of COLUMNS."""
-    return [f"{getattr(given, name):.{DIGITS[name]}f}" for name in COLUMNS]
+def cells(given: Figures) -> list[str]:
+    """The figures that are held against truth, in the order of COLUMNS."""
+    values = ((name, getattr(given, name)) for name in COLUMNS)
+    return ["-" if value is None else f"{value:.{DIGITS[name]}f}" for name, value in values]
 
 
 def evaluate(
@@ -194,9 +199,9 @@ def _on_set(pictures: PictureList, judge: Judge, progress: Progress) -> SetResul
                 if isinstance(item, LeftOut):
                     each.append(item)
                 else:
-                    labelled, outputs, clean = item
+                    labelled, outputs = item
                     each.append(labelled)
-                    kept.add(len(each), outputs | {"clean": clean})
+                    kept.add(len(each), outputs)
                 stage.advance()
         return _result(pictures, judge, each, progress, kept)
 
@@ -225,6 +230,7 @@ def _result(
     of_set = {maker: kept.values(maker) if kept else {} for maker in judge.makers}
     means = {m: mean_figures([figures[m] for _, figures in each], of_set[m]) for m in judge.makers}
     notes = missing_notes(each, judge.border, {m.key for m in judge.of_sets})
+    notes += [NO_TRUTH] if means["model"].psnr_db is None else []
     notes += [f"left out: {item.why}" for item in left]
     for note in notes:
         progress.say(f"{pictures.dataset}: {note}")

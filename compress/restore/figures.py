@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Union
 
 from compress.errors import InputError
-from compress.measure.quality import QualityScore, mean_score, score
+from compress.measure.quality import score
 from compress.recipe import library
 from compress.recipe.task import TASKS, Task, task_border, task_degradation, task_scale
 from compress.restore.open import Settings, open_restorer
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from compress.measure.iqa import IqaMeasure
 
     Restore = Callable[[np.ndarray], np.ndarray]
-    Make = Callable[[np.ndarray, np.ndarray], np.ndarray]
+    Make = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
 AUTOENCODER = "tae16"
 MIN_SIDE = 32  # px, of LPIPS
@@ -27,18 +27,27 @@ COLUMNS = {"psnr_db": "PSNR dB", "psnr_y_db": "PSNR-Y dB", "ssim": "SSIM", "lpip
 
 
 @dataclass(frozen=True)
-class Figures(QualityScore):
-    """All figures of pictures by one maker. ``others``: ``niqe`` and what was asked for, None where there is none."""
+class Figures:
+    """All figures of ``n`` pictures by one maker; None: there is none, as without a true picture.
 
+    ``others``: ``niqe`` and what was asked for.
+    """
+
+    n: int
     others: dict[str, float | None]
+    psnr_db: float | None = None
+    psnr_y_db: float | None = None
+    ssim: float | None = None
+    lpips: float | None = None
+    color_shift: float | None = None
 
     def values(self) -> dict[str, float | None]:
         """Every measure by its key, in the order of tables."""
         return {name: getattr(self, name) for name in COLUMNS} | self.others
 
 
-Read = Union["tuple[str, np.ndarray, np.ndarray]", "LeftOut"]
-"""A picture's name, its degraded and its clean pixels; or why it was left out."""
+Read = Union["tuple[str, np.ndarray, np.ndarray | None]", "LeftOut"]
+"""A picture's name, its degraded and its clean pixels, if any; or why it was left out."""
 
 LabelledFigures = tuple[str, dict[str, Figures]]
 """A picture's name and its figures, by maker."""
@@ -89,7 +98,7 @@ class Judge:
         measures = _asked_for(options.metrics)
         if options.ceiling:
             reconstruct = _autoencoder()
-            makers["autoencoder"] = lambda degraded, clean: reconstruct(clean)
+            makers["autoencoder"] = lambda degraded, clean: reconstruct(_truth(clean))
         return cls(restorer.task, makers, measures, restorer.remark)
 
     @property
@@ -108,10 +117,8 @@ class Judge:
             names = ", ".join(m.name for m in self.of_sets)
             raise InputError(f"--metric {names}: compares whole sets, not pictures: leave --shards out")
 
-    def read(
-        self, pictures: "Iterable[Read]"
-    ) -> "Iterator[LeftOut | tuple[LabelledFigures, dict[str, np.ndarray], np.ndarray]]":
-        """Each picture's figures, outputs and clean pixels. One that fails is left out, and the others stand."""
+    def read(self, pictures: "Iterable[Read]") -> "Iterator[LeftOut | tuple[LabelledFigures, dict[str, np.ndarray]]]":
+        """Each picture's figures, and outputs with its clean pixels. One that fails is left out, the others stand."""
         for item in pictures:
             if isinstance(item, LeftOut):
                 yield item
@@ -122,13 +129,13 @@ class Judge:
             except InputError as error:
                 yield LeftOut(label, f"{label}: {error}", True)
             except MemoryError:
-                height, width = clean.shape[:2]
+                height, width = degraded.shape[:2]
                 yield LeftOut(label, f"{label}: {width} x {height} px do not fit in memory", True)
             else:
-                yield (label, figures), outputs, clean
+                yield (label, figures), outputs if clean is None else outputs | {"clean": clean}
 
     def picture(
-        self, degraded: "np.ndarray", clean: "np.ndarray"
+        self, degraded: "np.ndarray", clean: "np.ndarray | None"
     ) -> "tuple[dict[str, Figures], dict[str, np.ndarray]]":
         """Figures and outputs of one picture, (H, W, 3) uint8, by maker."""
         outputs = {maker: make(degraded, clean) for maker, make in self.makers.items()}
@@ -169,18 +176,27 @@ def _asked_for(metrics: Sequence[str]) -> "list[IqaMeasure]":
     return open_measures(metrics)
 
 
-def figures_of(output: "np.ndarray", clean: "np.ndarray", border: int, measures: "list[IqaMeasure]") -> Figures:
+def _truth(clean: "np.ndarray | None") -> "np.ndarray":
+    if clean is None:
+        raise InputError("no true picture, which the autoencoder would rebuild: leave the set out")
+    return clean
+
+
+def figures_of(output: "np.ndarray", clean: "np.ndarray | None", border: int, measures: "list[IqaMeasure]") -> Figures:
     from compress.measure.niqe import niqe
 
     others = {m.key: None if m.of_sets else m.of_picture(output, clean) for m in measures}
-    return Figures(**asdict(score([output], [clean], border)), others={"niqe": niqe(output, border)} | others)
+    full = {} if clean is None else asdict(score([output], [clean], border))
+    return Figures(**{"n": 1, **full}, others={"niqe": niqe(output, border)} | others)
 
 
 def mean_figures(each: Sequence[Figures], of_set: dict[str, float | None]) -> Figures:
     """Means of pictures' figures, over those that have one; ``of_set`` are the whole set's."""
     present = {key: [v for f in each if (v := f.others[key]) is not None] for key in each[0].others}
     others = {key: fmean(values) if values else None for key, values in present.items()}
-    return Figures(**asdict(mean_score(each)), others=others | of_set)
+    full = {name: [v for f in each if (v := getattr(f, name)) is not None] for name in COLUMNS}
+    means = {name: fmean(values) for name, values in full.items() if values}
+    return Figures(len(each), others | of_set, **means)
 
 
 def missing_notes(each: Sequence[LabelledFigures], border: int, of_sets: set[str]) -> list[str]:
@@ -193,7 +209,7 @@ def missing_notes(each: Sequence[LabelledFigures], border: int, of_sets: set[str
         lacking = [label for label, figures in each if any(f.others[key] is None for f in figures.values())]
         if lacking:
             named = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
-            reason = why.get(key, "its value is not finite")
+            reason = why.get(key, "its value is not finite, or there is no true picture")
             notes.append(f"{key} is missing for {len(lacking)} of {len(each)} pictures ({named}): {reason}")
     return notes
 
@@ -213,7 +229,8 @@ class PictureFolders:
             Image.fromarray(picture).save(self.folder / maker / f"{number:06}.png", compress_level=1)
 
     def values(self, maker: str) -> dict[str, float | None]:
-        return {m.key: m.of_folders(self.folder / maker, self.folder / "clean") for m in self.measures}
+        clean = self.folder / "clean"
+        return {m.key: m.of_folders(self.folder / maker, clean) if clean.is_dir() else None for m in self.measures}
 
 
 def _autoencoder() -> "Restore":
@@ -235,8 +252,8 @@ def _autoencoder() -> "Restore":
 
 @dataclass(frozen=True)
 class PictureList:
-    """Pictures of one set. ``read(number, of)``: (name, degraded, clean) of every ``of``-th, from ``number``, or which
-    picture was left out and why. ``notes``: on the folder.
+    """Pictures of one set. ``read(number, of)``: (name, degraded, clean or None) of every ``of``-th, from ``number``,
+    or which picture was left out and why. ``notes``: on the folder.
     """
 
     dataset: str
@@ -266,7 +283,9 @@ def picture_list(name: str, task: Task, called: str | None = None) -> PictureLis
         def crops(number: int = 0, of: int = 1) -> "Iterator[Read]":
             return ((item.name, item.degraded, item.clean) for item in islice(pictures, number, None, of))
 
-        return PictureList(pictures.name, False, len(pictures), crops, pictures.check, tuple(pictures.notes))
+        # What truth's absence means is said with the figures.
+        notes = tuple(note for note in pictures.notes if note != pictures.truth_note)
+        return PictureList(pictures.name, False, len(pictures), crops, pictures.check, notes)
     listing = scan(folder)
     paths = listing.pictures
     if not paths:

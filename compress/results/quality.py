@@ -17,6 +17,7 @@ class PictureScores(Section):
     fidelity_db: Figure | None = None
     color_shift_vs_fp32: Figure | None = None
     histogram_vs_fp32: Figure | None = None
+    niqe: Figure | None = None
 
 
 class Scores(Section):
@@ -29,6 +30,8 @@ class Scores(Section):
     ssim: Figure | None = None
     lpips: Figure | None = None
     color_shift: Figure | None = Field(None, description="mean difference of the channels' means, in 1/255")
+    niqe: Figure | None = Field(None, description="of the pictures alone; only of sets without true pictures")
+    note: Text | None = Field(None, description="why figures are missing")
 
 
 class Baseline(Scores):

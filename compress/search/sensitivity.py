@@ -119,6 +119,7 @@ def sensitivity(
     out, owner = out or Path("runs") / recipe.name, Owner("bundle", recipe.name)
     check_folder(out, owner)
     inputs, planned = resolve(recipe), plan_artifacts(recipe)
+    inputs.validation[0].require_truth("sensitivities are drops against them")
     chosen = format_ or next((f for f in FORMATS if any(a.format == f and a.precision == "int8" for a in planned)), "")
     if not any(a.format == chosen and a.precision == "int8" for a in planned):
         asked = f"{chosen} in 8 bits" if chosen else "anything in 8 bits"
@@ -139,7 +140,7 @@ def sensitivity(
                 record = part.run(lambda convs: known.get(tuple(convs)) or probe.loss(convs))
                 found.append(Loss(part.name, "" if part.name == WHOLE else probe.network(part.convs[0]), **record))
                 stage.advance()
-    n = len(probe.clean)
+    n = len(probe.lq)
     return Sensitivity(
         recipe.name, chosen, inputs.validation[0].name, n, CROP, found[: len(whole)], found[len(whole) :]
     )
@@ -173,7 +174,7 @@ def _measure_at_once(
 ) -> dict[tuple[str, ...], dict[str, Any]]:
     """Figures of the parts that are not known yet, by their convolutions, measured by workers."""
     todo = [part.convs for part in parts if not part.done()]
-    common = {"recipe": recipe.model_dump(mode="json"), "scheme": probe.scheme_name, "pictures": len(probe.clean)}
+    common = {"recipe": recipe.model_dump(mode="json"), "scheme": probe.scheme_name, "pictures": len(probe.lq)}
     found = share_out(workers, "sensitivity", losses, {**common, "store": left.store.url}, todo)
     return {tuple(convs): record for convs, record in zip(todo, found, strict=True)}
 

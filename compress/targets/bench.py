@@ -198,7 +198,10 @@ def _bench(
 
 
 def sample_pictures(bundle: Path, samples: Sequence[Mapping[str, Any]], noise_seed: int) -> Pictures:
-    """The bundle's sample pictures: input, noise, truth, every artifact's output; the first as simulated in 8 bits."""
+    """The bundle's sample pictures: input, noise, truth where there is any, every artifact's output.
+
+    The first also as it is simulated in 8 bits.
+    """
     import numpy as np
 
     from compress.data.pictures import read_rgb
@@ -212,5 +215,5 @@ def sample_pictures(bundle: Path, samples: Sequence[Mapping[str, Any]], noise_se
     outputs = {f"output-{name}": stacked([s["outputs"][name] for s in samples]) for name in samples[0]["outputs"]}
     # Bundles from before these were kept have none.
     outputs |= {f"simulated-{name}": stacked([path]) for name, path in samples[0].get("simulated", {}).items()}
-    clean = stacked([sample["clean"] for sample in samples])
-    return {"lq": lq, "noise": np.concatenate(noise), "clean": clean, **outputs}
+    truth = {"clean": stacked([sample["clean"] for sample in samples])} if samples[0].get("clean") else {}
+    return {"lq": lq, "noise": np.concatenate(noise), **truth, **outputs}

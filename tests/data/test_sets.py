@@ -1,3 +1,5 @@
+import hashlib
+import json
 import re
 import tracemalloc
 from pathlib import Path
@@ -7,7 +9,7 @@ import pytest
 from PIL import Image
 
 from compress.data.degradations import degrade
-from compress.data.sets import PictureSet, check_disjoint, load_set, pixels_sha256
+from compress.data.sets import NO_TRUTH, PictureSet, check_disjoint, load_set, pixels_sha256
 from compress.errors import InputError
 from compress.recipe import library
 from compress.recipe.degradation import SuperResolution
@@ -210,3 +212,77 @@ def test_bundled_pictures_serve_any_size_when_taken_whole(side: str) -> None:
     assert next(iter(pictures)).clean.shape == (320, 320, 3) and len(pictures) == len(
         load_set(f"photos_{side}", "sr_x4")
     )
+
+
+@pytest.fixture()
+def pairs(tmp_path: Path, photo: np.ndarray) -> Path:
+    """low/ and high/, two pictures each: 96 x 128 px, and darkened to a half."""
+    for i in range(2):
+        high = np.roll(photo, 60 * i, axis=1)[:128, :96]
+        for name, picture in (("high", high), ("low", high // 2)):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(picture).save(tmp_path / name / f"p{i}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("crop_at", ["center", "random"])
+def test_pairs_are_cropped_at_one_place_and_stay_as_they_are(pairs: Path, crop_at: str) -> None:
+    path = write_set(pairs / "set.yaml", source="null", pairs="{low: low, high: high}", crop_at=crop_at)
+    items = list(load_set(path, "denoise", crop=64))
+    assert len(items) == 2
+    for item in items:
+        assert (item.degraded == item.truth // 2).all() and item.truth.max() > 100
+
+
+def test_low_alone_has_no_truth(pairs: Path) -> None:
+    path = write_set(pairs / "set.yaml", source="null", pairs="{low: low}")
+    pictures = load_set(path, "denoise", crop=64)
+    assert not pictures.has_truth and [item.clean for item in pictures] == [None, None]
+    assert pictures.notes == [f"mine: {NO_TRUTH}"]
+    message = "mine: has no true pictures, and x does: give pairs.high in its file, or name another set"
+    with pytest.raises(InputError, match=message):
+        pictures.require_truth("x does")
+
+
+def test_a_pairs_hash_is_over_both(pairs: Path) -> None:
+    path = write_set(pairs / "set.yaml", source="null", pairs="{low: low, high: high}")
+    first = load_set(path, "denoise", crop=64).hash
+    assert load_set(path, "deblur", crop=64).hash == first  # nothing is made: the task changes nothing
+    low = np.asarray(Image.open(pairs / "low/p1.png")).copy()
+    low[64, 48] += 1
+    Image.fromarray(low).save(pairs / "low/p1.png")
+    assert load_set(path, "denoise", crop=64).hash != first
+
+
+def test_hashes_of_sets_stay_what_releases_recorded(folder: Path) -> None:
+    """Ledgers and bundles hold them: another value would make known data unknown."""
+    steps = "[{kind: sr, scale: 4}, {kind: blind_sr}, {kind: blind_face}, {kind: mask}]"
+    pictures = load_set(write_set(folder / "set.yaml", crop=64, degradation=steps), "sr_x4")
+    facts = {
+        "items": [(seen.sha256, seen.crop_sha256) for seen in pictures.seen],
+        "steps": [
+            {"kind": "sr", "scale": 4},
+            {"kind": "blind_sr", "scale": 4},
+            {
+                "kind": "blind_face",
+                "blur_sigma": [0.1, 10.0],
+                "downsample": [0.8, 8.0],
+                "noise": [0.0, 20.0],
+                "jpeg": [60.0, 100.0],
+            },
+            {"kind": "mask", "pattern": "pixels", "share": None, "fill": 0},
+        ],
+        "seed": 0,
+    }
+    assert pictures.hash == hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("side", ["low", "high"])
+def test_a_pair_shares_either_of_its_pictures(pairs: Path, side: str) -> None:
+    both = write_set(pairs / "set.yaml", source="null", pairs="{low: low, high: high}")
+    paired = load_set(both, "denoise", crop=64)
+    alone = load_set(str(pairs / side), "denoise", crop=64)
+    with pytest.raises(InputError, match=f"share a picture: .*{side}/p0.png"):
+        check_disjoint(alone, [paired])
+    with pytest.raises(InputError, match="share a picture"):
+        check_disjoint(paired, [alone])

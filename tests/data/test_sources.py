@@ -33,7 +33,7 @@ def hub(tmp_path: Path) -> HubSource:
 def test_a_folder_gives_its_pictures_in_order(tmp_path: Path) -> None:
     pictures = FolderPictures(fill(tmp_path, ["a.png", "b/c.png"]), None)
     assert len(pictures) == 2
-    assert [(name, origin) for name, origin, _ in pictures] == [
+    assert [(p.name, p.origin) for p in pictures] == [
         ("a", str(tmp_path / "a.png")),
         ("b_c", str(tmp_path / "b" / "c.png")),
     ]
@@ -41,12 +41,12 @@ def test_a_folder_gives_its_pictures_in_order(tmp_path: Path) -> None:
 
 def test_count_spreads_over_the_folder(tmp_path: Path) -> None:
     pictures = FolderPictures(fill(tmp_path, [f"{i}.png" for i in range(9)]), 3)
-    assert [name for name, _, _ in pictures] == ["0", "3", "6"]
+    assert [p.name for p in pictures] == ["0", "3", "6"]
 
 
 @pytest.mark.parametrize("names", [["a.png", "a.bmp"], ["a_b.png", "a/b.png"]])
 def test_names_are_unique(tmp_path: Path, names: list[str]) -> None:
-    given = [name for name, _, _ in FolderPictures(fill(tmp_path, names), None)]
+    given = [p.name for p in FolderPictures(fill(tmp_path, names), None)]
     assert len(set(given)) == 2
     assert all("/" not in name for name in given)
 
@@ -65,9 +65,9 @@ def test_too_few_pictures_are_refused(tmp_path: Path) -> None:
 
 def test_hub_pictures_are_streamed_and_small_ones_left_out(hub: HubSource) -> None:
     found = list(HubPictures(hub, 4, 64))
-    assert [image.getpixel((0, 0))[0] for _, _, image in found] == [0, 1, 2, 3]
+    assert [image.getpixel((0, 0))[0] for _, _, image, _ in found] == [0, 1, 2, 3]
     assert found[0][1] == f"{hub.name}[train][0]"
-    assert all(image.mode == "RGB" for _, _, image in found)
+    assert all(image.mode == "RGB" for _, _, image, _ in found)
 
 
 def test_hub_set_with_too_few_pictures(hub: HubSource) -> None:

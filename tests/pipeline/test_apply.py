@@ -359,3 +359,25 @@ def test_weights_alone(tiny_recipe: Make, tmp_path: Path) -> None:
 def test_int8_without_a_quantizing_pass(tiny_recipe: Make, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"export\.openvino: int8 needs a quantizing pass: add ptq to passes"):
         again(tiny_recipe(passes=[{"collapse": {}}]), tmp_path / "out")
+
+
+# --- pictures that are given in pairs, or without truth -------------------------------------------------------
+
+
+def test_low_pictures_alone_calibrate_and_validate(tiny_recipe: Make, tiny_inputs: Path, tmp_path: Path) -> None:
+    for name in ("calibration", "validation"):
+        pairs = f"{{low: {tiny_inputs / name}, enlarged: true}}"
+        (tmp_path / f"{name}.yaml").write_text(f"version: 1\nname: {name}_alone\npairs: {pairs}\n")
+    data = {"calibration": str(tmp_path / "calibration.yaml"), "validation": [str(tmp_path / "validation.yaml")]}
+    export = {"onnx": {"precisions": ["fp32", "int8"], "tensorrt": False}}
+    result = again(tiny_recipe(data=data, export=export, goals={"fidelity_db": 30}), tmp_path / "out")
+    int8 = next(e for e in result.results["quality"] if e["artifact"] == "onnx-int8")
+    assert int8["dataset"] == "validation_alone" and int8["fidelity_db"] > 30 and int8["psnr_db"] is None
+    assert result.results["goals_met"] and [g["goal"] for g in result.results["goals"]] == ["fidelity_db"]
+    assert any(note.startswith("validation_alone: no true pictures") for note in result.results["notes"])
+    assert not list((tmp_path / "out/samples").glob("*_clean.png"))
+    assert "no true pictures" in (tmp_path / "out/report.html").read_text()
+    assert verify(tmp_path / "out", Progress("silent")).parity
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(result.table())
+    assert "onnx-int8" in shown.getvalue()

@@ -198,3 +198,19 @@ def test_weights_of_another_task_are_refused(tiny_elir: Elir, tmp_path: Path) ->
     with pytest.raises(InputError, match=text):
         checkpoint_numbers(tmp_path / "noisy.safetensors", RecipeModel())
     assert checkpoint_numbers(tmp_path / "noisy.safetensors", RecipeModel(task="denoise")) == (3, 0.1)
+
+
+def test_goals_against_truth_need_truth(tiny_recipe: Make, tiny_inputs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "alone.yaml"
+    path.write_text(f"version: 1\nname: alone\npairs: {{low: {tiny_inputs / 'validation'}, enlarged: true}}\n")
+    data = {"calibration": str(tiny_inputs / "calibration"), "validation": [str(path)]}
+    message = (
+        r"^data\.validation: alone has no true pictures, which goals\.psnr_drop_db, goals\.lpips_rise need: give "
+        r"pairs\.high in its file, or leave the goals out "
+        r"\(--set goals\.psnr_drop_db=null --set goals\.lpips_rise=null\); fidelity_db needs no truth$"
+    )
+    with pytest.raises(InputError, match=message):
+        resolve(tiny_recipe(data=data, goals={"psnr_drop_db": 1, "lpips_rise": 1, "fidelity_db": 30}))
+    assert not resolve(tiny_recipe(data=data, goals={"fidelity_db": 30})).validation[0].has_truth
+    data = {"calibration": str(path), "validation": [str(tiny_inputs / "calibration")]}
+    assert not resolve(tiny_recipe(data=data, goals={"psnr_drop_db": 1})).calibration.has_truth

@@ -14,10 +14,13 @@ from compress.artifacts.runtime.open import open_runner
 from compress.data.pictures import to_float, to_uint8
 from compress.data.sets import load_set
 from compress.elir.noise import picture_noise
+from compress.measure.niqe import niqe
 from compress.measure.quality import psnr_db
-from compress.pipeline.quality import ArtifactOutputs, format_quality, input_baseline, write_samples
+from compress.pipeline.quality import ArtifactOutputs, format_quality, input_baseline, sample_files, write_samples
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
+from compress.results.quality import Quality
+from compress.targets.bench import sample_pictures
 
 Make = Callable[..., Recipe]
 FP32, INT8 = Artifact("onnx", "fp32"), Artifact("onnx", "int8")
@@ -88,3 +91,45 @@ def test_a_picture_that_is_asked_for_again_is_not_run_again(
     outputs.close()
     assert outputs.of(INT8, items[0], 0) is first and len(ran) == 1
     assert np.array_equal(outputs.of(INT8, items[1], 1), outputs.of(INT8, items[1], 1)) and len(ran) == 3
+
+
+@pytest.fixture()
+def without_truth(tiny_inputs: Path, tmp_path: Path) -> Any:
+    """The validation pictures as they are, given as low ones alone."""
+    path = tmp_path / "alone.yaml"
+    low = tiny_inputs / "validation"
+    path.write_text(f"version: 1\nname: alone\npairs: {{low: {low}, enlarged: true}}\n")
+    return load_set(str(path), "sr_x4", 64)
+
+
+def test_without_truth_the_artifact_is_held_against_fp32_alone(
+    finished: Any, tiny_recipe: Make, without_truth: Any
+) -> None:
+    fp32, int8 = format_quality(
+        ArtifactOutputs(finished.folder, 0), [FP32, INT8], without_truth, tiny_recipe(), Progress("silent")
+    )
+    missing = ("psnr_db", "psnr_y_db", "ssim", "lpips", "color_shift", "psnr_drop_db", "ssim_drop", "lpips_rise")
+    assert [int8[name] for name in missing] == [None] * len(missing)
+    assert int8["fidelity_db"] > 30 and int8["n"] == 2 and fp32["fidelity_db"] is None
+    assert int8["note"].startswith("no true pictures: ")
+    assert [p["fidelity_db"] > 30 and p["psnr_db"] is None for p in int8["pictures"]] == [True, True]
+    assert Quality.model_validate(int8).fidelity_db == int8["fidelity_db"]
+
+
+def test_without_truth_a_large_enough_picture_has_a_niqe(photo: np.ndarray, tiny_recipe: Make, tmp_path: Path) -> None:
+    for name, picture in (("a", photo), ("b", photo[:64, :64])):
+        (tmp_path / name).mkdir()
+        Image.fromarray(picture).save(tmp_path / name / "p.png")
+        (tmp_path / f"{name}.yaml").write_text(f"version: 1\nname: {name}\npairs: {{low: {name}, enlarged: true}}\n")
+    large, small = (load_set(str(tmp_path / f"{n}.yaml"), "sr_x4", s) for n, s in (("a", 256), ("b", 64)))
+    found = input_baseline([large, small], tiny_recipe())
+    assert [entry["niqe"] for entry in found] == [pytest.approx(niqe(photo, 4), abs=1e-5), None]
+    assert [entry["psnr_db"] for entry in found] == [None, None]
+
+
+def test_without_truth_samples_have_none(finished: Any, without_truth: Any, tmp_path: Path) -> None:
+    (tmp_path / "fp32").symlink_to(finished.folder / "fp32")
+    samples = write_samples(ArtifactOutputs(tmp_path, 0), [FP32], without_truth, Progress("silent"))
+    assert [sample["clean"] for sample in samples] == [None, None]
+    assert len(sample_files(samples)) == len(list((tmp_path / "samples").iterdir())) == 4
+    assert set(sample_pictures(tmp_path, samples, 0)) == {"lq", "noise", "output-onnx-fp32"}

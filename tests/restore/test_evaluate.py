@@ -1,6 +1,7 @@
 """Quality beside the input's, of a checkpoint and of an artifact."""
 
 import csv
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from compress.bundle.manifest import write_manifest
 from compress.data.degradations import degrade
+from compress.data.sets import NO_TRUTH
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir, ElirConfig
 from compress.errors import InputError
@@ -275,3 +278,36 @@ def test_task_unknown(tiny_elir: Elir, tmp_path: Path, folder: Path) -> None:
     save_checkpoint(tiny_elir, path, {})
     with pytest.raises(InputError, match=r"does not say what it is for: give --task \(sr_x2, "):
         evaluate(str(path), [str(folder)], SEED_0, SILENT)
+
+
+@pytest.fixture(scope="module")
+def paired(place: Path, photo: np.ndarray) -> Path:
+    """pairs.yaml and alone.yaml over a picture of 256 px and the same, darker."""
+    for name, picture in (("high", photo), ("low", photo // 2)):
+        (place / name).mkdir()
+        Image.fromarray(picture).save(place / name / "p.png")
+    (place / "pairs.yaml").write_text("version: 1\nname: pairs\npairs: {low: low, high: high}\n")
+    (place / "alone.yaml").write_text("version: 1\nname: alone\npairs: {low: low, enlarged: true}\n")
+    return place
+
+
+def test_given_pairs_are_measured_as_they_are(paired: Path, checkpoint: Path, photo: np.ndarray) -> None:
+    result = evaluate(str(checkpoint), [str(paired / "pairs.yaml")], SEED_0, SILENT).results[0]
+    assert result.scores["input"].psnr_db == score([photo // 2], [photo]).psnr_db
+
+
+def test_without_truth_niqe_stands_alone(paired: Path, checkpoint: Path, photo: np.ndarray) -> None:
+    found = evaluate(str(checkpoint), [str(paired / "alone.yaml")], SEED_0, SILENT)
+    values = found.results[0].scores["input"].values()
+    assert values == {**dict.fromkeys(COLUMNS), "niqe": niqe(photo // 2, 4)}
+    assert found.results[0].notes == [NO_TRUTH]
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(found.table())
+    assert "no true pictures" in shown.getvalue()
+    found.write_csv(paired / "alone.csv")
+    assert (paired / "alone.csv").read_text().splitlines()[1].startswith("alone,p,model,,,,,,")
+
+
+def test_a_card_needs_truth(paired: Path, checkpoint: Path) -> None:
+    with pytest.raises(InputError, match="no true picture, which the autoencoder would rebuild: leave the set out"):
+        evaluate(str(checkpoint), [str(paired / "alone.yaml")], JudgeOptions(ceiling=True), SILENT)

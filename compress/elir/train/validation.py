@@ -29,12 +29,13 @@ class Validation:
 
         self.task = recipe.model.task
         self.pictures: PictureSet = load_set(recipe.data.validation, recipe.model.task)
+        self.pictures.require_truth("training is validated against them")
         self._input: dict[str, float] | None = None
 
     @property
     def hashes(self) -> dict[str, str]:
         """Hashes of every picture and its crop (``pixels_sha256``), with where it came from."""
-        return {value: seen.origin for seen in self.pictures.seen for value in (seen.sha256, seen.crop_sha256)}
+        return {value: seen.origin for seen in self.pictures.seen for value in seen.hashes}
 
     def refuse_training_pictures(self, training: "TrainingPictures") -> None:
         """Raise InputError when a training picture in a folder, or its crop, is one of the validation's."""
@@ -46,7 +47,7 @@ class Validation:
         """``psnr_db``, ``lpips``, ``color_shift`` and the same as ``input_*``."""
         items = list(self.pictures)
         outputs = [self._restore(model, item.degraded) for item in items]
-        clean = [item.clean for item in items]
+        clean = [item.truth for item in items]
         degraded = [item.degraded for item in items]
         if self._input is None:
             self._input = {f"input_{name}": value for name, value in self._score(degraded, clean).items()}

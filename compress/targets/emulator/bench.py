@@ -140,7 +140,7 @@ def _accuracy(
     own = [bytes_(hq) for hq in found.outputs]
     same = [here.output(name, i) for i in count]
     others = {
-        "psnr_db": [pictures["clean"][i] for i in count],
+        "psnr_db": list(pictures.get("clean", [])),
         "fidelity_db": [bytes_(here.output(fp32, i)) for i in count] if fp32 and fp32 != name else [],
         "parity_db": [bytes_(hq) for hq in same],
         "simulated_db": list(pictures.get(f"simulated-{name}", [])),
