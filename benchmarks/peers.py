@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,13 @@ from compress.data.sets import PictureSet, load_set
 from compress.elir.noise import picture_noise
 from compress.errors import CompressError
 from compress.files import write_text
-from compress.measure.latency import PROTOCOLS, measure_interleaved, speedup
+from compress.measure.latency import PROTOCOLS, Latency, speedup
 from compress.measure.machine import machine_facts, physical_cores
 from compress.measure.quality import QualityScore, psnr_db, score
 from compress.recipe.library import find
 from compress.recipe.load import load_recipe
 from compress.recipe.schema import Recipe
+from compress.targets.runner.timer import interleaved
 
 FILES = {"openvino": "model.xml", "onnx": "model.onnx", "executorch": "model.pte"}
 OLIVE = "OLIVE_PYTHON"  # Olive does not install beside this package's versions
@@ -339,7 +341,8 @@ def judge(out: Path, format_: str, names: list[str], recipe: Recipe) -> dict[str
     scores: dict[str, QualityScore] = {n: score(found, [item.clean for item in items]) for n, found in restored.items()}
     feed = next(inputs(recipe, recipe.data.validation[0]))
     calls: dict[str, Callable[[], object]] = {n: partial(r.run, feed["lq"], feed["noise"]) for n, r in runners.items()}
-    times = measure_interleaved(calls, PROTOCOLS["quick"], seed)
+    timed = interleaved(calls, asdict(PROTOCOLS["quick"]), seed)
+    times = {n: Latency(tuple(item["samples"]), item["warmup"]) for n, item in timed.items()}
     base = scores["fp32"]
     figures = {}
     for n in names:

@@ -1,10 +1,7 @@
-"""Latency of callables, measured side by side: warmed up, interleaved in random blocks, with an interval on ratios."""
+"""Latencies: how long is measured, what is told of the samples, and ratios with an interval."""
 
-import gc
 import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,9 +9,6 @@ import numpy as np
 
 Mode = Literal["quick", "full"]
 
-BLOCK = 5  # timed runs a block
-STEADY = 0.02  # warm-up ends when two windows' medians differ by less
-WINDOW = 3  # runs a window of the warm-up
 P90_RUNS, P99_RUNS = 64, 662  # fewer runs say too little about these percentiles
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -103,68 +97,3 @@ def speedup(base: Latency, other: Latency, seed: int = 0) -> Ratio:
 def _resampled_medians(samples: Sequence[float], rng: np.random.Generator) -> np.ndarray:
     values = np.asarray(samples)
     return np.array([np.median(rng.choice(values, len(values))) for _ in range(RESAMPLES)])
-
-
-def measure_interleaved(
-    runners: dict[str, Callable[[], object]],
-    protocol: Protocol,
-    seed: int,
-    on_done: Callable[[str], None] = lambda name: None,
-) -> dict[str, Latency]:
-    """Time each callable: warm all up, then run blocks of each in random order until the protocol is satisfied.
-
-    What disturbs the machine for a while then disturbs all alike. ``on_done`` is called with each name that is done.
-    """
-    with _no_garbage_collection():
-        warmup = {name: warm_up(run, protocol.warmup_s) for name, run in runners.items()}
-        samples: dict[str, list[float]] = {name: [] for name in runners}
-        rng = np.random.default_rng(seed)
-        unfinished = list(runners)
-        while unfinished:
-            for i in rng.permutation(len(unfinished)):
-                name = unfinished[i]
-                samples[name] += _block(runners[name])
-            for name in [name for name in unfinished if _enough(samples[name], protocol)]:
-                unfinished.remove(name)
-                on_done(name)
-    return {name: Latency(tuple(samples[name]), warmup[name]) for name in runners}
-
-
-def warm_up(run: Callable[[], object], limit_s: float) -> int:
-    """Run until the medians of two successive windows agree within 2 %, or ``limit_s`` is over; the number of runs."""
-    times: list[float] = []
-    while True:
-        times.append(_timed(run))
-        old, new = times[-2 * WINDOW : -WINDOW], times[-WINDOW:]
-        steady = len(old) == WINDOW and abs(statistics.median(new) / statistics.median(old) - 1) <= STEADY
-        if steady or sum(times) >= 1000 * limit_s:
-            return len(times)
-
-
-def _block(run: Callable[[], object]) -> list[float]:
-    # The first run of a block finds caches and spinning threads of the one before: it is not counted.
-    run()
-    return [_timed(run) for _ in range(BLOCK)]
-
-
-def _enough(samples: list[float], protocol: Protocol) -> bool:
-    seconds = sum(samples) / 1000
-    return seconds >= protocol.max_s or (len(samples) >= protocol.min_runs and seconds >= protocol.min_s)
-
-
-def _timed(run: Callable[[], object]) -> float:
-    """One run, ms."""
-    started = time.perf_counter_ns()
-    run()
-    return (time.perf_counter_ns() - started) / 1e6
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

@@ -46,11 +46,14 @@ def _measure(
     sizes = {name: sum((stages.folder / f).stat().st_size for f in files) for name, files in artifacts.items()}
     ms = None
     if target is not None:
+        from compress.data.pictures import to_uint8
+
         (lq, noise), *_ = lab.models.pairs(lab.models.inputs.validation[0], 1)
         ids = {name: _id(format_, name) for name in variants}
         chosen = {ids[name]: (stages.folder / files[0], format_) for name, files in artifacts.items()}
         mode = lab.models.recipe.measure
-        entries = bench_local(chosen, target, (lq.numpy(), noise.numpy()), mode, lab.models.progress)
+        pictures = {"lq": to_uint8(lq[0].numpy())[None], "noise": noise.numpy()}
+        entries = bench_local(chosen, target, pictures, mode, lab.models.progress)
         medians = {entry["artifact"]: entry["latency_ms"]["p50"] for entry in entries}
         ms = {name: medians[ids[name]] for name in variants if ids[name] in medians}
     shutil.rmtree(stages.folder / FILES)

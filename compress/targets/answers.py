@@ -1,4 +1,4 @@
-"""What the runner answers, from here or from a device: a stranger's words until they are read into these models.
+"""What the runner, or a page, answers, here or on a device: a stranger's words until they are read into these models.
 
 Text is printable and short, numbers are finite and bounded, and whatever is missing is told as one line.
 """
@@ -110,15 +110,20 @@ class Accuracy(Message):
     simulated_db: Figure | None = None
 
 
-class ArtifactRun(Message):
+class Timed(Message):
+    """An artifact's timed runs, in ms, and how many came before them."""
+
+    samples: list[Milliseconds] = Field(min_length=1, max_length=1_000_000)
+    warmup: Count
+
+
+class ArtifactRun(Timed):
     """One artifact: loaded and run in a process of its own, then timed among the others."""
 
     load_ms: Milliseconds
     first_inference_ms: Milliseconds
     peak_rss_mb: Figure | None
     facts: Facts
-    samples: list[Milliseconds] = Field(min_length=1, max_length=1_000_000)
-    warmup: Count
     accuracy: Accuracy | None = None
 
 
@@ -129,6 +134,23 @@ class RunnerResult(Message):
     threads: Count
     sampled: Sampled
     artifacts: dict[Name, ArtifactRun] = Field(max_length=1000)
+
+
+class PageLoad(Message):
+    """An artifact's first inference in a browser."""
+
+    load_ms: Milliseconds
+    first_inference_ms: Milliseconds
+    version: Line
+    wasm_memory_mb: Figure
+
+
+class PageResult(Message):
+    """What a page measured."""
+
+    browser: Line
+    cold: dict[Name, PageLoad]
+    warm: dict[Name, Timed]
 
 
 def read_answer(kind: type[M], said: bytes) -> M | RunnerError:

@@ -191,10 +191,7 @@ def _bench(
         from compress.targets.browser.bench import bench_browser
 
         return bench_browser(chosen, target, pictures, mode, progress, seed)
-    from compress.data.pictures import to_float
-
-    inputs = to_float([pictures["lq"][0]]), pictures["noise"][:1]
-    return bench_local(chosen, target, inputs, mode, progress, seed)
+    return bench_local(chosen, target, pictures, mode, progress, seed)
 
 
 def sample_pictures(bundle: Path, samples: Sequence[Mapping[str, Any]], noise_seed: int) -> Pictures:

@@ -11,6 +11,8 @@ from compress.recipe.schema import QUANTIZED, DeployTarget, KernelPrecision, Pre
 if TYPE_CHECKING:
     import numpy as np
 
+    from compress.targets.answers import Timed
+
 Artifacts = Mapping[str, tuple[Path, str]]
 """id ("openvino-int8") -> (entry file, format)."""
 
@@ -25,12 +27,12 @@ FLOATS: tuple[Precision, ...] = ("fp32", "fp16")
 
 
 def measured(
-    target: DeployTarget, timed: Mapping[str, Any], others: Mapping[str, dict[str, Any]], seed: int
+    target: DeployTarget, timed: Mapping[str, "Timed"], others: Mapping[str, dict[str, Any]], seed: int
 ) -> list[dict[str, Any]]:
-    """``performance`` entries of what ran. ``timed``: samples in ms and warm-up runs, by artifact; ``others``: the rest
-    of each entry (first inference, load, memory, threads, protocol, runtime, machine, and what only this target has).
+    """``performance`` entries of what ran. ``timed``: its samples, by artifact; ``others``: the rest of each entry
+    (first inference, load, memory, threads, protocol, runtime, machine, and what only this target has).
     """
-    latencies = {name: Latency(tuple(item["samples"]), item["warmup"]) for name, item in timed.items()}
+    latencies = {name: Latency(tuple(item.samples), item.warmup) for name, item in timed.items()}
     return [
         {
             "artifact": name,

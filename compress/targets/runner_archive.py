@@ -5,21 +5,25 @@ import io
 import zipapp
 import zipfile
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 NAME = "runner.pyz"
-SOURCES = Path(__file__).with_name("runner")
-INSIDE = "compress/targets/runner"
+ROOT = Path(__file__).parents[2]
+SOURCES = (
+    *sorted(Path(__file__).with_name("runner").glob("*.py")),
+    ROOT / "compress/artifacts/runtime/executorch_import.py",
+)
+MAIN = "compress/targets/runner/__main__.py"
 WHEN = (1980, 1, 1, 0, 0, 0)  # the oldest time that a zip can hold
 
 
 @cache
 def runner_archive() -> bytes:
     """A file that ``python3`` runs. The same sources give the same bytes on every machine."""
-    sources = {f"{INSIDE}/{path.name}": path.read_bytes() for path in SOURCES.glob("*.py")}
-    # The packages above the runner are empty there, so that it imports nothing else of this one.
-    files = {"compress/__init__.py": b"", "compress/targets/__init__.py": b"", **sources}
-    files["__main__.py"] = sources[f"{INSIDE}/__main__.py"]
+    sources = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in SOURCES}
+    # The packages above are empty there, so that it imports nothing else of this one.
+    above = {f"{parent}/__init__.py" for name in sources for parent in PurePosixPath(name).parents if parent.name}
+    files = {**dict.fromkeys(above, b""), **sources, "__main__.py": sources[MAIN]}
     packed, archive = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
         for name in sorted(files):

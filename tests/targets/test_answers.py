@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compress.errors import CompressError, Unavailable
-from compress.measure.latency import Protocol
+from compress.measure.latency import PROTOCOLS, Protocol
 from compress.progress import Progress
 from compress.recipe.schema import DeployTarget
 from compress.results.performance import Performance
@@ -100,9 +100,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "model.onnx").write_bytes(b"x" * 9)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
-        patch.setitem(
-            ssh_bench.PROTOCOLS, "quick", Protocol("quick", min_runs=20, min_s=0.01, max_s=0.01, warmup_s=0.01)
-        )
+        patch.setitem(PROTOCOLS, "quick", Protocol("quick", min_runs=20, min_s=0.01, max_s=0.01, warmup_s=0.01))
         for name in ("SLACK_S", "START_S", "LOAD_S"):
             patch.setattr(ssh_bench, name, 0.05)
         for name in ("RECONNECT_S", "PAUSE_S"):

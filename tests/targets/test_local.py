@@ -6,16 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress.errors import CompressError, InputError, Unavailable, VerificationError
+from compress.errors import InputError, Unavailable, VerificationError
 from compress.measure.latency import Latency
 from compress.progress import Progress
 from compress.recipe.schema import DeployTarget
 from compress.targets.entries import precision_of, speedups
-from compress.targets.local import bench_local, run_worker
+from compress.targets.local import bench_local
 
 SIDE = 64
-LQ = np.full((1, 3, SIDE, SIDE), 0.5, np.float32)
-NOISE = np.zeros((1, 16, SIDE // 8, SIDE // 8), np.float32)
+PICTURES = {
+    "lq": np.full((1, SIDE, SIDE, 3), 128, np.uint8),
+    "noise": np.zeros((1, 16, SIDE // 8, SIDE // 8), np.float32),
+}
 SILENT = Progress("silent")
 
 
@@ -54,7 +56,7 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
         "openvino-int8": (write_ir(folder / "int8.xml", 4), "openvino"),
         "onnx-fp32": (folder / "not measured on this target.onnx", "onnx"),
     }
-    return bench_local(artifacts, target(), (LQ, NOISE), "quick", SILENT)
+    return bench_local(artifacts, target(), PICTURES, "quick", SILENT)
 
 
 def test_every_artifact_of_the_targets_format(entries: list[dict]) -> None:
@@ -87,7 +89,7 @@ def test_without_a_float_there_is_nothing_to_compare_with() -> None:
 
 def test_nothing_to_measure(tmp_path: Path) -> None:
     artifacts = {"openvino-fp16": (tmp_path / "absent.xml", "openvino")}
-    assert bench_local(artifacts, target(precisions=["int8"]), (LQ, NOISE), "quick", SILENT) == []
+    assert bench_local(artifacts, target(precisions=["int8"]), PICTURES, "quick", SILENT) == []
 
 
 def test_a_damaged_artifact(tmp_path: Path) -> None:
@@ -96,24 +98,37 @@ def test_a_damaged_artifact(tmp_path: Path) -> None:
     path.with_suffix(".bin").write_bytes(b"")
     artifacts = {"openvino-int8": (path, "openvino")}
     with pytest.raises(VerificationError, match=r"model\.xml: refused, not a readable OpenVINO IR") as error:
-        bench_local(artifacts, target(), (LQ, NOISE), "quick", SILENT)
+        bench_local(artifacts, target(), PICTURES, "quick", SILENT)
     assert "\n" not in str(error.value)
 
 
 def test_a_target_of_another_architecture() -> None:
     other = "aarch64" if target().arch == "x86_64" else "x86_64"
     with pytest.raises(Unavailable, match=rf"target here: needs {other}, this machine is {target().arch}"):
-        bench_local({}, target(arch=other), (LQ, NOISE), "quick", SILENT)
+        bench_local({}, target(arch=other), PICTURES, "quick", SILENT)
 
 
-def test_a_worker_that_dies_says_how() -> None:
-    with pytest.raises(CompressError, match=r"measuring a: the worker ended with 1 \(KeyError: 'inputs'\)"):
-        run_worker({"artifacts": {"a": []}}, limit_s=60)
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({"options": {"NO_SUCH": "x"}}, InputError, "option NO_SUCH=x: refused by OpenVINO: correct it"),
+        ({"device": "NPU"}, Unavailable, r"OpenVINO finds no NPU \(it finds: CPU"),
+        ({"memory_mb": 1}, Unavailable, r" takes \d+ MB, the target grants 1: use a smaller picture"),
+    ],
+)
+def test_a_target_that_this_machine_is_not(
+    tmp_path: Path, changes: dict[str, object], error: type[Exception], text: str
+) -> None:
+    artifacts = {"openvino-int8": (write_ir(tmp_path / "int8.xml", 2), "openvino")}
+    with pytest.raises(error, match=f"^target here: openvino-int8.*{text}"):
+        bench_local(artifacts, target(**changes), PICTURES, "quick", SILENT)
 
 
-def test_a_worker_that_takes_too_long_is_killed() -> None:
-    with pytest.raises(CompressError, match=r"^measuring a: not done after 0\.01 s, so it was stopped: run it again$"):
-        run_worker({"artifacts": {"a": []}}, limit_s=0.01)
+def test_pictures_of_another_size(tmp_path: Path) -> None:
+    artifacts = {"openvino-int8": (write_ir(tmp_path / "int8.xml", 2), "openvino")}
+    small = {"lq": PICTURES["lq"][:, :32, :32], "noise": PICTURES["noise"][:, :, :4, :4]}
+    with pytest.raises(VerificationError, match=r"takes lq \(1, 3, 64, 64\), the pictures have \(1, 3, 32, 32\)"):
+        bench_local(artifacts, target(), small, "quick", SILENT)
 
 
 def test_the_precision_is_in_the_id() -> None:

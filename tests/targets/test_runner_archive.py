@@ -9,27 +9,28 @@ from pathlib import Path
 
 import pytest
 
-from compress.targets.runner_archive import NAME, SOURCES, runner_archive, runner_sha256
+from compress.targets.runner_archive import NAME, ROOT, SOURCES, runner_archive, runner_sha256
 
 RUNTIMES = {"numpy", "onnxruntime", "openvino", "torch", "executorch", "tensorrt"}
 NEWER = ("removeprefix", "removesuffix", "list[", "dict[", "tuple[", "zip(strict", "functools.cache")
+SENT = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in SOURCES}
 HASH = "from compress.targets.runner_archive import runner_sha256; print(runner_sha256())"
 
 
-@pytest.mark.parametrize("path", sorted(SOURCES.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_it_is_python_3_8_and_stands_alone(path: Path) -> None:
     text = path.read_text()
     tree = ast.parse(text, feature_version=(3, 8))
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    own = {name for name in names if not name.startswith("compress.targets.runner.")}
+    own = names - SENT
     assert {name.split(".")[0] for name in own} - sys.stdlib_module_names <= RUNTIMES
     assert not [word for word in NEWER if word in text]
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Honolulu", "Asia/Tokyo"])
 def test_the_same_bytes_in_every_process_and_time_zone(zone: str) -> None:
-    environment = {**os.environ, "TZ": zone, "PYTHONPATH": str(SOURCES.parents[2]), "PYTHONHASHSEED": "7"}
+    environment = {**os.environ, "TZ": zone, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
     done = subprocess.run([sys.executable, "-c", HASH], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == runner_sha256()
 

@@ -2,15 +2,15 @@
 
 ``executorch.extension.pybindings.portable_lib`` imports ``executorch.exir`` for the class of one warning, and with it
 TorchDynamo, TorchInductor, torchao and SymPy: 3.5 s and 135 MB in every process that measures or tries an artifact,
-where they would count as the artifact's own memory.
+where they would count as the artifact's own memory. The runner of devices takes this file along: Python 3.8.
 """
 
 import importlib
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Iterator
 
 COMPILER = "executorch.exir"
 

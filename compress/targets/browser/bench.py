@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from compress.errors import InputError
-from compress.measure.latency import BLOCK, PROTOCOLS, STEADY, WINDOW, Mode
+from pydantic import ValidationError
+
+from compress.errors import InputError, Unavailable
+from compress.measure.latency import PROTOCOLS, Mode
 from compress.measure.machine import machine_facts, physical_cores
 from compress.recipe.schema import DeployTarget
+from compress.targets.answers import PageResult
 from compress.targets.browser.chromium import PAGES, Content, find_browser, run_page
 from compress.targets.browser.onnxruntime_web import runtime_files
 from compress.targets.entries import Artifacts, measured, precision_of
-from compress.targets.local import SPARE_S
+from compress.targets.runner.timer import BLOCK, STEADY, WINDOW
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 EXACT_DB = 100.0  # as over ssh: more cannot be told apart
 LEVEL = "graph_optimization_level"
+SPARE_S = 300  # for loading, beside what the protocol may take
 
 
 def bench_browser(
@@ -56,11 +60,15 @@ def bench_browser(
     limit_s = SPARE_S + len(artifacts) * 3 * (protocol.max_s + protocol.warmup_s) + target.measuring.cooldown_s
     with progress.stage(f"measure {target.name}") as stage:
         posted = run_page(contents, program, limit_s, stage.note)
-    result = json.loads(posted["result"])
+    try:
+        result = PageResult.model_validate_json(posted["result"])
+    except (KeyError, ValidationError):
+        raise Unavailable("browser: what the page measured cannot be read: try again, then report it") from None
     accuracy = _accuracy(posted, artifacts, (lq, noise), pictures.get("clean"), threads)
     others = {
         name: {
-            **{key: round(result["cold"][name][key], 2) for key in ("first_inference_ms", "load_ms")},
+            "first_inference_ms": round(result.cold[name].first_inference_ms, 2),
+            "load_ms": round(result.cold[name].load_ms, 2),
             "peak_rss_mb": None,
             "threads": threads,
             "protocol": mode,
@@ -70,7 +78,7 @@ def bench_browser(
         }
         for name in artifacts
     }
-    return measured(target, result["warm"], others, seed)
+    return measured(target, result.warm, others, seed)
 
 
 def nothing() -> bytes:
@@ -113,13 +121,12 @@ def _job(
     }
 
 
-def _facts(result: Mapping[str, Any], name: str) -> dict[str, Any]:
-    cold = result["cold"][name]
-    version = re.search(r"(?:Chrome|Edg)/[\d.]+", result["browser"])
+def _facts(result: PageResult, name: str) -> dict[str, Any]:
+    cold, version = result.cold[name], re.search(r"(?:Chrome|Edg)/[\d.]+", result.browser)
     return {
-        "onnxruntime-web": cold["version"],
-        "browser": version[0] if version else result["browser"],
-        "wasm_memory_mb": round(cold["wasm_memory_mb"], 1),
+        "onnxruntime-web": cold.version,
+        "browser": version[0] if version else result.browser,
+        "wasm_memory_mb": round(cold.wasm_memory_mb, 1),
     }
 
 

@@ -15,6 +15,7 @@ from compress import __version__
 from compress.cache import cache_folder
 from compress.errors import CompressError, Unavailable
 from compress.files import sha256_file, sha256_text, whole_file
+from compress.targets.job import INPUTS, Job, JobArtifact
 from compress.targets.runner_archive import NAME, runner_archive, runner_sha256
 from compress.targets.tools.arm_emulator import ArmEmulator
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 LIMIT_S = 4 * 3600.0  # a float picture of 256 px takes ten minutes of one core
 TICK_S = 5.0
-INPUTS = "inputs.npz"
 Note = Callable[[str], None]
 Counts = dict[str, int]
 
@@ -82,9 +82,9 @@ class Emulator:
         import numpy as np
 
         np.savez(folder / INPUTS, lq=lq, noise=noise)
-        job = {"artifacts": {"it": {"entry": str(artifact.absolute())}}, "runtime": self.runtime, "threads": 1}
-        job |= {"options": dict(self.options), "inputs": {"name": INPUTS}, "device": "CPU"}
-        (folder / "job.json").write_text(json.dumps(job))
+        artifacts = {"it": JobArtifact(entry=str(artifact.absolute()))}
+        job = Job(artifacts=artifacts, runtime=self.runtime, threads=1, options=dict(self.options))
+        (folder / "job.json").write_text(job.model_dump_json())
         (folder / NAME).write_bytes(runner_archive())
         command = [*self._emulate(folder), str(self.tool.python), "-S", str(folder / NAME), "count", str(folder), "it"]
         answer, instructions = self._watch(command, b"", folder, note)

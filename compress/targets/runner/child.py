@@ -13,44 +13,66 @@ from compress.targets.runner.state import Job
 from compress.targets.runner.tensorrt import TensorRt
 from compress.targets.runner.timer import interleaved, timed
 
+TIMED = "timed"
+"""A file that grows by one byte for every artifact whose timed runs are done."""
 
-def cold(folder: str, job: Job, name: str) -> Dict[str, Any]:
-    """Load time, first inference, memory; then every picture's output, kept beside the artifacts."""
+
+def stored_pictures(folder: str, job: Job) -> Dict[str, Any]:
     import numpy as np
 
-    found = version(job)
     with np.load(os.path.join(folder, job["inputs"]["name"])) as file:
-        stored = dict(file)
+        return dict(file)
+
+
+def cold(folder: str, job: Job, name: str) -> Dict[str, Any]:
+    """Load time, first inference, memory; where the job asks for ``outputs``, every picture's, kept beside it.
+
+    The runtime's import is the same for every artifact and no part of loading one.
+    """
+    found = version(job)
+    stored = stored_pictures(folder, job)
     first = picture(stored, 0)
     if job["runtime"] == "tensorrt":  # building an engine takes minutes, and is no part of loading it
         TensorRt.prepare(os.path.join(folder, job["artifacts"][name]["entry"]), {**job, "folder": folder})
     opened: List[Any] = []
-    load_ms = timed(lambda: opened.append(load(folder, job, name)))
+    load_ms = timed(lambda: opened.append(load(folder, job, name, first)))
     runner = opened[0]
     first_ms = timed(lambda: runner.run(first))
-    rss = re.search(r"VmHWM:\s*(\d+) kB", read_text("{}/{}/status".format(PROC, getattr(runner, "pid", "self"))))
-    outputs = [runner.run(picture(stored, i))[0] for i in range(len(stored["lq"]))]
-    bytes_ = [(hq.clip(0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0) for hq in outputs]
-    np.save(os.path.join(folder, f"output-{name}.npy"), np.stack(bytes_))
+    peak = peak_rss_mb(getattr(runner, "pid", "self"))
+    if job["outputs"]:
+        keep_outputs(os.path.join(folder, f"output-{name}.npy"), runner, stored)
     return {
         "load_ms": round(load_ms, 2),
         "first_inference_ms": round(first_ms, 2),
-        "peak_rss_mb": round(int(rss.group(1)) / 1024, 1) if rss else None,
+        "peak_rss_mb": peak,
         "facts": {job["runtime"]: found, **runner.facts},
     }
 
 
-def warm(folder: str, job: Job) -> Dict[str, Any]:
-    """Samples of every artifact on the first picture, interleaved."""
+def peak_rss_mb(pid: Any) -> Any:
+    """Highest resident memory of a process so far; None where the system does not tell."""
+    match = re.search(r"VmHWM:\s*(\d+) kB", read_text(f"{PROC}/{pid}/status"))
+    return round(int(match.group(1)) / 1024, 1) if match else None
+
+
+def keep_outputs(path: str, runner: Any, stored: Dict[str, Any]) -> None:
+    """Write a runner's output of every picture, (N, H, W, 3) uint8."""
     import numpy as np
 
-    with np.load(os.path.join(folder, job["inputs"]["name"])) as file:
-        inputs = picture(dict(file), 0)
-    runners = {name: load(folder, job, name) for name in job["artifacts"]}
+    outputs = [runner.run(picture(stored, i))[0] for i in range(len(stored["lq"]))]
+    np.save(path, np.stack([(hq.clip(0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0) for hq in outputs]))
+
+
+def warm(folder: str, job: Job) -> Dict[str, Any]:
+    """Samples of every artifact on the first picture, interleaved."""
+    version(job)
+    inputs = picture(stored_pictures(folder, job), 0)
+    runners = {name: load(folder, job, name, inputs) for name in job["artifacts"]}
     runs: Dict[str, Callable[[], Any]] = {
         name: partial(getattr(runner, "infer", runner.run), inputs) for name, runner in runners.items()
     }
-    return interleaved(runs, job["protocol"], job["seed"])
+    with open(os.path.join(folder, TIMED), "wb", buffering=0) as file:
+        return interleaved(runs, job["protocol"], job["seed"], lambda name: file.write(b"."))
 
 
 def mark(tag: int) -> None:
@@ -63,9 +85,8 @@ def count(folder: str, job: Job, name: str) -> Dict[str, Any]:
     """Under an emulator: the outputs, float32, of the first pictures, each run between two marks."""
     import numpy as np
 
-    with np.load(os.path.join(folder, job["inputs"]["name"])) as file:
-        stored = dict(file)
-    runner, outputs = load(folder, job, name), []
+    stored = stored_pictures(folder, job)
+    runner, outputs = load(folder, job, name, picture(stored, 0)), []
     for i in range(len(stored["lq"])):
         inputs = picture(stored, i)
         mark(1)

@@ -1,6 +1,6 @@
 """What ends a job."""
 
-UNAVAILABLE, DAMAGED = 4, 5
+FAULT, INPUT, UNAVAILABLE, DAMAGED = 1, 2, 4, 5
 
 
 class Failure(Exception):

@@ -24,28 +24,35 @@ def values(pattern: str, unit: float) -> List[float]:
     return [int(text) / unit for text in texts if re.match(r"-?\d+$", text)]
 
 
+def field(text: str, name: str) -> str:
+    """Of /proc/cpuinfo and its like; "" for what it does not tell."""
+    match = re.search(rf"^{name}\s*:\s*(.+)$", text, re.MULTILINE)
+    return match.group(1).strip() if match else ""
+
+
 def cores() -> int:
-    usable = len(os.sched_getaffinity(0))
-    pairs = re.findall(r"physical id\s*:\s*(\d+).*?core id\s*:\s*(\d+)", read_text(PROC + "/cpuinfo"), re.DOTALL)
-    return max(1, min(len(set(pairs)) or usable, usable))
+    """Physical cores that this process may use, at least 1: hyper-threads counted once."""
+    found = set()
+    blocks = {field(block, "processor"): block for block in read_text(PROC + "/cpuinfo").split("\n\n")}
+    for logical in os.sched_getaffinity(0):
+        block = blocks.get(str(logical), "")
+        core = field(block, "physical id"), field(block, "core id")
+        # A logical core of which the system does not tell the physical one counts as one.
+        found.add(core if all(core) else logical)
+    return max(1, len(found))
 
 
 def machine() -> Dict[str, Any]:
     """The device, as ``machine`` of results.json has it, and ``model``, the name that it gives itself."""
     info = read_text(PROC + "/cpuinfo")
-
-    def field(name: str, text: str = info) -> str:
-        match = re.search(rf"^{name}\s*:\s*(.+)$", text, re.MULTILINE)
-        return match.group(1).strip() if match else ""
-
     model = read_text(PROC + "/device-tree/model") or read_text(SYS + "/devices/virtual/dmi/id/product_name")
-    total = field("MemTotal", read_text(PROC + "/meminfo"))
+    total = field(read_text(PROC + "/meminfo"), "MemTotal")
     return {
-        "cpu": field("model name") or model or platform.machine(),
+        "cpu": field(info, "model name") or model or platform.machine(),
         "model": model or None,
         "cores": cores(),
         "logical_cores": len(os.sched_getaffinity(0)),
-        "features": (field("flags") or field("Features")).split(),
+        "features": (field(info, "flags") or field(info, "Features")).split(),
         "memory_gb": round(int(total.split()[0]) / 2**20, 1) if total else None,
         "load_average": round(os.getloadavg()[0], 2),
         "governor": read_text(SYS + "/devices/system/cpu/cpu0/cpufreq/scaling_governor") or None,

@@ -10,11 +10,21 @@ import sys
 import tempfile
 from typing import Any, Dict, Optional, Tuple
 
-from compress.targets.runner.failure import Failure
+from compress.artifacts.runtime.executorch_import import without_compiler
+from compress.targets.runner.failure import DAMAGED, INPUT, Failure
 from compress.targets.runner.state import Job
 from compress.targets.runner.tensorrt import TensorRt
 
+LEVEL = "graph_optimization_level"
 LEVELS = {"all": "ENABLE_ALL", "extended": "ENABLE_EXTENDED", "basic": "ENABLE_BASIC", "disable": "DISABLE_ALL"}
+
+
+def damaged(path: str, kind: str, error: Exception) -> Failure:
+    """For a file that its runtime refuses, with the runtime's words on one line."""
+    # OpenVINO's messages begin with places in its own source code.
+    places = r"(?:Exception from|Check '[^']*' failed at) \S+?\.[ch]pp:\d+:?\s*"
+    why = re.sub(places, "", " ".join(str(error).split()))[:200]
+    return Failure(f"{path}: refused, not a readable {kind} ({why}): export it again", DAMAGED)
 
 
 class Onnx:
@@ -28,16 +38,23 @@ class Onnx:
         settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         settings.log_severity_level = 3
         options = dict(job["options"])
-        level = options.pop("graph_optimization_level", "all")
+        level = options.pop(LEVEL, "all")
+        if level not in LEVELS:
+            raise Failure(f"option {LEVEL} must be one of {', '.join(LEVELS)}, got {level}: correct it", INPUT)
         settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, "ORT_" + LEVELS[level])
         for key, value in options.items():
+            if not key.startswith("session."):
+                raise Failure(f"option {key}: unknown to ONNX Runtime: give {LEVEL} or session.* entries", INPUT)
             settings.add_session_config_entry(key, str(int(value) if isinstance(value, bool) else value))
-        self.session = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-        self.names = [port.name for port in self.session.get_inputs()]
-        self.facts = {"threads": job["threads"], "graph_optimization_level": level, **options}
+        try:
+            self.session = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
+            raise damaged(path, "ONNX model", error) from None
+        self.shapes = {port.name: tuple(port.shape) for port in self.session.get_inputs()}
+        self.facts = {"threads": job["threads"], LEVEL: level, **options}
 
     def run(self, inputs: Dict[str, Any]) -> Any:
-        return self.session.run(None, {name: inputs[name] for name in self.names})[0]
+        return self.session.run(None, {name: inputs[name] for name in self.shapes})[0]
 
 
 @functools.lru_cache(maxsize=None)
@@ -55,20 +72,28 @@ class OpenVino:
         core, device = openvino_core(), job["device"]
         if not any(name.split(".")[0] == device for name in core.available_devices):
             found = ", ".join(core.available_devices) or "none"
-            raise Failure(f"OpenVINO finds no {device} there (it finds: {found}): install the device's driver")
+            raise Failure(f"OpenVINO finds no {device} (it finds: {found}): install the device's driver")
         settings: Dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if device == "CPU":
             settings.update(INFERENCE_NUM_THREADS=job["threads"], NUM_STREAMS=1, INFERENCE_PRECISION_HINT="f32")
         else:  # an NPU's compiler takes seconds to minutes: once
             settings["CACHE_DIR"] = os.path.join(job["folder"], "compiled")
         settings.update(job["options"])
-        model = core.read_model(path)
-        self.names = [port.any_name for port in model.inputs]
-        self.request = core.compile_model(model, device, settings).create_infer_request()
+        try:
+            model = core.read_model(path)
+            self.request = core.compile_model(model, device, settings).create_infer_request()
+        except (RuntimeError, UnicodeDecodeError) as error:  # its messages quote the file, whose bytes may be any
+            unknown = [key for key in job["options"] if key in str(error)]
+            if unknown:
+                message = f"option {unknown[0]}={job['options'][unknown[0]]}: refused by OpenVINO: correct it"
+                raise Failure(message, INPUT) from None
+            raise damaged(path, "OpenVINO IR", error) from None
+        shapes = {port.any_name: port.partial_shape for port in model.inputs}
+        self.shapes = {key: tuple(d.get_length() if d.is_static else -1 for d in s) for key, s in shapes.items()}
         self.facts = {"device": device, **settings}
 
     def run(self, inputs: Dict[str, Any]) -> Any:
-        return self.request.infer({name: inputs[name] for name in self.names}, share_inputs=True)[0]
+        return self.request.infer({name: inputs[name] for name in self.shapes}, share_inputs=True)[0]
 
 
 class ExecuTorch:
@@ -79,17 +104,23 @@ class ExecuTorch:
         from executorch.extension.pybindings import portable_lib
         from executorch.runtime import Runtime
 
-        importlib.import_module("executorch.kernels.quantized")
+        if job["options"]:
+            raise Failure(f"option {next(iter(job['options']))}: ExecuTorch takes none: remove it", INPUT)
         if portable_lib._threadpool_get_thread_count() != job["threads"]:
             portable_lib._unsafe_reset_threadpool(job["threads"])
-        self.program = Runtime.get().load_program(path)
-        self.method = self.program.load_method("forward")
-        self.names = ["lq", "noise"][: self.method.metadata.num_inputs()]
+        try:
+            self.program = Runtime.get().load_program(path)
+            self.method = self.program.load_method("forward")
+        except (RuntimeError, KeyError) as error:
+            raise damaged(path, "ExecuTorch program", error) from None
+        about = self.method.metadata
+        sizes = [tuple(about.input_tensor_meta(i).sizes()) for i in range(about.num_inputs())]
+        self.shapes = dict(zip(["lq", "noise"], sizes))
         self.tensor = torch.from_numpy
         self.facts = {"threads": portable_lib._threadpool_get_thread_count()}
 
     def run(self, inputs: Dict[str, Any]) -> Any:
-        return self.method.execute([self.tensor(inputs[name]) for name in self.names])[0].numpy()
+        return self.method.execute([self.tensor(inputs[name]) for name in self.shapes])[0].numpy()
 
 
 class ExecuTorchNative:
@@ -103,6 +134,7 @@ class ExecuTorchNative:
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=null, universal_newlines=True)
         self.files = tempfile.mkdtemp(dir=job["folder"])
         self.given: Optional[Dict[str, Any]] = None
+        self.shapes: Dict[str, Tuple[int, ...]] = {}  # it tells none
         self.facts = {"threads": int(self._answer()), "runner": "native"}
         self.pid = self.process.pid
 
@@ -147,18 +179,31 @@ RUNTIMES: Dict[str, Any] = {
 }
 
 
+MODULES: Dict[str, Tuple[str, ...]] = {
+    # Without the kernels, quantize and dequantize outside XNNPACK's partitions cannot run.
+    "executorch": ("executorch.runtime", "executorch.kernels.quantized"),
+}
+
+
 def version(job: Job) -> str:
     """Of the installed package, which it imports, or of the native runner that was sent."""
-    from importlib import metadata
-
     runtime: str = job["runtime"]
-    importlib.import_module("numpy")
-    if job.get("native"):
-        return str(job["native"]["version"])
-    importlib.import_module("executorch.runtime" if runtime == "executorch" else runtime)
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        return metadata.version(runtime)
-    return str(getattr(sys.modules[runtime], "__version__", "unknown"))
+    native = job.get("native")
+    try:
+        with without_compiler() if runtime == "executorch" and not native else contextlib.nullcontext():
+            for name in ("numpy", *([] if native else MODULES.get(runtime, (runtime,)))):
+                importlib.import_module(name)
+    except ImportError as error:
+        raise Failure(f"{runtime} cannot be imported ({error}): install numpy and {runtime}") from None
+    if native:
+        return str(native["version"])
+    found = getattr(sys.modules[runtime], "__version__", None)
+    if found is None:  # executorch; what this imports would count as the artifact's memory otherwise
+        from importlib import metadata
+
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found = metadata.version(runtime)
+    return str(found or "unknown")
 
 
 def numbers(text: str) -> Tuple[int, ...]:
@@ -166,6 +211,13 @@ def numbers(text: str) -> Tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[^0-9.]", text)[0]))
 
 
-def load(folder: str, job: Job, name: str) -> Any:
+def load(folder: str, job: Job, name: str, inputs: Dict[str, Any]) -> Any:
+    """An artifact, ready for ``inputs``. Raises Failure for a damaged one, and for one that takes other inputs."""
     kind = ExecuTorchNative if job.get("native") else RUNTIMES[job["runtime"]]
-    return kind(os.path.join(folder, job["artifacts"][name]["entry"]), {**job, "folder": folder})
+    runner = kind(os.path.join(folder, job["artifacts"][name]["entry"]), {**job, "folder": folder})
+    for key, shape in runner.shapes.items():
+        given = inputs[key].shape if key in inputs else None
+        if given != shape:
+            told = f"takes {key} {shape}, the pictures have {given or 'none'}"
+            raise Failure(f"{name} is not an ELIR artifact of this size ({told}): do not use it", DAMAGED)
+    return runner

@@ -75,6 +75,7 @@ class TensorRt:
         self.arrays: Dict[str, Any] = {}
         self.places: Dict[str, Any] = {}
         self.inputs: List[str] = []
+        self.shapes: Dict[str, Tuple[int, ...]] = {}
         for i in range(self.engine.num_io_tensors):
             name = self.engine.get_tensor_name(i)
             shape, kind = tuple(self.engine.get_tensor_shape(name)), trt.nptype(self.engine.get_tensor_dtype(name))
@@ -83,6 +84,7 @@ class TensorRt:
             self.context.set_tensor_address(name, self.places[name].value)
             if self.engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT:
                 self.inputs.append(name)
+                self.shapes[name] = shape
         (self.output,) = [name for name in self.arrays if name not in self.inputs]
         self.facts = facts
 

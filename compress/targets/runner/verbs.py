@@ -135,8 +135,8 @@ def main() -> None:
         except Failure as error:
             answer = {"error": {"message": str(error), "exit_code": error.exit_code}}
         except MemoryError:
-            answer = {"error": {"message": "out of memory there: use a smaller model", "exit_code": UNAVAILABLE}}
+            answer = {"error": {"message": "out of memory: use a smaller model", "exit_code": UNAVAILABLE}}
         except OSError as error:
-            message = f"{error.strerror or error} there ({error.filename or folder})"
+            message = f"{error.strerror or error} ({error.filename or folder})"
             answer = {"error": {"message": message, "exit_code": UNAVAILABLE}}
         json.dump(answer, answers)

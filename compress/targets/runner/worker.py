@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 from compress.targets.runner.accuracy import accuracy
-from compress.targets.runner.failure import UNAVAILABLE, Failure
+from compress.targets.runner.child import TIMED
+from compress.targets.runner.failure import FAULT, UNAVAILABLE, Failure
 from compress.targets.runner.locks import lock
 from compress.targets.runner.machine import cores, machine, read_text, recorded
 from compress.targets.runner.program import program
@@ -21,32 +22,71 @@ from compress.targets.runner.state import Job, check_hashes, listed, read_json, 
 
 START_S, LOAD_S, TICK_S = 180, 900, 0.3
 
+Note = Callable[[str, int], None]
+"""Called with what is being done, and how many of the job's steps, two an artifact, are done."""
 
-def child(folder: str, arguments: List[str], what: str, limit_s: float, each: Callable[[], None]) -> Any:
-    """What a process of its own printed; ``each`` is called about once a second while it runs."""
-    paths = [os.path.join(folder, name) for name in ("child.out", "child.err")]
-    command = [*program(), arguments[0], folder, *arguments[1:]]
-    with open(paths[0], "wb") as out, open(paths[1], "wb") as err:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
-    ends = time.monotonic() + limit_s
-    while True:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(1)
-            break
-        each()
-        if time.monotonic() > ends:
+
+class Children:
+    """A job's work in processes of their own. ``environment``: theirs; None: as this process's."""
+
+    def __init__(self, folder: str, job: Job, environment: Optional[Dict[str, str]] = None) -> None:
+        self.folder, self.job, self.environment = folder, job, environment
+
+    def load_each(self, note: Note) -> Dict[str, Any]:
+        """Every artifact's load time, first inference and memory."""
+        found: Dict[str, Any] = {}
+        for name in self.job["artifacts"]:
+            note("load " + name, len(found))
+            found[name] = self.run(["cold", name], name, LOAD_S)
+            rss, most = found[name]["peak_rss_mb"], self.job["memory_mb"]
+            if most and rss and rss > most:
+                raise Failure(f"{name} takes {rss:.0f} MB, the target grants {most}: use a smaller picture")
+        return found
+
+    def time_all(self, note: Note, each: Callable[[], None] = lambda: None) -> Dict[str, Any]:
+        """Every artifact's timed runs, interleaved; ``each`` is called about once a second."""
+        count, protocol = len(self.job["artifacts"]), self.job["protocol"]
+
+        def look() -> None:
+            each()
+            with contextlib.suppress(OSError):
+                note("timed runs, interleaved", count + os.path.getsize(os.path.join(self.folder, TIMED)))
+
+        note("timed runs, interleaved", count)
+        limit_s = LOAD_S + count * 3 * (protocol["max_s"] + protocol["warmup_s"])
+        return dict(self.run(["warm"], "timed runs", limit_s, look))
+
+    def run(self, arguments: List[str], what: str, limit_s: float, each: Callable[[], None] = lambda: None) -> Any:
+        """What a process of its own printed; ``each`` is called about once a second while it runs."""
+        paths = [os.path.join(self.folder, name) for name in ("child.out", "child.err")]
+        command = [*program(), arguments[0], self.folder, *arguments[1:]]
+        null = subprocess.DEVNULL
+        with open(paths[0], "wb") as out, open(paths[1], "wb") as err:
+            process = subprocess.Popen(command, stdin=null, stdout=out, stderr=err, env=self.environment)
+        try:
+            self._await(process, what, limit_s, each)
+        finally:
             process.kill()
             process.wait()
-            raise Failure(f"{what}: not done after {limit_s:.0f} s there, ended")
-    last = (read_text(paths[1]).splitlines() or ["no message"])[-1].strip()[:200]
-    if process.returncode == -signal.SIGKILL:
-        raise Failure(f"{what}: killed there: the device is short of memory, or somebody ended it")
-    if process.returncode:
-        raise Failure(f"{what}: ended with {process.returncode} there ({last})")
-    result = read_json(paths[0])
-    if "error" in result:
-        raise Failure(what + ": " + result["error"]["message"], result["error"]["exit_code"])
-    return result
+        last = (read_text(paths[1]).splitlines() or ["no message"])[-1].strip()[:200]
+        if process.returncode == -signal.SIGKILL:
+            raise Failure(f"{what}: killed: the machine is short of memory, or somebody ended it", FAULT)
+        if process.returncode:
+            raise Failure(f"{what}: ended with {process.returncode} ({last})", FAULT)
+        result = read_json(paths[0])
+        if "error" in result:
+            raise Failure(what + ": " + result["error"]["message"], result["error"]["exit_code"])
+        return result
+
+    def _await(self, process: "subprocess.Popen[bytes]", what: str, limit_s: float, each: Callable[[], None]) -> None:
+        ends = time.monotonic() + limit_s
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)
+                return
+            each()
+            if time.monotonic() > ends:
+                raise Failure(f"{what}: not done after {limit_s:.10g} s, so it was stopped: run it again", FAULT)
 
 
 def check_device(folder: str, job: Job) -> str:
@@ -64,11 +104,7 @@ def check_device(folder: str, job: Job) -> str:
     free = shutil.disk_usage(folder).free
     if free < need:
         raise Failure(f"its disk has {free >> 20} MB free, {need >> 20} are needed: free some")
-    try:
-        found = child(folder, ["version"], "import", START_S, lambda: None)["version"]
-    except Failure as error:
-        runtime = job["runtime"]
-        raise Failure(f"{runtime} does not import there ({error}): install numpy and {runtime}") from None
+    found = Children(folder, job).run(["version"], "import of " + job["runtime"], START_S)["version"]
     if job["runtime_min"] and numbers(found) < numbers(job["runtime_min"]):
         raise Failure("has {} {}, {} or newer is needed: upgrade it".format(job["runtime"], found, job["runtime_min"]))
     return str(found)
@@ -94,23 +130,19 @@ def measure(folder: str, job: Job) -> Dict[str, Any]:
     check_hashes(folder, job)
     job["threads"] = job["threads"] or cores()
     write_json(os.path.join(folder, "job.json"), job)
-    facts, first = machine(), {}
-    for name in job["artifacts"]:
-        tell(folder, "measuring", "load " + name)
-        first[name] = child(folder, ["cold", name], name, LOAD_S, lambda: None)
-        rss = first[name]["peak_rss_mb"]
-        if job["memory_mb"] and rss and rss > job["memory_mb"]:
-            raise Failure(
-                f"{name} takes {rss:.0f} MB there, the target grants {job['memory_mb']}: use a smaller picture"
-            )
+
+    def note(text: str, done: int) -> None:
+        tell(folder, "measuring", text)
+
+    facts, children = machine(), Children(folder, job)
+    first = children.load_each(note)
     scores = accuracy(folder, job)
-    tell(folder, "measuring", "rest, then timed runs, interleaved")
+    note("rest", len(first))
     time.sleep(job["cooldown_s"])
     sampler = Sampler()
-    limit_s = LOAD_S + len(first) * 3 * (job["protocol"]["max_s"] + job["protocol"]["warmup_s"])
     try:
         sampler.take()
-        times = child(folder, ["warm"], "timed runs", limit_s, sampler.take)
+        times = children.time_all(note, sampler.take)
     finally:
         sampled = sampler.stop()
     sampled["settings"] = recorded(job["record"])
@@ -134,5 +166,5 @@ def work(folder: str) -> None:
         except Failure as error:
             tell(folder, "failed", error={"message": str(error), "exit_code": error.exit_code})
         except OSError as error:
-            what = f"{error.strerror} there ({error.filename or folder})"
+            what = f"{error.strerror or error} ({error.filename or folder})"
             tell(folder, "failed", error={"message": what, "exit_code": UNAVAILABLE})

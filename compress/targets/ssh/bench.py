@@ -1,23 +1,24 @@
 """Artifacts on a device behind ssh -> ``performance`` entries: the job that is sent, and what comes back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts.artifact import ENTRY
 from compress.files import sha256_file, temporary_folder
-from compress.measure.latency import PROTOCOLS, Mode
+from compress.measure.latency import Mode
 from compress.measure.machine import FEATURES
 from compress.recipe.schema import DeployTarget
 from compress.targets.entries import Artifacts, Pictures, measured, precision_of
+from compress.targets.job import INPUTS, Job, JobArtifact, JobFile, NativeRunner, job_for
 from compress.targets.runner.worker import LOAD_S, START_S
 
 if TYPE_CHECKING:
     from compress.progress import Progress
     from compress.targets.answers import RunnerResult
 
-INPUTS, NATIVE = "inputs.npz", "native"
+NATIVE = "native"
 SLACK_S = 600  # for what is quick by itself: hashes, accuracy, connections that come back
 IDLE_S = 900  # a runner whose files stop arriving for this long gives up and cleans up
 
@@ -44,11 +45,10 @@ def bench_over_ssh(
 _INPUT_KEYS = ("lq", "noise", "clean")
 
 
-def limit_s(job: Mapping[str, Any]) -> float:
+def limit_s(job: Job) -> float:
     """How long the runner may take by its own limits, once it has every file."""
-    artifacts, protocol = len(job["artifacts"]), job["protocol"]
-    rounds = artifacts * 3 * (protocol["max_s"] + protocol["warmup_s"])
-    return SLACK_S + START_S + (artifacts + 1) * LOAD_S + job["cooldown_s"] + rounds
+    rounds = 3 * (job.protocol.max_s + job.protocol.warmup_s)
+    return SLACK_S + START_S + LOAD_S + len(job.artifacts) * (LOAD_S + rounds) + job.cooldown_s
 
 
 def _place(artifact: str, format: str) -> str:
@@ -76,39 +76,19 @@ def _native(target: DeployTarget) -> dict[str, Path]:
     return {f"{NATIVE}/{name}": path for name, path in runner_files(tool).items()} if tool.ready else {}
 
 
-def _job(chosen: Artifacts, target: DeployTarget, files: Mapping[str, Path], mode: Mode, seed: int) -> dict[str, Any]:
-    listed = {
-        name: {"name": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)} for name, path in files.items()
+def _job(chosen: Artifacts, target: DeployTarget, files: Mapping[str, Path], mode: Mode, seed: int) -> Job:
+    listed = {n: JobFile(name=n, bytes=path.stat().st_size, sha256=sha256_file(path)) for n, path in files.items()}
+
+    def below(folder: str) -> list[JobFile]:
+        return [file for name, file in listed.items() if name.startswith(f"{folder}/")]
+
+    artifacts = {
+        name: JobArtifact(entry=_place(name, format), precision=precision_of(name), files=below(name))
+        for name, (_, format) in chosen.items()
     }
-    protocol = asdict(PROTOCOLS[mode])
-    protocol["warmup_s"] = target.measuring.warmup_s or protocol["warmup_s"]
-    return {
-        "artifacts": {
-            name: {
-                "entry": _place(name, format),
-                "precision": precision_of(name),
-                "files": [file for place, file in listed.items() if place.startswith(f"{name}/")],
-            }
-            for name, (_, format) in chosen.items()
-        },
-        "inputs": listed[INPUTS],
-        "native": _native_job(listed),
-        **target.model_dump(
-            include={"runtime", "runtime_min", "options", "device", "threads", "arch", "model", "memory_mb"}
-        ),
-        "protocol": protocol,
-        "cooldown_s": target.measuring.cooldown_s,
-        "record": target.measuring.record,
-        "seed": seed,
-        "idle_s": IDLE_S,
-    }
-
-
-def _native_job(listed: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
-    from importlib.metadata import version
-
-    files = [file for place, file in listed.items() if place.startswith(f"{NATIVE}/")]
-    return {"version": version("executorch"), "files": files} if files else None
+    native = NativeRunner(version=version("executorch"), files=below(NATIVE)) if below(NATIVE) else None
+    more = {"inputs": listed[INPUTS], "native": native, "outputs": True, "idle_s": IDLE_S}
+    return job_for(target, artifacts, mode, seed).model_copy(update=more)
 
 
 def _entries(result: "RunnerResult", target: DeployTarget, mode: Mode, seed: int) -> list[dict[str, Any]]:
@@ -124,5 +104,4 @@ def _entries(result: "RunnerResult", target: DeployTarget, mode: Mode, seed: int
         }
         for name, run in result.artifacts.items()
     }
-    timed = {name: {"samples": run.samples, "warmup": run.warmup} for name, run in result.artifacts.items()}
-    return measured(target, timed, others, seed)
+    return measured(target, result.artifacts, others, seed)

@@ -3,7 +3,6 @@
 The device is a stranger: whatever it prints ends in one line, ``Unavailable`` or ``VerificationError``.
 """
 
-import json
 import platform
 import tempfile
 import time
@@ -11,13 +10,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from compress.errors import CompressError, Unavailable, VerificationError
 from compress.files import sha256_text
 from compress.recipe.target_parts import Ssh
 from compress.surroundings import user_name
 from compress.targets.answers import MOST_BYTES, Delivery, M, Removal, RunnerError, RunnerResult, Status, read_answer
+from compress.targets.job import Job
 from compress.targets.runner_archive import NAME, runner_archive, runner_sha256
 from compress.targets.ssh.link import MOST_BYTES as BYTES
 from compress.targets.ssh.link import ConnectionLoss, open_at, remote
@@ -35,7 +35,6 @@ START_S, POLL_S, SHORT_S = 240, 120, 60
 SLOWEST = 20_000  # bytes/s: slower than this a transfer counts as lost
 RECONNECT_S, PAUSE_S, LONGEST_PAUSE_S = 180.0, 1.0, 15.0
 LONGEST_FOLDER = 1500
-Job = Mapping[str, Any]
 T = TypeVar("T")
 
 
@@ -53,8 +52,8 @@ def run_on_device(
     be reached any more: the message names the folder. Raises Unavailable (unreachable, refused, in use, wrong runtime,
     out of memory or disk, runner killed, late, or not to be understood), VerificationError (a file arrived changed).
     """
-    job = {**job, "holder": holder(), "lock": ssh.lock}
-    name = sha256_text(json.dumps(job, sort_keys=True) + runner_sha256())[:16]
+    job = job.model_copy(update={"holder": holder(), "lock": ssh.lock})
+    name = sha256_text(job.model_dump_json() + runner_sha256())[:16]
     with _one_at_a_time(name, target), progress.stage(f"measure {target}") as stage:
         device = Device(target, ssh, name, progress.say)
         stage.note(f"connect to {ssh.host}")
@@ -64,7 +63,7 @@ def run_on_device(
             stage.note("copy")
             device.send(files)
             device.wait(limit_s, stage.note)
-            return device.result(job["artifacts"])
+            return device.result(job.artifacts)
         except DeviceLoss as error:
             raise Unavailable(
                 f"target {target}: {ssh.host} was lost ({error}) and did not come back within {RECONNECT_S:.0f} s; "
@@ -126,7 +125,7 @@ class Device:
 
     def start(self, job: Job) -> None:
         """Begin the job, or find it at work."""
-        feed = json.dumps(job).encode()
+        feed = job.model_dump_json().encode()
         self.status = self._persist(lambda: self._ask(Status, "start", feed=feed, timeout_s=START_S))
         self._check()
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from compress.python_process import python_environment
 from compress.targets.runner.failure import Failure
 from compress.targets.runner.program import program
-from compress.targets.runner.worker import check_device
+from compress.targets.runner.worker import Children, check_device
 
 
 def test_a_disk_too_small_and_a_name_outside_the_job(tmp_path: Path) -> None:
@@ -61,5 +62,23 @@ def test_a_link_in_the_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "job/inputs.npz").symlink_to(tmp_path / "outside")
     command = [*program(), "put", str(tmp_path / "job"), "inputs.npz", "0"]
     done = subprocess.run(command, input=b"x", capture_output=True, check=True, cwd=Path(__file__).parents[3])
-    assert "there (" in json.loads(done.stdout)["error"]["message"]
+    assert "symbolic links (" in json.loads(done.stdout)["error"]["message"]
     assert not (tmp_path / "outside").exists()
+
+
+def children(tmp_path: Path) -> Children:
+    """Of a job whose file is missing."""
+    return Children(str(tmp_path), {"artifacts": {"a": {}}, "memory_mb": None}, python_environment())
+
+
+def test_a_child_that_dies_says_how(tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text("{}")
+    with pytest.raises(Failure, match=r"^a: ended with 1 \(KeyError: 'runtime'\)$") as caught:
+        children(tmp_path).load_each(lambda text, done: None)
+    assert caught.value.exit_code == 1
+
+
+def test_a_child_that_takes_too_long_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text("{}")
+    with pytest.raises(Failure, match=r"^a: not done after 0 s, so it was stopped: run it again$"):
+        children(tmp_path).run(["status", "3", "0"], "a", 0)

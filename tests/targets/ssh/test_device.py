@@ -18,7 +18,7 @@ import pytest
 
 from compress.artifacts.runtime.open import open_runner
 from compress.errors import CompressError, Unavailable, VerificationError
-from compress.measure.latency import Protocol
+from compress.measure.latency import PROTOCOLS, Protocol
 from compress.progress import Progress
 from compress.recipe.schema import DeployTarget
 from compress.targets import bench as reaching
@@ -90,7 +90,7 @@ def bench(
     sshd: Any, there: Path, tmp_path: Path, artifacts: Any, pictures: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Bench:
     brief = Protocol("quick", min_runs=20, min_s=0.01, max_s=2, warmup_s=0.2)
-    monkeypatch.setitem(ssh_benching.PROTOCOLS, "quick", brief)
+    monkeypatch.setitem(PROTOCOLS, "quick", brief)
     monkeypatch.setattr(device, "PAUSE_S", 0.1)
 
     def run(**changes: Any) -> list[dict[str, Any]]:
@@ -154,11 +154,11 @@ def test_measured_with_the_connection_cut_while_copying_and_while_measuring(
         ({"arch": "aarch64" if platform.machine() == "x86_64" else "x86_64"}, "is .*, the target is .*: correct arch"),
         (
             {"runtime": "tensorrt", "precisions": ["fp32"]},
-            "tensorrt does not import there .*: install numpy and tensorrt",
+            "tensorrt cannot be imported .*: install numpy and tensorrt",
         ),
         ({"ssh": {"python": "python-of-old"}}, "has no python-of-old: install it"),
         ({"ssh": {"host": "-".join(["no", "such", "host.invalid"])}}, "no-such-host.invalid cannot be reached"),
-        ({"memory_mb": 1}, "onnx-fp32 takes .* MB there, the target grants 1"),
+        ({"memory_mb": 1}, "onnx-fp32 takes .* MB, the target grants 1"),
     ],
 )
 def test_a_device_that_will_not_do(bench: Bench, there: Path, changes: dict[str, Any], text: str) -> None:
