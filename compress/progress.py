@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from compress.text import duration
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
 EVERY_S = 10.0
 EVERY_SHARE = 0.1
+WORTH_SAYING_S = 30.0
 
 
 class Stage:
@@ -40,13 +43,20 @@ class Stage:
         elif self._due():
             self._told, self._told_at = time.monotonic(), self.done
             of = f" of {self.total}" if self.total else ""
-            self._owner._line(f"{self.name}: {self.done}{of}{self._beside()}")
+            self._owner._line(f"{self.name}: {self.done}{of}{self._left()}{self._beside()}")
 
     def _due(self) -> bool:
         if self.total and self.done >= self.total:
             return False  # the closing line says it
         share = (self.done - self._told_at) / self.total if self.total else 0.0
         return share >= EVERY_SHARE or time.monotonic() - self._told >= EVERY_S
+
+    def _left(self) -> str:
+        """About how long the rest takes, where that is long enough to go and do something else."""
+        left = (
+            (time.monotonic() - self.started) / self.done * (self.total - self.done) if self.total and self.done else 0
+        )
+        return f", about {duration(left)} left" if left >= WORTH_SAYING_S else ""
 
     def _beside(self) -> str:
         return f" ({self.text})" if self.text else ""
@@ -134,7 +144,14 @@ class Progress:
 
 def _bars(stream: TextIO) -> "Bars":
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bars
 
     columns = (
@@ -143,6 +160,8 @@ def _bars(stream: TextIO) -> "Bars":
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
     return Bars(*columns, console=Console(file=stream), transient=True, redirect_stdout=False, redirect_stderr=False)

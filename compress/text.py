@@ -17,3 +17,10 @@ def one_line(text: str, longest: int = 200) -> str:
     obey (escape sequences, changes of direction), which become "?"."""
     words = " ".join(text[: 8 * longest].split())
     return "".join(c if c.isprintable() else "?" for c in words[:longest])
+
+
+def duration(seconds: float) -> str:
+    """A time for people, to two digits at most: 8 s, 12 minutes, 2.5 hours."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -41,6 +41,18 @@ def test_a_stage_of_unknown_length_tells_every_ten_seconds(monkeypatch: pytest.M
     assert lines(stream) == ["train ...", *told, "train: done in _ s (loss 11)"]
 
 
+def test_a_long_stage_tells_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    stream = io.StringIO()
+    with Progress(stream=stream).stage("restore", 4) as stage:
+        for _ in range(4):
+            now += 300
+            stage.advance()
+    told = ["restore: 1 of 4, about 15 minutes left", "restore: 2 of 4, about 10 minutes left"]
+    assert lines(stream)[1:4] == [*told, "restore: 3 of 4, about 5 minutes left"]
+
+
 def test_a_stage_that_fails_says_so() -> None:
     stream = io.StringIO()
     with suppress(ValueError), Progress(stream=stream).stage("export"):

@@ -1,7 +1,6 @@
 """The pictures below a folder: what can be opened here, and what was left out, by name or by number."""
 
 import os
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,18 +13,17 @@ _PART = ".part-"  # compress.files: what a killed run leaves
 
 @dataclass
 class Listing:
-    """``pictures`` sorted by path; ``others``: files left out, by suffix; ``notes``: whole sentences on links."""
+    """``pictures`` sorted by path; ``others``: names of files left out, by suffix; ``notes``: sentences on links."""
 
     pictures: list[Path] = field(default_factory=list)
-    others: Counter[str] = field(default_factory=Counter)
+    others: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
     def left_out(self) -> str:
-        """``2 .heic (pip install pillow-heif), 1 .txt``; empty where every file is a picture."""
+        """``2 .heic (a.heic, b.heic; pip install pillow-heif), 1 .txt (c.txt)``; empty where all files are pictures."""
         return ", ".join(
-            f"{count} {suffix}{f' ({MISSING[suffix]})' if suffix in MISSING else ''}"
-            for suffix, count in sorted(self.others.items())
+            f"{len(names)} {suffix} ({_named(suffix, names)})" for suffix, names in sorted(self.others.items())
         )
 
     def words(self, folder: Path) -> list[str]:
@@ -95,7 +93,7 @@ class _Walker:
         if path.is_symlink() and not path.exists():
             self.found.notes.append(f"{path.name} is a link that leads to no file: left out")
         elif path.suffix.lower() not in suffixes():
-            self.found.others[path.suffix.lower() or "without a suffix"] += 1
+            self.found.others.setdefault(path.suffix.lower() or "without a suffix", []).append(path.name)
         elif path.is_file():
             self.found.pictures.append(path)
         else:
@@ -103,6 +101,11 @@ class _Walker:
 
     def _unreadable(self, error: OSError) -> None:
         self.found.notes.append(f"{error.filename} cannot be read ({error.strerror}): left out")
+
+
+def _named(suffix: str, names: list[str]) -> str:
+    shown = ", ".join(sorted(names)[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    return f"{shown}; {MISSING[suffix]}" if suffix in MISSING else shown
 
 
 def _identity(folder: Path) -> tuple[int, int]:

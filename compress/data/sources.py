@@ -59,7 +59,7 @@ class FolderPictures:
     def __init__(self, folder: Path, count: int | None) -> None:
         listing = scan(folder)
         paths = listing.pictures
-        others = f" ({listing.left_out} left out)" if listing.others else ""
+        others = f", left out: {listing.left_out}" if listing.others else ""
         if not paths:
             raise InputError(f"{folder}: has no pictures{others}: add some or name another folder")
         if count is not None and len(paths) < count:

@@ -289,7 +289,7 @@ def picture_list(name: str, task: Task, called: str | None = None) -> PictureLis
     listing = scan(folder)
     paths = listing.pictures
     if not paths:
-        others = f" ({listing.left_out})" if listing.others else ""
+        others = f", left out: {listing.left_out}" if listing.others else ""
         raise InputError(f"{folder}: no pictures in this folder{others}: check the path")
 
     def read(number: int = 0, of: int = 1) -> "Iterator[Read]":

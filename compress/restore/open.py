@@ -51,15 +51,26 @@ class ArtifactFile:
 
 @dataclass(frozen=True)
 class Restorer:
-    """``restore``: picture (H, W, 3) uint8 and a call after each tile -> (scale H, scale W, 3) uint8; ``steps``: how
-    many such calls for a picture of (H, W);
-    ``task``: None where the source tells none that is known; ``remark``: what its user should know of it."""
+    """A source, ready to restore pictures."""
 
     task: Task | None
+    """None where the source records none that is known."""
     scale: int
-    steps: Callable[[int, int], int]
+    tile: tuple[int, int]
+    """Height and width of a tile in px of the output; 0: the whole side."""
+    tiles: Callable[[int, int], int]
+    """Number of tiles of a picture of (H, W)."""
     restore: "Callable[[np.ndarray, OnTile], np.ndarray]"
+    """Picture (H, W, 3) uint8, and what is called ``steps`` times meanwhile -> (scale H, scale W, 3) uint8."""
+    staged: bool = False
+    """Encoder and decoder are tiled, the flow is not."""
     remark: str = ""
+    """What its user should know of the source."""
+
+    def steps(self, height: int, width: int) -> int:
+        """Calls of ``on_tile`` for a picture of (H, W)."""
+        tiles = self.tiles(height, width)
+        return 2 * tiles + 1 if self.staged else tiles
 
 
 def open_restorer(source: str, settings: Settings) -> Restorer:
@@ -88,7 +99,10 @@ def _checkpoint(path: Path, settings: Settings) -> Restorer:
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
         return restore_staged(picture, model, scale=scale, tile=tile, overlap=overlap, seed=seed, on_tile=on_tile)
 
-    return Restorer(task, scale, lambda h, w: 2 * plan(h * scale, w * scale, tile, overlap).tiles + 1, run, model.taken)
+    def tiles(height: int, width: int) -> int:
+        return plan(height * scale, width * scale, tile, overlap).tiles
+
+    return Restorer(task, scale, tile, tiles, run, staged=True, remark=model.taken)
 
 
 def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
@@ -112,7 +126,7 @@ def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
     def tiles(height: int, width: int) -> int:
         return plan(height * scale, width * scale, tile, overlap, True).tiles
 
-    return Restorer(task, scale, tiles, run)
+    return Restorer(task, scale, tile, tiles, run)
 
 
 def _overlap(settings: Settings, tile: tuple[int, int]) -> int:

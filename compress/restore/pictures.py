@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from compress.data.open import frame_sizes, size_of, suffixes
 from compress.data.picture import read_frames, read_picture
 from compress.errors import CompressError, InputError
 from compress.files import check_room
+from compress.restore.forecast import Forecast
 from compress.restore.open import Restorer, Settings, open_restorer
 
 if TYPE_CHECKING:
@@ -49,21 +50,27 @@ def restore_pictures(
     jobs = destinations(pictures, out, frames=frames, say=progress.say)
     restorer = open_restorer(source, settings)
     progress.remark(restorer.remark)
+    forecast = Forecast.of(restorer, jobs, frames=frames)
+    forecast.say(restorer, progress)
     failed: list[InputError] = []
     unexpected: list[Exception] = []
-    for i, (picture, path) in enumerate(jobs):
-        try:
-            name = f"{picture.name} ({i + 1} of {len(jobs)})"
-            (_restore_frames if frames else _restore_one)(restorer, picture, path, name, progress)
-        except InputError as error:
-            failed.append(error)
-            if len(jobs) > 1:
-                progress.say(str(error))
-        except CompressError:
-            raise  # not of this picture
-        except Exception as error:  # a bug, which must not cost the other pictures: it is raised after them
-            unexpected.append(error)
-            progress.say(f"{picture}: {type(error).__name__}: {error}")
+    whole = progress.stage("restore", total=len(jobs)) if len(jobs) > 1 else nullcontext()
+    with whole as all_jobs:
+        for i, (picture, path) in enumerate(jobs):
+            try:
+                name = f"{picture.name} ({i + 1} of {len(jobs)})"
+                (_restore_frames if frames else _restore_one)(restorer, picture, path, name, progress)
+            except InputError as error:
+                failed.append(error)
+                if len(jobs) > 1:
+                    progress.say(str(error))
+            except CompressError:
+                raise  # not of this picture
+            except Exception as error:  # a bug, which must not cost the other pictures: it is raised after them
+                unexpected.append(error)
+                progress.say(f"{picture}: {type(error).__name__}: {error}")
+            if all_jobs is not None:
+                all_jobs.advance()
     if unexpected:
         raise unexpected[0]
     if failed:
@@ -193,7 +200,7 @@ def _found(path: Path, out: Path, say: Callable[[str], None]) -> list[tuple[Path
     below = path.resolve() in out.resolve().parents
     pictures = [p for p in listing.pictures if not (below and out.resolve() in p.resolve().parents)]
     if not pictures:
-        others = f" ({listing.left_out})" if listing.others else ""
+        others = f", left out: {listing.left_out}" if listing.others else ""
         raise InputError(f"{path}: no pictures in this folder{others}: check the path")
     for line in listing.words(path):
         say(line)

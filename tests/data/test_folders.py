@@ -38,8 +38,8 @@ def test_the_rest_is_named_with_counts(tmp_path: Path, monkeypatch: pytest.Monke
     touch(tmp_path, "a.png", "b.heic", "below/c.HEIC", "d.eps", "notes.txt", "README", "._a.png", "below/._c.jpg")
     listing = scan(tmp_path)
     assert listing.words(tmp_path) == [
-        f"{tmp_path}: left out, not opened as pictures: 1 .eps, 2 .heic (pip install pillow-heif), 1 .txt, "
-        "1 without a suffix"
+        f"{tmp_path}: left out, not opened as pictures: 1 .eps (d.eps), 2 .heic (b.heic, c.HEIC; pip install "
+        "pillow-heif), 1 .txt (notes.txt), 1 without a suffix (README)"
     ]
     assert found(tmp_path) == ["a.png"]
 
@@ -54,7 +54,7 @@ def test_every_file_is_a_picture_or_counted(tmp_path_factory: pytest.TempPathFac
     touch(folder, *names)
     listing = scan(folder)
     hidden = sum(name.startswith(("._", ".part-")) for name in os.listdir(folder))
-    assert len(listing.pictures) + listing.others.total() + hidden == len(os.listdir(folder))
+    assert len(listing.pictures) + sum(map(len, listing.others.values())) + hidden == len(os.listdir(folder))
 
 
 def test_links_are_followed_once_or_named(tmp_path: Path) -> None:

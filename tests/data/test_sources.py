@@ -53,7 +53,9 @@ def test_names_are_unique(tmp_path: Path, names: list[str]) -> None:
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(InputError, match=r"has no pictures \(1 \.txt left out\): add some or name another folder"):
+    with pytest.raises(
+        InputError, match=r"has no pictures, left out: 1 \.txt \(notes\.txt\): add some or name another folder"
+    ):
         FolderPictures(tmp_path, None)
 
 

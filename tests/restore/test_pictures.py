@@ -148,7 +148,17 @@ def test_a_picture_too_large_for_memory(artifact: str, folder: Path, monkeypatch
 def test_progress_names_the_picture(artifact: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     restore_pictures(artifact, [folder], folder / "out", Settings(overlap=32, scale=4), Progress("lines"))
     told = capsys.readouterr()
-    assert "b.jpg (2 of 3)" in told.err
+    lines = told.err.splitlines()
+    assert lines[0].startswith("restoring 3 pictures: 0.0 megapixels, 0.1 after enlarging x4; "), lines[0]
+    assert "b.jpg (2 of 3)" in told.err and "restore: 2 of 3" in told.err
+
+
+def test_what_is_skipped_in_a_folder_is_named(artifact: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("notes.txt", "film.mp4"):
+        (folder / name).touch()
+    restore_pictures(artifact, [folder], folder / "out", Settings(overlap=32, scale=1), Progress("lines"))
+    told = capsys.readouterr()
+    assert f"{folder}: left out, not opened as pictures: 1 .mp4 (film.mp4), 1 .txt (notes.txt)" in told.err
     assert told.out == ""
 
 

@@ -1,0 +1,71 @@
+"""What a restoration will take, for its user to read before it begins."""
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compress.data.layers import check_holds
+from compress.data.open import frame_sizes, size_of
+from compress.errors import InputError
+from compress.restore.open import Restorer
+from compress.text import duration
+
+if TYPE_CHECKING:
+    from compress.progress import Progress
+
+TRIAL_FROM = 32
+"""Tiles from which two are tried first, for the expected time: that costs a sixteenth of the work at most."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The work on pictures of ``pixels`` in all: ``tiles`` over ``scale`` x ``scale`` times as many pixels."""
+
+    pictures: int
+    pixels: int
+    scale: int
+    tiles: int
+
+    @classmethod
+    def of(cls, restorer: Restorer, jobs: Iterable[tuple[Path, Path]], *, frames: bool) -> "Forecast":
+        """Of (picture, file to write), by the headers alone. What cannot be read, or written, counts as nothing."""
+        sizes = [size for job in jobs for size in _sizes(*job, restorer.scale, frames=frames)]
+        pixels = sum(width * height for width, height in sizes)
+        tiles = sum(restorer.tiles(height, width) for width, height in sizes)
+        return cls(len(sizes), pixels, restorer.scale, tiles)
+
+    def say(self, restorer: Restorer, progress: "Progress") -> None:
+        """Say how much it is and, of much work, about how long it will take."""
+        many = "1 picture" if self.pictures == 1 else f"{self.pictures} pictures"
+        size = f"{self.pixels / 1e6:.1f} megapixels"
+        if self.scale > 1:
+            size += f", {self.pixels * self.scale**2 / 1e6:.1f} after enlarging x{self.scale}"
+        tiles = "1 tile" if self.tiles == 1 else f"{self.tiles:,} tiles"
+        progress.say(f"restoring {many}: {size}; {tiles}")
+        if self.tiles >= TRIAL_FROM and 0 not in restorer.tile:
+            seconds = _seconds_per_tile(restorer)
+            progress.say(f"expected time: about {duration(seconds * self.tiles)} ({seconds:.2g} s per tile)")
+
+
+def _sizes(picture: Path, path: Path, scale: int, *, frames: bool) -> list[tuple[int, int]]:
+    try:
+        sizes = frame_sizes(picture) if frames else [size_of(picture)]
+        for width, height in sizes:
+            check_holds(path, width * scale, height * scale)
+        return sizes
+    except InputError:
+        return []  # reported when its turn comes
+
+
+def _seconds_per_tile(restorer: Restorer) -> float:
+    import numpy as np
+
+    height, width = (math.floor(side / restorer.scale) for side in restorer.tile)
+    picture = np.full((height, width, 3), 128, np.uint8)
+    restorer.restore(picture, lambda: None)  # the first inference allocates memory
+    began = time.perf_counter()
+    restorer.restore(picture, lambda: None)
+    return time.perf_counter() - began

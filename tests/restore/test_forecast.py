@@ -1,0 +1,68 @@
+"""What is said before a restoration begins, and while it runs."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compress.progress import Progress
+from compress.restore.forecast import TRIAL_FROM, Forecast
+from compress.restore.open import Restorer
+
+
+def restorer(calls: list[tuple[int, ...]], tiles: int = 3) -> Restorer:
+    """One that enlarges by repeating pixels, and notes the shapes that it was given."""
+
+    def restore(picture: np.ndarray, on_tile: object) -> np.ndarray:
+        calls.append(picture.shape)
+        return picture.repeat(2, 0).repeat(2, 1)
+
+    return Restorer("sr_x2", 2, (64, 96), lambda height, width: tiles, restore)
+
+
+@pytest.fixture()
+def jobs(tmp_path: Path) -> list[tuple[Path, Path]]:
+    for name, size in (("a.png", (1000, 500)), ("b.png", (500, 200))):
+        Image.new("RGB", size).save(tmp_path / name)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    return [(picture, tmp_path / "out" / picture.name) for picture in sorted(tmp_path.iterdir())]
+
+
+def said(work: Forecast, by: Restorer) -> list[str]:
+    stream = io.StringIO()
+    work.say(by, Progress("lines", stream))
+    return stream.getvalue().splitlines()
+
+
+def test_little_work_is_counted_not_timed(jobs: list[tuple[Path, Path]]) -> None:
+    calls: list[tuple[int, ...]] = []
+    by = restorer(calls)
+    work = Forecast.of(by, jobs, frames=False)
+    assert work == Forecast(pictures=2, pixels=600_000, scale=2, tiles=6)
+    assert said(work, by) == ["restoring 2 pictures: 0.6 megapixels, 2.4 after enlarging x2; 6 tiles"]
+    assert calls == []
+
+
+def test_much_work_is_timed_on_one_tile(jobs: list[tuple[Path, Path]]) -> None:
+    calls: list[tuple[int, ...]] = []
+    by = restorer(calls, tiles=TRIAL_FROM)
+    lines = said(Forecast.of(by, jobs[:1], frames=False), by)
+    assert lines[0] == f"restoring 1 picture: 0.5 megapixels, 2.0 after enlarging x2; {TRIAL_FROM} tiles"
+    assert lines[1].startswith("expected time: about ") and lines[1].endswith(" s per tile)")
+    assert calls == [(32, 48, 3)] * 2, "a picture of one tile, the first time to warm up"
+
+
+def test_every_frame_counts(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (24, 16), (grey, 0, 0)) for grey in (1, 90, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    by = restorer([])
+    jobs = [(tmp_path / "a.gif", tmp_path / "a.png")]
+    assert Forecast.of(by, jobs, frames=True) == Forecast(3, 3 * 24 * 16, 2, 9)
+    assert Forecast.of(by, jobs, frames=False).pictures == 1
+
+
+def test_what_the_format_cannot_hold_is_no_work(tmp_path: Path) -> None:
+    Image.new("RGB", (9000, 2)).save(tmp_path / "wide.png")
+    assert Forecast.of(restorer([]), [(tmp_path / "wide.png", tmp_path / "x.webp")], frames=False).tiles == 0
