@@ -80,7 +80,7 @@ app(["verify", sys.argv[1]], prog_name="compress")
 """
 # openvino alone, and what the command line itself is made of.
 PRESENT = "compress,openvino,numpy,PIL,pydantic,pydantic_core,typer,click,rich,yaml,shellingham,typing_extensions"
-PRESENT += ",annotated_types,annotated_doc,typing_inspection,markdown_it,mdurl,pygments,packaging,_yaml"
+PRESENT += ",psutil,annotated_types,annotated_doc,typing_inspection,markdown_it,mdurl,pygments,packaging,_yaml"
 
 
 def verified(bundle: Path, present: str) -> "subprocess.CompletedProcess[str]":

@@ -2,41 +2,38 @@
 
 import os
 import time
-from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-PROC = Path("/proc")
+import psutil
+
 SECONDS = 0.3
 LEAST = 0.1  # cores
-UTIME, STIME = 11, 12  # of /proc/PID/stat, counted behind the name
 
 
-def busy_processes() -> list[dict[str, Any]]:
-    """Other processes that take a tenth of a core or more, the busiest first: name, cores. Empty where unknown."""
-    if not PROC.is_dir():
-        return []
-    before, began = _ticks(), time.monotonic()
+class BusyProcess(TypedDict):
+    """A process, and how many cores it takes."""
+
+    name: str
+    cores: float
+
+
+def busy_processes() -> list[BusyProcess]:
+    """Other processes that take a tenth of a core or more, the busiest first."""
+    before, began = _seconds(), time.monotonic()
     time.sleep(SECONDS)
-    after, elapsed = _ticks(), time.monotonic() - began
-    per_second = os.sysconf("SC_CLK_TCK")
+    after, elapsed = _seconds(), time.monotonic() - began
     found = [
-        (round((ticks - before[pid][1]) / per_second / elapsed, 2), name)
-        for pid, (name, ticks) in after.items()
+        BusyProcess(name=name, cores=round((seconds - before[pid][1]) / elapsed, 2))
+        for pid, (name, seconds) in after.items()
         if pid in before and pid != os.getpid()
     ]
-    return [{"name": name, "cores": cores} for cores, name in sorted(found, reverse=True) if cores >= LEAST]
+    return sorted((item for item in found if item["cores"] >= LEAST), key=lambda item: -item["cores"])
 
 
-def _ticks() -> dict[int, tuple[str, int]]:
-    """Name and processor time of every process."""
+def _seconds() -> dict[int, tuple[str, float]]:
+    """Name and processor time, in s, of every process that this one may see."""
     found = {}
-    for folder in PROC.iterdir():
-        try:
-            text = (folder / "stat").read_text() if folder.name.isdigit() else ""
-        except OSError:
-            continue  # it has ended
-        head, _, rest = text.rpartition(")")
-        if rest:
-            fields = rest.split()
-            found[int(folder.name)] = (head.partition("(")[2], int(fields[UTIME]) + int(fields[STIME]))
+    for process in psutil.process_iter(["name", "cpu_times"]):
+        if times := process.info["cpu_times"]:
+            found[process.pid] = (process.info["name"] or "", times.user + times.system)
     return found

@@ -1,10 +1,11 @@
 """Facts about this machine that a latency means nothing without."""
 
-import os
 import platform
 import re
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 # What int8 and float kernels choose by.
 FEATURES = (
@@ -12,7 +13,6 @@ FEATURES = (
     *("amx_int8", "amx_bf16", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"),
 )
 CPUINFO = Path("/proc/cpuinfo")
-MEMINFO = Path("/proc/meminfo")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -27,8 +27,8 @@ def machine_facts() -> dict[str, Any]:
         "cores": physical_cores(),
         "logical_cores": len(_usable()),
         "features": _features(text),
-        "memory_gb": _memory_gb(),
-        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "load_average": round(psutil.getloadavg()[0], 2),
         "governor": _read(GOVERNOR).strip() or None,
         "os": platform.platform(),
     }
@@ -36,18 +36,21 @@ def machine_facts() -> dict[str, Any]:
 
 def physical_cores() -> int:
     """Physical cores that this process may use, at least 1: hyper-threads counted once."""
-    physical = _physical()
+    physical, usable = _physical(), _usable()
+    if not physical and (cores := psutil.cpu_count(logical=False)):
+        return min(cores, len(usable))
     # A logical core of which the system does not tell the physical one counts as one.
-    return max(1, len({physical.get(logical, logical) for logical in _usable()}))
+    return max(1, len({physical.get(logical, logical) for logical in usable}))
 
 
 def _usable() -> set[int]:
     """Logical cores that this process may use, by number."""
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    process = psutil.Process()
+    return set(process.cpu_affinity() if hasattr(process, "cpu_affinity") else range(psutil.cpu_count() or 1))
 
 
 def _physical() -> dict[int, tuple[str, str]]:
-    """(socket, core) of each logical core."""
+    """(socket, core) of each logical core, where Linux tells it: psutil counts cores whatever this process may use."""
     found = {}
     for block in _read(CPUINFO).split("\n\n"):
         processor, socket, core = (_field(block, name) for name in ("processor", "physical id", "core id"))
@@ -59,11 +62,6 @@ def _physical() -> dict[int, tuple[str, str]]:
 def _features(cpuinfo: str) -> list[str]:
     present = set((_field(cpuinfo, "flags") or _field(cpuinfo, "Features") or "").split())
     return [name for name in FEATURES if name in present]
-
-
-def _memory_gb() -> float | None:
-    total = _field(_read(MEMINFO), "MemTotal")
-    return round(int(total.split()[0]) / 2**20, 1) if total else None
 
 
 def _field(text: str, name: str) -> str | None:

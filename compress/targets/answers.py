@@ -20,7 +20,8 @@ M = TypeVar("M", bound="Message")
 
 Line = Annotated[str, AfterValidator(one_line)]
 Setting = Annotated[str, AfterValidator(lambda text: one_line(text, 500))]
-Milliseconds = Annotated[float, Field(gt=0, le=1e9)]
+Milliseconds = Annotated[float, Field(ge=1e-5, le=1e7)]
+"""Of a run: from 10 ns to hours, so that no ratio of two leaves the range of a figure."""
 Fact = Setting | bool | Count | Figure | Annotated[list[Line], Field(max_length=50)] | None
 Facts = Annotated[dict[Line, Fact], Field(max_length=100)]
 
@@ -113,7 +114,7 @@ class Accuracy(Message):
 class Timed(Message):
     """An artifact's timed runs, in ms, and how many came before them."""
 
-    samples: list[Milliseconds] = Field(min_length=1, max_length=1_000_000)
+    samples: list[Milliseconds] = Field(min_length=2, max_length=1_000_000)
     warmup: Count
 
 

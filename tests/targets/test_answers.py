@@ -58,7 +58,7 @@ STATUS = {
     "seq": 5,
     "note": "rest",
     "error": None,
-    "received": {"inputs.npz": 9, "onnx-fp32/model.onnx": 9},
+    "received": {"inputs.npz": 9, "onnx-fp32/model.onnx": 9, "onnx-int8/model.onnx": 9},
 }
 SERIES = {"min": 1500, "median": 1950.5, "max": 2400, "n": 2, "source": "cpufreq"}
 RUN = {
@@ -83,7 +83,7 @@ HONEST: dict[str, Any] = {
             "power_w": None,
             "settings": {"governor": "performance"},
         },
-        "artifacts": {"onnx-fp32": RUN},
+        "artifacts": {"onnx-fp32": RUN, "onnx-int8": {**RUN, "samples": [1.25] * 20}},
     },
     "remove": {"removed": True},
 }
@@ -117,7 +117,7 @@ def meet(place: Path, answers: dict[str, bytes]) -> tuple[list[dict[str, Any]], 
         (place / "answers" / name).write_bytes(said)
     pictures = {"lq": np.zeros((1, 8, 8, 3), np.uint8), "noise": np.zeros((1, 16, 1, 1), np.float32)}
     shown = io.StringIO()
-    artifacts = {"onnx-fp32": (place / "model.onnx", "onnx")}
+    artifacts = dict.fromkeys(("onnx-fp32", "onnx-int8"), (place / "model.onnx", "onnx"))
     try:
         return bench_target(artifacts, TARGET, pictures, "quick", Progress("lines", shown)), shown.getvalue()
     finally:
@@ -125,10 +125,11 @@ def meet(place: Path, answers: dict[str, bytes]) -> tuple[list[dict[str, Any]], 
 
 
 def test_a_device_that_answers_as_it_should(place: Path) -> None:
-    (entry,), shown = meet(place, {})
+    (entry, int8), shown = meet(place, {})
     assert entry["latency_ms"]["p50"] == 2.5 and entry["threads"] == 4 and entry["accuracy"] == RUN["accuracy"]
     assert entry["machine"]["features"] == ["asimd", "asimddp"] and entry["device"]["clock_mhz"] == SERIES
     assert entry["runtime"] == RUN["facts"] and "(rest)" in shown
+    assert int8["speedup_vs"]["fp32"] == {"value": 2.0, "low": 2.0, "high": 2.0}
 
 
 def changed(document: Any, at: tuple[Any, ...], *value: Any) -> bytes:
@@ -176,7 +177,7 @@ def replaced(path: str, value: Any) -> bytes:
         ({"status.code": b"1\n", "status.stderr": b"a\nno \x1b[31mspace\xff"}, "ended with 1 there (no ?[31mspace"),
         ({"result": replaced("result.artifacts", {})}, "(figures of other artifacts)"),
         ({"result": replaced("result.artifacts", {"../x": RUN})}, "x.[key]: String should"),
-        ({"result": replaced("result.artifacts.onnx-fp32.samples", [])}, "samples: List should have at least 1 item"),
+        ({"result": replaced("result.artifacts.onnx-fp32.samples", [])}, "samples: List should have at least 2 items"),
         ({"result": replaced("result.artifacts.onnx-fp32.samples", [0.0])}, "samples.0: Input should be greater"),
         ({"result": replaced("result.artifacts.onnx-fp32.load_ms", float("nan"))}, "load_ms: Input should be a finite"),
         ({"result": replaced("result.threads", 1 << 70)}, "(threads: Input should be less than or equal to"),
@@ -201,7 +202,7 @@ def test_a_device_that_prints_without_end_takes_no_memory(place: Path) -> None:
 def test_words_of_a_device_are_shown_without_control_characters(place: Path) -> None:
     said = {"start": replaced("start.state", "measuring"), "status": replaced("status.note", "\x1b[2Jx\r\n9 files")}
     cpu = replaced("result.machine.cpu", "A\x1b]0;title\x07" + "x" * 1000)
-    (entry,), shown = meet(place, said | {"result": cpu})
+    (entry, _), shown = meet(place, said | {"result": cpu})
     assert "(?[2Jx 9 files)" in shown
     assert entry["machine"]["cpu"] == ("A?]0;title?" + "x" * 1000)[:200]
 
