@@ -113,7 +113,7 @@ class Writer:
 
                 save_executorch(to_executorch(module, self.size, self.baked_seed), self.folder / artifact.entry)
             return
-        proto = self._onnx(module)
+        proto = self._quantized_onnx(quantized, module)
         if artifact.format == "openvino":
             from compress.artifacts.export.to_openvino import to_openvino
 
@@ -123,6 +123,13 @@ class Writer:
 
             pack_onnx(proto)
         self._save(proto, artifact)
+
+    def _quantized_onnx(self, quantized: "QuantizedModel", module: "nn.Module") -> Any:
+        if quantized.model is None:
+            return self._onnx(module)
+        from compress.artifacts.export.quantized_graph import quantized_graph
+
+        return quantized_graph(self.float_graph(quantized.model, "onnx"), quantized.model, module)
 
     def _onnx(self, model: "nn.Module") -> Any:
         from compress.artifacts.export.to_onnx import to_onnx

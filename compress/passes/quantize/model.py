@@ -70,7 +70,7 @@ def summands(model: Elir) -> set[str]:
 def build(model: Elir, scheme: Scheme, convs: dict[str, Conv], layers: dict[str, Layer]) -> nn.Module:
     """A copy of ``model`` with quantized convolutions; what is not quantized is shared with it."""
     copied = copy.deepcopy(model, {id(p): p for p in model.parameters()})
-    followed, float_ends, summed = _followed_by_conv(copied), ends(model), summands(model)
+    followed, float_ends, summed = followed_by_conv(copied), ends(model), summands(model)
     for name, conv in convs.items():
         if scheme.outputs and name.endswith(float_ends):
             continue
@@ -104,6 +104,6 @@ def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
     setattr(model.get_submodule(parent), leaf, module)
 
 
-def _followed_by_conv(model: nn.Module) -> set[str]:
+def followed_by_conv(model: nn.Module) -> set[str]:
     """Convolutions whose output, through a ReLU, feeds only another convolution: its input quantizer suffices."""
     return {f"{name}.conv.{i}" for name, m in model.named_modules() if isinstance(m, Block) for i in (0, 2)}

@@ -3,6 +3,7 @@
 Every Euler step is its own module, so each has its own range. Memory does not grow with the number of pictures.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -36,7 +37,7 @@ class RangeObserver:
     def add(self, x: Tensor) -> None:
         """Take in a tensor of any shape."""
         low, high = (v.item() for v in torch.aminmax(x))
-        if not (torch.isfinite(torch.tensor([low, high])).all()):
+        if not (math.isfinite(low) and math.isfinite(high)):
             raise FloatingPointError("NaN or Inf among the activations")
         self.low, self.high = min(self.low, low), max(self.high, high)
         if not self.histogram:

@@ -13,7 +13,8 @@ class QuantizedModel:
     ``modules``: torch modules with explicit quantize/dequantize pairs, (lq, noise) -> hq not clipped, by scheme
     (``openvino``, ``onnxruntime``, or ``x86`` for both; ``tensorrt``; ``xnnpack``). ``graphs``: graphs already in a
     runtime's own form, by format; they take precedence. ``layers``: what the modules were built from, by
-    convolution (``model.Layer``), and ``settings``: those of ptq, where the engine can build them anew.
+    convolution (``model.Layer``), ``model``: the float model whose copies they are, and ``settings``: those of ptq,
+    where the engine can build them anew.
     ``weights``: of a float module, how a file stores those that were rounded (``weights.RoundedWeight``).
     """
 
@@ -21,5 +22,6 @@ class QuantizedModel:
     modules: dict[str, nn.Module] = field(default_factory=dict)
     graphs: dict[str, Any] = field(default_factory=dict)
     layers: dict[str, Any] = field(default_factory=dict)
+    model: Any = None
     settings: Any = None
     weights: list[Any] = field(default_factory=list)

@@ -15,7 +15,7 @@ from compress.elir.autoencoder import Block
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.quantize.engines import QuantizedModel
-from compress.passes.quantize.model import SCHEMES, Conv, Layer, build
+from compress.passes.quantize.model import SCHEMES, Conv, Layer, build, followed_by_conv
 from compress.passes.quantize.modules import (
     WEIGHT_MAX,
     ActivationRange,
@@ -30,6 +30,7 @@ from compress.passes.quantize.round_weights import gptq
 from compress.recipe.passes import PtqSettings, is_below
 
 MOMENT_PICTURES = 16  # second moments settle long before ranges do, and cost more
+SPARSE = 4  # px between values of an output that no scheme quantizes: qat takes its step from their range, no more
 
 
 @dataclass
@@ -63,7 +64,7 @@ def as_quantized(
         for name, format_ in wanted.items()
         if format_ in subject.formats
     }
-    return QuantizedModel("elir", modules, layers=layers, settings=settings)
+    return QuantizedModel("elir", modules, layers=layers, model=subject.model, settings=settings)
 
 
 def settle(subject: Subject, settings: PtqSettings, convs: dict[str, Conv]) -> dict[str, Layer]:
@@ -116,6 +117,18 @@ def _owners(convs: dict[str, Conv]) -> list[str]:
     return [first.setdefault(id(conv.weight), name) for name, conv in convs.items()]
 
 
+def _turns(convs: dict[str, Conv]) -> dict[str, tuple[int, int]]:
+    """For each convolution, its number among those that have the same weight, and how many they are: they take turns
+    at the second moments, which are the weight's."""
+    owners = _owners(convs)
+    users, seen = Counter(owners), Counter[str]()
+    turns = {}
+    for name, owner in zip(convs, owners, strict=True):
+        turns[name] = seen[owner], users[owner]
+        seen[owner] += 1
+    return turns
+
+
 def quantizable(model: nn.Module, settings: PtqSettings) -> dict[str, Conv]:
     """Convolutions to quantize, by name. Raises InputError for a prefix that names none, and for Euler steps that give
     the weight they share different bits."""
@@ -150,6 +163,7 @@ def calibrate(subject: Subject, settings: PtqSettings, convs: dict[str, Conv]) -
     generator = torch.Generator().manual_seed(0)
     current = {"picture": 0}
     wanted = settings.rounding == "gptq" or settings.bias_correction
+    turns, inner = _turns(convs), followed_by_conv(subject.model)
 
     def hook(name: str) -> object:
         stat = statistics[name]
@@ -158,11 +172,13 @@ def calibrate(subject: Subject, settings: PtqSettings, convs: dict[str, Conv]) -
             try:
                 stat.inputs.add(inputs[0])
                 if name not in branches:
-                    stat.outputs.add(output)
+                    stat.outputs.add(output[..., ::SPARSE, ::SPARSE] if name in inner else output)
             except FloatingPointError as error:
                 picture = current["picture"] + 1
                 raise InputError(f"{name}: {error} on calibration picture {picture}: check weights and data") from None
-            if isinstance(conv, nn.Conv2d) and wanted and current["picture"] < MOMENT_PICTURES:
+            turn, users = turns[name]
+            due = current["picture"] < MOMENT_PICTURES and current["picture"] % users == turn
+            if isinstance(conv, nn.Conv2d) and wanted and due:
                 stat.moments.add(inputs[0], conv, generator)
 
         return convs[name].register_forward_hook(observe)  # type: ignore[arg-type]

@@ -1,0 +1,180 @@
+"""The graph of a quantized model, written into that of the float model: the nodes are the same but for quantizers.
+
+One export serves every scheme. Exporting each module instead gives the same graph, in ten seconds and more each.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from compress.elir.model import SIZE_MULTIPLE, Elir
+from compress.elir.noise import seeded_noise
+from compress.passes.quantize.modules import FakeQuantize, QuantBlock, QuantConv, QuantUpsample
+
+
+def quantized_graph(float_graph: Any, model: Elir, module: nn.Module) -> Any:
+    """ONNX ModelProto of ``module``, as ``passes.quantize.model.build`` made it of ``model``, whose ModelProto is
+    ``float_graph``. Raises RuntimeError where that is not so.
+    """
+    from onnx import numpy_helper
+
+    proto = copy.deepcopy(float_graph)
+    nodes = [node for node in proto.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+    convs, places = convs_in_order(model), _places(module)
+    if len(convs) != len(nodes):
+        raise RuntimeError(f"{len(nodes)} convolutions in the float graph, {len(convs)} in the model")
+    floats = {node.input[1] for node, name in zip(nodes, convs, strict=True) if name not in places}
+    rewriting = _Rewriting(proto.graph, floats)
+    for node, (name, conv) in zip(nodes, convs.items(), strict=True):
+        if not np.array_equal(weights[node.input[1]], conv.weight.detach().numpy()):
+            raise RuntimeError(f"{name}: the float graph has other weights there")
+        if name in places:
+            rewriting.quantize(node, name, places[name])
+    rewriting.finish()
+    return proto
+
+
+def convs_in_order(model: Elir) -> "dict[str, nn.Conv2d | nn.ConvTranspose2d]":
+    """Convolutions by name, in the order in which they run: modules are declared in another one."""
+    order: list[str] = []
+    convs = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
+    handles = [m.register_forward_hook(lambda *_, name=name: order.append(name)) for name, m in convs.items()]
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 3, SIZE_MULTIPLE, SIZE_MULTIPLE), seeded_noise(SIZE_MULTIPLE, 0))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: convs[name] for name in order}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A quantized convolution. ``quantizer``: what rounds its input; ``shared``: the shortcut around it reads the same
+    rounded tensor; ``enlarged``: it is rounded before it is enlarged."""
+
+    conv: QuantConv
+    quantizer: FakeQuantize
+    shared: bool = False
+    enlarged: bool = False
+
+
+def _places(module: nn.Module) -> dict[str, _Place]:
+    """Quantized convolutions by name."""
+    places: dict[str, _Place] = {}
+    outer: Any = None
+    for name, part in module.named_modules():
+        if isinstance(part, QuantBlock | QuantUpsample):
+            outer = part
+        elif isinstance(part, QuantConv):
+            own = part.input_quantizer
+            if isinstance(own, FakeQuantize):
+                places[name] = _Place(part, own)
+            else:
+                kinds = isinstance(outer, QuantBlock), isinstance(outer, QuantUpsample)
+                places[name] = _Place(part, outer.input_quantizer, *kinds)
+    return places
+
+
+class _Rewriting:
+    """Puts quantizers into ``graph`` (GraphProto). ``floats``: weights of convolutions that stay float."""
+
+    def __init__(self, graph: Any, floats: set[str]) -> None:
+        self.graph, self.floats = graph, floats
+        self.makers = {output: node for node in graph.node for output in node.output}
+        self.readers: dict[str, list[Any]] = {}
+        for node in graph.node:
+            for name in node.input:
+                self.readers.setdefault(name, []).append(node)
+        self.ahead: dict[str, list[Any]] = {}  # by the output of the node that they go ahead of
+        self.behind: dict[str, list[Any]] = {}
+        self.constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self.weights: dict[str, np.ndarray] = {}
+        self.names: dict[int, str] = {}  # of weights, by the id of their tensor
+
+    def quantize(self, node: Any, name: str, place: _Place) -> None:
+        """Make the node of a float convolution that of ``place``."""
+        conv, output, (read, weight) = place.conv, node.output[0], node.input[:2]
+        if id(conv.weight) not in self.names:  # Euler steps share it
+            # Weights that are equal as floats are one initializer; one of them may stay float, or have other integers.
+            weight = f"model.{name}.weight_int8" if weight in {*self.weights, *self.floats} else weight
+            self.names[id(conv.weight)], self.weights[weight] = weight, conv.weight.numpy()
+            scales = self._constant(conv.weight_scale.numpy())
+            zeros = self._constant(np.zeros(len(conv.weight_scale), np.int8))
+            exact = _node("DequantizeLinear", [weight, scales, zeros], f"{weight}/exact", axis=conv.axis)
+            self.ahead[output] = [exact]
+        weight = self.names[id(conv.weight)]
+        readers = [node]
+        if place.enlarged:
+            readers = [self.makers[read]]
+            read = readers[0].input[0]
+        elif place.shared:
+            readers = self.readers[read]
+        pair = self._pair(read, place.quantizer, f"{output}/input")
+        for reader in readers:
+            reader.input[list(reader.input).index(read)] = pair[-1].output[0]
+        self.ahead.setdefault(readers[0].output[0], []).extend(pair)
+        bias = [] if conv.bias is None else [self._constant(conv.bias.detach().numpy(), f"model.{name}.bias")]
+        del node.input[1:]
+        node.input.extend([f"{weight}/exact", *bias])
+        if conv.output_quantizer is not None:
+            node.output[0] = f"{output}/sum"
+            self.ahead[node.output[0]] = self.ahead.pop(output, [])
+            self.behind[node.output[0]] = self._pair(node.output[0], conv.output_quantizer, output)
+
+    def _pair(self, read: str, quantizer: Any, made: str) -> list[Any]:
+        """QuantizeLinear and DequantizeLinear."""
+        assert isinstance(quantizer, FakeQuantize)
+        kind = np.int8 if quantizer.qmin < 0 else np.uint8
+        parameters = [np.asarray(quantizer.scale, np.float32), np.asarray(quantizer.zero_point, kind)]
+        names = [self._constant(value) for value in parameters]
+        rounded = _node("QuantizeLinear", [read, *names], f"{made}/integers")
+        return [rounded, _node("DequantizeLinear", [rounded.output[0], *names], made)]
+
+    def _constant(self, value: np.ndarray, name: str | None = None) -> str:
+        """Name of the initializer that holds ``value``; equal ones are one."""
+        key = str(value.dtype), value.shape, value.tobytes()
+        return self.constants.setdefault(key, name or f"q{len(self.constants)}")
+
+    def finish(self) -> None:
+        """Put nodes and constants in their places, and name values by number, as an export does."""
+        from onnx import numpy_helper
+
+        arranged = []
+        for node in self.graph.node:
+            output = node.output[0]
+            arranged += [*self.ahead.get(output, ()), node, *self.behind.get(output, ())]
+        del self.graph.node[:]
+        self.graph.node.extend(arranged)
+        del self.graph.value_info[:]  # types of weights that were floats
+        kept = {name for node in arranged for name in node.input}
+        new = {name: np.frombuffer(data, kind).reshape(shape) for (kind, shape, data), name in self.constants.items()}
+        old = [i for i in self.graph.initializer if i.name in kept and i.name not in {*new, *self.weights}]
+        del self.graph.initializer[:]
+        self.graph.initializer.extend(old)
+        self.graph.initializer.extend(numpy_helper.from_array(v, name) for name, v in (self.weights | new).items())
+        _number(self.graph)
+
+
+def _node(kind: str, read: list[str], made: str, **attributes: Any) -> Any:
+    from onnx import helper
+
+    return helper.make_node(kind, read, [made], **attributes)
+
+
+def _number(graph: Any) -> None:
+    ends = {value.name for value in graph.output}
+    names: dict[str, str] = {}
+    for i, node in enumerate(graph.node):
+        node.name = f"n{i}"
+        for j, output in enumerate(node.output):
+            if output not in ends:
+                names[output] = f"v{i}" if len(node.output) == 1 else f"v{i}_{j}"
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
