@@ -1,11 +1,14 @@
 """ExecuTorch programs: XNNPACK takes the convolutions, weights are stored once, the runtime gives what torch gives."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+import compress.artifacts.export.to_executorch as module
 from compress.artifacts.export.to_executorch import save_executorch, to_executorch
 from compress.artifacts.inspect.delegation import coverage
 from compress.artifacts.runtime.open import open_runner
@@ -48,3 +51,32 @@ def test_nothing_that_computes_is_left_outside(program: bytes, tmp_path: Path) -
 @pytest.mark.slow
 def test_nothing_of_the_machine_is_inside(program: bytes) -> None:
     assert b"/tmp" not in program and b"site-packages" not in program
+
+
+class Plain(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, lq: Tensor, noise: Tensor) -> Tensor:
+        return torch.relu(self.conv(lq))
+
+
+class Mixed(Plain):
+    """With what XNNPACK's passes rewrite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.act, self.linear = nn.BatchNorm2d(8), nn.PReLU(), nn.Linear(64, 32)
+        self.enlarge = nn.UpsamplingBilinear2d(scale_factor=2)
+
+    def forward(self, lq: Tensor, noise: Tensor) -> Tensor:
+        return self.linear(self.enlarge(self.act(self.norm(self.conv(lq))))[..., :64])
+
+
+@pytest.mark.parametrize("kind", [Plain, Mixed])
+def test_passes_that_do_not_apply_change_nothing(kind: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = kind().eval().requires_grad_(False)
+    program = to_executorch(model, 64)
+    monkeypatch.setattr(module, "_passes_that_apply", nullcontext)
+    assert to_executorch(model, 64) == program
