@@ -15,7 +15,6 @@ from compress.artifacts.export.deployed import deployed, without_stack_traces
 from compress.files import whole_file
 from compress.quiet import quiet
 
-
 # XNNPACK's pass -> parts of the names of the operators that it rewrites
 _REWRITES = {
     "ConvertToUpsampleBilinear2d": ("bilinear", "index"),
