@@ -131,8 +131,8 @@ class _Rewriting:
         """QuantizeLinear and DequantizeLinear."""
         assert isinstance(quantizer, FakeQuantize)
         kind = np.int8 if quantizer.qmin < 0 else np.uint8
-        parameters = [np.asarray(quantizer.scale, np.float32), np.asarray(quantizer.zero_point, kind)]
-        names = [self._constant(value) for value in parameters]
+        scale, zero = np.asarray(quantizer.scale, np.float32), np.asarray(quantizer.zero_point, kind)
+        names = [self._constant(scale), self._constant(zero)]
         rounded = _node("QuantizeLinear", [read, *names], f"{made}/integers")
         return [rounded, _node("DequantizeLinear", [rounded.output[0], *names], made)]
 
