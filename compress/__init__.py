@@ -52,6 +52,10 @@ def apply(
         raise InputError("overrides and targets are for a recipe's name or path: change the Recipe itself")
     # After the recipe: a mistake in it is told at once, not seconds later.
     from compress.pipeline.apply import apply as run
+    from compress.pipeline.apply import plan
+    from compress.pipeline.context import RunContext
 
-    folder = None if out is None else Path(out)
-    return run(recipe, folder, resume, dry_run, progress or Progress(), reuse, source, settings)
+    folder = Path("runs", recipe.name) if out is None else Path(out)
+    context = RunContext(recipe, folder, progress or Progress(), resume=resume, reuse=reuse)
+    planned = plan(context, source, settings)
+    return planned if dry_run else run(planned)

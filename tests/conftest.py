@@ -172,6 +172,7 @@ def finished(
 
 
 def _interrupted(recipe: Recipe, out: Path) -> tuple[ApplyResult, dict[str, int]]:
+    import compress
     from compress.pipeline import apply
 
     def interrupt(run: object) -> None:
@@ -179,11 +180,11 @@ def _interrupted(recipe: Recipe, out: Path) -> tuple[ApplyResult, dict[str, int]
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(apply.Run, "_parity", interrupt)
-        apply.apply(recipe, out, True, False, Progress("silent"))
+        compress.apply(recipe, out, progress=Progress("silent"))
     assert not (out / "manifest.json").exists()
     files = {p.relative_to(out).as_posix(): p.stat().st_mtime_ns for p in out.rglob("model*")}
     (out / "int8/onnx/.part-killed.onnx").write_bytes(b"half")
-    result = apply.apply(recipe, out, True, False, Progress("silent"))
+    result = compress.apply(recipe, out, progress=Progress("silent"))
     assert isinstance(result, ApplyResult)
     return result, files
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import compress
 from compress.cli.commands import app
 from compress.errors import InputError
 from compress.folders import MARK, Owner, claimed, remove_listed, remove_training
-from compress.pipeline import apply
 from compress.progress import Progress
 from compress.recipe.load import to_yaml
 from compress.recipe.schema import Recipe
@@ -176,7 +176,7 @@ def test_users_files_in_a_bundle_stay(bundle: Path, tiny_recipe: Make) -> None:
     for name in mine:
         (bundle / name).parent.mkdir(exist_ok=True)
         (bundle / name).write_text("mine")
-    apply.apply(tiny_recipe(export={"onnx": {"precisions": ["fp32", "int8"]}}), bundle, True, False, Progress("silent"))
+    compress.apply(tiny_recipe(export={"onnx": {"precisions": ["fp32", "int8"]}}), bundle, progress=Progress("silent"))
     left = snapshot(bundle)
     assert mine <= set(left)
     assert not any("openvino" in name for name in left if not name.startswith("."))

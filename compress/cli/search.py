@@ -41,6 +41,7 @@ def sensitivity(
     """
     with results_only():
         from compress.files import check_output
+        from compress.pipeline.context import RunContext
         from compress.pipeline.inputs import node_facts
         from compress.pipeline.workers import workers_at
         from compress.recipe.load import load_recipe
@@ -51,7 +52,8 @@ def sensitivity(
         chosen, loaded = format_.value if format_ else None, load_recipe(recipe, settings)
         with workers_at(address, node_facts) as workers:
             at_once = None if address is None else workers
-            result = run(loaded, out, chosen, pictures, resume, progress(), at_once, store)
+            context = RunContext(loaded, out or Path("runs", loaded.name), progress(), resume=resume)
+            result = run(context, chosen, pictures, at_once, store)
         if plot is not None:
             result.write_plot(plot)
     show(result, as_json=as_json)
@@ -91,6 +93,7 @@ def search(
     """
     with results_only():
         from compress.files import check_output
+        from compress.pipeline.context import RunContext
         from compress.pipeline.inputs import node_facts
         from compress.pipeline.workers import workers_at
         from compress.recipe.load import load_recipe
@@ -103,7 +106,9 @@ def search(
         loaded = load_recipe(recipe, [*settings, *budget])
         with workers_at(address, node_facts) as workers:
             at_once = None if address is None else workers
-            result = run(loaded, recipe, out, chosen, resume, progress(), reuse, at_once, store)
+            folder = out or Path("runs", loaded.name, "search")
+            context = RunContext(loaded, folder, progress(), resume=resume, reuse=reuse)
+            result = run(context, recipe, chosen, at_once, store)
         if plot is not None:
             result.write_plot(plot)
     show(result, as_json=as_json)

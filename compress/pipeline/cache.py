@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from compress.files import sha256_file, sha256_text, write_text
 
@@ -11,10 +11,22 @@ FOLDER = ".stages"
 Files: TypeAlias = Iterable[str] | Callable[[Any], Iterable[str]]
 
 
+class PassStore(Protocol):
+    """Where runs leave for each other what a pass took long to make. ``key`` names all that it depends on."""
+
+    def fetch(self, key: str, path: Path) -> bool:
+        """Put the file of ``key`` at ``path``; False where nobody left it."""
+        ...
+
+    def leave(self, key: str, path: Path) -> None:
+        """Leave the file at ``path`` under ``key``."""
+        ...
+
+
 class Stages:
     """Records below ``folder``/.stages, one file a stage, each written whole after its stage's files."""
 
-    def __init__(self, folder: Path, key: dict[str, Any], resume: bool) -> None:
+    def __init__(self, folder: Path, key: dict[str, Any], *, resume: bool) -> None:
         self.folder, self.key, self.resume = folder, key, resume
 
     def run(self, name: str, work: Callable[[], Any], extra: Any = None, files: Files = ()) -> Any:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.pipeline.inputs import Inputs, estimated_bytes
-from compress.recipe.schema import DeployTarget, Recipe
+from compress.folders import Owner
+from compress.pipeline.context import RunContext
+from compress.pipeline.inputs import estimated_bytes
+from compress.recipe.schema import DeployTarget
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -16,37 +17,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do. ``unavailable``: one line for each target that it would have to leave out."""
+    """What a run would do. ``missing``: why a target will be left out, by its name; ``owner``: whose the folder will
+    be; ``before``: whose it is, as its manifest says.
+    """
 
-    recipe: Recipe
-    out: Path
-    inputs: Inputs
-    artifacts: "list[Artifact]"
+    context: RunContext
     targets: list[DeployTarget]
-    unavailable: list[str]
+    missing: dict[str, str]
+    owner: Owner
+    before: Owner | None
     exit_code: int = 0
+
+    @property
+    def unavailable(self) -> list[str]:
+        """One line for each target that will be left out."""
+        return list(self.missing.values())
 
     @cached_property
     def _values(self) -> dict[str, int]:
         from compress.elir.metadata import count_values
 
-        return count_values(self.inputs.weights)
+        return count_values(self.context.inputs.weights)
 
     def to_json(self) -> dict[str, Any]:
-        data = {s.name: len(s) for s in (self.inputs.calibration, *self.inputs.validation)}
+        inputs, artifacts = self.context.inputs, self.context.planned
+        data = {s.name: len(s) for s in (inputs.calibration, *inputs.validation)}
         return {
             "dry_run": True,
-            "bundle": str(self.out),
-            "passes": [item.name for item in self.recipe.passes],
+            "bundle": str(self.context.folder),
+            "passes": [item.name for item in self.context.recipe.passes],
             "data": data,
-            "artifacts": [{"id": a.id, "entry": a.entry, "estimated_bytes": self._bytes(a)} for a in self.artifacts],
-            "estimated_bytes": sum(map(self._bytes, self.artifacts)),
+            "artifacts": [{"id": a.id, "entry": a.entry, "estimated_bytes": self._bytes(a)} for a in artifacts],
+            "estimated_bytes": sum(map(self._bytes, artifacts)),
             "targets": [t.name for t in self.targets],
             "unavailable": self.unavailable,
         }
 
     def _bytes(self, artifact: "Artifact") -> int:
-        return estimated_bytes(self.recipe, self._values, artifact)
+        return estimated_bytes(self.context.recipe, self._values, artifact)
 
     def table(self) -> "Group":
         """The plan for a terminal."""
@@ -55,7 +63,7 @@ class Plan:
         from rich.text import Text
 
         plan = self.to_json()
-        table = Table(title=f"{self.recipe.name}: nothing was run", title_justify="left")
+        table = Table(title=f"{self.context.recipe.name}: nothing was run", title_justify="left")
         table.add_column("artifact")
         table.add_column("file")
         table.add_column("about MB", justify="right")

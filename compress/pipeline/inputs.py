@@ -93,7 +93,7 @@ def made_by(recipe: Recipe, weights_sha256: str) -> str:
     return sha256_text(json.dumps([parts, weights_sha256], sort_keys=True))
 
 
-def resolve(recipe: Recipe, reuse: bool = False) -> Inputs:
+def resolve(recipe: Recipe, *, reuse: bool = False) -> Inputs:
     """Find weights and data of ``recipe``, with ``reuse`` its finished student too, and refuse what cannot work.
 
     Raises InputError.

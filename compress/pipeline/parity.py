@@ -9,7 +9,6 @@ from compress.data.sets import PictureSet
 from compress.errors import VerificationError
 from compress.pipeline.models import Models
 from compress.pipeline.quality import ArtifactOutputs, save_sample
-from compress.progress import Progress
 from compress.recipe.schema import QUANTIZED
 
 if TYPE_CHECKING:
@@ -20,16 +19,15 @@ FP32_GOAL_DB = 60.0  # torch fp32 against the fp32 artifact
 INT8_GAP_DB = 1.0  # that the artifact's fidelity may be below the simulated model's
 
 
-def check_parity(
-    outputs: ArtifactOutputs, planned: list[Artifact], models: Models, pictures: PictureSet, progress: Progress
-) -> dict[str, Any]:
-    """``parity``, ``stages``, ``layers`` and ``notes`` of results.json, on the first pictures of a set.
+def check_parity(outputs: ArtifactOutputs, models: Models) -> dict[str, Any]:
+    """``parity``, ``stages``, ``layers`` and ``notes`` of results.json, on the first pictures of the first set.
 
     ``simulated``: what the simulation of each int8 artifact makes of the first, a file each, for other machines.
     """
     from compress.elir.stage_errors import layer_errors, stage_errors
 
-    check = _Check(outputs, models, pictures)
+    planned, progress = models.context.planned, models.context.progress
+    check = _Check(outputs, models, models.context.inputs.validation[0])
     found: dict[str, Any] = {"parity": [], "stages": [], "layers": []}
     with progress.stage("parity", len(planned)) as stage:
         for artifact in planned:

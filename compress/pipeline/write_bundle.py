@@ -10,6 +10,7 @@ from compress.bundle.manifest import MANIFEST, changed_files, read_manifest, wri
 from compress.errors import CompressError
 from compress.files import remove_unfinished, sha256_file, write_text
 from compress.folders import Owner, finished_stages, remove_listed, source_of
+from compress.pipeline.context import RunContext
 from compress.pipeline.inputs import Inputs, artifact_steps, checkpoint_numbers, made_by
 from compress.pipeline.quality import sample_files
 from compress.recipe.library import is_path
@@ -18,19 +19,14 @@ from compress.recipe.schema import Recipe
 from compress.results.file import RESULTS, dump_json, read_results
 
 
-def write_bundle(
-    folder: Path,
-    results: dict[str, Any],
-    recipe: Recipe,
-    inputs: Inputs,
-    planned: list[Artifact],
-    asked: dict[str, Any] | None = None,
-) -> None:
+def write_bundle(context: RunContext, results: dict[str, Any], asked: dict[str, Any] | None = None) -> None:
     """Write everything but the artifacts and samples, which are there; remove what an earlier recipe left.
 
-    ``asked``: key and hash of the recipe that was asked for, where a fallback made ``recipe`` of it.
+    ``asked``: key and hash of the recipe that was asked for, where a fallback made another of it.
     """
     from compress.report import write_report
+
+    folder, recipe, inputs, planned = context.folder, context.recipe, context.inputs, context.planned
 
     write_text(folder / "recipe.yaml", to_yaml(recipe, folder))
     write_text(folder / RESULTS, dump_json(results))
@@ -60,11 +56,12 @@ def write_bundle(
     remove_unfinished(folder)
 
 
-def unchanged(folder: Path, inputs: Inputs, recipe: Recipe) -> dict[str, Any] | None:
+def unchanged(context: RunContext) -> dict[str, Any] | None:
     """Results of a finished bundle that this very recipe, data and code wrote and nobody touched since.
 
     None where a target was not available then, or a fallback was stopped: they are tried again.
     """
+    folder, recipe, inputs = context.folder, context.recipe, context.inputs
     if not (folder / MANIFEST).is_file():
         return None
     try:

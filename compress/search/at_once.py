@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from compress.artifacts.writer import Writer
 from compress.files import locked, sha256_text
-from compress.pipeline.cache import Stages
-from compress.pipeline.inputs import resolve
+from compress.pipeline.context import RunContext
 from compress.pipeline.models import Models
 from compress.pipeline.workers import SHARES, SharedFiles, Store, Workers, scratch, share_out
 from compress.progress import Progress
@@ -37,34 +35,32 @@ class AtOnce:
         """``Judge.quality`` of each combination, bits by layer."""
         return share_out(self.workers, "combination", qualities, self._common(lab), together)
 
-    def _common(self, lab: Lab) -> dict[str, Any]:
-        models = lab.models
-        recipe = models.recipe.model_dump(mode="json")
-        reuse = models.inputs.student is not None
-        return {"recipe": recipe, "format": lab.format, "reuse": reuse, "store": self.left.store.url}
+    def _common(self, lab: Lab) -> dict[str, str | bool]:
+        context = lab.models.context
+        recipe = context.recipe.model_dump_json()
+        return {"recipe": recipe, "format": lab.format, "reuse": context.reuse, "store": self.left.store.url}
 
 
-def errors(recipe: dict[str, Any], format: str, reuse: bool, store: str, parts: list[tuple[str, int]]) -> list[float]:
-    """``Lab.error`` of each of ``parts``, (group's name, bits), on whichever node."""
-    lab, _ = _measuring(json.dumps(recipe, sort_keys=True), format, reuse, store)
+def errors(parts: list[tuple[str, int]], *, recipe: str, format: str, reuse: bool, store: str) -> list[float]:
+    """``Lab.error`` of each of ``parts``, (group's name, bits), on whichever node. ``recipe``: as JSON."""
+    lab, _ = _measuring(recipe, format, store, reuse=reuse)
     groups = {group.name: group for group in lab.groups}
     return [lab.error(groups[name], bits) for name, bits in parts]
 
 
 def qualities(
-    recipe: dict[str, Any], format: str, reuse: bool, store: str, parts: list[dict[str, int]]
+    parts: list[dict[str, int]], *, recipe: str, format: str, reuse: bool, store: str
 ) -> list[dict[str, Any]]:
-    """``Judge.quality`` of each of ``parts``, bits by layer, on whichever node."""
-    lab, judge = _measuring(json.dumps(recipe, sort_keys=True), format, reuse, store)
+    """``Judge.quality`` of each of ``parts``, bits by layer, on whichever node. ``recipe``: as JSON."""
+    lab, judge = _measuring(recipe, format, store, reuse=reuse)
     return [judge.quality(lab.module(bits)) for bits in parts]
 
 
 @lru_cache(maxsize=1)
-def _measuring(recipe: str, format: str, reuse: bool, store: str) -> tuple[Lab, Judge]:
+def _measuring(recipe: str, format: str, store: str, *, reuse: bool) -> tuple[Lab, Judge]:
     chosen = Recipe.model_validate_json(recipe)
-    inputs = resolve(chosen, reuse)
     folder = scratch(sha256_text(json.dumps([recipe, format, reuse, store])))
     with locked(folder, lambda text: None):
-        stages, silent = Stages(folder, inputs.key, True), Progress("silent")
-        models = Models(chosen, inputs, [], Writer(chosen, folder), stages, silent, SharedFiles(Store(store)))
-        return lab_of(models, chosen, format), Judge(models, chosen.search.pictures)
+        context = RunContext(chosen, folder, Progress("silent"), reuse=reuse, shared=SharedFiles(Store(store)))
+        models = Models(context)
+        return lab_of(models, format), Judge(models, chosen.search.pictures)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from compress.artifacts.artifact import Artifact
 from compress.artifacts.writer import Writer
-from compress.pipeline.cache import Stages
 from compress.recipe.passes import FLOAT
 from compress.recipe.schema import DeployTarget
 from compress.search.choose import Option
@@ -24,7 +23,7 @@ FILES = ".files"  # hidden: removed whole, so that no folder of a person's may h
 FLOAT_MODEL, OWN = "fp32", "int8"
 
 
-def measure_costs(lab: Lab, format_: str, target: DeployTarget | None, stages: Stages) -> dict[str, Any]:
+def measure_costs(lab: Lab, target: DeployTarget | None) -> dict[str, Any]:
     """Bytes of the fp32 file and of the recipe's own int8 file, and on ``target`` their median ms and those of the int8
     file with each network in float: ``{"bytes": {variant: n}, "ms": {variant: ms} | None}``.
 
@@ -35,28 +34,24 @@ def measure_costs(lab: Lab, format_: str, target: DeployTarget | None, stages: S
     timed = target is not None and FLOAT in lab.bits
     networks = list(dict.fromkeys(group.network for group in lab.groups)) if timed else []
     variants = [FLOAT_MODEL, OWN, *networks]
-    extra = [format_, target and target.model_dump(mode="json"), variants]
-    return stages.run(f"costs-{format_}", lambda: _measure(lab, format_, target, stages, variants), extra)
+    extra = [lab.format, target and target.model_dump(mode="json"), variants]
+    return lab.models.context.stages.run(f"costs-{lab.format}", lambda: _measure(lab, target, variants), extra)
 
 
-def _measure(
-    lab: Lab, format_: str, target: DeployTarget | None, stages: Stages, variants: Sequence[str]
-) -> dict[str, Any]:
-    artifacts = {name: _written(lab, format_, name, stages) for name in variants}
-    sizes = {name: sum((stages.folder / f).stat().st_size for f in files) for name, files in artifacts.items()}
+def _measure(lab: Lab, target: DeployTarget | None, variants: Sequence[str]) -> dict[str, Any]:
+    context = lab.models.context
+    artifacts = {name: _written(lab, name) for name in variants}
+    sizes = {name: sum((context.folder / f).stat().st_size for f in files) for name, files in artifacts.items()}
     ms = None
     if target is not None:
-        from compress.data.pictures import to_uint8
-
-        (lq, noise), *_ = lab.models.pairs(lab.models.inputs.validation[0], 1)
-        ids = {name: _id(format_, name) for name in variants}
-        chosen = {ids[name]: (stages.folder / files[0], format_) for name, files in artifacts.items()}
-        mode = lab.models.recipe.measure
-        pictures = {"lq": to_uint8(lq[0].numpy())[None], "noise": noise.numpy()}
-        entries = bench_local(chosen, target, pictures, mode, lab.models.progress)
+        (lq, noise), *_ = lab.models.pairs(context.inputs.validation[0], 1)
+        ids = {name: _id(lab.format, name) for name in variants}
+        chosen = {ids[name]: (context.folder / files[0], lab.format) for name, files in artifacts.items()}
+        inputs = lq.numpy(), noise.numpy()
+        entries = bench_local(chosen, target, inputs, context.recipe.measure, context.progress)
         medians = {entry["artifact"]: entry["latency_ms"]["p50"] for entry in entries}
         ms = {name: medians[ids[name]] for name in variants if ids[name] in medians}
-    shutil.rmtree(stages.folder / FILES)
+    shutil.rmtree(context.folder / FILES)
     return {"bytes": {name: sizes[name] for name in (FLOAT_MODEL, OWN)}, "ms": ms}
 
 
@@ -65,21 +60,23 @@ def _id(format_: str, variant: str) -> str:
     return f"{format_}-{variant}" if variant in (FLOAT_MODEL, OWN) else f"{format_}-int8-{variant.split()[0]}"
 
 
-def _written(lab: Lab, format_: str, variant: str, stages: Stages) -> list[str]:
+def _written(lab: Lab, variant: str) -> list[str]:
     """The files of a variant, entry first, relative to the search's folder."""
-    artifact = Artifact(format_, "fp32" if variant == FLOAT_MODEL else "int8")
-    folder = f"{FILES}/{_id(format_, variant)}"
+    stages = lab.models.context.stages
+    artifact = Artifact(lab.format, "fp32" if variant == FLOAT_MODEL else "int8")
+    folder = f"{FILES}/{_id(lab.format, variant)}"
     files = [f"{folder}/{file}" for file in artifact.files]
     work = partial(_write, lab, artifact, variant, stages.folder / folder)
-    stages.run(f"write-{_id(format_, variant)}", work, files=files)
+    stages.run(f"write-{_id(lab.format, variant)}", work, files=files)
     return files
 
 
 def _write(lab: Lab, artifact: Artifact, variant: str, folder: Path) -> None:
     from compress.passes.quantize.engines import QuantizedModel
 
-    writer = Writer(lab.models.recipe, folder)
-    with lab.models.progress.stage(f"write {_id(artifact.format, variant)}"):
+    context = lab.models.context
+    writer = Writer(context.recipe, folder)
+    with context.progress.stage(f"write {_id(artifact.format, variant)}"):
         try:
             if variant != FLOAT_MODEL:
                 writer.write_int8(QuantizedModel("elir", {lab.scheme_name: _module(lab, variant)}), artifact)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 PROBED = 2  # pictures, of the calibration set: which bits are chosen is not learnt on what they are judged on
 
 
-def lab_of(models: Models, recipe: Recipe, format_: str) -> "Lab":
+def lab_of(models: Models, format_: str) -> "Lab":
     """The lab of a recipe's ptq, with the bits that it has and those that its search may choose."""
+    recipe = models.context.recipe
     settings = _ptq(recipe)
     return Lab(models, format_, settings, tuple(sorted({*recipe.search.bits, settings.weight_bits})))
 
@@ -67,7 +68,7 @@ class Lab:
     def _statistics(self) -> "dict[str, Statistics]":
         from compress.passes.quantize.engines.elir import calibrate
 
-        with self.models.progress.stage("calibrate") as stage:
+        with self.models.context.progress.stage("calibrate") as stage:
             self.subject.advance = lambda what, done, total: stage.note(f"{what} {done} of {total}")
             return calibrate(self.subject, self.settings, self.convs)
 
@@ -75,7 +76,7 @@ class Lab:
     def probe(self) -> Probe:
         """On calibration pictures."""
         usual = self.layers[self.settings.weight_bits]
-        return Probe(self.models, self.scheme_name, self.models.inputs.calibration, PROBED, usual)
+        return Probe(self.models, self.scheme_name, self.models.context.inputs.calibration, PROBED, usual)
 
     @cached_property
     def groups(self) -> list[Group]:

@@ -20,9 +20,8 @@ class Judge:
     """Compares with the recipe's reference on the first ``most`` pictures of the first validation set."""
 
     def __init__(self, models: Models, most: int) -> None:
-        models.inputs.validation[0].require_truth("a search judges against them")
         self.models, self.most = models, most
-        self.border = task_border(models.recipe.model.task)
+        self.border = task_border(models.context.recipe.model.task)
 
     def quality(self, model: "nn.Module") -> dict[str, Any]:
         """Means over the pictures, of 8-bit outputs: ``psnr_db``, what was lost against the float model, and
@@ -45,7 +44,7 @@ class Judge:
 
     @cached_property
     def _cleans(self) -> "list[np.ndarray]":
-        return [item.truth for item in islice(self.models.inputs.validation[0], self.most)]
+        return [item.clean for item in islice(self.models.context.inputs.validation[0], self.most)]
 
     def _scores(self, outputs: "list[np.ndarray]") -> "list[QualityScore]":
         from compress.measure.quality import score
@@ -58,5 +57,5 @@ class Judge:
         from compress.data.pictures import to_uint8
 
         with torch.inference_mode():
-            pairs = self.models.pairs(self.models.inputs.validation[0], self.most)
+            pairs = self.models.pairs(self.models.context.inputs.validation[0], self.most)
             return [to_uint8(model(lq, noise).clamp(0, 1).numpy()[0]) for lq, noise in pairs]

@@ -2,19 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from compress.artifacts.artifact import FORMATS, plan_artifacts
-from compress.artifacts.writer import Writer
+from compress.artifacts.artifact import FORMATS
 from compress.errors import InputError
 from compress.folders import Owner, check_folder, claimed, source_of
-from compress.pipeline.cache import Stages
-from compress.pipeline.inputs import resolve
+from compress.pipeline.context import RunContext
 from compress.pipeline.models import Models
-from compress.pipeline.workers import SharedFiles, Store, Workers
-from compress.progress import Progress
+from compress.pipeline.workers import Workers, shared_files
 from compress.recipe.library import find, is_path
 from compress.recipe.passes import FLOAT
 from compress.recipe.schema import DeployTarget, Recipe
@@ -30,65 +27,57 @@ from compress.search.result import SearchResult, write_recipes
 
 
 def search(
-    recipe: Recipe,
+    context: RunContext,
     source: str,
-    out: Path | None,
-    format_: str | None,
-    resume: bool,
-    progress: Progress,
-    reuse: bool = False,
+    format_: str | None = None,
     workers: Workers | None = None,
     store: str | None = None,
 ) -> SearchResult:
-    """Choose the bits of every layer of ``recipe``'s ptq within its ``search``; ``source``: its name or path.
+    """Choose the bits of every layer of the recipe's ptq within its ``search``; ``source``: its name or path.
 
-    Writes a recipe for each point that no other beats into ``out`` (``runs/<name>/search`` by default), where what was
-    measured is kept too. ``workers``: measures many at once where it can; ``store``: where its nodes find what was
-    calibrated, by default a folder in ``out``. Raises InputError for a recipe without ptq of engine elir, one that
-    does not export ``format_`` in 8 bits, or a budget that ends before there is anything to choose from.
+    Writes a recipe for each point that no other beats into the context's folder, where what was measured is kept too.
+    ``workers``: measures many at once where it can; ``store``: where its nodes find what was calibrated, by default a
+    folder in there. Raises InputError for a recipe without ptq of engine elir, one that does not export ``format_`` in
+    8 bits, or a budget that ends before there is anything to choose from.
     """
+    recipe, out, fresh = context.recipe, context.folder, not context.resume
     deadline = time.monotonic() + 60 * recipe.search.minutes
-    chosen = _format(recipe, format_)
-    out = out or Path("runs") / recipe.name / "search"
+    chosen = _format(context, format_)
     owner = Owner("search", recipe.name, source_of(source, out) if is_path(source) else source)
-    check_folder(out, owner, not resume)
-    inputs = resolve(recipe, reuse)
-    with claimed(out, owner, progress.say, not resume):
-        stages = Stages(out, inputs.key, resume)
-        planned = [a for a in plan_artifacts(recipe) if a.format == chosen and not a.variant]
-        left = SharedFiles(Store(store or str((out / ".shared").absolute()))) if workers else None
-        models = Models(recipe, inputs, planned, Writer(recipe, out), stages, progress, left)
+    check_folder(out, owner, fresh)
+    left = shared_files(out, store) if workers else None
+    context = replace(context, shared=left)
+    _ = context.inputs  # refused before the folder is claimed
+    with claimed(out, owner, context.progress.say, fresh):
         at_once = AtOnce(workers, left) if workers and left else None
-        run = _Run(lab_of(models, recipe, chosen), recipe, chosen, stages, deadline, at_once)
-        found = run.found()
+        found = _Run(lab_of(Models(context), chosen), deadline, at_once).found()
         return write_recipes(found, recipe, source, out)
 
 
-def _format(recipe: Recipe, asked: str | None) -> str:
-    exported = {a.format for a in plan_artifacts(recipe) if a.precision == "int8"}
+def _format(context: RunContext, asked: str | None) -> str:
+    exported = {a.format for a in context.planned if a.precision == "int8"}
     chosen = asked or next((f for f in FORMATS if f in exported), None)
     if chosen is None or chosen not in exported:
         what = f"{chosen} in 8 bits" if chosen else "anything in 8 bits"
-        raise InputError(f"{recipe.name}: does not export {what}: choose another format, or add it under export")
+        name = context.recipe.name
+        raise InputError(f"{name}: does not export {what}: choose another format, or add it under export")
     return chosen
 
 
 class _Run:
-    def __init__(
-        self, lab: Lab, recipe: Recipe, format_: str, stages: Stages, deadline: float, at_once: AtOnce | None
-    ) -> None:
-        self.lab, self.recipe, self.format, self.stages, self.deadline = lab, recipe, format_, stages, deadline
-        self.at_once = at_once
-        self.asked, self.progress = recipe.search, lab.models.progress
-        self.pictures = lab.models.inputs.validation[0]
-        self.target = _target(recipe, format_)
+    def __init__(self, lab: Lab, deadline: float, at_once: AtOnce | None) -> None:
+        context = lab.models.context
+        self.lab, self.format, self.deadline, self.at_once = lab, lab.format, deadline, at_once
+        self.recipe, self.stages, self.progress = context.recipe, context.stages, context.progress
+        self.asked, self.pictures = context.recipe.search, context.inputs.validation[0]
+        self.target = _target(self.recipe, self.format)
         self.judge = Judge(lab.models, self.asked.pictures)
 
     def found(self) -> SearchResult:
         """Every stage of the search."""
         groups = self.lab.groups
         errors = self._errors(groups)
-        costs = measure_costs(self.lab, self.format, self.target, self.stages)
+        costs = measure_costs(self.lab, self.target)
         problem = self._problem(groups, errors, costs)
         tried = self._tried(problem, costs)
         return SearchResult(

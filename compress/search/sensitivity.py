@@ -1,22 +1,20 @@
 """Sensitivity: what is lost when only one convolution, or one stage, of the model is quantized."""
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.artifacts.artifact import FORMATS, plan_artifacts
-from compress.artifacts.writer import Writer
+from compress.artifacts.artifact import FORMATS
 from compress.errors import InputError
 from compress.files import locked, sha256_text, write_text
 from compress.folders import Owner, check_folder, claimed
 from compress.pipeline.cache import Stages
-from compress.pipeline.inputs import resolve
+from compress.pipeline.context import RunContext
 from compress.pipeline.models import Models
 from compress.pipeline.probe import CROP, SCHEMES, Probe, settled
-from compress.pipeline.workers import SharedFiles, Store, Workers, scratch, share_out
+from compress.pipeline.workers import SharedFiles, Store, Workers, scratch, share_out, shared_files
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
 
@@ -100,47 +98,44 @@ class Sensitivity:
 
 
 def sensitivity(
-    recipe: Recipe,
-    out: Path | None,
+    context: RunContext,
     format_: str | None,
     pictures: int,
-    resume: bool,
-    progress: Progress,
     workers: Workers | None = None,
     store: str | None = None,
 ) -> Sensitivity:
-    """Quantize each stage and each convolution of ``recipe``'s model alone, in the torch model that every format is
-    written from, with the numbers that its ``ptq`` (and ``qat``) settle; what was measured before is kept in ``out``.
+    """Quantize each stage and each convolution of the recipe's model alone, in the torch model that every format is
+    written from, with the numbers that its ``ptq`` (and ``qat``) settle; what was measured before is kept in the
+    context's folder.
 
     ``workers``: measures parts at once where it can; ``store``: where its nodes find what was calibrated, by default a
-    folder in ``out``.
+    folder in there.
     Raises InputError for a recipe without ``ptq`` of engine elir, or a format that it does not export.
     """
-    out, owner = out or Path("runs") / recipe.name, Owner("bundle", recipe.name)
+    recipe, out, owner = context.recipe, context.folder, Owner("bundle", context.recipe.name)
     check_folder(out, owner)
-    inputs, planned = resolve(recipe), plan_artifacts(recipe)
-    inputs.validation[0].require_truth("sensitivities are drops against them")
+    left = shared_files(out, store) if workers else None
+    context = replace(context, shared=left)
+    inputs, planned = context.inputs, context.planned
     chosen = format_ or next((f for f in FORMATS if any(a.format == f and a.precision == "int8" for a in planned)), "")
     if not any(a.format == chosen and a.precision == "int8" for a in planned):
         asked = f"{chosen} in 8 bits" if chosen else "anything in 8 bits"
         raise InputError(f"{recipe.name}: does not export {asked}: choose another format, or add it under export")
-    with claimed(out, owner, progress.say):
-        stages = Stages(out, inputs.key, resume)
-        left = SharedFiles(Store(store or str((out / ".shared").absolute()))) if workers else None
-        models = Models(recipe, inputs, planned, Writer(recipe, out), stages, progress, left)
+    with claimed(out, owner, context.progress.say):
+        models = Models(context)
         probe = Probe(models, SCHEMES[chosen], inputs.validation[0], pictures, settled(models))
         parts = [(name, [name]) for name in probe.convs]
         whole = [*probe.stages().items(), (WHOLE, list(probe.convs))]
-        with progress.stage("one part at a time", len(parts) + len(whole)) as stage:
+        with context.progress.stage("one part at a time", len(parts) + len(whole)) as stage:
             found = []
             extra = [chosen, pictures, CROP, inputs.validation[0].hash]
-            kept = [_PartRecord(stages, name, convs, extra) for name, convs in [*whole, *parts]]
-            known = _measure_at_once(workers, left, recipe, probe, kept) if workers and left else {}
+            kept = [_PartRecord(context.stages, name, convs, extra) for name, convs in [*whole, *parts]]
+            known = _measure_at_once(workers, left, probe, kept) if workers and left else {}
             for part in kept:
                 record = part.run(lambda convs: known.get(tuple(convs)) or probe.loss(convs))
                 found.append(Loss(part.name, "" if part.name == WHOLE else probe.network(part.convs[0]), **record))
                 stage.advance()
-    n = len(probe.lq)
+    n = len(probe.clean)
     return Sensitivity(
         recipe.name, chosen, inputs.validation[0].name, n, CROP, found[: len(whole)], found[len(whole) :]
     )
@@ -170,29 +165,26 @@ class _PartRecord:
 
 
 def _measure_at_once(
-    workers: Workers, left: SharedFiles, recipe: Recipe, probe: Probe, parts: list[_PartRecord]
+    workers: Workers, left: SharedFiles, probe: Probe, parts: list[_PartRecord]
 ) -> dict[tuple[str, ...], dict[str, Any]]:
     """Figures of the parts that are not known yet, by their convolutions, measured by workers."""
     todo = [part.convs for part in parts if not part.done()]
-    common = {"recipe": recipe.model_dump(mode="json"), "scheme": probe.scheme_name, "pictures": len(probe.lq)}
-    found = share_out(workers, "sensitivity", losses, {**common, "store": left.store.url}, todo)
+    recipe = probe.models.context.recipe.model_dump_json()
+    common = {"recipe": recipe, "scheme": probe.scheme_name, "pictures": len(probe.clean), "store": left.store.url}
+    found = share_out(workers, "sensitivity", losses, common, todo)
     return {tuple(convs): record for convs, record in zip(todo, found, strict=True)}
 
 
-def losses(
-    recipe: dict[str, Any], scheme: str, pictures: int, store: str, parts: list[list[str]]
-) -> list[dict[str, Any]]:
-    """``Probe.loss`` of each of ``parts``, on whichever node; what the recipe calibrated is in ``store``."""
-    probe = _probe(json.dumps(recipe, sort_keys=True), scheme, pictures, store)
+def losses(recipe: str, scheme: str, pictures: int, store: str, parts: list[list[str]]) -> list[dict[str, Any]]:
+    """``Probe.loss`` of each of ``parts``, on whichever node; what the ``recipe`` (JSON) calibrated is in ``store``."""
+    probe = _probe(recipe, scheme, pictures, store)
     return [probe.loss(convs) for convs in parts]
 
 
 @lru_cache(maxsize=1)
 def _probe(recipe: str, scheme: str, pictures: int, store: str) -> Probe:
     chosen = Recipe.model_validate_json(recipe)
-    inputs, planned = resolve(chosen), plan_artifacts(chosen)
     folder = scratch(sha256_text(recipe + store))
     with locked(folder, lambda text: None):
-        stages, silent = Stages(folder, inputs.key, True), Progress("silent")
-        models = Models(chosen, inputs, planned, Writer(chosen, folder), stages, silent, SharedFiles(Store(store)))
-        return Probe(models, scheme, inputs.validation[0], pictures, settled(models))
+        models = Models(RunContext(chosen, folder, Progress("silent"), shared=SharedFiles(Store(store))))
+        return Probe(models, scheme, models.context.inputs.validation[0], pictures, settled(models))

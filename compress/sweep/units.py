@@ -69,7 +69,7 @@ class Planner:
         model = recipe.model.model_dump(exclude={"seed"})
         known = sha256_text(json.dumps([model, recipe.data.model_dump(), passes], sort_keys=True))
         if known not in self._inputs:
-            self._inputs[known] = resolve(recipe, self.reuse)
+            self._inputs[known] = resolve(recipe, reuse=self.reuse)
         return self._inputs[known]
 
     def _shared(self, points: Sequence[Point], keys: dict[str, dict[str, Any]]) -> set[str]:

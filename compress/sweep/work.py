@@ -28,16 +28,12 @@ def prefix(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bo
     """Run a recipe's passes, and leave what they keep in the store. ``recipe`` ends in the pass wanted."""
 
     def work(folder: Path, opened: Store) -> Value:
-        from compress.artifacts.artifact import plan_artifacts
-        from compress.artifacts.writer import Writer
-        from compress.pipeline.cache import Stages
-        from compress.pipeline.inputs import resolve
+        from compress.pipeline.context import RunContext
         from compress.pipeline.models import Models
 
         chosen = Recipe.model_validate(recipe)
-        inputs, planned = resolve(chosen, reuse), plan_artifacts(chosen)
-        writer, stages = Writer(chosen, folder), Stages(folder, inputs.key, resume=True)
-        models = Models(chosen, inputs, planned, writer, stages, Progress("silent"), SharedFiles(opened))
+        context = RunContext(chosen, folder, Progress("silent"), reuse=reuse, shared=SharedFiles(opened))
+        models = Models(context)
         _ = models.quantized if chosen.ptq else models.subject
         kept = sorted((folder / ".stages").glob("*.safetensors"))
         return {"kept": {path.stem: sha256_file(path) for path in kept}}
@@ -49,14 +45,12 @@ def build(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: boo
     """Compress, export, check and judge one point; its bundle goes to the store. ``record``: with the ledger's rows."""
 
     def work(folder: Path, opened: Store) -> Value:
-        from compress.artifacts.artifact import plan_artifacts
-        from compress.pipeline.apply import Run
-        from compress.pipeline.inputs import resolve
+        from compress.pipeline.context import RunContext
+        from compress.pipeline.run import Run
 
         chosen = Recipe.model_validate(recipe)
-        inputs = resolve(chosen, reuse)
-        run = Run(chosen, folder, inputs, plan_artifacts(chosen), [], True, Progress("silent"), SharedFiles(opened))
-        results = run.run()
+        context = RunContext(chosen, folder, Progress("silent"), reuse=reuse, shared=SharedFiles(opened))
+        results = Run(context, ()).run()
         opened.put_folder(folder, f"bundles/{key}", MANIFEST)
         return {
             "rows": _rows(folder, opened, key, None) if record else [],

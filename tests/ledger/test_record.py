@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import compress
 from compress.errors import VerificationError
 from compress.ledger import Ledger, open_ledger
 from compress.ledger.record import bundle_measurements, record_apply, record_bench
@@ -32,7 +33,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 def apply(recipe: Recipe, out: Path) -> tuple[Any, str]:
     """Its result, and what it said."""
     said = io.StringIO()
-    return pipeline.apply(recipe, out, True, False, Progress("lines", said)), said.getvalue()
+    return compress.apply(recipe, out, progress=Progress("lines", said)), said.getvalue()
 
 
 def test_apply_appends_once(ledger: Ledger, tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ IDS = ["openvino-fp32", "onnx-fp32", "openvino-int8", "onnx-int8", "onnx-int8-te
 
 
 def again(recipe: Recipe, out: Path, resume: bool = True) -> Any:
-    return apply.apply(recipe, out, resume, False, Progress("silent"))
+    return compress.apply(recipe, out, resume=resume, progress=Progress("silent"))
 
 
 def cli(recipe: Recipe, folder: Path, *args: str) -> Result:

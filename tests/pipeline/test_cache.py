@@ -24,9 +24,9 @@ class Work:
 def test_a_finished_stage_is_remembered_by_a_later_run(tmp_path: Path) -> None:
     work = Work()
     for _ in range(2):
-        assert Stages(tmp_path, {"a": 1}, True).run("x", work) == {"runs": 1}
-    assert Stages(tmp_path, {"a": 1}, True).done("x")
-    assert not Stages(tmp_path, {"a": 1}, True).done("y")
+        assert Stages(tmp_path, {"a": 1}, resume=True).run("x", work) == {"runs": 1}
+    assert Stages(tmp_path, {"a": 1}, resume=True).done("x")
+    assert not Stages(tmp_path, {"a": 1}, resume=True).done("y")
 
 
 @pytest.mark.parametrize(
@@ -34,14 +34,14 @@ def test_a_finished_stage_is_remembered_by_a_later_run(tmp_path: Path) -> None:
 )
 def test_another_key_or_a_fresh_run_repeats_it(tmp_path: Path, key: dict, resume: bool, extra: Any) -> None:
     work = Work()
-    Stages(tmp_path, {"a": 1}, True).run("x", work)
-    assert not Stages(tmp_path, key, resume).done("x", extra)
-    assert Stages(tmp_path, key, resume).run("x", work, extra) == {"runs": 2}
+    Stages(tmp_path, {"a": 1}, resume=True).run("x", work)
+    assert not Stages(tmp_path, key, resume=resume).done("x", extra)
+    assert Stages(tmp_path, key, resume=resume).run("x", work, extra) == {"runs": 2}
 
 
 @pytest.mark.parametrize("spoil", [lambda p: p.unlink(), lambda p: p.write_text("another")])
 def test_a_file_missing_or_changed_repeats_it(tmp_path: Path, spoil: Any) -> None:
-    stages, work = Stages(tmp_path, {}, True), Work(tmp_path / "file")
+    stages, work = Stages(tmp_path, {}, resume=True), Work(tmp_path / "file")
     stages.run("x", work, files=["file"])
     assert stages.done("x")
     spoil(tmp_path / "file")
@@ -52,14 +52,14 @@ def test_a_file_missing_or_changed_repeats_it(tmp_path: Path, spoil: Any) -> Non
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"key": 1}'])
 def test_a_damaged_record_is_no_record(tmp_path: Path, text: str) -> None:
-    stages, work = Stages(tmp_path, {}, True), Work()
+    stages, work = Stages(tmp_path, {}, resume=True), Work()
     stages.run("x", work)
     (tmp_path / FOLDER / "x.json").write_text(text)
     assert stages.run("x", work) == {"runs": 2}
 
 
 def test_a_stage_that_fails_leaves_no_record(tmp_path: Path) -> None:
-    stages = Stages(tmp_path, {}, True)
+    stages = Stages(tmp_path, {}, resume=True)
     with pytest.raises(ZeroDivisionError):
         stages.run("x", lambda: 1 / 0)
     assert not stages.done("x")
@@ -68,4 +68,4 @@ def test_a_stage_that_fails_leaves_no_record(tmp_path: Path) -> None:
 def test_a_key_that_is_no_data_is_a_mistake_of_ours(tmp_path: Path) -> None:
     """As text it would hold the object's address, and never be met again, or be met by another object."""
     with pytest.raises(TypeError, match="not JSON serializable"):
-        Stages(tmp_path, {}, True).run("x", Work(), [object()])
+        Stages(tmp_path, {}, resume=True).run("x", Work(), [object()])

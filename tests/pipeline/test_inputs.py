@@ -11,7 +11,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from compress.artifacts.artifact import Artifact, plan_artifacts
+import compress
+from compress.artifacts.artifact import Artifact
 from compress.elir import load_checkpoint
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
@@ -161,8 +162,8 @@ def test_a_published_file_does_not_say_its_numbers(tiny_inputs: Path, tmp_path: 
 
 
 def test_estimated_sizes_are_near_the_real_ones(tiny_recipe: Make, finished: Any) -> None:
-    recipe = tiny_recipe()
-    plan = Plan(recipe, Path("out"), resolve(recipe), plan_artifacts(recipe), [], [])
+    plan = compress.apply(tiny_recipe(), "out", dry_run=True)
+    assert isinstance(plan, Plan)
     estimated = {a["id"]: a["estimated_bytes"] for a in plan.to_json()["artifacts"]}
     for artifact in finished.result.results["artifacts"]:
         assert artifact["bytes"] == pytest.approx(estimated[artifact["id"]], rel=0.35)

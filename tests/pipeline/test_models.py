@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +12,11 @@ import torch
 from PIL import Image
 
 from compress.artifacts.artifact import Artifact
-from compress.artifacts.writer import Writer
 from compress.elir.checkpoint import load_checkpoint, save_checkpoint
 from compress.elir.flow import FoldedFlow
 from compress.elir.model import Elir, ElirConfig
-from compress.pipeline.cache import Stages
-from compress.pipeline.inputs import resolve, student_key
+from compress.pipeline.context import RunContext
+from compress.pipeline.inputs import student_key
 from compress.pipeline.models import Models
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
@@ -39,10 +37,8 @@ def recipe(tiny_recipe: Make, photo: np.ndarray, tmp_path: Path) -> Recipe:
     return tiny_recipe(passes=[{"collapse": {}}, {"distill": distill}, {"fold_time": {}}, {"ptq": {}}])
 
 
-def models(recipe: Recipe, out: Path, reuse: bool = False, **stages: Any) -> Models:
-    inputs = resolve(recipe, reuse)
-    remembered = Stages(out, inputs.key, stages.get("resume", True))
-    return Models(recipe, inputs, [], Writer(recipe, out), remembered, Progress("silent"))
+def models(recipe: Recipe, out: Path, **options: bool) -> Models:
+    return Models(RunContext(recipe, out, Progress("silent"), **options))
 
 
 def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
@@ -95,8 +91,9 @@ from compress.pipeline.models import Models
 from compress.pipeline.cache import Stages
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-stages = Stages(Path(sys.argv[1]), {}, True)
-run = types.SimpleNamespace(shared=None, inputs=types.SimpleNamespace(key={"recipe": {"model": {}}}), _begun=[])
+stages = Stages(Path(sys.argv[1]), {}, resume=True)
+context = types.SimpleNamespace(shared=None, inputs=types.SimpleNamespace(key={"recipe": {"model": {}}}))
+run = types.SimpleNamespace(context=context, _begun=[])
 try:
     Models._keep(run, stages, "calibration", lambda: {"a": torch.zeros(10_000)})
 except InputError as error:

@@ -10,6 +10,7 @@ import pytest
 
 from compress.errors import InputError
 from compress.folders import MARK
+from compress.pipeline.context import RunContext
 from compress.pipeline.workers import Outcome, Task, Workers
 from compress.pipeline.workers.base import OnOutcome, Tick
 from compress.pipeline.workers.in_process import InProcess
@@ -34,7 +35,7 @@ def run(recipe: Recipe, out: Path, format_: str | None = None, workers: Workers 
         (out / MARK).write_text('{"kind": "search"}')
     source = out / "tiny_source.yaml"
     source.write_text(to_yaml(recipe))
-    return search(recipe, str(source), out, format_, True, Progress("silent"), workers=workers)
+    return search(RunContext(recipe, out, Progress("silent")), str(source), format_, workers)
 
 
 @pytest.fixture(scope="module")

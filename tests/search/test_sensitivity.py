@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from compress.errors import InputError
+from compress.pipeline.context import RunContext
 from compress.pipeline.probe import Probe
 from compress.pipeline.workers.in_process import InProcess
 from compress.progress import Progress
@@ -20,7 +21,7 @@ PTQ = {"ptq": {"rounding": "nearest", "keep_float": ["enc", "mmse", "fmir.steps.
 
 
 def run(recipe: Recipe, out: Path, format_: str | None = None) -> module.Sensitivity:
-    return sensitivity(recipe, out, format_, 2, True, Progress("silent"))
+    return sensitivity(RunContext(recipe, out, Progress("silent")), format_, 2)
 
 
 def test_parts_and_the_whole(
@@ -49,7 +50,7 @@ def test_parts_and_the_whole(
     monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "cache"))
     left = str(tmp_path / "left")
     engine = InProcess()
-    assert sensitivity(recipe, tmp_path / "other", None, 2, True, Progress("silent"), engine, left) == found
+    assert sensitivity(RunContext(recipe, tmp_path / "other", Progress("silent")), None, 2, engine, left) == found
     assert len(list((tmp_path / "left/prefixes").iterdir())) == 1
 
     svg = tmp_path / "layers.svg"

@@ -11,7 +11,7 @@ def measure_errors(models: Models, format_: str) -> Errors:
     """Squared errors of each layer, and of each network, quantized alone by the scheme of ``format_``."""
 
     def measure() -> dict[str, list[tuple[list[str], float]]]:
-        probe = Probe(models, SCHEMES[format_], models.inputs.calibration, PICTURES, settled(models))
+        probe = Probe(models, SCHEMES[format_], models.context.inputs.calibration, PICTURES, settled(models))
         shared: dict[int, list[str]] = {}
         networks: dict[str, list[str]] = {}
         for name, conv in probe.convs.items():
@@ -19,7 +19,7 @@ def measure_errors(models: Models, format_: str) -> Errors:
             networks.setdefault(network(name), []).append(name)
         parts = {"layers": list(shared.values()), "networks": list(networks.values())}
         found: dict[str, list[tuple[list[str], float]]] = {}
-        with models.progress.stage("the worst layers", sum(map(len, parts.values()))) as stage:
+        with models.context.progress.stage("the worst layers", sum(map(len, parts.values()))) as stage:
             for kind, groups in parts.items():
                 found[kind] = []
                 for names in groups:
@@ -27,7 +27,7 @@ def measure_errors(models: Models, format_: str) -> Errors:
                     stage.advance()
         return found
 
-    kept = models.stages.run(f"errors-{format_}", measure, files=())
+    kept = models.context.stages.run(f"errors-{format_}", measure, files=())
     return Errors(
         {tuple(names): error for names, error in kept["layers"]},
         {network(names[0]): error for names, error in kept["networks"]},

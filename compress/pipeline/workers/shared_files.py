@@ -8,7 +8,7 @@ from compress.pipeline.workers.store import Store
 
 class SharedFiles:
     """What passes keep, in a store, for all who have the same passes before them
-    (``compress.pipeline.models.PassStore``)."""
+    (``compress.pipeline.cache.PassStore``)."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -20,6 +20,11 @@ class SharedFiles:
     def leave(self, key: str, path: Path) -> None:
         """Leave the file at ``path`` under ``key``."""
         self.store.put(path, f"prefixes/{key}.safetensors")
+
+
+def shared_files(folder: Path, store: str | None) -> SharedFiles:
+    """In the store of a URL or a folder; None: one in ``folder``."""
+    return SharedFiles(Store(store or str((folder / ".shared").absolute())))
 
 
 def scratch(key: str) -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import compress
 from compress.bundle.manifest import changed_files, read_manifest
 from compress.pipeline import apply as pipeline
 from compress.pipeline.fallback import layer_errors
@@ -28,7 +29,7 @@ SETTINGS: dict[str, Any] = {
 def base(tiny_recipe: Callable[..., Recipe], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the recipe makes before any fallback."""
     out = tmp_path_factory.mktemp("base") / "tiny"
-    pipeline.apply(tiny_recipe(**SETTINGS), out, True, False, Progress("silent"))
+    compress.apply(tiny_recipe(**SETTINGS), out, progress=Progress("silent"))
     return out
 
 
@@ -38,7 +39,7 @@ def run(base: Path, tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> Calla
 
     def apply(goals: dict[str, float], steps: list[str], minutes: float = 30) -> ApplyResult:
         recipe = tiny_recipe(**SETTINGS, goals=goals, fallback={"steps": steps, "minutes": minutes})
-        result = pipeline.apply(recipe, folder, True, False, Progress("lines"))
+        result = compress.apply(recipe, folder, progress=Progress("lines"))
         assert isinstance(result, ApplyResult)
         return result
 
