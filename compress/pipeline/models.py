@@ -53,9 +53,7 @@ class Models:
             keep=partial(self._keep, context.floats),
             task=m.task,
             folder=self._training_folder,
-            held_back={
-                h: s.origin for v in context.inputs.validation for s in v.seen for h in (s.sha256, s.crop_sha256)
-            },
+            held_back={h: s.origin for v in context.inputs.validation for s in v.seen for h in s.hashes},
         )
         for item in context.recipe.float_passes:
             self._run_item(item, subject)

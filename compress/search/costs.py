@@ -44,11 +44,13 @@ def _measure(lab: Lab, target: DeployTarget | None, variants: Sequence[str]) -> 
     sizes = {name: sum((context.folder / f).stat().st_size for f in files) for name, files in artifacts.items()}
     ms = None
     if target is not None:
+        from compress.data.pictures import to_uint8
+
         (lq, noise), *_ = lab.models.pairs(context.inputs.validation[0], 1)
         ids = {name: _id(lab.format, name) for name in variants}
         chosen = {ids[name]: (context.folder / files[0], lab.format) for name, files in artifacts.items()}
-        inputs = lq.numpy(), noise.numpy()
-        entries = bench_local(chosen, target, inputs, context.recipe.measure, context.progress)
+        pictures = {"lq": to_uint8(lq[0].numpy())[None], "noise": noise.numpy()}
+        entries = bench_local(chosen, target, pictures, context.recipe.measure, context.progress)
         medians = {entry["artifact"]: entry["latency_ms"]["p50"] for entry in entries}
         ms = {name: medians[ids[name]] for name in variants if ids[name] in medians}
     shutil.rmtree(context.folder / FILES)

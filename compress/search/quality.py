@@ -20,6 +20,7 @@ class Judge:
     """Compares with the recipe's reference on the first ``most`` pictures of the first validation set."""
 
     def __init__(self, models: Models, most: int) -> None:
+        models.context.inputs.validation[0].require_truth("a search judges against them")
         self.models, self.most = models, most
         self.border = task_border(models.context.recipe.model.task)
 
@@ -44,7 +45,7 @@ class Judge:
 
     @cached_property
     def _cleans(self) -> "list[np.ndarray]":
-        return [item.clean for item in islice(self.models.context.inputs.validation[0], self.most)]
+        return [item.truth for item in islice(self.models.context.inputs.validation[0], self.most)]
 
     def _scores(self, outputs: "list[np.ndarray]") -> "list[QualityScore]":
         from compress.measure.quality import score

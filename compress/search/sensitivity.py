@@ -117,6 +117,7 @@ def sensitivity(
     left = shared_files(out, store) if workers else None
     context = replace(context, shared=left)
     inputs, planned = context.inputs, context.planned
+    inputs.validation[0].require_truth("sensitivities are drops against them")
     chosen = format_ or next((f for f in FORMATS if any(a.format == f and a.precision == "int8" for a in planned)), "")
     if not any(a.format == chosen and a.precision == "int8" for a in planned):
         asked = f"{chosen} in 8 bits" if chosen else "anything in 8 bits"
@@ -135,7 +136,7 @@ def sensitivity(
                 record = part.run(lambda convs: known.get(tuple(convs)) or probe.loss(convs))
                 found.append(Loss(part.name, "" if part.name == WHOLE else probe.network(part.convs[0]), **record))
                 stage.advance()
-    n = len(probe.clean)
+    n = len(probe.lq)
     return Sensitivity(
         recipe.name, chosen, inputs.validation[0].name, n, CROP, found[: len(whole)], found[len(whole) :]
     )
@@ -170,7 +171,7 @@ def _measure_at_once(
     """Figures of the parts that are not known yet, by their convolutions, measured by workers."""
     todo = [part.convs for part in parts if not part.done()]
     recipe = probe.models.context.recipe.model_dump_json()
-    common = {"recipe": recipe, "scheme": probe.scheme_name, "pictures": len(probe.clean), "store": left.store.url}
+    common = {"recipe": recipe, "scheme": probe.scheme_name, "pictures": len(probe.lq), "store": left.store.url}
     found = share_out(workers, "sensitivity", losses, common, todo)
     return {tuple(convs): record for convs, record in zip(todo, found, strict=True)}
 
