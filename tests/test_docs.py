@@ -124,6 +124,39 @@ def test_commands_run_as_written(
     assert ended.value.code in (0, None), capfd.readouterr().err
 
 
+WHOLE_YAML = [
+    (page, block["text"])
+    for page in PAGES
+    for block in FENCE.finditer(page.read_text("utf-8"))
+    if block["language"] == "yaml" and block["text"].startswith("version: 1")
+]
+
+
+@pytest.mark.parametrize(("page", "text"), WHOLE_YAML, ids=lambda value: value.name if isinstance(value, Path) else "")
+def test_whole_yaml_files_are_valid(
+    page: Path, text: str, tmp_path: Path, photo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    from compress.cli.yaml_kinds import check_file
+
+    monkeypatch.chdir(tmp_path)
+    for folder, count in (("calibration_pictures", 8), ("validation_pictures", 2), ("low", 2), ("high", 2)):
+        Path(folder).mkdir()
+        for i in range(count):
+            Image.fromarray(photo[i:64, :64]).save(f"{folder}/{i}.png")
+    Path("mine.safetensors").touch()
+    Path("page.yaml").write_text(text, encoding="utf-8")
+    check_file("./page.yaml")
+
+
+def test_every_key_of_a_recipe_is_explained() -> None:
+    from compress.recipe.schema import Recipe
+
+    text = (ROOT / "docs/recipes.md").read_text("utf-8")
+    assert [f"`{name}`" for name in Recipe.model_fields] == re.findall(r"^\| (`\w+`) \|", text, re.MULTILINE)[:13]
+
+
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]+)?\)")
 
 

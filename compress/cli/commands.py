@@ -108,10 +108,12 @@ def apply(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with results_only():
         from compress import apply as run
+        from compress.pipeline.advice import advice
+        from compress.pipeline.result import ApplyResult
 
         result = run(recipe, out, overrides=settings, targets=target, resume=resume, dry_run=dry_run, reuse=reuse)
     show(result, as_json=as_json)
-    for line in result.unavailable:
+    for line in (*result.unavailable, *(advice(result.missed) if isinstance(result, ApplyResult) else ())):
         typer.echo(line, err=True)
     raise typer.Exit(result.exit_code)
 

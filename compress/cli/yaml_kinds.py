@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from compress.data.sets import load_set
+from compress.pipeline.inputs import load_sets
 from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.library import Kind, find, is_path, load_yaml, names
 from compress.recipe.load import load_any, load_model
@@ -20,13 +22,15 @@ SCHEMAS: dict[str, type[Strict]] = {
     "train": TrainRecipe,
     "sweep": Sweep,
 }
-OWN_KEYS = {"stages": "train", "recipes": "sweep", "source": "calibration", "runtime": "target"}
-"""A key that only one kind has, and requires. A file without any of them is a recipe."""
+OWN_KEYS = {"stages": "train", "recipes": "sweep", "source": "calibration", "pairs": "calibration", "runtime": "target"}
+"""Keys that only one kind has. A file without any of them is a recipe."""
 BUILT_IN: dict[str, Kind] = {"recipe": "recipes", "calibration": "calibration", "target": "targets"}
 
 
 def check_file(name_or_path: str, overrides: Iterable[str] = ()) -> tuple[str, str]:
     """The name in a valid file of any kind, and what is still to be filled in; "" where nothing is.
+
+    The sets of a recipe must be there and large enough; their pictures are not read.
 
     Raises InputError, one line per mistake.
     """
@@ -36,10 +40,13 @@ def check_file(name_or_path: str, overrides: Iterable[str] = ()) -> tuple[str, s
         _ = points.known  # checks the settings of every point
         return points.sweep.name, ""
     if kind == "calibration":
+        load_set(name_or_path, "sr_x4")  # whatever the task is: the pictures must be there
         return load_model(CalibrationSet, path, overrides).name, ""
     if kind == "target":
         return load_model(DeployTarget, path, overrides).name, ""
     loaded = load_any(name_or_path, overrides)
+    if isinstance(loaded, Recipe):
+        load_sets(loaded)
     message = to_fill_in(loaded.model.weights)
     return loaded.name, f"model.weights is to be filled in: {message}" if message else ""
 

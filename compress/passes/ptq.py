@@ -5,7 +5,7 @@ import importlib
 from compress.elir.flow import FoldedFlow
 from compress.errors import InputError
 from compress.passes.base import Pass, Subject
-from compress.recipe.passes import PtqSettings
+from compress.recipe.passes import MIN_PICTURES, PtqSettings
 
 # engine -> (module of compress.passes.quantize.engines, formats it can write)
 ENGINES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -15,7 +15,6 @@ ENGINES: dict[str, tuple[str, tuple[str, ...]]] = {
     "neural_compressor": ("neural_compressor", ("openvino", "onnx")),
     "onnxruntime": ("onnxruntime", ("openvino", "onnx")),
 }
-MIN_PICTURES = 8
 
 
 class Ptq(Pass):

@@ -15,6 +15,7 @@ from compress.errors import InputError
 from compress.files import sha256_file, sha256_text
 from compress.recipe import library
 from compress.recipe.pass_item import PassItem
+from compress.recipe.passes import MIN_PICTURES
 from compress.recipe.published import by_task
 from compress.recipe.schema import Goals, Recipe, RecipeModel
 
@@ -99,16 +100,30 @@ def resolve(recipe: Recipe, *, reuse: bool = False) -> Inputs:
     Raises InputError.
     """
     weights = library.find("weights", recipe.model.weights)
+    calibration, validation = load_sets(recipe)
+    check_disjoint(calibration, validation)
+    checkpoint_numbers(weights, recipe.model)
+    return Inputs(recipe, weights, calibration, validation, finished_student(recipe, weights) if reuse else None)
+
+
+def load_sets(recipe: Recipe) -> tuple[PictureSet, list[PictureSet]]:
+    """The calibration set and the validation sets of ``recipe``; no picture is read.
+
+    Raises InputError for a set that is not there, that has too few pictures, or that lacks what the goals need.
+    """
     task, size = recipe.model.task, recipe.model.image_size
     given = [recipe.data.calibration, *recipe.data.validation]
     calibration, *validation = (
         load_set(path, task, size, name) for path, name in zip(given, set_names(given), strict=True)
     )
+    if recipe.ptq and len(calibration) < MIN_PICTURES:
+        raise InputError(
+            f"data.calibration: {len(calibration)} pictures are too few for ptq, it needs {MIN_PICTURES} or more "
+            f"(32 are usual): use a larger set than {calibration.name}"
+        )
     for pictures in validation:
         _check_truth(pictures, recipe.goals)
-    check_disjoint(calibration, validation)
-    checkpoint_numbers(weights, recipe.model)
-    return Inputs(recipe, weights, calibration, validation, finished_student(recipe, weights) if reuse else None)
+    return calibration, validation
 
 
 def _check_truth(pictures: PictureSet, goals: Goals) -> None:

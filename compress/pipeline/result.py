@@ -37,6 +37,11 @@ class ApplyResult:
         """One line for each target that was not available, why and what to do."""
         return list(dict.fromkeys(p["why"] for p in self.results["performance"] if p["evidence"] == "unavailable"))
 
+    @property
+    def missed(self) -> list[str]:
+        """Names of the goals that were measured and missed."""
+        return [g["goal"] for g in self.results["goals"] if not g["met"] and g["value"] is not None]
+
     def to_json(self) -> dict[str, Any]:
         """``results.json`` with the bundle's folder and whether it was reused."""
         return {"bundle": str(self.folder), "reused": self.reused, **self.results}

@@ -77,7 +77,8 @@ def _existing(kind: Kind, path: Path) -> Path:
     if kind == "weights" and (message := to_fill_in(path)):
         raise InputError(message)
     by_name = f", or use the built-in one by its name, {path.stem}" if path.stem in names(kind) else ""
-    raise InputError(f"{path}: no such {_ONE[kind]}: check the path{by_name}")
+    looked = "" if path.is_absolute() else f" (looked for {path.absolute()})"
+    raise InputError(f"{path}: no such {_ONE[kind]}{looked}: check the path{by_name}")
 
 
 def nearest(given: str, valid: Iterable[str]) -> str:

@@ -8,6 +8,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from compress.recipe.strict import Strict
 
+MIN_PICTURES = 8
+"""Calibration pictures that ptq needs; 32 are usual."""
+
 FLOAT = 16
 """``layer_bits`` of a layer left in float; a file holds 32 bits for each of its weights."""
 Engine = Literal["elir", "nncf", "torchao", "neural_compressor", "onnxruntime"]

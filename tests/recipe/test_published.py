@@ -73,6 +73,6 @@ def test_commands_ask_for_the_file_of_the_release(
 def test_another_place_is_asked_for_at_that_place(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"^{tmp_path}/elir_sr.pth: {ASKED}$"):
         find("weights", f"{tmp_path}/elir_sr.pth")
-    with pytest.raises(InputError, match="no such weights file: check the path"):
+    with pytest.raises(InputError, match=r"no such weights file \(looked for /.*/other\.pth\): check the path"):
         load_recipe("published_sr", ["model.weights=./other.pth"])
     assert to_fill_in("elir_sr_x4") == to_fill_in(None) == ""
