@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from compress.results.section import Figure, Id, Section, Text
+from compress.results.section import Count, Figure, Id, Section, Text
 
 
 class Goal(Section):
@@ -11,7 +11,7 @@ class Goal(Section):
     goal: Text
     artifact: Id | None = None
     dataset: Text | None = Field(None, description="data set or target that the figure is of")
-    bound: Figure | None = None
-    value: Figure | None = Field(None, description="null where nothing was measured")
+    bound: Count | Figure | None = None
+    value: Count | Figure | None = Field(None, description="null where nothing was measured")
     met: bool = False
     reason: Text | None = Field(None, description="why there is no value")

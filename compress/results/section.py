@@ -1,8 +1,8 @@
 """What every section of results.json has in common: its numbers are finite and bounded, and unknown fields are kept."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from compress.recipe.names import Name
 
@@ -20,6 +20,16 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False, strict=True)
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_order(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Fields stay in the order in which they were given, and are written in it."""
+        section = handler(given)
+        if isinstance(given, dict):
+            fields = section.__dict__
+            section.__dict__ = {name: fields[name] for name in given if name in fields} | fields
+        return section
+
     def to_json(self) -> dict[str, Any]:
-        """What the file holds: every field that is set, with those that this version does not know."""
+        """What the file holds: every field that is set, in its order, then those that this version does not know."""
         return self.model_dump(mode="json", exclude_unset=True)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from compress.errors import InputError, VerificationError
 from compress.pipeline.result import ApplyResult
+from compress.results.document import Results
 from compress.results.file import dump_json, read_results
 
 
@@ -17,6 +18,13 @@ def test_no_nan_in_json() -> None:
     with pytest.raises(ValueError, match="Out of range float values"):
         dump_json({"psnr_db": float("nan")})
     assert dump_json({"a": [1]}).endswith("}\n")
+
+
+def test_sections_are_written_as_they_were_given() -> None:
+    goal = {"goal": "breaches", "artifact": "a", "met": True, "value": 0, "bound": 0, "note": "kept"}
+    quality = {"artifact": "a", "dataset": "d", "psnr_db": 30.0, "n": 2, "pictures": [{"psnr_db": 30.0, "name": "p"}]}
+    given = {"name": "tiny", "schema_version": 1, "goals": [goal], "quality": [quality]}
+    assert dump_json(Results.model_validate(given).to_json()) == dump_json(given)
 
 
 def test_a_folder_without_results(tmp_path: Path) -> None:
