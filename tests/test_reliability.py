@@ -15,7 +15,7 @@ import pytest
 from compress.errors import CompressError
 from tests.reliability import coverage
 from tests.reliability.base import Base, make_base
-from tests.reliability.process import OUTSIDE, CaseEnd, forked, watch
+from tests.reliability.process import OUTSIDE, CaseEnd, forked, name_sender, watch
 from tests.reliability.section import Section, problems
 from tests.reliability.table import BEGIN, END, tables, write_table
 
@@ -58,6 +58,21 @@ def test_a_case_can_be_interrupted_from_a_harness_in_the_background(tmp_path: Pa
     finally:
         signal.signal(signal.SIGINT, before)
     assert not ended.hung and "KeyboardInterrupt" in ended.err
+
+
+def test_a_signal_of_nobody_s_names_its_sender(tmp_path: Path) -> None:
+    def case() -> None:
+        name_sender()
+        victim = os.pidfd_open(os.getpid())
+        sender = "import signal, sys; signal.pidfd_send_signal(int(sys.argv[1]), signal.SIGTERM)"
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        subprocess.run([sys.executable, "-c", sender, str(victim)], pass_fds=[victim], check=False)
+        time.sleep(20)
+
+    ended = forked(case, tmp_path, 30)
+    assert ended.code == 143 and not ended.hung
+    (found,) = problems(ended, {143})
+    assert found.startswith("SENDER: SIGTERM came from process ")
 
 
 def test_a_case_s_output_and_code_come_back(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from compress.files import PART
 from compress.ledger.place import DRIVERS
 from tests.reliability import postgresql
 from tests.reliability.base import APPLY_LIMIT_S, Base, emptied
-from tests.reliability.process import CaseEnd, command, file_ledger, forked
+from tests.reliability.process import CaseEnd, command, file_ledger, forked, name_sender
 from tests.reliability.section import Section, problems
 
 if TYPE_CHECKING:
@@ -79,9 +79,10 @@ class Crashes:
                 shutil.rmtree(self.out / folder, ignore_errors=True)
 
     def apply(self, before: Callable[[], None] | None = None, kill_after_s: float | None = None) -> CaseEnd:
-        """`compress apply` into ``out``, with ``before`` run first in its process."""
+        """`compress apply` into ``out``, with ``before`` run first in its process, or else what names the sender of a
+        signal that nobody here has sent."""
         arguments = ["apply", str(self.recipe), "--out", str(self.out)]
-        work = command(arguments, self.folder, watched=False, before=before, ledger=self.ledger)
+        work = command(arguments, self.folder, watched=False, before=before or name_sender, ledger=self.ledger)
         return forked(work, self.folder / "log", APPLY_LIMIT_S, kill_after_s)
 
     def after_kill(self) -> list[str]:

@@ -1,12 +1,14 @@
 """Cases in forked processes of a warm parent: killed at their time limit, watched for writes outside their folder."""
 
+import _thread
 import contextlib
 import os
 import select
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 OUTSIDE = 97  # exit code of a case that wrote, ran or connected where it may not
 DEVICES = ("/dev/", "/proc/")
 _WRITES = {"os.rename": 2, "os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.link": 2, "os.symlink": 2}
+SENDER = "SENDER:"
 PROBE = ["-m", "compress.artifacts.runtime.trial"]  # the one program that opening a stranger's file may start
 _NEVER = {"os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect", "os.startfile"}
 
@@ -79,7 +82,7 @@ def _child(work: Callable[[], Any], folder: Path) -> None:
             handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             os.dup2(handle, number)
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
-        sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", closefd=False)
+        sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
         code = int(work() or 0)
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -166,6 +169,23 @@ def watch(inside: Path) -> None:
             _stop(event, args)
 
     sys.addaudithook(hook)
+
+
+def name_sender(signals: Collection[signal.Signals] = (signal.SIGTERM,)) -> None:
+    """From here on each of ``signals`` is preceded by a line on stderr that says which process sent it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # also in threads that start later, so that only this one gets it
+
+    def wait() -> None:
+        while info := signal.sigwaitinfo(signals):
+            try:
+                sender = Path(f"/proc/{info.si_pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError as error:
+                sender = str(error.strerror)
+            text = f"{SENDER} {signal.Signals(info.si_signo).name} came from process {info.si_pid} ({sender.strip()})\n"
+            os.write(2, text.encode(errors="replace"))
+            _thread.interrupt_main(info.si_signo)
+
+    threading.Thread(target=wait, daemon=True, name="sender").start()
 
 
 def _stop(event: str, args: tuple[Any, ...]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.reliability.process import OUTSIDE, CaseEnd
+from tests.reliability.process import OUTSIDE, SENDER, CaseEnd
 
 
 @dataclass
@@ -50,7 +50,7 @@ def problems(ended: CaseEnd, codes: Collection[int], results: bool = True) -> li
         return [f"killed by signal {-ended.code}"]
     if ended.code == OUTSIDE:
         return [next((line for line in ended.err.splitlines() if line.startswith("WATCH")), "wrote outside")[:300]]
-    found = []
+    found = [line[:300] for line in ended.err.splitlines() if line.startswith(SENDER)]
     last = next(reversed(ended.err.strip().splitlines()), "")
     if "Traceback" in ended.err:
         found.append(f"traceback: {last[:200]}")

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import strategies as st
 
 from tests.reliability.base import Base, replace
-from tests.reliability.hostile import checkpoints, pictures
+from tests.reliability.hostile import checkpoints, folders, pictures, written
 from tests.reliability.hostile.strategies import SCALARS, WORDS, changed, damaged_bytes, json_texts, yaml_texts
 
 CALIBRATION = {
@@ -65,6 +65,11 @@ def _target(base: Base, example: bytes, folder: Path) -> Sequence[str]:
     return [*recipe, "--target", str(folder / "target.yaml")]
 
 
+def _sweep(base: Base, example: bytes, folder: Path) -> Sequence[str]:
+    (folder / "sweep.yaml").write_bytes(example)
+    return ["sweep", str(folder / "sweep.yaml"), "--dry-run", "--out", str(folder / "out")]
+
+
 def _setting(base: Base, example: list[str], folder: Path) -> Sequence[str]:
     return ["validate", str(base.recipe), *(part for text in example for part in ("--set", text.replace("\0", "")))]
 
@@ -109,11 +114,11 @@ def _manifest(base: Base, example: Any, folder: Path) -> Sequence[str]:
     bundle = base.copy_bundle(folder / "bundle")
     replace(bundle / name, text)
     if name == "results.json" and rehash:
-        _rehash(bundle, name)
+        rehash(bundle, name)
     return bundle_command(base, bundle, what, folder)
 
 
-def _rehash(bundle: Path, name: str) -> None:
+def rehash(bundle: Path, name: str) -> None:
     """Make a forged file's hash right in the manifest, as a stranger who builds a bundle would."""
     from compress.files import sha256_file
 
@@ -168,7 +173,7 @@ def _escape(base: Base, example: Any, folder: Path) -> Sequence[str]:
     replace(bundle / "manifest.json", json.dumps(manifest).encode())
     if field in ("sample", "degraded"):
         replace(bundle / "results.json", json.dumps(results).encode())
-        _rehash(bundle, "results.json")
+        rehash(bundle, "results.json")
     return bundle_command(base, bundle, what, folder)
 
 
@@ -268,6 +273,14 @@ KINDS = (
     Kind("damaged IR", 4, _altered("openvino"), _bare("openvino"), _READ),
     Kind("damaged ONNX", 4, _altered("onnx"), _bare("onnx"), _READ),
     Kind("damaged PTE", 4, _altered("executorch"), _bare("executorch"), _READ),
+    Kind("folder", 12, folders.strategy, folders.prepare, _BUNDLE),
+    Kind("recipe by grammar", 12, written.yaml_files("recipe"), _validate, _SAFE),
+    Kind("training recipe by grammar", 4, written.yaml_files("train"), _validate, _SAFE),
+    Kind("calibration set by grammar", 6, written.yaml_files("calibration"), _calibration, _SAFE),
+    Kind("target by grammar", 6, written.yaml_files("target"), _target, _SAFE),
+    Kind("sweep by grammar", 6, written.yaml_files("sweep"), _sweep, _SAFE),
+    Kind("results by grammar", 12, *written.bundle_file("results.json"), _BUNDLE),
+    Kind("manifest by grammar", 8, *written.bundle_file("manifest.json"), _BUNDLE),
     Kind("ledger", 6, _ledgers, _ledger, frozenset({0, 2, 4, 5})),
     Kind("ledger export", 4, _exports, _export, _READ),
 )

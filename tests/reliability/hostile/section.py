@@ -36,9 +36,17 @@ def _kind(section: Section, base: Base, kind: Kind, count: int, seed: int, keep:
         if found and keep is not None:
             place = keep / f"{kind.name.replace(' ', '-')}-{seed}-{number}"
             shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree(base.folder / "case", place, symlinks=True)
+            shutil.copytree(base.folder / "case", place, symlinks=True, ignore=_special)
 
     examples(kind.strategy(base), count, seed, use)
+
+
+def _special(folder: str, names: list[str]) -> list[str]:
+    """Pipes, sockets and devices, which cannot be copied, and files that no disk holds twice."""
+    paths = [Path(folder, name) for name in names]
+    others = [path for path in paths if not (path.is_symlink() or path.is_dir() or path.is_file())]
+    sparse = [path for path in paths if path.is_file() and not path.is_symlink() and path.stat().st_size > 2**32]
+    return [path.name for path in (*others, *sparse)]
 
 
 def one(base: Base, kind: Kind, example: Any) -> CaseEnd:
