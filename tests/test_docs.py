@@ -14,7 +14,10 @@ import pytest
 from typer.main import get_command
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 MARKER = r"(?:<!-- not run by the tests: (?P<why>[^>]+) -->\n\n?)?"
 FENCE = re.compile(MARKER + r"```(?P<language>\w*)\n(?P<text>.*?)```", re.DOTALL)
 COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?compress (?P<rest>[a-z].*)$")

@@ -1,0 +1,65 @@
+"""Restore a picture of any size with an ONNX artifact, without this package: a model for your own program.
+
+Needs numpy, Pillow and onnxruntime.
+
+python examples/run_artifact.py runs/int8_sr/int8/onnx/model.onnx photo.png restored.png 4
+"""
+
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+
+def main(artifact: str, picture: str, out: str, scale: str) -> None:
+    session = onnxruntime.InferenceSession(artifact, providers=["CPUExecutionProvider"])
+    tile = session.get_inputs()[0].shape[2]
+    overlap = min(64, tile // 2)  # px that neighbouring tiles share
+
+    # 1. Enlarge: the model's input has the size of its output. Pillow's bicubic is what the model was trained with.
+    given = Image.open(picture).convert("RGB")
+    width, height = given.width * int(scale), given.height * int(scale)
+    lq = np.asarray(given.resize((width, height), Image.Resampling.BICUBIC), np.float32) / 255  # (H, W, 3) in [0, 1]
+
+    # 2. Pad by reflection to a multiple of 32 px, and to one tile at least.
+    rows, columns = (max(tile, -(-side // 32) * 32) for side in (height, width))
+    lq = np.pad(lq, ((0, rows - height), (0, columns - width), (0, 0)), mode="reflect")
+
+    # 3. One noise field lies under the whole picture: one sample per 8 x 8 px, 16 channels, standard normal.
+    noise = np.random.default_rng(0).standard_normal((16, rows // 8, columns // 8), dtype=np.float32)
+
+    # 4. Run tile by tile, and blend: each tile's weight falls towards its edges.
+    total, weights = np.zeros_like(lq), np.zeros((rows, columns, 1), np.float32)
+    weight = blending(tile, overlap)
+    for y in starts(rows, tile, overlap):
+        for x in starts(columns, tile, overlap):
+            feeds = {
+                "lq": lq[y : y + tile, x : x + tile].transpose(2, 0, 1)[None],
+                "noise": noise[None, :, y // 8 : (y + tile) // 8, x // 8 : (x + tile) // 8],
+            }
+            # An artifact with `noise: baked` has one input.
+            names = [port.name for port in session.get_inputs()]
+            hq = session.run(None, {name: np.ascontiguousarray(feeds[name]) for name in names})[0][0]
+            total[y : y + tile, x : x + tile] += hq.transpose(1, 2, 0) * weight
+            weights[y : y + tile, x : x + tile] += weight
+
+    # 5. Cut the padding off, and round to 8 bits.
+    hq = (total / weights)[:height, :width].clip(0, 1)
+    Image.fromarray((hq * 255 + 0.5).astype(np.uint8)).save(out)
+
+
+def starts(side: int, tile: int, overlap: int) -> list[int]:
+    """Where tiles begin: at multiples of 32 px, the last one at the end of the side."""
+    return [*range(0, side - tile, tile - overlap), side - tile]
+
+
+def blending(tile: int, overlap: int) -> np.ndarray:
+    """(tile, tile, 1): 1 inside, falling to nearly 0 over the overlap at each edge."""
+    ramp = np.clip((np.arange(tile) + 1) / overlap, 0, 1).astype(np.float32)
+    side = np.minimum(ramp, ramp[::-1])
+    return (side[:, None] * side[None, :])[..., None]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

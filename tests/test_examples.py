@@ -1,0 +1,94 @@
+"""The scripts of examples/ run as their own text says, and give what the package gives."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compress.elir.restore import noise_field
+from compress.restore.open import Settings, open_restorer
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name: str, *args: object) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(EXAMPLES.parent)}
+    command = [sys.executable, str(EXAMPLES / name), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+def test_every_script_says_how_to_run_it() -> None:
+    for path in EXAMPLES.glob("*.py"):
+        assert re.search(rf"^python examples/{path.name} ", path.read_text(), re.MULTILINE), path.name
+
+
+def test_apply_recipe(finished: Any, bundle: Path, tmp_path: Path) -> None:
+    """The bundle is there already, and is reused."""
+    done = run("apply_recipe.py", bundle / "recipe.yaml", bundle)
+    lines = done.stdout.splitlines()
+    assert (done.returncode, len(lines)) == (0, 5), done.stdout + done.stderr
+    assert any(
+        re.match(r"onnx-int8 +\d+\.\d\d MB +[+-]\d+\.\d{3} dB +\S+/int8/onnx/model\.onnx$", line) for line in lines
+    )
+
+
+def test_restore_folder(bundle: Path, photo: np.ndarray, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(photo[:40, :50]).save(tmp_path / "in/a.png")
+    done = run("restore_folder.py", bundle, tmp_path / "in", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("200 x 160 px\n")
+    with Image.open(tmp_path / "out/a.png") as image:
+        assert image.size == (200, 160)
+
+
+@pytest.mark.parametrize("side", [(16, 16), (40, 50)])
+def test_run_artifact_restores_as_the_package_does(
+    bundle: Path, photo: np.ndarray, tmp_path: Path, side: tuple[int, int]
+) -> None:
+    """One tile is the same to a step of rounding; where tiles meet, each blends in its own way."""
+    artifact = bundle / "fp32/onnx/model.onnx"
+    small = photo[: side[0], : side[1]]
+    Image.fromarray(small).save(tmp_path / "a.png")
+    done = run("run_artifact.py", artifact, tmp_path / "a.png", tmp_path / "b.png", 4)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "b.png") as image:
+        ours = np.asarray(image, np.int16)
+    wanted = open_restorer(str(artifact), Settings(overlap=32)).restore(small, lambda: None).astype(np.int16)
+    assert ours.shape == wanted.shape
+    difference = np.abs(ours - wanted)
+    assert difference.max() <= 1 if side == (16, 16) else difference.mean() < 8
+
+
+@pytest.mark.needs("g++")
+def test_the_c_plus_plus_program_runs_a_tile(bundle: Path, photo: np.ndarray, tmp_path: Path) -> None:
+    import openvino
+
+    folder = Path(openvino.__file__).parent
+    library = next((folder / "libs").glob("libopenvino.so*"))
+    build = ["g++", "-std=c++17", str(EXAMPLES / "run_tile.cpp"), f"-I{folder / 'include'}", str(library)]
+    build += [f"-Wl,-rpath,{folder / 'libs'}", "-o", str(tmp_path / "run_tile")]
+    subprocess.run(build, check=True, capture_output=True)
+    lq = np.ascontiguousarray(photo[None, :64, :64].transpose(0, 3, 1, 2), np.float32) / 255
+    noise = noise_field(64, 64, seed=0)[None]
+    lq.tofile(tmp_path / "lq.bin")
+    noise.tofile(tmp_path / "noise.bin")
+    artifact = bundle / "fp32/openvino/model.xml"
+    files = [str(tmp_path / name) for name in ("lq.bin", "noise.bin", "hq.bin")]
+    subprocess.run([str(tmp_path / "run_tile"), str(artifact), *files], check=True)
+    hq = np.fromfile(tmp_path / "hq.bin", np.float32).reshape(1, 3, 64, 64)
+    compiled = openvino.Core().compile_model(artifact, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    assert np.abs(hq - compiled({"lq": lq, "noise": noise})[0]).max() < 1e-4
+    (tmp_path / "short.bin").write_bytes(b"\0" * 8)
+    short = subprocess.run(
+        [str(tmp_path / "run_tile"), str(artifact), str(tmp_path / "short.bin"), *files[1:]],
+        capture_output=True,
+        text=True,
+    )
+    assert (short.returncode, "shorter than the model's input" in short.stderr) == (1, True)
