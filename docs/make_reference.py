@@ -103,7 +103,7 @@ def _section(title: str, model: type[BaseModel], depth: int) -> str:
 def _row(name: str, field: FieldInfo) -> str:
     default = "required" if field.is_required() else _default(field)
     bounds = "; ".join(filter(None, map(_bound, field.metadata)))
-    meaning = ". ".join(filter(None, ((field.description or "").rstrip("."), bounds)))
+    meaning = " ".join(filter(None, (field.description, bounds and f"{bounds}.")))
     return f"| `{name}` | {_cell(_type(field.annotation))} | {_cell(default)} | {_cell(meaning)} |\n"
 
 

@@ -160,6 +160,18 @@ def test_every_key_of_a_recipe_is_explained() -> None:
     assert [f"`{name}`" for name in Recipe.model_fields] == re.findall(r"^\| (`\w+`) \|", text, re.MULTILINE)[:13]
 
 
+def test_every_description_of_a_key_is_a_sentence() -> None:
+    from compress.cli.yaml_kinds import SCHEMAS
+    from compress.results.document import Results
+
+    for schema in (*SCHEMAS.values(), Results):
+        document = schema.model_json_schema()
+        for model in (document, *document["$defs"].values()):
+            for key, about in model.get("properties", {}).items():
+                text = about.get("description", "What has none. Its name says it.")
+                assert re.fullmatch(r"[A-Z].*\.", text) and len(text.split()) >= 2, f"{model['title']}.{key}: {text!r}"
+
+
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]+)?\)")
 
 

@@ -13,7 +13,9 @@ class BundledSource(Strict):
     """Photographs that the package carries."""
 
     kind: Literal["bundled"] = "bundled"
-    folder: Literal["calibration", "validation"] = Field(description="which of the two disjoint folders")
+    folder: Literal["calibration", "validation"] = Field(
+        description="Which of the two disjoint folders of bundled photographs to take."
+    )
 
 
 class FolderSource(Strict):
@@ -27,9 +29,9 @@ class HubSource(Strict):
     """A data set of the Hugging Face hub, through `datasets`, streamed."""
 
     kind: Literal["hub"] = "hub"
-    name: str = Field(min_length=1, description="hub name, owner/set")
+    name: str = Field(min_length=1, description="Name of the data set on the hub, as owner/set.")
     split: str = Field("train", min_length=1)
-    column: str = Field("image", min_length=1, description="column that holds the pictures")
+    column: str = Field("image", min_length=1, description="Column of the data set that holds the pictures.")
 
 
 Source = Annotated[BundledSource | FolderSource | HubSource, Field(discriminator="kind")]
@@ -38,12 +40,16 @@ Source = Annotated[BundledSource | FolderSource | HubSource, Field(discriminator
 class Pairs(Strict):
     """Local folders, searched recursively: inputs as they are, and their true pictures by the same names."""
 
-    low: str = Field(min_length=1, description="folder of low-quality pictures")
+    low: str = Field(min_length=1, description="Folder of the low-quality pictures.")
     high: str | None = Field(
-        None, min_length=1, description="folder of the true ones; none: for calibration, and measures without truth"
+        None,
+        min_length=1,
+        description="Folder of the true pictures. Without it, the set serves for calibration and for "
+        "measures that need no truth.",
     )
     enlarged: bool = Field(
-        False, description="low alone, super-resolution: they are on the output grid already; false: they are small"
+        False,
+        description="For super-resolution without true pictures: whether the low ones are on the output grid already.",
     )
 
     @model_validator(mode="after")
@@ -59,17 +65,27 @@ class CalibrationSet(Strict):
     version: Literal[1]
     name: Name
     description: str = ""
-    source: Source | None = Field(None, description="clean pictures; either source or pairs")
-    pairs: Pairs | None = Field(None, description="given inputs, nothing is made; either source or pairs")
-    count: int | None = Field(None, gt=0, description="pictures taken; none: all")
-    crop: int = Field(256, gt=0, multiple_of=32, description="side of the square crop, in px")
+    source: Source | None = Field(
+        None, description="Where the clean pictures come from. A set has either source or pairs."
+    )
+    pairs: Pairs | None = Field(
+        None, description="Inputs that exist already, so that none are made. A set has either source or pairs."
+    )
+    count: int | None = Field(None, gt=0, description="Number of pictures to take; by default all of them.")
+    crop: int = Field(256, gt=0, multiple_of=32, description="Side of the square crop in px.")
     crop_at: Literal["center", "random", "whole"] = Field(
-        "center", description="random: seeded, one crop a picture; whole: the largest centred square, resized to crop"
+        "center",
+        description="Where the crop is taken: at the centre, at one seeded random place per picture, or "
+        "(whole) the largest centred square, resized to crop.",
     )
     degradation: Annotated[
         Annotated[list[Degradation], Tag("steps")] | Annotated[Literal["task"], Tag("name")],
         Discriminator(lambda value: "steps" if isinstance(value, list) else "name"),
-    ] = Field("task", description="steps in order; task: as the recipe's task; not with pairs")
+    ] = Field(
+        "task",
+        description="How inputs are made: a list of steps in order, or task for what the recipe's task "
+        "undoes. Not used with pairs.",
+    )
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")

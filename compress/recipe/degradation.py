@@ -47,14 +47,16 @@ class SuperResolution(Strict):
     """Bicubic reduction (antialiased, Pillow's kernel), noise where it is asked for, and enlargement back."""
 
     kind: Literal["sr"] = "sr"
-    scale: Literal[2, 4, 8] = Field(4, description="enlargement factor")
+    scale: Literal[2, 4, 8] = Field(4, description="Factor by which pictures are reduced, and enlarged by the model.")
     noise: NoiseAmount | None = Field(
         None,
         exclude_if=partial(is_, None),
-        description="standard deviation of Gaussian noise on the small picture, in 1/255, or [low, high]",
+        description="Standard deviation of Gaussian noise on the small picture in 1/255, or [low, high].",
     )
     enlargement: Literal["bicubic", "bilinear", "nearest-exact"] = Field(
-        "bicubic", exclude_if=partial(eq, "bicubic"), description="how the small picture is enlarged"
+        "bicubic",
+        exclude_if=partial(eq, "bicubic"),
+        description="Interpolation by which the small picture is enlarged.",
     )
 
 
@@ -62,7 +64,7 @@ class GaussianNoise(Strict):
     """Additive white Gaussian noise, rounded and clipped to 8 bits."""
 
     kind: Literal["noise"] = "noise"
-    sigma: NoiseAmount = Field(25.0, description="standard deviation, in 1/255, or [low, high]")
+    sigma: NoiseAmount = Field(25.0, description="Standard deviation in 1/255, or [low, high].")
 
 
 class Grey(Strict):
@@ -75,25 +77,33 @@ class Blur(Strict):
     """Gaussian blur, borders mirrored."""
 
     kind: Literal["blur"] = "blur"
-    sigma: BlurAmount = Field(1.6, description="standard deviation, in px, or [low, high]")
+    sigma: BlurAmount = Field(1.6, description="Standard deviation in px, or [low, high].")
 
 
 class Jpeg(Strict):
     """JPEG compression."""
 
     kind: Literal["jpeg"] = "jpeg"
-    quality: int = Field(40, ge=1, le=100, description="Pillow's quality")
+    quality: int = Field(40, ge=1, le=100, description="JPEG quality, as Pillow takes it.")
 
 
 class MotionBlur(Strict):
     """Blur along a path: a hand-held camera's random trajectory, or a straight line. Borders mirrored."""
 
     kind: Literal["motion"] = "motion"
-    path: Literal["camera", "line"] = Field("camera", description="camera: random trajectory; line: uniform motion")
-    size: int = Field(31, ge=3, le=129, description="side of the kernel, in px, odd")
-    length: Length | None = Field(None, description="of the path, in px, or [low, high]; none: 15/16 of size")
-    intensity: Shake = Field([0.001, 0.01], description="camera only: how much it shakes; 0: a straight line")
-    angle: float | None = Field(None, ge=-360, le=360, description="line only: degrees from the x axis; none: random")
+    path: Literal["camera", "line"] = Field(
+        "camera", description="Kind of motion: a camera's random trajectory, or a straight line."
+    )
+    size: int = Field(31, ge=3, le=129, description="Side of the kernel in px, an odd number.")
+    length: Length | None = Field(
+        None, description="Length of the path in px, or [low, high]; by default 15/16 of size."
+    )
+    intensity: Shake = Field(
+        [0.001, 0.01], description="How much the camera shakes; 0 gives a straight line. For camera only."
+    )
+    angle: float | None = Field(
+        None, ge=-360, le=360, description="Angle from the x axis in degrees; by default random. For line only."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "MotionBlur":
@@ -114,23 +124,29 @@ class Mask(Strict):
 
     kind: Literal["mask"] = "mask"
     pattern: Literal["pixels", "boxes", "strokes", "square"] = Field(
-        "pixels", description="what is lost; square: the picture's centre"
+        "pixels", description="What is lost: single pixels, boxes, strokes, or a square at the picture's centre."
     )
-    share: float | None = Field(None, gt=0, le=0.99, description="lost; none: 0.9 of pixels, else 0.25")
-    fill: int = Field(0, ge=0, le=255, description="value of the lost pixels")
+    share: float | None = Field(
+        None,
+        gt=0,
+        le=0.99,
+        description="Share of the picture that is lost; by default 0.9 for pixels and 0.25 otherwise.",
+    )
+    fill: int = Field(0, ge=0, le=255, description="Value that the lost pixels get.")
 
 
 class BlindSuperResolution(Strict):
     """Real-ESRGAN's pipeline, then bicubic enlargement back."""
 
     kind: Literal["blind_sr"] = "blind_sr"
-    scale: Literal[2, 4] = Field(4, description="enlargement factor")
+    scale: Literal[2, 4] = Field(4, description="Factor by which pictures are reduced, and enlarged by the model.")
     second_order: float = Field(
         1.0,
         ge=0,
         le=1,
         exclude_if=partial(eq, 1.0),
-        description="probability of the second blur, resize and noise; 0, as ELIR's published model: never",
+        description="Probability of the second blur, resize and noise; 0, as for ELIR's published model, "
+        "leaves them out.",
     )
 
 
@@ -141,22 +157,24 @@ class BlindFace(Strict):
     kernels: Literal["mixed", "isotropic"] = Field(
         "mixed",
         exclude_if=partial(eq, "mixed"),
-        description="Gaussian, 41 px; mixed: isotropic and anisotropic, equally often",
+        description="Gaussian kernel of 41 px; mixed draws isotropic and anisotropic ones equally often.",
     )
-    blur_sigma: Annotated[list[SigmaPx], _Ordered] = Field([0.1, 10.0], description="of the kernel, in px")
+    blur_sigma: Annotated[list[SigmaPx], _Ordered] = Field(
+        [0.1, 10.0], description="Standard deviation of the kernel in px."
+    )
     downsample: Annotated[list[Annotated[float, Field(ge=0.5, le=64)]], _Ordered] = Field(
-        [0.8, 8.0], description="reduction factor"
+        [0.8, 8.0], description="Factor by which the picture is reduced, or its range."
     )
     uniform: Literal["factor", "side"] = Field(
         "factor",
         exclude_if=partial(eq, "factor"),
-        description="drawn uniformly: the reduction factor, or the reduced picture's side",
+        description="Which is drawn uniformly: the reduction factor, or the reduced picture's side.",
     )
     noise: Annotated[list[Annotated[float, Field(ge=0, le=100)]], _Ordered] = Field(
-        [0.0, 20.0], description="standard deviation, in 1/255"
+        [0.0, 20.0], description="Standard deviation of the noise in 1/255."
     )
     jpeg: Annotated[list[Annotated[float, Field(ge=1, le=100)]], _Ordered] = Field(
-        [60.0, 100.0], description="Pillow's quality"
+        [60.0, 100.0], description="JPEG quality, as Pillow takes it."
     )
 
 

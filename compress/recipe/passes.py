@@ -63,15 +63,25 @@ class FoldTimeSettings(Strict):
 class EqualizeSettings(Strict):
     """Cross-layer equalisation of the autoencoder; exact."""
 
-    strength: float = Field(0.25, ge=0, le=1, description="0: nothing; 1: all channels get the same range")
-    pictures: int = Field(8, gt=0, description="calibration pictures observed")
+    strength: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="How far ranges are equalized: 0 changes nothing, 1 gives all channels the same range.",
+    )
+    pictures: int = Field(8, gt=0, description="Number of calibration pictures to observe.")
 
 
 class SmoothSettings(Strict):
     """SmoothQuant of MMSE estimator and flow, where equalize cannot reach; exact."""
 
-    strength: float = Field(0.5, ge=0, le=1, description="0: all of the spread stays with weights; 1: goes to them")
-    pictures: int = Field(8, gt=0, description="calibration pictures observed")
+    strength: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="How much of the activations' spread moves into the weights: 0 none of it, 1 all of it.",
+    )
+    pictures: int = Field(8, gt=0, description="Number of calibration pictures to observe.")
 
 
 class PtqSettings(Strict):
@@ -81,30 +91,42 @@ class PtqSettings(Strict):
     do is refused.
     """
 
-    engine: Engine = Field("elir", description="who calibrates and quantizes; elir writes every format from one truth")
+    engine: Engine = Field(
+        "elir", description="Library that calibrates and quantizes; elir quantizes once, for every format."
+    )
     weight_bits: Literal[7, 8] = Field(
-        8, description="7: cannot saturate on x86 CPUs without VNNI; 8: finer; left out: the engine's own best"
+        8,
+        description="Bits of the weights; 7 cannot saturate on x86 CPUs without VNNI, 8 is finer. By "
+        "default the engine's own best.",
     )
     pair_limit: bool = Field(
         True,
-        description="8-bit weights of two neighbouring input channels add up to 128 at most, so that they cannot "
-        "saturate on x86 CPUs without VNNI; false: for VNNI, ARM, NPU and GPU only; left out: the engine's own best",
+        description="Keep the sum of two neighbouring input channels' 8-bit weights at 128 or less, so "
+        "that they cannot saturate on x86 CPUs without VNNI. Set false for VNNI, ARM, NPU and "
+        "GPU only. By default the engine's own best.",
     )
     range: Literal["min_max", "percentile", "mse", "entropy"] = Field(
-        "min_max", description="how activation ranges are chosen; left out: the engine's own best"
+        "min_max", description="How the ranges of activations are chosen; by default the engine's own best."
     )
-    percentile: float = Field(99.999, gt=90, le=100, description="share of values inside the range, for percentile")
+    percentile: float = Field(
+        99.999, gt=90, le=100, description="Share of the values that lie inside the range, for percentile."
+    )
     rounding: Literal["nearest", "gptq"] = Field(
-        "gptq", description="gptq: errors are compensated on the inputs' second moments; left out: the engine's best"
+        "gptq",
+        description="How weights are rounded; gptq compensates errors by the inputs' second moments. By "
+        "default the engine's own best.",
     )
     bias_correction: bool = Field(
-        True, description="remove the mean error of rounded weights, per channel; left out: the engine's best"
+        True, description="Remove the mean error of rounded weights per channel; by default the engine's own best."
     )
-    keep_float: list[str] = Field(default=[], description="prefixes of layers left in float, e.g. dec.layers.18")
+    keep_float: list[str] = Field(
+        default=[], description="Prefixes of layers that stay in float, for example dec.layers.18."
+    )
     layer_bits: dict[str, Literal[4, 7, 8, 16]] = Field(
         default={},
-        description="bits of the weights of layers, by prefix, where they differ from weight_bits; the longest prefix "
-        "counts; 4: between -7 and 7; 16: left in float, as by keep_float (engine elir)",
+        description="Bits of the weights of single layers, by the longest prefix of their names, where "
+        "they differ from weight_bits. With 4, weights lie between -7 and 7; with 16, the "
+        "layer stays in float, as with keep_float. For the engine elir.",
     )
 
     def bits_of(self, layer: str) -> int:
@@ -164,12 +186,19 @@ class PtqSettings(Strict):
 class WeightsSettings(Strict):
     """Weights of convolutions in fewer bits, computed in float (weight-only)."""
 
-    bits: Literal[4, 8, 16] = Field(8, description="4: integers from -7 to 7; 8: from -127 to 127; 16: float16")
+    bits: Literal[4, 8, 16] = Field(
+        8, description="Bits of the weights: 4 for integers from -7 to 7, 8 for -127 to 127, 16 for float16."
+    )
     group: int | None = Field(
-        None, ge=8, le=256, description="input channels that share a scale; none: all of an output channel's"
+        None,
+        ge=8,
+        le=256,
+        description="Number of input channels that share a scale; by default all of an output channel's.",
     )
     layer_bits: dict[str, Literal[4, 8, 16, 32]] = Field(
-        default={}, description="of layers, by the longest prefix, where they differ from bits; 32: as they are"
+        default={},
+        description="Bits of single layers, by the longest prefix of their names, where they differ from "
+        "bits; 32 leaves a layer as it is.",
     )
 
     def bits_of(self, layer: str) -> int:
@@ -187,9 +216,13 @@ class _LearningSettings(Strict):
     """What the passes share that learn on the integer grid. Rates are in quantization steps, of a layer's output for
     its biases and of its weights, an update at most."""
 
-    bias_rate: float = Field(0.02, ge=0, le=1, description="0: biases stay as ptq left them")
-    weight_rate: float = Field(0.001, ge=0, le=1, description="0: weights stay as ptq left them")
-    crop: int = Field(128, ge=32, multiple_of=32, description="px, at most the model's image size")
+    bias_rate: float = Field(
+        0.02, ge=0, le=1, description="Learning rate of the biases; 0 leaves them as ptq made them."
+    )
+    weight_rate: float = Field(
+        0.001, ge=0, le=1, description="Learning rate of the weights; 0 leaves them as ptq made them."
+    )
+    crop: int = Field(128, ge=32, multiple_of=32, description="Side of a crop in px, at most the model's image size.")
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
@@ -202,16 +235,18 @@ class _LearningSettings(Strict):
 class ReconstructSettings(_LearningSettings):
     """Reconstruction after ``ptq`` (engine elir): every block learns to give what the float model's block gives."""
 
-    by: Literal["block", "layer"] = Field("block", description="what is reconstructed at a time")
-    steps: int = Field(60, gt=0, le=100_000, description="updates of each block")
-    crops: int = Field(16, gt=0, le=1024, description="crops of calibration pictures, held in memory")
+    by: Literal["block", "layer"] = Field("block", description="Unit that is reconstructed at a time.")
+    steps: int = Field(60, gt=0, le=100_000, description="Number of updates for each block.")
+    crops: int = Field(
+        16, gt=0, le=1024, description="Number of crops of calibration pictures, which are held in memory."
+    )
 
 
 class QatSettings(_LearningSettings):
     """Quantization-aware training after ``ptq`` (engine elir): the whole int8 model learns what the float gives."""
 
-    steps: int = Field(120, gt=0, le=100_000, description="updates")
-    batch: int = Field(2, gt=0, le=64, description="crops an update")
+    steps: int = Field(120, gt=0, le=100_000, description="Number of updates in all.")
+    batch: int = Field(2, gt=0, le=64, description="Number of crops per update.")
 
 
 def _word(value: Any) -> str:

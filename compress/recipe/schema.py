@@ -24,11 +24,17 @@ class RecipeModel(Strict):
     """The model to compress."""
 
     task: Task = "sr_x4"
-    weights: str = Field("elir_sr_x4", min_length=1, description="bundled name, or path of a checkpoint")
-    image_size: int = Field(256, ge=64, le=4096, multiple_of=32, description="side of the static input, in px")
-    k_steps: int | None = Field(None, gt=0, le=64, description="Euler steps; none: as the checkpoint says")
-    sigma_s: float | None = Field(None, ge=0, le=10, description="source noise; none: as the checkpoint says")
-    seed: int = Field(0, ge=0, description="of the noise")
+    weights: str = Field("elir_sr_x4", min_length=1, description="Name of a built-in model, or path of a checkpoint.")
+    image_size: int = Field(
+        256, ge=64, le=4096, multiple_of=32, description="Side of the artifacts' static input in px."
+    )
+    k_steps: int | None = Field(
+        None, gt=0, le=64, description="Number of Euler steps; by default what the checkpoint records."
+    )
+    sigma_s: float | None = Field(
+        None, ge=0, le=10, description="Scale of the source noise; by default what the checkpoint records."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the sampling noise.")
 
 
 class RecipeData(Strict):
@@ -55,15 +61,18 @@ class FormatExport(Strict):
     """Options that every format has."""
 
     precisions: list[Precision] | None = Field(
-        None, min_length=1, description="none: fp32, fp16, and what the recipe's passes make: int8 (ptq) or weights"
+        None,
+        min_length=1,
+        description="Precisions to write; by default fp32, fp16 and what the recipe's passes make (int8 "
+        "by ptq, or weights).",
     )
 
 
 class OnnxExport(FormatExport):
     """ONNX. TensorRT's int8 file is symmetric and has no bias QDQ."""
 
-    opset: Literal[18, 19, 20] = Field(20, description="TensorRT takes no more than 20")
-    tensorrt: bool = Field(True, description="also write int8/onnx/model_tensorrt.onnx")
+    opset: Literal[18, 19, 20] = Field(20, description="ONNX opset of the file; TensorRT takes no more than 20.")
+    tensorrt: bool = Field(True, description="Also write a file by TensorRT's rules, int8/onnx/model_tensorrt.onnx.")
 
 
 class Exports(Strict):
@@ -72,7 +81,9 @@ class Exports(Strict):
     openvino: FormatExport | None = None
     onnx: OnnxExport | None = None
     executorch: FormatExport | None = None
-    noise: Literal["input", "baked"] = Field("input", description="baked: a seeded noise inside the graph")
+    noise: Literal["input", "baked"] = Field(
+        "input", description="Whether the noise is an input of the graph, or (baked) a seeded noise inside it."
+    )
 
 
 class SpeedGoal(Strict):
@@ -104,24 +115,33 @@ SpeedGoals = Annotated[
 class Goals(Strict):
     """Bounds for every quantized artifact, on every validation set. None: not asked for."""
 
-    psnr_drop_db: float | None = Field(None, description="at most, dB")
-    ssim_drop: float | None = Field(None, description="at most")
-    lpips_rise: float | None = Field(None, description="at most")
-    fidelity_db: float | None = Field(None, gt=0, description="at least, PSNR against the fp32 artifact's output, dB")
-    color_shift: float | None = Field(None, gt=0, description="at most, mean shift against fp32, in 1/255")
-    histogram: float | None = Field(
-        2.0, gt=0, description="at most, of any picture, earth mover's distance of histograms to fp32's, in 1/255"
+    psnr_drop_db: float | None = Field(None, description="Largest loss of PSNR against the fp32 artifact, in dB.")
+    ssim_drop: float | None = Field(None, description="Largest loss of SSIM against the fp32 artifact.")
+    lpips_rise: float | None = Field(None, description="Largest rise of LPIPS against the fp32 artifact.")
+    fidelity_db: float | None = Field(None, gt=0, description="Lowest PSNR against the fp32 artifact's output, in dB.")
+    color_shift: float | None = Field(
+        None, gt=0, description="Largest shift of mean colour against the fp32 artifact, in 1/255."
     )
-    size_ratio: float | None = Field(None, gt=0, description="at most, of the fp32 artifact's bytes")
-    speedup: SpeedGoals | None = Field(None, description="one for all formats, or one a format")
+    histogram: float | None = Field(
+        2.0,
+        gt=0,
+        description="Largest earth mover's distance of any picture's histogram to that of the fp32 artifact, in 1/255.",
+    )
+    size_ratio: float | None = Field(None, gt=0, description="Largest size, as a share of the fp32 artifact's bytes.")
+    speedup: SpeedGoals | None = Field(None, description="Smallest speed-up: one for all formats, or one per format.")
     instructions_ratio: float | None = Field(
-        None, gt=0, description="at least, emulated: the fp32 artifact's instructions a picture by the int8 one's"
+        None,
+        gt=0,
+        description="Smallest ratio of the fp32 artifact's instructions per picture to the int8 one's, on "
+        "an emulated target.",
     )
     estimated_speedup: float | None = Field(
-        None, gt=0, description="at least, against fp16, by the estimates of the device's compiler"
+        None, gt=0, description="Smallest speed-up against fp16, by the estimates of the device's compiler."
     )
     breaches: int | None = Field(
-        None, ge=0, description="at most: refusals by a target's compiler or parser, and rules of its runtime broken"
+        None,
+        ge=0,
+        description="Largest number of refusals by a target's compiler or parser, and of broken rules of its runtime.",
     )
 
 
@@ -131,16 +151,22 @@ class Recipe(Strict):
     version: Literal[1]
     name: Name
     description: str = ""
-    extends: str | None = Field(None, description="a recipe to start from, deep-merged")
+    extends: str | None = Field(
+        None, description="Recipe to start from: a built-in name or a path. This file is laid over it, key by key."
+    )
     model: RecipeModel = RecipeModel()
     data: RecipeData = RecipeData()
-    passes: list[PassItem] = Field(min_length=1, description="single-key mappings, in order")
+    passes: list[PassItem] = Field(
+        min_length=1, description="What is done to the model, in this order; each item is a mapping with one key."
+    )
     export: Exports = Exports()
-    targets: list[str] = Field(default=[], description="deploy targets to measure on")
-    measure: Literal["quick", "full"] = Field("quick", description="quick for development, full for publication")
+    targets: list[str] = Field(default=[], description="Deploy targets to measure on: built-in names or paths.")
+    measure: Literal["quick", "full"] = Field(
+        "quick", description="How long to measure: quick for development, full for publication."
+    )
     goals: Goals = Goals()
     search: Search = Search()
-    fallback: Fallback | None = Field(None, description="what to try, in order, when a goal is missed")
+    fallback: Fallback | None = Field(None, description="What to try, in order, when a goal is missed.")
 
     @property
     def ptq(self) -> PtqSettings | None:
@@ -173,27 +199,40 @@ class DeployTarget(Strict):
     name: Name
     description: str = ""
     runtime: Literal["openvino", "onnxruntime", "executorch", "tensorrt", "onnxruntime-web"]
-    runtime_min: Version | None = Field(None, description="oldest version of it that will do")
+    runtime_min: Version | None = Field(None, description="Oldest version of the runtime that is accepted.")
     format: Format
-    reach: Reach = Field("local", description="local: this machine")
+    reach: Reach = Field("local", description="How the target is reached; local is this machine.")
     ssh: Ssh | None = None
     emulator: Emulator | None = None
     compiler: VendorCompiler | None = None
     browser: Browser | None = None
     arch: Literal["x86_64", "aarch64", "wasm32"] = "x86_64"
-    model: str | None = Field(None, min_length=1, description="part of the name that the device gives itself")
-    device: Literal["CPU", "GPU", "NPU"] = Field("CPU", description="which of its processors")
-    threads: int = Field(0, ge=0, le=256, description="0: one a physical core; recorded")
-    memory_mb: int | None = Field(None, gt=0, description="most that the process may take")
-    shapes: Literal["static", "dynamic"] = Field("static", description="what its runtime runs at full speed")
-    options: dict[str, str | int | float | bool] = Field(default={}, description="the runtime's own settings")
-    precisions: list[KernelPrecision] = Field(default=["fp32", "fp16", "int8"], description="what its kernels run")
-    quantization: Quantization | None = Field(None, description="of its int8 kernels")
+    model: str | None = Field(None, min_length=1, description="Part of the name that the device gives itself.")
+    device: Literal["CPU", "GPU", "NPU"] = Field(
+        "CPU", description="Which of the device's processors runs the artifact."
+    )
+    threads: int = Field(
+        0, ge=0, le=256, description="Number of threads; 0 takes one per physical core. The number is recorded."
+    )
+    memory_mb: int | None = Field(None, gt=0, description="Most memory that the process may take.")
+    shapes: Literal["static", "dynamic"] = Field(
+        "static", description="Precisions that the target's runtime runs at full speed."
+    )
+    options: dict[str, str | int | float | bool] = Field(
+        default={}, description="Settings that are handed to the runtime as they are."
+    )
+    precisions: list[KernelPrecision] = Field(
+        default=["fp32", "fp16", "int8"], description="Precisions of the artifacts that the target's kernels run."
+    )
+    quantization: Quantization | None = Field(None, description="How the target's int8 kernels quantize.")
     min_delegated: float | None = Field(
-        None, ge=0, le=1, description="least share of an ExecuTorch program's MACs that its backend must run"
+        None,
+        ge=0,
+        le=1,
+        description="Smallest share of an ExecuTorch program's multiply-accumulates that its backend must run.",
     )
     measuring: Measuring = Measuring()
-    needs: str = Field("", description="what a new device of this kind needs")
+    needs: str = Field("", description="What a new device of this kind needs before it can be measured.")
 
     @model_validator(mode="after")
     def _fits(self) -> "DeployTarget":

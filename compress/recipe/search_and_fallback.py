@@ -10,22 +10,36 @@ from compress.recipe.strict import Strict
 class Constraints(Strict):
     """Bounds of a search. None: not asked for."""
 
-    size_ratio: float | None = Field(None, gt=0, description="at most, of the fp32 artifact's bytes; predicted")
-    latency_ms: float | None = Field(None, gt=0, description="at most, median on the recipe's target; predicted")
-    speedup: float | None = Field(None, gt=0, description="at least, against the fp32 artifact; predicted")
-    psnr_drop_db: float | None = Field(None, description="at most, dB; measured")
-    lpips_rise: float | None = Field(None, description="at most; measured")
-    fidelity_db: float | None = Field(None, gt=0, description="at least, PSNR against the float model, dB; measured")
+    size_ratio: float | None = Field(
+        None, gt=0, description="Largest size, as a share of the fp32 artifact's bytes. It is predicted."
+    )
+    latency_ms: float | None = Field(
+        None, gt=0, description="Largest median latency on the recipe's target. It is predicted."
+    )
+    speedup: float | None = Field(
+        None, gt=0, description="Smallest speed-up against the fp32 artifact. It is predicted."
+    )
+    psnr_drop_db: float | None = Field(None, description="Largest loss of PSNR in dB. It is measured.")
+    lpips_rise: float | None = Field(None, description="Largest rise of LPIPS. It is measured.")
+    fidelity_db: float | None = Field(
+        None, gt=0, description="Lowest PSNR against the float model in dB. It is measured."
+    )
 
 
 class Search(Strict):
     """`compress search`: bits of each layer's weights, under constraints."""
 
-    bits: list[Literal[4, 7, 8, 16]] = Field([4, 8, 16], min_length=2, description="to choose from; 16: left in float")
+    bits: list[Literal[4, 7, 8, 16]] = Field(
+        [4, 8, 16], min_length=2, description="Bits to choose from for each layer; 16 leaves it in float."
+    )
     constraints: Constraints = Constraints()
-    trials: int = Field(24, gt=0, le=10_000, description="combinations whose quality is measured")
-    minutes: float = Field(120, gt=0, description="that one run may take; the next goes on where it stopped")
-    pictures: int = Field(8, gt=0, description="of the first validation set, that quality is measured on")
+    trials: int = Field(24, gt=0, le=10_000, description="Number of combinations whose quality is measured.")
+    minutes: float = Field(
+        120, gt=0, description="Time that one run may take; the next one continues where it stopped."
+    )
+    pictures: int = Field(
+        8, gt=0, description="Number of pictures of the first validation set that quality is measured on."
+    )
 
     @field_validator("bits")
     @classmethod
@@ -42,10 +56,11 @@ class Fallback(Strict):
     """What to try, in order, when a goal is missed; each on top of what helped before."""
 
     steps: list[Step] = Field(
-        description="recalibrate: another range method; reconstruct: add qat; raise_bits: of the worst layers, "
-        "4 to 8, 8 to float; float_stage: leave the worst stage in float; one may stand there twice",
+        description="What to try, in order: recalibrate takes another method for ranges, reconstruct adds "
+        "qat, raise_bits gives the worst layers 8 bits instead of 4 or float instead of 8, "
+        "float_stage leaves the worst network in float. A step may be listed twice.",
     )
-    minutes: float = Field(30, gt=0, description="no further step is begun after so long")
+    minutes: float = Field(30, gt=0, description="Time after which no further step begins.")
 
     @model_validator(mode="before")
     @classmethod

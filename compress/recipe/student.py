@@ -13,10 +13,15 @@ Network = Literal["enc", "mmse", "fmir", "dec"]
 class Widths(Strict):
     """Channels that stay; what is left out stays as it is."""
 
-    enc: list[int] | None = Field(None, description="encoder, by resolution, the finest first")
-    mmse: int | None = Field(None, gt=0, description="growth of the MMSE net")
-    fmir: int | None = Field(None, gt=0, multiple_of=8, description="flow net; a multiple of 8, for its GroupNorms")
-    dec: list[int] | None = Field(None, description="decoder, by resolution, the coarsest first")
+    enc: list[int] | None = Field(None, description="Channels of the encoder at each resolution, the finest first.")
+    mmse: int | None = Field(None, gt=0, description="Growth of the MMSE network.")
+    fmir: int | None = Field(
+        None,
+        gt=0,
+        multiple_of=8,
+        description="Channels of the flow network, a multiple of 8 because of its GroupNorms.",
+    )
+    dec: list[int] | None = Field(None, description="Channels of the decoder at each resolution, the coarsest first.")
 
 
 class PruneSettings(Strict):
@@ -27,16 +32,24 @@ class PruneSettings(Strict):
     """
 
     pattern: Literal["channels", "unstructured", "2:4"] = Field(
-        "channels", description="channels: smaller and quicker everywhere; the others: zeros, for their own kernels"
+        "channels",
+        description="What is removed: channels make the model smaller and faster everywhere, the other "
+        "patterns leave zeros for kernels that skip them.",
     )
     importance: Literal["magnitude", "taylor", "activation"] = Field(
-        "magnitude", description="of channels: by weights; by their effect on the output; by what readers get from them"
+        "magnitude",
+        description="How channels are ranked: by their weights, by their effect on the output, or by the "
+        "activations that other layers get from them.",
     )
-    widths: Widths | None = Field(None, description="channels that stay")
-    ratios: dict[Network, float] | None = Field(None, description="share of the channels that leaves, by network")
-    macs: float | None = Field(None, gt=0, lt=1, description="most multiplications left, as a share of the model's")
-    share: float | None = Field(None, gt=0, lt=1, description="of the weights that become 0, for unstructured")
-    pictures: int = Field(8, gt=0, description="calibration pictures, for taylor and activation")
+    widths: Widths | None = Field(None, description="Channels that stay, by network.")
+    ratios: dict[Network, float] | None = Field(None, description="Share of the channels that is removed, by network.")
+    macs: float | None = Field(
+        None, gt=0, lt=1, description="Most multiplications that may remain, as a share of the model's."
+    )
+    share: float | None = Field(
+        None, gt=0, lt=1, description="Share of the weights that become 0. For unstructured only."
+    )
+    pictures: int = Field(8, gt=0, description="Number of calibration pictures. For taylor and activation only.")
 
     @model_validator(mode="after")
     def _one_amount(self) -> "PruneSettings":
@@ -59,18 +72,28 @@ class DistillSettings(Strict):
     Its steps, and its encoder's entry, may change first; ``stages`` run in order.
     """
 
-    student: str | None = Field(None, min_length=1, description="finished student, for --reuse: a name or a path")
-    k_steps: int | None = Field(None, gt=0, le=64, description="the student's Euler steps; none: as the teacher's")
+    student: str | None = Field(
+        None, min_length=1, description="Finished student that --reuse takes: a built-in name or a path."
+    )
+    k_steps: int | None = Field(
+        None, gt=0, le=64, description="Number of the student's Euler steps; by default the teacher's."
+    )
     encoder_scale: Literal[1, 2, 4, 8] = Field(
-        1, description="of super-resolution: the encoder reads the grid of the input before it was enlarged"
+        1,
+        description="Factor by which the encoder reads a smaller grid, which for super-resolution is the "
+        "input before it was enlarged.",
     )
-    encoder_blocks: list[int] | None = Field(None, description="blocks that stay at each resolution; none: all")
-    residual: bool = Field(False, description="the decoder draws what the input lacks, instead of the whole picture")
+    encoder_blocks: list[int] | None = Field(
+        None, description="Number of the encoder's blocks that stay at each resolution; by default all."
+    )
+    residual: bool = Field(
+        False, description="Let the decoder draw what the input lacks, instead of the whole picture."
+    )
     data: list[TrainSource] = Field(
-        ["data/train"], min_length=1, description="training pictures, as in `compress train`"
+        ["data/train"], min_length=1, description="Training pictures, as in a training recipe."
     )
-    stages: list[DistillStage] = Field(min_length=1, description="what is learnt, in order")
-    ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights, which are the result")
-    checkpoint_minutes: float = Field(3.0, gt=0, description="time between checkpoints")
+    stages: list[DistillStage] = Field(min_length=1, description="Stages of the training, in order.")
+    ema: float = Field(0.998, ge=0, lt=1, description="Decay of the averaged weights, which are the result.")
+    checkpoint_minutes: float = Field(3.0, gt=0, description="Time between two checkpoints.")
     seed: int = Field(0, ge=0)
-    pictures: int = Field(24, gt=0, description="calibration pictures that a new entry is fitted on")
+    pictures: int = Field(24, gt=0, description="Number of calibration pictures that a new first layer is fitted on.")

@@ -14,16 +14,23 @@ Fact = Literal["governor", "platform_profile", "nvpmodel", "jetson_clocks", "get
 class Ssh(Strict):
     """A device behind the system's OpenSSH client; user, port, key and jump hosts stand in ~/.ssh/config."""
 
-    host: Host = Field(description="as ssh takes it")
-    python: Python = Field("python3", description="Python 3.8 or newer there, with numpy and the runtime")
-    folder: Folder = Field("~/.cache/elir-compress", description="there; each job has one inside, removed")
-    lock: Lock = Field("/tmp/elir-compress.lock", description="there; held while the device is in use")
+    host: Host = Field(description="Host name or address, as the ssh command takes it.")
+    python: Python = Field("python3", description="Python 3.8 or newer on the device, with numpy and the runtime.")
+    folder: Folder = Field(
+        "~/.cache/elir-compress",
+        description="Folder on the device; each job works in a folder inside it, which is removed afterwards.",
+    )
+    lock: Lock = Field(
+        "/tmp/elir-compress.lock", description="Lock file on the device, held while the device is in use."
+    )
 
 
 class Emulator(Strict):
     """QEMU in user mode: numerics and instruction counts, never time."""
 
-    cpu: Literal["cortex-a72", "cortex-a76", "neoverse-n1"] = Field(description="core model")
+    cpu: Literal["cortex-a72", "cortex-a76", "neoverse-n1"] = Field(
+        description="Model of the CPU core that is emulated."
+    )
 
 
 class VendorCompiler(Strict):
@@ -35,21 +42,29 @@ class VendorCompiler(Strict):
 class Browser(Strict):
     """A Chromium on this machine, headless."""
 
-    program: str | None = Field(None, min_length=1, description="name or path; none: the first Chromium, Chrome, Edge")
+    program: str | None = Field(
+        None,
+        min_length=1,
+        description="Name or path of the browser; by default the first of Chromium, Chrome and Edge that is found.",
+    )
 
 
 class Quantization(Strict):
     """The int8 scheme that the device's kernels run; everything else is computed in float."""
 
     weights: Literal["int8_per_channel"] = "int8_per_channel"
-    weight_bits: Literal[7, 8] = Field(8, description="7: kernels add pairs of products in 16 bits, and may saturate")
+    weight_bits: Literal[7, 8] = Field(
+        8, description="Bits of the weights; 7 where kernels add pairs of products in 16 bits and may saturate."
+    )
     activations: Literal["uint8_asymmetric", "int8_asymmetric", "int8_symmetric"]
-    operators: list[str] = Field(min_length=1, description="operator types that run in int8")
+    operators: list[str] = Field(min_length=1, description="Types of operators that run in int8.")
 
 
 class Measuring(Strict):
     """What comes before and beside the timed runs. Their number is the recipe's ``measure``: quick or full."""
 
-    warmup_s: float | None = Field(None, gt=0, le=600, description="at most; none: 3 s quick, 30 s full")
-    cooldown_s: float = Field(0, ge=0, le=600, description="rest before the timed runs, for a device that heats up")
-    record: list[Fact] = Field(default=["governor"], description="power and clock settings written to the result")
+    warmup_s: float | None = Field(
+        None, gt=0, le=600, description="Longest time for the timed runs; by default 3 s for quick and 30 s for full."
+    )
+    cooldown_s: float = Field(0, ge=0, le=600, description="Rest before the timed runs, for a device that heats up.")
+    record: list[Fact] = Field(default=["governor"], description="Power and clock settings to record with the result.")

@@ -18,34 +18,40 @@ Module = Literal["enc", "mmse", "fmir", "dec"]
 class LossWeights(Strict):
     """Weights of the terms; 0 leaves a term out."""
 
-    mmse: float = Field(1.0, ge=0, description="latent MMSE term")
-    consistency: float = Field(1.0, ge=0, description="consistency flow matching term")
-    flow_matching: float = Field(0.0, ge=0, description="plain flow matching term")
-    pixel: float = Field(0.0, ge=0, description="published pixel term through the frozen teacher decoder")
-    l1: float = Field(0.0, ge=0, description="mean absolute pixel error of the K-step sampler's output")
-    lpips: float = Field(0.0, ge=0, description="LPIPS of the K-step sampler's output")
-    color: float = Field(0.0, ge=0, description="mean absolute error of 16 px means of the output")
+    mmse: float = Field(1.0, ge=0, description="Weight of the latent MMSE term.")
+    consistency: float = Field(1.0, ge=0, description="Weight of the consistency flow matching term.")
+    flow_matching: float = Field(0.0, ge=0, description="Weight of the plain flow matching term.")
+    pixel: float = Field(
+        0.0, ge=0, description="Weight of the published pixel term, through the frozen teacher decoder."
+    )
+    l1: float = Field(0.0, ge=0, description="Weight of the mean absolute pixel error of the K-step sampler's output.")
+    lpips: float = Field(0.0, ge=0, description="Weight of the LPIPS of the K-step sampler's output.")
+    color: float = Field(0.0, ge=0, description="Weight of the mean absolute error of the output's means over 16 px.")
 
 
 class Stage(Strict):
     """What stages of training and of distillation have in common."""
 
-    steps: int = Field(gt=0, description="optimiser steps")
-    batch: int = Field(16, gt=0, description="crops a step, of all processes together")
-    crop: int = Field(128, gt=0, multiple_of=32, description="side of a crop, in px")
-    lr: float = Field(2e-4, gt=0, lt=1, description="AdamW's peak learning rate")
-    warmup: int = Field(100, ge=0, description="steps of linear warm-up")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="after it: cosine to 1 % of lr, or lr")
-    bf16: bool = Field(False, description="autocast to bfloat16")
-    modules: list[Module] = Field(["enc", "mmse", "fmir", "dec"], description="what learns")
+    steps: int = Field(gt=0, description="Number of optimiser steps.")
+    batch: int = Field(16, gt=0, description="Number of crops per step, of all processes together.")
+    crop: int = Field(128, gt=0, multiple_of=32, description="Side of a crop in px.")
+    lr: float = Field(2e-4, gt=0, lt=1, description="Peak learning rate of AdamW.")
+    warmup: int = Field(100, ge=0, description="Number of steps of linear warm-up.")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="Learning rate after the warm-up: cosine falls to 1 % of lr, constant stays at lr."
+    )
+    bf16: bool = Field(False, description="Compute in bfloat16 where autocast allows it.")
+    modules: list[Module] = Field(["enc", "mmse", "fmir", "dec"], description="Networks that learn in this stage.")
 
 
 class TrainStage(Stage):
     """One stage of training."""
 
-    space: Literal["latents", "pixels"] = Field(description="latents: cached latent crops; pixels: the whole model")
-    cached_crops: int = Field(900, gt=0, description="latents only: crops encoded once")
-    modules: list[Module] = Field(["mmse", "fmir"], description="what learns")
+    space: Literal["latents", "pixels"] = Field(
+        description="What the stage trains on: cached latent crops, or (pixels) the whole model on pictures."
+    )
+    cached_crops: int = Field(900, gt=0, description="Number of crops that are encoded once. For latents only.")
+    modules: list[Module] = Field(["mmse", "fmir"], description="Networks that learn in this stage.")
     weights: LossWeights = LossWeights()
 
 
@@ -53,25 +59,27 @@ class TrainModel(Strict):
     """The model to train."""
 
     task: Task = "sr_x4"
-    weights: str | None = Field(None, description="checkpoint to start from; none: fresh networks")
-    autoencoder: str = Field("tae16", description="checkpoint of the autoencoder: start, and frozen teacher")
-    hid_channels: int = Field(64, gt=0, multiple_of=32, description="width of the flow net")
-    n_mid_blocks: int = Field(1, gt=0, description="middle blocks of the flow net")
-    c_hid: int = Field(48, gt=0, description="growth of the MMSE net")
-    n_rrdb: int = Field(2, gt=0, description="RRDBs of the MMSE net")
-    over_param: bool = Field(False, description="train the over-parametrised form")
-    k_steps: int = Field(3, gt=0, description="Euler steps, and segments of the consistency loss")
-    sigma_s: float = Field(0.1, ge=0, description="standard deviation of the source noise")
-    dt: float = Field(0.05, gt=0, lt=1, description="r - t of the consistency loss")
+    weights: str | None = Field(None, description="Checkpoint to start from; by default fresh networks.")
+    autoencoder: str = Field(
+        "tae16", description="Checkpoint of the autoencoder, which is the start and the frozen teacher."
+    )
+    hid_channels: int = Field(64, gt=0, multiple_of=32, description="Width of the flow network.")
+    n_mid_blocks: int = Field(1, gt=0, description="Number of middle blocks of the flow network.")
+    c_hid: int = Field(48, gt=0, description="Growth of the MMSE network.")
+    n_rrdb: int = Field(2, gt=0, description="Number of RRDBs of the MMSE network.")
+    over_param: bool = Field(False, description="Train the over-parametrised form of the networks.")
+    k_steps: int = Field(3, gt=0, description="Number of Euler steps, and of segments of the consistency loss.")
+    sigma_s: float = Field(0.1, ge=0, description="Standard deviation of the source noise.")
+    dt: float = Field(0.05, gt=0, lt=1, description="Distance r - t of the consistency loss.")
     seed: int = Field(0, ge=0)
 
 
 class StreamSource(HubSource):
     """A data set of the Hugging Face hub to train on: ``pool`` rows at a time in memory."""
 
-    count: int | None = Field(None, gt=0, description="rows used, from the split's start; none: all")
-    pool: int = Field(256, gt=0, description="rows in memory that a step draws its crops from")
-    renew: int = Field(1, gt=0, description="of them, rows that the next step has new")
+    count: int | None = Field(None, gt=0, description="Number of rows to use, from the split's start; by default all.")
+    pool: int = Field(256, gt=0, description="Number of rows in memory that a step draws its crops from.")
+    renew: int = Field(1, gt=0, description="Number of these rows that are new in the next step.")
 
 
 TrainSource = Annotated[
@@ -84,9 +92,10 @@ class TrainData(Strict):
     """Pictures."""
 
     train: list[TrainSource] = Field(
-        min_length=1, description="folders of clean pictures, searched recursively, and hub data sets, streamed"
+        min_length=1,
+        description="Folders of clean pictures, searched recursively, and data sets of the hub, which are streamed.",
     )
-    validation: str = Field("photos_validation", description="a calibration set, for validation")
+    validation: str = Field("photos_validation", description="Data set that the training is validated on.")
 
 
 class TrainRecipe(Strict):
@@ -98,9 +107,9 @@ class TrainRecipe(Strict):
     model: TrainModel = TrainModel()
     data: TrainData
     stages: list[TrainStage] = Field(min_length=1)
-    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights: what is validated and saved")
-    checkpoint_minutes: float = Field(3.0, gt=0, description="time between checkpoints")
-    validate_every: int = Field(500, gt=0, description="steps between validations")
+    ema: float = Field(0.999, ge=0, lt=1, description="Decay of the averaged weights, which are validated and saved.")
+    checkpoint_minutes: float = Field(3.0, gt=0, description="Time between two checkpoints.")
+    validate_every: int = Field(500, gt=0, description="Number of steps between two validations.")
 
 
 # --- distillation ---------------------------------------------------------------------------------------------
@@ -109,22 +118,32 @@ class TrainRecipe(Strict):
 class DistillWeights(Strict):
     """Weights of the terms; 0 leaves a term out. Latents differ by mean squares, pictures by mean absolutes."""
 
-    latent: float = Field(0.0, ge=0, description="encoder's latent against the teacher's")
-    mmse: float = Field(0.0, ge=0, description="MMSE latent against the teacher's")
-    trajectory: float = Field(0.0, ge=0, description="latents after the student's steps, against the teacher's then")
-    output: float = Field(0.0, ge=0, description="picture against the teacher's")
-    l1: float = Field(0.0, ge=0, description="picture against the clean one")
-    lpips: float = Field(0.0, ge=0, description="picture against the clean one, LPIPS")
-    color: float = Field(0.0, ge=0, description="16 px means of the picture against the clean one's")
+    latent: float = Field(0.0, ge=0, description="Weight of the encoder's latent against the teacher's.")
+    mmse: float = Field(0.0, ge=0, description="Weight of the MMSE latent against the teacher's.")
+    trajectory: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the latents after the student's steps against the teacher's at the same times.",
+    )
+    output: float = Field(0.0, ge=0, description="Weight of the picture against the teacher's.")
+    l1: float = Field(0.0, ge=0, description="Weight of the picture against the clean one.")
+    lpips: float = Field(0.0, ge=0, description="Weight of the LPIPS of the picture against the clean one.")
+    color: float = Field(0.0, ge=0, description="Weight of the picture's means over 16 px against the clean one's.")
 
 
 class DistillStage(Stage):
     """One stage of a distillation."""
 
     inputs: Literal["teacher", "student"] = Field(
-        "student", description="teacher: each network reads what the teacher's gave, and learns apart; student: its own"
+        "student",
+        description="What each network reads: the teacher's latents, so that all learn apart, or the student's own.",
     )
-    cached_crops: int = Field(0, ge=0, description="crops that the teacher sees once, then drawn anew; 0: always new")
+    cached_crops: int = Field(
+        0,
+        ge=0,
+        description="Number of crops that the teacher sees once and that are then drawn again; 0 always "
+        "takes new ones.",
+    )
     weights: DistillWeights = DistillWeights()
 
 

@@ -17,15 +17,19 @@ class ArtifactEntry(Section):
     format: Format
     precision: Precision
     entry: Text
-    files: list[Text] = Field(default=[], description="every file of it, paths below the bundle")
-    bytes: Count | None = Field(None, description="of all its files together")
-    size_ratio: Figure | None = Field(None, description="its bytes over those of the fp32 artifact of its format")
-    sha256: Sha256 | None = Field(None, description="of the entry file")
-    macs: Count | None = Field(None, description="multiply-accumulates of one picture")
-    weights: dict[str, Count] | None = Field(
-        None, description="convolution weights by the bits that each takes in the file; null where the file cannot tell"
+    files: list[Text] = Field(default=[], description="Every file of the artifact, as paths below the bundle.")
+    bytes: Count | None = Field(None, description="Size of all its files together.")
+    size_ratio: Figure | None = Field(
+        None, description="Ratio of its bytes to those of the fp32 artifact of its format."
     )
-    engine: Text | None = Field(None, description="quantizer that made it; null for a float artifact")
+    sha256: Sha256 | None = Field(None, description="Hash of the entry file.")
+    macs: Count | None = Field(None, description="Multiply-accumulates for one picture.")
+    weights: dict[str, Count] | None = Field(
+        None,
+        description="Number of convolution weights by the bits that each takes in the file; null if the "
+        "file does not tell.",
+    )
+    engine: Text | None = Field(None, description="Quantizer that made the artifact; null for a float artifact.")
 
 
 class WeightShare(Section):
@@ -34,4 +38,6 @@ class WeightShare(Section):
     artifact: Id
     stage: Text
     bytes: Count | None = None
-    ms: Figure | None = Field(None, description="mean of profiled inferences; null where nothing runs")
+    ms: Figure | None = Field(
+        None, description="Mean time over profiled inferences; null if the artifact does not run here."
+    )

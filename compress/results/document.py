@@ -33,13 +33,15 @@ class Results(Section):
     """
 
     schema_version: Literal[1]
-    name: Text = Field("", description="the recipe's name")
+    name: Text = Field("", description="Name of the recipe.")
     task: Text = ""
-    created: Text = Field("", description="ISO time with its zone")
-    run: Text | None = Field(None, description="names the run in the ledger")
-    versions: dict[str, Text] = Field(default={}, description="of Python and of every package that has a hand in it")
-    machine: dict[str, Any] = Field(default={}, description="facts of the machine that wrote the bundle")
-    notes: list[Text] = Field(default=[], description="what the passes have to say")
+    created: Text = Field("", description="Time of the run in ISO format, with its zone.")
+    run: Text | None = Field(None, description="Name of the run in the ledger.")
+    versions: dict[str, Text] = Field(
+        default={}, description="Versions of Python and of every package that took part in the run."
+    )
+    machine: dict[str, Any] = Field(default={}, description="Facts about the machine that wrote the bundle.")
+    notes: list[Text] = Field(default=[], description="Remarks of the passes.")
     artifacts: list[ArtifactEntry] = Field(default=[])
     quality: list[Quality] = Field(default=[])
     baselines: list[Baseline] = Field(default=[])
@@ -49,11 +51,11 @@ class Results(Section):
     layers: list[LayerError] = Field(default=[])
     shares: list[WeightShare] = Field(default=[])
     samples: list[Sample] = Field(default=[])
-    seconds: Figure | None = Field(None, description="that the run took")
-    seconds_by_stage: list[StageSeconds] = Field(default=[], description="where they went, in order")
+    seconds: Figure | None = Field(None, description="Time that the run took.")
+    seconds_by_stage: list[StageSeconds] = Field(default=[], description="Time of each stage, in order.")
     goals: list[Goal] = Field(default=[])
     goals_met: bool = False
-    fallback: list[FallbackStep] | None = Field(None, description="steps that were tried when a goal was missed")
+    fallback: list[FallbackStep] | None = Field(None, description="Steps that were tried when a goal was missed.")
 
     @field_validator(*_SECTIONS, mode="before")
     @classmethod

@@ -9,9 +9,9 @@ class FallbackStep(Section):
     """What it changed and what came of it, or why it was not tried."""
 
     step: Text
-    skipped: Text | None = Field(None, description="why it was not tried; the other fields are null then")
+    skipped: Text | None = Field(None, description="Why the step was not tried; the other fields are then null.")
     changed: Text | None = None
-    missed_before: list[Text] = Field(default=[], description="goals missed before it, in words")
-    missed_after: list[Text] = Field(default=[], description="goals missed after it")
-    kept: bool | None = Field(None, description="whether what follows stands on it")
+    missed_before: list[Text] = Field(default=[], description="Goals that were missed before the step, in words.")
+    missed_after: list[Text] = Field(default=[], description="Goals that were missed after the step.")
+    kept: bool | None = Field(None, description="Whether the step was kept.")
     seconds: Figure | None = None

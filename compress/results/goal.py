@@ -10,8 +10,8 @@ class Goal(Section):
 
     goal: Text
     artifact: Id | None = None
-    dataset: Text | None = Field(None, description="data set or target that the figure is of")
+    dataset: Text | None = Field(None, description="Data set or target that the figure belongs to.")
     bound: Count | Figure | None = None
-    value: Count | Figure | None = Field(None, description="null where nothing was measured")
+    value: Count | Figure | None = Field(None, description="The figure; null if nothing was measured.")
     met: bool = False
-    reason: Text | None = Field(None, description="why there is no value")
+    reason: Text | None = Field(None, description="Why there is no value.")

@@ -9,10 +9,14 @@ class Parity(Section):
     """The same pictures by torch and by the artifact in its runtime."""
 
     artifact: Id
-    against: Text = Field("", description="torch-fp32, rounded-fp32 or simulated-int8")
+    against: Text = Field(
+        "", description="What the artifact is compared with: torch-fp32, rounded-fp32 or simulated-int8."
+    )
     psnr_db: Figure | None = None
-    n: Count | None = Field(None, description="pictures")
-    goal: Figure | None = Field(None, description="dB: the least PSNR, or for int8 the widest gap in fidelity")
+    n: Count | None = Field(None, description="Number of pictures.")
+    goal: Figure | None = Field(
+        None, description="Bound in dB: the lowest PSNR, or for int8 the widest gap in fidelity."
+    )
     met: bool | None = None
     fidelity_artifact_db: Figure | None = None
     fidelity_simulated_db: Figure | None = None
@@ -22,7 +26,10 @@ class StageError(Section):
     """Signal to quantization noise of one stage or Euler step."""
 
     precision: Text = "int8"
-    mode: Text = Field("free_running", description="free_running, or teacher_forced: on the float model's input to it")
+    mode: Text = Field(
+        "free_running",
+        description="How the stage was run: free_running, or teacher_forced on the float model's input to it.",
+    )
     stage: Text
     sqnr_db: Figure | None = None
 

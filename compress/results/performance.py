@@ -16,8 +16,8 @@ class Latency(Section):
     p90: Figure | None = None
     p99: Figure | None = None
     mean: Figure | None = None
-    n: Count | None = Field(None, description="timed runs")
-    warmup: Count | None = Field(None, description="runs before them, which are not among them")
+    n: Count | None = Field(None, description="Number of timed runs.")
+    warmup: Count | None = Field(None, description="Number of runs before the timed ones.")
 
 
 class Speedup(Section):
@@ -26,7 +26,7 @@ class Speedup(Section):
     value: Figure | None = None
     low: Figure | None = None
     high: Figure | None = None
-    artifact: Id | None = Field(None, description="the artifact that it is against")
+    artifact: Id | None = Field(None, description="Artifact that this one is compared with.")
 
 
 class Speedups(Section):
@@ -48,10 +48,10 @@ class Operator(Section):
 class Delegated(Section):
     """What ExecuTorch's backend runs of a program."""
 
-    share: Figure | None = Field(None, description="of the multiply-accumulates, 0 to 1")
+    share: Figure | None = Field(None, description="Share of the multiply-accumulates, from 0 to 1.")
     delegates: Count | None = None
     outside: list[Operator] = Field(default=[])
-    min: Figure | None = Field(None, description="least share that the target asks for")
+    min: Figure | None = Field(None, description="Smallest share that the target accepts.")
     met: bool | None = None
 
 
@@ -65,21 +65,23 @@ class Performance(Section):
     first_inference_ms: Figure | None = None
     load_ms: Figure | None = None
     peak_rss_mb: Figure | None = None
-    throughput: Figure | None = Field(None, description="pictures per second")
+    throughput: Figure | None = Field(None, description="Pictures per second.")
     speedup_vs: Speedups | None = None
     threads: Count | None = None
-    protocol: Text | None = Field(None, description="quick or full")
-    runtime: dict[str, Any] | None = Field(None, description="the runtime's version and settings")
-    machine: dict[str, Any] | None = Field(None, description="facts of the device")
-    device: dict[str, Any] | None = Field(None, description="clock, temperature and power while it was measured")
-    accuracy: dict[str, Figure | None] | None = Field(None, description="the device's pictures against those of here")
-    instructions: dict[str, Count] | None = Field(None, description="of one emulated inference, by class")
-    instructions_vs_fp32: Figure | None = Field(None, description="the fp32 artifact's instructions over these")
+    protocol: Text | None = Field(None, description="How long it was measured: quick or full.")
+    runtime: dict[str, Any] | None = Field(None, description="Version and settings of the runtime.")
+    machine: dict[str, Any] | None = Field(None, description="Facts about the device.")
+    device: dict[str, Any] | None = Field(None, description="Clock, temperature and power during the measurement.")
+    accuracy: dict[str, Figure | None] | None = Field(
+        None, description="The device's pictures compared with those computed here."
+    )
+    instructions: dict[str, Count] | None = Field(None, description="Instructions of one emulated inference, by class.")
+    instructions_vs_fp32: Figure | None = Field(None, description="Ratio of the fp32 artifact's instructions to these.")
     int8_kernels: Text | None = None
-    accepted: bool | None = Field(None, description="whether the vendor's compiler or parser took it")
+    accepted: bool | None = Field(None, description="Whether the vendor's compiler or parser accepted the file.")
     blob_bytes: Count | None = None
-    estimate: dict[str, Any] | None = Field(None, description="the vendor's own cost model")
-    lint: list[Text] | None = Field(None, description="rules of the runtime that the file breaks")
+    estimate: dict[str, Any] | None = Field(None, description="Estimate of the vendor's own cost model.")
+    lint: list[Text] | None = Field(None, description="Rules of the runtime that the file breaks.")
     parser: dict[str, Any] | None = None
     delegated: Delegated | None = None
-    why: Text | None = Field(None, description="why nothing was measured")
+    why: Text | None = Field(None, description="Why nothing was measured.")

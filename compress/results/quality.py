@@ -24,14 +24,16 @@ class Scores(Section):
     """Mean scores over a data set, against the clean pictures."""
 
     dataset: Text
-    n: Count | None = Field(None, description="pictures")
-    psnr_db: Figure | None = Field(None, description="PSNR of 8-bit RGB, no border cropped, in dB")
-    psnr_y_db: Figure | None = Field(None, description="PSNR of BT.601 luma, the scale's border cropped, in dB")
+    n: Count | None = Field(None, description="Number of pictures.")
+    psnr_db: Figure | None = Field(None, description="PSNR of 8-bit RGB without cropping a border, in dB.")
+    psnr_y_db: Figure | None = Field(
+        None, description="PSNR of BT.601 luma with a border of the scale's width cropped, in dB."
+    )
     ssim: Figure | None = None
     lpips: Figure | None = None
-    color_shift: Figure | None = Field(None, description="mean difference of the channels' means, in 1/255")
-    niqe: Figure | None = Field(None, description="of the pictures alone; only of sets without true pictures")
-    note: Text | None = Field(None, description="why figures are missing")
+    color_shift: Figure | None = Field(None, description="Mean difference of the channels' means, in 1/255.")
+    niqe: Figure | None = Field(None, description="NIQE of the pictures alone; only for sets without true pictures.")
+    note: Text | None = Field(None, description="Why figures are missing.")
 
 
 class Baseline(Scores):
@@ -44,10 +46,14 @@ class Quality(Scores):
     """Mean scores of one artifact on one data set. Drops and fidelity are null where no fp32 artifact was written."""
 
     artifact: Id
-    psnr_drop_db: Figure | None = Field(None, description="fp32's PSNR minus this one's, in dB")
+    psnr_drop_db: Figure | None = Field(None, description="PSNR of the fp32 artifact minus that of this one, in dB.")
     ssim_drop: Figure | None = None
     lpips_rise: Figure | None = None
-    fidelity_db: Figure | None = Field(None, description="PSNR against the fp32 artifact's output, same noise, in dB")
-    color_shift_vs_fp32: Figure | None = Field(None, description="in 1/255")
-    histogram_vs_fp32: Figure | None = Field(None, description="earth mover's distance of the histograms, in 1/255")
-    pictures: list[PictureScores] = Field(default=[], description="each picture's own scores, in the set's order")
+    fidelity_db: Figure | None = Field(
+        None, description="PSNR against the fp32 artifact's output with the same noise, in dB."
+    )
+    color_shift_vs_fp32: Figure | None = Field(
+        None, description="Shift of mean colour against the fp32 artifact, in 1/255."
+    )
+    histogram_vs_fp32: Figure | None = Field(None, description="Earth mover's distance of the histograms, in 1/255.")
+    pictures: list[PictureScores] = Field(default=[], description="Scores of each picture, in the set's order.")

@@ -10,8 +10,10 @@ class Sample(Section):
     """One picture of the first validation set; paths are below the bundle."""
 
     name: PictureName
-    index: int = Field(0, ge=0, lt=2**20, description="the picture's place in the set, which its noise follows from")
+    index: int = Field(0, ge=0, lt=2**20, description="Place of the picture in the set, from which its noise follows.")
     degraded: Text
-    clean: Text | None = Field(None, description="none: the set has no true pictures")
-    outputs: dict[Id, Text] = Field(default={}, description="by artifact")
-    simulated: dict[Id, Text] = Field(default={}, description="what torch makes of it with the artifact's quantizers")
+    clean: Text | None = Field(None, description="Path of the clean picture; null if the set has no true pictures.")
+    outputs: dict[Id, Text] = Field(default={}, description="Path of each artifact's output, by the artifact's id.")
+    simulated: dict[Id, Text] = Field(
+        default={}, description="Path of torch's output with each artifact's quantizers, by the artifact's id."
+    )

@@ -33,7 +33,9 @@ class PointList(Strict):
     """The points themselves."""
 
     kind: Literal["list"] = "list"
-    points_: list[dict[str, Any]] = Field(alias="points", min_length=1, description="set path -> value, of each point")
+    points_: list[dict[str, Any]] = Field(
+        alias="points", min_length=1, description="Settings of each point: a mapping of key paths to values."
+    )
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Settings of each point, in order."""
@@ -45,7 +47,7 @@ class Random(Strict):
 
     kind: Literal["random"] = "random"
     values: Values
-    count: int = Field(gt=0, description="points drawn; all of them, where there are fewer")
+    count: int = Field(gt=0, description="Number of points to draw; all of them if there are fewer.")
     seed: int = Field(0, ge=0)
 
     def points(self) -> Iterator[dict[str, Any]]:
@@ -79,10 +81,16 @@ class Optuna(Strict):
     """Points proposed by Optuna's TPE sampler from what earlier ones gave (extra elir-compress[optuna])."""
 
     kind: Literal["optuna"] = "optuna"
-    values: dict[str, Choices] = Field(min_length=1, description="set path -> choices, or low and high")
-    goals: list[Measure] = Field(min_length=1, description="what to better; of a point's int8 artifacts, the worst")
+    values: dict[str, Choices] = Field(
+        min_length=1, description="Key paths to search, each with its choices or with low and high."
+    )
+    goals: list[Measure] = Field(
+        min_length=1, description="Measures to improve; the worst of a point's int8 artifacts counts."
+    )
     trials: int = Field(gt=0)
-    at_once: int = Field(2, gt=0, description="points proposed together, before their results are known")
+    at_once: int = Field(
+        2, gt=0, description="Number of points that are proposed together, before their results are known."
+    )
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
@@ -99,12 +107,24 @@ class Sweep(Strict):
     version: Literal[1]
     name: Name
     description: str = ""
-    recipes: list[str] = Field(min_length=1, description="built-in names or paths")
-    set_: dict[str, Any] = Field(default={}, alias="set", description="settings of all points, by set path")
-    search: Annotated[Grid | PointList | Random | Optuna, Field(discriminator="kind")] | None = Field(
-        None, description="none: each recipe as it is"
+    recipes: list[str] = Field(min_length=1, description="Recipes to run: built-in names or paths.")
+    set_: dict[str, Any] = Field(
+        default={}, alias="set", description="Settings for all points: a mapping of key paths to values."
     )
-    targets: list[str] | None = Field(None, description="instead of the recipes' own; []: nothing is timed")
-    store: str | None = Field(None, min_length=1, description="folder or URL for artifacts; none: store below --out")
-    cpus: int | None = Field(None, gt=0, description="cores of a unit that compresses; none: a machine's physical ones")
-    reuse: bool = Field(False, description="take the recipes' finished students; train nothing")
+    search: Annotated[Grid | PointList | Random | Optuna, Field(discriminator="kind")] | None = Field(
+        None, description="How points are chosen; by default each recipe runs as it is."
+    )
+    targets: list[str] | None = Field(
+        None, description="Targets to measure on instead of the recipes' own; [] measures no speed."
+    )
+    store: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder or URL where artifacts are kept; by default the folder store below --out.",
+    )
+    cpus: int | None = Field(
+        None,
+        gt=0,
+        description="Number of cores for a unit that compresses; by default all physical cores of a machine.",
+    )
+    reuse: bool = Field(False, description="Take the recipes' finished students instead of training them.")
