@@ -1,5 +1,6 @@
 """Sensitivity: what is lost when only one convolution, or one stage, of the model is quantized."""
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
@@ -17,6 +18,7 @@ from compress.pipeline.probe import CROP, SCHEMES, Probe, settled
 from compress.pipeline.workers import SharedFiles, Store, Workers, scratch, share_out, shared_files
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
+from compress.text import duration
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -132,14 +134,35 @@ def sensitivity(
             extra = [chosen, pictures, CROP, inputs.validation[0].hash]
             kept = [_PartRecord(context.stages, name, convs, extra) for name, convs in [*whole, *parts]]
             known = _measure_at_once(workers, left, probe, kept) if workers and left else {}
+            todo = sum(not part.done() for part in kept) - len(known)
+            expected = _Expected(context.progress, todo, pictures)
             for part in kept:
-                record = part.run(lambda convs: known.get(tuple(convs)) or probe.loss(convs))
+                record = part.run(lambda convs: known.get(tuple(convs)) or expected.timed(probe.loss, convs))
                 found.append(Loss(part.name, "" if part.name == WHOLE else probe.network(part.convs[0]), **record))
                 stage.advance()
     n = len(probe.lq)
     return Sensitivity(
         recipe.name, chosen, inputs.validation[0].name, n, CROP, found[: len(whole)], found[len(whole) :]
     )
+
+
+class _Expected:
+    """Says, once the first of ``todo`` parts is measured, about how long all of them will take."""
+
+    def __init__(self, progress: Progress, todo: int, pictures: int) -> None:
+        self.progress, self.todo, self.pictures = progress, todo, pictures
+
+    def timed(self, work: Callable[[list[str]], dict[str, Any]], convs: list[str]) -> dict[str, Any]:
+        began = time.monotonic()
+        record = work(convs)
+        if self.todo > 1:
+            each = time.monotonic() - began
+            self.progress.say(
+                f"expected time: about {duration(each * self.todo)} for {self.todo} parts on {self.pictures} pictures "
+                f"({each:.2g} s per part); fewer --pictures take less"
+            )
+        self.todo = 0
+        return record
 
 
 @dataclass(frozen=True)

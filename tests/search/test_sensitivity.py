@@ -1,5 +1,7 @@
 """Sensitivity: one part alone loses less than all of them; what was measured is not measured again."""
 
+import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,15 +22,20 @@ pytestmark = pytest.mark.slow
 PTQ = {"ptq": {"rounding": "nearest", "keep_float": ["enc", "mmse", "fmir.steps.0.down_blocks", "dec.layers.2"]}}
 
 
-def run(recipe: Recipe, out: Path, format_: str | None = None) -> module.Sensitivity:
-    return sensitivity(RunContext(recipe, out, Progress("silent")), format_, 2)
+def run(recipe: Recipe, out: Path, format_: str | None = None, said: io.StringIO | None = None) -> module.Sensitivity:
+    return sensitivity(RunContext(recipe, out, Progress("lines" if said else "silent", said)), format_, 2)
 
 
 def test_parts_and_the_whole(
     tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tiny_recipe(passes=[{"collapse": {}}, {"fold_time": {}}, PTQ])
-    found = run(recipe, tmp_path)
+    said = io.StringIO()
+    found = run(recipe, tmp_path, said=said)
+    expected = (
+        rf"expected time: about \d+ (s|minutes) for {3 + len(found.layers)} parts on 2 pictures \(.* s per part\)"
+    )
+    assert len(re.findall(expected, said.getvalue())) == 1, "once, after the first part"
     assert [stage.name for stage in found.stages] == ["flow, step 1", "decoder", "whole model"]
     assert (found.format, found.dataset, found.pictures) == ("openvino", "validation", 2)
     flow, decoder, whole = found.stages
