@@ -50,7 +50,7 @@ def apply(
         recipe = load_recipe(source, settings, targets)
     elif [*settings, *targets]:
         raise InputError("overrides and targets are for a recipe's name or path: change the Recipe itself")
-    # After the recipe: a mistake in it is told at once, not seconds later.
+    # After the recipe: a mistake in it is reported at once, not seconds later.
     from compress.pipeline.apply import apply as run
     from compress.pipeline.apply import plan
     from compress.pipeline.context import RunContext

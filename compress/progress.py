@@ -85,7 +85,7 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
-        """A stage of ``total`` equal parts (none: not known); its time is told at the end, or where it stopped."""
+        """A stage of ``total`` equal parts (none: not known); its time is printed at the end, or where it stopped."""
         self._open += 1
         stage = Stage(self, name, total)
         self._line(f"{name} ..." if self.mode == "lines" else "")

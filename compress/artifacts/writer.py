@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts.artifact import Artifact
+from compress.passes.quantize.scheme_formats import BOTH_X86, SCHEME_OF
 from compress.recipe.schema import QUANTIZED, Recipe
 from compress.recipe.task import task_scale
 
@@ -14,15 +15,12 @@ if TYPE_CHECKING:
     from compress.artifacts.export.executorch_worker import LoweringWorker
     from compress.passes.quantize.engines import QuantizedModel
 
-# format -> schemes of the quantized modules that may serve it, the best first
-SERVES = {"openvino": ("openvino", "x86"), "onnx": ("onnxruntime", "x86"), "executorch": ("xnnpack",)}
-
 
 def simulated(quantized: "QuantizedModel", artifact: Artifact) -> "nn.Module | None":
     """The torch module that ``artifact`` was written from; None for an engine that works on the runtime's own graph."""
     if artifact.variant:
         return quantized.modules[artifact.variant]
-    return next((quantized.modules[name] for name in SERVES[artifact.format] if name in quantized.modules), None)
+    return quantized.modules.get(SCHEME_OF[artifact.format], quantized.modules.get(BOTH_X86))
 
 
 class Writer:

@@ -30,14 +30,14 @@ class Census:
         a side below ``min_side`` px, or whose pixels (``pixels_sha256``) are ``held_back`` for validation.
         """
         try:
-            found = read_picture(file, name, metadata=False)
+            whole = read_picture(file, name, metadata=False)
         except UnknownRange:
             self._skip("of unknown range", name)
             return None
         except InputError:
             self._skip("unreadable", name)
             return None
-        picture, kind = found.rgb, found.kind or ("the first of several frames" if found.frames > 1 else "")
+        picture, kind = whole.rgb, whole.kind or ("the first of several frames" if whole.frames > 1 else "")
         if why := _unfit(picture, min_side, held_back):
             self._skip(why, name)
             return None

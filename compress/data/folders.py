@@ -39,21 +39,21 @@ def scan(folder: Path) -> Listing:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of pictures: check the path")
-    found = Listing()
-    walker = _Walker(found)
+    listing = Listing()
+    walker = _Walker(listing)
     walker.walk(folder)
     while walker.links:
         # Links last: a folder that is also reached without one keeps its own paths.
         links, walker.links = sorted(walker.links), []
         for link in links:
             walker.follow(link, folder)
-    found.pictures.sort()
-    return found
+    listing.pictures.sort()
+    return listing
 
 
 class _Walker:
-    def __init__(self, found: Listing) -> None:
-        self.found = found
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
         self.links: list[Path] = []
         self.seen: set[tuple[int, int]] = set()
         self.again: list[Path] = []
@@ -75,7 +75,7 @@ class _Walker:
             self._unreadable(error)
             return
         if known:
-            self.found.notes.append(f"{link.relative_to(top)} links to a folder that was read already: left out")
+            self.listing.notes.append(f"{link.relative_to(top)} links to a folder that was read already: left out")
         else:
             self.walk(link)
 
@@ -91,16 +91,16 @@ class _Walker:
         if path.name.startswith(("._", _PART)):
             return
         if path.is_symlink() and not path.exists():
-            self.found.notes.append(f"{path.name} is a link that leads to no file: left out")
+            self.listing.notes.append(f"{path.name} is a link that leads to no file: left out")
         elif path.suffix.lower() not in suffixes():
-            self.found.others.setdefault(path.suffix.lower() or "without a suffix", []).append(path.name)
+            self.listing.others.setdefault(path.suffix.lower() or "without a suffix", []).append(path.name)
         elif path.is_file():
-            self.found.pictures.append(path)
+            self.listing.pictures.append(path)
         else:
-            self.found.notes.append(f"{path.name} is no file (a pipe or device): left out")
+            self.listing.notes.append(f"{path.name} is no file (a pipe or device): left out")
 
     def _unreadable(self, error: OSError) -> None:
-        self.found.notes.append(f"{error.filename} cannot be read ({error.strerror}): left out")
+        self.listing.notes.append(f"{error.filename} cannot be read ({error.strerror}): left out")
 
 
 def _named(suffix: str, names: list[str]) -> str:

@@ -42,9 +42,9 @@ def save_layers(rgb: np.ndarray, beside: Picture, path: Path) -> list[str]:
     notes = []
     if beside.alpha is not None and format in OPAQUE:
         image, notes = _flattened(image), [f"transparency laid onto white: {path.suffix} has none"]
-    options, told = save_options(beside.metadata, format, image.mode)
+    options, losses = save_options(beside.metadata, format, image.mode)
     _save(image, path, format, options)
-    return notes + told
+    return notes + losses
 
 
 def save_frames(images: Sequence[Image.Image], beside: Sequence[Picture], path: Path) -> list[str]:
@@ -56,7 +56,7 @@ def save_frames(images: Sequence[Image.Image], beside: Sequence[Picture], path: 
     first = beside[0]
     mode = ("L" if all(p.grey for p in beside) else "RGB") + ("A" if any(p.alpha is not None for p in beside) else "")
     images = [image if image.mode == mode else image.convert(mode) for image in images]
-    options, told = save_options(first.metadata, format, mode)
+    options, losses = save_options(first.metadata, format, mode)
     options |= {"save_all": True, "append_images": images[1:]}
     if format != "TIFF":
         timed = any(picture.duration for picture in beside)
@@ -68,7 +68,7 @@ def save_frames(images: Sequence[Image.Image], beside: Sequence[Picture], path: 
         if format == "WEBP" and mode.endswith("A"):
             options["lossless"] = True  # Pillow's animations with loss have no transparency
     _save(images[0], path, format, options)
-    return told
+    return losses
 
 
 def composed(rgb: np.ndarray, beside: Picture) -> Image.Image:

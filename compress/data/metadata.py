@@ -60,13 +60,13 @@ class Metadata:
 def read_metadata(image: ImageFile.ImageFile) -> tuple[Metadata, list[str]]:
     """Of an opened picture, and a note where parts are damaged."""
     lost = ["metadata"] if image.info.get("damaged") else []
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         exif = _exif(image, lost)
-    if told and not lost:
+    if warned and not lost:
         lost.append("a part of EXIF")
-    found = Metadata(exif, _xmp(image), _profile(image), _dpi(image), _texts(image))
-    return found, [f"damaged and left out: {', '.join(lost)}"] if lost else []
+    metadata = Metadata(exif, _xmp(image), _profile(image), _dpi(image), _texts(image))
+    return metadata, [f"damaged and left out: {', '.join(lost)}"] if lost else []
 
 
 def _exif(image: ImageFile.ImageFile, lost: list[str]) -> dict[int, Tags]:
@@ -76,7 +76,7 @@ def _exif(image: ImageFile.ImageFile, lost: list[str]) -> dict[int, Tags]:
     except Exception:
         lost.append("EXIF")
         return {}
-    found = {0: _sound(0, {tag: _value(exif, tag) for tag in tags if tag in _MAIN}, "EXIF", lost)}
+    directories = {0: _sound(0, {tag: _value(exif, tag) for tag in tags if tag in _MAIN}, "EXIF", lost)}
     for directory, called in _DIRECTORIES.items():
         if directory not in tags:
             continue
@@ -86,8 +86,8 @@ def _exif(image: ImageFile.ImageFile, lost: list[str]) -> dict[int, Tags]:
             lost.append(called)
             continue
         stale = _STALE if directory == EXIF_IFD else ()
-        found[directory] = _sound(directory, {t: v for t, v in values.items() if t not in stale}, called, lost)
-    return {directory: values for directory, values in found.items() if values}
+        directories[directory] = _sound(directory, {t: v for t, v in values.items() if t not in stale}, called, lost)
+    return {directory: values for directory, values in directories.items() if values}
 
 
 def _value(exif: Image.Exif, tag: int) -> Any:
@@ -154,13 +154,13 @@ def _dpi(image: Any) -> tuple[float, float] | None:
 
 
 def _texts(image: ImageFile.ImageFile) -> dict[str, str]:
-    found = {}
+    texts = {}
     for key, value in list(image.info.items()):
         if key == "comment" and isinstance(value, (bytes, str)):
-            found["Comment"] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+            texts["Comment"] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
         elif image.format == "PNG" and isinstance(value, str) and not str(key).startswith(_NO_TEXTS):
-            found[str(key)] = str(value)
-    return {k: v for k, v in list(found.items())[:_TEXTS] if len(v) <= _TEXT_LENGTH}
+            texts[str(key)] = str(value)
+    return {k: v for k, v in list(texts.items())[:_TEXTS] if len(v) <= _TEXT_LENGTH}
 
 
 # --- writing ---------------------------------------------------------------------------------------------------

@@ -72,14 +72,14 @@ class PairedPictures:
             others = f" ({listing.left_out} left out)" if listing.others else ""
             raise InputError(f"{folder}: has no pictures{others}: add some or name another folder")
         self.notes += listing.words(folder)
-        found: dict[str, Path] = {}
+        paths: dict[str, Path] = {}
         for path in listing.pictures:
-            twin = found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
+            twin = paths.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
             if twin != path:
                 raise InputError(
                     f"{twin} and {path.name}: two pictures of one name, a pair is matched by it: rename or remove one"
                 )
-        return found
+        return paths
 
     def _on_grid(self, low: Image.Image) -> Image.Image:
         return enlarge(low, task_scale(self._task), task_enlargement(self._task))

@@ -48,9 +48,9 @@ def read_picture(file: Path | BinaryIO, name: str | None = None, metadata: bool 
     samples are (``samples.eight_bits``).
     """
     name = name or str(file)
-    found: list[Picture] = []
-    with opened(file, name, lambda image: found.append(_frame(image, name, metadata, last=True))):
-        return found[-1]
+    frames: list[Picture] = []
+    with opened(file, name, lambda image: frames.append(_frame(image, name, metadata, last=True))):
+        return frames[-1]
 
 
 def read_frames(path: Path) -> Iterator[Picture]:
@@ -85,7 +85,7 @@ def _frame(image: ImageFile.ImageFile, name: str, with_metadata: bool, last: boo
     if key is not None and not isinstance(key, (int, bytes, tuple)):
         upright.info.pop("transparency", None)
         key = None
-    samples, told = eight_bits(upright, given, name)
+    samples, losses = eight_bits(upright, given, name)
     alpha = _alpha(upright, samples, key)
     if last and samples is not image:
         image.close()
@@ -102,7 +102,7 @@ def _frame(image: ImageFile.ImageFile, name: str, with_metadata: bool, last: boo
         grey,
         kind,
         metadata,
-        (*notes, *told),
+        (*notes, *losses),
         frames,
         float(duration) if isinstance(duration, (int, float)) else 0,
         loop if isinstance(loop, int) else None,

@@ -2,7 +2,7 @@
 
 Pillow's mode says how samples lie in memory. How bright they are follows from what the file declares: bits per sample,
 sample format, photometric interpretation. Where that leaves two readings open, the picture is refused with the values
-that were found: taken wrongly, it would be black or white, and nobody would be told.
+that were found: taken wrongly, it would be black or white, without a message.
 """
 
 from collections.abc import Iterator
@@ -149,8 +149,8 @@ def _strips(image: Image.Image, given: Meaning) -> Iterator[tuple[int, np.ndarra
 
 def _extrema(image: Image.Image, given: Meaning) -> tuple[float, float]:
     """Least and greatest sample; NaN where there is one."""
-    found = [(rows.min(), rows.max()) for _, rows in _strips(image, given)]
-    return float(np.min([low for low, _ in found])), float(np.max([high for _, high in found]))
+    extremes = [(rows.min(), rows.max()) for _, rows in _strips(image, given)]
+    return float(np.min([low for low, _ in extremes])), float(np.max([high for _, high in extremes]))
 
 
 def _scaled(image: Image.Image, given: Meaning, low: float, high: float) -> Image.Image:

@@ -103,7 +103,7 @@ class HubPictures:
         return f"{0:06d}"
 
     def __iter__(self) -> Iterator[NamedPicture]:
-        found = 0
+        usable = 0
         for i, row in enumerate(_rows(self.source)):
             origin = f"{self.source.name}[{self.source.split}][{i}]"
             file = io.BytesIO(picture_file(self.source, row))
@@ -114,11 +114,11 @@ class HubPictures:
             if min(picture.shape[:2]) < self.min_side:
                 continue
             yield NamedPicture(f"{i:06d}", origin, Image.fromarray(picture))
-            found += 1
-            if found == self.count:
+            usable += 1
+            if usable == self.count:
                 return
         raise InputError(
-            f"{self.source.name}: has {found} pictures of {self.min_side} px or more in split {self.source.split!r}, "
+            f"{self.source.name}: has {usable} pictures of {self.min_side} px or more in split {self.source.split!r}, "
             f"count asks for {self.count}: lower count or crop"
         )
 

@@ -68,13 +68,13 @@ def convert(
     facts: dict[str, str] = {"task": task} if task else {}
     note = ""
     if not {"k_steps", "sigma_s"} <= known.keys():
-        told = k_steps is not None, sigma_s is not None
-        like = _published(source, model.config, task, all(told))
+        numbers_given = k_steps is not None, sigma_s is not None
+        like = _published(source, model.config, task, all(numbers_given))
         if like is not None:
             model.k_steps = like.k_steps if k_steps is None else k_steps
             model.sigma_s = like.sigma_s if sigma_s is None else sigma_s
             facts = {"task": like.task, "k_trained": str(like.k_trained)}
-            note = "" if all(told) else _taken_for(source, like, model)
+            note = "" if all(numbers_given) else _taken_for(source, like, model)
     collapse(model)
     model.config = replace(model.config, over_param=False)
     facts = {**model.metadata, **facts}

@@ -1,4 +1,4 @@
-"""The autoencoder's layout, told from a checkpoint's names and shapes: channels and blocks of each resolution."""
+"""The autoencoder's layout, read from a checkpoint's names and shapes: channels and blocks of each resolution."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ PUBLISHED = {"enc": Layout(ENC_WIDTHS, ENC_BLOCKS), "dec": Layout(DEC_WIDTHS, DE
 def read_layout(state: Mapping[str, Tensor], net: str, path: Path) -> Layout:
     """Layout of ``net`` (``enc`` or ``dec``) in a flat state: each convolution but the last opens a resolution.
 
-    A state that lacks the net, or parts of it, gets the published layout, against which it is then told what is wrong.
+    A state that lacks the net, or parts of it, gets the published layout; an error then names what differs.
     Raises VerificationError for a layout that no network of ours has.
     """
     widths: list[int] = []

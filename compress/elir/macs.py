@@ -13,12 +13,12 @@ def stage_macs(model: "Elir", lq: "Tensor", noise: "Tensor") -> dict[str, int]:
     """Multiply-accumulates of each stage, as torch counts them: convolutions and matrix products."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    counter, found, before = FlopCounterMode(display=False), {}, 0
+    counter, macs, before = FlopCounterMode(display=False), {}, 0
     with counter:
         for name, _ in model.iter_stages(lq, noise):
-            found[name] = (counter.get_total_flops() - before) // 2
+            macs[name] = (counter.get_total_flops() - before) // 2
             before = counter.get_total_flops()
-    return found
+    return macs
 
 
 def picture_macs(model: "Elir", size: int) -> int:

@@ -134,13 +134,13 @@ def profile(
     collapse(model)
     parameters = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in NETWORKS}
     job = {"checkpoint": str(path), "k_steps": k_steps, "sigma_s": sigma_s, "runs": runs, "threads": physical_cores()}
-    found = {}
+    by_size = {}
     with progress.stage("profile", total=len(sizes)) as stage:
         for size in sorted(set(sizes)):
             stage.note(f"{size} px")
-            found[size] = _by_network(_worker({**job, "size": size}))
+            by_size[size] = _by_network(_worker({**job, "size": size}))
             stage.advance()
-    return Profile(source, model.k_steps, physical_cores(), parameters, found, machine_facts())
+    return Profile(source, model.k_steps, physical_cores(), parameters, by_size, machine_facts())
 
 
 def _by_network(stages: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

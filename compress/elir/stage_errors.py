@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compress.elir.hooks import hooks
 from compress.elir.model import Elir
 
 Pair = tuple[Tensor, Tensor]
@@ -47,7 +48,7 @@ def stage_errors(model: Elir, quantized: Elir, pairs: Iterable[Pair]) -> list[di
     Free-running: the quantized model on its own path. Teacher-forced: each stage on the float model's input to it,
     which tells whose error it is.
     """
-    found: dict[tuple[str, str], list[float]] = {}
+    ratios: dict[tuple[str, str], list[float]] = {}
     for lq, noise in pairs:
         reference = model.stages(lq, noise)
         for mode, stages in (
@@ -55,10 +56,10 @@ def stage_errors(model: Elir, quantized: Elir, pairs: Iterable[Pair]) -> list[di
             ("teacher_forced", _teacher_forced(quantized, lq, noise, reference)),
         ):
             for name, value in stages.items():
-                found.setdefault((mode, name), []).append(sqnr_db(reference[name], value))
+                ratios.setdefault((mode, name), []).append(sqnr_db(reference[name], value))
     return [
         {"precision": "int8", "mode": mode, "stage": stage, "sqnr_db": round(fmean(values), 2)}
-        for (mode, stage), values in found.items()
+        for (mode, stage), values in ratios.items()
     ]
 
 
@@ -85,13 +86,6 @@ def layer_errors(model: Elir, quantized: Elir, pair: Pair) -> list[dict[str, Any
 def _outputs(model: nn.Module, names: list[str], pair: Pair, use: Any = None) -> dict[str, Tensor]:
     kept: dict[str, Tensor] = {}
     use = use or kept.__setitem__
-    handles = [
-        model.get_submodule(n).register_forward_hook(lambda m, x, y, n=n: use(n, y))  # type: ignore[misc]
-        for n in names
-    ]
-    try:
+    with hooks(model.get_submodule(n).register_forward_hook(lambda m, x, y, n=n: use(n, y)) for n in names):
         model(*pair)
-    finally:
-        for handle in handles:
-            handle.remove()
     return kept

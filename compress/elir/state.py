@@ -88,10 +88,10 @@ def unwrapped(state: Mapping[str, object]) -> tuple[Mapping[str, object], str]:
         parts = {m: _without_prefix(part, m) for m, part in nested.items()}  # type: ignore[arg-type]
         taken += dict.fromkeys(prefix for _, prefix in parts.values() if prefix)
         return {**state, **{f"state_dict_{m}": part for m, (part, _) in parts.items()}}, _in_words(taken)
-    found = Counter(match[1] for name in state if (match := _PREFIX.match(str(name))))
-    if found and not _is_elir(state):
+    prefixes = Counter(match[1] for name in state if (match := _PREFIX.match(str(name))))
+    if prefixes and not _is_elir(state):
         # The whole model has more names than a part of it, which may be wrapped once more.
-        prefix = min(found, key=lambda text: (-("ema" in text), -found[text], len(text)))
+        prefix = min(prefixes, key=lambda text: (-("ema" in text), -prefixes[text], len(text)))
         state = {name.removeprefix(prefix): value for name, value in state.items() if str(name).startswith(prefix)}
         taken.append(prefix)
     return state, _in_words(taken)

@@ -59,10 +59,10 @@ class IqaMeasure:
         with quiet(), torch.random.fork_rng(devices=[]), _asked(self.name):
             torch.manual_seed(SEED)
             try:
-                found = self._metric(*given, **options)
+                result = self._metric(*given, **options)
             except (AssertionError, ValueError, RuntimeError) as error:
                 raise InputError(f"--metric {self.name}: refused by pyiqa ({_line(error)}): leave it out") from None
-        value = float(found[0] if isinstance(found, tuple) else found)
+        value = float(result[0] if isinstance(result, tuple) else result)
         return value if math.isfinite(value) else None
 
 

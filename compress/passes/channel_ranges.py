@@ -4,13 +4,15 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from compress.elir.hooks import hooks
 from compress.errors import InputError
 from compress.passes.base import Subject
 
 MIN_RANGE = 1e-3  # of the widest channel: a dead channel is not blown up
 
-Watch = Callable[[nn.Module, Callable[[Tensor], None]], object]
+Watch = Callable[[nn.Module, Callable[[Tensor], None]], RemovableHandle]
 
 
 def require_calibration(subject: Subject, name: str) -> None:
@@ -19,18 +21,18 @@ def require_calibration(subject: Subject, name: str) -> None:
         raise InputError(f"passes: {name} needs calibration pictures: give data.calibration")
 
 
-def inputs_of(module: nn.Module, see: Callable[[Tensor], None]) -> object:
+def inputs_of(module: nn.Module, see: Callable[[Tensor], None]) -> RemovableHandle:
     """Have ``see`` called with everything that ``module`` reads."""
     return module.register_forward_pre_hook(lambda _, given: see(given[0]))
 
 
-def outputs_of(module: nn.Module, see: Callable[[Tensor], None]) -> object:
+def outputs_of(module: nn.Module, see: Callable[[Tensor], None]) -> RemovableHandle:
     """Have ``see`` called with everything that ``module`` gives."""
     return module.register_forward_hook(lambda _, given, result: see(result))
 
 
 def relative(sizes: Tensor) -> Tensor:
-    """``sizes`` (channels,), each >= 0, as parts of the largest, none below ``MIN_RANGE``; all of them 0: all alike."""
+    """``sizes`` (channels,), each >= 0, as parts of the largest, none below ``MIN_RANGE``; equal if all are 0."""
     return (sizes / sizes.max().clamp_min(torch.finfo(sizes.dtype).tiny)).clamp_min(MIN_RANGE)
 
 
@@ -48,14 +50,10 @@ def peaks(
         return add
 
     handles = [watch(module, adder(sums[n])) for n, (_, modules) in enumerate(groups) for module in modules]
-    try:
-        with torch.no_grad():
-            for n, (lq, noise) in enumerate(subject.calibration()):
-                if n == pictures:
-                    break
-                subject.model(lq, noise)
-                subject.advance(name, n + 1, min(pictures, subject.calibration_count))
-    finally:
-        for handle in handles:
-            handle.remove()  # type: ignore[attr-defined]
+    with hooks(handles), torch.no_grad():
+        for n, (lq, noise) in enumerate(subject.calibration()):
+            if n == pictures:
+                break
+            subject.model(lq, noise)
+            subject.advance(name, n + 1, min(pictures, subject.calibration_count))
     return sums

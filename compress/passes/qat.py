@@ -26,7 +26,7 @@ class Qat(LearningPass):
     name = "qat"
     settings: QatSettings
 
-    def told(self, subject: Subject, convs: list[str]) -> str:
+    def summary(self, subject: Subject, convs: list[str]) -> str:
         return f"{self.settings.steps} steps on {subject.calibration_count} pictures"
 
     def learn(self, subject: Subject, convs: dict[str, Conv]) -> dict[str, Layer]:
@@ -78,15 +78,15 @@ class Qat(LearningPass):
         generator = torch.Generator().manual_seed(self.settings.seed + 1)
         pairs = list(crops(subject, JUDGED, self.settings.crop, generator))
         wanted = [subject.model(*pair).clamp(0, 1) for pair in pairs]
-        found: dict[str, float] = {}
+        fidelities: dict[str, float] = {}
         for name, module in modules.items():
-            if ALIKE.get(name) in found:
-                found[name] = found[ALIKE[name]]
+            if ALIKE.get(name) in fidelities:
+                fidelities[name] = fidelities[ALIKE[name]]
                 continue
             outputs = [module(*pair).clamp(0, 1) for pair in pairs]
             error = sum(functional.mse_loss(y, w).item() for y, w in zip(outputs, wanted, strict=True)) / JUDGED
-            found[name] = -10 * math.log10(max(error, 1e-12))
-        return found
+            fidelities[name] = -10 * math.log10(max(error, 1e-12))
+        return fidelities
 
     def _rate(self, step: int) -> float:
         """Linear warm-up, then half a cosine."""
@@ -94,7 +94,7 @@ class Qat(LearningPass):
 
     def _batches(self, subject: Subject) -> Iterator[tuple[Tensor, Tensor]]:
         s = self.settings
-        found = crops(subject, s.steps * s.batch, s.crop, torch.Generator().manual_seed(s.seed))
+        stream = crops(subject, s.steps * s.batch, s.crop, torch.Generator().manual_seed(s.seed))
         for _ in range(s.steps):
-            batch = [next(found) for _ in range(s.batch)]
+            batch = [next(stream) for _ in range(s.batch)]
             yield torch.cat([lq for lq, _ in batch]), torch.cat([noise for _, noise in batch])

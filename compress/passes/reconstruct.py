@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from compress.elir.autoencoder import Block
 from compress.elir.flow import NormConv, ResnetBlock
+from compress.elir.hooks import hooks
 from compress.elir.mmse import ResidualDenseBlock
 from compress.errors import InputError
 from compress.passes.base import Subject
@@ -42,25 +43,25 @@ class Reconstruct(LearningPass):
     name = "reconstruct"
     settings: ReconstructSettings
 
-    def told(self, subject: Subject, convs: list[str]) -> str:
+    def summary(self, subject: Subject, convs: list[str]) -> str:
         count = len(units(subject.model, convs, self.settings.by))
         return f"{count} {self.settings.by}s, {self.settings.steps} steps each"
 
     def learn(self, subject: Subject, convs: dict[str, Conv]) -> dict[str, Layer]:
         student = Student(subject, convs)
         student.groups(self.settings.bias_rate, self.settings.weight_rate)
-        found = units(subject.model, list(convs), self.settings.by)
+        groups = units(subject.model, list(convs), self.settings.by)
         underway = TrainingProgress(subject.underway(self.name), student=student)
         begin, done = underway.resume(), 0
         for network in NETWORKS:  # all of them at once would be a gigabyte and more
-            mine = [names for names in found if names[0].startswith(network + ".")]
+            mine = [names for names in groups if names[0].startswith(network + ".")]
             learnt = max(0, min(begin - done, len(mine)))
             done, mine = done + learnt, mine[learnt:]
             taught = self._teach(subject, [n for names in mine for n in names]) if mine else {}
             for names in mine:
                 self._reconstruct(student, names, taught)
                 done += 1
-                subject.advance(f"reconstruct {names[-1]},", done, len(found))
+                subject.advance(f"reconstruct {names[-1]},", done, len(groups))
                 underway.did(done)
         underway.end()
         return student.layers()
@@ -77,14 +78,10 @@ class Reconstruct(LearningPass):
 
             return subject.model.get_submodule(name).register_forward_hook(hook)
 
-        handles = [watch(name, one) for name, one in taught.items()]
         s = self.settings
-        try:
+        with hooks(watch(name, one) for name, one in taught.items()):
             for lq, noise in crops(subject, s.crops, s.crop, torch.Generator().manual_seed(s.seed)):
                 subject.model(lq, noise)
-        finally:
-            for handle in handles:
-                handle.remove()
         return taught
 
     def _reconstruct(self, student: Student, names: list[str], taught: dict[str, BlockExamples]) -> None:

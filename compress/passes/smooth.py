@@ -64,9 +64,9 @@ class Smooth(Pass):
         subject.keep_reference()  # the fp32 artifact has no use for the divisions
         sites = list(find_sites(subject.model))
         groups = [(s.channels, [sequence[i] for sequence, i in s.activations]) for s in sites]
-        found = peaks(subject, self.name, outputs_of, groups, self.settings.pictures)
+        site_peaks = peaks(subject, self.name, outputs_of, groups, self.settings.pictures)
         with torch.no_grad():
-            for site, peak in zip(sites, found, strict=True):
+            for site, peak in zip(sites, site_peaks, strict=True):
                 _apply(site, self._factors(site, peak))
         subject.notes.append(f"smooth: {len(sites)} activations, strength {self.settings.strength:g}")
 

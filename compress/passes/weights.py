@@ -15,6 +15,7 @@ from compress.passes.base import Pass, Subject
 from compress.passes.quantize.engines import QuantizedModel
 from compress.passes.quantize.model import Conv
 from compress.passes.quantize.modules import WEIGHT_MAX, weight_scales
+from compress.passes.quantize.scheme_formats import BOTH_X86
 from compress.recipe.passes import WeightsSettings, is_below
 from compress.tensors import too_large
 
@@ -48,20 +49,20 @@ class Weights(Pass):
 
     def call(self, subject: Subject) -> None:
         model = copy.deepcopy(subject.model)
-        found = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
+        convs = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
         for prefix in self.settings.layer_bits:
-            if not any(is_below(name, prefix) for name in found):
+            if not any(is_below(name, prefix) for name in convs):
                 raise InputError(
-                    f"passes.weights.layer_bits: no layer is named {prefix}: names look like {next(iter(found))}"
+                    f"passes.weights.layer_bits: no layer is named {prefix}: names look like {next(iter(convs))}"
                 )
         rounded: dict[int, RoundedWeight] = {}
-        for name, conv in found.items():
+        for name, conv in convs.items():
             bits = self.settings.bits_of(name)
             if bits < 32 and id(conv.weight) not in rounded:
                 rounded[id(conv.weight)] = weight = round_weight(conv, bits, self.settings.group)
                 conv.weight.data = weight.exact
         subject.notes.append(f"weights: {len(rounded)} in {self.settings.bits} bits unless layer_bits says otherwise")
-        subject.quantized = QuantizedModel("elir", {"x86": model}, weights=list(rounded.values()))
+        subject.quantized = QuantizedModel("elir", {BOTH_X86: model}, weights=list(rounded.values()))
 
 
 @torch.no_grad()

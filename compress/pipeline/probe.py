@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from compress.passes.quantize.model import Layer
 
 CROP = 128  # px, the middle of each picture: a hundred models are run
-SCHEMES = {"openvino": "openvino", "onnx": "onnxruntime", "executorch": "xnnpack"}
 NETWORKS = {"enc": "encoder", "mmse": "MMSE estimator", "fmir": "flow", "dec": "decoder"}
 
 
@@ -38,9 +37,9 @@ class Probe:
     def __init__(
         self, models: Models, scheme: str, pictures: PictureSet, most: int, layers: "dict[str, Layer]"
     ) -> None:
-        from compress.passes.quantize.model import SCHEMES as ALL
+        from compress.passes.quantize.model import SCHEMES
 
-        self.models, self.scheme_name, self.scheme = models, scheme, ALL[scheme]
+        self.models, self.scheme_name, self.scheme = models, scheme, SCHEMES[scheme]
         self.model, self.layers = models.subject.model, layers
         self.convs = {name: self.model.get_submodule(name) for name in layers}
         self.lq, self.noise, self.clean = self._pictures(pictures, most)

@@ -66,23 +66,21 @@ def _macs(model: "Elir", convs: "Mapping[str, Conv]", lq: "Tensor", noise: "Tens
     """Multiply-accumulates of each convolution, by its name."""
     import torch
 
-    found: dict[str, int] = {}
+    from compress.elir.hooks import hooks
+
+    macs: dict[str, int] = {}
 
     def count(name: str, conv: "Conv", x: "Tensor", y: "Tensor") -> None:
         pixels = (x if conv.transposed else y)[0, 0].numel()
-        found[name] = conv.weight.numel() * pixels
+        macs[name] = conv.weight.numel() * pixels
 
-    handles = [
+    counters = (
         conv.register_forward_hook(lambda conv, x, y, name=name: count(name, conv, x[0], y))  # type: ignore[misc]
         for name, conv in convs.items()
-    ]
-    try:
-        with torch.inference_mode():
-            model(lq, noise)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
+    )
+    with hooks(counters), torch.inference_mode():
+        model(lq, noise)
+    return macs
 
 
 def prefixes(bits: Mapping[str, int], usual: int) -> dict[str, int]:

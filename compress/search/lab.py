@@ -6,8 +6,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import InputError
+from compress.passes.quantize.scheme_formats import SCHEME_OF
 from compress.pipeline.models import Models
-from compress.pipeline.probe import SCHEMES, Probe
+from compress.pipeline.probe import Probe
 from compress.recipe.passes import FLOAT, PtqSettings
 from compress.recipe.schema import Recipe
 from compress.search.groups import Group, groups_of
@@ -43,11 +44,11 @@ class Lab:
     def __init__(self, models: Models, format_: str, settings: PtqSettings, bits: tuple[int, ...]) -> None:
         from compress.passes.ptq import Ptq
         from compress.passes.quantize.engines.elir import quantizable
-        from compress.passes.quantize.model import SCHEMES as ALL
+        from compress.passes.quantize.model import SCHEMES
 
         self.models, self.format, self.settings, self.bits = models, format_, settings, bits
-        self.scheme_name = SCHEMES[format_]
-        self.scheme = ALL[self.scheme_name]
+        self.scheme_name = SCHEME_OF[format_]
+        self.scheme = SCHEMES[self.scheme_name]
         self.subject = models.subject
         Ptq(settings).requires(self.subject)
         self.convs: dict[str, Conv] = quantizable(self.subject.model, settings)

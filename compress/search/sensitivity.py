@@ -11,10 +11,11 @@ from compress.artifacts.artifact import FORMATS
 from compress.errors import InputError
 from compress.files import locked, sha256_text, write_text
 from compress.folders import Owner, check_folder, claimed
+from compress.passes.quantize.scheme_formats import SCHEME_OF
 from compress.pipeline.cache import Stages
 from compress.pipeline.context import RunContext
 from compress.pipeline.models import Models
-from compress.pipeline.probe import CROP, SCHEMES, Probe, settled
+from compress.pipeline.probe import CROP, Probe, settled
 from compress.pipeline.workers import SharedFiles, Store, Workers, scratch, share_out, shared_files
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
@@ -126,7 +127,7 @@ def sensitivity(
         raise InputError(f"{recipe.name}: does not export {asked}: choose another format, or add it under export")
     with claimed(out, owner, context.progress.say):
         models = Models(context)
-        probe = Probe(models, SCHEMES[chosen], inputs.validation[0], pictures, settled(models))
+        probe = Probe(models, SCHEME_OF[chosen], inputs.validation[0], pictures, settled(models))
         parts = [(name, [name]) for name in probe.convs]
         whole = [*probe.stages().items(), (WHOLE, list(probe.convs))]
         with context.progress.stage("one part at a time", len(parts) + len(whole)) as stage:

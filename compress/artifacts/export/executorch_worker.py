@@ -75,11 +75,12 @@ class LoweringWorker:
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.log, text=True, env=environment)
 
     def _failure(self, code: int) -> RuntimeError:
-        """With all that the process told as a note, which a report of a bug holds."""
+        """With all that the process printed as a note, which a bug report includes."""
         self.log.seek(0)
-        told = self.log.read().strip()
-        error = RuntimeError(f"ExecuTorch lowering ended with {code}: {told.splitlines()[-1] if told else 'no word'}")
-        error.add_note(told)
+        output = self.log.read().strip()
+        last = output.splitlines()[-1] if output else "no message"
+        error = RuntimeError(f"ExecuTorch lowering ended with {code}: {last}")
+        error.add_note(output)
         return error
 
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
-from compress.elir.model import SIZE_MULTIPLE, Elir
-from compress.elir.noise import seeded_noise
+from compress.elir.hooks import convs_in_order
+from compress.elir.model import Elir
 from compress.passes.quantize.modules import FakeQuantize, QuantBlock, QuantConv, QuantUpsample
 
 
@@ -37,20 +36,6 @@ def quantized_graph(float_graph: Any, model: Elir, module: nn.Module) -> Any:
             rewriting.quantize(node, name, places[name])
     rewriting.finish()
     return proto
-
-
-def convs_in_order(model: Elir) -> "dict[str, nn.Conv2d | nn.ConvTranspose2d]":
-    """Convolutions by name, in the order in which they run: modules are declared in another one."""
-    order: list[str] = []
-    convs = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
-    handles = [m.register_forward_hook(lambda *_, name=name: order.append(name)) for name, m in convs.items()]
-    try:
-        with torch.no_grad():
-            model(torch.zeros(1, 3, SIZE_MULTIPLE, SIZE_MULTIPLE), seeded_noise(SIZE_MULTIPLE, 0))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {name: convs[name] for name in order}
 
 
 @dataclass(frozen=True)

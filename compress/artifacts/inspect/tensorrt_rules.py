@@ -46,7 +46,7 @@ def _zero_points(model: Any) -> list[str]:
             continue
         kind = onnx.TensorProto.DataType.Name(point.data_type)
         if kind == "INT32":
-            continue  # a bias: told by _biases
+            continue  # a bias: _biases reports it
         if kind not in SYMMETRIC_TYPES:
             wrong.add(f"{node.op_type} in {kind.lower()}: TensorRT takes int8 only")
         elif onnx.numpy_helper.to_array(point).any():
@@ -58,5 +58,5 @@ def _biases(model: Any) -> list[str]:
     import onnx
 
     stored = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    found = [n for n in _quantizers(model) if stored.get(n.input[0]) == onnx.TensorProto.INT32]
-    return [f"{len(found)} biases are dequantized from int32: leave biases in float"] if found else []
+    biases = [n for n in _quantizers(model) if stored.get(n.input[0]) == onnx.TensorProto.INT32]
+    return [f"{len(biases)} biases are dequantized from int32: leave biases in float"] if biases else []

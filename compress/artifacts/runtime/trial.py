@@ -29,8 +29,8 @@ def probe(path: Path) -> None:
     except subprocess.TimeoutExpired:
         raise VerificationError(f"{path}: refused, not run within {LIMIT_S:.0f} s: export it again") from None
     if done.returncode:
-        told = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no word")
-        how = f"it ended the process that tried it with {done.returncode}: {' '.join(told.split())[:160]}"
+        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
+        how = f"it ended the process that tried it with {done.returncode}: {' '.join(last.split())[:160]}"
         raise VerificationError(f"{path}: refused, not a readable ExecuTorch program ({how}): export it again")
 
 

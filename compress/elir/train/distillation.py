@@ -137,8 +137,10 @@ class DistillTraining(Training):
         if self._taught_cache is None or self._taught_cache[0] != self.stage_index:
             self._taught_cache = self.stage_index, self._encode_all(stage)
         pick = torch.randint(stage.cached_crops, (stage.batch,))[share]
-        found = {name: _unpack(value[pick]).to(self.processes.device) for name, value in self._taught_cache[1].items()}
-        return found.pop("lq"), found.pop("hq"), found.pop("noise"), found
+        targets = {
+            name: _unpack(value[pick]).to(self.processes.device) for name, value in self._taught_cache[1].items()
+        }
+        return targets.pop("lq"), targets.pop("hq"), targets.pop("noise"), targets
 
     def _encode_all(self, stage: DistillStage) -> Made:
         """What the teacher makes of ``cached_crops`` crops, kept in the run's folder for when the run is resumed."""

@@ -63,7 +63,7 @@ class Processes:
 
     @contextmanager
     def one_voice(self) -> Iterator[None]:
-        """What stops all processes is told by the first; the others end without a word, by the same exit code."""
+        """The first process reports what stops them all; the others end silently, with the same exit code."""
         try:
             yield
         except CompressError as error:

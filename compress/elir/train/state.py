@@ -12,7 +12,7 @@ from compress.errors import InputError, VerificationError
 from compress.files import sha256_text, write_buffer
 from compress.recipe.train import DistillRun, TrainRecipe
 
-SHOWN = 5  # differences told at once
+SHOWN = 5  # differences in one message
 
 
 def recipe_hash(recipe: TrainRecipe | DistillRun) -> str:
@@ -52,11 +52,11 @@ def read_state(path: Path, recipe: TrainRecipe | DistillRun) -> dict[str, Any]:
 def _check_recipe(path: Path, stored: Any, recipe: TrainRecipe | DistillRun) -> None:
     """Refuse, unless all that differs is a key that was added to the schema since, left at its default."""
     # Checkpoints of earlier versions hold the hash alone.
-    found = list(differences(_with_defaults(stored), recipe.model_dump(mode="json"))) if stored else []
-    if stored and not found:
+    changes = list(differences(_with_defaults(stored), recipe.model_dump(mode="json"))) if stored else []
+    if stored and not changes:
         return
-    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
-    what = f" ({'; '.join(found[:SHOWN] + more)})" if found else ""
+    more = [f"and {len(changes) - SHOWN} more"] if len(changes) > SHOWN else []
+    what = f" ({'; '.join(changes[:SHOWN] + more)})" if changes else ""
     raise InputError(f"{path}: belongs to another recipe{what}: use another --out or --fresh")
 
 

@@ -42,7 +42,7 @@ class LearningPass(Pass):
         kept = subject.keep(self.name, lambda: pack(self.learn(subject, convs), convs))
         settled = subject.quantized
         subject.quantized = as_quantized(subject, convs, unpack(kept, convs, settings), settings)
-        subject.notes.append(f"{self.name}: {self.told(subject, list(convs))}")
+        subject.notes.append(f"{self.name}: {self.summary(subject, list(convs))}")
         self.review(subject, settled)
 
     @abstractmethod
@@ -53,7 +53,7 @@ class LearningPass(Pass):
         """Put modules of ``settled`` back where what was learnt is no gain. Here: nowhere."""
 
     @abstractmethod
-    def told(self, subject: Subject, convs: list[str]) -> str:
+    def summary(self, subject: Subject, convs: list[str]) -> str:
         """What was done, for the notes."""
 
 
@@ -167,13 +167,13 @@ class Student:
     def layers(self) -> dict[str, Layer]:
         """What was learnt, in place of what ptq settled."""
         weights = {key: weight.quantized() for key, weight in self.weights.items()}
-        found = {}
+        learnt = {}
         for name, layer in self.before.items():
             conv = self.convs[name]
             start = conv.bias if layer.bias is None else layer.bias
             bias = moved(start, self.shifts[name], self._step(name)).detach()
-            found[name] = replace(layer, weight=weights[id(conv.weight)], bias=bias)
-        return found
+            learnt[name] = replace(layer, weight=weights[id(conv.weight)], bias=bias)
+        return learnt
 
 
 def moved(bias: Tensor | None, shift: Tensor, step: float) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compress.elir.hooks import hooks
 from compress.elir.model import Elir
 from compress.passes.base import Subject
 from compress.passes.shrink.channels import Scores
@@ -35,8 +36,8 @@ class _Activation:
         for item in group:
             layer = item.dep.target.module
             if layer in self.inputs and "in_channels" in item.dep.handler.__name__:
-                found = self.inputs[layer] * _norms(layer)
-                total.index_add_(0, torch.tensor(item.root_idxs), found[item.idxs])
+                magnitudes = self.inputs[layer] * _norms(layer)
+                total.index_add_(0, torch.tensor(item.root_idxs), magnitudes[item.idxs])
         return total
 
 
@@ -49,21 +50,17 @@ def _norms(layer: nn.Module) -> Tensor:
 
 @torch.no_grad()
 def _input_magnitudes(subject: Subject, pictures: int) -> dict[nn.Module, Tensor]:
-    found: dict[nn.Module, Tensor] = {}
+    means: dict[nn.Module, Tensor] = {}
 
     def observe(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].detach().abs()
         mean = x.mean((0, 2, 3)) if x.ndim == 4 else x.mean(0)
-        found[layer] = found.get(layer, torch.zeros_like(mean)) + mean
+        means[layer] = means.get(layer, torch.zeros_like(mean)) + mean
 
-    handles = [m.register_forward_pre_hook(observe) for m in subject.model.modules() if isinstance(m, Readers)]
-    try:
+    with hooks(m.register_forward_pre_hook(observe) for m in subject.model.modules() if isinstance(m, Readers)):
         for lq, noise in _first(subject, pictures):
             subject.model(lq, noise)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
+    return means
 
 
 def _gradients(subject: Subject, pictures: int) -> None:

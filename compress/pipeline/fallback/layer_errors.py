@@ -1,8 +1,9 @@
 """Where a quantized model errs: measured layer by layer, and remembered by the attempt that asks."""
 
+from compress.passes.quantize.scheme_formats import SCHEME_OF
 from compress.pipeline.fallback.steps import Errors
 from compress.pipeline.models import Models
-from compress.pipeline.probe import SCHEMES, Probe, network, settled
+from compress.pipeline.probe import Probe, network, settled
 
 PICTURES = 2  # of the calibration set
 
@@ -11,7 +12,7 @@ def measure_errors(models: Models, format_: str) -> Errors:
     """Squared errors of each layer, and of each network, quantized alone by the scheme of ``format_``."""
 
     def measure() -> dict[str, list[tuple[list[str], float]]]:
-        probe = Probe(models, SCHEMES[format_], models.context.inputs.calibration, PICTURES, settled(models))
+        probe = Probe(models, SCHEME_OF[format_], models.context.inputs.calibration, PICTURES, settled(models))
         shared: dict[int, list[str]] = {}
         networks: dict[str, list[str]] = {}
         for name, conv in probe.convs.items():

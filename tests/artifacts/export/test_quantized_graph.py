@@ -10,7 +10,7 @@ import onnx
 import pytest
 from torch import Tensor, nn
 
-from compress.artifacts.export.quantized_graph import convs_in_order, quantized_graph
+from compress.artifacts.export.quantized_graph import quantized_graph
 from compress.artifacts.export.to_onnx import to_onnx
 from compress.elir.model import Elir
 from compress.passes.base import Subject
@@ -100,9 +100,3 @@ def test_a_graph_of_another_model_is_refused(
     other.get_submodule("dec.layers.0").weight.data.neg_()  # type: ignore[union-attr, operator]
     with pytest.raises(RuntimeError, match=r"dec\.layers\.0: the float graph has other weights"):
         quantized_graph(graph, other, rounded.modules["openvino"])
-
-
-def test_convolutions_are_listed_as_they_run(folded: Elir) -> None:
-    names = list(convs_in_order(folded))
-    assert names.index("fmir.steps.0.mid_blocks.0.conv2d") < names.index("fmir.steps.0.up_blocks.0.1.conv2d")
-    assert len(names) == sum(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in folded.modules())

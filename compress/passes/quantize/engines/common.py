@@ -1,17 +1,17 @@
 """What the engines that wrap another package share."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from compress.elir.hooks import convs_in_order
 from compress.elir.model import noise_shape
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.quantize.engines.elir import quantizable
-from compress.passes.quantize.model import Conv
+from compress.passes.quantize.scheme_formats import SCHEME_OF
 from compress.recipe.passes import PtqSettings
 
 
@@ -44,8 +44,8 @@ class Feeds:
 
 def by_scheme(subject: Subject, x86: nn.Module, xnnpack: nn.Module | None = None) -> dict[str, nn.Module]:
     """Modules by scheme for the subject's formats: OpenVINO and ONNX Runtime get the same one."""
-    wanted = {"openvino": ("openvino", x86), "onnxruntime": ("onnx", x86), "xnnpack": ("executorch", xnnpack)}
-    return {name: module for name, (format_, module) in wanted.items() if module and format_ in subject.formats}
+    served = {"openvino": x86, "onnx": x86, "executorch": xnnpack}
+    return {SCHEME_OF[format_]: module for format_, module in served.items() if module and format_ in subject.formats}
 
 
 def excluded(subject: Subject, settings: PtqSettings) -> set[str]:
@@ -64,30 +64,13 @@ def excluded_nodes(subject: Subject, settings: PtqSettings, weights: Sequence[tu
     layers = excluded(subject, settings)
     if not layers:
         return []
-    convs = _in_order(subject)
+    convs = convs_in_order(subject.model)
     same = len(convs) == len(weights) and all(
         conv.weight.shape == value.shape and np.array_equal(conv.weight.numpy(), value)
-        for (_, conv), (_, value) in zip(convs, weights, strict=True)
+        for conv, (_, value) in zip(convs.values(), weights, strict=True)
     )
     if not same:
         raise InputError(
             f"passes.ptq.keep_float: {settings.engine} gets a graph whose layers cannot be told apart: use engine elir"
         )
-    return [node for (name, _), (node, _) in zip(convs, weights, strict=True) if name in layers]
-
-
-def _in_order(subject: Subject) -> list[tuple[str, Conv]]:
-    """The model's convolutions by name, in the order in which they run."""
-    order: list[tuple[str, Conv]] = []
-
-    def hook(name: str) -> Any:
-        return lambda conv, inputs, output: order.append((name, conv))
-
-    convs = [(n, m) for n, m in subject.model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
-    handles = [conv.register_forward_hook(hook(name)) for name, conv in convs]
-    try:
-        subject.probe()
-    finally:
-        for handle in handles:
-            handle.remove()
-    return order
+    return [node for name, (node, _) in zip(convs, weights, strict=True) if name in layers]

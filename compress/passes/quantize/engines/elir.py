@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from compress.elir.autoencoder import Block
+from compress.elir.hooks import hooks
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.quantize.engines import QuantizedModel
@@ -27,6 +29,7 @@ from compress.passes.quantize.modules import (
 )
 from compress.passes.quantize.observers import MomentObserver, RangeObserver
 from compress.passes.quantize.round_weights import gptq
+from compress.passes.quantize.scheme_formats import FORMAT_OF
 from compress.recipe.passes import PtqSettings, is_below
 
 MOMENT_PICTURES = 16  # second moments settle long before ranges do, and cost more
@@ -58,10 +61,9 @@ def as_quantized(
     subject: Subject, convs: dict[str, Conv], layers: dict[str, Layer], settings: PtqSettings
 ) -> QuantizedModel:
     """One module for each scheme that the subject's formats need."""
-    wanted = {"openvino": "openvino", "onnxruntime": "onnx", "tensorrt": "onnx", "xnnpack": "executorch"}
     modules: dict[str, nn.Module] = {
         name: build(subject.model, SCHEMES[name], convs, layers)
-        for name, format_ in wanted.items()
+        for name, format_ in FORMAT_OF.items()
         if format_ in subject.formats
     }
     return QuantizedModel("elir", modules, layers=layers, model=subject.model, settings=settings)
@@ -132,12 +134,12 @@ def _turns(convs: dict[str, Conv]) -> dict[str, tuple[int, int]]:
 def quantizable(model: nn.Module, settings: PtqSettings) -> dict[str, Conv]:
     """Convolutions to quantize, by name. Raises InputError for a prefix that names none, and for Euler steps that give
     the weight they share different bits."""
-    found = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
+    every = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
     for key, prefixes in (("keep_float", settings.keep_float), ("layer_bits", list(settings.layer_bits))):
         for prefix in prefixes:
-            if not any(is_below(name, prefix) for name in found):
-                raise InputError(f"passes.ptq.{key}: no layer is named {prefix}: names look like {next(iter(found))}")
-    chosen = {name: conv for name, conv in found.items() if settings.bits_of(name) < 16}
+            if not any(is_below(name, prefix) for name in every):
+                raise InputError(f"passes.ptq.{key}: no layer is named {prefix}: names look like {next(iter(every))}")
+    chosen = {name: conv for name, conv in every.items() if settings.bits_of(name) < 16}
     for name, owner in zip(chosen, _owners(chosen), strict=True):
         bits, shared = settings.bits_of(name), settings.bits_of(owner)
         if bits != shared:
@@ -165,7 +167,7 @@ def calibrate(subject: Subject, settings: PtqSettings, convs: dict[str, Conv]) -
     wanted = settings.rounding == "gptq" or settings.bias_correction
     turns, inner = _turns(convs), followed_by_conv(subject.model)
 
-    def hook(name: str) -> object:
+    def hook(name: str) -> RemovableHandle:
         stat = statistics[name]
 
         def observe(conv: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -183,7 +185,7 @@ def calibrate(subject: Subject, settings: PtqSettings, convs: dict[str, Conv]) -
 
         return convs[name].register_forward_hook(observe)  # type: ignore[arg-type]
 
-    def branch_hook(name: str, sequence: nn.Module) -> object:
+    def branch_hook(name: str, sequence: nn.Module) -> RemovableHandle:
         # relu(y + x) is 0 wherever y < -x: what lies below -x may clip, and need not widen the range.
         return sequence.register_forward_hook(
             lambda _, x, y: statistics[name].outputs.add(torch.maximum(y, -x[0]))  # type: ignore[func-returns-value]
@@ -191,15 +193,11 @@ def calibrate(subject: Subject, settings: PtqSettings, convs: dict[str, Conv]) -
 
     branches = {n: m for n, m in _branches(subject.model).items() if n in convs}
     handles = [hook(name) for name in convs] + [branch_hook(n, m) for n, m in branches.items()]
-    try:
-        with torch.no_grad():
-            for i, (lq, noise) in enumerate(subject.calibration()):
-                current["picture"] = i
-                subject.model(lq, noise)
-                subject.advance("calibrate", i + 1, subject.calibration_count)
-    finally:
-        for handle in handles:
-            handle.remove()  # type: ignore[attr-defined]
+    with hooks(handles), torch.no_grad():
+        for i, (lq, noise) in enumerate(subject.calibration()):
+            current["picture"] = i
+            subject.model(lq, noise)
+            subject.advance("calibrate", i + 1, subject.calibration_count)
     return statistics
 
 
