@@ -407,7 +407,7 @@ def main() -> None:
         good = [name for name in chosen if not made[name]["failed"]]
         figures = judge(given.out, format_, good, recipe)
         results[format_] = {name: made[name] | figures.get(name, {}) for name in chosen}
-        document = {"machine": machine_facts(), "recipe": recipe.name, "results": results}
+        document = {"machine": machine_facts().to_json(), "recipe": recipe.name, "results": results}
         write_text(given.out / "peers.json", json.dumps(document, indent=1))
     print(table(results))
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from compress.errors import InputError
-from compress.recipe.schema import MADE_BY, PRECISIONS, QUANTIZED, Precision, Recipe
+from compress.errors import InputError, VerificationError
+from compress.recipe.schema import MADE_BY, PRECISIONS, QUANTIZED, Format, KernelPrecision, Precision, Recipe
 
-ENTRY = {"openvino": "model.xml", "onnx": "model.onnx", "executorch": "model.pte"}
+ENTRY: dict[Format, str] = {"openvino": "model.xml", "onnx": "model.onnx", "executorch": "model.pte"}
 
 FORMATS = tuple(ENTRY)
 
@@ -14,13 +14,23 @@ FORMATS = tuple(ENTRY)
 class Artifact:
     """One artifact of a bundle; ``entry`` is relative to the bundle. ``variant``: "" or "tensorrt"."""
 
-    format: str
+    format: Format
     precision: Precision
     variant: str = ""
 
     @property
     def id(self) -> str:
         return "-".join(filter(None, (self.format, self.precision, self.variant)))
+
+    @property
+    def is_float(self) -> bool:
+        """Whether nothing in it is quantized."""
+        return self.precision not in QUANTIZED
+
+    @property
+    def kernels(self) -> KernelPrecision:
+        """What it is computed in: where only weights are rounded, fp32."""
+        return "fp32" if self.precision == "weights" else self.precision
 
     @property
     def entry(self) -> str:
@@ -34,6 +44,14 @@ class Artifact:
     def files(self) -> tuple[str, ...]:
         """Every file, relative to the bundle."""
         return (self.entry, self.entry.replace(".xml", ".bin")) if self.format == "openvino" else (self.entry,)
+
+
+def artifact_of(id_: str, format: Format, precision: Precision) -> Artifact:
+    """An artifact as a manifest tells it. Raises VerificationError for an id of another format or precision."""
+    found = Artifact(format, precision, id_.removeprefix(f"{format}-{precision}").removeprefix("-"))
+    if found.id != id_:
+        raise VerificationError(f"artifact {id_}: its id does not begin with {format}-{precision}: do not use it")
+    return found
 
 
 def plan_artifacts(recipe: Recipe) -> list[Artifact]:

@@ -11,6 +11,7 @@ from compress.measure.machine import machine_facts, physical_cores
 from compress.progress import Progress
 from compress.python_process import python_command, python_environment
 from compress.recipe import library
+from compress.results.machine import Machine
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -32,7 +33,7 @@ class Profile:
     threads: int
     parameters: dict[str, int]
     sizes: dict[int, dict[str, dict[str, Any]]]
-    machine: dict[str, Any]
+    machine: Machine
 
     def total(self, size: int) -> dict[str, Any]:
         """Sum of MACs and milliseconds, highest peak."""
@@ -55,7 +56,7 @@ class Profile:
             "threads": self.threads,
             "parameters": self.parameters,
             "sizes": sizes,
-            "machine": self.machine,
+            "machine": self.machine.to_json(),
         }
 
     def table(self) -> "Group":

@@ -2,19 +2,13 @@
 
 import os
 import time
-from typing import TypedDict
 
 import psutil
 
+from compress.results.machine import BusyProcess
+
 SECONDS = 0.3
 LEAST = 0.1  # cores
-
-
-class BusyProcess(TypedDict):
-    """A process, and how many cores it takes."""
-
-    name: str
-    cores: float
 
 
 def busy_processes() -> list[BusyProcess]:
@@ -27,7 +21,7 @@ def busy_processes() -> list[BusyProcess]:
         for pid, (name, seconds) in after.items()
         if pid in before and pid != os.getpid()
     ]
-    return sorted((item for item in found if item["cores"] >= LEAST), key=lambda item: -item["cores"])
+    return sorted((item for item in found if item.cores >= LEAST), key=lambda item: -item.cores)
 
 
 def _seconds() -> dict[int, tuple[str, float]]:

@@ -2,9 +2,11 @@
 
 import statistics
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+
+from compress.results import performance
 
 Mode = Literal["quick", "full"]
 
@@ -66,28 +68,18 @@ class Latency:
     def _percentile(self, q: float, least: int) -> float | None:
         return float(np.percentile(self.samples, q)) if self.n >= least else None
 
-    def to_json(self) -> dict[str, Any]:
+    def figures(self) -> performance.Latency:
         """``latency_ms`` of results.json."""
         values = {name: getattr(self, name) for name in ("p50", "p90", "p99", "mean")}
         rounded = {name: None if value is None else round(value, 4) for name, value in values.items()}
-        return {**rounded, "n": self.n, "warmup": self.warmup}
+        return performance.Latency(**rounded, n=self.n, warmup=self.warmup)
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio of medians and its 95 % bootstrap interval."""
+def speedup(base: Latency, other: Latency, seed: int = 0) -> performance.Speedup:
+    """How many times faster ``other`` is than ``base``: the ratio of their medians and its 95 % bootstrap interval.
 
-    value: float
-    low: float
-    high: float
-
-    def to_json(self) -> dict[str, float]:
-        """value, low, high."""
-        return {name: round(getattr(self, name), 4) for name in ("value", "low", "high")}
-
-
-def speedup(base: Latency, other: Latency, seed: int = 0) -> Ratio:
-    """How many times faster ``other`` is than ``base``: the ratio of their medians; above 1 is faster."""
+    Above 1 is faster.
+    """
     from scipy.stats import bootstrap
 
     low, high = bootstrap(
@@ -100,7 +92,9 @@ def speedup(base: Latency, other: Latency, seed: int = 0) -> Ratio:
         confidence_level=CONFIDENCE,
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Ratio(base.p50 / other.p50, float(low), float(high))
+    return performance.Speedup(
+        value=round(base.p50 / other.p50, 4), low=round(float(low), 4), high=round(float(high), 4)
+    )
 
 
 def _ratio_of_medians(base: np.ndarray, other: np.ndarray, axis: int) -> np.ndarray:

@@ -3,9 +3,10 @@
 import platform
 import re
 from pathlib import Path
-from typing import Any
 
 import psutil
+
+from compress.results.machine import Machine
 
 # What int8 and float kernels choose by.
 FEATURES = (
@@ -16,22 +17,19 @@ CPUINFO = Path("/proc/cpuinfo")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
-def machine_facts() -> dict[str, Any]:
-    """cpu, cores (physical, usable), logical_cores, features, memory_gb, load_average (1 min), governor, os.
-
-    What the system does not tell is None (features: an empty list).
-    """
+def machine_facts() -> Machine:
+    """This machine. What the system does not tell is None."""
     text = _read(CPUINFO)
-    return {
-        "cpu": _field(text, "model name") or platform.processor() or platform.machine(),
-        "cores": physical_cores(),
-        "logical_cores": len(_usable()),
-        "features": _features(text),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
-        "load_average": round(psutil.getloadavg()[0], 2),
-        "governor": _read(GOVERNOR).strip() or None,
-        "os": platform.platform(),
-    }
+    return Machine(
+        cpu=_field(text, "model name") or platform.processor() or platform.machine(),
+        cores=physical_cores(),
+        logical_cores=len(_usable()),
+        features=_features(text),
+        memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
+        load_average=round(psutil.getloadavg()[0], 2),
+        governor=_read(GOVERNOR).strip() or None,
+        os=platform.platform(),
+    )
 
 
 def physical_cores() -> int:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from compress.artifacts.artifact import artifact_of
 from compress.bundle.manifest import changed_files, noise_seed, read_manifest, read_samples
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.ledger.record import record_bench
@@ -13,6 +14,7 @@ from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.results.file import read_results
 from compress.targets.bench import BenchResult, at_host, bench_target, check_target, runs, sample_pictures, unavailable
+from compress.targets.entries import Bench
 
 
 def bench(
@@ -34,9 +36,9 @@ def bench(
     loaded = load_model(DeployTarget, find("targets", target))
     if host is not None:
         loaded = at_host(loaded, host)
-    artifacts = {a["id"]: (bundle / a["entry"], a["format"]) for a in manifest["artifacts"]}
+    artifacts = {artifact_of(a["id"], a["format"], a["precision"]): bundle / a["entry"] for a in manifest["artifacts"]}
     seed, mode = noise_seed(bundle, manifest), (manifest.get("recipe") or {}).get("measure", "quick")
-    chosen = {name: item for name, item in artifacts.items() if runs(loaded, name, item[1])}
+    chosen = {artifact: path for artifact, path in artifacts.items() if runs(loaded, artifact)}
     if not chosen:
         raise InputError(f"{bundle}: holds no {loaded.format} artifact for target {target}: choose another target")
     try:
@@ -44,8 +46,8 @@ def bench(
         results = read_results(bundle)
         pictures = sample_pictures(bundle, read_samples(bundle, manifest), seed)
         macs = next((a.macs for a in results.artifacts), None)
-        entries = bench_target(chosen, loaded, pictures, mode, progress, seed, macs)
+        entries = bench_target(Bench(chosen, loaded, pictures, mode, progress, seed), macs)
     except Unavailable as error:
-        return BenchResult(bundle, unavailable(loaded, list(chosen), str(error)), str(error))
-    record(bundle, entries, progress.say)
-    return BenchResult(bundle, entries, next((entry["why"] for entry in entries if "why" in entry), None))
+        return BenchResult(bundle, unavailable(loaded, chosen, str(error)), str(error))
+    record(bundle, [entry.to_json() for entry in entries], progress.say)
+    return BenchResult(bundle, entries, next((entry.why for entry in entries if entry.why), None))

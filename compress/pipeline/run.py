@@ -23,6 +23,7 @@ from compress.pipeline.quality import (
 from compress.pipeline.write_bundle import write_bundle
 from compress.recipe.schema import QUANTIZED, DeployTarget
 from compress.targets.bench import bench_target, missing_tool, runs, sample_pictures, unavailable
+from compress.targets.entries import Bench
 
 
 class Run:
@@ -153,26 +154,20 @@ class Run:
         return {f: sha256_file(self.folder / f) for a in artifacts for f in a.files}
 
     def _performance(self, target: DeployTarget, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        ours = [a for a in self.planned if runs(target, a.id, a.format)]
+        ours = [a for a in self.planned if runs(target, a)]
         if why := missing_tool(target):
-            return unavailable(target, [a.id for a in ours], why)
-        chosen = {a.id: (self.folder / a.entry, a.format) for a in ours}
+            return [entry.to_json() for entry in unavailable(target, ours, why)]
         mode = self.recipe.measure
-        extra = [target.model_dump(mode="json"), mode, self._hashes(ours)]
+        extra = [target.measurement_key(), mode, self._hashes(ours)]
         macs = self.context.floats.run("macs", self._macs) if target.runtime == "executorch" else None
-        return self._remember(
-            f"speed-{target.name}",
-            lambda: bench_target(
-                chosen,
-                target,
-                sample_pictures(self.folder, samples, self.seed),
-                mode,
-                self.progress,
-                self.seed,
-                macs,
-            ),
-            extra,
-        )
+
+        def work() -> list[dict[str, Any]]:
+            pictures = sample_pictures(self.folder, samples, self.seed)
+            paths = {a: self.folder / a.entry for a in ours}
+            bench = Bench(paths, target, pictures, mode, self.progress, self.seed)
+            return [entry.to_json() for entry in bench_target(bench, macs)]
+
+        return self._remember(f"speed-{target.name}", work, extra)
 
     def _onnx(self) -> list[Artifact]:
         """Only ONNX files keep the names by which a weight's network is known."""
@@ -244,4 +239,4 @@ class Run:
     def _machine(self) -> dict[str, Any]:
         from compress.measure.machine import machine_facts
 
-        return machine_facts()
+        return machine_facts().to_json()

@@ -234,6 +234,10 @@ class DeployTarget(Strict):
     measuring: Measuring = Measuring()
     needs: str = Field("", description="What a new device of this kind needs before it can be measured.")
 
+    def measurement_key(self) -> str:
+        """What a measurement depends on: an edit of prose, or of what only people read, measures nothing again."""
+        return self.model_dump_json(exclude={"description", "needs", "shapes", "quantization"})
+
     @model_validator(mode="after")
     def _fits(self) -> "DeployTarget":
         if self.format != FORMAT_OF[self.runtime]:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from compress.results.artifact import ArtifactEntry, WeightShare
 from compress.results.fallback import FallbackStep
 from compress.results.goal import Goal
+from compress.results.machine import Machine
 from compress.results.parity import LayerError, Parity, StageError
 from compress.results.performance import Performance
 from compress.results.quality import Baseline, Quality
@@ -40,7 +41,7 @@ class Results(Section):
     versions: dict[str, Text] = Field(
         default={}, description="Versions of Python and of every package that took part in the run."
     )
-    machine: dict[str, Any] = Field(default={}, description="Facts about the machine that wrote the bundle.")
+    machine: Machine = Field(default=Machine(), description="Facts about the machine that wrote the bundle.")
     notes: list[Text] = Field(default=[], description="Remarks of the passes.")
     artifacts: list[ArtifactEntry] = Field(default=[])
     quality: list[Quality] = Field(default=[])

@@ -1,12 +1,17 @@
 """Speed of an artifact on a target, and what the figures stand on. A figure without evidence is null."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from compress.results.machine import Machine, Sampled
 from compress.results.section import Count, Figure, Id, Section, Text
 
 Evidence = Literal["measured", "emulated", "estimated", "compiled", "parsed", "unavailable"]
+
+
+Fact = Text | bool | Count | Figure | list[Text] | None
+"""A version, or a setting that was in force."""
 
 
 class Latency(Section):
@@ -55,6 +60,54 @@ class Delegated(Section):
     met: bool | None = None
 
 
+class Accuracy(Section):
+    """A device's pictures, 8-bit, in dB, at most 100."""
+
+    n: Count | None = Field(None, description="Number of pictures.")
+    psnr_db: Figure | None = Field(None, description="PSNR against the clean pictures.")
+    fidelity_db: Figure | None = Field(None, description="PSNR against the fp32 artifact's pictures.")
+    parity_db: Figure | None = Field(None, description="PSNR against the same artifact's pictures, computed here.")
+    simulated_db: Figure | None = Field(None, description="PSNR against torch with the artifact's quantizers.")
+    parity_float_db: Figure | None = Field(None, description="As parity_db, of outputs that are not rounded to 8 bits.")
+    largest_difference: Figure | None = Field(
+        None, description="Largest difference from the same artifact's output of here, in [0, 1]."
+    )
+    max_difference: Figure | None = Field(None, description="As largest_difference, on an emulated core.")
+
+
+class EstimatedLayer(Section):
+    """One layer, by the vendor's cost model; engines' times beside it, in ms."""
+
+    layer: Text
+    type: Text
+    ms: Figure
+    dpu: Figure | None = None
+    dma: Figure | None = None
+    software: Figure | None = None
+
+
+class Estimate(Section):
+    """What a vendor's cost model says; times in ms."""
+
+    compiler: Text | None = None
+    latency_ms: Figure
+    frequency_mhz: Figure | None = None
+    busy_ms: dict[Text, Figure] = Field(default={}, description="Time of each engine, in ms.")
+    int8_share: Figure | None = Field(
+        None, description="Share of the matrix engine's time that reads int8 tensors, 0 to 1."
+    )
+    layer_types: dict[Text, Figure] = Field(default={}, description="Engine time by type of layer, the longest first.")
+    layers: list[EstimatedLayer] = Field(default=[], description="The layers that take the longest.")
+    speedup_vs_fp16: Figure | None = None
+
+
+class Parser(Section):
+    """What a parser made of the file."""
+
+    tensorrt_rtx: Text | None = Field(None, description="Version of the parser.")
+    layers: dict[Text, Count] = Field(default={}, description="Number of layers of each type.")
+
+
 class Performance(Section):
     """One artifact on one target."""
 
@@ -69,19 +122,17 @@ class Performance(Section):
     speedup_vs: Speedups | None = None
     threads: Count | None = None
     protocol: Text | None = Field(None, description="How long it was measured: quick or full.")
-    runtime: dict[str, Any] | None = Field(None, description="Version and settings of the runtime.")
-    machine: dict[str, Any] | None = Field(None, description="Facts about the device.")
-    device: dict[str, Any] | None = Field(None, description="Clock, temperature and power during the measurement.")
-    accuracy: dict[str, Figure | None] | None = Field(
-        None, description="The device's pictures compared with those computed here."
-    )
+    runtime: dict[Text, Fact] | None = Field(None, description="Version and settings of the runtime.")
+    machine: Machine | None = Field(None, description="Facts about the device.")
+    device: Sampled | None = Field(None, description="Clock, temperature and power during the measurement.")
+    accuracy: Accuracy | None = Field(None, description="The device's pictures compared with those computed here.")
     instructions: dict[str, Count] | None = Field(None, description="Instructions of one emulated inference, by class.")
     instructions_vs_fp32: Figure | None = Field(None, description="Ratio of the fp32 artifact's instructions to these.")
     int8_kernels: Text | None = None
     accepted: bool | None = Field(None, description="Whether the vendor's compiler or parser accepted the file.")
     blob_bytes: Count | None = None
-    estimate: dict[str, Any] | None = Field(None, description="Estimate of the vendor's own cost model.")
+    estimate: Estimate | None = Field(None, description="Estimate of the vendor's own cost model.")
     lint: list[Text] | None = Field(None, description="Rules of the runtime that the file breaks.")
-    parser: dict[str, Any] | None = None
+    parser: Parser | None = None
     delegated: Delegated | None = None
     why: Text | None = Field(None, description="Why nothing was measured.")

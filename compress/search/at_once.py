@@ -10,7 +10,7 @@ from compress.pipeline.context import RunContext
 from compress.pipeline.models import Models
 from compress.pipeline.workers import SHARES, SharedFiles, Store, Workers, scratch, share_out
 from compress.progress import Progress
-from compress.recipe.schema import Recipe
+from compress.recipe.schema import Format, Recipe
 from compress.search.lab import Lab, lab_of
 from compress.search.quality import Judge
 
@@ -41,7 +41,7 @@ class AtOnce:
         return {"recipe": recipe, "format": lab.format, "reuse": context.reuse, "store": self.left.store.url}
 
 
-def errors(parts: list[tuple[str, int]], *, recipe: str, format: str, reuse: bool, store: str) -> list[float]:
+def errors(parts: list[tuple[str, int]], *, recipe: str, format: Format, reuse: bool, store: str) -> list[float]:
     """``Lab.error`` of each of ``parts``, (group's name, bits), on whichever node. ``recipe``: as JSON."""
     lab, _ = _measuring(recipe, format, store, reuse=reuse)
     groups = {group.name: group for group in lab.groups}
@@ -49,7 +49,7 @@ def errors(parts: list[tuple[str, int]], *, recipe: str, format: str, reuse: boo
 
 
 def qualities(
-    parts: list[dict[str, int]], *, recipe: str, format: str, reuse: bool, store: str
+    parts: list[dict[str, int]], *, recipe: str, format: Format, reuse: bool, store: str
 ) -> list[dict[str, Any]]:
     """``Judge.quality`` of each of ``parts``, bits by layer, on whichever node. ``recipe``: as JSON."""
     lab, judge = _measuring(recipe, format, store, reuse=reuse)
@@ -57,7 +57,7 @@ def qualities(
 
 
 @lru_cache(maxsize=1)
-def _measuring(recipe: str, format: str, store: str, *, reuse: bool) -> tuple[Lab, Judge]:
+def _measuring(recipe: str, format: Format, store: str, *, reuse: bool) -> tuple[Lab, Judge]:
     chosen = Recipe.model_validate_json(recipe)
     folder = scratch(sha256_text(json.dumps([recipe, format, reuse, store])))
     with locked(folder, lambda text: None):

@@ -13,8 +13,8 @@ from compress.recipe.schema import DeployTarget
 from compress.search.choose import Option
 from compress.search.groups import Group
 from compress.search.lab import Lab
-from compress.targets.bench import check_target
-from compress.targets.local import bench_local
+from compress.targets.bench import bench_target, check_target, runs
+from compress.targets.entries import Bench
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +34,7 @@ def measure_costs(lab: Lab, target: DeployTarget | None) -> dict[str, Any]:
     timed = target is not None and FLOAT in lab.bits
     networks = list(dict.fromkeys(group.network for group in lab.groups)) if timed else []
     variants = [FLOAT_MODEL, OWN, *networks]
-    extra = [lab.format, target and target.model_dump(mode="json"), variants]
+    extra = [lab.format, target and target.measurement_key(), variants]
     return lab.models.context.stages.run(f"costs-{lab.format}", lambda: _measure(lab, target, variants), extra)
 
 
@@ -47,29 +47,31 @@ def _measure(lab: Lab, target: DeployTarget | None, variants: Sequence[str]) -> 
         from compress.data.pictures import to_uint8
 
         (lq, noise), *_ = lab.models.pairs(context.inputs.validation[0], 1)
-        ids = {name: _id(lab.format, name) for name in variants}
-        chosen = {ids[name]: (context.folder / files[0], lab.format) for name, files in artifacts.items()}
+        timed = {name: _artifact(lab, name) for name in variants}
+        chosen = {timed[n]: context.folder / files[0] for n, files in artifacts.items() if runs(target, timed[n])}
         pictures = {"lq": to_uint8(lq[0].numpy())[None], "noise": noise.numpy()}
-        entries = bench_local(chosen, target, pictures, context.recipe.measure, context.progress)
-        medians = {entry["artifact"]: entry["latency_ms"]["p50"] for entry in entries}
-        ms = {name: medians[ids[name]] for name in variants if ids[name] in medians}
+        entries = bench_target(Bench(chosen, target, pictures, context.recipe.measure, context.progress))
+        medians = {entry.artifact: entry.latency_ms.p50 for entry in entries if entry.latency_ms}
+        ms = {name: medians[timed[name].id] for name in variants if timed[name] in chosen}
     shutil.rmtree(context.folder / FILES)
     return {"bytes": {name: sizes[name] for name in (FLOAT_MODEL, OWN)}, "ms": ms}
 
 
-def _id(format_: str, variant: str) -> str:
-    """As ``bench_local`` reads precisions from."""
-    return f"{format_}-{variant}" if variant in (FLOAT_MODEL, OWN) else f"{format_}-int8-{variant.split()[0]}"
+def _artifact(lab: Lab, variant: str) -> Artifact:
+    """A network's name becomes the artifact's variant."""
+    if variant == FLOAT_MODEL:
+        return Artifact(lab.format, "fp32")
+    return Artifact(lab.format, "int8", "" if variant == OWN else variant.split()[0])
 
 
 def _written(lab: Lab, variant: str) -> list[str]:
     """The files of a variant, entry first, relative to the search's folder."""
     stages = lab.models.context.stages
     artifact = Artifact(lab.format, "fp32" if variant == FLOAT_MODEL else "int8")
-    folder = f"{FILES}/{_id(lab.format, variant)}"
+    folder = f"{FILES}/{_artifact(lab, variant).id}"
     files = [f"{folder}/{file}" for file in artifact.files]
     work = partial(_write, lab, artifact, variant, stages.folder / folder)
-    stages.run(f"write-{_id(lab.format, variant)}", work, files=files)
+    stages.run(f"write-{_artifact(lab, variant).id}", work, files=files)
     return files
 
 
@@ -78,7 +80,7 @@ def _write(lab: Lab, artifact: Artifact, variant: str, folder: Path) -> None:
 
     context = lab.models.context
     writer = Writer(context.recipe, folder)
-    with context.progress.stage(f"write {_id(artifact.format, variant)}"):
+    with context.progress.stage(f"write {_artifact(lab, variant).id}"):
         try:
             if variant != FLOAT_MODEL:
                 writer.write_int8(QuantizedModel("elir", {lab.scheme_name: _module(lab, variant)}), artifact)

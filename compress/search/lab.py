@@ -10,7 +10,7 @@ from compress.passes.quantize.scheme_formats import SCHEME_OF
 from compress.pipeline.models import Models
 from compress.pipeline.probe import Probe
 from compress.recipe.passes import FLOAT, PtqSettings
-from compress.recipe.schema import Recipe
+from compress.recipe.schema import Format, Recipe
 from compress.search.groups import Group, groups_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PROBED = 2  # pictures, of the calibration set: which bits are chosen is not learnt on what they are judged on
 
 
-def lab_of(models: Models, format_: str) -> "Lab":
+def lab_of(models: Models, format_: Format) -> "Lab":
     """The lab of a recipe's ptq, with the bits that it has and those that its search may choose."""
     recipe = models.context.recipe
     settings = _ptq(recipe)
@@ -41,7 +41,7 @@ def _ptq(recipe: Recipe) -> PtqSettings:
 class Lab:
     """The float model, and what ptq settles for each of its convolutions with each number of bits."""
 
-    def __init__(self, models: Models, format_: str, settings: PtqSettings, bits: tuple[int, ...]) -> None:
+    def __init__(self, models: Models, format_: Format, settings: PtqSettings, bits: tuple[int, ...]) -> None:
         from compress.passes.ptq import Ptq
         from compress.passes.quantize.engines.elir import quantizable
         from compress.passes.quantize.model import SCHEMES

@@ -14,7 +14,7 @@ from compress.pipeline.models import Models
 from compress.pipeline.workers import Workers, shared_files
 from compress.recipe.library import find, is_path
 from compress.recipe.passes import FLOAT
-from compress.recipe.schema import DeployTarget, Recipe
+from compress.recipe.schema import DeployTarget, Format, Recipe
 from compress.recipe.search_and_fallback import Constraints
 from compress.recipe.validation import load_model
 from compress.search.at_once import AtOnce
@@ -54,7 +54,7 @@ def search(
         return write_recipes(found, recipe, source, out)
 
 
-def _format(context: RunContext, asked: str | None) -> str:
+def _format(context: RunContext, asked: str | None) -> Format:
     exported = {a.format for a in context.planned if a.precision == "int8"}
     chosen = asked or next((f for f in FORMATS if f in exported), None)
     if chosen is None or chosen not in exported:

@@ -120,7 +120,7 @@ class Planner:
         return self._targets[name]
 
     def _runs(self, point: Point, target: str) -> bool:
-        return any(runs(self._target(target), a.id, a.format) for a in plan_artifacts(point.recipe))
+        return any(runs(self._target(target), a) for a in plan_artifacts(point.recipe))
 
     def _bench(self, point: Point, built: str, target: str) -> Unit:
         loaded = self._target(target)

@@ -80,10 +80,11 @@ def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
             benched = measure(folder, target, Progress("silent"), record=lambda at, entries, say: None)
         if benched.why:
             raise Unavailable(benched.why)
-        results = read_results(folder).to_json() | {"performance": benched.performance}
+        entries = [entry.to_json() for entry in benched.performance]
+        results = read_results(folder).to_json() | {"performance": entries}
         goals = Recipe.model_validate(_recipe(folder)).goals
-        performance = [{name: entry.get(name) for name in TIMED} for entry in benched.performance]
-        rows = _rows(folder, opened, built, benched.performance)
+        performance = [{name: entry.get(name) for name in TIMED} for entry in entries]
+        rows = _rows(folder, opened, built, entries)
         goals_of = check_goals(goals, results)
         return {"bundle": f"bundles/{built}", "performance": performance, "goals": goals_of, "rows": rows}
 

@@ -3,12 +3,15 @@
 Text is printable and short, numbers are finite and bounded, and whatever is missing is told as one line.
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from compress.recipe.names import Name
-from compress.results.section import Count, Figure
+from compress.results.machine import Machine, Sampled, Series
+from compress.results.performance import Accuracy, Fact
+from compress.results.section import Count, Figure, Text
 from compress.text import one_line
 
 MOST_BYTES = 8 << 20
@@ -18,12 +21,8 @@ MOST_PARTS = 10_000
 
 M = TypeVar("M", bound="Message")
 
-Line = Annotated[str, AfterValidator(one_line)]
-Setting = Annotated[str, AfterValidator(lambda text: one_line(text, 500))]
 Milliseconds = Annotated[float, Field(ge=1e-5, le=1e7)]
 """Of a run: from 10 ns to hours, so that no ratio of two leaves the range of a figure."""
-Fact = Setting | bool | Count | Figure | Annotated[list[Line], Field(max_length=50)] | None
-Facts = Annotated[dict[Line, Fact], Field(max_length=100)]
 
 
 class Message(BaseModel):
@@ -35,7 +34,7 @@ class Message(BaseModel):
 class RunnerError(Message):
     """What ended a job or a verb."""
 
-    message: Line
+    message: Text
     exit_code: int = 4
 
 
@@ -50,7 +49,7 @@ class Status(Message):
 
     state: Literal["none", "starting", "receiving", "measuring", "done", "failed"]
     seq: Count
-    note: Line = ""
+    note: Text = ""
     error: RunnerError | None = None
     received: dict[str, Count] = Field(default={}, max_length=1000)
 
@@ -67,48 +66,24 @@ class Removal(Message):
     removed: bool
 
 
-class Machine(Message):
-    """The device's own facts; what its system does not tell is null."""
-
-    cpu: Line
-    model: Line | None = None
-    cores: Count | None = None
-    logical_cores: Count | None = None
-    features: list[Line] = Field(default=[], max_length=2000)
-    memory_gb: Figure | None = None
-    load_average: Figure | None = None
-    governor: Line | None = None
-    os: Line | None = None
-    python: Line | None = None
+class DeviceMachine(Machine, extra="ignore"):
+    """The device's own facts."""
 
 
-class Series(Message):
-    """One quantity, sampled while the timed runs ran."""
-
-    min: Figure
-    median: Figure
-    max: Figure
-    n: Count
-    source: Line
+class DeviceSeries(Series, extra="ignore"):
+    """One quantity, sampled."""
 
 
-class Sampled(Message):
+class DeviceSampled(Sampled, extra="ignore"):
     """Clock, temperature, power; and the settings that ``measuring.record`` names."""
 
-    clock_mhz: Series | None = None
-    temperature_c: Series | None = None
-    power_w: Series | None = None
-    settings: dict[Line, Setting | None] = Field(default={}, max_length=100)
+    clock_mhz: DeviceSeries | None = None
+    temperature_c: DeviceSeries | None = None
+    power_w: DeviceSeries | None = None
 
 
-class Accuracy(Message):
-    """Of the sample pictures, in dB, at most 100."""
-
-    n: Count
-    psnr_db: Figure | None = None
-    fidelity_db: Figure | None = None
-    parity_db: Figure | None = None
-    simulated_db: Figure | None = None
+class DeviceAccuracy(Accuracy, extra="ignore"):
+    """Of the sample pictures."""
 
 
 class Timed(Message):
@@ -124,16 +99,16 @@ class ArtifactRun(Timed):
     load_ms: Milliseconds
     first_inference_ms: Milliseconds
     peak_rss_mb: Figure | None
-    facts: Facts
-    accuracy: Accuracy | None = None
+    facts: dict[Text, Fact]
+    accuracy: DeviceAccuracy | None = None
 
 
 class RunnerResult(Message):
     """What a job measured."""
 
-    machine: Machine
+    machine: DeviceMachine
     threads: Count
-    sampled: Sampled
+    sampled: DeviceSampled
     artifacts: dict[Name, ArtifactRun] = Field(max_length=1000)
 
 
@@ -142,14 +117,14 @@ class PageLoad(Message):
 
     load_ms: Milliseconds
     first_inference_ms: Milliseconds
-    version: Line
+    version: Text
     wasm_memory_mb: Figure
 
 
 class PageResult(Message):
     """What a page measured."""
 
-    browser: Line
+    browser: Text
     cold: dict[Name, PageLoad]
     warm: dict[Name, Timed]
 
@@ -163,12 +138,27 @@ def read_answer(kind: type[M], said: bytes) -> M | RunnerError:
     if line.count(b"[") + line.count(b"{") > MOST_PARTS:
         raise ValueError(f"has more than {MOST_PARTS} parts")
     try:
-        return kind.model_validate_json(line)
+        document = _printable(from_json(line, allow_inf_nan=False))
+    except ValueError as error:
+        raise ValueError(one_line(f"no JSON: {error}", 100)) from None
+    if not isinstance(document, dict):
+        raise ValueError("no JSON object")
+    try:
+        return kind.model_validate(document)
     except ValidationError as error:
         mistake = error
     try:
-        return Refusal.model_validate_json(line).error
+        return Refusal.model_validate(document).error
     except ValidationError:
         first = mistake.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ValueError(one_line(f"{place}: {first['msg']}" if place else first["msg"], 100)) from None
+
+
+def _printable(value: Any) -> Any:
+    """A copy whose text, keys too, is short and has nothing in it that a terminal or a page would obey."""
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, dict):
+        return {one_line(key): _printable(inner) for key, inner in value.items()}
+    return [_printable(inner) for inner in value] if isinstance(value, list) else value

@@ -1,25 +1,25 @@
 """Artifacts on a deploy target, however it is reached -> ``performance`` entries of results.json."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compress.artifacts.artifact import Artifact
 from compress.errors import GoalMissed, InputError, Unavailable
-from compress.measure.latency import Mode
 from compress.recipe.schema import DeployTarget
-from compress.targets.entries import EMPTY, Artifacts, Pictures, kernels_of
+from compress.recipe.target_parts import Reach
+from compress.results.performance import Delegated, Evidence, Performance
+from compress.targets.entries import Bench, Pictures, untimed
 from compress.targets.local import bench_local, check_arch
 from compress.targets.tools import tool
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from compress.progress import Progress
-
 TOOLS = {"emulator": "arm-emulator", "vendor-compiler": "intel-npu-compiler", "parser": "tensorrt-rtx"}
 """What stands in for a device that is not here, by ``reach``."""
-EVIDENCE = {
+EVIDENCE: dict[Reach, Evidence] = {
     "local": "measured",
     "ssh": "measured",
     "emulator": "emulated",
@@ -40,7 +40,7 @@ class BenchResult:
     """What ``compress bench`` found. ``why``: the one line that says why nothing was measured, if so."""
 
     bundle: Path
-    performance: list[dict[str, Any]]
+    performance: list[Performance]
     why: str | None = None
 
     @property
@@ -53,17 +53,16 @@ class BenchResult:
     @property
     def missed(self) -> list[str]:
         """The target's gates that were missed, one line each."""
-        found = [(entry, entry.get("delegated") or {}) for entry in self.performance]
         return [
-            f"target {entry['target']}: {entry['artifact']}: ExecuTorch's backend runs {gate['share']:.1%} of the "
-            f"multiply-accumulates, min_delegated asks for {gate['min']:.1%}: see delegated.outside"
-            for entry, gate in found
-            if gate.get("met") is False
+            f"target {entry.target}: {entry.artifact}: ExecuTorch's backend runs {gate.share:.1%} of the "
+            f"multiply-accumulates, min_delegated asks for {gate.min:.1%}: see delegated.outside"
+            for entry in self.performance
+            if (gate := entry.delegated) and gate.met is False
         ]
 
     def to_json(self) -> dict[str, Any]:
         """bundle, performance."""
-        return {"bundle": str(self.bundle), "performance": self.performance}
+        return {"bundle": str(self.bundle), "performance": [entry.to_json() for entry in self.performance]}
 
 
 def at_host(target: DeployTarget, host: str) -> DeployTarget:
@@ -116,82 +115,70 @@ def npu_here(target: DeployTarget) -> bool:
     return npu_architecture() == target.compiler.platform.removeprefix("NPU")
 
 
-def evidence_of(target: DeployTarget) -> str:
+def evidence_of(target: DeployTarget) -> Evidence:
     """What figures of ``target`` will stand on when it can be benched from here."""
     return "measured" if npu_here(target) else EVIDENCE[target.reach]
 
 
-def runs(target: DeployTarget, artifact: str, format: str) -> bool:
+def runs(target: DeployTarget, artifact: Artifact) -> bool:
     """Whether a target's kernels run an artifact: its format and precision; TensorRT takes its own int8 file."""
-    precision = kernels_of(artifact)
-    own = "tensorrt" in artifact.split("-")
-    fits = own == (target.runtime == "tensorrt" and precision == "int8")
-    return format == target.format and precision in target.precisions and fits
+    own = artifact.variant == "tensorrt"
+    fits = own == (target.runtime == "tensorrt" and artifact.kernels == "int8")
+    return artifact.format == target.format and artifact.kernels in target.precisions and fits
 
 
-def unavailable(target: DeployTarget, artifacts: Sequence[str], why: str) -> list[dict[str, Any]]:
+def unavailable(target: DeployTarget, artifacts: Iterable[Artifact], why: str) -> list[Performance]:
     """Entries that say that nothing was measured, and why."""
-    common = {"target": target.name, "evidence": "unavailable", **EMPTY, "why": why}
-    return [{"artifact": name, **common} for name in artifacts]
+    return [untimed(target, artifact, "unavailable", why=why) for artifact in artifacts]
 
 
-def bench_target(
-    artifacts: Artifacts,
-    target: DeployTarget,
-    pictures: Pictures,
-    mode: Mode,
-    progress: "Progress",
-    seed: int = 0,
-    macs: int | None = None,
-) -> list[dict[str, Any]]:
-    """Measure every artifact that ``target`` runs. Raises Unavailable, VerificationError, as the way there does.
+def bench_target(bench: Bench, macs: int | None = None) -> list[Performance]:
+    """Measure every artifact, however the target is reached. Raises Unavailable, VerificationError, as the way does.
 
     ``macs``: the model's multiply-accumulates, for ``delegated``: what share of them ExecuTorch's backend runs, what is
     left outside and why, and whether the target's ``min_delegated`` is met.
     """
-    chosen = {name: item for name, item in artifacts.items() if runs(target, name, item[1])}
-    if not chosen:
+    if not bench.artifacts:
         return []
-    entries = _bench(chosen, target, pictures, mode, progress, seed)
-    if target.runtime == "executorch":
+    entries = _way_to(bench.target)(bench)
+    if bench.target.runtime == "executorch":
+        paths = {artifact.id: path for artifact, path in bench.artifacts.items()}
         for entry in entries:
-            entry["delegated"] = _delegated(chosen[entry["artifact"]][0], target.min_delegated, macs)
+            entry.delegated = _delegated(paths[entry.artifact], bench.target.min_delegated, macs)
     return entries
 
 
-def _delegated(path: Path, least: float | None, macs: int | None) -> dict[str, Any]:
+def _delegated(path: Path, least: float | None, macs: int | None) -> Delegated:
     from compress.artifacts.inspect.delegation import coverage
 
-    found = coverage(path).to_json(macs)
-    share = found["share"]
+    found = coverage(path)
+    share = found.share(macs)
     met = None if least is None or share is None else share >= least
-    return {**found, "min": least, "met": met}
+    return Delegated(**found.to_json(macs), min=least, met=met)
 
 
-def _bench(
-    chosen: Artifacts, target: DeployTarget, pictures: Pictures, mode: Mode, progress: "Progress", seed: int
-) -> list[dict[str, Any]]:
+def _way_to(target: DeployTarget) -> Callable[[Bench], list[Performance]]:
     if target.reach == "ssh":
         from compress.targets.ssh.bench import bench_over_ssh
 
-        return bench_over_ssh(chosen, target, pictures, mode, progress, seed)
+        return bench_over_ssh
     if target.reach == "emulator":
         from compress.targets.emulator.bench import bench_emulated
 
-        return bench_emulated(chosen, target, pictures, mode, progress)
+        return bench_emulated
     if target.reach == "vendor-compiler" and not npu_here(target):
         from compress.targets.npu.bench import bench_compiled
 
-        return bench_compiled(chosen, target, progress)
+        return bench_compiled
     if target.reach == "parser":
         from compress.targets.tensorrt.bench import bench_parsed
 
-        return bench_parsed(chosen, target, progress)
+        return bench_parsed
     if target.reach == "browser":
         from compress.targets.browser.bench import bench_browser
 
-        return bench_browser(chosen, target, pictures, mode, progress, seed)
-    return bench_local(chosen, target, pictures, mode, progress, seed)
+        return bench_browser
+    return bench_local
 
 
 def sample_pictures(bundle: Path, samples: Sequence[Mapping[str, Any]], noise_seed: int) -> Pictures:

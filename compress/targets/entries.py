@@ -1,77 +1,80 @@
-"""``performance`` entries of results.json: what each holds, and speedups between artifacts."""
+"""What is measured, and the ``performance`` entries of results.json that say what was found."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.errors import InputError
-from compress.measure.latency import Latency, speedup
-from compress.recipe.schema import QUANTIZED, DeployTarget, KernelPrecision, Precision
+from compress.artifacts.artifact import Artifact
+from compress.measure.latency import Latency, Mode, speedup
+from compress.recipe.schema import DeployTarget
+from compress.results.performance import Evidence, Performance, Speedups
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from compress.progress import Progress
     from compress.targets.answers import Timed
-
-Artifacts = Mapping[str, tuple[Path, str]]
-"""id ("openvino-int8") -> (entry file, format)."""
-
-EMPTY = dict.fromkeys(("latency_ms", "first_inference_ms", "load_ms", "peak_rss_mb", "throughput", "speedup_vs"))
-"""What an entry holds where nothing was timed."""
 
 Pictures = Mapping[str, "np.ndarray"]
 """lq (N, H, W, 3) uint8, noise (N, 16, H/8, W/8) float32; for accuracy also clean, output-<artifact> of here, and of
 the first pictures simulated-<artifact>: what the torch model with the artifact's scheme makes of them."""
 
-FLOATS: tuple[Precision, ...] = ("fp32", "fp16")
+NOT_TIMED = ("latency_ms", "first_inference_ms", "load_ms", "peak_rss_mb", "throughput", "speedup_vs")
 
 
-def measured(
-    target: DeployTarget, timed: Mapping[str, "Timed"], others: Mapping[str, dict[str, Any]], seed: int
-) -> list[dict[str, Any]]:
-    """``performance`` entries of what ran. ``timed``: its samples, by artifact; ``others``: the rest of each entry
-    (first inference, load, memory, threads, protocol, runtime, machine, and what only this target has).
+@dataclass(frozen=True)
+class Bench:
+    """``artifacts``, by their entry files, on ``target``, which runs each of them (``runs`` of bench.py)."""
+
+    artifacts: Mapping[Artifact, Path]
+    target: DeployTarget
+    pictures: Pictures
+    mode: Mode
+    progress: "Progress"
+    seed: int = 0
+
+    def entry(self, artifact: Artifact, evidence: Evidence, **facts: Any) -> Performance:
+        """What is known of an artifact where nothing was timed."""
+        return untimed(self.target, artifact, evidence, **facts)
+
+    def measured(self, timed: "Mapping[Artifact, Timed]", rest: Mapping[Artifact, Performance]) -> list[Performance]:
+        """Entries of what ran: ``rest`` of each (first inference, load, memory, and so on) with its timed runs."""
+        latencies = {artifact: Latency(tuple(item.samples), item.warmup) for artifact, item in timed.items()}
+        return [
+            rest[artifact].model_copy(
+                update={
+                    "latency_ms": latency.figures(),
+                    "throughput": round(1000 / latency.mean, 4),
+                    "speedup_vs": speedups(artifact, latencies, self.seed),
+                }
+            )
+            for artifact, latency in latencies.items()
+        ]
+
+    @property
+    def fp32(self) -> Artifact | None:
+        """The fp32 artifact, if there is one."""
+        return next((artifact for artifact in self.artifacts if artifact.precision == "fp32"), None)
+
+
+def untimed(target: DeployTarget, artifact: Artifact, evidence: Evidence, **facts: Any) -> Performance:
+    """An entry without a time. Raises pydantic's ValidationError for facts of another type."""
+    fields: dict[str, Any] = {**dict.fromkeys(NOT_TIMED), **facts}
+    return Performance(artifact=artifact.id, target=target.name, evidence=evidence, **fields)
+
+
+def speedups(artifact: Artifact, latencies: Mapping[Artifact, Latency], seed: int = 0) -> Speedups:
+    """Speedup of ``artifact`` against the fp32 artifact and, if it is no float itself, the fastest float one.
+
+    Each is None where there is nothing to compare with.
     """
-    latencies = {name: Latency(tuple(item.samples), item.warmup) for name, item in timed.items()}
-    return [
-        {
-            "artifact": name,
-            "target": target.name,
-            "evidence": "measured",
-            "latency_ms": latency.to_json(),
-            "throughput": round(1000 / latency.mean, 4),
-            "speedup_vs": speedups(name, latencies, seed),
-            **others[name],
-        }
-        for name, latency in latencies.items()
-    ]
-
-
-def precision_of(artifact: str) -> Precision:
-    """Precision told by an artifact's id. Raises InputError when it tells none."""
-    for precision in (*FLOATS, *QUANTIZED):
-        if precision in artifact.split("-"):
-            return precision  # type: ignore[return-value]
-    raise InputError(f"artifact {artifact}: its id tells no precision: name it <format>-<fp32|fp16|int8|weights>")
-
-
-def kernels_of(artifact: str) -> KernelPrecision:
-    """What an artifact is computed in, told by its id: where only weights are rounded, fp32."""
-    precision = precision_of(artifact)
-    return "fp32" if precision == "weights" else precision
-
-
-def speedups(name: str, latencies: Mapping[str, Latency], seed: int = 0) -> dict[str, Any]:
-    """Speedup of ``name`` against the fp32 artifact and, if it is no float itself, the fastest float one.
-
-    Each is {value, low, high}, with ``artifact`` for the latter, or None where there is nothing to compare with.
-    """
-    floats = {key: latency for key, latency in latencies.items() if precision_of(key) in FLOATS}
-    fp32 = next((key for key in floats if precision_of(key) == "fp32"), None)
-    best = min(floats, key=lambda key: floats[key].p50, default=None)
-    result: dict[str, Any] = {"fp32": None, "best_float": None}
-    if fp32 and fp32 != name:
-        result["fp32"] = speedup(latencies[fp32], latencies[name], seed).to_json()
-    if best and name not in floats:
-        result["best_float"] = {**speedup(latencies[best], latencies[name], seed).to_json(), "artifact": best}
-    return result
+    floats = [other for other in latencies if other.is_float]
+    fp32 = next((other for other in floats if other.precision == "fp32"), None)
+    best = min(floats, key=lambda other: latencies[other].p50, default=None)
+    own = latencies[artifact]
+    against_fp32 = speedup(latencies[fp32], own, seed) if fp32 and fp32 != artifact else None
+    against_best = None
+    if best and not artifact.is_float:
+        against_best = speedup(latencies[best], own, seed).model_copy(update={"artifact": best.id})
+    return Speedups(fp32=against_fp32, best_float=against_best)

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict
 
-from compress.measure.latency import PROTOCOLS, Mode, Protocol
-from compress.recipe.schema import DeployTarget, Precision
+from compress.measure.latency import PROTOCOLS, Protocol
+from compress.recipe.schema import Precision
+from compress.targets.entries import Bench
 
 INPUTS = "inputs.npz"
 
@@ -62,9 +63,9 @@ class Job(_Part):
     lock: str = ""
 
 
-def job_for(target: DeployTarget, artifacts: Mapping[str, JobArtifact], mode: Mode, seed: int) -> Job:
-    """A job that measures ``artifacts`` as ``target`` says."""
-    protocol = PROTOCOLS[mode]
+def job_for(bench: Bench, artifacts: Mapping[str, JobArtifact]) -> Job:
+    """A job that measures ``artifacts`` as the target says."""
+    target, protocol = bench.target, PROTOCOLS[bench.mode]
     return Job(
         artifacts=dict(artifacts),
         runtime=target.runtime,
@@ -78,5 +79,5 @@ def job_for(target: DeployTarget, artifacts: Mapping[str, JobArtifact], mode: Mo
         protocol=replace(protocol, warmup_s=target.measuring.warmup_s or protocol.warmup_s),
         cooldown_s=target.measuring.cooldown_s,
         record=list(target.measuring.record),
-        seed=seed,
+        seed=bench.seed,
     )

@@ -3,50 +3,56 @@
 import platform
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
 from compress.files import temporary_folder
 from compress.measure.busy import busy_processes
-from compress.measure.latency import Mode
 from compress.measure.machine import machine_facts, physical_cores
 from compress.python_process import python_environment
 from compress.recipe.schema import DeployTarget
+from compress.results.performance import Performance
 from compress.targets.answers import ArtifactRun
-from compress.targets.entries import Artifacts, Pictures, kernels_of, measured, precision_of
+from compress.targets.entries import Bench
 from compress.targets.job import INPUTS, Job, JobArtifact, job_for
 from compress.targets.runner.failure import Failure
 from compress.targets.runner.worker import Children
-
-if TYPE_CHECKING:
-    from compress.progress import Progress
 
 ARCHES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 ERRORS = {kind.exit_code: kind for kind in (CompressError, InputError, Unavailable, VerificationError)}
 
 
-def bench_local(
-    artifacts: Artifacts, target: DeployTarget, pictures: Pictures, mode: Mode, progress: "Progress", seed: int = 0
-) -> list[dict[str, Any]]:
-    """Measure every artifact that ``target`` runs (by format and precision) -> ``performance`` entries.
+def bench_local(bench: Bench) -> list[Performance]:
+    """Measure every artifact of ``bench`` on this machine.
 
-    All are timed on the first of ``pictures``, interleaved in one process; load time, first inference and memory come
-    from a process each. Raises Unavailable when this machine is not such a target or the runtime is missing,
-    InputError for an option that it does not know, VerificationError for a damaged artifact.
+    All are timed on the first picture, interleaved in one process; load time, first inference and memory come from a
+    process each. Raises Unavailable when this machine is not such a target or the runtime is missing, InputError for
+    an option that it does not know, VerificationError for a damaged artifact.
     """
-    check_arch(target)
-    chosen = {name: item for name, item in artifacts.items() if _runs(target, name, item[1])}
-    if not chosen:
-        return []
-    entries = {n: JobArtifact(entry=str(p.absolute()), precision=precision_of(n)) for n, (p, _) in chosen.items()}
-    job = job_for(target, entries, mode, seed).model_copy(update={"threads": target.threads or physical_cores()})
-    machine = machine_facts() | {"busy": busy_processes()}
-    runs = _run(job, pictures, target, progress)
-    common = {"threads": job.threads, "protocol": mode, "machine": machine}
-    kept = {"first_inference_ms", "load_ms", "peak_rss_mb"}
-    others = {n: run.model_dump(include=kept) | {"runtime": run.facts, **common} for n, run in runs.items()}
-    return measured(target, runs, others, seed)
+    check_arch(bench.target)
+    entries = {
+        artifact.id: JobArtifact(entry=str(path.absolute()), precision=artifact.precision)
+        for artifact, path in bench.artifacts.items()
+    }
+    job = job_for(bench, entries).model_copy(update={"threads": bench.target.threads or physical_cores()})
+    machine = machine_facts().model_copy(update={"busy": busy_processes()})
+    found = _run(job, bench)
+    runs = {artifact: found[artifact.id] for artifact in bench.artifacts}
+    rest = {
+        artifact: bench.entry(
+            artifact,
+            "measured",
+            first_inference_ms=run.first_inference_ms,
+            load_ms=run.load_ms,
+            peak_rss_mb=run.peak_rss_mb,
+            runtime=run.facts,
+            threads=job.threads,
+            protocol=bench.mode,
+            machine=machine,
+        )
+        for artifact, run in runs.items()
+    }
+    return bench.measured(runs, rest)
 
 
 def check_arch(target: DeployTarget) -> None:
@@ -57,15 +63,13 @@ def check_arch(target: DeployTarget) -> None:
         raise Unavailable(f"target {target.name}: needs {target.arch}, this machine is {here}: measure it there")
 
 
-def _runs(target: DeployTarget, artifact: str, format: str) -> bool:
-    return format == target.format and kernels_of(artifact) in target.precisions
-
-
-def _run(job: Job, pictures: Pictures, target: DeployTarget, progress: "Progress") -> dict[str, ArtifactRun]:
+def _run(job: Job, bench: Bench) -> dict[str, ArtifactRun]:
     import numpy as np
 
-    with temporary_folder() as folder, progress.stage(f"measure {target.name}", total=2 * len(job.artifacts)) as stage:
-        np.savez(Path(folder) / INPUTS, lq=pictures["lq"][:1], noise=pictures["noise"][:1])
+    name, steps = bench.target.name, 2 * len(job.artifacts)
+    with temporary_folder() as folder, bench.progress.stage(f"measure {name}", steps) as stage:
+        first_picture = {key: bench.pictures[key][:1] for key in ("lq", "noise")}
+        np.savez(Path(folder) / INPUTS, **first_picture)  # type: ignore[arg-type]
         (Path(folder) / "job.json").write_text(job.model_dump_json())
 
         def note(text: str, done: int) -> None:
@@ -78,6 +82,6 @@ def _run(job: Job, pictures: Pictures, target: DeployTarget, progress: "Progress
             time.sleep(job.cooldown_s)
             times = children.time_all(note)
         except Failure as error:
-            raise ERRORS[error.exit_code](f"target {target.name}: {error}") from None
-        stage.advance(stage.total - stage.done if stage.total else 0)
-    return {name: ArtifactRun.model_validate({**first[name], **times[name]}) for name in first}
+            raise ERRORS[error.exit_code](f"target {name}: {error}") from None
+        stage.advance(steps - stage.done)
+    return {id_: ArtifactRun.model_validate({**first[id_], **times[id_]}) for id_ in first}

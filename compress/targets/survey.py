@@ -57,19 +57,19 @@ class Survey:
         return table
 
 
-def survey(asked: Sequence[str], progress: "Progress", contact: bool) -> Survey:
+def survey(asked: Sequence[str], progress: "Progress", *, contact: bool) -> Survey:
     """Look at targets (none: all built-in ones). ``contact``: also those behind ssh, seconds each."""
     chosen = list(asked) or names("targets")
     with progress.stage("look at targets", len(chosen)) as stage:
         found = []
         for name in chosen:
             stage.note(name)
-            found.append(_state(load_model(DeployTarget, find("targets", name)), contact))
+            found.append(_state(load_model(DeployTarget, find("targets", name)), contact=contact))
             stage.advance()
     return Survey(found)
 
 
-def _state(target: DeployTarget, contact: bool) -> State:
+def _state(target: DeployTarget, *, contact: bool) -> State:
     facts = (target.name, target.runtime, target.reach)
     if target.ssh is not None and not contact:
         return State(*facts, evidence_of(target), None, UNASKED.format(name=target.name))

@@ -15,8 +15,8 @@ def test_hyper_threads_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(machine, "CPUINFO", cpuinfo)
     monkeypatch.setattr(machine, "_usable", lambda: set(range(8)))
     facts = machine.machine_facts()
-    assert (facts["cores"], facts["logical_cores"], facts["cpu"]) == (4, 8, "Some CPU")
-    assert facts["features"] == ["avx2", "avx512_vnni"]
+    assert (facts.cores, facts.logical_cores, facts.cpu) == (4, 8, "Some CPU")
+    assert facts.features == ["avx2", "avx512_vnni"]
 
 
 def test_no_more_cores_than_the_process_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,5 +43,5 @@ def test_what_the_system_does_not_tell_is_none(tmp_path: Path, monkeypatch: pyte
     for name in ("CPUINFO", "GOVERNOR"):
         monkeypatch.setattr(machine, name, tmp_path / "absent")
     facts = machine.machine_facts()
-    assert (facts["governor"], facts["features"]) == (None, [])
-    assert 1 <= facts["cores"] <= facts["logical_cores"]
+    assert (facts.governor, facts.features) == (None, [])
+    assert 1 <= facts.cores <= facts.logical_cores

@@ -15,12 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from compress.artifacts.artifact import Artifact
 from compress.errors import CompressError, Unavailable
 from compress.measure.latency import PROTOCOLS, Protocol
 from compress.progress import Progress
 from compress.recipe.schema import DeployTarget
 from compress.results.performance import Performance
 from compress.targets.bench import bench_target
+from compress.targets.entries import Bench
 from compress.targets.ssh import bench as ssh_bench
 from compress.targets.ssh import device
 
@@ -117,9 +119,10 @@ def meet(place: Path, answers: dict[str, bytes]) -> tuple[list[dict[str, Any]], 
         (place / "answers" / name).write_bytes(said)
     pictures = {"lq": np.zeros((1, 8, 8, 3), np.uint8), "noise": np.zeros((1, 16, 1, 1), np.float32)}
     shown = io.StringIO()
-    artifacts = dict.fromkeys(("onnx-fp32", "onnx-int8"), (place / "model.onnx", "onnx"))
+    artifacts = dict.fromkeys((Artifact("onnx", "fp32"), Artifact("onnx", "int8")), place / "model.onnx")
     try:
-        return bench_target(artifacts, TARGET, pictures, "quick", Progress("lines", shown)), shown.getvalue()
+        entries = bench_target(Bench(artifacts, TARGET, pictures, "quick", Progress("lines", shown)))
+        return [entry.to_json() for entry in entries], shown.getvalue()
     finally:
         assert all(line.isprintable() for line in shown.getvalue().splitlines())
 
@@ -159,11 +162,11 @@ def replaced(path: str, value: Any) -> bytes:
         ({"install": b"/" + b"x" * 200_000}, "(no folder of its own)"),
         ({"install": b"Welcome\n\x1b[2J/home/anna/.ssh\n"}, "(no folder of its own)"),
         ({"install.endless": b""}, "board: python3 prints without end there: see that it is a Python"),
-        ({"start": b""}, "cannot be used (Invalid JSON: EOF while parsing a value"),
-        ({"start": b"[" * 1000}, "(Invalid JSON: recursion limit exceeded"),
+        ({"start": b""}, "cannot be used (no JSON: EOF while parsing a value"),
+        ({"start": b"[" * 1000}, "(no JSON: recursion limit exceeded"),
         ({"start": b"[]," * 100_000}, "(has more than 10000 parts)"),
-        ({"start": b'"' + b"\xc3\x28" * 9 + b'"'}, "(Invalid JSON: invalid unicode"),
-        ({"start": b"[1]"}, "(Input should be an object)"),
+        ({"start": b'"' + b"\xc3\x28" * 9 + b'"'}, "(no JSON: invalid unicode"),
+        ({"start": b"[1]"}, "(no JSON object)"),
         ({"start": b'{"state": "done", "seq": "1"}'}, "(seq: Input should be a valid integer)"),
         ({"start": replaced("start.received", {})}, "(nothing of inputs.npz)"),
         ({"start": b'{"error": {"message": 1, "exit_code": 4}}'}, "(state: Field required)"),
@@ -179,7 +182,7 @@ def replaced(path: str, value: Any) -> bytes:
         ({"result": replaced("result.artifacts", {"../x": RUN})}, "x.[key]: String should"),
         ({"result": replaced("result.artifacts.onnx-fp32.samples", [])}, "samples: List should have at least 2 items"),
         ({"result": replaced("result.artifacts.onnx-fp32.samples", [0.0])}, "samples.0: Input should be greater"),
-        ({"result": replaced("result.artifacts.onnx-fp32.load_ms", float("nan"))}, "load_ms: Input should be a finite"),
+        ({"result": replaced("result.artifacts.onnx-fp32.load_ms", float("nan"))}, "(no JSON: expected value at"),
         ({"result": replaced("result.threads", 1 << 70)}, "(threads: Input should be less than or equal to"),
     ],
 )  # fmt: skip

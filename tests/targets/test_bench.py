@@ -6,30 +6,27 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from compress.artifacts.artifact import FORMATS, Artifact, artifact_of
 from compress.bundle.manifest import write_manifest
 from compress.cli.commands import app
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 from compress.recipe.library import find
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
+from compress.results.performance import Delegated, Performance
 from compress.targets.bench import BenchResult, at_host, evidence_of, runs
 
-IDS = {
-    f"{format}-{precision}": format for format in ("openvino", "onnx", "executorch") for precision in ("fp32", "int8")
-}
-IDS["onnx-int8-tensorrt"] = "onnx"
+ARTIFACTS = [Artifact(format, precision) for format in FORMATS for precision in ("fp32", "int8")]
+ARTIFACTS += [Artifact("onnx", "int8", "tensorrt")]
 
 
 @pytest.fixture()
 def shell(tmp_path: Path) -> Path:
     """A bundle of empty artifacts: enough for what is refused before anything is measured."""
-    entries = {name: f"{name}.bin" for name in IDS}
+    entries = {a.id: f"{a.id}.bin" for a in ARTIFACTS}
     for entry in entries.values():
         (tmp_path / entry).write_bytes(b"")
-    artifacts = [
-        {"id": name, "format": IDS[name], "precision": name.split("-")[1], "entry": entry}
-        for name, entry in entries.items()
-    ]
+    artifacts = [{"id": a.id, "format": a.format, "precision": a.precision, "entry": entries[a.id]} for a in ARTIFACTS]
     facts = {"artifacts": artifacts, "seeds": {"noise": 0}, "recipe": {"measure": "quick"}}
     write_manifest(tmp_path, facts, list(entries.values()))
     return tmp_path
@@ -47,13 +44,13 @@ def shell(tmp_path: Path) -> Path:
 )
 def test_a_target_runs_its_format_and_precisions(target: str, chosen: list[str]) -> None:
     loaded = load_model(DeployTarget, find("targets", target))
-    assert [name for name, format in IDS.items() if runs(loaded, name, format)] == chosen
+    assert [a.id for a in ARTIFACTS if runs(loaded, a)] == chosen
 
 
 @pytest.mark.parametrize(("precisions", "wanted"), [(["fp32"], True), (["fp16", "int8"], False)])
 def test_weights_alone_run_where_fp32_does(precisions: list[str], wanted: bool) -> None:
     target = load_model(DeployTarget, find("targets", "x86-openvino"), [f"precisions={precisions}"])
-    assert runs(target, "openvino-weights", "openvino") is wanted
+    assert runs(target, Artifact("openvino", "weights")) is wanted
 
 
 @pytest.mark.parametrize(
@@ -112,11 +109,25 @@ def test_a_host_that_ssh_would_take_for_an_option_is_refused() -> None:
 
 
 def test_a_missed_gate_ends_in_3_with_one_line() -> None:
-    gate = {"share": 0.95, "min": 0.99, "met": False}
-    entry = {"artifact": "executorch-int8", "target": "x86-executorch", "delegated": gate}
-    found = BenchResult(Path("b"), [entry])
+    gate = Delegated(share=0.95, min=0.99, met=False)
+    found = BenchResult(Path("b"), [Performance(artifact="executorch-int8", target="x86-executorch", delegated=gate)])
     assert found.exit_code == 3
     assert found.missed == [
         "target x86-executorch: executorch-int8: ExecuTorch's backend runs 95.0% of the multiply-accumulates, "
         "min_delegated asks for 99.0%: see delegated.outside"
     ]
+
+
+def test_an_id_says_what_the_manifest_says() -> None:
+    assert artifact_of("onnx-int8-tensorrt", "onnx", "int8") == Artifact("onnx", "int8", "tensorrt")
+    for id_ in ("onnx-fp32", "openvino-int8", "onnx-int8x", "model"):
+        with pytest.raises(VerificationError, match=f"artifact {id_}: its id does not begin with onnx-int8: do not"):
+            artifact_of(id_, "onnx", "int8")
+
+
+def test_an_edit_of_prose_measures_nothing_again() -> None:
+    target = load_model(DeployTarget, find("targets", "x86-openvino"))
+    prose = target.model_copy(update={"description": "x", "needs": "y", "quantization": None, "shapes": "dynamic"})
+    assert prose.measurement_key() == target.measurement_key()
+    for change in ({"threads": 3}, {"options": {}}, {"precisions": ["fp32"]}, {"memory_mb": 9}):
+        assert target.model_copy(update=change).measurement_key() != target.measurement_key()

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compress.artifacts.artifact import Artifact
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.measure.latency import Latency
 from compress.progress import Progress
 from compress.recipe.schema import DeployTarget
-from compress.targets.entries import precision_of, speedups
+from compress.targets.entries import Bench, speedups
 from compress.targets.local import bench_local
 
 SIDE = 64
@@ -19,6 +20,7 @@ PICTURES = {
     "noise": np.zeros((1, 16, SIDE // 8, SIDE // 8), np.float32),
 }
 SILENT = Progress("silent")
+INT8 = Artifact("openvino", "int8")
 
 
 def target(**more: object) -> DeployTarget:
@@ -51,15 +53,14 @@ def write_ir(path: Path, depth: int) -> Path:
 def entries(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     folder = tmp_path_factory.mktemp("artifacts")
     artifacts = {
-        "openvino-fp32": (write_ir(folder / "fp32.xml", 60), "openvino"),
-        "openvino-fp16": (write_ir(folder / "fp16.xml", 30), "openvino"),
-        "openvino-int8": (write_ir(folder / "int8.xml", 4), "openvino"),
-        "onnx-fp32": (folder / "not measured on this target.onnx", "onnx"),
+        Artifact("openvino", "fp32"): write_ir(folder / "fp32.xml", 60),
+        Artifact("openvino", "fp16"): write_ir(folder / "fp16.xml", 30),
+        INT8: write_ir(folder / "int8.xml", 4),
     }
-    return bench_local(artifacts, target(), PICTURES, "quick", SILENT)
+    return [entry.to_json() for entry in bench_local(Bench(artifacts, target(), PICTURES, "quick", SILENT))]
 
 
-def test_every_artifact_of_the_targets_format(entries: list[dict]) -> None:
+def test_every_field_of_every_artifact(entries: list[dict]) -> None:
     assert [entry["artifact"] for entry in entries] == ["openvino-fp32", "openvino-fp16", "openvino-int8"]
     for entry in entries:
         assert (entry["target"], entry["evidence"], entry["protocol"]) == ("here", "measured", "quick")
@@ -83,29 +84,25 @@ def test_speedups_against_fp32_and_the_best_float(entries: list[dict]) -> None:
 
 
 def test_without_a_float_there_is_nothing_to_compare_with() -> None:
-    latencies = {"onnx-int8": Latency((1.0, 2.0), 0), "onnx-int8-tensorrt": Latency((1.0, 2.0), 0)}
-    assert speedups("onnx-int8", latencies) == {"fp32": None, "best_float": None}
-
-
-def test_nothing_to_measure(tmp_path: Path) -> None:
-    artifacts = {"openvino-fp16": (tmp_path / "absent.xml", "openvino")}
-    assert bench_local(artifacts, target(precisions=["int8"]), PICTURES, "quick", SILENT) == []
+    int8 = Artifact("onnx", "int8")
+    latencies = {int8: Latency((1.0, 2.0), 0), Artifact("onnx", "int8", "tensorrt"): Latency((1.0, 2.0), 0)}
+    assert speedups(int8, latencies).to_json() == {"fp32": None, "best_float": None}
 
 
 def test_a_damaged_artifact(tmp_path: Path) -> None:
     path = tmp_path / "model.xml"
     path.write_text("<net>")
     path.with_suffix(".bin").write_bytes(b"")
-    artifacts = {"openvino-int8": (path, "openvino")}
+    artifacts = {INT8: path}
     with pytest.raises(VerificationError, match=r"model\.xml: refused, not a readable OpenVINO IR") as error:
-        bench_local(artifacts, target(), PICTURES, "quick", SILENT)
+        bench_local(Bench(artifacts, target(), PICTURES, "quick", SILENT))
     assert "\n" not in str(error.value)
 
 
 def test_a_target_of_another_architecture() -> None:
     other = "aarch64" if target().arch == "x86_64" else "x86_64"
     with pytest.raises(Unavailable, match=rf"target here: needs {other}, this machine is {target().arch}"):
-        bench_local({}, target(arch=other), PICTURES, "quick", SILENT)
+        bench_local(Bench({}, target(arch=other), PICTURES, "quick", SILENT))
 
 
 @pytest.mark.parametrize(
@@ -119,20 +116,13 @@ def test_a_target_of_another_architecture() -> None:
 def test_a_target_that_this_machine_is_not(
     tmp_path: Path, changes: dict[str, object], error: type[Exception], text: str
 ) -> None:
-    artifacts = {"openvino-int8": (write_ir(tmp_path / "int8.xml", 2), "openvino")}
+    artifacts = {INT8: write_ir(tmp_path / "int8.xml", 2)}
     with pytest.raises(error, match=f"^target here: openvino-int8.*{text}"):
-        bench_local(artifacts, target(**changes), PICTURES, "quick", SILENT)
+        bench_local(Bench(artifacts, target(**changes), PICTURES, "quick", SILENT))
 
 
 def test_pictures_of_another_size(tmp_path: Path) -> None:
-    artifacts = {"openvino-int8": (write_ir(tmp_path / "int8.xml", 2), "openvino")}
+    artifacts = {INT8: write_ir(tmp_path / "int8.xml", 2)}
     small = {"lq": PICTURES["lq"][:, :32, :32], "noise": PICTURES["noise"][:, :, :4, :4]}
     with pytest.raises(VerificationError, match=r"takes lq \(1, 3, 64, 64\), the pictures have \(1, 3, 32, 32\)"):
-        bench_local(artifacts, target(), small, "quick", SILENT)
-
-
-def test_the_precision_is_in_the_id() -> None:
-    told = [precision_of(name) for name in ("onnx-int8-tensorrt", "openvino-fp16", "x-fp32")]
-    assert told == ["int8", "fp16", "fp32"]
-    with pytest.raises(InputError, match="artifact model: its id tells no precision: name it"):
-        precision_of("model")
+        bench_local(Bench(artifacts, target(), small, "quick", SILENT))

@@ -14,6 +14,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from compress.artifacts.artifact import Artifact
 from compress.artifacts.runtime.open import open_runner
 from compress.errors import Unavailable
 from compress.progress import Progress
@@ -21,6 +22,7 @@ from compress.recipe.library import find
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.targets.emulator.qemu import Emulator
+from compress.targets.entries import Bench
 from compress.targets.npu.compiler import compile_for
 from compress.targets.runner.accuracy import picture
 from compress.targets.tensorrt.bench import bench_parsed
@@ -174,8 +176,8 @@ def test_intels_compiler_accepts_and_refuses(compiler: IntelNpuCompiler, tmp_pat
         ov.save_model(ov.convert_model(write(tmp_path / f"{name}.onnx", int8, side=side)), tmp_path / f"{name}.xml")
     taken = compile_for("NPU4000", tmp_path / "int8.xml", compiler)
     assert taken.error is None and taken.blob_bytes and taken.estimate is not None
-    assert 0 < taken.estimate["latency_ms"] < 1 and taken.estimate["int8_share"] > 0.5
-    assert taken.estimate["layers"][0]["ms"] > 0 and taken.estimate["compiler"]
+    assert 0 < taken.estimate.latency_ms < 1 and taken.estimate.int8_share > 0.5
+    assert taken.estimate.layers[0].ms > 0 and taken.estimate.compiler
     refused = compile_for("NPU4000", tmp_path / "open.xml", compiler)
     assert refused.estimate is None and "upper bound" in (refused.error or "").lower()
 
@@ -184,8 +186,8 @@ def test_tensorrts_parser_accepts_and_refuses(parser: None, tmp_path: Path) -> N
     target = load_model(DeployTarget, find("targets", "jetson-orin-nano"))
     right = write(tmp_path / "right.onnx", True, TensorProto.INT8)
     wrong = write(tmp_path / "wrong.onnx", True, TensorProto.UINT8, 3)
-    artifacts = {"onnx-int8-tensorrt": (right, "onnx"), "onnx-int8": (wrong, "onnx")}
-    taken, refused = bench_parsed(artifacts, target, Progress("silent"))
+    artifacts = {Artifact("onnx", "int8", "tensorrt"): right, Artifact("onnx", "int8"): wrong}
+    taken, refused = (e.to_json() for e in bench_parsed(Bench(artifacts, target, {}, "quick", Progress("silent"))))
     assert (taken["evidence"], taken["accepted"], taken["lint"]) == ("parsed", True, [])
     assert taken["parser"]["layers"]["CONVOLUTION"] == 2 and taken["latency_ms"] is None
     assert (refused["evidence"], refused["accepted"]) == ("unavailable", False) and refused["lint"]

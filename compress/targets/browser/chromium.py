@@ -170,20 +170,20 @@ def headless(program: str, url: str) -> "Iterator[subprocess.Popen[bytes]]":
 
 def run_page(
     contents: Mapping[str, Content], program: str, limit_s: float, say: Callable[[str], None]
-) -> dict[str, Any]:
+) -> dict[str, bytes]:
     """Open ``index.html`` of ``contents`` and collect what it posts, by name, until it posts ``done``.
 
     A JSON document posted as ``note`` is told to ``say``. Raises Unavailable when the page posts ``failed``, the
     browser ends, or nothing comes for ``limit_s``.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, bytes] = {}
     with Pages(contents) as pages, headless(program, pages.url) as browser:
         ends = time.monotonic() + limit_s
         while "done" not in found:
             try:
                 name, body = pages.posted.get(timeout=POLL_S)
             except queue.Empty:
-                _check_alive(browser, time.monotonic() > ends, limit_s)
+                _check_alive(browser, limit_s, late=time.monotonic() > ends)
                 continue
             ends = time.monotonic() + limit_s
             if name == "failed":
@@ -195,7 +195,7 @@ def run_page(
     return found
 
 
-def _check_alive(browser: "subprocess.Popen[bytes]", late: bool, limit_s: float) -> None:
+def _check_alive(browser: "subprocess.Popen[bytes]", limit_s: float, *, late: bool) -> None:
     if browser.poll() is not None:
         program = str(browser.args[0])  # type: ignore[index]
         raise Unavailable(f"browser: {program} ended with {browser.returncode}: start it by hand once")

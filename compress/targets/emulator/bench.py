@@ -2,17 +2,21 @@
 
 from functools import partial
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from compress.measure.latency import Mode
+from compress.artifacts.artifact import Artifact
 from compress.measure.machine import FEATURES
-from compress.recipe.schema import DeployTarget
-from compress.targets.entries import EMPTY, Artifacts, Pictures, precision_of
+from compress.results.machine import Machine
+from compress.results.performance import Accuracy, Performance
+from compress.targets.entries import Bench
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
-    from compress.progress import Progress, Stage
+    from compress.artifacts.runtime.base import Runner
+    from compress.progress import Stage
     from compress.targets.emulator.qemu import Emulator, EmulatorResult
 
 PICTURES = {"quick": 2, "full": 8}  # of int8 artifacts; a float one takes minutes a picture: one
@@ -24,9 +28,7 @@ KERNELS = {
 }
 
 
-def bench_emulated(
-    artifacts: Artifacts, target: DeployTarget, pictures: Pictures, mode: Mode, progress: "Progress"
-) -> list[dict[str, Any]]:
+def bench_emulated(bench: Bench) -> list[Performance]:
     """Run every artifact on the target's emulated core.
 
     ``instructions``: of one inference, by class, repeatable to about 0.1 %. ``accuracy``: ``n`` pictures, dB, at most
@@ -38,82 +40,71 @@ def bench_emulated(
     from compress.targets.emulator.qemu import Emulator
     from compress.targets.tools.arm_emulator import ArmEmulator
 
+    target, pictures = bench.target, bench.pictures
     assert target.emulator is not None
     tool = ArmEmulator()
     tool.require()
     emulator = Emulator(target.emulator.cpu, target.runtime, target.options, tool)
-    ran: dict[str, EmulatorResult] = {}
-    with progress.stage(f"emulate {target.name}", len(artifacts)) as stage:
-        for name, (path, _) in artifacts.items():
-            n = _count(name, mode, pictures)
-            stage.note(name)
-            ran[name] = emulator.run(path, pictures["lq"][:n], pictures["noise"][:n], partial(_note, stage, name))
+    ran: dict[Artifact, EmulatorResult] = {}
+    with bench.progress.stage(f"emulate {target.name}", len(bench.artifacts)) as stage:
+        for artifact, path in bench.artifacts.items():
+            n = min(len(pictures["lq"]), PICTURES[bench.mode] if artifact.precision == "int8" else 1)
+            stage.note(artifact.id)
+            note = partial(_note, stage, artifact.id)
+            ran[artifact] = emulator.run(path, pictures["lq"][:n], pictures["noise"][:n], note)
             stage.advance()
-    here = _References(artifacts, pictures)
-    return [_entry(name, target, mode, ran, emulator, here, pictures) for name in artifacts]
+    here = _References(bench)
+    return [_entry(artifact, bench, ran, emulator, _accuracy(artifact, ran[artifact], here)) for artifact in ran]
 
 
 def _note(stage: "Stage", name: str, text: str) -> None:
     stage.note(f"{name}: {text}")
 
 
-def _count(name: str, mode: Mode, pictures: Pictures) -> int:
-    return min(len(pictures["lq"]), PICTURES[mode] if precision_of(name) == "int8" else 1)
-
-
 class _References:
     """Outputs of the same artifacts on this machine, each run once."""
 
-    def __init__(self, artifacts: Artifacts, pictures: Pictures) -> None:
-        self.artifacts, self.pictures = artifacts, pictures
-        self._runners: dict[str, Any] = {}
-        self._outputs: dict[tuple[str, int], np.ndarray] = {}
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self._runners: dict[Artifact, Runner] = {}
+        self._outputs: dict[tuple[Artifact, int], np.ndarray] = {}
 
-    def output(self, name: str, i: int) -> "np.ndarray":
+    def output(self, artifact: Artifact, i: int) -> "np.ndarray":
         """(3, H, W) float32 of picture ``i``."""
         from compress.artifacts.runtime.open import open_runner
         from compress.targets.runner.accuracy import picture
 
-        if (name, i) not in self._outputs:
-            if name not in self._runners:
-                path, format = self.artifacts[name]
-                self._runners[name] = open_runner(path, format, 1)  # type: ignore[arg-type]
-            inputs = picture(dict(self.pictures), i)
-            self._outputs[name, i] = self._runners[name].run(inputs["lq"], inputs["noise"])[0]
-        return self._outputs[name, i]
+        if (artifact, i) not in self._outputs:
+            if artifact not in self._runners:
+                self._runners[artifact] = open_runner(self.bench.artifacts[artifact], artifact.format, 1)
+            inputs = picture(dict(self.bench.pictures), i)
+            self._outputs[artifact, i] = self._runners[artifact].run(inputs["lq"], inputs["noise"])[0]
+        return self._outputs[artifact, i]
 
 
 def _entry(
-    name: str,
-    target: DeployTarget,
-    mode: Mode,
-    ran: "dict[str, EmulatorResult]",
-    emulator: "Emulator",
-    here: _References,
-    pictures: Pictures,
-) -> dict[str, Any]:
+    artifact: Artifact, bench: Bench, ran: "dict[Artifact, EmulatorResult]", emulator: "Emulator", accuracy: Accuracy
+) -> Performance:
     from compress.targets.tools.arm_emulator import CORES
 
-    found, fp32 = ran[name], next((key for key in ran if precision_of(key) == "fp32"), None)
+    found, fp32 = ran[artifact], bench.fp32
     features = CORES[emulator.cpu][0].split()
-    return {
-        "artifact": name,
-        "target": target.name,
-        "evidence": "emulated",
-        **EMPTY,
-        "instructions": found.instructions,
-        "instructions_vs_fp32": _ratio(ran[fp32], found) if fp32 and fp32 != name else None,
-        "int8_kernels": _kernels(found) if precision_of(name) == "int8" else None,
-        "threads": 1,
-        "protocol": mode,
-        "runtime": {target.runtime: emulator.tool.versions()[target.runtime], **found.facts},
-        "machine": {
-            "cpu": f"{emulator.cpu}, emulated by QEMU",
-            "model": emulator.cpu,
-            "features": [feature for feature in FEATURES if feature in features],
-        },
-        "accuracy": _accuracy(name, fp32, found, here, pictures),
-    }
+    return bench.entry(
+        artifact,
+        "emulated",
+        instructions=found.instructions,
+        instructions_vs_fp32=_ratio(ran[fp32], found) if fp32 and fp32 != artifact else None,
+        int8_kernels=_kernels(found) if artifact.precision == "int8" else None,
+        threads=1,
+        protocol=bench.mode,
+        runtime={bench.target.runtime: emulator.tool.versions()[bench.target.runtime], **found.facts},
+        machine=Machine(
+            cpu=f"{emulator.cpu}, emulated by QEMU",
+            model=emulator.cpu,
+            features=[feature for feature in FEATURES if feature in features],
+        ),
+        accuracy=accuracy,
+    )
 
 
 def _ratio(fp32: "EmulatorResult", int8: "EmulatorResult") -> float:
@@ -126,28 +117,25 @@ def _kernels(found: "EmulatorResult") -> str | None:
     return KERNELS[most] if found.instructions[most] else None
 
 
-def _accuracy(
-    name: str, fp32: str | None, found: "EmulatorResult", here: _References, pictures: Pictures
-) -> dict[str, float | int | None]:
+def _accuracy(artifact: Artifact, found: "EmulatorResult", here: _References) -> Accuracy:
     import numpy as np
 
+    from compress.data.pictures import to_uint8
     from compress.targets.runner.accuracy import psnr_db
 
-    def bytes_(hq: "np.ndarray") -> "np.ndarray":
-        return (hq.clip(0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
+    def mean(others: "Sequence[np.ndarray]") -> float | None:
+        scores = [psnr_db(a, b) for a, b in zip(own, others, strict=False)]
+        return round(fmean(scores), 4) if scores else None
 
-    count = range(len(found.outputs))
-    own = [bytes_(hq) for hq in found.outputs]
-    same = [here.output(name, i) for i in count]
-    others = {
-        "psnr_db": list(pictures.get("clean", [])),
-        "fidelity_db": [bytes_(here.output(fp32, i)) for i in count] if fp32 and fp32 != name else [],
-        "parity_db": [bytes_(hq) for hq in same],
-        "simulated_db": list(pictures.get(f"simulated-{name}", [])),
-    }
-    means = {
-        key: round(fmean(psnr_db(a, b) for a, b in zip(own, other, strict=False)), 4) if other else None
-        for key, other in others.items()
-    }
-    worst = max(float(np.abs(a - b).max()) for a, b in zip(found.outputs, same, strict=True))
-    return {"n": len(own), **means, "max_difference": worst}
+    count, pictures, fp32 = range(len(found.outputs)), here.bench.pictures, here.bench.fp32
+    own = [to_uint8(hq) for hq in found.outputs]
+    same = [here.output(artifact, i) for i in count]
+    float_outputs = [to_uint8(here.output(fp32, i)) for i in count] if fp32 and fp32 != artifact else []
+    return Accuracy(
+        n=len(own),
+        psnr_db=mean([pictures["clean"][i] for i in count]),
+        fidelity_db=mean(float_outputs),
+        parity_db=mean([to_uint8(hq) for hq in same]),
+        simulated_db=mean(list(pictures.get(f"simulated-{artifact.id}", []))),
+        max_difference=max(float(np.abs(a - b).max()) for a, b in zip(found.outputs, same, strict=True)),
+    )

@@ -1,44 +1,48 @@
 """Artifacts through Intel's NPU compiler -> ``performance`` entries of evidence estimated."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from compress.recipe.schema import DeployTarget
-from compress.targets.entries import EMPTY, Artifacts, precision_of
+from compress.artifacts.artifact import Artifact
+from compress.results.machine import Machine
+from compress.results.performance import Performance
+from compress.targets.entries import Bench
 
 if TYPE_CHECKING:
-    from compress.progress import Progress
+    from compress.targets.npu.compiler import Compilation
 
 
-def bench_compiled(artifacts: Artifacts, target: DeployTarget, progress: "Progress") -> list[dict[str, Any]]:
+def bench_compiled(bench: Bench) -> list[Performance]:
     """Compile every artifact for the target's Intel NPU.
 
     ``accepted``, ``blob_bytes`` and ``estimate`` (compress.targets.npu.compiler), with ``speedup_vs_fp16`` by the
     estimates; a refused artifact has ``why``, the compiler's error, and evidence unavailable.
     """
-    from compress.targets.npu.compiler import Compilation, compile_for
+    from compress.targets.npu.compiler import compile_for
     from compress.targets.tools.intel_npu_compiler import IntelNpuCompiler
 
-    assert target.compiler is not None
+    assert bench.target.compiler is not None
     tool = IntelNpuCompiler()
     tool.require()
-    found: dict[str, Compilation] = {}
-    with progress.stage(f"compile {target.name}", len(artifacts)) as stage:
-        for name, (path, _) in artifacts.items():
-            stage.note(name)
-            found[name] = compile_for(target.compiler.platform, path, tool)
+    found: dict[Artifact, Compilation] = {}
+    with bench.progress.stage(f"compile {bench.target.name}", len(bench.artifacts)) as stage:
+        for artifact, path in bench.artifacts.items():
+            stage.note(artifact.id)
+            found[artifact] = compile_for(bench.target.compiler.platform, path, tool)
             stage.advance()
-    fp16 = next((item.estimate for name, item in found.items() if precision_of(name) == "fp16" and item.estimate), None)
-    return [_compiled(name, item, target, fp16) for name, item in found.items()]
+    floats = (item.estimate for artifact, item in found.items() if artifact.precision == "fp16")
+    fp16_ms = next((estimate.latency_ms for estimate in floats if estimate), None)
+    return [_compiled(bench, artifact, item, fp16_ms) for artifact, item in found.items()]
 
 
-def _compiled(name: str, item: Any, target: DeployTarget, fp16: dict[str, Any] | None) -> dict[str, Any]:
+def _compiled(bench: Bench, artifact: Artifact, found: "Compilation", fp16_ms: float | None) -> Performance:
+    target = bench.target
     assert target.compiler is not None
-    common = {"artifact": name, "target": target.name}
-    facts = {"accepted": item.error is None, "machine": {"cpu": f"{target.compiler.platform}, by Intel's compiler"}}
-    if item.estimate is None:
-        why = f"target {target.name}: {name}: the compiler refuses it: {item.error}"
-        return {**common, "evidence": "unavailable", **EMPTY, **facts, "why": why}
-    estimate = dict(item.estimate)
-    if fp16 is not None and precision_of(name) == "int8":
-        estimate["speedup_vs_fp16"] = round(fp16["latency_ms"] / estimate["latency_ms"], 3)
-    return {**common, "evidence": "estimated", **EMPTY, **facts, "blob_bytes": item.blob_bytes, "estimate": estimate}
+    machine = Machine(cpu=f"{target.compiler.platform}, by Intel's compiler")
+    if found.estimate is None:
+        why = f"target {target.name}: {artifact.id}: the compiler refuses it: {found.error}"
+        return bench.entry(artifact, "unavailable", accepted=False, machine=machine, why=why)
+    estimate = found.estimate
+    if fp16_ms is not None and artifact.precision == "int8":
+        estimate = estimate.model_copy(update={"speedup_vs_fp16": round(fp16_ms / estimate.latency_ms, 3)})
+    facts = {"machine": machine, "blob_bytes": found.blob_bytes, "estimate": estimate}
+    return bench.entry(artifact, "estimated", accepted=True, **facts)

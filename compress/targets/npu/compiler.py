@@ -1,13 +1,14 @@
 """Artifacts through Intel's NPU compiler: accepted or its error, and what its cost model says."""
 
-import json
 import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel
 
 from compress.errors import CompressError
+from compress.results.performance import Estimate, EstimatedLayer
 from compress.targets.tools.intel_npu_compiler import IntelNpuCompiler
 from compress.targets.tools.packages import run
 
@@ -17,6 +18,7 @@ ENGINES = {"DPU time": "dpu", "DMA time": "dma", "SW time": "software", "Shave t
 UNITS_MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 INT8 = re.compile(r"x[us]?i8\b")
 LONGEST = 20
+READS = "Input tensors"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Compilation:
 
     error: str | None
     blob_bytes: int | None = None
-    estimate: dict[str, Any] | None = None
+    estimate: Estimate | None = None
 
 
 def compile_for(platform: str, model: Path, tool: IntelNpuCompiler) -> Compilation:
@@ -46,9 +48,9 @@ def compile_for(platform: str, model: Path, tool: IntelNpuCompiler) -> Compilati
         if answers[-1][0] == "error":
             return Compilation(shortened(answers[-1][1]))
         size = (Path(folder) / "model.blob").stat().st_size
-        trace = json.loads((Path(folder) / TRACE).read_text())
+        trace = Trace.model_validate_json((Path(folder) / TRACE).read_bytes())
     version = re.search(r"VCL Compiler Properties: ID: (\S+?),", text)
-    return Compilation(None, size, {"compiler": version[1] if version else None, **estimate(trace)})
+    return Compilation(None, size, estimate(trace, version[1] if version else None))
 
 
 def shortened(error: str) -> str:
@@ -59,43 +61,68 @@ def shortened(error: str) -> str:
     return " ".join((parts[-1] if parts else error).split())[:400]
 
 
-def estimate(trace: dict[str, Any]) -> dict[str, Any]:
+class Event(BaseModel):
+    """One bar of the trace; ``dur`` in us."""
+
+    name: str = ""
+    ph: str = ""
+    cat: str = ""
+    dur: float = 0
+    args: dict[str, str | int | float | bool | None] = {}
+
+    def text(self, key: str) -> str:
+        """An argument as text; "" where there is none."""
+        return str(self.args.get(key, ""))
+
+
+class Workpoint(BaseModel):
+    """``freq`` in MHz."""
+
+    freq: float
+
+
+class Trace(BaseModel):
+    """The compiler's schedule trace, as far as it is read; ``taskStatistics`` in us."""
+
+    traceEvents: list[Event]
+    taskStatistics: dict[str, float]
+    workpoint: Workpoint
+
+
+def estimate(trace: Trace, compiler: str | None = None) -> Estimate:
     """The figures of a schedule trace; times in ms."""
-    events = [event for event in trace["traceEvents"] if event.get("ph") == "X"]
-    statistics, layers = trace["taskStatistics"], [_layer(e) for e in events if e.get("cat") == "Layer"]
+    events = [event for event in trace.traceEvents if event.ph == "X"]
+    statistics, layers = trace.taskStatistics, [_layer(e) for e in events if e.cat == "Layer"]
     types: dict[str, float] = {}
     for layer in layers:
-        types[layer["type"]] = types.get(layer["type"], 0.0) + layer["ms"]
-    longest = sorted(layers, key=lambda layer: -layer["ms"])[:LONGEST]
-    return {
-        "latency_ms": round(statistics["total duration"] / 1e3, 4),
-        "frequency_mhz": trace["workpoint"]["freq"],
-        "busy_ms": {name: round(statistics[f"{key} duration"] / 1e3, 4) for name, key in _BUSY.items()},
-        "int8_share": int8_share(events),
-        "layer_types": {name: round(ms, 4) for name, ms in sorted(types.items(), key=lambda item: -item[1])},
-        "layers": longest,
-    }
+        types[layer.type] = types.get(layer.type, 0.0) + layer.ms
+    return Estimate(
+        compiler=compiler,
+        latency_ms=round(statistics["total duration"] / 1e3, 4),
+        frequency_mhz=trace.workpoint.freq,
+        busy_ms={name: round(statistics[f"{key} duration"] / 1e3, 4) for name, key in _BUSY.items()},
+        int8_share=int8_share(events),
+        layer_types={name: round(ms, 4) for name, ms in sorted(types.items(), key=lambda item: -item[1])},
+        layers=sorted(layers, key=lambda layer: -layer.ms)[:LONGEST],
+    )
 
 
 _BUSY = {"dpu": "DPU", "dma": "DMA", "software": "SW"}
 
 
-def int8_share(events: list[dict[str, Any]]) -> float | None:
+def int8_share(events: list[Event]) -> float | None:
     """Share of the matrix engine's (DPU) time whose tasks read int8 tensors; None without such tasks."""
-    tasks = [(event["dur"], bool(INT8.search(event["args"]["Input tensors"]))) for event in _dpu(events)]
+    matrix = [event for event in events if event.cat == "DPU" and READS in event.args]
+    tasks = [(event.dur, bool(INT8.search(event.text(READS)))) for event in matrix]
     total = sum(duration for duration, _ in tasks)
     return round(sum(duration for duration, int8 in tasks if int8) / total, 4) if total else None
 
 
-def _dpu(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [event for event in events if event.get("cat") == "DPU" and "Input tensors" in event.get("args", {})]
-
-
-def _layer(event: dict[str, Any]) -> dict[str, Any]:
+def _layer(event: Event) -> EstimatedLayer:
     """Engine times are summed over the engine's parts, which work side by side."""
-    times = {ENGINES[key]: _ms(value) for key, value in event["args"].items() if key in ENGINES}
-    kind = event["args"].get("Layer type", "unknown")
-    return {"layer": event["name"], "type": kind, "ms": round(sum(times.values()), 4), **times}
+    times = {ENGINES[key]: _ms(event.text(key)) for key in event.args if key in ENGINES}
+    kind = event.text("Layer type") or "unknown"
+    return EstimatedLayer(layer=event.name, type=kind, ms=round(sum(times.values()), 4), **times)
 
 
 def _ms(text: str) -> float:

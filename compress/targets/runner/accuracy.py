@@ -15,12 +15,12 @@ def picture(stored: Any, i: int) -> Dict[str, Any]:
     return {"lq": np.ascontiguousarray(lq), "noise": np.ascontiguousarray(stored["noise"][i : i + 1], np.float32)}
 
 
-def psnr_db(a: Any, b: Any) -> float:
-    """PSNR over all values of uint8 arrays, peak 255, dB; at most 100."""
+def psnr_db(a: Any, b: Any, peak: float = 255.0) -> float:
+    """PSNR over all values of two arrays, 8-bit ones by default, dB; at most 100."""
     import numpy as np
 
     mse = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
-    return 100.0 if mse == 0 else min(100.0, float(10 * np.log10(255**2 / mse)))
+    return 100.0 if mse == 0 else min(100.0, float(10 * np.log10(peak**2 / mse)))
 
 
 def accuracy(folder: str, job: Job) -> Dict[str, Dict[str, Any]]:

@@ -31,7 +31,7 @@ def is_locked(path: str) -> bool:
         os.close(handle)
 
 
-def lock_handle(path: str, wait: bool) -> int:
+def lock_handle(path: str, *, wait: bool) -> int:
     """Of the locked file that now has this name: its last holder deletes it."""
     while True:
         handle = open_lock(path)
@@ -48,10 +48,10 @@ def lock_handle(path: str, wait: bool) -> int:
 
 
 @contextlib.contextmanager
-def lock(path: str, holder: str, wait: bool = False) -> Iterator[None]:
+def lock(path: str, holder: str, *, wait: bool = False) -> Iterator[None]:
     """Hold ``path`` while this process lives. Raises Failed when another one does and ``wait`` is not set."""
     try:
-        handle = lock_handle(path, wait)
+        handle = lock_handle(path, wait=wait)
     except OSError as error:
         raise Failure(f"lock {path} cannot be opened there ({error}): give another in the target's ssh.lock") from None
     try:

@@ -1,24 +1,33 @@
 """Artifacts through TensorRT-RTX's parser -> ``performance`` entries of evidence parsed."""
 
-import json
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
+from compress.artifacts.artifact import Artifact
 from compress.errors import CompressError
 from compress.python_process import python_command, python_environment
-from compress.recipe.schema import DeployTarget
-from compress.targets.entries import EMPTY, Artifacts
-
-if TYPE_CHECKING:
-    from compress.progress import Progress
+from compress.results.machine import Machine
+from compress.results.performance import Parser, Performance
+from compress.targets.entries import Bench
+from compress.text import one_line
 
 PARSE_S = 900
 
 PARSER = Path(__file__).with_name("parse.py")
 
 
-def bench_parsed(artifacts: Artifacts, target: DeployTarget, progress: "Progress") -> list[dict[str, Any]]:
+class Parsed(BaseModel):
+    """What parse.py prints."""
+
+    version: str
+    accepted: bool
+    errors: list[str]
+    layers: dict[str, int]
+
+
+def bench_parsed(bench: Bench) -> list[Performance]:
     """Show every artifact to TensorRT-RTX's ONNX parser, and to the checks that need none (``lint``).
 
     ``accepted``, ``parser`` (``version``, ``layers`` by type); a refused artifact has ``why`` and evidence unavailable.
@@ -29,36 +38,35 @@ def bench_parsed(artifacts: Artifacts, target: DeployTarget, progress: "Progress
     tool = TensorrtRtx()
     tool.require()
     entries = []
-    with progress.stage(f"parse {target.name}", len(artifacts)) as stage:
-        for name, (path, _) in artifacts.items():
-            stage.note(name)
-            entries.append(_parsed(name, target, lint(path), _parse(path, tool.site)))
+    with bench.progress.stage(f"parse {bench.target.name}", len(bench.artifacts)) as stage:
+        for artifact, path in bench.artifacts.items():
+            stage.note(artifact.id)
+            entries.append(_entry(bench, artifact, lint(path), _parse(path, tool.site)))
             stage.advance()
     return entries
 
 
-def _parse(path: Path, site: Path) -> dict[str, Any]:
+def _parse(path: Path, site: Path) -> Parsed:
     command = python_command(str(PARSER), str(path))
     try:
         done = subprocess.run(command, capture_output=True, env=python_environment(site), timeout=PARSE_S)
     except subprocess.TimeoutExpired:
         raise CompressError(f"{path}: TensorRT-RTX's parser was not done after {PARSE_S} s") from None
     if done.returncode:
-        last = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"])[-1][:200]
+        last = one_line((done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"])[-1])
         raise CompressError(f"{path}: TensorRT-RTX's parser ended with {done.returncode} ({last})")
-    return dict(json.loads(done.stdout))
+    return Parsed.model_validate_json(done.stdout)
 
 
-def _parsed(name: str, target: DeployTarget, breaches: list[str], found: dict[str, Any]) -> dict[str, Any]:
-    errors = found["errors"] or ["no message"]
-    common = {"artifact": name, "target": target.name}
+def _entry(bench: Bench, artifact: Artifact, breaches: list[str], found: Parsed) -> Performance:
     facts = {
-        "accepted": found["accepted"],
+        "accepted": found.accepted,
         "lint": breaches,
-        "parser": {"tensorrt_rtx": found["version"], "layers": found["layers"]},
-        "machine": {"cpu": "none: parsed by TensorRT-RTX"},
+        "parser": Parser(tensorrt_rtx=found.version, layers=found.layers),
+        "machine": Machine(cpu="none: parsed by TensorRT-RTX"),
     }
-    if found["accepted"]:
-        return {**common, "evidence": "parsed", **EMPTY, **facts}
-    why = f"target {target.name}: {name}: the parser refuses it: {errors[0][:300]}"
-    return {**common, "evidence": "unavailable", **EMPTY, **facts, "why": why}
+    if found.accepted:
+        return bench.entry(artifact, "parsed", **facts)
+    error = one_line((found.errors or ["no message"])[0], 300)
+    why = f"target {bench.target.name}: {artifact.id}: the parser refuses it: {error}"
+    return bench.entry(artifact, "unavailable", **facts, why=why)

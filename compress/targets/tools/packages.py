@@ -34,6 +34,7 @@ def run(
     what: str,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    *,
     succeeds: bool = True,
 ) -> str:
     """What ``command`` prints on stdout. Raises Unavailable, one line, when it fails and ``succeeds`` is set."""

@@ -16,7 +16,7 @@ from compress.recipe.validation import load_model
 @pytest.mark.usefixtures("web_runtime")
 def test_int8_runs_in_the_browser(finished: Any) -> None:
     done = bench(finished.folder, "web-wasm", Progress("silent"))
-    entries = {entry["artifact"]: entry for entry in done.performance}
+    entries = {entry.artifact: entry.to_json() for entry in done.performance}
     assert set(entries) == {"onnx-fp32", "onnx-int8"} and done.exit_code == 0
     for entry in entries.values():
         assert (entry["target"], entry["evidence"], entry["protocol"]) == ("web-wasm", "measured", "quick")
@@ -39,7 +39,7 @@ def test_a_browser_that_is_not_here(finished: Any, tmp_path: Path) -> None:
     done = bench(finished.folder, str(tmp_path / "web.yaml"), Progress("silent"))
     assert done.exit_code == 4
     assert done.why == "browser: no-such-browser is not installed: install one (Debian: apt-get install chromium)"
-    assert {entry["evidence"] for entry in done.performance} == {"unavailable"}
+    assert {entry.evidence for entry in done.performance} == {"unavailable"}
 
 
 @pytest.mark.parametrize(

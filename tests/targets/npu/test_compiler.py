@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from compress.errors import CompressError
-from compress.targets.npu.compiler import compile_for, estimate, shortened
+from compress.targets.npu.compiler import Trace, compile_for, estimate, shortened
 
 TRACE = {
     "traceEvents": [
@@ -44,7 +44,7 @@ class StandIn:
 
 
 def test_an_estimate_is_read_from_the_trace() -> None:
-    found = estimate(TRACE)
+    found = estimate(Trace.model_validate(TRACE)).to_json()
     assert (found["latency_ms"], found["frequency_mhz"], found["int8_share"]) == (6.3765, 1850.0, 0.75)
     assert found["busy_ms"] == {"dpu": 3.6114, "dma": 2.6329, "software": 1.2203}
     assert found["layers"][0] == {"layer": "19", "type": "Convolution", "ms": 1.8483, "dpu": 0.83631, "dma": 1.012}
@@ -60,7 +60,7 @@ def test_an_accepted_model(tmp_path: Path) -> None:
     )
     found = compile_for("NPU4000", tmp_path / "model.xml", StandIn(code))  # type: ignore[arg-type]
     assert found.error is None and found.blob_bytes == 5 and found.estimate is not None
-    assert (found.estimate["compiler"], found.estimate["latency_ms"]) == ("2026.5", 6.3765)
+    assert (found.estimate.compiler, found.estimate.latency_ms) == ("2026.5", 6.3765)
 
 
 def test_a_refused_model(tmp_path: Path) -> None:

@@ -16,18 +16,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compress.artifacts.artifact import Artifact
 from compress.artifacts.runtime.open import open_runner
 from compress.errors import CompressError, Unavailable, VerificationError
 from compress.measure.latency import PROTOCOLS, Protocol
 from compress.progress import Progress
 from compress.recipe.schema import DeployTarget
-from compress.targets import bench as reaching
+from compress.targets.bench import bench_target
+from compress.targets.entries import Bench
 from compress.targets.ssh import bench as ssh_benching
 from compress.targets.ssh import device
 
 SIDE = 32
+SILENT = Progress("silent")
 LOCK = "elir-compress-test.lock"
-Bench = Callable[..., list[dict[str, Any]]]
+Measure = Callable[..., list[dict[str, Any]]]
 
 
 def write_onnx(path: Path, weight: float) -> Path:
@@ -55,16 +58,16 @@ def write_onnx(path: Path, weight: float) -> Path:
 
 
 @pytest.fixture(scope="module")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[Artifact, Path]:
     folder = tmp_path_factory.mktemp("artifacts")
     return {
-        "onnx-fp32": (write_onnx(folder / "fp32.onnx", 0.75), "onnx"),
-        "onnx-int8": (write_onnx(folder / "int8.onnx", 0.7), "onnx"),
+        Artifact("onnx", "fp32"): write_onnx(folder / "fp32.onnx", 0.75),
+        Artifact("onnx", "int8"): write_onnx(folder / "int8.onnx", 0.7),
     }
 
 
 @pytest.fixture(scope="module")
-def pictures(artifacts: dict[str, tuple[Path, str]]) -> dict[str, np.ndarray]:
+def pictures(artifacts: dict[Artifact, Path]) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     lq = rng.integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
     found = {
@@ -72,10 +75,10 @@ def pictures(artifacts: dict[str, tuple[Path, str]]) -> dict[str, np.ndarray]:
         "noise": rng.standard_normal((2, 16, 4, 4)).astype(np.float32),
         "clean": (lq * 0.75).astype("u1"),
     }
-    for name, (path, _) in artifacts.items():
+    for artifact, path in artifacts.items():
         runner = open_runner(path, "onnx", 1)
         hq = [runner.run(p.transpose(2, 0, 1)[None].astype(np.float32) / 255, found["noise"][:1])[0] for p in lq]
-        found[f"output-{name}"] = np.stack([(p * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0) for p in hq])
+        found[f"output-{artifact.id}"] = np.stack([(p * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0) for p in hq])
     return found | {"simulated-onnx-int8": found["output-onnx-fp32"][:1]}
 
 
@@ -88,7 +91,7 @@ def there(tmp_path: Path) -> Path:
 @pytest.fixture()
 def bench(
     sshd: Any, there: Path, tmp_path: Path, artifacts: Any, pictures: Any, monkeypatch: pytest.MonkeyPatch
-) -> Bench:
+) -> Measure:
     brief = Protocol("quick", min_runs=20, min_s=0.01, max_s=2, warmup_s=0.2)
     monkeypatch.setitem(PROTOCOLS, "quick", brief)
     monkeypatch.setattr(device, "PAUSE_S", 0.1)
@@ -98,7 +101,7 @@ def bench(
         settings = {"version": 1, "name": "there", "runtime": "onnxruntime", "format": "onnx", "reach": "ssh"}
         settings |= {"arch": platform.machine(), "threads": 1, "ssh": ssh | changes.pop("ssh", {}), **changes}
         target = DeployTarget.model_validate(settings)
-        return reaching.bench_target(artifacts, target, pictures, "quick", Progress("silent"))
+        return [entry.to_json() for entry in bench_target(Bench(artifacts, target, pictures, "quick", SILENT))]
 
     return run
 
@@ -125,7 +128,7 @@ def when(there: Path, wanted: str, act: Callable[[], Any]) -> threading.Thread:
 
 
 def test_measured_with_the_connection_cut_while_copying_and_while_measuring(
-    bench: Bench, sshd: Any, there: Path, tmp_path: Path
+    bench: Measure, sshd: Any, there: Path, tmp_path: Path
 ) -> None:
     sshd.wire.cut_after = 1_000_000
     cut = when(there, "measuring", sshd.wire.cut)
@@ -161,14 +164,14 @@ def test_measured_with_the_connection_cut_while_copying_and_while_measuring(
         ({"memory_mb": 1}, "onnx-fp32 takes .* MB, the target grants 1"),
     ],
 )
-def test_a_device_that_will_not_do(bench: Bench, there: Path, changes: dict[str, Any], text: str) -> None:
+def test_a_device_that_will_not_do(bench: Measure, there: Path, changes: dict[str, Any], text: str) -> None:
     with pytest.raises(Unavailable, match=text) as error:
         bench(**changes)
     assert str(error.value).startswith("target there: ") and "\n" not in str(error.value)
     assert not there.exists()
 
 
-def test_a_device_in_use(bench: Bench, there: Path, tmp_path: Path) -> None:
+def test_a_device_in_use(bench: Measure, there: Path, tmp_path: Path) -> None:
     with (tmp_path / LOCK).open("w") as lock:
         lock.write("anna@desk")
         lock.flush()
@@ -180,7 +183,7 @@ def test_a_device_in_use(bench: Bench, there: Path, tmp_path: Path) -> None:
     assert not there.exists()
 
 
-def test_a_changed_host_key_is_refused(bench: Bench, sshd: Any) -> None:
+def test_a_changed_host_key_is_refused(bench: Measure, sshd: Any) -> None:
     other = (sshd.folder / "other.pub").read_text()
     sshd.known.write_text(f"[127.0.0.1]:{sshd.wire.port} {other}")
     with pytest.raises(Unavailable, match="target there: loopback: its host key has changed: make sure"):
@@ -190,7 +193,7 @@ def test_a_changed_host_key_is_refused(bench: Bench, sshd: Any) -> None:
         bench()
 
 
-def test_a_runner_that_is_killed(bench: Bench, there: Path, tmp_path: Path) -> None:
+def test_a_runner_that_is_killed(bench: Measure, there: Path, tmp_path: Path) -> None:
     def kill() -> None:
         os.killpg(int(next(there.glob("*/pid")).read_text()), 9)
 
@@ -202,7 +205,7 @@ def test_a_runner_that_is_killed(bench: Bench, there: Path, tmp_path: Path) -> N
 
 
 def test_a_connection_that_stays_lost_is_taken_up_by_the_same_command(
-    bench: Bench, sshd: Any, there: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Measure, sshd: Any, there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die() -> None:
         sshd.wire.dead = True
@@ -222,7 +225,7 @@ def test_a_connection_that_stays_lost_is_taken_up_by_the_same_command(
     assert not there.exists()
 
 
-def test_a_file_that_changed_on_the_way(bench: Bench, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changed_on_the_way(bench: Measure, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh_benching, "sha256_file", lambda path: "0" * 64)
     with pytest.raises(VerificationError, match=r"inputs\.npz arrived changed: its hash differs") as error:
         bench()
@@ -230,7 +233,7 @@ def test_a_file_that_changed_on_the_way(bench: Bench, there: Path, monkeypatch: 
     assert not there.exists()
 
 
-def test_an_interrupted_command_leaves_nothing(bench: Bench, there: Path, tmp_path: Path) -> None:
+def test_an_interrupted_command_leaves_nothing(bench: Measure, there: Path, tmp_path: Path) -> None:
     # A shell's background job starts with SIGINT ignored, and what starts there does as well.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     when(there, "measuring", _thread.interrupt_main)

@@ -1,0 +1,51 @@
+"""Facts about the machine that a figure was measured on. What its system does not tell is null."""
+
+from pydantic import Field
+
+from compress.results.section import Count, Figure, Section, Text
+
+
+class BusyProcess(Section):
+    """Another process that worked while it was measured."""
+
+    name: Text
+    cores: Figure
+
+
+class Machine(Section):
+    """A machine, or what stands in for one."""
+
+    cpu: Text | None = None
+    model: Text | None = Field(None, description="Name that the board gives itself.")
+    cores: Count | None = Field(None, description="Physical cores that the process may use.")
+    logical_cores: Count | None = None
+    features: list[Text] = Field(default=[], description="Instruction sets by which kernels are chosen.")
+    memory_gb: Figure | None = None
+    load_average: Figure | None = Field(None, description="Load average over the minute before the measurement.")
+    governor: Text | None = None
+    os: Text | None = None
+    python: Text | None = None
+    busy: list[BusyProcess] = Field(
+        default=[], description="Other processes that ran before the measurement, the busiest first."
+    )
+
+
+class Series(Section):
+    """One quantity, sampled while the timed runs ran."""
+
+    min: Figure
+    median: Figure
+    max: Figure
+    n: Count = Field(description="Number of samples.")
+    source: Text
+
+
+class Sampled(Section):
+    """Clock, temperature and power of a device while it was measured, and its settings."""
+
+    clock_mhz: Series | None = None
+    temperature_c: Series | None = None
+    power_w: Series | None = None
+    settings: dict[Text, Text | None] = Field(
+        default={}, description="Settings that the target's measuring.record names."
+    )
