@@ -187,8 +187,8 @@ def _runtime(distribution: str, module: str, extra: str | None = None) -> Fact:
 
 def _openvino_devices() -> Fact:
     code = "import openvino; print(*openvino.Core().available_devices, sep=', ')"
-    found = _run_python(code)
-    devices = (found.stdout.strip().splitlines() or ["none"])[-1]
+    done = _run_python(code)
+    devices = (done.stdout.strip().splitlines() or ["none"])[-1]
     npu = "NPU" in devices
     return Fact(
         "OpenVINO devices",
@@ -209,14 +209,16 @@ def _ssh() -> Fact:
 
 
 def _tool(name: str) -> Fact:
-    found = tool(name)
+    installed = tool(name)
     try:
-        ready = found.ready
+        ready = installed.ready
     except CompressError as error:  # there is no cache folder to look in
         return Fact(name, "not set up", None, str(error))
     if ready:
-        return Fact(name, "set up", True, found.purpose)
-    return Fact(name, "not set up", None, f"{found.purpose}: `{found.setup_command}`, {found.download_mb} MB")
+        return Fact(name, "set up", True, installed.purpose)
+    return Fact(
+        name, "not set up", None, f"{installed.purpose}: `{installed.setup_command}`, {installed.download_mb} MB"
+    )
 
 
 def _import_error(module: str) -> str | None:

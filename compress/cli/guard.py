@@ -23,15 +23,15 @@ from compress.files import what_to_do
 Resumable: TypeAlias = Callable[[], bool]
 INTERRUPTED, TERMINATED = 130, 143
 GRACE_S = 3.5
-"""How long a command that a signal reached may take to clean up, native calls included, before it is ended."""
+"""Time for a command to clean up after a signal, native calls included, before it is ended."""
 AGAIN_S = 0.05
 SHORT_MB = 128
-"""With less left of memory or address space, whatever goes wrong is put down to that."""
+"""With less memory or address space left, whatever goes wrong is reported as out of memory."""
 MEMINFO, STATM = Path("/proc/meminfo"), Path("/proc/self/statm")
 _PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS}
 _PLACE |= {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EBUSY, errno.ESTALE}
 _OPEN = {errno.EMFILE, errno.ENFILE}
-# Of libraries that tell a failed allocation by text alone: torch, OpenVINO, ONNX Runtime.
+# torch, OpenVINO and ONNX Runtime report a failed allocation by its text alone.
 _NO_MEMORY = (
     "can't allocate memory",
     "bad_alloc",
@@ -43,8 +43,10 @@ _NO_MEMORY = (
 
 @contextlib.contextmanager
 def guard(resumable: Resumable) -> Iterator[None]:
-    """Turn what a command raises into a message on stderr and ``typer.Exit``. ``resumable``: whether the command, once
-    it runs, goes on where it was stopped."""
+    """Turn what a command raises into a message on stderr and ``typer.Exit``.
+
+    ``resumable``: whether the command, when it is run again, continues where it was stopped.
+    """
     came: list[int] = []
     try:
         with _signals(came), _ended_in_time(resumable):
@@ -70,8 +72,8 @@ def _fail(message: str, code: int) -> None:
 
 
 def _unexpected(error: Exception) -> None:
-    if told := _of_machine(error):
-        _fail(told, 2)
+    if message := _of_machine(error):
+        _fail(message, 2)
     text = "".join(traceback.format_exception(error))
     what = " ".join(f"{type(error).__name__}: {error}".split())
     if os.environ.get("COMPRESS_DEBUG") == "1":
@@ -89,13 +91,13 @@ def _unexpected(error: Exception) -> None:
 
 
 def _of_machine(error: Exception) -> str | None:
-    """One line for what the machine lacks: space, rights, handles, memory; None for everything else."""
+    """One line on what the machine lacks (space, rights, handles, memory); None for any other error."""
     if isinstance(error, OSError) and error.errno in _PLACE:
         return f"{error.filename or 'output'}: cannot be written or read ({error.strerror}): {what_to_do(error)}"
     if isinstance(error, OSError) and error.errno in _OPEN:
         return f"too many open files ({error.strerror}): raise the limit (ulimit -n), then run the command again"
     memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-    # Others tell nothing of memory: "could not create a primitive" (oneDNN), "Cannot recognize input model" (OpenVINO).
+    # oneDNN's "could not create a primitive" and OpenVINO's "Cannot recognize input model" do not mention memory.
     left = _memory_left_mb()
     if memory or any(sign in str(error) for sign in _NO_MEMORY) or (left is not None and left < SHORT_MB):
         why = " ".join(str(error).split())[:120]
@@ -106,7 +108,7 @@ def _of_machine(error: Exception) -> str | None:
 def _memory_left_mb() -> float | None:
     """MB that this process may still take, of its limit on address space (``ulimit -v``) and of the machine's memory.
 
-    None where the system tells neither.
+    None where the system reports neither.
     """
     left = []
     with contextlib.suppress(OSError, ImportError):
@@ -193,7 +195,7 @@ def _signals(came: list[int]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def results_only() -> Iterator[None]:
-    """While it runs, what libraries print to stdout, from Python or from C, goes to stderr."""
+    """Send to stderr whatever libraries print to stdout meanwhile, from Python or from C."""
     sys.stdout.flush()
     with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
@@ -205,7 +207,7 @@ def results_only() -> Iterator[None]:
 
 
 def _restore(saved: int) -> None:
-    # C libraries buffer what they print: unflushed, it would come out after the results.
+    # C libraries buffer their output: unflushed, it would appear after the results.
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).fflush(None)
     os.dup2(saved, 1)

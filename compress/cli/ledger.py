@@ -144,13 +144,13 @@ def export_(
         rows = open_ledger().rows(which, pictures=True)
         if out is not None:
             write_rows(rows, out)
-            told = f"{out}: {len(rows)} rows"
+            summary = f"{out}: {len(rows)} rows"
         else:
             from compress.ledger.to_mlflow import send
             from compress.progress import Progress
 
-            told = str(send(rows, uri, experiment, files, Progress()))
-    typer.echo(told)
+            summary = str(send(rows, uri, experiment, files, Progress()))
+    typer.echo(summary)
 
 
 @ledger.command("import")

@@ -47,8 +47,8 @@ def list_(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
         from compress.progress import Progress
         from compress.targets.survey import survey
 
-        found = survey(asked or [], Progress(), contact=False)
-    show(found, as_json=as_json)
+        states = survey(asked or [], Progress(), contact=False)
+    show(states, as_json=as_json)
 
 
 @targets.command()
@@ -61,9 +61,9 @@ def check(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
         from compress.progress import Progress
         from compress.targets.survey import survey
 
-        found = survey(asked or [], Progress(), contact=True)
-    show(found, as_json=as_json)
-    raise typer.Exit(found.exit_code)
+        states = survey(asked or [], Progress(), contact=True)
+    show(states, as_json=as_json)
+    raise typer.Exit(states.exit_code)
 
 
 @targets.command()

@@ -114,12 +114,12 @@ def _quality(result: Evaluation, training: str) -> list[str]:
     against = [(r.dataset, f"{r.lpips_below_input:.1%}", f"{r.psnr_against_input_db:+.2f} dB") for r in result.results]
     given = task_input(result.task)
     return [
-        "Means over the pictures, after rounding to 8 bits. PSNR and SSIM on RGB with no border cut; PSNR-Y on BT.601",
-        "luma with the scale cut off every side; LPIPS: AlexNet, v0.1, lower is nearer; colour shift: mean absolute",
-        "difference of the channel means; NIQE sees no clean picture, lower is more natural. `autoencoder` is the",
-        "bundled autoencoder's reconstruction of the *clean* picture: what its latents hold. A model whose own decoder",
-        "was trained further may lie above it.",
-        f"Pictures are {_measured_on(result)}; noise seed {result.seed}.",
+        "Figures are means over the pictures, after rounding to 8 bits. PSNR and SSIM are computed on RGB without",
+        "cutting a border; PSNR-Y on BT.601 luma with a border of the scale's width cut off. LPIPS (AlexNet, v0.1) is",
+        "better when lower. Colour shift is the mean absolute difference of the channel means. NIQE sees no clean",
+        "picture, and is better when lower. `autoencoder` is the bundled autoencoder's reconstruction of the *clean*",
+        "picture, which is what its latents can hold; a model whose own decoder was trained further may be better.",
+        f"Pictures are {_measured_on(result)}. The noise seed is {result.seed}.",
         "",
         *_table(head, rows),
         "",
@@ -136,20 +136,20 @@ def _niqe(value: float | None) -> str:
 def _plane(result: Evaluation, training: str) -> list[str]:
     """What the figures mean, and what they do not."""
     given = task_input(result.task)
-    first = {"bicubic": "Bicubic enlargement is blurred, but close in every pixel."}.get(
+    first = {"bicubic": "Bicubic enlargement is blurred, but close to the truth in every pixel."}.get(
         given, "A mean of all that the input allows would be closer in every pixel, and blurred."
     )
     return [
-        f"Distortion (PSNR, SSIM) and perception (LPIPS) pull apart, and no model has the best of both. {first}",
-        "This model draws plausible texture, not the true one:",
-        f"PSNR {_span([r.psnr_against_input_db for r in result.results], '{:+.2f}')} dB against {given}, LPIPS",
-        f"{_span([100 * r.lpips_below_input for r in result.results], '{:.0f}')} % below it. Never take its details",
+        f"No model is best in both distortion (PSNR, SSIM) and perception (LPIPS). {first}",
+        "This model draws plausible texture, not the true one: its PSNR is",
+        f"{_span([r.psnr_against_input_db for r in result.results], '{:+.2f}')} dB against {given}, and its LPIPS",
+        f"{_span([100 * r.lpips_below_input for r in result.results], '{:.0f}')} % lower. Never take its details",
         f"(faces, text, number plates) as evidence. {_LPIPS_TRAINED[_lpips_in(training)]} Look at pictures too.",
     ]
 
 
 _LPIPS_TRAINED = {
-    "yes": "The same LPIPS was a training loss: part of that gain is what was optimised.",
+    "yes": "The same LPIPS was a training loss, so part of that gain was optimised for.",
     "no": "LPIPS was not a training loss.",
     "unknown": "Whether LPIPS was a training loss is not recorded.",
 }

@@ -58,14 +58,14 @@ class SetResult:
 
     @property
     def lpips_below_input(self) -> float:
-        """By which share the model's LPIPS lies below its input's."""
+        """How much lower the model's LPIPS is than its input's, as a share of the latter."""
         model, given = self.scores["model"].lpips, self.scores["input"].lpips
         assert model is not None and given is not None  # a card refuses sets without truth
         return 1 - model / given
 
     @property
     def psnr_against_input_db(self) -> float:
-        """Model's PSNR less its input's, in dB."""
+        """PSNR of the model minus that of its input, in dB."""
         model, given = self.scores["model"].psnr_db, self.scores["input"].psnr_db
         assert model is not None and given is not None  # a card refuses sets without truth
         return model - given
@@ -73,7 +73,7 @@ class SetResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What ``compress evaluate`` found."""
+    """The result of ``compress evaluate``."""
 
     source: str
     task: Task
@@ -100,18 +100,18 @@ class Evaluation:
 
     @property
     def failed(self) -> list[LeftOut]:
-        """Pictures that could not be measured; those that are too small are not among them."""
+        """Pictures that could not be measured, other than those that are too small."""
         return [left for result in self.results for left in result.left_out if left.failed]
 
     def raise_failed(self) -> None:
-        """Raise InputError, naming them, where pictures could not be measured: for after the figures are shown."""
+        """Raise InputError, naming them, if pictures could not be measured. Call it after showing the figures."""
         if failed := self.failed:
             named = "; ".join(left.why for left in failed[:NAMED])
             more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
             raise InputError(f"{len(failed)} pictures were not measured, the figures are of the others: {named}{more}")
 
     def write_csv(self, path: Path) -> None:
-        """A line a picture and maker: dataset, picture, by, and every measure, empty where a picture has none.
+        """One line per picture and maker: dataset, picture, by, and every measure, empty where a picture has none.
 
         Raises InputError where it cannot be written.
         """
@@ -173,7 +173,7 @@ def evaluate(
     if shards > 1:
         judge.refuse_shards()
     for pictures, _ in given:
-        pictures.check()  # what is wrong with the last set is said before the first is measured
+        pictures.check()  # a mistake in the last set is reported before the first one is measured
     for pictures, _ in given:
         for note in pictures.notes:
             progress.say(note)
@@ -219,12 +219,12 @@ def _in_shards(pictures: PictureList, judge: Judge, job: ShardJob, workers: Work
 def _result(
     pictures: PictureList,
     judge: Judge,
-    found: list[LabelledFigures | LeftOut],
+    items: list[LabelledFigures | LeftOut],
     progress: Progress,
     kept: PictureFolders | None,
 ) -> SetResult:
-    left = [item for item in found if isinstance(item, LeftOut)]
-    each = [item for item in found if not isinstance(item, LeftOut)]
+    left = [item for item in items if isinstance(item, LeftOut)]
+    each = [item for item in items if not isinstance(item, LeftOut)]
     if not each:
         raise InputError(f"{pictures.dataset}: no picture can be measured: {left[0].why}: add others")
     of_set = {maker: kept.values(maker) if kept else {} for maker in judge.makers}

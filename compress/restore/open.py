@@ -136,9 +136,9 @@ def _overlap(settings: Settings, tile: tuple[int, int]) -> int:
     return max(0, min(DEFAULT_OVERLAP, side - GRID))
 
 
-def _chosen(path: Path, told: str | None, settings: Settings) -> Task | None:
-    """The task that the source tells, else the one that is given."""
-    known: Task | None = told if told in TASKS else None  # type: ignore[assignment]
+def _chosen(path: Path, recorded: str | None, settings: Settings) -> Task | None:
+    """The task that the source records, else the one in ``settings``."""
+    known: Task | None = recorded if recorded in TASKS else None  # type: ignore[assignment]
     if known is not None and settings.task not in (None, known):
         raise InputError(f"{path}: says of itself that it is for {known}, not {settings.task}: leave --task out")
     return known or settings.task

@@ -65,7 +65,7 @@ def restore_pictures(
                 if len(jobs) > 1:
                     progress.say(str(error))
             except CompressError:
-                raise  # not of this picture
+                raise  # this picture is not the cause
             except Exception as error:  # a bug, which must not cost the other pictures: it is raised after them
                 unexpected.append(error)
                 progress.say(f"{picture}: {type(error).__name__}: {error}")
@@ -111,8 +111,8 @@ def _restore_frames(restorer: Restorer, picture: Path, path: Path, name: str, pr
             images.append(composed(restorer.restore(given.rgb, stage.advance), given))
             # Its colours are as large as the source: only what stands beside them is still needed.
             beside.append(replace(given, rgb=given.rgb[:0]))
-        told = {note: None for given in beside for note in given.notes}
-        for note in [*told, *save_frames(images, beside, path)]:
+        notes = dict.fromkeys(note for given in beside for note in given.notes)
+        for note in [*notes, *save_frames(images, beside, path)]:
             progress.say(f"{picture}: {note}")
 
 
@@ -143,20 +143,20 @@ def _summary(failed: Sequence[InputError], total: int, *, reported: bool) -> Inp
 def destinations(
     pictures: Sequence[Path], out: Path, *, frames: bool = False, say: Callable[[str], None] = lambda text: None
 ) -> list[tuple[Path, Path]]:
-    """(picture, file to write) for every picture given or found below a folder given.
+    """(picture, file to write) for every picture given, and for every picture below a folder given.
 
-    ``frames``: pages become .tif files. ``say`` is told what is left out. Raises InputError for a missing path, a
-    folder without pictures, an output that would replace an input, or one among the inputs: the next run would take it
-    for one of them.
+    ``frames``: pages become .tif files. ``say`` gets a line on what is left out. Raises InputError for a missing path,
+    a folder without pictures, an output that would replace an input, or one among the inputs, which the next run would
+    restore again.
     """
     single = len(pictures) == 1 and not pictures[0].is_dir()
-    found = [item for path in pictures for item in _found(path, out, say)]
+    sources = [item for path in pictures for item in _pictures_of(path, out, say)]
     if single and out.suffix and not out.is_dir():
         check_writable(out)
-        jobs = [(found[0][0], out)]
+        jobs = [(sources[0][0], out)]
     else:
-        _check_folder(out, len(found))
-        jobs = [(path, out / name) for path, name in _distinct(found, frames=frames)]
+        _check_folder(out, len(sources))
+        jobs = [(path, out / name) for path, name in _distinct(sources, frames=frames)]
     for _, path in jobs:
         check_room(path.parent, [path.name])
     inputs = {path.resolve() for path, _ in jobs}
@@ -189,7 +189,7 @@ def _check_apart(pictures: Sequence[Path], out: Path) -> None:
             )
 
 
-def _found(path: Path, out: Path, say: Callable[[str], None]) -> list[tuple[Path, Path]]:
+def _pictures_of(path: Path, out: Path, say: Callable[[str], None]) -> list[tuple[Path, Path]]:
     """(picture, its place below the folder given)."""
     if not path.is_dir():
         if not path.exists():
@@ -214,15 +214,15 @@ def _suffix(path: Path, *, frames: bool) -> str:
     try:
         return ".tif" if frames and path.suffix.lower() in PAGES and len(frame_sizes(path)) > 1 else ".png"
     except InputError:
-        return ".png"  # said when its turn comes
+        return ".png"  # reported when its turn comes
 
 
-def _distinct(found: Iterable[tuple[Path, Path]], *, frames: bool) -> list[tuple[Path, Path]]:
+def _distinct(sources: Iterable[tuple[Path, Path]], *, frames: bool) -> list[tuple[Path, Path]]:
     """Give each picture a .png name of its own: a.jpg beside a.png becomes a.jpg.png."""
-    found = list(found)
-    stems = Counter(name.with_suffix("") for _, name in found)
+    sources = list(sources)
+    stems = Counter(name.with_suffix("") for _, name in sources)
     named = []
-    for path, name in found:
+    for path, name in sources:
         alone, suffix = stems[name.with_suffix("")] == 1, _suffix(path, frames=frames)
         named.append((path, name.with_suffix(suffix) if alone else name.with_name(f"{name.name}{suffix}")))
     name, count = Counter(name for _, name in named).most_common(1)[0]
