@@ -10,6 +10,7 @@ from torch import nn
 
 from compress.artifacts.about import ABOUT
 from compress.artifacts.export.deployed import INPUT_NAMES, OUTPUT_NAME, deployed, without_stack_traces
+from compress.artifacts.export.retrace import without_retrace
 from compress.files import whole_file
 from compress.quiet import quiet
 
@@ -26,7 +27,7 @@ def to_onnx(model: nn.Module, size: int, opset: int = 20, baked_seed: int | None
     from onnx_ir.passes.common import DeduplicateInitializersPass, RemoveUnusedNodesPass
 
     module, inputs = deployed(model, size, baked_seed)
-    with quiet(), without_stack_traces(), _slices_split_at_slices():
+    with quiet(), without_stack_traces(), without_retrace(), _slices_split_at_slices():
         program = torch.onnx.export(
             module,
             inputs,
