@@ -10,7 +10,7 @@ from compress.elir.model import Elir
 from compress.errors import VerificationError
 from compress.passes import load_pass
 from compress.passes.base import Pass, Subject
-from compress.recipe.pass_order import PASSES
+from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import CollapseSettings, PtqSettings
 
 
@@ -56,12 +56,14 @@ STAGE = {"inputs": "student", "steps": 1, "batch": 1, "crop": 64, "lr": 1e-4, "w
 REQUIRED: dict[str, dict[str, Any]] = {"prune": {"macs": 0.5}, "distill": {"stages": [STAGE]}}
 
 
-@pytest.mark.parametrize("name", PASSES)
+@pytest.mark.parametrize("name", PassItem.model_fields)
 def test_every_pass_loads_by_its_recipe_key(name: str) -> None:
-    loaded = load_pass(name, REQUIRED.get(name, {}))
-    assert loaded.name == name and isinstance(loaded.settings, PASSES[name])
+    item = PassItem.model_validate({name: REQUIRED.get(name, {})})
+    loaded = load_pass(item.name, item.settings)
+    assert loaded.name == name and loaded.settings is item.settings
 
 
 def test_settings_reach_the_pass() -> None:
-    settings = load_pass("ptq", {"engine": "nncf", "weight_bits": 8, "pair_limit": False}).settings
+    item = PassItem.model_validate({"ptq": {"engine": "nncf", "weight_bits": 8, "pair_limit": False}})
+    settings = load_pass(item.name, item.settings).settings
     assert isinstance(settings, PtqSettings) and (settings.engine, settings.weight_bits) == ("nncf", 8)

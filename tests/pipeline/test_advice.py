@@ -26,7 +26,7 @@ def test_goals_of_one_kind_share_a_line() -> None:
     assert advice([]) == []
 
 
-@pytest.mark.parametrize("text", set(ADVICE.values()))
+@pytest.mark.parametrize("text", sorted(set(ADVICE.values())))
 def test_what_is_advised_exists(text: str) -> None:
     for command in re.findall(r"`compress (\w+)", text):
         assert command in get_command(app).commands  # type: ignore[attr-defined]
