@@ -1,5 +1,6 @@
 """The grammar of names that come from a file and become part of a path, a host or a version, here or on a device."""
 
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -45,3 +46,9 @@ Host = Annotated[str, Field(pattern=_HOST, max_length=255)]
 
 Version = Annotated[str, Field(pattern=_VERSION, max_length=50)]
 """A release."""
+
+
+def names_a_path(key: str, value: str) -> bool:
+    """Whether a runtime's setting says where files are."""
+    words = set(re.split(r"[^a-z]+", key.lower()))
+    return bool(words & {"dir", "directory", "folder", "path", "file", "filename"}) or "/" in value or "\\" in value

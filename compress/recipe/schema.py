@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from compress.recipe.names import Name, Version
+from compress.recipe.names import Name, Version, names_a_path
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import PtqSettings
 from compress.recipe.search_and_fallback import Fallback, Search
@@ -237,6 +237,15 @@ class DeployTarget(Strict):
     def measurement_key(self) -> str:
         """What a measurement depends on: an edit of prose, or of what only people read, measures nothing again."""
         return self.model_dump_json(exclude={"description", "needs", "shapes", "quantization"})
+
+    @field_validator("options")
+    @classmethod
+    def _no_paths(cls, options: dict[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
+        # OpenVINO's CACHE_DIR, for instance, would fill any folder of the device's user.
+        for key, value in options.items():
+            if names_a_path(key, str(value)):
+                raise ValueError(f"option {key} must not name a file or folder, got {value!r}: remove it")
+        return options
 
     @model_validator(mode="after")
     def _fits(self) -> "DeployTarget":

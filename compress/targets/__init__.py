@@ -1,1 +1,1 @@
-"""Reaching a device that is not this machine."""
+"""Measuring artifacts on a device: this machine, another, or what stands in for one."""

@@ -65,6 +65,8 @@ def test_an_artifact_that_would_climb_on_a_device_is_refused_with_its_bundle(id_
         ("ssh.python=rm", "ssh.python: must be python3, or the absolute path of a Python, got 'rm'"),
         ("ssh.host=-oProxyCommand=x", "ssh.host: must be user@name, or a Host of ~/.ssh/config, got"),
         ("name=../x", "name: must be letters, digits, '.', '_' and '-', beginning with a letter or digit, got '../x'"),
+        ("options.CACHE_DIR=.ssh", "options: option CACHE_DIR must not name a file or folder, got '.ssh': remove it"),
+        ("options.x=/home/anna", "options: option x must not name a file or folder, got '/home/anna': remove it"),
         ("runtime_min=new", "runtime_min: must be numbers with points between, such as 1.18, got 'new'"),
     ],
 )  # fmt: skip
