@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from compress.progress import Progress
-    from compress.targets.answers import Timed
+    from compress.targets.answers import ArtifactRun, Timed
 
 Pictures = Mapping[str, "np.ndarray"]
 """lq (N, H, W, 3) uint8, noise (N, 16, H/8, W/8) float32; for accuracy also clean, output-<artifact> of here, and of
@@ -51,6 +51,25 @@ class Bench:
             )
             for artifact, latency in latencies.items()
         ]
+
+    def ran(self, runs: "Mapping[str, ArtifactRun]", **common: Any) -> list[Performance]:
+        """Entries of what the runner ran, by artifacts' ids; ``common``: what they have in common."""
+        rest = {
+            artifact: self.entry(
+                artifact,
+                "measured",
+                first_inference_ms=run.first_inference_ms,
+                load_ms=run.load_ms,
+                peak_rss_mb=run.peak_rss_mb,
+                runtime=run.facts,
+                protocol=self.mode,
+                **({"accuracy": run.accuracy} if run.accuracy else {}),
+                **common,
+            )
+            for artifact in self.artifacts
+            for run in [runs[artifact.id]]
+        }
+        return self.measured({artifact: runs[artifact.id] for artifact in self.artifacts}, rest)
 
     @property
     def fp32(self) -> Artifact | None:

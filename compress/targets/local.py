@@ -36,23 +36,7 @@ def bench_local(bench: Bench) -> list[Performance]:
     }
     job = job_for(bench, entries).model_copy(update={"threads": bench.target.threads or physical_cores()})
     machine = machine_facts().model_copy(update={"busy": busy_processes()})
-    found = _run(job, bench)
-    runs = {artifact: found[artifact.id] for artifact in bench.artifacts}
-    rest = {
-        artifact: bench.entry(
-            artifact,
-            "measured",
-            first_inference_ms=run.first_inference_ms,
-            load_ms=run.load_ms,
-            peak_rss_mb=run.peak_rss_mb,
-            runtime=run.facts,
-            threads=job.threads,
-            protocol=bench.mode,
-            machine=machine,
-        )
-        for artifact, run in runs.items()
-    }
-    return bench.measured(runs, rest)
+    return bench.ran(_run(job, bench), threads=job.threads, machine=machine)
 
 
 def check_arch(target: DeployTarget) -> None:

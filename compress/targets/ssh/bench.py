@@ -86,21 +86,4 @@ def _job(bench: Bench, files: Mapping[str, Path]) -> Job:
 def _entries(result: "RunnerResult", bench: Bench) -> list[Performance]:
     features = [name for name in FEATURES if name in result.machine.features]
     machine = result.machine.model_copy(update={"features": features})
-    runs = {artifact: result.artifacts[artifact.id] for artifact in bench.artifacts}
-    rest = {
-        artifact: bench.entry(
-            artifact,
-            "measured",
-            first_inference_ms=run.first_inference_ms,
-            load_ms=run.load_ms,
-            peak_rss_mb=run.peak_rss_mb,
-            accuracy=run.accuracy,
-            runtime=run.facts,
-            threads=result.threads,
-            protocol=bench.mode,
-            machine=machine,
-            device=result.sampled,
-        )
-        for artifact, run in runs.items()
-    }
-    return bench.measured(runs, rest)
+    return bench.ran(result.artifacts, threads=result.threads, machine=machine, device=result.sampled)
