@@ -24,9 +24,17 @@ WRITTEN = ("fp32", "fp16", "int8", "weights", "samples")
 STAGES = ".stages"
 # What file managers, version control and our own lock leave in a folder that a person calls empty.
 _NOTHING = {".lock", ".DS_Store", "Thumbs.db", "desktop.ini", ".gitkeep", ".gitignore", ".directory"}
+_BESIDE = {MARK, STAGES, ".fallback", "distill", "search", ".git", ".gitattributes", ".cache", *_NOTHING}
 _NAMED = 3
 Kind = Literal["bundle", "training run", "sweep", "search"]
 _KINDS: tuple[Kind, ...] = ("bundle", "training run", "sweep", "search")
+
+
+def is_beside(name: str) -> bool:
+    """Whether a bundle's folder may hold ``name`` without its being of the bundle: what commands keep there between
+    runs, and what version control, the Hugging Face hub and file managers leave.
+    """
+    return name in _BESIDE or name.startswith(PART)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sqlalchemy import URL
 
-from compress.bundle.manifest import changed_files, read_manifest
+from compress.bundle.open import open_bundle
 from compress.bundle.verify import verify
 from compress.ledger.place import DRIVERS
 from compress.ledger.record import bundle_measurements
@@ -40,9 +40,9 @@ def test_a_release_is_kept() -> None:
 
 
 def test_its_bundle_verifies(kept: Path) -> None:
-    assert changed_files(kept / "bundle", read_manifest(kept / "bundle")) == []
+    assert open_bundle(kept / "bundle").changed_files() == []
     (parity,) = verify(kept / "bundle", Progress("silent")).parity
-    assert parity["artifact"] == "openvino-int8" and parity["psnr_db"] >= 30
+    assert parity.artifact == "openvino-int8" and parity.psnr_db >= 30
 
 
 def test_its_bundle_restores(kept: Path, photo: np.ndarray) -> None:

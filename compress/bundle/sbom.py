@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.bundle.manifest import read_manifest
+from compress.bundle.schema import Manifest
 from compress.errors import Unavailable
 from compress.text import install_extra
 
@@ -35,9 +36,9 @@ def sbom(bundle: Path | None) -> str:
         found, subject = list(installed()), _package(NAME, own.version, ComponentType.APPLICATION)
     else:
         manifest = read_manifest(bundle)
-        subject = Component(name=str(manifest.get("name", bundle.name)), type=ComponentType.MACHINE_LEARNING_MODEL)
-        packages = {**manifest.get("versions", {})}
-        found = [*_files(manifest), *(_package(name, str(v), ComponentType.LIBRARY) for name, v in packages.items())]
+        subject = Component(name=manifest.name or bundle.name, type=ComponentType.MACHINE_LEARNING_MODEL)
+        packages = manifest.versions.items()
+        found = [*_files(manifest), *(_package(name, v, ComponentType.LIBRARY) for name, v in packages)]
     bom = Bom(components=found)
     bom.metadata.component = subject
     bom.register_dependency(subject, found)
@@ -79,14 +80,13 @@ def _package(name: str, version: str, kind: Any) -> "Component":
     return Component(name=name, version=version, type=kind, purl=url, bom_ref=str(url))
 
 
-def _files(manifest: dict[str, Any]) -> "Iterator[Component]":
+def _files(manifest: Manifest) -> "Iterator[Component]":
     from cyclonedx.model import HashAlgorithm, HashType
     from cyclonedx.model.component import Component, ComponentType
 
-    weights = manifest.get("weights") or {}
-    data = {entry["path"]: entry["sha256"] for entry in manifest["files"]}
-    if weights.get("sha256"):
-        data[f"weights {weights.get('name')}"] = weights["sha256"]
+    data = {file.path: file.sha256 for file in manifest.files}
+    if manifest.weights is not None:
+        data[f"weights {manifest.weights.name}"] = manifest.weights.sha256
     for name, digest in data.items():
         digests = [HashType(alg=HashAlgorithm.SHA_256, content=digest)]
         yield Component(name=name, type=ComponentType.FILE, hashes=digests, bom_ref=f"file:{name}")

@@ -1,60 +1,108 @@
 """The shape of ``manifest.json``: what a command needs of a bundle that may come from a stranger; the rest is free."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, field_validator
 
-from compress.recipe.names import Name
-from compress.recipe.yaml_nodes import dotted
+from compress.results.artifact import Format, Precision
+from compress.results.section import Count, Id, Section, Sha256, Text
 
-
-class _Facts(BaseModel):
-    """Fields that are used; a bundle may tell more."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
+Side = Annotated[int, Field(ge=1, le=2**16)]
+Path = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
-class ManifestFile(_Facts):
+class ManifestFile(Section):
     """A file of the bundle, by its hash."""
 
-    path: str = Field(min_length=1)
-    bytes: int = Field(ge=0)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    path: Path
+    bytes: Count
+    sha256: Sha256
 
 
-class ManifestArtifact(_Facts):
+class Port(Section):
+    """An input or output of an artifact."""
+
+    name: Text
+    shape: list[Side] = Field(min_length=1, max_length=8)
+    dtype: Text = "float32"
+
+
+class ManifestArtifact(Section):
     """An artifact: how it is run."""
 
-    id: Name
-    format: Literal["openvino", "onnx", "executorch"]
-    precision: Literal["fp32", "fp16", "int8", "weights"]
-    entry: str = Field(min_length=1)
-    task: str | None = None
+    id: Id
+    format: Format
+    precision: Precision
+    entry: Path
+    task: Text | None = None
+    inputs: list[Port] = Field(default=[])
+    outputs: list[Port] = Field(default=[])
+    k_steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    sigma_s: float | None = None
 
 
-class _Seeds(_Facts):
-    noise: int = Field(ge=0, lt=2**32)
+class Weights(Section):
+    """The checkpoint that the bundle was made from."""
+
+    name: Text | None = None
+    sha256: Sha256
 
 
-class _RecipeFacts(_Facts):
+class Seeds(Section):
+    """Seeds of the run."""
+
+    noise: Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class RecipeFacts(Section):
+    """The resolved recipe, as far as a bundle's readers use it."""
+
     measure: Literal["quick", "full"] = "quick"
+    model: dict[str, Any] = Field(default={})
 
 
-class Manifest(_Facts):
+class RecipeKey(Section):
+    """What a bundle was asked for, where its fallback made another recipe of it."""
+
+    key: dict[str, Any] = Field(default={})
+    recipe_sha256: Sha256 | None = None
+
+
+class Facts(RecipeKey):
+    """What a run knows of its bundle before the files are hashed."""
+
+    created: Text | None = None
+    name: Text | None = None
+    recipe: RecipeFacts | None = None
+    weights: Weights | None = None
+    data: dict[str, Text] = Field(default={})
+    versions: dict[str, Text] = Field(default={})
+    seeds: Seeds | None = None
+    asked: RecipeKey | None = None
+    artifacts: list[ManifestArtifact]
+
+    @field_validator("artifacts")
+    @classmethod
+    def _each_once(cls, artifacts: list[ManifestArtifact]) -> list[ManifestArtifact]:
+        if twice := _twice([artifact.id for artifact in artifacts]):
+            raise ValueError(f"{twice} is listed twice")
+        return artifacts
+
+
+class Manifest(Facts):
     """The whole file."""
 
-    schema_version: int
+    schema_version: Literal[1]
     files: list[ManifestFile]
-    artifacts: list[ManifestArtifact]
-    seeds: _Seeds | None = None
-    recipe: _RecipeFacts | None = None
+
+    @field_validator("files")
+    @classmethod
+    def _file_once(cls, files: list[ManifestFile]) -> list[ManifestFile]:
+        if twice := _twice([file.path for file in files]):
+            raise ValueError(f"{twice} is listed twice")
+        return files
 
 
-def manifest_mistake(document: Any) -> str | None:
-    """The first thing that is wrong with a manifest, as ``files.0.bytes: ...``; None for a right one."""
-    try:
-        Manifest.model_validate(document)
-        return None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        return f"{dotted(first['loc'])}: {' '.join(first['msg'].split())}"
+def _twice(names: list[str]) -> str | None:
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]

@@ -1,4 +1,4 @@
-"""Signing a bundle: Ed25519 over ``manifest.json``, which holds every other file's hash.
+"""Signing a bundle: Ed25519 over the bytes of ``manifest.json``, which holds the hash of every file of the bundle.
 
 Keys are PEM files as OpenSSL writes them (``openssl genpkey -algorithm ed25519``); the signature, 64 bytes, lies beside
 the manifest, and ``openssl pkeyutl -verify -rawin`` checks it too. Nothing is asked of a network.
@@ -7,40 +7,45 @@ the manifest, and ``openssl pkeyutl -verify -rawin`` checks it too. Nothing is a
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.bundle.manifest import MANIFEST, read_manifest
+from compress.bundle.manifest import MANIFEST
+from compress.bundle.open import SIGNATURE, Bundle, check_files, open_bundle
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.files import whole_file
 from compress.text import install_extra
 
+SIGNATURE_BYTES = 64
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-
-SIGNATURE = f"{MANIFEST}.sig"
 
 
 def sign(bundle: Path, key: Path) -> Path:
     """Write the signature of a bundle's manifest by the private key in ``key``; its file.
 
-    Raises InputError for what is no unencrypted Ed25519 key, Unavailable without ``cryptography``, and what reading
-    the manifest raises.
+    Raises InputError for what is no unencrypted Ed25519 key, Unavailable without ``cryptography``, VerificationError
+    for a bundle that is not what its manifest says, and what opening it raises.
     """
-    read_manifest(bundle)
-    signature = _private(key).sign((bundle / MANIFEST).read_bytes())
+    opened, private = open_bundle(bundle), _private(key)
+    check_files(opened)
+    signature = private.sign(opened.text)
     with whole_file(bundle / SIGNATURE) as part:
         part.write_bytes(signature)
     return bundle / SIGNATURE
 
 
-def check_signature(bundle: Path, key: Path) -> None:
-    """Raise VerificationError unless the manifest is signed by the private half of the public key in ``key``."""
+def check_signature(bundle: Bundle, key: Path) -> None:
+    """Raise VerificationError unless the manifest that was read is signed by the private half of the key in ``key``."""
     public = _public(key)
     from cryptography.exceptions import InvalidSignature
 
-    path = bundle / SIGNATURE
+    path = bundle.folder / SIGNATURE
     if not path.is_file():
-        raise VerificationError(f"{bundle}: not signed, it has no {SIGNATURE}: ask its maker to run `compress sign`")
+        raise VerificationError(
+            f"{bundle.folder}: not signed, it has no {SIGNATURE}: ask its maker to run `compress sign`"
+        )
     try:
-        public.verify(path.read_bytes(), (bundle / MANIFEST).read_bytes())
+        with path.open("rb") as file:
+            public.verify(file.read(SIGNATURE_BYTES + 1), bundle.text)
     except InvalidSignature:
         raise VerificationError(f"{path}: not a signature of {MANIFEST} by {key.name}: do not use the bundle") from None
 

@@ -224,11 +224,7 @@ def verify(
     with results_only():
         from compress.bundle.verify import verify as run
 
-        if key is not None:
-            from compress.bundle.sign import check_signature
-
-            check_signature(bundle, key)
-        report = run(bundle, progress())
+        report = run(bundle, progress(), key)
     show(report, as_json=as_json)
 
 

@@ -1,70 +1,94 @@
 """A bundle's results as measurements."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
+from compress.bundle.open import Bundle
+from compress.errors import VerificationError
 from compress.files import sha256_text
 from compress.ledger.measurement import Measurement
+from compress.results.artifact import ArtifactEntry
+from compress.results.document import Results
+from compress.results.performance import Performance, Speedup
+from compress.results.quality import Quality
 
-Entry = Mapping[str, Any]
-NOTHING: Entry = {}
+E = TypeVar("E", Quality, Performance)
 FROM_QUALITY = (
     *("n", "psnr_db", "psnr_y_db", "ssim", "lpips", "color_shift", "psnr_drop_db", "ssim_drop", "lpips_rise"),
-    *("fidelity_db", "color_shift_vs_fp32", "pictures"),
+    *("fidelity_db", "color_shift_vs_fp32"),
 )
 FROM_PERFORMANCE = ("protocol", "threads", "first_inference_ms", "load_ms", "peak_rss_mb", "throughput")
 
 
-def measurements(results: Entry, manifest: Entry, folder: Path) -> list[Measurement]:
-    """Every artifact of a bundle, on every target that timed it and every data set that judged it."""
-    run = results.get("run") or sha256_text(f"{results['created']} {manifest['recipe_sha256']}")[:32]
-    return _rows(results, manifest, folder, results["performance"], run, results["created"], "apply")
+@dataclass(frozen=True)
+class Run:
+    """What measured: its name in the ledger, when, and the command."""
+
+    name: str
+    created: str
+    command: Literal["apply", "bench"]
 
 
-def benched(
-    results: Entry, manifest: Entry, folder: Path, performance: Sequence[Entry], run: str, created: str
-) -> list[Measurement]:
+def measurements(bundle: Bundle) -> list[Measurement]:
+    """Every artifact of a bundle, on every target that timed it and every data set that judged it.
+
+    Raises VerificationError where the bundle is damaged.
+    """
+    results = bundle.results()
+    name = results.run or sha256_text(f"{results.created} {bundle.manifest.recipe_sha256}")[:32]
+    return _rows(bundle, results, results.performance, Run(name, results.created, "apply"))
+
+
+def benched(bundle: Bundle, performance: Sequence[Performance], run: str, created: str) -> list[Measurement]:
     """What ``compress bench`` measured now, beside the quality that the bundle holds for the very same files."""
-    timed = {entry["artifact"] for entry in performance}
-    return [
-        row for row in _rows(results, manifest, folder, performance, run, created, "bench") if row.artifact in timed
-    ]
+    timed = {entry.artifact for entry in performance}
+    rows = _rows(bundle, bundle.results(), performance, Run(run, created, "bench"))
+    return [row for row in rows if row.artifact in timed]
 
 
-def _rows(
-    results: Entry,
-    manifest: Entry,
-    folder: Path,
-    performance: Sequence[Entry],
-    run: str,
-    created: str,
-    command: Literal["apply", "bench"],
-) -> list[Measurement]:
+def _rows(bundle: Bundle, results: Results, performance: Sequence[Performance], run: Run) -> list[Measurement]:
+    manifest = bundle.manifest
+    if manifest.weights is None or manifest.recipe_sha256 is None:
+        raise VerificationError(
+            f"{bundle.folder}: damaged manifest (weights or recipe_sha256: missing): write the bundle again"
+        )
     common = {
-        "created": created,
-        "run": run,
-        "command": command,
-        "recipe": results["name"],
-        "task": results["task"],
-        "weights_sha256": manifest["weights"]["sha256"],
-        "recipe_sha256": manifest["recipe_sha256"],
-        "calibration_sha256": manifest["key"].get("calibration"),
-        "versions": results["versions"],
-        "bundle": str(folder.resolve()),
+        "created": run.created,
+        "run": run.name,
+        "command": run.command,
+        "recipe": results.name,
+        "task": results.task,
+        "weights_sha256": manifest.weights.sha256,
+        "recipe_sha256": manifest.recipe_sha256,
+        "calibration_sha256": manifest.key.get("calibration"),
+        "versions": results.versions,
+        "bundle": str(bundle.folder.resolve()),
     }
     return [
-        Measurement.model_validate(
-            {**common, **_artifact(artifact, manifest), **_quality(quality, manifest), **_performance(timed, results)}
+        _measurement(
+            bundle,
+            {**common, **_artifact(bundle, artifact), **_quality(bundle, quality), **_performance(timed, results)},
         )
-        for artifact in results["artifacts"]
+        for artifact in results.artifacts
         for timed in _of(performance, artifact)
-        for quality in _of(results["quality"], artifact)
+        for quality in _of(results.quality, artifact)
     ]
 
 
-def _of(entries: Sequence[Entry], artifact: Entry) -> Sequence[Entry]:
-    return [entry for entry in entries if entry["artifact"] == artifact["id"]] or [NOTHING]
+def _of(entries: Sequence[E], artifact: ArtifactEntry) -> Sequence[E | None]:
+    return [entry for entry in entries if entry.artifact == artifact.id] or [None]
+
+
+def _measurement(bundle: Bundle, fields: dict[str, Any]) -> Measurement:
+    from pydantic import ValidationError
+
+    try:
+        return Measurement.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        why = f"{'.'.join(map(str, first['loc']))}: {' '.join(first['msg'].split())}"
+        raise VerificationError(f"{bundle.folder}: its results are damaged ({why}): write the bundle again") from None
 
 
 def together(hashes: Mapping[str, str]) -> str:
@@ -72,39 +96,47 @@ def together(hashes: Mapping[str, str]) -> str:
     return sha256_text("".join(f"{hashes[path]}  {path}\n" for path in sorted(hashes)))
 
 
-def _artifact(artifact: Entry, manifest: Entry) -> dict[str, Any]:
-    interface = next(a for a in manifest["artifacts"] if a["id"] == artifact["id"])
-    hashes = {file["path"]: file["sha256"] for file in manifest["files"]}
+def _artifact(bundle: Bundle, artifact: ArtifactEntry) -> dict[str, Any]:
+    interface = bundle.artifact(artifact.id)
     return {
-        "artifact": artifact["id"],
-        **{name: artifact.get(name) for name in ("format", "precision", "engine", "bytes", "size_ratio", "macs")},
-        "artifact_sha256": artifact["sha256"],
-        "files_sha256": together({path: hashes[path] for path in artifact["files"]}),
-        "image_size": interface["inputs"][0]["shape"][-1],
-        "k_steps": interface["k_steps"],
+        "artifact": artifact.id,
+        **{name: getattr(artifact, name) for name in ("format", "precision", "engine", "bytes", "size_ratio", "macs")},
+        "artifact_sha256": artifact.sha256,
+        "files_sha256": together({path: bundle.file(path).sha256 for path in artifact.files}),
+        "image_size": bundle.side(interface),
+        "k_steps": interface.k_steps,
     }
 
 
-def _quality(quality: Entry, manifest: Entry) -> dict[str, Any]:
-    dataset = quality.get("dataset")
+def _quality(bundle: Bundle, quality: Quality | None) -> dict[str, Any]:
+    if quality is None:
+        return {}
     return {
-        "dataset": dataset,
-        "data_sha256": manifest["data"].get(dataset),
-        **{name: quality.get(name) for name in FROM_QUALITY},
+        "dataset": quality.dataset,
+        "data_sha256": bundle.manifest.data.get(quality.dataset),
+        **{name: getattr(quality, name) for name in FROM_QUALITY},
+        # Not [] for an entry that has none: a row's id is of its content.
+        "pictures": [p.to_json() for p in quality.pictures] if "pictures" in quality.model_fields_set else None,
     }
 
 
-def _performance(timed: Entry, results: Entry) -> dict[str, Any]:
-    latency = timed.get("latency_ms") or NOTHING
-    speedup = timed.get("speedup_vs") or NOTHING
-    machine = timed.get("machine", results["machine"])
+def _performance(timed: Performance | None, results: Results) -> dict[str, Any]:
+    if timed is None:
+        return {"evidence": "measured", "cpu": results.machine.get("cpu"), "machine": results.machine}
+    machine = results.machine if timed.machine is None else timed.machine
+    latency, speedup = timed.latency_ms, timed.speedup_vs
     return {
-        "target": timed.get("target"),
-        "evidence": timed.get("evidence", "measured"),
+        "target": timed.target,
+        "evidence": timed.evidence,
         "cpu": machine.get("cpu"),
         "machine": machine,
-        **{f"latency_{name}_ms": latency.get(name) for name in ("p50", "p90", "mean")},
-        "latency_n": latency.get("n"),
-        **{f"speedup_vs_{name}": (speedup.get(name) or NOTHING).get("value") for name in ("fp32", "best_float")},
-        **{name: timed.get(name) for name in FROM_PERFORMANCE},
+        **({f"latency_{name}_ms": getattr(latency, name) for name in ("p50", "p90", "mean")} if latency else {}),
+        "latency_n": latency.n if latency else None,
+        "speedup_vs_fp32": _ratio(speedup.fp32) if speedup else None,
+        "speedup_vs_best_float": _ratio(speedup.best_float) if speedup else None,
+        **{name: getattr(timed, name) for name in FROM_PERFORMANCE},
     }
+
+
+def _ratio(speedup: Speedup | None) -> float | None:
+    return speedup.value if speedup else None

@@ -1,14 +1,14 @@
 """What `apply` and `bench` add to the ledger, once their results are safe."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from compress.bundle.manifest import read_manifest
+from compress.bundle.open import open_bundle
 from compress.errors import CompressError
-from compress.results.file import read_results
+from compress.results.performance import Performance
 
 if TYPE_CHECKING:
     from compress.ledger.measurement import Measurement
@@ -28,15 +28,9 @@ def new_run() -> str:
 
 def bundle_measurements(folder: Path) -> "list[Measurement]":
     """A bundle's rows of the ledger. Raises InputError for no bundle, VerificationError for a damaged one."""
-    from compress.errors import VerificationError
     from compress.ledger.from_bundle import measurements
 
-    results, manifest = read_results(folder).to_json(), read_manifest(folder)
-    try:
-        return measurements(results, manifest, folder)
-    except (KeyError, TypeError, AttributeError, ValueError, StopIteration) as error:
-        why = " ".join(str(error).split())
-        raise VerificationError(f"{folder}: its results are damaged ({why}): write the bundle again") from None
+    return measurements(open_bundle(folder))
 
 
 def record_apply(folder: Path, say: Say) -> None:
@@ -44,12 +38,12 @@ def record_apply(folder: Path, say: Say) -> None:
     _append(lambda: bundle_measurements(folder), say, f"later: `compress ledger import {folder}`")
 
 
-def record_bench(folder: Path, performance: list[dict[str, Any]], say: Say) -> None:
+def record_bench(folder: Path, performance: Sequence[Performance], say: Say) -> None:
     """Append what was timed now; a ledger that cannot be used is told in one line."""
     from compress.ledger.from_bundle import benched
 
     def rows() -> "list[Measurement]":
-        return benched(read_results(folder).to_json(), read_manifest(folder), folder, performance, new_run(), now())
+        return benched(open_bundle(folder), performance, new_run(), now())
 
     _append(rows, say, "measure again then")
 

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compress.bundle.open import open_bundle
 from compress.errors import CompressError, InputError
 from compress.files import check_output
 from compress.ledger.record import bundle_measurements
 from compress.report import TITLE, Source, write_devices
-from compress.results.file import read_results
 
 if TYPE_CHECKING:
     from compress.ledger import Filter
@@ -55,9 +55,8 @@ def report(bundles: Sequence[Path], which: "Filter", limit: int | None, out: Pat
     rows, folders = _of_bundles(bundles) if bundles else _of_ledger(which, limit)
     if not rows:
         raise InputError("report: the ledger has no such rows: see `compress ledger ls`, or give bundles")
-    sources = {
-        folder: Source(Path(folder), read_results(Path(folder)).to_json()) for folder in dict.fromkeys(folders.values())
-    }
+    opened = {folder: open_bundle(Path(folder)) for folder in dict.fromkeys(folders.values())}
+    sources = {folder: Source(bundle.read, bundle.results()) for folder, bundle in opened.items()}
     write_devices(rows, folders, sources, out)
     files = {row["files_sha256"] for row in rows}
     devices = {(row["target"], row["cpu"], row["threads"]) for row in rows if row["target"]}

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from compress.bundle.manifest import read_manifest
+from compress.bundle.open import open_bundle
 from compress.errors import CompressError, InputError, Unavailable
 from compress.files import sha256_file
 from compress.ledger.from_bundle import together
 from compress.ledger.measurement import DETAILS
-from compress.results.file import read_results
 from compress.text import install_extra
 
 if TYPE_CHECKING:
@@ -182,10 +181,10 @@ def _files(row: Row) -> list[Path]:
         return []
     folder = Path(row["bundle"])
     try:
-        listed = {entry["path"] for entry in read_manifest(folder)["files"]}
-        artifact = next(a for a in read_results(folder).artifacts if a.id == row["artifact"])
+        bundle = open_bundle(folder)
+        artifact = next(a for a in bundle.results().artifacts if a.id == row["artifact"])
     except (CompressError, StopIteration):
         return []
-    held = [path for path in artifact.files if path in listed and (folder / path).is_file()]
+    held = [path for path in artifact.files if path in bundle.listed and (folder / path).is_file()]
     same = together({path: sha256_file(folder / path) for path in held}) == row["files_sha256"]
     return [folder / path for path in held] if same else []

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import GoalMissed, Unavailable
+from compress.results.document import Results
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -63,9 +64,10 @@ class ApplyResult:
         ]
         where = "unchanged, reused" if self.reused else f"{self.results['seconds']:.0f} s"
         lines += [f"bundle: {self.folder} ({where}); open {self.folder / 'report.html'}"]
-        shown = [goals_table({**self.results, "goals": missed})] if missed else []
+        results = Results.model_validate(self.results)
+        shown = [goals_table([goal for goal in results.goals if not goal.met])] if missed else []
         times = [] if self.reused else [Text(line) for line in self._where_the_time_went()]
-        return Group(results_table(self.results), *shown, *times, Text("\n".join(lines)))
+        return Group(results_table(results), *shown, *times, Text("\n".join(lines)))
 
     def _where_the_time_went(self) -> list[str]:
         """The longest stages of the run, in seconds, in one line; none for a bundle of an older version."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compress.artifacts.artifact import FORMATS, Artifact
 from compress.ledger.record import new_run, now
@@ -22,8 +22,12 @@ from compress.pipeline.quality import (
 )
 from compress.pipeline.write_bundle import write_bundle
 from compress.recipe.schema import QUANTIZED, DeployTarget
+from compress.results.sample import Sample
 from compress.targets.bench import bench_target, missing_tool, runs, sample_pictures, unavailable
 from compress.targets.entries import Bench
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Run:
@@ -162,12 +166,17 @@ class Run:
         macs = self.context.floats.run("macs", self._macs) if target.runtime == "executorch" else None
 
         def work() -> list[dict[str, Any]]:
-            pictures = sample_pictures(self.folder, samples, self.seed)
+            pictures = sample_pictures(self._picture, [Sample.model_validate(s) for s in samples], self.seed)
             paths = {a: self.folder / a.entry for a in ours}
             bench = Bench(paths, target, pictures, mode, self.progress, self.seed)
             return [entry.to_json() for entry in bench_target(bench, macs)]
 
         return self._remember(f"speed-{target.name}", work, extra)
+
+    def _picture(self, name: str) -> "np.ndarray":
+        from compress.data.pictures import read_rgb
+
+        return read_rgb(self.folder / name)
 
     def _onnx(self) -> list[Artifact]:
         """Only ONNX files keep the names by which a weight's network is known."""

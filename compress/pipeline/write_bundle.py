@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from compress.artifacts.artifact import Artifact
-from compress.bundle.manifest import MANIFEST, changed_files, read_manifest, write_manifest
+from compress.bundle.manifest import MANIFEST, read_manifest, write_manifest
+from compress.bundle.open import open_bundle
+from compress.bundle.schema import Facts
 from compress.errors import CompressError
 from compress.files import remove_unfinished, sha256_file, write_text
 from compress.folders import Owner, finished_stages, remove_listed, source_of
@@ -16,7 +18,7 @@ from compress.pipeline.quality import sample_files
 from compress.recipe.library import is_path
 from compress.recipe.load import recipe_hash, to_yaml
 from compress.recipe.schema import Recipe
-from compress.results.file import RESULTS, dump_json, read_results
+from compress.results.file import RESULTS, dump_json
 
 
 def write_bundle(context: RunContext, results: dict[str, Any], asked: dict[str, Any] | None = None) -> None:
@@ -47,7 +49,7 @@ def write_bundle(context: RunContext, results: dict[str, Any], asked: dict[str, 
             {**interface(a, recipe), **model, "k_steps": artifact_steps(recipe, k_steps, a.precision)} for a in planned
         ],
     }
-    write_report(folder, manifest=facts)
+    write_report(folder, Facts.model_validate(facts, strict=False))
     files = ["recipe.yaml", RESULTS, "report.html", *sample_files(results["samples"])]
     files += [f for a in planned for f in a.files]
     earlier = _written_before(folder) - set(files)
@@ -65,12 +67,12 @@ def unchanged(context: RunContext) -> dict[str, Any] | None:
     if not (folder / MANIFEST).is_file():
         return None
     try:
-        manifest = read_manifest(folder)
+        bundle = open_bundle(folder)
         # Of a bundle that a fallback changed: what was asked for, not what came of it.
-        asked = manifest.get("asked", manifest)
-        same = asked.get("key") == inputs.key and asked.get("recipe_sha256") == recipe_hash(recipe)
-        same = same and manifest.get("data") == inputs.data_hashes and not changed_files(folder, manifest)
-        results = read_results(folder) if same else None
+        asked = bundle.manifest.asked or bundle.manifest
+        same = asked.key == inputs.key and asked.recipe_sha256 == recipe_hash(recipe)
+        same = same and bundle.manifest.data == inputs.data_hashes and not bundle.changed_files()
+        results = bundle.results() if same else None
     except CompressError:
         return None
     if results is None or results.unavailable:
@@ -99,7 +101,7 @@ def _written_before(folder: Path) -> set[str]:
     listed: set[str] = set()
     if (folder / MANIFEST).is_file():
         with suppress(CompressError):
-            listed = {entry["path"] for entry in read_manifest(folder)["files"]}
+            listed = {file.path for file in read_manifest(folder).files}
     # A record outlives its run: what somebody else has put there since is not ours.
     return listed | {
         name
@@ -121,10 +123,12 @@ def owner_before(folder: Path, inputs: Inputs) -> Owner | None:
         return None
     try:
         manifest = read_manifest(folder)
-        asked = manifest.get("asked", manifest)
-        if asked.get("recipe_sha256") == recipe_hash(inputs.recipe):
+        asked = manifest.asked or manifest
+        if asked.recipe_sha256 == recipe_hash(inputs.recipe):
             return Owner("bundle", inputs.recipe.name, makes=inputs.makes)
-        recipe, weights = Recipe.model_validate(manifest["recipe"]), manifest["weights"]["sha256"]
+        if manifest.recipe is None or manifest.weights is None:
+            raise ValueError("no recipe")
+        recipe, weights = Recipe.model_validate(manifest.recipe.to_json()), manifest.weights.sha256
         return Owner("bundle", recipe.name, makes=made_by(recipe, weights), weights=weights)
     except (CompressError, ValueError, LookupError, TypeError):
         return Owner("bundle", "that cannot be read", makes="?")

@@ -1,18 +1,14 @@
 """Sample pictures of several bundles in one page, each stored once and, while they fit, without loss."""
 
-import base64
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from compress.report.pictures import WEBP_QUALITY, Picture, samples
-from compress.report.rows import Results
+from compress.report.pictures import WEBP_QUALITY, Picture, Read, data_uri, pixels, samples, webp
+from compress.results.document import Results
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
 
 IMAGES_BYTES = 4_400_000
@@ -29,17 +25,37 @@ class PagePicture:
 
 
 @dataclass(frozen=True)
+class AlbumPicture:
+    """One picture of a sample. ``image``: which of the album's; ``base``: the image to add it to, if any."""
+
+    label: str
+    image: int
+    base: int | None
+
+
+@dataclass(frozen=True)
+class AlbumSample:
+    """One sample; ``size`` is (width, height) in px."""
+
+    name: str
+    size: tuple[int, int]
+    pictures: list[AlbumPicture]
+
+
+@dataclass(frozen=True)
 class Album:
-    """What the page embeds. An image of ``samples`` is {label, image, base}: ``base`` null, or the image to add to."""
+    """What the page embeds: every image once, as a data URI, and the samples that show them."""
 
     images: list[str]
-    samples: list[dict[str, Any]]
+    samples: list[AlbumSample]
     lossless: bool
     note: str
 
 
-def album(bundles: "Sequence[tuple[Path, Results, Mapping[str, str]]]") -> Album:
-    """The samples of bundles given as (folder, results, artifact id -> the file's hash), in ``IMAGES_BYTES`` of text.
+def album(bundles: Sequence[tuple[Read, Results, Mapping[str, str]]]) -> Album:
+    """The samples of bundles, in ``IMAGES_BYTES`` of text.
+
+    A bundle is given as how to read a file of it, its results, and the hash of each artifact's file.
 
     The same clean and degraded picture in two bundles is one sample. Outputs that resemble each other are stored as
     their difference from the first, modulo 256: about half the bytes, and still exact. What is too much is left out
@@ -50,7 +66,7 @@ def album(bundles: "Sequence[tuple[Path, Results, Mapping[str, str]]]") -> Album
     if not every:
         return Album([], [], True, "")
     for lossless in (True, False):
-        kept = _fitting(every, lossless)
+        kept = _fitting(every, lossless=lossless)
         if kept.samples:
             break
     notes = ["Pictures are stored without loss."] if kept.lossless else [_loss()]
@@ -65,12 +81,12 @@ def _loss() -> str:
     return f"Pictures are WebP of quality {WEBP_QUALITY}; differences below about 3/255 are the coder's."
 
 
-def _merged(bundles: "Sequence[tuple[Path, Results, Mapping[str, str]]]") -> list[PagePicture]:
+def _merged(bundles: Sequence[tuple[Read, Results, Mapping[str, str]]]) -> list[PagePicture]:
     found: dict[tuple[str, ...], PagePicture] = {}
-    for folder, results, files in bundles:
-        for sample in samples(folder, results):
+    for read, results, files in bundles:
+        for sample in samples(read, results):
             own = {picture.label: picture for picture in sample.pictures}
-            key = tuple(_sha(own[label].path) if label in own else "" for label in OWN)
+            key = tuple(hashlib.sha256(own[label].data).hexdigest() if label in own else "" for label in OWN)
             into = found.setdefault(key, PagePicture(sample.name))
             for label, picture in own.items():
                 if label in OWN or label in files:
@@ -78,13 +94,9 @@ def _merged(bundles: "Sequence[tuple[Path, Results, Mapping[str, str]]]") -> lis
     return list(found.values())
 
 
-def _sha(path: "Path") -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _fitting(every: Sequence[PagePicture], lossless: bool) -> Album:
+def _fitting(every: Sequence[PagePicture], *, lossless: bool) -> Album:
     images: dict[str, int] = {}
-    kept: list[dict[str, Any]] = []
+    kept: list[AlbumSample] = []
     used = 0
     for sample in every:
         stored = _stored(sample) if lossless else _lossy(sample)
@@ -95,11 +107,9 @@ def _fitting(every: Sequence[PagePicture], lossless: bool) -> Album:
         for _, uri, _ in stored:
             images.setdefault(uri, len(images))
         shown = [
-            {"label": label, "image": images[uri], "base": None if base is None else images[base]}
-            for label, uri, base in stored
+            AlbumPicture(label, images[uri], None if base is None else images[base]) for label, uri, base in stored
         ]
-        size = next(iter(sample.pictures.values())).size
-        kept.append({"name": sample.name, "size": list(size), "pictures": shown})
+        kept.append(AlbumSample(sample.name, next(iter(sample.pictures.values())).size, shown))
     return Album(list(images), kept, lossless, "")
 
 
@@ -110,32 +120,20 @@ def _stored(sample: PagePicture) -> list[tuple[str, str, str | None]]:
     stored: list[tuple[str, str, str | None]] = []
     base: tuple[np.ndarray, str] | None = None
     for label, picture in sample.pictures.items():
-        pixels = _pixels(picture)
+        own = pixels(picture.data)
         if label in OWN:
-            stored.append((label, _webp(pixels), None))
-        elif base is None or base[0].shape != pixels.shape:
-            base = base or (pixels, _webp(pixels))
-            stored.append((label, base[1] if pixels is base[0] else _webp(pixels), None))
+            stored.append((label, _webp(own), None))
+        elif base is None or base[0].shape != own.shape:
+            base = base or (own, _webp(own))
+            stored.append((label, base[1] if own is base[0] else _webp(own), None))
         else:
-            stored.append((label, _webp(pixels - base[0] + np.uint8(MIDDLE)), base[1]))
+            stored.append((label, _webp(own - base[0] + np.uint8(MIDDLE)), base[1]))
     return stored
 
 
 def _lossy(sample: PagePicture) -> list[tuple[str, str, str | None]]:
-    return [(label, _webp(_pixels(picture), False), None) for label, picture in sample.pictures.items()]
+    return [(label, _webp(pixels(picture.data), lossless=False), None) for label, picture in sample.pictures.items()]
 
 
-def _pixels(picture: Picture) -> "np.ndarray":
-    """(H, W, 3) uint8."""
-    from compress.data.pictures import read_rgb
-
-    return read_rgb(picture.path)
-
-
-def _webp(pixels: "np.ndarray", lossless: bool = True) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    options: dict[str, Any] = {"lossless": True, "quality": 60, "method": 3} if lossless else {"quality": WEBP_QUALITY}
-    Image.fromarray(pixels).save(buffer, "webp", **options)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def _webp(pixels: "np.ndarray", *, lossless: bool = True) -> str:
+    return data_uri("webp", webp(pixels, lossless=lossless))

@@ -1,7 +1,7 @@
 """The page of several bundles: per device its frontier, a table of everything, and each artifact in detail."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,8 @@ from compress.files import write_text
 from compress.report.album import album
 from compress.report.gaps import Gap, gaps
 from compress.report.page import TEMPLATES, environment
-from compress.report.rows import Results, listed
-from compress.report.text import figure
+from compress.report.pictures import Read
+from compress.results.document import Results
 
 Row = Mapping[str, Any]
 
@@ -42,9 +42,9 @@ NO_SHARES = "its files do not keep the networks' names, or its bundle is of an o
 
 @dataclass(frozen=True)
 class Source:
-    """A bundle on this machine."""
+    """A bundle on this machine. ``read``: a file of it, by its path below it."""
 
-    folder: Path
+    read: Read
     results: Results
 
 
@@ -71,8 +71,9 @@ def page_data(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[
     places = {entry["file"]: index for index, entry in enumerate(artifacts)}
     groups = list(dict.fromkeys(_group(row) for row in rows))
     names = _labels([dict(zip(GROUP, group, strict=True)) for group in groups])
-    pictures = album([(s.folder, s.results, _files(rows, folders, key)) for key, s in sources.items()])
-    for sample in pictures.samples:
+    pictures = album([(s.read, s.results, _files(rows, folders, key)) for key, s in sources.items()])
+    samples = [asdict(sample) for sample in pictures.samples]
+    for sample in samples:
         for picture in sample["pictures"]:
             picture["artifact"] = places.get(picture["label"])
     return {
@@ -88,7 +89,7 @@ def page_data(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[
             for row in rows
         ],
         "artifacts": artifacts,
-        "samples": pictures.samples,
+        "samples": samples,
         "images": pictures.images,
         "lossless": pictures.lossless,
         "note": pictures.note,
@@ -157,20 +158,9 @@ def _detail(row: Row, source: Source | None) -> dict[str, Any]:
         what = "pictures, error by stage and layer, bytes and milliseconds by stage"
         return {"stages": [], "layers": [], "shares": [], "gaps": [[what, NO_BUNDLE]]}
     results, id, precision = source.results, row["artifact"], row["precision"]
-    stages = [
-        [str(entry.get("stage")), str(entry.get("mode")), figure(entry.get("sqnr_db"))]
-        for entry in listed(results, "stages")
-        if entry.get("precision") == precision
-    ]
-    layers = [
-        [str(entry.get("layer")), str(entry.get("stage")), figure(entry.get("sqnr_db"))]
-        for entry in listed(results, "layers")
-    ]
-    shares = [
-        [str(entry.get("stage")), figure(entry.get("bytes")), figure(entry.get("ms"))]
-        for entry in listed(results, "shares")
-        if entry.get("artifact") == id
-    ]
+    stages = [[entry.stage, entry.mode, entry.sqnr_db] for entry in results.stages if entry.precision == precision]
+    layers = [[entry.layer, entry.stage, entry.sqnr_db] for entry in results.layers]
+    shares = [[entry.stage, entry.bytes, entry.ms] for entry in results.shares if entry.artifact == id]
     own = [[gap.what, gap.why] for gap in gaps(results) if _is_about(gap, id)]
     own += [] if shares else [["bytes and milliseconds by stage", NO_SHARES]]
     if precision == "fp32":

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from compress.report.rows import Results, datasets, listed, precisions
-from compress.report.text import figure, get
+from compress.report.rows import datasets, latency, precisions
+from compress.results.document import Results
+from compress.results.performance import Performance
+from compress.results.quality import Quality
 
 RUNS_FOR_P90 = 64
+NO_FIGURE = "no figure recorded"
 QUALITY = {
     "psnr_db": "PSNR", "psnr_y_db": "PSNR on Y", "ssim": "SSIM", "lpips": "LPIPS", "color_shift": "colour shift",
 }  # fmt: skip
@@ -43,7 +45,7 @@ class Gap:
 
 def gaps(results: Results) -> list[Gap]:
     """Every section that is empty, artifact that did not run, and field that is null; alike ones in one line."""
-    whole = [Gap("this run", what, "nothing recorded") for key, what in WHOLE.items() if not listed(results, key)]
+    whole = [Gap("this run", what, "nothing recorded") for key, what in WHOLE.items() if not getattr(results, key)]
     every = [*whole, *_absent(results), *_quality(results), *_performance(results), *_goals(results)]
     alike: dict[tuple[str, str], list[str]] = {}
     for gap in every:
@@ -53,53 +55,45 @@ def gaps(results: Results) -> list[Gap]:
 
 def _absent(results: Results) -> Iterator[Gap]:
     """Artifacts that have no row at all of quality or speed."""
-    for key, what in (("quality", "quality"), ("performance", "speed")):
-        present = {row.get("artifact") for row in listed(results, key)}
-        for artifact in listed(results, "artifacts"):
-            if artifact.get("id") not in present and present:
-                yield Gap(str(artifact.get("id")), what, _reason(artifact, "it was not run here"))
+    for rows, what in ((results.quality, "quality"), (results.performance, "speed")):
+        present = {row.artifact for row in rows}
+        for artifact in results.artifacts:
+            if present and artifact.id not in present:
+                yield Gap(artifact.id, what, "it was not run here")
 
 
 def _quality(results: Results) -> Iterator[Gap]:
     kinds, sets = precisions(results), len(datasets(results))
-    for row in listed(results, "quality"):
-        fields = QUALITY if kinds.get(str(row.get("artifact"))) == "fp32" else QUALITY | AGAINST_FP32
-        where = f" on {row.get('dataset')}" if sets > 1 else ""
-        yield from _null(row, fields, where, "no figure recorded")
+    for row in results.quality:
+        fields = QUALITY if kinds.get(row.artifact) == "fp32" else QUALITY | AGAINST_FP32
+        yield from _null(row, fields, f" on {row.dataset}" if sets > 1 else "")
 
 
 def _performance(results: Results) -> Iterator[Gap]:
-    for row in listed(results, "performance"):
-        evidence, where = str(row.get("evidence")), f" on {row.get('target')}"
-        if evidence != "measured":
-            why = _reason(row, EVIDENCE.get(evidence, f"evidence: {evidence}"))
-            yield Gap(str(row.get("artifact")), f"speed{where}", why)
+    for row in results.performance:
+        where = f" on {row.target}"
+        if row.evidence != "measured":
+            yield Gap(row.artifact, f"speed{where}", row.why or EVIDENCE[row.evidence])
             continue
-        if get(row, "latency_ms", "p50") is None:
-            yield Gap(str(row.get("artifact")), f"median latency{where}", _reason(row, "no figure recorded"))
-        elif get(row, "latency_ms", "p90") is None:
-            yield Gap(str(row.get("artifact")), f"p90 latency{where}", _few_runs(row))
-        yield from _null(row, SPEED, where, "no figure recorded")
-
-
-def _few_runs(row: Mapping[str, Any]) -> str:
-    n = get(row, "latency_ms", "n")
-    return f"a p90 needs {RUNS_FOR_P90} runs, there were {n if n is not None else 'fewer'}"
+        times = latency(row)
+        if times.p50 is None:
+            yield Gap(row.artifact, f"median latency{where}", row.why or NO_FIGURE)
+        elif times.p90 is None:
+            n = "fewer" if times.n is None else times.n
+            yield Gap(row.artifact, f"p90 latency{where}", f"a p90 needs {RUNS_FOR_P90} runs, there were {n}")
+        yield from _null(row, SPEED, where)
 
 
 def _goals(results: Results) -> Iterator[Gap]:
-    for goal in listed(results, "goals"):
-        if figure(goal.get("value")) is None:
-            where = f" on {goal['dataset']}" if goal.get("dataset") else ""
-            why = _reason(goal, "no value to hold against the bound; counts as missed")
-            yield Gap(str(goal.get("artifact") or "this run"), f"goal {goal.get('goal')}{where}", why)
+    for goal in results.goals:
+        if goal.value is None:
+            where = f" on {goal.dataset}" if goal.dataset else ""
+            why = goal.reason or "no value to hold against the bound; counts as missed"
+            yield Gap(goal.artifact or "this run", f"goal {goal.goal}{where}", why)
 
 
-def _null(row: Mapping[str, Any], fields: Mapping[str, str], where: str, why: str) -> Iterator[Gap]:
-    names = [name for key, name in fields.items() if row.get(key) is None]
+def _null(row: Quality | Performance, fields: Mapping[str, str], where: str) -> Iterator[Gap]:
+    names = [name for key, name in fields.items() if getattr(row, key) is None]
     if names:
-        yield Gap(str(row.get("artifact")), ", ".join(names) + where, _reason(row, why))
-
-
-def _reason(row: Mapping[str, Any], otherwise: str) -> str:
-    return str(row.get("reason") or row.get("why") or row.get("note") or otherwise)
+        why = row.why if isinstance(row, Performance) else row.note
+        yield Gap(row.artifact, ", ".join(names) + where, why or NO_FIGURE)

@@ -5,15 +5,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.errors import InputError, VerificationError
+from compress.bundle.manifest import MANIFEST
+from compress.bundle.open import open_bundle
+from compress.bundle.schema import Facts
 from compress.files import write_text
 from compress.report import sheets
 from compress.report.fallback import fallback
 from compress.report.gaps import gaps
-from compress.report.pictures import gallery
+from compress.report.pictures import Read, gallery, unlisted
 from compress.report.plot import plots
-from compress.report.rows import Results, listed, targets
-from compress.report.text import get, goal_state
+from compress.report.rows import targets
+from compress.report.text import goal_state
+from compress.results.document import Results
 from compress.results.file import read_results
 
 if TYPE_CHECKING:
@@ -25,32 +28,21 @@ SCRIPTS = ("common.js", "viewer.js", "report.js")
 LEFT_OUT = ("files", "artifacts", "recipe", "schema_version")
 
 
-def write_report(bundle: Path, manifest: Mapping[str, Any] | None = None) -> Path:
+def write_report(bundle: Path, facts: Facts | None = None) -> Path:
     """Write ``bundle/report.html``, whole, from results.json, samples/*.png and the manifest; give its path.
 
-    ``manifest``: what manifest.json will say, for a bundle whose manifest is still to be written; none: the file's
-    text where there is one.
-    Raises InputError without results.json; VerificationError for a file that is damaged, of another version, or
-    names a picture outside the bundle.
+    ``facts``: what manifest.json will say, for a bundle whose manifest is still to be written; none: what it says.
+    Raises InputError without results.json; VerificationError for a file that is damaged, of another version, differs
+    from its hash, or names a picture outside the bundle.
     """
-    results = read_results(bundle).to_json()
-    if manifest is None:
-        manifest = _read(bundle / "manifest.json") if (bundle / "manifest.json").exists() else {}
+    if facts is None and (bundle / MANIFEST).exists():
+        opened = open_bundle(bundle)
+        page = _render(opened.read, opened.results(), opened.manifest)
+    else:
+        page = _render(unlisted(bundle), read_results(bundle), facts or Facts(artifacts=[]))
     path = bundle / "report.html"
-    write_text(path, _render(bundle, results, manifest))
+    write_text(path, page)
     return path
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: not there, a bundle must hold it: run compress apply first") from None
-    except (OSError, ValueError) as error:
-        raise VerificationError(f"{path}: must be whole JSON ({error}): run apply again") from None
-    if not isinstance(data, dict):
-        raise VerificationError(f"{path}: must be a JSON object, got {type(data).__name__}: run apply again")
-    return data
 
 
 def environment() -> "Environment":
@@ -66,17 +58,18 @@ def environment() -> "Environment":
     )
 
 
-def _render(bundle: Path, results: Results, manifest: Mapping[str, Any]) -> str:
-    missed = sum(goal_state(goal) != "met" for goal in listed(results, "goals"))
+def _render(read: Read, results: Results, facts: Facts) -> str:
+    missed = sum(goal_state(goal) != "met" for goal in results.goals)
+    told = {key: value for key, value in facts.to_json().items() if key not in LEFT_OUT}
     return (
         environment()
         .get_template("report.html")
         .render(
             style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
             script="\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS),
-            name=str(results.get("name")),
-            facts=_facts(results, manifest),
-            goal_count=len(listed(results, "goals")),
+            name=results.name,
+            facts=_facts(results, facts),
+            goal_count=len(results.goals),
             missed=missed,
             sheets={
                 "goals": sheets.goals(results),
@@ -89,51 +82,43 @@ def _render(bundle: Path, results: Results, manifest: Mapping[str, Any]) -> str:
                 "layers": sheets.layers(results),
             },
             plots=plots(results),
-            gallery=gallery(bundle, results),
+            gallery=gallery(read, results),
             gaps=gaps(results),
-            hashes=[
-                (f"{item.get('id')}: {item.get('entry')}", str(item.get("sha256") or "-")) for item in _files(results)
-            ],
-            versions=list(_flat({key: value for key, value in manifest.items() if key not in LEFT_OUT}))
-            or list(_flat({"versions": results.get("versions") or {}})),
-            recipe=_recipe(manifest),
+            hashes=[(f"{item.id}: {item.entry}", item.sha256 or "-") for item in results.artifacts],
+            versions=list(_flat(told)) or list(_flat({"versions": results.versions})),
+            recipe=json.dumps(facts.recipe.to_json(), indent=2, ensure_ascii=False) if facts.recipe else "",
         )
     )
 
 
-def _files(results: Results) -> list[Mapping[str, Any]]:
-    return listed(results, "artifacts")
-
-
-def _facts(results: Results, manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(results: Results, facts: Facts) -> list[tuple[str, str]]:
     """The head of the page; what is not known is left out."""
-    model = get(manifest, "recipe", "model") or manifest.get("model") or {}
-    machine = results.get("machine") or {}
+    model = facts.recipe.model if facts.recipe else {}
     settings = {"image_size": "{} px", "k_steps": "K = {}", "sigma_s": "sigma_s = {}", "seed": "seed {}"}
-    known = [text.format(get(model, key)) for key, text in settings.items() if get(model, key) is not None]
-    facts = {
-        "Task": results.get("task"),
-        "Model": ", ".join([str(get(model, "weights")), *known]) if get(model, "weights") else None,
-        "Machine": _machine(machine),
+    known = [text.format(model[key]) for key, text in settings.items() if model.get(key) is not None]
+    shown = {
+        "Task": results.task,
+        "Model": ", ".join([str(model["weights"]), *known]) if model.get("weights") else None,
+        "Machine": _machine(results.machine),
         "Targets": ", ".join(targets(results)),
-        "Date": _date(results.get("created") or manifest.get("created")),
+        "Date": _date(results.created or facts.created),
     }
-    return [(key, str(value)) for key, value in facts.items() if value]
+    return [(key, value) for key, value in shown.items() if value]
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
-    features = get(machine, "features")
-    told = ", ".join(map(str, features)) if isinstance(features, list) else features
+    features = machine.get("features")
+    listed = ", ".join(map(str, features)) if isinstance(features, list) else features
     texts = {"cpu": "{}", "cores": "{} cores", "memory_gb": "{} GB", "os": "{}"}
-    parts = [text.format(get(machine, key)) for key, text in texts.items() if get(machine, key) is not None]
-    return ", ".join([*parts, str(told)] if told else parts)
+    parts = [text.format(machine[key]) for key, text in texts.items() if machine.get(key) is not None]
+    return ", ".join([*parts, str(listed)] if listed else parts)
 
 
-def _date(created: Any) -> str | None:
+def _date(created: str | None) -> str | None:
     """ISO 8601 to the minute, with its zone."""
     if not created:
         return None
-    text = str(created).replace("T", " ")
+    text = created.replace("T", " ")
     zone = " UTC" if text.endswith(("Z", "+00:00")) else ""
     return text[:16] + zone
 
@@ -147,8 +132,3 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, f"{len(value)} entries"
     else:
         yield path, ", ".join(map(str, value)) if isinstance(value, list) else "-" if value is None else str(value)
-
-
-def _recipe(manifest: Mapping[str, Any]) -> str:
-    recipe = manifest.get("recipe")
-    return json.dumps(recipe, indent=2, ensure_ascii=False) if isinstance(recipe, Mapping) else ""

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from compress.report.rows import Results, Row, datasets, listed, rows, targets
-from compress.report.text import NONE, figure, get, milliseconds, number
+from compress.report.rows import Row, datasets, rows, targets
+from compress.report.text import NONE, megabytes, milliseconds, number
+from compress.results.document import Results
 
 WIDTH, HEIGHT = 470, 340
 LEFT, RIGHT, TOP, BOTTOM = 58, 20, 14, 46
@@ -83,7 +84,7 @@ def plots(results: Results) -> list[Plot]:
         f"PSNR on {dataset}, median latency on {target}; the area is the size. Up and left is better.",
         ("median latency, ms", "PSNR, dB"),
         every,
-        lambda row: (figure(get(row.performance, "latency_ms", "p50")), figure(row.quality.get("psnr_db"))),
+        lambda row: (row.p50_ms, row.quality.psnr_db if row.quality else None),
     )
     size = _plot(
         "Size and fidelity",
@@ -91,7 +92,7 @@ def plots(results: Results) -> list[Plot]:
         "Up and left is better.",
         ("size, MB", "fidelity, dB"),
         [row for row in every if not row.is_reference],
-        lambda row: (_scaled(row.artifact.get("bytes")), figure(row.quality.get("fidelity_db"))),
+        lambda row: (_mb(row), row.quality.fidelity_db if row.quality else None),
         _bound(results, dataset),
     )
     return [plot for plot in (speed, size) if plot]
@@ -112,15 +113,15 @@ def _plot(
     heights = [y for _, _, y in known] + ([] if bound is None else [bound])
     x_axis = axis(titles[0], [0.0, *(x for _, x, _ in known)], LEFT, WIDTH - RIGHT, 0.5)
     y_axis = axis(titles[1], heights, HEIGHT - BOTTOM, TOP, 0.2, pad=True)
-    largest = max(figure(row.artifact.get("bytes")) or 1.0 for row in every)
+    largest = max(row.artifact.bytes or 1 for row in every)
     points = [
         Point(
             row.id,
-            str(row.artifact.get("format")),
-            str(row.artifact.get("precision")),
+            row.artifact.format,
+            row.artifact.precision,
             x_axis.at(x),
             y_axis.at(y),
-            4 + 11 * math.sqrt((figure(row.artifact.get("bytes")) or 0.0) / largest),
+            4 + 11 * math.sqrt((row.artifact.bytes or 0) / largest),
             _tip(row),
         )
         for row, x, y in known
@@ -130,27 +131,27 @@ def _plot(
 
 
 def _tip(row: Row) -> str:
-    parts = [
-        number(_scaled(row.artifact.get("bytes")), 2, unit=" MB"),
-        "p50 " + milliseconds(get(row.performance, "latency_ms", "p50")) + " ms",
-        "PSNR " + number(row.quality.get("psnr_db"), 2, unit=" dB"),
-        "LPIPS " + number(row.quality.get("lpips"), 4),
-        "fidelity " + number(row.quality.get("fidelity_db"), 1, unit=" dB"),
-    ]
+    quality = row.quality
+    parts = [megabytes(row.artifact.bytes) + " MB", "p50 " + milliseconds(row.p50_ms) + " ms"]
+    if quality is not None:
+        parts += [
+            "PSNR " + number(quality.psnr_db, 2, unit=" dB"),
+            "LPIPS " + number(quality.lpips, 4),
+            "fidelity " + number(quality.fidelity_db, 1, unit=" dB"),
+        ]
     return f"{row.id}: " + ", ".join(part for part in parts if NONE not in part.split())
 
 
-def _scaled(size: object) -> float | None:
-    known = figure(size)
-    return None if known is None else known / 1e6
+def _mb(row: Row) -> float | None:
+    return None if row.artifact.bytes is None else row.artifact.bytes / 1e6
 
 
 def _bound(results: Results, dataset: str) -> float | None:
-    goals = (goal for goal in listed(results, "goals") if goal.get("goal") == "fidelity_db")
-    return next((figure(goal.get("bound")) for goal in goals if goal.get("dataset") in (None, dataset)), None)
+    goals = (goal for goal in results.goals if goal.goal == "fidelity_db" and goal.dataset in (None, dataset))
+    return next((goal.bound for goal in goals), None)
 
 
-def axis(title: str, values: list[float], start: float, end: float, least: float, pad: bool = False) -> Axis:
+def axis(title: str, values: list[float], start: float, end: float, least: float, *, pad: bool = False) -> Axis:
     """Ends on round steps around the values, at least ``least`` apart; ``pad`` keeps the values off the ends."""
     low, high = min(values), max(values)
     room = max(high - low, least) * 0.12
@@ -176,7 +177,7 @@ def _labelled(points: list[Point], bound: Tick | None) -> list[Point]:
         x, y = next((at for at in _places(point) if _free(_box(point, *at), taken)), (math.nan, math.nan))
         if not math.isnan(x):
             taken.append(_box(point, x, y))
-        placed.append(Point(**{**point.__dict__, "label_x": x, "label_y": y}))
+        placed.append(replace(point, label_x=x, label_y=y))
     return placed
 
 

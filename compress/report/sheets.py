@@ -1,14 +1,19 @@
 """The page's tables as plain cells, so that the template only lays them out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from compress.report.rows import Results, Row, datasets, listed, precisions, rows
+from compress.report.rows import (
+    Row,
+    against_best_float,
+    against_fp32,
+    datasets,
+    latency,
+    precisions,
+    rows,
+)
 from compress.report.text import (
     NONE,
-    figure,
-    get,
     goal_bound,
     goal_figure,
     goal_state,
@@ -17,6 +22,11 @@ from compress.report.text import (
     number,
     percent,
 )
+from compress.results.document import Results
+from compress.results.goal import Goal
+from compress.results.parity import LayerError, StageError
+from compress.results.performance import Performance, Speedup
+from compress.results.quality import Quality, Scores
 
 
 @dataclass(frozen=True)
@@ -42,12 +52,12 @@ class Sheet:
     sortable: bool = False
 
 
-def words(value: Any) -> Cell:
+def words(value: object) -> Cell:
     """A name, left-aligned; a dash where it is null."""
     return Cell(NONE, "none") if value is None else Cell(str(value), "words")
 
 
-def cell(text: str, reference: bool = False) -> Cell:
+def cell(text: str, *, reference: bool = False) -> Cell:
     """A figure; a dash reads as not measured, or as the reference that the others are held against."""
     return Cell(text, ("reference" if reference else "none") if text == NONE else "")
 
@@ -65,61 +75,69 @@ def artifacts(results: Results) -> Sheet:
 
 
 def _artifact(row: Row) -> list[Cell]:
-    quality, own = row.quality, row.is_reference and bool(row.quality)
-    timed = row.is_reference and bool(row.performance)
+    artifact, timed = row.artifact, row.performance
     return [
         Cell(row.id),
         Cell(row.verdict, "met" if row.verdict == "met" else "missed" if row.verdict else "muted"),
-        words(row.artifact.get("format")),
-        words(row.artifact.get("precision")),
-        cell(megabytes(row.artifact.get("bytes"))),
-        cell(percent(row.artifact.get("size_ratio")), row.is_reference),
-        cell(number(quality.get("psnr_db"), 2)),
-        cell(number(quality.get("psnr_drop_db"), 3, sign=True), own),
-        cell(number(quality.get("lpips"), 4)),
-        cell(number(quality.get("lpips_rise"), 4, sign=True), own),
-        cell(number(quality.get("fidelity_db"), 1), own),
-        cell(number(quality.get("color_shift_vs_fp32"), 2), own),
-        cell(milliseconds(get(row.performance, "latency_ms", "p50"))),
-        _speedup(get(row.performance, "speedup_vs", "fp32"), timed),
-        words(row.performance.get("evidence")),
+        words(artifact.format),
+        words(artifact.precision),
+        cell(megabytes(artifact.bytes)),
+        cell(percent(artifact.size_ratio), reference=row.is_reference),
+        *_quality(row.quality, reference=row.is_reference),
+        cell(milliseconds(row.p50_ms)),
+        _speedup(against_fp32(timed), reference=row.is_reference and timed is not None),
+        words(timed and timed.evidence),
     ]
 
 
-def _speedup(ratio: Any, reference: bool) -> Cell:
+def _quality(row: Quality | None, *, reference: bool) -> list[Cell]:
+    """PSNR, its drop, LPIPS, its rise, fidelity and colour shift; of fp32, the last but two are of the reference."""
+    if row is None:
+        return [cell(NONE)] * 6
+    return [
+        cell(number(row.psnr_db, 2)),
+        cell(number(row.psnr_drop_db, 3, sign=True), reference=reference),
+        cell(number(row.lpips, 4)),
+        cell(number(row.lpips_rise, 4, sign=True), reference=reference),
+        cell(number(row.fidelity_db, 1), reference=reference),
+        cell(number(row.color_shift_vs_fp32, 2), reference=reference),
+    ]
+
+
+def _speedup(ratio: Speedup | None, *, reference: bool) -> Cell:
     """The ratio, its interval on a second line."""
-    told = cell(number(get(ratio, "value"), 2), reference)
-    low, high = (number(get(ratio, key), 2) for key in ("low", "high"))
-    return told if NONE in (told.text, low, high) else replace(told, note=f"{low} to {high}")
+    ratio = ratio or Speedup()
+    shown = cell(number(ratio.value, 2), reference=reference)
+    low, high = number(ratio.low, 2), number(ratio.high, 2)
+    return shown if NONE in (shown.text, low, high) else replace(shown, note=f"{low} to {high}")
 
 
 def goals(results: Results) -> Sheet:
     """One row a goal and data set, one column an artifact."""
-    every = listed(results, "goals")
-    columns = list(dict.fromkeys(str(goal.get("artifact") or "run") for goal in every))
-    held = {(*_held(goal), str(goal.get("artifact") or "run")): goal for goal in every}
+    columns = list(dict.fromkeys(goal.artifact or "run" for goal in results.goals))
+    held = {(*_held(goal), goal.artifact or "run"): goal for goal in results.goals}
     body = [
         [
             Cell(name, note=" ".join([_symbols(goal_bound(name, bound)), *([f"on {dataset}"] if dataset else [])])),
             *(_goal(held.get((name, dataset, bound, column))) for column in columns),
         ]
-        for name, dataset, bound in dict.fromkeys(map(_held, every))
+        for name, dataset, bound in dict.fromkeys(map(_held, results.goals))
     ]
     return Sheet("", [("Goal", ""), *((name, "") for name in columns)], body)
 
 
-def _held(goal: Mapping[str, Any]) -> tuple[str, str, float | None]:
-    return str(goal.get("goal")), str(goal.get("dataset") or ""), figure(goal.get("bound"))
+def _held(goal: Goal) -> tuple[str, str, float | None]:
+    return goal.goal, goal.dataset or "", goal.bound
 
 
 def _symbols(bound: str) -> str:
     return bound.replace("<=", "≤").replace(">=", "≥")
 
 
-def _goal(goal: Mapping[str, Any] | None) -> Cell:
+def _goal(goal: Goal | None) -> Cell:
     if goal is None:
         return Cell("", "muted")
-    state, value = goal_state(goal), goal_figure(str(goal.get("goal")), goal.get("value"))
+    state, value = goal_state(goal), goal_figure(goal.goal, goal.value)
     return Cell(state if state == "not measured" else value, "met" if state == "met" else "missed")
 
 
@@ -132,29 +150,32 @@ def quality(results: Results) -> list[Sheet]:
     kinds = precisions(results)
     sheets = []
     for name in datasets(results):
-        baselines = [row for row in listed(results, "baselines") if row.get("dataset") == name]
-        own = [row for row in listed(results, "quality") if row.get("dataset") == name]
-        body = [_scores(str(row.get("name")), row, None) for row in baselines]
-        body += [_scores(str(row.get("artifact")), row, kinds.get(str(row.get("artifact"))) == "fp32") for row in own]
-        n = next((row.get("n") for row in own), None)
-        sheets.append(Sheet(f"{name}, {n if n is not None else '?'} pictures", headings, body))
+        baselines = [row for row in results.baselines if row.dataset == name]
+        own = [row for row in results.quality if row.dataset == name]
+        body = [[Cell(row.name), *_scores(row), *[Cell("", "muted")] * 5] for row in baselines]
+        body += [
+            [Cell(row.artifact), *_scores(row), *_drops(row, reference=kinds.get(row.artifact) == "fp32")]
+            for row in own
+        ]
+        sheets.append(Sheet(f"{name}, {number(own[0].n, 0).replace(NONE, '?')} pictures", headings, body))
     return sheets
 
 
-def _scores(name: str, row: Mapping[str, Any], reference: bool | None) -> list[Cell]:
-    """``reference``: the fp32 artifact; None: a baseline, which nothing is held against."""
-    against = [
-        *(cell(number(row.get(key), digits, sign=True), bool(reference)) for key, digits in
-          (("psnr_drop_db", 3), ("ssim_drop", 4), ("lpips_rise", 4))),
-        cell(number(row.get("fidelity_db"), 1), bool(reference)),
-        cell(number(row.get("color_shift_vs_fp32"), 2), bool(reference)),
+def _scores(row: Scores) -> list[Cell]:
+    """Against the clean pictures."""
+    figures = ((row.psnr_db, 2), (row.psnr_y_db, 2), (row.ssim, 4), (row.lpips, 4), (row.color_shift, 2))
+    return [cell(number(value, digits)) for value, digits in figures]
+
+
+def _drops(row: Quality, *, reference: bool) -> list[Cell]:
+    """Against the fp32 artifact."""
+    texts = [
+        *(number(value, digits, sign=True) for value, digits in
+          ((row.psnr_drop_db, 3), (row.ssim_drop, 4), (row.lpips_rise, 4))),
+        number(row.fidelity_db, 1),
+        number(row.color_shift_vs_fp32, 2),
     ]  # fmt: skip
-    return [
-        Cell(name),
-        *(cell(number(row.get(key), digits)) for key, digits in
-          (("psnr_db", 2), ("psnr_y_db", 2), ("ssim", 4), ("lpips", 4), ("color_shift", 2))),
-        *([Cell("", "muted")] * len(against) if reference is None else against),
-    ]  # fmt: skip
+    return [cell(text, reference=reference) for text in texts]
 
 
 def performance(results: Results) -> Sheet:
@@ -165,29 +186,30 @@ def performance(results: Results) -> Sheet:
         ("Threads", ""), ("Protocol", ""), ("vs fp32", "interval"), ("vs best float", "interval"),
     ]  # fmt: skip
     kinds = precisions(results)
-    body = [_timing(row, kinds.get(str(row.get("artifact")), "")) for row in listed(results, "performance")]
-    return Sheet("", headings, body)
+    return Sheet("", headings, [_timing(row, kinds.get(row.artifact, "")) for row in results.performance])
 
 
-def _timing(row: Mapping[str, Any], precision: str) -> list[Cell]:
-    best = get(row, "speedup_vs", "best_float", "artifact")
-    runs, warmup = (number(get(row, "latency_ms", key), 0) for key in ("n", "warmup"))
-    measured = row.get("evidence") == "measured"
-    against = _speedup(get(row, "speedup_vs", "best_float"), measured and precision not in ("int8", "weights"))
+def _timing(row: Performance, precision: str) -> list[Cell]:
+    times, best = latency(row), against_best_float(row)
+    runs, warmup = number(times.n, 0), number(times.warmup, 0)
+    measured = row.evidence == "measured"
+    against = _speedup(best, reference=measured and precision not in ("int8", "weights"))
+    if best and best.artifact and not against.kind:
+        against = replace(against, note=f"{against.note}, {best.artifact}".removeprefix(", "))
     return [
-        Cell(str(row.get("artifact"))),
-        words(row.get("target")),
-        words(row.get("evidence")),
-        *(cell(milliseconds(get(row, "latency_ms", key))) for key in ("p50", "p90", "mean")),
+        Cell(row.artifact),
+        words(row.target),
+        words(row.evidence),
+        *(cell(milliseconds(value)) for value in (times.p50, times.p90, times.mean)),
         cell(runs if NONE in (runs, warmup) else f"{runs} ({warmup})"),
-        cell(milliseconds(row.get("first_inference_ms"))),
-        cell(milliseconds(row.get("load_ms"))),
-        cell(number(row.get("peak_rss_mb"), 0)),
-        cell(number(row.get("throughput"), 2)),
-        cell(number(row.get("threads"), 0)),
-        words(row.get("protocol")),
-        _speedup(get(row, "speedup_vs", "fp32"), measured and precision == "fp32"),
-        replace(against, note=f"{against.note}, {best}".removeprefix(", ")) if best and not against.kind else against,
+        cell(milliseconds(row.first_inference_ms)),
+        cell(milliseconds(row.load_ms)),
+        cell(number(row.peak_rss_mb, 0)),
+        cell(number(row.throughput, 2)),
+        cell(number(row.threads, 0)),
+        words(row.protocol),
+        _speedup(against_fp32(row), reference=measured and precision == "fp32"),
+        against,
     ]
 
 
@@ -195,14 +217,14 @@ def parity(results: Results) -> Sheet:
     """The same picture through two implementations."""
     headings = [("Artifact", ""), ("Against", ""), ("PSNR", "dB"), ("Pictures", ""), ("Goal", ""), ("State", "")]
     body = []
-    for row in listed(results, "parity"):
-        goal = goal_bound("parity_db", row.get("goal"))
-        state = "" if row.get("met") is None else "met" if row.get("met") else "MISSED"
+    for row in results.parity:
+        goal = goal_bound("parity_db", row.goal)
+        state = "" if row.met is None else "met" if row.met else "MISSED"
         body.append([
-            Cell(str(row.get("artifact"))),
-            words(row.get("against")),
-            cell(number(row.get("psnr_db"), 1)),
-            cell(number(row.get("n"), 0)),
+            Cell(row.artifact),
+            words(row.against),
+            cell(number(row.psnr_db, 1)),
+            cell(number(row.n, 0)),
             Cell("" if goal == NONE else _symbols(goal)),
             Cell(state, "met" if state == "met" else "missed" if state else "muted"),
         ])  # fmt: skip
@@ -211,15 +233,14 @@ def parity(results: Results) -> Sheet:
 
 def stages(results: Results) -> list[Sheet]:
     """One table a precision: SQNR of every stage and Euler step as bars, free-running beside teacher-forced."""
-    every = listed(results, "stages")
-    top = _top(every)
+    top = _top(results.stages)
     sheets = []
-    for precision in dict.fromkeys(str(row.get("precision")) for row in every):
-        own = [row for row in every if str(row.get("precision")) == precision]
-        modes = list(dict.fromkeys(str(row.get("mode")) for row in own))
-        found = {(str(row.get("stage")), str(row.get("mode"))): row.get("sqnr_db") for row in own}
-        names = dict.fromkeys(stage for stage, _ in found)
-        body = [[Cell(name), *(_bar(found.get((name, mode)), top) for mode in modes)] for name in names]
+    for precision in dict.fromkeys(row.precision for row in results.stages):
+        own = [row for row in results.stages if row.precision == precision]
+        modes = list(dict.fromkeys(row.mode for row in own))
+        figures = {(row.stage, row.mode): row.sqnr_db for row in own}
+        names = dict.fromkeys(stage for stage, _ in figures)
+        body = [[Cell(name), *(_bar(figures.get((name, mode)), top) for mode in modes)] for name in names]
         headings = [("Stage", ""), *((mode.replace("_", "-").capitalize(), "SQNR, dB") for mode in modes)]
         sheets.append(Sheet(f"{precision} against fp32", headings, body))
     return sheets
@@ -227,18 +248,16 @@ def stages(results: Results) -> list[Sheet]:
 
 def layers(results: Results) -> Sheet:
     """SQNR of every layer, the worst first."""
-    every = listed(results, "layers")
-    top = _top(every)
-    ordered = sorted(every, key=lambda row: (figure(row.get("sqnr_db")) is None, figure(row.get("sqnr_db")) or 0.0))
-    body = [[Cell(str(row.get("layer"))), words(row.get("stage")), _bar(row.get("sqnr_db"), top)] for row in ordered]
+    top = _top(results.layers)
+    ordered = sorted(results.layers, key=lambda row: (row.sqnr_db is None, row.sqnr_db or 0.0))
+    body = [[Cell(row.layer), words(row.stage), _bar(row.sqnr_db, top)] for row in ordered]
     return Sheet("", [("Layer", ""), ("Stage", ""), ("SQNR", "dB")], body, sortable=True)
 
 
-def _top(every: Sequence[Mapping[str, Any]]) -> float:
-    return max([figure(row.get("sqnr_db")) or 0.0 for row in every] + [1.0])
+def _top(every: Sequence[StageError] | Sequence[LayerError]) -> float:
+    return max([row.sqnr_db or 0.0 for row in every] + [1.0])
 
 
-def _bar(value: Any, top: float) -> Cell:
-    known = figure(value)
-    bar = None if known is None else round(100 * max(0.0, known) / top, 1)
-    return Cell(number(value, 1), "none" if known is None else "", bar)
+def _bar(value: float | None, top: float) -> Cell:
+    bar = None if value is None else round(100 * max(0.0, value) / top, 1)
+    return Cell(number(value, 1), "none" if value is None else "", bar)

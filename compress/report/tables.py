@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compress.report.rows import Results, Row, datasets, listed, rows, targets
+from compress.report.rows import Row, against_fp32, datasets, rows, targets
 from compress.report.text import (
-    get,
     goal_bound,
     goal_figure,
     goal_state,
@@ -15,9 +14,16 @@ from compress.report.text import (
     number,
     percent,
 )
+from compress.results.performance import Speedup
+from compress.results.quality import Quality
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
+
+    from compress.results.document import Results
+    from compress.results.goal import Goal
 
 HEADINGS = (
     "artifact", "MB", "% of fp32", "PSNR dB", "drop", "LPIPS", "rise",
@@ -37,50 +43,47 @@ def results_table(results: Results) -> Table:
         stacked = heading.replace(" of ", " of\n") if " of " in heading else heading.replace(" ", "\n", 1)
         table.add_column(stacked, justify="right" if index else "left", no_wrap=index > 0, overflow="fold")
     for row in rows(results):
-        table.add_row(
-            *_texts(_figures(row)), style="bold" if row.artifact.get("precision") in ("int8", "weights") else ""
-        )
+        table.add_row(*_texts(_figures(row)), style="bold" if row.artifact.precision in ("int8", "weights") else "")
     return table
 
 
-def goals_table(results: Results) -> Table:
+def goals_table(goals: Sequence[Goal]) -> Table:
     """One row a goal: goal, artifact, data set, bound, value, and met, MISSED or not measured."""
     table = _table("goals", "")
     for heading in ("goal", "artifact", "data set", "bound", "value", ""):
         right = heading in ("bound", "value")
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
-    for goal in listed(results, "goals"):
-        name, state = str(goal.get("goal")), goal_state(goal)
-        bound, value = goal_bound(name, goal.get("bound")), goal_figure(name, goal.get("value"))
-        cells = [name, str(goal.get("artifact") or "-"), str(goal.get("dataset") or "-"), bound, value, state]
+    for goal in goals:
+        state = goal_state(goal)
+        bound, value = goal_bound(goal.goal, goal.bound), goal_figure(goal.goal, goal.value)
+        cells = [goal.goal, goal.artifact or "-", goal.dataset or "-", bound, value, state]
         table.add_row(*_texts(cells), style="" if state == "met" else "bold red")
     return table
 
 
 def _figures(row: Row) -> list[str]:
-    quality = row.quality
+    quality = row.quality or Quality(artifact=row.id, dataset="")
     return [
         row.id,
-        megabytes(row.artifact.get("bytes")),
-        percent(row.artifact.get("size_ratio")),
-        number(quality.get("psnr_db"), 2),
-        number(quality.get("psnr_drop_db"), 3, sign=True),
-        number(quality.get("lpips"), 4),
-        number(quality.get("lpips_rise"), 4, sign=True),
-        number(quality.get("fidelity_db"), 1),
-        number(quality.get("color_shift_vs_fp32"), 2),
-        milliseconds(get(row.performance, "latency_ms", "p50")),
-        number(get(row.performance, "speedup_vs", "fp32", "value"), 2, unit="x"),
+        megabytes(row.artifact.bytes),
+        percent(row.artifact.size_ratio),
+        number(quality.psnr_db, 2),
+        number(quality.psnr_drop_db, 3, sign=True),
+        number(quality.lpips, 4),
+        number(quality.lpips_rise, 4, sign=True),
+        number(quality.fidelity_db, 1),
+        number(quality.color_shift_vs_fp32, 2),
+        milliseconds(row.p50_ms),
+        number((against_fp32(row.performance) or Speedup()).value, 2, unit="x"),
         row.verdict or "-",
     ]
 
 
 def _about(results: Results) -> tuple[str, str]:
     sets, devices = datasets(results), targets(results)
-    n = next((row.get("n") for row in listed(results, "quality")), None)
-    quality = f"quality on {sets[0]} (n = {n if n is not None else '-'})" if sets else "quality not measured"
+    quality = f"quality on {sets[0]} (n = {number(results.quality[0].n, 0)})" if sets else "quality not measured"
     speed = f"speed on {', '.join(devices)}" if devices else "speed not measured"
-    return f"{results.get('name')} ({results.get('task')})", f"{quality}, {speed}; drop, rise and shift against fp32"
+    return f"{results.name} ({results.task})", f"{quality}, {speed}; drop, rise and shift against fp32"
 
 
 def _table(title: str, caption: str) -> Table:
@@ -95,9 +98,3 @@ def _texts(cells: list[str]) -> list:
     from rich.text import Text
 
     return [Text(cell, style={"met": "green"}.get(cell, "red" if cell.endswith("missed") else "")) for cell in cells]
-
-
-def _markdown(cell: str) -> str:
-    """Text that stays text: no cell, no tag and no line break of Markdown's comes out of a name."""
-    flat = " ".join(cell.split()).replace("&", "&amp;").replace("<", "&lt;")
-    return flat.replace("\\", "\\\\").replace("|", "\\|")

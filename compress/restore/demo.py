@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress.bundle.manifest import read_manifest
+from compress.bundle.open import open_bundle
 from compress.elir.restore import noise_field
 from compress.elir.tiles import DEFAULT_OVERLAP, GRID
 from compress.errors import InputError
@@ -36,13 +36,14 @@ def demo(bundle: Path, artifact: str | None, port: int, progress: "Progress") ->
     rounding. Raises InputError for a bundle without ONNX, and as ``runtime_files``.
     """
     chosen = choose(bundle, artifact)
+    facts = page_facts(bundle, chosen)
     contents: dict[str, Content] = {
         **runtime_files(progress),
         **{name: OWN / name for name in FILES},
         "runtime.js": PAGES / "runtime.js",
         "index.html": OWN / "demo.html",
-        "model.onnx": chosen.path,
-        "facts.json": json.dumps(page_facts(bundle, chosen)).encode(),
+        "model.onnx": chosen.model,
+        "facts.json": json.dumps(facts).encode(),
         "noise.bin": noise,
     }
     return Pages(contents, port)
@@ -50,34 +51,30 @@ def demo(bundle: Path, artifact: str | None, port: int, progress: "Progress") ->
 
 @dataclass(frozen=True)
 class OnnxArtifact:
-    """An ONNX artifact of a bundle. ``inputs``: the shape of each, by name."""
+    """An ONNX artifact of a bundle. ``model``: the file's bytes; ``inputs``: the shape of each, by name."""
 
     id: str
-    path: Path
+    model: bytes
     task: str | None
     inputs: dict[str, list[int]]
-
-    @property
-    def bytes(self) -> int:
-        return self.path.stat().st_size
 
 
 def choose(bundle: Path, wanted: str | None) -> OnnxArtifact:
     """The artifact to show: ``wanted`` by its id, else the int8 one, else the smallest."""
-    known = {
-        a["id"]: OnnxArtifact(
-            a["id"], bundle / a["entry"], a["task"], {port["name"]: port["shape"] for port in a["inputs"]}
-        )
-        for a in read_manifest(bundle)["artifacts"]
-        if a["format"] == "onnx"
-    }
+    opened = open_bundle(bundle)
+    known = {a.id: a for a in opened.manifest.artifacts if a.format == "onnx"}
     if not known:
         raise InputError(f"{bundle}: holds no ONNX artifact, which a browser runs: add export.onnx to its recipe")
     if wanted is None:
-        return min(known.values(), key=lambda artifact: (artifact.id != "onnx-int8", artifact.bytes))
+        wanted = min(known, key=lambda id: (id != "onnx-int8", opened.file(known[id].entry).bytes))
     if wanted not in known:
         raise InputError(f"{bundle}: has no ONNX artifact {wanted}: give one of {', '.join(known)}")
-    return known[wanted]
+    facts = known[wanted]
+    opened.side(facts)
+    contents = opened.open_artifact(facts).contents
+    if contents is None:
+        raise InputError(f"{bundle}: {wanted} keeps weights in files of their own, which a browser does not read")
+    return OnnxArtifact(wanted, contents.entry, facts.task, {port.name: port.shape for port in facts.inputs})
 
 
 def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
@@ -91,7 +88,7 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
         "name": bundle.resolve().name,
         "what": WHAT.get(task, f"enlarges {scale} times" if scale > 1 else "restores"),
         "artifact": artifact.id,
-        "bytes": artifact.bytes,
+        "bytes": len(artifact.model),
         "scale": scale,
         "inputs": artifact.inputs,
         "tile": tile,

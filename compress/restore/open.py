@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from compress.artifacts.runtime.base import PACKAGES, SUFFIXES, format_of
 from compress.artifacts.runtime.open import open_runner
 from compress.artifacts.runtime.trial import probe
-from compress.bundle.manifest import MANIFEST, check_artifact, read_manifest
+from compress.bundle.manifest import MANIFEST
+from compress.bundle.open import OpenArtifact, open_bundle
+from compress.bundle.schema import ManifestArtifact
 from compress.elir.restore import OnTile, restore, restore_staged
 from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, GRID, plan
 from compress.errors import InputError, Unavailable
@@ -42,11 +44,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class ArtifactFile:
-    """An artifact to open. ``task``: as its bundle records it; ``verified``: a bundle lists it with a matching hash."""
+    """An artifact to open. ``bundled``: what the bundle that lists it has of it, its files checked and read."""
 
     entry: Path
-    task: str | None = None
-    verified: bool = False
+    bundled: OpenArtifact | None = None
 
 
 @dataclass(frozen=True)
@@ -107,14 +108,15 @@ def _checkpoint(path: Path, settings: Settings) -> Restorer:
 
 def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
     entry, format = artifact.entry, format_of(artifact.entry)
-    if format == "executorch" and not artifact.verified and entry.is_file():
+    bundled = artifact.bundled
+    if format == "executorch" and bundled is None and entry.is_file():
         probe(entry)
-    runner = open_runner(entry, format, physical_cores())
+    runner = open_runner(entry, format, physical_cores(), contents=bundled.contents if bundled else None)
     _, _, height, width = runner.shapes["lq"]
     tile = (height, width)
     if settings.tile is not None and (settings.tile, settings.tile) != tile:
         raise InputError(f"tile (={settings.tile}) differs from the artifact's {height} x {width} px: leave it out")
-    task = _chosen(entry, artifact.task or runner.about.get("task"), settings)
+    task = _chosen(entry, (bundled.facts.task if bundled else None) or runner.about.get("task"), settings)
     scale = _scale(entry, task, settings)
     overlap, seed = _overlap(settings, tile), settings.seed
 
@@ -161,15 +163,14 @@ def choose(bundle: Path) -> ArtifactFile:
     Quantized artifacts come before fp16 and fp32 ones, OpenVINO's before the others.
     Raises InputError, Unavailable or VerificationError.
     """
-    manifest = read_manifest(bundle)
-    kinds: dict[tuple[str, str], ArtifactFile] = {}
-    for facts in manifest["artifacts"]:
-        artifact = ArtifactFile(bundle / facts["entry"], facts.get("task"), verified=True)
-        kinds.setdefault((facts["precision"], facts["format"]), artifact)
+    opened = open_bundle(bundle)
+    kinds: dict[tuple[str, str], ManifestArtifact] = {}
+    for facts in opened.manifest.artifacts:
+        kinds.setdefault((facts.precision, facts.format), facts)
     for kind in PREFERRED:
         if kind in kinds and importlib.util.find_spec(PACKAGES[kind[1]]):
-            check_artifact(bundle, manifest, kinds[kind].entry.relative_to(bundle).as_posix())
-            return kinds[kind]
+            bundled = opened.open_artifact(kinds[kind])
+            return ArtifactFile(bundled.path, bundled)
     raise Unavailable(f"{bundle}: no runtime installed for its {len(kinds)} kinds of artifact: pip install openvino")
 
 
@@ -179,9 +180,8 @@ def _file(entry: Path) -> ArtifactFile:
     # As it was given first: in a cache of the Hugging Face hub the file is a link out of its bundle.
     for folder in (*entry.absolute().parents[:DEPTH], *wanted.parents[:DEPTH]):
         if (folder / MANIFEST).is_file():
-            manifest = read_manifest(folder)
-            for facts in manifest["artifacts"]:
-                if (folder / facts["entry"]).resolve() == wanted:
-                    check_artifact(folder, manifest, facts["entry"])
-                    return ArtifactFile(entry, facts.get("task"), verified=True)
+            opened = open_bundle(folder)
+            for facts in opened.manifest.artifacts:
+                if (folder / facts.entry).resolve() == wanted:
+                    return ArtifactFile(entry, opened.open_artifact(facts))
     return ArtifactFile(entry)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from compress.errors import InputError, VerificationError
 from compress.results.document import Results
+from compress.results.json_text import parse_json
 
 RESULTS = "results.json"
 MOST_BYTES = 256 << 20
@@ -30,8 +31,17 @@ def read_results(folder: Path) -> Results:
     if path.stat().st_size > MOST_BYTES:
         raise VerificationError(f"{path}: has {path.stat().st_size} bytes, at most {MOST_BYTES}: do not use it")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        text = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}): check the path and its rights") from None
+    return parse_results(text, path)
+
+
+def parse_results(text: bytes, path: Path) -> Results:
+    """What ``read_results`` makes of the bytes of ``path``. Raises VerificationError when they are damaged."""
+    try:
+        document = parse_json(text)
+    except ValueError as error:
         raise VerificationError(f"{path}: damaged ({error}): write the bundle again") from None
     if not isinstance(document, dict) or document.get("schema_version") != 1:
         raise VerificationError(f"{path}: not results of schema_version 1: write the bundle again")

@@ -17,3 +17,9 @@ class Sample(Section):
     simulated: dict[Id, Text] = Field(
         default={}, description="Path of torch's output with each artifact's quantizers, by the artifact's id."
     )
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of every picture of it."""
+        truth = [self.clean] if self.clean else []
+        return [self.degraded, *truth, *self.outputs.values(), *self.simulated.values()]

@@ -94,8 +94,8 @@ def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
 def _recipe(folder: Path) -> Value:
     from compress.bundle.manifest import read_manifest
 
-    recipe: Value = read_manifest(folder)["recipe"]
-    return recipe
+    recipe = read_manifest(folder).recipe
+    return recipe.to_json() if recipe else {}
 
 
 def _rows(folder: Path, store: Store, key: str, entries: list[Value] | None) -> list[Value]:
@@ -103,16 +103,17 @@ def _rows(folder: Path, store: Store, key: str, entries: list[Value] | None) -> 
 
     Whoever runs the sweep appends them: nodes need no way to the ledger.
     """
-    from compress.bundle.manifest import read_manifest
+    from compress.bundle.open import open_bundle
     from compress.ledger.from_bundle import benched, measurements
     from compress.ledger.record import new_run, now
-    from compress.results.file import read_results
+    from compress.results.performance import Performance
 
-    results, manifest = read_results(folder).to_json(), read_manifest(folder)
+    bundle = open_bundle(folder)
     if entries is None:
-        rows = measurements(results, manifest, folder)
+        rows = measurements(bundle)
     else:
-        rows = benched(results, manifest, folder, entries, new_run(), now())
+        timed = [Performance.model_validate(entry, strict=False) for entry in entries]
+        rows = benched(bundle, timed, new_run(), now())
     place = f"{store.place}/bundles/{key}"
     return [row.model_copy(update={"bundle": place}).model_dump(mode="json") for row in rows]
 

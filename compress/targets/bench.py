@@ -1,15 +1,16 @@
 """Artifacts on a deploy target, however it is reached -> ``performance`` entries of results.json."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts.artifact import Artifact
-from compress.errors import GoalMissed, InputError, Unavailable
+from compress.errors import GoalMissed, InputError, Unavailable, VerificationError
 from compress.recipe.schema import DeployTarget
 from compress.recipe.target_parts import Reach
 from compress.results.performance import Delegated, Evidence, Performance
+from compress.results.sample import Sample
 from compress.targets.entries import Bench, Pictures, untimed
 from compress.targets.local import bench_local, check_arch
 from compress.targets.tools import tool
@@ -181,23 +182,29 @@ def _way_to(target: DeployTarget) -> Callable[[Bench], list[Performance]]:
     return bench_local
 
 
-def sample_pictures(bundle: Path, samples: Sequence[Mapping[str, Any]], noise_seed: int) -> Pictures:
+def sample_pictures(read: "Callable[[str], np.ndarray]", samples: Sequence[Sample], noise_seed: int) -> Pictures:
     """The bundle's sample pictures: input, noise, truth where there is any, every artifact's output.
 
     The first also as it is simulated in 8 bits.
+    ``read``: path below the bundle -> (H, W, 3) uint8. Raises VerificationError where they do not belong together.
     """
     import numpy as np
 
-    from compress.data.pictures import read_rgb
     from compress.elir.noise import picture_noise
 
     def stacked(paths: Sequence[str]) -> "np.ndarray":
-        return np.stack([read_rgb(bundle / path) for path in paths])
+        pictures = [read(path) for path in paths]
+        if any(picture.shape != pictures[0].shape for picture in pictures):
+            raise VerificationError(f"samples: {', '.join(paths)} are of different sizes: do not use the bundle")
+        return np.stack(pictures)
 
-    lq = stacked([sample["degraded"] for sample in samples])
-    noise = [picture_noise(lq.shape[1], noise_seed, sample["index"]).numpy() for sample in samples]
-    outputs = {f"output-{name}": stacked([s["outputs"][name] for s in samples]) for name in samples[0]["outputs"]}
+    if any(sample.outputs.keys() != samples[0].outputs.keys() for sample in samples):
+        raise VerificationError("samples: not every one is of the same artifacts: do not use the bundle")
+    lq = stacked([sample.degraded for sample in samples])
+    noise = [picture_noise(lq.shape[1], noise_seed, sample.index).numpy() for sample in samples]
+    outputs = {f"output-{name}": stacked([s.outputs[name] for s in samples]) for name in samples[0].outputs}
     # Bundles from before these were kept have none.
-    outputs |= {f"simulated-{name}": stacked([path]) for name, path in samples[0].get("simulated", {}).items()}
-    truth = {"clean": stacked([sample["clean"] for sample in samples])} if samples[0].get("clean") else {}
+    outputs |= {f"simulated-{name}": stacked([path]) for name, path in samples[0].simulated.items()}
+    clean = [sample.clean for sample in samples if sample.clean]
+    truth = {"clean": stacked(clean)} if len(clean) == len(samples) else {}
     return {"lq": lq, "noise": np.concatenate(noise), **truth, **outputs}

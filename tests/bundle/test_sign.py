@@ -1,6 +1,7 @@
 """Signatures of bundles: right, missing, of another key, of another manifest; OpenSSL agrees."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from compress.bundle.manifest import write_manifest
+from compress.bundle.open import open_bundle
 from compress.bundle.sign import check_signature, sign
 from compress.cli.commands import app
 from compress.errors import InputError, VerificationError
@@ -37,7 +39,7 @@ def small(tmp_path: Path) -> Path:
 def test_a_signed_bundle_is_accepted(small: Path, keys: tuple[Path, Path]) -> None:
     done = CliRunner().invoke(app, ["sign", str(small), "--key", str(keys[0])])
     assert (done.exit_code, done.stdout) == (0, f"{small}/manifest.json.sig\n")
-    check_signature(small, keys[1])
+    check_signature(open_bundle(small), keys[1])
     assert (small / "manifest.json.sig").stat().st_size == 64
 
 
@@ -58,18 +60,61 @@ def test_an_altered_manifest_is_refused(small: Path, keys: tuple[Path, Path]) ->
     assert done.stderr == f"{path}.sig: not a signature of manifest.json by key.pub.pem: do not use the bundle\n"
 
 
+def relist(folder: Path) -> None:
+    """What an attacker can do who has no key: hashes that fit."""
+    write_manifest(folder, {"artifacts": []}, ["results.json", "report.html"])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda b: (b / "samples").mkdir() or (b / "samples/new.png").write_text("x"), "samples/new.png: not in the"),
+        (lambda b: (b / "report.html").write_text("<p>"), "report.html: differs from its hash in the manifest"),
+        (lambda b: (b / "results.json").write_text("[]"), "results.json: differs from its hash in the manifest"),
+        (lambda b: (b / "report.html").unlink(), "report.html: missing"),
+        (lambda b: (b / "manifest.json.sig").unlink(), "not signed, it has no manifest.json.sig: ask its maker"),
+        (lambda b: (b / "manifest.json.sig").write_bytes(b""), "manifest.json.sig: not a signature of manifest.json"),
+        (lambda b: (b / "results.json").write_text("[]") and relist(b), "manifest.json.sig: not a signature of"),
+        (lambda b: (b / "more").symlink_to(b.parent), "more: is a link to a folder"),
+    ],
+    ids=["added", "report", "results", "removed", "unsigned", "emptied", "relisted", "link"],
+)
+def test_what_changes_after_the_signature_fails(
+    tmp_path: Path, keys: tuple[Path, Path], change: Callable[[Path], object], told: str
+) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    for name in ("results.json", "report.html"):
+        (bundle / name).write_text("{}")
+    relist(bundle)
+    sign(bundle, keys[0])
+    command = ["verify", str(bundle), "--key", str(keys[1])]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    change(bundle)
+    done = CliRunner().invoke(app, command)
+    assert (done.exit_code, done.stdout) == (5, "")
+    assert told in done.stderr.splitlines()[-1]
+
+
+def test_what_does_not_hold_is_not_signed(small: Path, keys: tuple[Path, Path]) -> None:
+    (small / "added").write_text("x")
+    with pytest.raises(VerificationError, match="added: not in the manifest"):
+        sign(small, keys[0])
+    assert not (small / "manifest.json.sig").exists()
+
+
 def test_another_key_is_refused(small: Path, keys: tuple[Path, Path]) -> None:
     other = small.parent / "other.pem"
     key = Ed25519PrivateKey.generate()
     other.write_bytes(key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()))
     sign(small, other)
     with pytest.raises(VerificationError, match=r"not a signature of manifest\.json by key\.pub\.pem"):
-        check_signature(small, keys[1])
+        check_signature(open_bundle(small), keys[1])
 
 
 def test_an_unsigned_bundle_is_refused(small: Path, keys: tuple[Path, Path]) -> None:
     with pytest.raises(VerificationError, match=r"small: not signed, it has no manifest\.json\.sig: ask its maker"):
-        check_signature(small, keys[1])
+        check_signature(open_bundle(small), keys[1])
 
 
 @pytest.mark.parametrize("text", ["", "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n", None])

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from compress.bundle.manifest import changed_files, read_manifest, write_manifest
+from compress.bundle.manifest import read_manifest, write_manifest
+from compress.bundle.open import open_bundle
 from compress.bundle.verify import verify
 from compress.errors import InputError, VerificationError
 from compress.files import sha256_file
@@ -47,8 +48,8 @@ def refused(folder: Path, text: str) -> None:
 def test_a_whole_bundle_is_verified_by_running_it(finished: Any) -> None:
     found = verify(finished.folder, Progress("silent"))
     assert (found.exit_code, found.to_json()["verified"]) == (0, True)
-    assert [p["artifact"] for p in found.parity] == [a["id"] for a in finished.result.results["artifacts"]]
-    assert all(p["psnr_db"] > 60 for p in found.parity), "on the same machine an artifact gives its picture again"
+    assert [p.artifact for p in found.parity] == [a["id"] for a in finished.result.results["artifacts"]]
+    assert all(p.psnr_db > 60 for p in found.parity), "on the same machine an artifact gives its picture again"
 
 
 def test_an_artifact_that_gives_another_picture_is_refused(bundle: Path) -> None:
@@ -63,9 +64,9 @@ def test_an_artifact_that_gives_another_picture_is_refused(bundle: Path) -> None
 
 
 def test_the_manifest_is_in_order_and_whole(small: Path) -> None:
-    manifest = read_manifest(small)
-    assert [(e["path"], e["bytes"]) for e in manifest["files"]] == [("fp32/model.onnx", 5), ("results.json", 2)]
-    assert changed_files(small, manifest) == []
+    files = [(file.path, file.bytes) for file in read_manifest(small).files]
+    assert files == [("fp32/model.onnx", 5), ("results.json", 2)]
+    assert open_bundle(small).changed_files() == []
 
 
 def test_every_changed_or_missing_file_is_told(small: Path) -> None:
@@ -106,7 +107,7 @@ def as_in_a_hub_cache(bundle: Path, cache: Path) -> Path:
 
 def test_a_bundle_of_links_is_what_its_hashes_say(bundle: Path, tmp_path: Path) -> None:
     cached = as_in_a_hub_cache(bundle, tmp_path / "hub")
-    assert verify(cached, Progress("silent")).files == len(read_manifest(bundle)["files"])
+    assert verify(cached, Progress("silent")).files == len(read_manifest(bundle).files)
     assert open_restorer(str(cached), Settings()).scale == 4
     assert open_restorer(str(cached / "int8/onnx/model.onnx"), Settings()).scale == 4
     assert report([cached], Filter(), 50, tmp_path / "page.html").bundles == 1
@@ -167,7 +168,7 @@ def test_a_manifest_that_no_release_wrote(small: Path, change: dict[str, Any], t
 
 def test_a_manifest_nested_without_end(small: Path) -> None:
     (small / "manifest.json").write_text("[" * 100_000)
-    refused(small, "manifest.json: damaged manifest (RecursionError")
+    refused(small, "manifest.json: damaged manifest (nested too deep)")
 
 
 def test_a_manifest_without_a_seed(bundle: Path) -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from compress.bundle.manifest import read_manifest
+from compress.bundle.open import Bundle, open_bundle
+from compress.files import sha256_file
 from compress.ledger.from_bundle import benched, measurements
-from compress.results.file import read_results
+from compress.results.performance import Performance
 
 
 @pytest.fixture()
-def bundle_facts(finished: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    return read_results(finished.folder).to_json(), read_manifest(finished.folder)
+def opened(finished: Any) -> Bundle:
+    return open_bundle(finished.folder)
 
 
 def timed(artifact: str, p50: float) -> dict[str, Any]:
@@ -30,29 +31,31 @@ def timed(artifact: str, p50: float) -> dict[str, Any]:
     }
 
 
-def test_every_hash_is_in_every_row(bundle_facts: Any) -> None:
-    results, manifest = bundle_facts
-    rows = measurements(results, manifest, Path("x"))
-    assert [row.artifact for row in rows] == [a["id"] for a in results["artifacts"]]
-    for row, artifact in zip(rows, results["artifacts"], strict=True):
-        assert row.artifact_sha256 == artifact["sha256"]
-        assert row.weights_sha256 == manifest["weights"]["sha256"]
-        assert row.recipe_sha256 == manifest["recipe_sha256"]
-        assert (row.data_sha256, row.calibration_sha256) == (
-            manifest["data"]["validation"],
-            manifest["data"]["calibration"],
-        )
-        assert row.versions == results["versions"] and row.evidence == "measured"
-        assert (row.bytes, row.macs, row.image_size) == (artifact["bytes"], artifact["macs"], 64)
+def test_every_hash_is_in_every_row(opened: Bundle) -> None:
+    results, manifest = opened.results(), opened.manifest
+    rows = measurements(opened)
+    assert [row.artifact for row in rows] == [a.id for a in results.artifacts]
+    for row, artifact in zip(rows, results.artifacts, strict=True):
+        assert row.artifact_sha256 == artifact.sha256
+        assert manifest.weights is not None and row.weights_sha256 == manifest.weights.sha256
+        assert row.recipe_sha256 == manifest.recipe_sha256
+        assert (row.data_sha256, row.calibration_sha256) == (manifest.data["validation"], manifest.data["calibration"])
+        assert row.versions == results.versions and row.evidence == "measured"
+        assert (row.bytes, row.macs, row.image_size) == (artifact.bytes, artifact.macs, 64)
         assert (row.target, row.latency_p50_ms) == (None, None)
     assert len({row.files_sha256 for row in rows}) == len(rows)
 
 
-def test_a_row_for_each_target_and_set(bundle_facts: Any) -> None:
-    results, manifest = json.loads(json.dumps(bundle_facts))
+def test_a_row_for_each_target_and_set(bundle: Path) -> None:
+    results, manifest = (json.loads((bundle / name).read_text()) for name in ("results.json", "manifest.json"))
     results["quality"] += [{**q, "dataset": "kodak"} for q in results["quality"]]
     results["performance"] = [timed("onnx-int8", 10.0), {**timed("onnx-int8", 20.0), "target": "other"}]
-    rows = [row for row in measurements(results, manifest, Path("x")) if row.artifact == "onnx-int8"]
+    path = bundle / "results.json"
+    path.write_text(json.dumps(results))
+    listed = next(file for file in manifest["files"] if file["path"] == "results.json")
+    listed |= {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    rows = [row for row in measurements(open_bundle(bundle)) if row.artifact == "onnx-int8"]
     assert [(row.target, row.dataset, row.latency_p50_ms) for row in rows] == [
         ("x86-onnxruntime", "validation", 10.0),
         ("x86-onnxruntime", "kodak", 10.0),
@@ -63,8 +66,8 @@ def test_a_row_for_each_target_and_set(bundle_facts: Any) -> None:
     assert (rows[0].cpu, rows[0].protocol, rows[0].threads, rows[0].latency_n) == ("a CPU", "quick", 2, 20)
 
 
-def test_a_bench_is_a_run_of_its_own_for_what_it_timed(bundle_facts: Any) -> None:
+def test_a_bench_is_a_run_of_its_own_for_what_it_timed(opened: Bundle) -> None:
     now = "2026-11-24T00:00:00+00:00"
-    (row,) = benched(*bundle_facts, Path("x"), [timed("onnx-int8", 10.0)], "run1", now)
+    (row,) = benched(opened, [Performance.model_validate(timed("onnx-int8", 10.0))], "run1", now)
     assert (row.command, row.run, row.created, row.artifact) == ("bench", "run1", now, "onnx-int8")
     assert row.psnr_db is not None and row.latency_p50_ms == 10.0

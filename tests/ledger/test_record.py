@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import compress
+from compress.bundle.manifest import write_manifest
 from compress.errors import VerificationError
 from compress.ledger import Ledger, open_ledger
 from compress.ledger.record import bundle_measurements, record_apply, record_bench
@@ -20,6 +21,7 @@ from compress.pipeline import apply as pipeline
 from compress.progress import Progress
 from compress.recipe.load import to_yaml
 from compress.recipe.schema import Recipe
+from compress.results.performance import Latency, Performance
 
 FLOATS = {"export": {"onnx": {"precisions": ["fp32"]}}}
 
@@ -93,7 +95,7 @@ def test_a_broken_ledger_loses_no_bundle(
 
 def test_a_bench_is_recorded_beside_the_bundles_quality(ledger: Ledger, finished: Any) -> None:
     record_apply(finished.folder, print)
-    timed = {"artifact": "onnx-int8", "target": "x86-onnxruntime", "latency_ms": {"p50": 3.0}, "evidence": "measured"}
+    timed = Performance(artifact="onnx-int8", target="x86-onnxruntime", latency_ms=Latency(p50=3.0))
     record_bench(finished.folder, [timed], print)
     record_bench(finished.folder, [timed], print)
     rows = [row for row in ledger.rows() if row["command"] == "bench"]
@@ -106,6 +108,9 @@ def test_damaged_results(spoil: dict, finished: Any, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(finished.folder, tmp_path / "tiny"))
     results = json.loads((folder / "results.json").read_text()) | spoil
     (folder / "results.json").write_text(json.dumps(results))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    facts = {key: value for key, value in manifest.items() if key not in ("schema_version", "files")}
+    write_manifest(folder, facts, [file["path"] for file in manifest["files"]])
     with pytest.raises(VerificationError, match="damaged") as error:
         bundle_measurements(folder)
     assert len(str(error.value).splitlines()) == 1

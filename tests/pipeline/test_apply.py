@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 import compress
-from compress.bundle.manifest import changed_files, read_manifest
+from compress.bundle.manifest import read_manifest
+from compress.bundle.open import check_files, open_bundle
 from compress.bundle.verify import verify
 from compress.cli.commands import app
 from compress.errors import InputError, VerificationError
@@ -49,30 +50,27 @@ def never(*args: object) -> None:
 
 
 def test_the_manifest_lists_every_file_by_its_hash(finished: Any) -> None:
-    manifest = read_manifest(finished.folder)
-    listed = {entry["path"]: entry for entry in manifest["files"]}
+    listed = {file.path: file for file in read_manifest(finished.folder).files}
     found = {p.relative_to(finished.folder).as_posix() for p in finished.folder.rglob("*") if p.is_file()}
     own = {p for p in found if p.startswith(".stages/") or p in (".lock", ".compress.json")}
     assert set(listed) == found - own - {"manifest.json"}
     assert {"recipe.yaml", "results.json", "report.html"} <= set(listed)
     for name, entry in listed.items():
-        assert entry["sha256"] == sha256_file(finished.folder / name)
-        assert entry["bytes"] == (finished.folder / name).stat().st_size
+        assert entry.sha256 == sha256_file(finished.folder / name)
+        assert entry.bytes == (finished.folder / name).stat().st_size
 
 
 def test_the_manifest_tells_each_artifacts_interface(finished: Any) -> None:
     manifest = read_manifest(finished.folder)
-    assert [a["id"] for a in manifest["artifacts"]] == IDS
-    for artifact in manifest["artifacts"]:
-        assert [(i["name"], i["shape"]) for i in artifact["inputs"]] == [
-            ("lq", [1, 3, 64, 64]),
-            ("noise", [1, 16, 8, 8]),
-        ]
-        assert [(o["name"], o["shape"]) for o in artifact["outputs"]] == [("hq", [1, 3, 64, 64])]
-        assert (artifact["task"], artifact["k_steps"], artifact["sigma_s"]) == ("sr_x4", 1, 0.1)
-        assert artifact["entry"] in {entry["path"] for entry in manifest["files"]}
-    assert manifest["weights"]["sha256"] == sha256_file(Path(manifest["recipe"]["model"]["weights"]))
-    assert {"recipe_sha256", "data", "versions", "seeds", "created"} <= set(manifest)
+    assert [a.id for a in manifest.artifacts] == IDS
+    for artifact in manifest.artifacts:
+        assert [(i.name, i.shape) for i in artifact.inputs] == [("lq", [1, 3, 64, 64]), ("noise", [1, 16, 8, 8])]
+        assert [(o.name, o.shape) for o in artifact.outputs] == [("hq", [1, 3, 64, 64])]
+        assert (artifact.task, artifact.k_steps, artifact.sigma_s) == ("sr_x4", 1, 0.1)
+        assert artifact.entry in {file.path for file in manifest.files}
+    assert manifest.recipe is not None and manifest.weights is not None
+    assert manifest.weights.sha256 == sha256_file(Path(manifest.recipe.model["weights"]))
+    assert {"recipe_sha256", "data", "versions", "seeds", "created"} <= manifest.model_fields_set
 
 
 def test_results_have_the_fields_that_the_contract_names(finished: Any) -> None:
@@ -102,7 +100,7 @@ def test_float_artifacts_equal_torch_and_int8_ones_their_simulation(finished: An
         assert parity[name]["against"] == "simulated-int8" and parity[name]["met"], parity[name]
     kept = [sample["simulated"] for sample in finished.result.results["samples"]]
     assert not any(kept[1:]) and list(kept[0]) == [name for name in IDS if "int8" in name]
-    listed = {f["path"] for f in read_manifest(finished.folder)["files"]}
+    listed = {f.path for f in read_manifest(finished.folder).files}
     assert listed.issuperset(kept[0].values())
     assert finished.result.exit_code == 0
 
@@ -168,7 +166,7 @@ def test_a_changed_artifact_fails_verification_and_is_written_again(bundle: Path
     assert not result.reused
     assert path.read_bytes() == good
     assert {p: p.stat().st_mtime_ns for p in others} == others
-    assert changed_files(bundle, read_manifest(bundle)) == []
+    check_files(open_bundle(bundle))
 
 
 def test_a_calibration_is_kept(bundle: Path, tiny_recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +192,7 @@ def test_other_validation_pictures_measure_anew(
     assert not result.reused
     assert {q["n"] for q in (*result.results["quality"], *result.results["baselines"])} == {1}
     assert len(result.results["samples"]) == 1
-    assert changed_files(bundle, read_manifest(bundle)) == []
+    check_files(open_bundle(bundle))
 
 
 def test_a_missed_goal_ends_in_3_with_the_bundle_written(
@@ -207,7 +205,7 @@ def test_a_missed_goal_ends_in_3_with_the_bundle_written(
     assert goals[("fidelity_db", "onnx-int8")] is False and goals[("size_ratio", "onnx-int8")] is True
     assert (result.exit_code, result.results["goals_met"]) == (3, False)
     assert json.loads((bundle / "results.json").read_text())["goals_met"] is False
-    assert changed_files(bundle, read_manifest(bundle)) == []
+    check_files(open_bundle(bundle))
 
 
 def test_artifacts_that_a_recipe_no_longer_asks_for_are_removed(bundle: Path, tiny_recipe: Make) -> None:
@@ -261,7 +259,7 @@ def test_a_tool_that_is_not_set_up_costs_its_figures_only(
         assert told == dict.fromkeys(("onnx-fp32", "onnx-int8-tensorrt"), ("unavailable", why))
     goals = [(g["goal"], g["artifact"], g["met"]) for g in result.results["goals"]]
     assert goals == [("fidelity_db", "onnx-int8-tensorrt", True), ("breaches", "onnx-int8-tensorrt", False)]
-    assert changed_files(bundle, read_manifest(bundle)) == []
+    check_files(open_bundle(bundle))
 
 
 def test_a_dry_run_tells_what_is_not_set_up(tiny_recipe: Make, tmp_path: Path) -> None:

@@ -275,9 +275,9 @@ def stable_hashes(folder: Path) -> dict[str, str]:
 
 
 def _changed(folder: Path) -> list[str]:
-    from compress.bundle.manifest import changed_files, read_manifest
+    from compress.bundle.open import open_bundle
 
-    return [f"under a finished manifest: {line}" for line in changed_files(folder, read_manifest(folder))]
+    return [f"under a finished manifest: {line}" for line in open_bundle(folder).changed_files()]
 
 
 @contextlib.contextmanager

@@ -11,6 +11,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from compress.artifacts.artifact import ENTRY
+from compress.results.document import Results
+
 FORMATS = ("openvino", "onnx", "executorch")
 PRECISIONS = ("fp32", "fp16", "int8")
 SETS = {"photos_validation": (20, 26.31, 0.2210), "set14": (12, 25.02, 0.2355), "kodak": (24, 25.87, 0.2114)}
@@ -28,7 +31,7 @@ def _artifacts() -> list[dict[str, Any]]:
         for precision, ratio in zip(PRECISIONS, (1.0, 0.502, 0.264), strict=True):
             found.append({
                 "id": f"{name}-{precision}", "format": name, "precision": precision,
-                "entry": f"{precision}/{name}/model", "files": [], "bytes": int(36_400_000 * ratio),
+                "entry": f"{precision}/{name}/{ENTRY[name]}", "files": [], "bytes": int(36_400_000 * ratio),
                 "size_ratio": ratio, "sha256": "5b" * 32, "engine": "elir" if precision == "int8" else None,
             })  # fmt: skip
     extra = {**found[5], "id": "onnx-int8-tensorrt", "bytes": 9_511_000, "entry": "int8/onnx/model_tensorrt.onnx"}
@@ -183,12 +186,39 @@ def make_bundle(bundle: Path, side: int = 256) -> dict[str, Any]:
     results = {**make_results(), "samples": _samples(bundle, side)}
     (bundle / "results.json").write_text(json.dumps(results), encoding="utf-8")
     (bundle / "manifest.json").write_text(json.dumps(make_manifest()), encoding="utf-8")
+    list_files(bundle)
     return results
 
 
+def list_files(bundle: Path) -> None:
+    """Write the hashes of what the results name into the manifest, as `apply` does last."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    names = {entry["path"] for entry in manifest["files"]} | {"results.json"}
+    names |= {path.relative_to(bundle).as_posix() for path in bundle.rglob("*.png")}
+    there = [(name, bundle / name) for name in sorted(names) if (bundle / name).is_file()]
+    listed = [
+        {"path": name, "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for name, path in there
+    ]
+    absent = [entry for entry in manifest["files"] if not (bundle / entry["path"]).is_file()]
+    (bundle / "manifest.json").write_text(json.dumps(manifest | {"files": [*listed, *absent]}), encoding="utf-8")
+
+
 @pytest.fixture()
-def results() -> dict[str, Any]:
+def relist() -> Callable[[Path], None]:
+    """(bundle) -> its manifest holds the hashes of what lies there now."""
+    return list_files
+
+
+@pytest.fixture()
+def document() -> dict[str, Any]:
+    """results.json, for tests that change it first."""
     return make_results()
+
+
+@pytest.fixture()
+def results() -> Results:
+    return Results.model_validate(make_results())
 
 
 @pytest.fixture()
@@ -211,7 +241,7 @@ def make_measured(
     interfaces = [
         {
             **{key: a[key] for key in ("id", "format", "precision", "entry")},
-            "inputs": [{"shape": [1, 3, 64, 64]}],
+            "inputs": [{"name": "lq", "shape": [1, 3, 64, 64]}],
             "k_steps": 3,
         }
         for a in results["artifacts"]
@@ -223,6 +253,7 @@ def make_measured(
     manifest = {**make_manifest(), "files": files, "artifacts": interfaces, "weights": {"sha256": "cd" * 32}, "key": {}}
     (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    list_files(folder)
     return folder
 
 

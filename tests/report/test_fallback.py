@@ -1,6 +1,7 @@
 """The page's table of what was tried when goals were missed."""
 
 from compress.report.fallback import fallback
+from compress.results.document import Results
 
 TRIED = [
     {
@@ -16,7 +17,7 @@ TRIED = [
 
 
 def test_a_row_a_step() -> None:
-    sheet = fallback({"fallback": TRIED})
+    sheet = fallback(Results.model_validate({"schema_version": 1, "fallback": TRIED}))
     assert sheet is not None
     texts = [[cell.text for cell in row] for row in sheet.rows]
     assert texts[0] == ["raise_bits", "bits of dec.layers.6 4 -> 8", "2", "0", "93.4", "kept"]
@@ -25,4 +26,4 @@ def test_a_row_a_step() -> None:
 
 
 def test_nothing_was_tried() -> None:
-    assert fallback({}) is None
+    assert fallback(Results(schema_version=1)) is None

@@ -2,20 +2,31 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compress.bundle.schema import Facts
 from compress.errors import InputError, VerificationError
 from compress.report import write_report
 
+Rewrite = Callable[[Path, Callable[[dict[str, Any]], None]], str]
 
-def _rewrite(bundle: Path, change: Any) -> str:
-    results = json.loads((bundle / "results.json").read_text())
-    change(results)
-    (bundle / "results.json").write_text(json.dumps(results))
-    return write_report(bundle).read_text(encoding="utf-8")
+
+@pytest.fixture()
+def rewrite(relist: Callable[[Path], None]) -> Rewrite:
+    """(bundle, change of its results) -> its page, as if `apply` had written these."""
+
+    def page(bundle: Path, change: Callable[[dict[str, Any]], None]) -> str:
+        results = json.loads((bundle / "results.json").read_text())
+        change(results)
+        (bundle / "results.json").write_text(json.dumps(results))
+        relist(bundle)
+        return write_report(bundle).read_text(encoding="utf-8")
+
+    return page
 
 
 def _section(html: str, name: str) -> str:
@@ -38,15 +49,15 @@ def test_page_loads_nothing_from_outside(bundle: Path) -> None:
     assert "default-src 'none'" in html
 
 
-def test_every_artifact_data_set_and_sample_appears(bundle: Path, results: dict[str, Any]) -> None:
+def test_every_artifact_data_set_and_sample_appears(bundle: Path, document: dict[str, Any]) -> None:
     html = write_report(bundle).read_text(encoding="utf-8")
-    for artifact in results["artifacts"]:
+    for artifact in document["artifacts"]:
         assert f'<th scope="row">{artifact["id"]}</th>' in _section(html, "artifacts")
-    for row in results["quality"]:
+    for row in document["quality"]:
         assert row["dataset"] in _section(html, "quality")
     for label in ("degraded", "clean", "openvino-fp32", "executorch-int8"):
         assert f'alt="astronaut: {label}"' in _section(html, "pictures")
-    for layer in results["layers"]:
+    for layer in document["layers"]:
         assert layer["layer"] in _section(html, "errors")
 
 
@@ -64,42 +75,40 @@ def test_missed_goals_are_shown_with_value_and_bound(bundle: Path) -> None:
     assert "≥ 39.5 dB on kodak" in _section(html, "goals")
 
 
-def test_all_goals_met_is_said(bundle: Path) -> None:
+def test_all_goals_met_is_said(bundle: Path, rewrite: Rewrite) -> None:
     def keep_met(results: dict[str, Any]) -> None:
         results["goals"] = [goal for goal in results["goals"] if goal["met"]]
 
-    html = _rewrite(bundle, keep_met)
+    html = rewrite(bundle, keep_met)
     assert "✓ All 30 goals met" in html and "MISSED" not in html.split("<script>")[0]
 
 
-def test_names_of_users_are_escaped_everywhere(bundle: Path) -> None:
+def test_names_of_users_are_escaped_everywhere(bundle: Path, rewrite: Rewrite) -> None:
     bad = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
 
     def rename(results: dict[str, Any]) -> None:
         results["name"] = results["task"] = results["machine"]["cpu"] = bad
-        results["artifacts"][2]["id"] = results["quality"][2]["artifact"] = bad
-        results["performance"][2]["artifact"] = results["goals"][0]["artifact"] = bad
-        results["samples"][0]["name"] = results["layers"][0]["layer"] = results["stages"][0]["stage"] = bad
-        results["parity"][0]["against"] = results["performance"][0]["target"] = bad
-        results["samples"][0]["outputs"] = {bad: results["samples"][0]["clean"]}
+        results["layers"][0]["layer"] = results["stages"][0]["stage"] = results["parity"][0]["against"] = bad
+        results["samples"][0]["name"] = bad.replace("/", "")  # one part of a path
+        results["performance"][2].update(evidence="unavailable", why=bad)
         for row in results["quality"] + results["baselines"] + results["goals"]:
             row["dataset"] = bad if row["dataset"] == "kodak" else row["dataset"]
 
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest["recipe"]["model"]["weights"] = manifest[bad] = manifest["recipe"][bad] = bad
     (bundle / "manifest.json").write_text(json.dumps(manifest))
-    html = _rewrite(bundle, rename)
+    html = rewrite(bundle, rename)
     assert "<script>alert" not in html and "<img src=x" not in html
     assert html.count("<script") == 1
     assert "&lt;script&gt;alert(" in html
 
 
-def test_null_fields_read_as_not_measured(bundle: Path) -> None:
+def test_null_fields_read_as_not_measured(bundle: Path, rewrite: Rewrite) -> None:
     def empty(results: dict[str, Any]) -> None:
         results["quality"][2].update(lpips=None, lpips_rise=None, fidelity_db=None)
         results["stages"], results["layers"] = [], None
 
-    html = _rewrite(bundle, empty)
+    html = rewrite(bundle, empty)
     row = next(row for row in _section(html, "artifacts").split("<tr>") if ">openvino-int8<" in row)
     assert row.count("not measured") == 3
     told = _section(html, "gaps")
@@ -130,8 +139,9 @@ def test_slider_is_a_labelled_range_and_every_control_has_a_label(bundle: Path) 
     assert html.count("<h1>") == 1 and "prefers-color-scheme: dark" in html and 'lang="en"' in html
 
 
-def test_given_manifest_wins_over_the_file(bundle: Path) -> None:
-    html = write_report(bundle, {"recipe": {"model": {"weights": "given_weights"}}}).read_text(encoding="utf-8")
+def test_given_facts_win_over_the_file(bundle: Path) -> None:
+    given = {"recipe": {"model": {"weights": "given_weights"}}, "artifacts": []}
+    html = write_report(bundle, Facts.model_validate(given)).read_text(encoding="utf-8")
     assert "given_weights" in html and "elir_sr_x4" not in html.split("<main>")[0]
 
 
@@ -146,12 +156,20 @@ def test_given_manifest_wins_over_the_file(bundle: Path) -> None:
 )
 def test_damaged_results_are_refused_in_one_line(bundle: Path, text: str | None, error: type, told: str) -> None:
     (bundle / "results.json").unlink()
+    (bundle / "manifest.json").unlink()
     if text is not None:
         (bundle / "results.json").write_text(text)
     with pytest.raises(error) as raised:
         write_report(bundle)
     assert told in str(raised.value) and "\n" not in str(raised.value)
     assert not (bundle / "report.html").exists()
+
+
+def test_results_that_are_not_the_manifest_s_are_refused(bundle: Path) -> None:
+    path = bundle / "results.json"
+    path.write_text(path.read_text().replace('"psnr_db": 26', '"psnr_db": 27'))
+    with pytest.raises(VerificationError, match=r"results\.json: differs from its hash in the manifest: do not use it"):
+        write_report(bundle)
 
 
 def test_import_needs_no_torch() -> None:

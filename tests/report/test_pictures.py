@@ -2,7 +2,6 @@ import base64
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,8 @@ from PIL import Image
 
 from compress.errors import VerificationError
 from compress.report import pictures, write_report
-from compress.report.pictures import gallery
+from compress.report.pictures import gallery, unlisted
+from compress.results.document import Results
 
 PRECISIONS = {
     "artifacts": [
@@ -20,7 +20,7 @@ PRECISIONS = {
 }
 
 
-def _bundle(folder: Path, side: int, count: int = 1) -> dict[str, Any]:
+def _bundle(folder: Path, side: int, count: int = 1) -> Results:
     """Samples of noise, which no coder makes small."""
     rng = np.random.default_rng(0)
     samples = []
@@ -30,7 +30,7 @@ def _bundle(folder: Path, side: int, count: int = 1) -> dict[str, Any]:
             Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)).save(folder / name)
         outputs = {key: names[key] for key in ("onnx-fp16", "onnx-int8")}
         samples.append({"name": f"s{i}", "degraded": names["degraded"], "clean": names["clean"], "outputs": outputs})
-    return {**PRECISIONS, "samples": samples}
+    return Results.model_validate({**PRECISIONS, "schema_version": 1, "name": "large", "samples": samples})
 
 
 def _decoded(uri: str) -> np.ndarray:
@@ -42,23 +42,23 @@ def _labels(shown: pictures.Gallery) -> list[str]:
 
 
 def test_few_bytes_stay_png(tmp_path: Path) -> None:
-    shown = gallery(tmp_path, _bundle(tmp_path, 32))
+    shown = gallery(unlisted(tmp_path), _bundle(tmp_path, 32))
     assert all(picture.uri.startswith("data:image/png;base64,") for picture in shown.samples[0].pictures)
     assert _labels(shown) == ["degraded", "onnx-fp16", "onnx-int8", "clean"]
 
 
 def test_more_bytes_become_webp_of_equal_pixels(tmp_path: Path) -> None:
-    shown = gallery(tmp_path, _bundle(tmp_path, 200))
+    shown = gallery(unlisted(tmp_path), _bundle(tmp_path, 200))
     assert shown.lossless
     for picture in shown.samples[0].pictures:
         assert picture.uri.startswith("data:image/webp") and picture.size == (200, 200)
-        assert np.array_equal(_decoded(picture.uri), np.asarray(Image.open(picture.path)))
+        assert np.array_equal(_decoded(picture.uri), np.asarray(Image.open(io.BytesIO(picture.data))))
 
 
 def test_fp16_goes_first_when_the_page_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = _bundle(tmp_path, 200)
     monkeypatch.setattr(pictures, "PAGE_BYTES", 560_000)
-    shown = gallery(tmp_path, results)
+    shown = gallery(unlisted(tmp_path), results)
     assert shown.lossless and _labels(shown) == ["degraded", "onnx-int8", "clean"]
     assert "onnx-fp16 left out here for size" in shown.note
 
@@ -66,15 +66,15 @@ def test_fp16_goes_first_when_the_page_is_full(tmp_path: Path, monkeypatch: pyte
 def test_loss_is_the_last_resort_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = _bundle(tmp_path, 200, count=3)
     monkeypatch.setattr(pictures, "PAGE_BYTES", 400_000)
-    shown = gallery(tmp_path, results)
+    shown = gallery(unlisted(tmp_path), results)
     assert not shown.lossless and 1 <= len(shown.samples) < 3
     assert "WebP of quality 90" in shown.note and "of 3 samples shown" in shown.note
     assert sum(len(p.uri) for s in shown.samples for p in s.pictures) <= 400_000
 
 
 def test_page_with_many_large_samples_stays_under_6_mb(tmp_path: Path) -> None:
-    results = {**_bundle(tmp_path, 512, count=4), "schema_version": 1, "name": "large", "task": "sr_x4"}
-    (tmp_path / "results.json").write_text(json.dumps(results))
+    results = _bundle(tmp_path, 512, count=4)
+    (tmp_path / "results.json").write_text(json.dumps(results.to_json()))
     assert write_report(tmp_path).stat().st_size < 6_000_000
 
 
@@ -88,7 +88,7 @@ def test_pictures_that_are_none_or_elsewhere_are_refused(tmp_path: Path, name: s
     (bundle / "text.png").write_text("no picture")
     (bundle / "empty.png").touch()
     (bundle / "script.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\nshowpage\n")
-    results = {"samples": [{"name": "s", "degraded": name, "clean": name, "outputs": {}}]}
-    with pytest.raises(VerificationError, match="run apply again") as raised:
-        gallery(bundle, results)
+    results = {"schema_version": 1, "samples": [{"name": "s", "degraded": name, "clean": name, "outputs": {}}]}
+    with pytest.raises(VerificationError, match=r"run apply again|replace or remove it") as raised:
+        gallery(unlisted(bundle), Results.model_validate(results))
     assert name in str(raised.value) and "\n" not in str(raised.value)

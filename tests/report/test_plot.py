@@ -1,11 +1,10 @@
-from typing import Any
-
 import pytest
 
 from compress.report.plot import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, plots
+from compress.results.document import Results
 
 
-def test_points_stand_where_their_figures_say(results: dict[str, Any]) -> None:
+def test_points_stand_where_their_figures_say(results: Results) -> None:
     speed, size = plots(results)
     places = {point.id: point for point in speed.points}
     assert places["openvino-int8"].x < places["openvino-fp32"].x < places["executorch-fp32"].x
@@ -14,20 +13,20 @@ def test_points_stand_where_their_figures_say(results: dict[str, Any]) -> None:
     assert all(LEFT <= p.x <= WIDTH and TOP <= p.y <= HEIGHT - BOTTOM for p in speed.points + size.points)
 
 
-def test_goal_is_a_line_between_met_and_missed(results: dict[str, Any]) -> None:
+def test_goal_is_a_line_between_met_and_missed(results: Results) -> None:
     size = plots(results)[1]
     places = {point.id: point.y for point in size.points}
     assert size.bound is not None and size.bound.text == "goal 39.5 dB"
     assert places["onnx-int8"] < size.bound.at < places["executorch-int8"]
 
 
-def test_artifacts_without_figures_are_named_not_placed(results: dict[str, Any]) -> None:
+def test_artifacts_without_figures_are_named_not_placed(results: Results) -> None:
     speed = plots(results)[0]
     assert speed.absent == ["executorch-fp16", "onnx-int8-tensorrt"]
     assert not {point.id for point in speed.points} & set(speed.absent)
 
 
-def test_ticks_are_round_and_span_the_axis(results: dict[str, Any]) -> None:
+def test_ticks_are_round_and_span_the_axis(results: Results) -> None:
     for plot in plots(results):
         for axis in (plot.x, plot.y):
             assert axis.ticks[0].at == axis.start and axis.ticks[-1].at == pytest.approx(axis.end)
@@ -37,17 +36,18 @@ def test_ticks_are_round_and_span_the_axis(results: dict[str, Any]) -> None:
             )
 
 
-def test_equal_figures_still_make_an_axis(results: dict[str, Any]) -> None:
-    for row in results["quality"]:
-        row.update(psnr_db=26.0, fidelity_db=40.0)
+def test_equal_figures_still_make_an_axis(results: Results) -> None:
+    for row in results.quality:
+        row.psnr_db, row.fidelity_db = 26.0, 40.0
     assert all(plot.y.high > plot.y.low for plot in plots(results))
 
 
 def test_without_figures_there_is_no_plot() -> None:
-    assert plots({"artifacts": [{"id": "a", "precision": "int8", "bytes": 1}]}) == []
+    artifact = {"id": "a", "format": "onnx", "precision": "int8", "entry": "a.onnx", "bytes": 0}
+    assert plots(Results.model_validate({"schema_version": 1, "artifacts": [artifact]})) == []
 
 
-def test_labels_cover_nothing(results: dict[str, Any]) -> None:
+def test_labels_cover_nothing(results: Results) -> None:
     for plot in plots(results):
         boxes = [
             (p.label_x, p.label_y - 11, p.label_x + 7 * len(p.id), p.label_y + 2)

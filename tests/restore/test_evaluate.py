@@ -228,7 +228,7 @@ def deployed(place: Path) -> dict[str, Path]:
         {"id": f"{n}-fp32", "format": n, "precision": "fp32", "entry": f"{n}/{f}", "task": "sr_x4"}
         for n, f in ARTIFACTS.items()
     ]
-    write_manifest(folder, {"artifacts": facts}, [fact["entry"] for fact in facts])
+    write_manifest(folder, {"artifacts": facts}, [*(fact["entry"] for fact in facts), "openvino/model.bin"])
     return files
 
 

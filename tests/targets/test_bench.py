@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from compress.artifacts.artifact import FORMATS, Artifact, artifact_of
+from compress.artifacts.artifact import ENTRY, FORMATS, Artifact, artifact_of
 from compress.bundle.manifest import write_manifest
 from compress.cli.commands import app
 from compress.errors import InputError, VerificationError
@@ -23,7 +23,7 @@ ARTIFACTS += [Artifact("onnx", "int8", "tensorrt")]
 @pytest.fixture()
 def shell(tmp_path: Path) -> Path:
     """A bundle of empty artifacts: enough for what is refused before anything is measured."""
-    entries = {a.id: f"{a.id}.bin" for a in ARTIFACTS}
+    entries = {a.id: a.id + Path(ENTRY[a.format]).suffix for a in ARTIFACTS}
     for entry in entries.values():
         (tmp_path / entry).write_bytes(b"")
     artifacts = [{"id": a.id, "format": a.format, "precision": a.precision, "entry": entries[a.id]} for a in ARTIFACTS]

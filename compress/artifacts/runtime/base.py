@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from compress.artifacts.runtime.contents import Contents
 from compress.artifacts.runtime.executorch_import import without_compiler
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.quiet import quiet
@@ -45,20 +46,32 @@ class Runner(ABC):
     about: Mapping[str, str] = {}
 
     @abstractmethod
-    def __init__(self, path: Path, threads: int, options: Mapping[str, Option]) -> None:
-        """Load ``path`` for ``threads`` threads; errors as ``open_runner``."""
+    def __init__(self, path: Path, threads: int, options: Mapping[str, Option], contents: Contents | None) -> None:
+        """Load ``contents``, or else the file ``path``, for ``threads`` threads; errors as ``open_runner``."""
 
     @abstractmethod
     def _execute(self, inputs: dict[str, np.ndarray]) -> np.ndarray: ...
 
     def run(self, lq: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         """lq (1, 3, H, W) float32 in [0, 1], noise (1, 16, H/8, W/8) float32 -> hq (1, 3, H, W) float32, clipped by
-        the artifact. Noise is ignored where it is baked in. Raises InputError for other shapes."""
+        the artifact. Noise is ignored where it is baked in.
+
+        Raises InputError for other shapes, VerificationError for an artifact that fails or gives another shape.
+        """
         inputs = {"lq": lq} if noise is None or "noise" not in self.shapes else {"lq": lq, "noise": noise}
         given = {name: value.shape for name, value in inputs.items()}
         if given != self.shapes:
             raise InputError(f"artifact takes {_told(self.shapes)}, got {_told(given)}: give inputs of its shapes")
-        return self._execute({name: np.ascontiguousarray(value, np.float32) for name, value in inputs.items()})
+        try:
+            hq = self._execute({name: np.ascontiguousarray(value, np.float32) for name, value in inputs.items()})
+        except MemoryError:
+            raise
+        except Exception as error:  # the runtimes' exceptions have no common base
+            why = " ".join(str(error).split())[:200]
+            raise VerificationError(f"artifact fails when it is run ({why}): export it again") from None
+        if (shape := getattr(hq, "shape", None)) != lq.shape:
+            raise VerificationError(f"artifact gives {shape} for lq of {lq.shape}: export it again")
+        return hq
 
 
 def _told(shapes: Mapping[str, Shape]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from compress.artifacts.runtime.base import Option, Runner, check_shapes, damaged, load_library
+from compress.artifacts.runtime.contents import Contents
 from compress.errors import InputError
 from compress.quiet import quiet_native
 
@@ -24,7 +25,7 @@ class ExecutorchRunner(Runner):
     The thread pool belongs to the process: every open ``ExecutorchRunner`` must be opened with the same ``threads``.
     """
 
-    def __init__(self, path: Path, threads: int, options: Mapping[str, Option]) -> None:
+    def __init__(self, path: Path, threads: int, options: Mapping[str, Option], contents: Contents | None) -> None:
         if options:
             raise InputError(f"option {next(iter(options))}: ExecuTorch takes none: remove it")
         runtime = load_library("executorch")
@@ -33,7 +34,7 @@ class ExecutorchRunner(Runner):
             threads = _set_threads(threads)
         try:
             # A program keeps no reference of its own to what its methods need: hold it as long as the method.
-            self._program = runtime.Runtime.get().load_program(path)
+            self._program = runtime.Runtime.get().load_program(contents.entry if contents else path)
             self._method = self._program.load_method(METHOD)
         except (RuntimeError, KeyError) as error:
             raise damaged(path, "ExecuTorch program", error) from None

@@ -8,6 +8,7 @@ import numpy as np
 
 from compress.artifacts.about import ABOUT
 from compress.artifacts.runtime.base import Option, Runner, check_shapes, damaged, load_library
+from compress.artifacts.runtime.contents import Contents
 from compress.errors import InputError
 
 LEVEL = "graph_optimization_level"
@@ -26,11 +27,12 @@ class OnnxruntimeRunner(Runner):
     Other ``options`` are session configuration entries (``session.*``).
     """
 
-    def __init__(self, path: Path, threads: int, options: Mapping[str, Option]) -> None:
+    def __init__(self, path: Path, threads: int, options: Mapping[str, Option], contents: Contents | None) -> None:
         ort = load_library("onnx")
         settings = _settings(ort, threads, options)
         try:
-            self._session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+            model = contents.entry if contents else str(path)
+            self._session = ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
         except Exception as error:
             # ONNX Runtime's exceptions have no common base but Exception.
             raise damaged(path, "ONNX model", error) from None

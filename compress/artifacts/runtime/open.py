@@ -4,20 +4,28 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from compress.artifacts.runtime.base import Format, Option, Runner
+from compress.artifacts.runtime.contents import Contents
 from compress.errors import InputError
 
 
-def open_runner(path: Path, format: Format, threads: int, options: Mapping[str, Option] | None = None) -> Runner:
+def open_runner(
+    path: Path,
+    format: Format,
+    threads: int,
+    options: Mapping[str, Option] | None = None,
+    contents: Contents | None = None,
+) -> Runner:
     """Load an artifact into its runtime, on the CPU, on a fixed number of threads.
 
-    ``options`` are the runtime's own settings and win over the defaults. Raises InputError (no such file, a setting
+    ``options`` are the runtime's own settings and win over the defaults. ``contents``: what is loaded, where it was
+    read already; ``path`` only names it then. Raises InputError (no such file, a setting
     that the runtime does not know), Unavailable (the runtime is not installed), VerificationError (damaged artifact).
     """
     if threads < 1:
         raise InputError(f"threads (={threads}) must be 1 or more: give the number of physical cores")
-    if not path.is_file():
+    if contents is None and not path.is_file():
         raise InputError(f"{path}: no such artifact: check the path")
-    return _runner(format)(path, threads, options or {})
+    return _runner(format)(path, threads, options or {}, contents)
 
 
 def _runner(format: Format) -> type[Runner]:

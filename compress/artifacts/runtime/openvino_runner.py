@@ -10,6 +10,7 @@ import numpy as np
 
 from compress.artifacts.about import ABOUT, KEYS
 from compress.artifacts.runtime.base import Option, Runner, check_shapes, damaged, load_library
+from compress.artifacts.runtime.contents import Contents
 from compress.errors import InputError, VerificationError
 
 DEVICE = "DEVICE"
@@ -46,13 +47,13 @@ class OpenvinoRunner(Runner):
     or NPU; everything else there is OpenVINO's own (``CACHE_DIR``: keeps what was compiled for an NPU).
     """
 
-    def __init__(self, path: Path, threads: int, options: Mapping[str, Option]) -> None:
+    def __init__(self, path: Path, threads: int, options: Mapping[str, Option], contents: Contents | None) -> None:
         ov, core = load_library("openvino"), shared_core()
         try:
-            model = core.read_model(path)
+            model = core.read_model(contents.entry, contents.weights) if contents else core.read_model(path)
         except REFUSED as error:
             weights = path.with_suffix(".bin")
-            if not weights.is_file():
+            if not (contents.weights if contents else weights.is_file()):
                 raise VerificationError(
                     f"{path}: its weights, {weights.name}, are not beside it: copy both files of the artifact"
                 ) from None

@@ -58,7 +58,7 @@ def _artifact(path: Path) -> list[Row]:
     folder = next((f for f in above if (f / MANIFEST).is_file()), None)
     if folder is None:
         raise InputError(f"{path}: lies in no bundle, so nothing measured it: give an artifact that `apply` wrote")
-    ids = {a["id"] for a in read_manifest(folder)["artifacts"] if (folder / a["entry"]).resolve() == entry}
+    ids = {a.id for a in read_manifest(folder).artifacts if (folder / a.entry).resolve() == entry}
     if not ids:
         raise InputError(f"{path}: is no artifact of {folder}: give the entry file that its manifest names")
     return [row for row in _bundle(folder) if row["artifact"] in ids]

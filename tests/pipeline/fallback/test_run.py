@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import compress
-from compress.bundle.manifest import changed_files, read_manifest
+from compress.bundle.open import check_files, open_bundle
 from compress.pipeline import apply as pipeline
 from compress.pipeline.fallback import layer_errors
 from compress.pipeline.result import ApplyResult
@@ -109,7 +109,7 @@ def test_a_missed_goal_is_met_in_the_end_though_it_was_stopped(
 
     folder = result.folder
     assert not (folder / ".fallback").exists()
-    assert not changed_files(folder, read_manifest(folder))
+    check_files(open_bundle(folder))
     held = load_recipe(str(folder / "recipe.yaml"))
     assert held.ptq is not None and held.ptq.layer_bits == {"enc": 16}
     assert held.fallback is None

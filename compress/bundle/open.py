@@ -1,0 +1,225 @@
+"""The one door to a bundle: manifest, schema, paths and hashes.
+
+What it hands out are the very bytes that the manifest's hash was held against, so that nothing can change between the
+check and the use. Only a runtime that reads files by itself gets a path: see ``OpenArtifact``.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from compress.artifacts.inspect.external_data import external_data
+from compress.artifacts.runtime.contents import Contents
+from compress.bundle.manifest import MANIFEST, is_inside, parse_manifest, read_bytes
+from compress.bundle.schema import Manifest, ManifestArtifact, ManifestFile
+from compress.errors import VerificationError
+from compress.files import sha256_file
+from compress.folders import is_beside
+from compress.results.document import Results
+from compress.results.file import RESULTS, parse_results
+from compress.results.sample import Sample
+
+SIGNATURE = f"{MANIFEST}.sig"
+
+
+@dataclass(frozen=True)
+class OpenArtifact:
+    """An artifact whose every file is as the manifest says. ``contents``: what its runtime loads, read and checked
+    once; None for an ONNX model with weights in files of their own, which ONNX Runtime reads by itself, from ``path``.
+    """
+
+    facts: ManifestArtifact
+    path: Path
+    contents: Contents | None
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest has the right schema and stays inside its folder; its files are checked as they are read.
+
+    ``text``: manifest.json as it was read.
+    """
+
+    folder: Path
+    text: bytes
+    manifest: Manifest
+
+    @cached_property
+    def listed(self) -> dict[str, ManifestFile]:
+        """The manifest's files by their paths."""
+        return {file.path: file for file in self.manifest.files}
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes. Raises VerificationError for one that the manifest does not list, or that differs from it."""
+        file = self.file(name)
+        try:
+            data = _read_plain(self.folder / name, file.bytes)
+        except FileNotFoundError:
+            raise self._refused(f"{name}: missing") from None
+        except (OSError, ValueError) as error:
+            raise self._refused(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
+            raise self._refused(f"{name}: differs from its hash in the manifest")
+        return data
+
+    def results(self) -> Results:
+        """``results.json``. Raises VerificationError where it is damaged, or not as the manifest says."""
+        return parse_results(self.read(RESULTS), self.folder / RESULTS)
+
+    def samples(self) -> list[Sample]:
+        """The samples, at least one, all their files listed. Raises VerificationError otherwise."""
+        samples = self.results().samples
+        if not samples:
+            raise VerificationError(f"{self.folder / RESULTS}: damaged (samples: none): write the bundle again")
+        for sample in samples:
+            for name in sample.files:
+                self.file(name)
+        return samples
+
+    def noise_seed(self) -> int:
+        """Seed of the run's noise. Raises VerificationError for a manifest without it."""
+        if self.manifest.seeds is None:
+            raise self._damaged("seeds: missing")
+        return self.manifest.seeds.noise
+
+    def artifact(self, id: str) -> ManifestArtifact:
+        """The manifest's entry of an artifact. Raises VerificationError where it has none."""
+        for artifact in self.manifest.artifacts:
+            if artifact.id == id:
+                return artifact
+        raise self._damaged(f"artifacts: none is {id}")
+
+    def side(self, artifact: ManifestArtifact) -> int:
+        """Width in px of an artifact's pictures. Raises VerificationError where its inputs do not say."""
+        for port in artifact.inputs:
+            if port.name == "lq" and len(port.shape) == 4:
+                return port.shape[-1]
+        raise self._damaged(f"artifacts: {artifact.id} has no input lq (1, 3, H, W)")
+
+    def open_artifact(self, artifact: ManifestArtifact) -> OpenArtifact:
+        """An artifact, ready to be loaded. Raises VerificationError where a file that it reads is not listed or differs
+        from its hash.
+        """
+        path, entry = self.folder / artifact.entry, self.read(artifact.entry)
+        if artifact.format == "openvino":
+            return OpenArtifact(artifact, path, self._openvino(artifact.entry, entry))
+        if artifact.format == "onnx":
+            beside = self._external(artifact.entry, entry)
+            for name in beside:
+                self._check(name)
+            return OpenArtifact(artifact, path, None if beside else Contents(entry))
+        return OpenArtifact(artifact, path, Contents(entry))
+
+    def files_of(self, artifact: ManifestArtifact) -> list[str]:
+        """Every file that an artifact is read from, its entry first. Raises VerificationError as ``open_artifact``."""
+        entry = artifact.entry
+        if artifact.format == "openvino":
+            weights = _weights_of(entry)
+            return [entry, weights] if weights in self.listed else [entry]
+        return [entry, *self._external(entry, self.read(entry))] if artifact.format == "onnx" else [entry]
+
+    def _openvino(self, name: str, entry: bytes) -> Contents:
+        weights = _weights_of(name)
+        # Only an IR keeps to these two files; OpenVINO tells by the content what it was given.
+        if not entry.lstrip().startswith(b"<"):
+            raise self._refused(f"{name}: no OpenVINO IR")
+        if weights not in self.listed and os.path.lexists(self.folder / weights):
+            self.file(weights)
+        return Contents(entry, self.read(weights) if weights in self.listed else b"")
+
+    def _external(self, name: str, entry: bytes) -> list[str]:
+        """Files beside an ONNX model, by their paths below the bundle, each listed."""
+        try:
+            locations = sorted(external_data(entry))
+        except ValueError as error:
+            raise self._refused(f"{name}: no ONNX model ({error})") from None
+        found = [(PurePosixPath(name).parent / location).as_posix() for location in locations]
+        for path in found:
+            self.file(path)
+        return found
+
+    def _check(self, name: str) -> None:
+        if problem := _changed(self.folder, self.file(name)):
+            raise self._refused(problem)
+
+    def file(self, name: str) -> ManifestFile:
+        """A file's entry. Raises VerificationError for one that the manifest does not list."""
+        if name not in self.listed:
+            raise VerificationError(f"{self.folder / MANIFEST}: {name} is not among its files: do not use it")
+        return self.listed[name]
+
+    def changed_files(self) -> list[str]:
+        """What is missing or differs from its hash, one line each."""
+        return [problem for file in self.manifest.files if (problem := _changed(self.folder, file))]
+
+    def unlisted_files(self) -> list[str]:
+        """What lies in the bundle and is not of it, one line each: a file that nobody listed, a link to a folder."""
+        return sorted(_unlisted(self.folder, set(self.listed)))
+
+    def _refused(self, problem: str) -> VerificationError:
+        return VerificationError(f"{self.folder}/{problem}: do not use it, get another copy of the bundle")
+
+    def _damaged(self, what: str) -> VerificationError:
+        return VerificationError(f"{self.folder / MANIFEST}: damaged manifest ({what}): write the bundle again")
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """A bundle, its manifest checked: schema, and paths that stay inside.
+
+    Raises InputError when there is none, VerificationError when it is damaged, of another version or points outside.
+    """
+    text = read_bytes(folder)
+    return Bundle(folder, text, parse_manifest(folder, text))
+
+
+def check_files(bundle: Bundle) -> None:
+    """Raise VerificationError, one line a problem, unless the folder holds what the manifest lists and nothing else."""
+    if problems := [*bundle.changed_files(), *bundle.unlisted_files()]:
+        raise VerificationError("\n".join(f"{bundle.folder}/{problem}" for problem in problems))
+
+
+def holds(bundle: Path, name: str) -> bool:
+    """Whether the file ``name`` stays inside of a folder that is not a bundle yet."""
+    return is_inside(bundle.resolve(), name)
+
+
+def _weights_of(entry: str) -> str:
+    """The file that OpenVINO reads with an IR."""
+    return PurePosixPath(entry).with_suffix(".bin").as_posix()
+
+
+def _read_plain(path: Path, size: int) -> bytes:
+    """At most ``size`` + 1 bytes of a plain file; a pipe or device is not waited for."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("no plain file")
+        return file.read(size + 1)
+
+
+def _changed(folder: Path, file: ManifestFile) -> str | None:
+    path = folder / file.path
+    if not path.is_file():
+        return f"{file.path}: missing"
+    if path.stat().st_size != file.bytes or sha256_file(path) != file.sha256:
+        return f"{file.path}: differs from its hash in the manifest"
+    return None
+
+
+def _unlisted(folder: Path, listed: set[str]) -> Iterator[str]:
+    own = {*listed, MANIFEST, SIGNATURE}
+    for root, folders, names in os.walk(folder):
+        at = Path(root)
+        if at == folder:
+            folders[:] = [name for name in folders if not is_beside(name)]
+            names = [name for name in names if not is_beside(name)]
+        for name in folders:
+            if (at / name).is_symlink():
+                yield f"{(at / name).relative_to(folder).as_posix()}: is a link to a folder"
+        for name in names:
+            if (path := (at / name).relative_to(folder).as_posix()) not in own:
+                yield f"{path}: not in the manifest"
