@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from compress.ledger import Filter, Ledger, open_ledger
-from compress.ledger.measurement import Measurement
+from compress.results.measurement import Measurement
 from compress.ledger.pareto import pareto
 
 TARGETS, TASKS, RECIPES = 5, 4, 40

@@ -62,8 +62,8 @@ def test_its_results_are_rows_and_a_page(kept: Path) -> None:
 def test_its_ledger_opens_and_knows_its_bundle(kept: Path) -> None:
     ledger = Ledger(URL.create(DRIVERS["sqlite"], database=str(kept / "ledger.sqlite")))
     (row,) = ledger.rows(pictures=True)
-    assert (row["artifact"], row["run"]) == ("openvino-int8", read_results(kept / "bundle").run)
-    assert len(row["pictures"]) == 1
+    assert (row.artifact, row.run) == ("openvino-int8", read_results(kept / "bundle").run)
+    assert len(row.pictures) == 1
 
 
 RUNTIME_ONLY = """

@@ -11,8 +11,8 @@ from compress.artifacts.artifact import ENTRY
 from compress.bundle.schema import Manifest, ManifestFile
 from compress.errors import InputError, VerificationError
 from compress.files import sha256_file, write_text
-from compress.recipe.yaml_nodes import dotted
 from compress.results.json_text import parse_json
+from compress.results.section import first_mistake
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -60,9 +60,7 @@ def parse_manifest(folder: Path, text: bytes) -> Manifest:
     try:
         manifest = Manifest.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        mistake = f"{dotted(first['loc'])}: {' '.join(first['msg'].split())}"
-        raise VerificationError(f"{path}: damaged manifest ({mistake}): write the bundle again") from None
+        raise VerificationError(f"{path}: damaged manifest ({first_mistake(error)}): write the bundle again") from None
     root, listed = folder.resolve(), {file.path: file for file in manifest.files}
     for name in (*listed, *(artifact.entry for artifact in manifest.artifacts)):
         if not is_inside(root, name) and not _is_listed_content(folder, listed.get(name)):

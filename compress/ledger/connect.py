@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.errors import Unavailable, VerificationError
 from compress.ledger.place import DRIVERS, shown
+from compress.results.json_text import parse_json
 from compress.text import install_extra
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def connect(url: "URL") -> "Engine":
 def _sqlite(url: "URL") -> "Engine":
     from sqlalchemy import create_engine, event
 
-    engine = create_engine(url, connect_args={"timeout": WAIT_S})
+    engine = create_engine(url, connect_args={"timeout": WAIT_S}, json_deserializer=parse_json)
 
     @event.listens_for(engine, "connect")
     def _no_hidden_begin(connection: Any, record: object) -> None:
@@ -61,7 +62,7 @@ def _postgresql(url: "URL") -> "Engine":
     if find_spec("psycopg") is None:
         raise Unavailable(f"ledger {shown(url)}: needs psycopg, which is not installed: {install_extra('postgresql')}")
     arguments = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
-    return create_engine(url, connect_args=arguments)
+    return create_engine(url, connect_args=arguments, json_deserializer=parse_json)
 
 
 def _revision(engine: "Engine") -> str | None:

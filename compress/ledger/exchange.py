@@ -2,15 +2,20 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from compress.errors import InputError, VerificationError
 from compress.files import whole_file
-from compress.ledger.measurement import DETAILS, Measurement
+from compress.results.json_text import parse_json
+from compress.results.measurement import DETAILS, Measurement, Row
+from compress.results.section import first_mistake
 
-Row = dict[str, Any]
+Fields = dict[str, Any]
+"""A row's fields by name, as a file holds them."""
 VERSION = 1
 NAMES = ("id", *Measurement.model_fields)
 
@@ -19,7 +24,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
     """Write rows by the file's suffix, whole. Raises InputError for another suffix, or where it cannot be written."""
     write = _by_suffix(path, WRITERS)
     with whole_file(path) as part:
-        write(rows, part)
+        write([row.to_json() for row in rows], part)
 
 
 def read_rows(path: Path) -> list[Measurement]:
@@ -45,61 +50,53 @@ def _by_suffix(path: Path, known: dict[str, Callable[..., Any]]) -> Callable[...
     return known[path.suffix.lower()]
 
 
-def _checked(path: Path, number: int, row: Row) -> Measurement:
-    from pydantic import ValidationError
-
-    told = row.pop("id", None)
+def _checked(path: Path, number: int, fields: Fields) -> Measurement:
+    given = fields.pop("id", None)
     try:
-        found = Measurement.model_validate(row)
+        found = Measurement.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: row {number}: {where}: {first['msg']}: export it again") from None
-    try:
-        unchanged = told == found.id
-    except ValueError:  # JSON has no numbers for these, Python's reader takes them
-        raise InputError(f"{path}: row {number}: holds NaN or Inf, which are never written: export it again") from None
-    if not unchanged:
+        raise InputError(f"{path}: row {number}: {first_mistake(error)}: export it again") from None
+    if given != found.id:
         raise VerificationError(f"{path}: row {number}: differs from its id, it was changed: get another copy")
     return found
 
 
-def _flat(row: Row) -> Row:
+def _flat(row: Fields) -> Fields:
     """Lists and mappings as JSON texts, for formats of plain columns."""
     return {name: json.dumps(row[name]) if name in DETAILS and row[name] is not None else row[name] for name in NAMES}
 
 
-def _deep(row: Row) -> Row:
-    return {name: json.loads(value) if name in DETAILS and value is not None else value for name, value in row.items()}
+def _deep(row: Fields) -> Fields:
+    return {name: parse_json(value) if name in DETAILS and value is not None else value for name, value in row.items()}
 
 
-def _write_json(rows: Sequence[Row], path: Path) -> None:
+def _write_json(rows: Sequence[Fields], path: Path) -> None:
     document = {"schema_version": VERSION, "rows": list(rows)}
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _read_json(path: Path) -> list[Row]:
-    document = json.loads(path.read_text(encoding="utf-8"))
+def _read_json(path: Path) -> list[Fields]:
+    document = parse_json(path.read_bytes())
     if document["schema_version"] != VERSION:
         raise ValueError(f"schema_version {document['schema_version']}, must be {VERSION}")
     return [dict(row) for row in document["rows"]]
 
 
-def _write_csv(rows: Sequence[Row], path: Path) -> None:
+def _write_csv(rows: Sequence[Fields], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, NAMES)
         writer.writeheader()
         writer.writerows(map(_flat, rows))
 
 
-def _read_csv(path: Path) -> list[Row]:
+def _read_csv(path: Path) -> list[Fields]:
     # A row's pictures are one field; csv's own limit is 128 kB.
     csv.field_size_limit(2**27)
     with path.open(newline="", encoding="utf-8") as file:
         return [_deep({name: value or None for name, value in row.items()}) for row in csv.DictReader(file)]
 
 
-def _write_parquet(rows: Sequence[Row], path: Path) -> None:
+def _write_parquet(rows: Sequence[Fields], path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -111,19 +108,19 @@ def _write_parquet(rows: Sequence[Row], path: Path) -> None:
     parquet.write_table(pa.Table.from_pylist(list(map(_flat, rows)), schema), path)
 
 
-def _read_parquet(path: Path) -> list[Row]:
+def _read_parquet(path: Path) -> list[Fields]:
     from pyarrow import parquet
 
     # pyarrow's own errors are ValueErrors and OSErrors.
     return list(map(_deep, parquet.read_table(path).to_pylist()))
 
 
-WRITERS: dict[str, Callable[[Sequence[Row], Path], None]] = {
+WRITERS: dict[str, Callable[[Sequence[Fields], Path], None]] = {
     ".json": _write_json,
     ".csv": _write_csv,
     ".parquet": _write_parquet,
 }
-READERS: dict[str, Callable[[Path], Iterator[Row] | list[Row]]] = {
+READERS: dict[str, Callable[[Path], list[Fields]]] = {
     ".json": _read_json,
     ".csv": _read_csv,
     ".parquet": _read_parquet,

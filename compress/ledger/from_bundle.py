@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from pydantic import ValidationError
+
 from compress.bundle.open import Bundle
 from compress.errors import VerificationError
 from compress.files import sha256_text
-from compress.ledger.measurement import Measurement
 from compress.results.artifact import ArtifactEntry
 from compress.results.document import Results
+from compress.results.measurement import Measurement
 from compress.results.performance import Performance, Speedup
 from compress.results.quality import Quality
+from compress.results.section import first_mistake
 
 E = TypeVar("E", Quality, Performance)
 FROM_QUALITY = (
@@ -81,13 +84,10 @@ def _of(entries: Sequence[E], artifact: ArtifactEntry) -> Sequence[E | None]:
 
 
 def _measurement(bundle: Bundle, fields: dict[str, Any]) -> Measurement:
-    from pydantic import ValidationError
-
     try:
         return Measurement.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        why = f"{'.'.join(map(str, first['loc']))}: {' '.join(first['msg'].split())}"
+        why = first_mistake(error)
         raise VerificationError(f"{bundle.folder}: its results are damaged ({why}): write the bundle again") from None
 
 
@@ -116,7 +116,7 @@ def _quality(bundle: Bundle, quality: Quality | None) -> dict[str, Any]:
         "data_sha256": bundle.manifest.data.get(quality.dataset),
         **{name: getattr(quality, name) for name in FROM_QUALITY},
         # Not [] for an entry that has none: a row's id is of its content.
-        "pictures": [p.to_json() for p in quality.pictures] if "pictures" in quality.model_fields_set else None,
+        "pictures": quality.pictures if "pictures" in quality.model_fields_set else None,
     }
 
 

@@ -10,7 +10,8 @@ from compress.text import plain
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from compress.ledger.store import Filter, Ledger, Row
+    from compress.ledger.store import Filter, Ledger
+    from compress.results.measurement import Row
 
 Cost = Literal["latency_p50_ms", "bytes", "macs"]
 
@@ -21,9 +22,14 @@ Quality = Literal["psnr_db", "lpips"]
 class Frontier:
     """The artifacts of one group that nothing beats, cheapest first, and how many are beaten."""
 
-    group: dict[str, Any]
+    group: "tuple[str | int | None, ...]"
     points: "list[Row]"
     dominated: int
+
+    @property
+    def facts(self) -> "dict[str, str | int | None]":
+        """What the group has in common, by name."""
+        return dict(zip(GROUP, self.group, strict=True))
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,9 @@ class Pareto:
 
     def to_json(self) -> dict[str, Any]:
         """One JSON document."""
-        frontiers = [{**f.group, "points": f.points, "dominated": f.dominated} for f in self.frontiers]
+        frontiers = [
+            {**f.facts, "points": [p.to_json() for p in f.points], "dominated": f.dominated} for f in self.frontiers
+        ]
         return {"x": self.x, "y": self.y, "frontiers": frontiers}
 
     def table(self) -> "Group":
@@ -47,14 +55,14 @@ class Pareto:
 
         shown = []
         for found in self.frontiers:
-            told = {name: "-" if value is None else value for name, value in found.group.items()}
+            told = {name: "-" if value is None else value for name, value in found.facts.items()}
             title = "{target} · {task} · {dataset} · {image_size} px · {cpu} · {threads} threads".format(**told)
             table = Table(title=Text(title), title_justify="left", caption=f"{found.dominated} more, beaten")
             for name in (self.x, self.y, "recipe", "artifact", "measured", "row"):
                 table.add_column(name, justify="right" if name in (self.x, self.y) else "left")
             for row in found.points:
-                named = (row["recipe"], row["artifact"], row["created"][:16], row["id"][:8])
-                table.add_row(plain(row[self.x], 6), plain(row[self.y], 6), *map(str, named))
+                named = (row.recipe, row.artifact, row.created[:16], row.id[:8])
+                table.add_row(*(plain(getattr(row, name), 6) for name in (self.x, self.y)), *map(Text, named))
             shown.append(table)
         return Group(*shown, *(() if shown else (Text(f"no row has both {self.x} and {self.y}"),)))
 
@@ -69,11 +77,9 @@ def pareto(ledger: "Ledger", x: Cost, y: Quality, which: "Filter") -> Pareto:
             groups.setdefault(group, {}).setdefault(file, (id, cost, quality))
     frontiers = []
     for group, files in sorted(groups.items(), key=lambda item: tuple(map(str, item[0]))):
-        best = frontier(files.values(), HIGHER_IS_BETTER[y])
-        rows = {row["id"]: row for row in ledger.by_ids(best)}
-        frontiers.append(
-            Frontier(dict(zip(GROUP, group, strict=True)), [rows[id] for id in best], len(files) - len(best))
-        )
+        best = frontier(files.values(), higher_is_better=HIGHER_IS_BETTER[y])
+        rows = {row.id: row for row in ledger.by_ids(best)}
+        frontiers.append(Frontier(group, [rows[id] for id in best], len(files) - len(best)))
     return Pareto(x, y, frontiers)
 
 
@@ -81,11 +87,11 @@ def newest(rows: "Iterable[Row]") -> "list[Row]":
     """Of rows of one file on one device and the same pictures, the first; ``rows`` are newest first."""
     kept: dict[tuple[Any, ...], Row] = {}
     for row in rows:
-        kept.setdefault(tuple(row[name] for name in (*GROUP, "files_sha256")), row)
+        kept.setdefault(tuple(getattr(row, name) for name in (*GROUP, "files_sha256")), row)
     return list(kept.values())
 
 
-def frontier(points: Iterable[tuple[str, float, float]], higher_is_better: bool) -> Sequence[str]:
+def frontier(points: Iterable[tuple[str, float, float]], *, higher_is_better: bool) -> Sequence[str]:
     """Ids of (id, cost, quality) that no other point beats, cheapest first; of equal points, the first."""
     sign = 1 if higher_is_better else -1
     kept: list[str] = []

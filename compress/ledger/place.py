@@ -58,7 +58,10 @@ def shown(url: "URL") -> str:
 @contextmanager
 def told(url: "URL") -> Iterator[None]:
     """Turn a database's errors into one line with the exit code that each deserves."""
+    from pydantic import ValidationError
     from sqlalchemy.exc import DBAPIError
+
+    from compress.results.section import first_mistake
 
     try:
         yield
@@ -67,6 +70,10 @@ def told(url: "URL") -> Iterator[None]:
         raise _kind(url, f"{why} {error.orig.__class__.__name__}")(_line(url, why)) from None
     except UnicodeDecodeError:  # SQLite's message quotes a damaged file's bytes, and Python's binding fails at it
         raise VerificationError(_line(url, "its texts are no UTF-8: the file is damaged")) from None
+    except ValidationError as error:
+        raise VerificationError(_line(url, f"a row is damaged: {first_mistake(error)}")) from None
+    except ValueError as error:  # of a column of JSON
+        raise VerificationError(_line(url, f"a row is damaged: {' '.join(str(error).split())}")) from None
     except OSError as error:
         raise InputError(_line(url, str(error.strerror or error))) from None
 

@@ -11,7 +11,7 @@ from compress.errors import CompressError
 from compress.results.performance import Performance
 
 if TYPE_CHECKING:
-    from compress.ledger.measurement import Measurement
+    from compress.results.measurement import Measurement
 
 Say = Callable[[str], None]
 

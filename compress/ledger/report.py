@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compress.bundle.open import open_bundle
 from compress.errors import CompressError, InputError
@@ -13,8 +13,7 @@ from compress.report import TITLE, Source, write_devices
 
 if TYPE_CHECKING:
     from compress.ledger import Filter
-
-Row = dict[str, Any]
+    from compress.results.measurement import Row
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ def report(bundles: Sequence[Path], which: "Filter", limit: int | None, out: Pat
     opened = {folder: open_bundle(Path(folder)) for folder in dict.fromkeys(folders.values())}
     sources = {folder: Source(bundle.read, bundle.results()) for folder, bundle in opened.items()}
     write_devices(rows, folders, sources, out)
-    files = {row["files_sha256"] for row in rows}
-    devices = {(row["target"], row["cpu"], row["threads"]) for row in rows if row["target"]}
+    files = {row.files_sha256 for row in rows}
+    devices = {(row.target, row.cpu, row.threads) for row in rows if row.target}
     return PageSummary(out, len(files), len(devices), len(sources), len(files - set(folders)))
 
 
@@ -73,28 +72,28 @@ def _check_page(path: Path) -> None:
             raise InputError(f"{path}: is there, and no earlier page of this command: name another file with -o")
 
 
-def _of_bundles(bundles: Sequence[Path]) -> tuple[list[Row], dict[str, str]]:
+def _of_bundles(bundles: Sequence[Path]) -> "tuple[list[Row], dict[str, str]]":
     from compress.ledger.pareto import newest
 
     every = [m.row() for folder in bundles for m in bundle_measurements(folder)]
-    rows = newest(sorted(every, key=lambda row: (row["created"], row["id"]), reverse=True))
-    return rows, {row["files_sha256"]: row["bundle"] for row in reversed(rows)}
+    rows = newest(sorted(every, key=lambda row: (row.created, row.id), reverse=True))
+    return rows, {row.files_sha256: str(row.bundle) for row in reversed(rows)}
 
 
-def _of_ledger(which: "Filter", limit: int | None) -> tuple[list[Row], dict[str, str]]:
+def _of_ledger(which: "Filter", limit: int | None) -> "tuple[list[Row], dict[str, str]]":
     """Rows, and the folder of each file whose bundle lies on this machine and still holds that very file."""
     from compress.ledger import open_ledger
-    from compress.ledger.pareto import newest
     from compress.report.devices import GROUP
 
     opened = open_ledger()
-    names = ("id", *GROUP, "files_sha256")
-    every = newest([dict(zip(names, values, strict=True)) for values in opened.columns(names, which)])
-    files = list(dict.fromkeys(row["files_sha256"] for row in every))[:limit]
-    rows = opened.by_ids(row["id"] for row in every if row["files_sha256"] in set(files))
-    held = {folder: _files(folder) for folder in dict.fromkeys(row["bundle"] for row in rows) if folder}
-    found = {row["files_sha256"]: row["bundle"] for row in reversed(rows) if row["bundle"]}
-    return rows, {file: folder for file, folder in found.items() if file in held[folder]}
+    newest_of: dict[tuple[object, ...], str] = {}
+    for id, *rest in opened.columns(("id", *GROUP, "files_sha256"), which):
+        newest_of.setdefault(tuple(rest), id)
+    files = list(dict.fromkeys(kind[-1] for kind in newest_of))[:limit]
+    rows = opened.by_ids(id for kind, id in newest_of.items() if kind[-1] in set(files))
+    held = {folder: _files(folder) for folder in dict.fromkeys(row.bundle for row in rows) if folder}
+    places = {row.files_sha256: row.bundle for row in reversed(rows) if row.bundle}
+    return rows, {file: folder for file, folder in places.items() if file in held[folder]}
 
 
 def _files(folder: str) -> set[str]:

@@ -1,22 +1,23 @@
 """The ledger itself: append, and read; nothing is ever changed or removed."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
 
 from compress.errors import InputError
 from compress.ledger.place import ledger_url, shown, told
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
     from sqlalchemy import URL, ColumnElement, Connection, Engine, Select
 
-    from compress.ledger.measurement import Measurement
+    from compress.results.measurement import Measurement, Row
 
 CHUNK = 500
 LEAST_ID = 6
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,10 @@ class Ledger:
             _insert(connection, list(fresh.values()))
         return len(fresh)
 
-    def rows(self, which: Filter = Filter(), limit: int | None = None, pictures: bool = False) -> list[Row]:
+    def rows(self, which: Filter = Filter(), limit: int | None = None, *, pictures: bool = False) -> "list[Row]":
         """Rows, newest first; ``pictures`` asks for every picture's scores as well."""
         with self._connection() as connection:
-            return list(map(dict, connection.execute(_select(which, pictures).limit(limit)).mappings()))
+            return _read(connection, _select(which, pictures=pictures).limit(limit))
 
     def count(self, which: Filter = Filter()) -> int:
         """How many rows there are."""
@@ -84,28 +85,27 @@ class Ledger:
         with self._connection() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def columns(self, names: Iterable[str], which: Filter = Filter()) -> list[tuple[Any, ...]]:
-        """The values of some columns, newest row first."""
+    def columns(self, names: Sequence[str], which: Filter = Filter()) -> list[tuple[Any, ...]]:
+        """The values of some columns, newest row first, each of the type and range that ``Row`` gives it."""
         from sqlalchemy import select
 
         from compress.ledger.tables import measurements
 
         query = select(*(measurements.c[name] for name in names)).where(*which.conditions())
         with self._connection() as connection:
-            return list(map(tuple, connection.execute(_newest_first(query))))
+            values = list(map(tuple, connection.execute(_newest_first(query))))
+            return _rows_of(tuple(names)).validate_python(values)
 
-    def by_ids(self, ids: Iterable[str]) -> list[Row]:
+    def by_ids(self, ids: Iterable[str]) -> "list[Row]":
         """Rows of these ids, newest first, without pictures."""
         from compress.ledger.tables import measurements
 
         with self._connection() as connection:
-            return [
-                dict(row)
-                for some in _chunks(list(ids))
-                for row in connection.execute(_select(Filter(), False).where(measurements.c.id.in_(some))).mappings()
-            ]
+            chosen = _select(Filter(), pictures=False)
+            chunks = _chunks(list(ids))
+            return [row for some in chunks for row in _read(connection, chosen.where(measurements.c.id.in_(some)))]
 
-    def row(self, start: str) -> Row:
+    def row(self, start: str) -> "Row":
         """The row whose id begins so, with pictures. Raises InputError when none does, or several."""
         from compress.ledger.tables import measurements
 
@@ -113,15 +113,15 @@ class Ledger:
             raise InputError(f"{start}: no row id: give {LEAST_ID} or more of its hexadecimal digits")
         # A range, which the primary key answers; LIKE would read every row.
         beyond = f"{start}g"
-        query = _select(Filter(), True).where(measurements.c.id >= start, measurements.c.id < beyond).limit(2)
+        query = _select(Filter(), pictures=True).where(measurements.c.id >= start, measurements.c.id < beyond).limit(2)
         with self._connection() as connection:
-            found = list(map(dict, connection.execute(query).mappings()))
+            found = _read(connection, query)
         if len(found) != 1:
             what = "several rows begin so: give more digits" if found else "no such row: see `compress ledger ls`"
             raise InputError(f"{start}: ledger {self.place}: {what}")
         return found[0]
 
-    def latest(self, alike: Row, until: str, other_than: str) -> Row | None:
+    def latest(self, alike: "Mapping[str, object]", until: str, other_than: str) -> "Row | None":
         """The newest row of an `apply` whose fields are as ``alike``, made by ``until``, with pictures."""
         from compress.ledger.tables import measurements
 
@@ -129,11 +129,11 @@ class Ledger:
         same = [columns[name].is_(None) if value is None else columns[name] == value for name, value in alike.items()]
         own = (columns.command == "apply", columns.created <= until, columns.id != other_than)
         with self._connection() as connection:
-            found = connection.execute(_select(Filter(), True).where(*same, *own).limit(1)).mappings().first()
-        return dict(found) if found else None
+            found = _read(connection, _select(Filter(), pictures=True).where(*same, *own).limit(1))
+        return found[0] if found else None
 
     @contextmanager
-    def _connection(self, writes: bool = False) -> "Iterator[Connection]":
+    def _connection(self, *, writes: bool = False) -> "Iterator[Connection]":
         with told(self.url), self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
             yield connection
 
@@ -143,7 +143,7 @@ def open_ledger() -> Ledger:
     return Ledger(ledger_url())
 
 
-def _select(which: Filter, pictures: bool) -> "Select[Any]":
+def _select(which: Filter, *, pictures: bool) -> "Select[Any]":
     from sqlalchemy import select
 
     from compress.ledger.tables import details, measurements
@@ -151,6 +151,24 @@ def _select(which: Filter, pictures: bool) -> "Select[Any]":
     extra = [column for column in details.c if column.name != "id" and (pictures or column.name != "pictures")]
     query = select(*measurements.c, *extra).join(details, details.c.id == measurements.c.id)
     return _newest_first(query.where(*which.conditions()))
+
+
+def _read(connection: "Connection", query: "Select[Any]") -> "list[Row]":
+    """Rows, each field of its type and range: what wrote into this database may have been another program."""
+    from compress.results.measurement import Row
+
+    return [Row.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+@cache
+def _rows_of(names: tuple[str, ...]) -> "TypeAdapter[list[tuple[Any, ...]]]":
+    """What checks rows of these columns, all at once."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    from compress.results.measurement import Row
+
+    kinds = [Annotated[field.annotation, *field.metadata, None] for field in map(Row.model_fields.__getitem__, names)]
+    return TypeAdapter(list[tuple[*kinds]], config=ConfigDict(allow_inf_nan=False))  # type: ignore[valid-type]
 
 
 def _newest_first(query: "Select[Any]") -> "Select[Any]":
@@ -178,7 +196,7 @@ def _insert(connection: "Connection", rows: "list[Measurement]") -> None:
     from compress.ledger.tables import details, measurements
 
     insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
-    whole = [row.row() for row in rows]
+    whole = [row.row().to_json() for row in rows]
     for i in range(0, len(whole), CHUNK):
         for table in (measurements, details):
             names = [column.name for column in table.c]

@@ -1,10 +1,10 @@
 """The ledger's tables, by the fields of ``Measurement``; the migrations make them so, which a test compares."""
 
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from sqlalchemy import JSON, BigInteger, Column, Double, ForeignKey, Index, MetaData, String, Table
 
-from compress.ledger.measurement import DETAILS, Measurement
+from compress.results.measurement import DETAILS, Measurement
 
 TYPES: dict[Any, Any] = {int: BigInteger, float: Double}
 FILTERED = ("target", "task", "recipe", "artifact", "dataset")
@@ -14,6 +14,8 @@ def _column(name: str) -> Column[Any]:
     annotation = Measurement.model_fields[name].annotation
     nullable = type(None) in get_args(annotation)
     kind = get_args(annotation)[0] if nullable else annotation
+    if get_origin(kind) is Annotated:  # with its range
+        kind = get_args(kind)[0]
     # What is neither is a text with a rule of its own.
     return Column(name, TYPES.get(kind, String), nullable=nullable)
 

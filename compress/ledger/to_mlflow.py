@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from compress.bundle.open import open_bundle
 from compress.errors import CompressError, InputError, Unavailable
 from compress.files import sha256_file
 from compress.ledger.from_bundle import together
-from compress.ledger.measurement import DETAILS
+from compress.results.measurement import DETAILS, Row
 from compress.text import install_extra
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from compress.progress import Progress
 
-Row = dict[str, Any]
 PREFIX = "elir-compress"
 ROW, FILES = f"{PREFIX}.row", f"{PREFIX}.files"
 """Tags: the row's id; the hash of the artifact's files, where they were sent too."""
@@ -73,8 +72,8 @@ def send(rows: Sequence[Row], uri: str | None, experiment: str, files: bool, pro
         for row in rows:
             paths = _files(row) if files else []
             bare += files and not paths
-            if not _whole(known.get(row["id"]), row, paths):
-                _send(client, place, known.get(row["id"]), row, paths)
+            if not _whole(known.get(row.id), row, paths):
+                _send(client, place, known.get(row.id), row, paths)
                 sent += 1
             stage.advance()
     return SendResult(_shown(uri), experiment, sent, len(rows) - sent, bare)
@@ -142,16 +141,16 @@ def _runs(client: "MlflowClient", experiment: str) -> "Iterator[Run]":
 def _whole(run: "Run | None", row: Row, paths: Sequence[Path]) -> bool:
     if run is None or run.info.status != FINISHED:
         return False
-    return not paths or run.data.tags.get(FILES) == row["files_sha256"]
+    return not paths or run.data.tags.get(FILES) == row.files_sha256
 
 
 def _send(client: "MlflowClient", experiment: str, run: "Run | None", row: Row, paths: Sequence[Path]) -> None:
     """Every write may be repeated: the same value of the same moment is one value."""
     from mlflow.entities import Metric, Param, RunTag
 
-    created = round(datetime.fromisoformat(row["created"]).timestamp() * 1000)
-    name = " ".join(str(row[key]) for key in ("recipe", "artifact", "target", "dataset") if row[key] is not None)
-    tags = {ROW: row["id"], f"{PREFIX}.run": row["run"], "mlflow.source.name": "compress ledger export"}
+    created = round(datetime.fromisoformat(row.created).timestamp() * 1000)
+    name = " ".join(filter(None, (row.recipe, row.artifact, row.target, row.dataset)))
+    tags = {ROW: row.id, f"{PREFIX}.run": row.run, "mlflow.source.name": "compress ledger export"}
     run = run or client.create_run(experiment, created, tags, name)
     id = run.info.run_id
     params, metrics = _split(row)
@@ -160,31 +159,31 @@ def _send(client: "MlflowClient", experiment: str, run: "Run | None", row: Row, 
         metrics=[Metric(key, value, created, 0) for key, value in metrics.items()],
         params=[Param(key, value) for key, value in params.items()],
     )
-    client.log_text(id, json.dumps(row, indent=1) + "\n", "row.json")
+    client.log_text(id, json.dumps(row.to_json(), indent=1) + "\n", "row.json")
     for path in paths:
         client.log_artifact(id, str(path), path.parent.name)
     if paths:
-        client.log_batch(id, tags=[RunTag(FILES, row["files_sha256"])])
+        client.log_batch(id, tags=[RunTag(FILES, row.files_sha256)])
     client.set_terminated(id, FINISHED, created)
 
 
 def _split(row: Row) -> tuple[dict[str, str], dict[str, float]]:
     """(params, metrics) of what is known."""
-    known = {key: value for key, value in row.items() if value is not None and key not in (*DETAILS, "id", "bundle")}
+    known = row.model_dump(exclude={*DETAILS, "id", "bundle"}, exclude_none=True)
     metrics = {k: float(v) for k, v in known.items() if isinstance(v, int | float) and k not in PARAMS}
     return {key: str(value) for key, value in known.items() if key not in metrics}, metrics
 
 
 def _files(row: Row) -> list[Path]:
     """The artifact's files, where its bundle is on this machine and still holds those very ones."""
-    if not row["bundle"]:
+    if not row.bundle:
         return []
-    folder = Path(row["bundle"])
+    folder = Path(row.bundle)
     try:
         bundle = open_bundle(folder)
-        artifact = next(a for a in bundle.results().artifacts if a.id == row["artifact"])
+        artifact = next(a for a in bundle.results().artifacts if a.id == row.artifact)
     except (CompressError, StopIteration):
         return []
     held = [path for path in artifact.files if path in bundle.listed and (folder / path).is_file()]
-    same = together({path: sha256_file(folder / path) for path in held}) == row["files_sha256"]
+    same = together({path: sha256_file(folder / path) for path in held}) == row.files_sha256
     return [folder / path for path in held] if same else []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from compress.ledger.store import Row
+    from compress.results.measurement import Row
 
 COLUMNS = {  # heading -> (field, format)
     "row": ("id", "{:.8}"),
@@ -32,7 +32,7 @@ class Listing:
 
     def to_json(self) -> dict[str, Any]:
         """One JSON document."""
-        return {"ledger": self.place, "total": self.total, "rows": self.rows}
+        return {"ledger": self.place, "total": self.total, "rows": [row.to_json() for row in self.rows]}
 
     def table(self) -> "Table":
         """One line a row."""
@@ -47,7 +47,7 @@ class Listing:
             whole = right or heading in ("row", "measured")
             table.add_column(heading, justify="right" if right else "left", no_wrap=whole, overflow="fold")
         for row in self.rows:
-            values = {**row, "bytes": row["bytes"] / 1e6}
+            values = {field: getattr(row, field) for field, _ in COLUMNS.values()} | {"bytes": row.bytes / 1e6}
             table.add_row(*(Text(_cell(values[field], form)) for field, form in COLUMNS.values()))
         return table
 
@@ -60,7 +60,7 @@ class RowView:
 
     def to_json(self) -> dict[str, Any]:
         """One JSON document."""
-        return self.row
+        return self.row.to_json()
 
     def table(self) -> "Table":
         """One line a field; of the pictures, how many there are."""
@@ -69,7 +69,7 @@ class RowView:
         from rich.text import Text
 
         table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_header=False)
-        for name, value in self.row.items():
+        for name, value in self.row.to_json().items():
             text = f"scores of {len(value or ())}" if name == "pictures" else _flat(value)
             table.add_row(Text(name), Text(text))
         return table

@@ -11,8 +11,7 @@ from compress.report.gaps import Gap, gaps
 from compress.report.page import TEMPLATES, environment
 from compress.report.pictures import Read
 from compress.results.document import Results
-
-Row = Mapping[str, Any]
+from compress.results.measurement import Row
 
 MEASURES = {
     "latency_p50_ms": ("Latency p50", "ms"), "bytes": ("Size", "MB"), "macs": ("Multiply-accumulates", "G"),
@@ -84,8 +83,8 @@ def page_data(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[
         },
         "groups": names,
         "rows": [
-            {**{name: row[name] for name in ("id", "created", "dataset", "evidence", "protocol", *FIGURES)},
-             "group": groups.index(_group(row)), "artifact": places[row["files_sha256"]]}
+            {**{name: getattr(row, name) for name in ("id", "created", "dataset", "evidence", "protocol", *FIGURES)},
+             "group": groups.index(_group(row)), "artifact": places[row.files_sha256]}
             for row in rows
         ],
         "artifacts": artifacts,
@@ -98,7 +97,7 @@ def page_data(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[
 
 
 def _group(row: Row) -> tuple[Any, ...]:
-    return tuple(row[name] for name in GROUP)
+    return tuple(getattr(row, name) for name in GROUP)
 
 
 def _labels(groups: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -122,18 +121,17 @@ def _artifacts(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping
     """One entry a file, from its newest row, with what its bundle tells of it."""
     newest: dict[str, Row] = {}
     for row in rows:
-        newest.setdefault(row["files_sha256"], row)
+        newest.setdefault(row.files_sha256, row)
     names = _names(list(newest.values()))
     found = []
     for (file, row), name in zip(newest.items(), names, strict=True):
         source = sources.get(folders.get(file, ""))
-        facts = {key: row[key] for key in FACTS if row[key] is not None}
-        versions = row.get("versions") or {}
+        facts = {key: value for key in FACTS if (value := getattr(row, key)) is not None}
         found.append({
-            "file": file, "name": name, "id": row["artifact"], "recipe": row["recipe"], "task": row["task"],
-            "created": row["created"], "precision": row["precision"], "format": row["format"],
-            "facts": {key: str(value) for key, value in {**facts, **versions}.items()},
-            "bundle": Path(row["bundle"]).name if row["bundle"] else None,
+            "file": file, "name": name, "id": row.artifact, "recipe": row.recipe, "task": row.task,
+            "created": row.created, "precision": row.precision, "format": row.format,
+            "facts": {key: str(value) for key, value in {**facts, **row.versions}.items()},
+            "bundle": Path(row.bundle).name if row.bundle else None,
             **_detail(row, source),
         })  # fmt: skip
     return found
@@ -141,10 +139,7 @@ def _artifacts(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping
 
 def _names(rows: Sequence[Row]) -> list[str]:
     """The shortest names that tell all artifacts apart: id, with recipe, with the day, with the time, with the hash."""
-    parts = [
-        (row["artifact"], row["recipe"], row["created"][:10], row["created"][11:16], row["files_sha256"][:8])
-        for row in rows
-    ]
+    parts = [(row.artifact, row.recipe, row.created[:10], row.created[11:16], row.files_sha256[:8]) for row in rows]
     for length in range(1, 6):
         names = [" · ".join(part[:length]) for part in parts]
         if len(set(names)) == len(names):
@@ -157,7 +152,7 @@ def _detail(row: Row, source: Source | None) -> dict[str, Any]:
     if source is None:
         what = "pictures, error by stage and layer, bytes and milliseconds by stage"
         return {"stages": [], "layers": [], "shares": [], "gaps": [[what, NO_BUNDLE]]}
-    results, id, precision = source.results, row["artifact"], row["precision"]
+    results, id, precision = source.results, row.artifact, row.precision
     stages = [[entry.stage, entry.mode, entry.sqnr_db] for entry in results.stages if entry.precision == precision]
     layers = [[entry.layer, entry.stage, entry.sqnr_db] for entry in results.layers]
     shares = [[entry.stage, entry.bytes, entry.ms] for entry in results.shares if entry.artifact == id]
@@ -175,7 +170,7 @@ def _is_about(gap: Gap, artifact: str) -> bool:
 
 
 def _files(rows: Sequence[Row], folders: Mapping[str, str], folder: str) -> dict[str, str]:
-    return {row["artifact"]: row["files_sha256"] for row in rows if folders.get(row["files_sha256"]) == folder}
+    return {row.artifact: row.files_sha256 for row in rows if folders.get(row.files_sha256) == folder}
 
 
 def _every_gap(artifacts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from compress.errors import InputError, VerificationError
 from compress.results.document import Results
 from compress.results.json_text import parse_json
+from compress.results.section import first_mistake
 
 RESULTS = "results.json"
 MOST_BYTES = 256 << 20
@@ -48,10 +49,4 @@ def parse_results(text: bytes, path: Path) -> Results:
     try:
         return Results.model_validate(document)
     except ValidationError as error:
-        raise VerificationError(f"{path}: damaged ({_mistake(error)}): write the bundle again") from None
-
-
-def _mistake(error: ValidationError) -> str:
-    """The first field with another type or out of range, as ``quality.0.psnr_db: ...``."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {' '.join(first['msg'].split())}"
+        raise VerificationError(f"{path}: damaged ({first_mistake(error)}): write the bundle again") from None

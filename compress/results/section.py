@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from compress.recipe.names import Name
 
@@ -33,3 +33,9 @@ class Section(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """What the file holds: every field that is set, in its order, then those that this version does not know."""
         return self.model_dump(mode="json", exclude_unset=True)
+
+
+def first_mistake(error: ValidationError) -> str:
+    """The first field with another type or out of range, as ``quality.0.psnr_db: ...``, on one line."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {' '.join(first['msg'].split())}"

@@ -169,7 +169,7 @@ class _Teller:
         later = "later: run the sweep again, nothing else is repeated"
         try:
             from compress.ledger import open_ledger
-            from compress.ledger.measurement import Measurement
+            from compress.results.measurement import Measurement
 
             open_ledger().append(map(Measurement.model_validate, rows))
         except CompressError as error:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from compress.ledger import Ledger, open_ledger
-from compress.ledger.measurement import Measurement
+from compress.results.measurement import Measurement
 
 Make = Callable[..., Measurement]
 

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
 from compress.ledger import Filter, Ledger, open_ledger
 from compress.ledger.connect import HEAD, MIGRATIONS
-from compress.ledger.measurement import Measurement
+from compress.results.measurement import Measurement
 from compress.text import install_extra
 
 Make = Callable[..., Measurement]
@@ -59,10 +59,10 @@ def test_head_is_the_newest_migration() -> None:
 
 
 def test_rows_are_the_same_on_every_database(any_ledger: Ledger, make: Make) -> None:
-    rows = [make(run=str(i), target="x86" if i else None, latency_p50_ms=i / 3) for i in range(3)]
+    rows = [make(run=str(i), target="x86" if i else None, latency_p50_ms=(i + 1) / 3) for i in range(3)]
     assert any_ledger.append(rows) == 3
     assert open_ledger().append(rows) == 0
-    assert {row["id"]: row for row in any_ledger.rows(pictures=True)} == {row.id: row.row() for row in rows}
+    assert {row.id: row for row in any_ledger.rows(pictures=True)} == {row.id: row.row() for row in rows}
     assert any_ledger.count(Filter(target="x86")) == 2
     assert any_ledger.row(rows[0].id[:8]) == rows[0].row()
 
@@ -77,7 +77,7 @@ def test_no_row_can_be_changed_on_any_database(any_ledger: Ledger, make: Make) -
 WRITER = """
 import sys
 from compress.ledger import open_ledger
-from compress.ledger.measurement import Measurement
+from compress.results.measurement import Measurement
 given = Measurement.model_validate_json(sys.argv[1])
 for i in range(10):
     assert open_ledger().append([given.model_copy(update={"run": f"{sys.argv[2]}-{i}"})]) == 1

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from compress.ledger import Filter, Ledger
-from compress.ledger.measurement import Measurement
 from compress.ledger.pareto import frontier, pareto
+from compress.results.measurement import Measurement
 
 Make = Callable[..., Measurement]
 
@@ -30,7 +30,7 @@ def test_the_frontier_is_what_nothing_beats(higher_is_better: bool) -> None:
 
     wanted = {p[1:] for p in points if not any(beats(q, p) for q in points)}
     by_id = {p[0]: p[1:] for p in points}
-    found = [by_id[id] for id in frontier(points, higher_is_better)]
+    found = [by_id[id] for id in frontier(points, higher_is_better=higher_is_better)]
     assert set(found) == wanted and len(found) == len(wanted)
     assert found == sorted(found)
 

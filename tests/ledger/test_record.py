@@ -41,10 +41,10 @@ def apply(recipe: Recipe, out: Path) -> tuple[Any, str]:
 def test_apply_appends_once(ledger: Ledger, tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
     result, _ = apply(tiny_recipe(**FLOATS), tmp_path / "out")
     (row,) = ledger.rows(pictures=True)
-    assert (row["artifact"], row["command"], row["run"]) == ("onnx-fp32", "apply", result.results["run"])
-    assert row["psnr_db"] == result.results["quality"][0]["psnr_db"] and len(row["pictures"]) == 2
-    assert row["macs"] == result.results["artifacts"][0]["macs"] > 1e6
-    assert row["bundle"] == str(tmp_path / "out")
+    assert (row.artifact, row.command, row.run) == ("onnx-fp32", "apply", result.results["run"])
+    assert row.psnr_db == result.results["quality"][0]["psnr_db"] and len(row.pictures) == 2
+    assert row.macs == result.results["artifacts"][0]["macs"] > 1e6
+    assert row.bundle == str(tmp_path / "out")
     again, _ = apply(tiny_recipe(**FLOATS), tmp_path / "out")
     assert again.reused and ledger.count() == 1
 
@@ -60,7 +60,7 @@ def test_a_run_killed_before_it_was_recorded_is_recorded_by_the_next(
         apply(tiny_recipe(), bundle)
     assert ledger.count() == 0
     result, _ = apply(tiny_recipe(), bundle)
-    assert result.reused and {row["run"] for row in ledger.rows()} == {result.results["run"]}
+    assert result.reused and {row.run for row in ledger.rows()} == {result.results["run"]}
     assert ledger.count() == len(result.results["artifacts"])
 
 
@@ -75,9 +75,9 @@ def test_two_applies_at_once_lose_nothing(ledger: Ledger, tiny_recipe: Callable[
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors.decode()
     rows = ledger.rows()
-    assert sorted(row["bundle"] for row in rows) == [str(tmp_path / "a"), str(tmp_path / "b")]
-    assert len({row["run"] for row in rows}) == 2
-    assert len({row["files_sha256"] for row in rows}) == 1
+    assert sorted(row.bundle for row in rows) == [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert len({row.run for row in rows}) == 2
+    assert len({row.files_sha256 for row in rows}) == 1
 
 
 def test_a_broken_ledger_loses_no_bundle(
@@ -98,9 +98,9 @@ def test_a_bench_is_recorded_beside_the_bundles_quality(ledger: Ledger, finished
     timed = Performance(artifact="onnx-int8", target="x86-onnxruntime", latency_ms=Latency(p50=3.0))
     record_bench(finished.folder, [timed], print)
     record_bench(finished.folder, [timed], print)
-    rows = [row for row in ledger.rows() if row["command"] == "bench"]
-    assert [(row["latency_p50_ms"], row["artifact"]) for row in rows] == [(3.0, "onnx-int8")] * 2
-    assert rows[0]["psnr_db"] is not None and rows[0]["run"] != rows[1]["run"]
+    rows = [row for row in ledger.rows() if row.command == "bench"]
+    assert [(row.latency_p50_ms, row.artifact) for row in rows] == [(3.0, "onnx-int8")] * 2
+    assert rows[0].psnr_db is not None and rows[0].run != rows[1].run
 
 
 @pytest.mark.parametrize("spoil", [{"artifacts": [{}]}, {"quality": 3}, {"created": "now"}])

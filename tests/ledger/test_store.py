@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from compress.errors import InputError, VerificationError
 from compress.ledger import Filter, Ledger
-from compress.ledger.measurement import Measurement
+from compress.results.measurement import Measurement
 
 Make = Callable[..., Measurement]
 
@@ -22,7 +22,7 @@ def test_a_row_comes_back_as_it_was(ledger: Ledger, make: Make) -> None:
     assert ledger.append([row]) == 1
     assert ledger.rows(pictures=True) == [row.row()]
     assert ledger.row(row.id[:6]) == row.row()
-    assert "pictures" not in ledger.rows()[0]
+    assert ledger.rows()[0].pictures is None and "pictures" not in ledger.rows()[0].to_json()
 
 
 def test_the_same_measurement_is_one_row(ledger: Ledger, make: Make) -> None:
@@ -42,13 +42,13 @@ def test_newest_first_and_every_filter(ledger: Ledger, make: Make) -> None:
     ]
     rows = [make(created=f"2026-11-{day:02}T00:00:00+00:00", **kind) for day, kind in enumerate(kinds, 1)]
     ledger.append(rows)
-    assert [row["id"] for row in ledger.rows()] == [row.id for row in reversed(rows)]
-    assert [row["id"] for row in ledger.rows(limit=2)] == [rows[5].id, rows[4].id]
+    assert [row.id for row in ledger.rows()] == [row.id for row in reversed(rows)]
+    assert [row.id for row in ledger.rows(limit=2)] == [rows[5].id, rows[4].id]
     for row, kind in zip(rows, kinds, strict=True):
-        assert [found["id"] for found in ledger.rows(Filter(**kind))] == [row.id], kind
+        assert [found.id for found in ledger.rows(Filter(**kind))] == [row.id], kind
         assert ledger.count(Filter(**kind)) == 1
     between = Filter(since=rows[1].created, until=rows[3].created)
-    assert [row["id"] for row in ledger.rows(between)] == [rows[2].id, rows[1].id]
+    assert [row.id for row in ledger.rows(between)] == [rows[2].id, rows[1].id]
 
 
 @pytest.mark.parametrize("name", [None, "target", "task", "recipe", "artifact", "dataset"])
@@ -58,7 +58,11 @@ def test_pages_are_read_from_an_index_without_sorting(ledger: Ledger, name: str 
     from compress.ledger.store import _select
 
     which = Filter(**{name: "x"}, since="2026") if name else Filter()
-    compiled = _select(which, False).limit(50).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    compiled = (
+        _select(which, pictures=False)
+        .limit(50)
+        .compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    )
     with sqlite3.connect(str(ledger.url.database)) as connection:
         plan = " | ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {compiled}"))
     assert f"USING INDEX measurements_{name or 'created'}" in plan
@@ -95,14 +99,14 @@ def test_the_latest_apply_that_is_alike(ledger: Ledger, make: Make) -> None:
     alike = {"artifact": "onnx-int8", "target": None}
     for until, own, wanted in ((bench.created, "", new), (bench.created, new.id, old), (old.created, "", old)):
         found = ledger.latest(alike, until, own)
-        assert found is not None and found["id"] == wanted.id
+        assert found is not None and found.id == wanted.id
     assert ledger.latest({"target": "x86"}, bench.created, "") is None
 
 
 WRITER = """
 import json, sys
 from compress.ledger import open_ledger
-from compress.ledger.measurement import Measurement
+from compress.results.measurement import Measurement
 fields = json.loads(sys.argv[1])
 for i in range(20):
     rows = [Measurement.model_validate({**fields, "run": f"{sys.argv[2]}-{i}", "n": n}) for n in range(5)]

@@ -17,9 +17,9 @@ from typer.testing import CliRunner, Result
 
 from compress.cli.commands import app
 from compress.ledger import open_ledger
-from compress.ledger.measurement import DETAILS
 from compress.ledger.to_mlflow import send
 from compress.progress import Progress
+from compress.results.measurement import DETAILS
 
 START_S = 120
 
@@ -82,7 +82,7 @@ def test_runs_params_metrics_and_artifacts(server: str, finished: Any, tmp_path:
     from mlflow import MlflowClient
 
     run("import", finished.folder)
-    rows = {row["id"]: row for row in open_ledger().rows(pictures=True)}
+    rows = {row.id: row for row in open_ledger().rows(pictures=True)}
     args = ("export", "--to", "mlflow", "--uri", server, "--experiment", "team")
     assert run(*args).stdout == f"{server}, experiment team: {len(rows)} runs sent, 0 were there\n"
     client = MlflowClient(tracking_uri=server)
@@ -91,13 +91,13 @@ def test_runs_params_metrics_and_artifacts(server: str, finished: Any, tmp_path:
     for id, row in rows.items():
         data = found[id].data
         told = {**data.params, **data.metrics}
-        wanted = {k: v for k, v in row.items() if v is not None and k not in (*DETAILS, "id", "bundle")}
+        wanted = {k: v for k, v in row.to_json().items() if v is not None and k not in (*DETAILS, "id", "bundle")}
         assert told.keys() == wanted.keys()
         assert all(told[k] == (v if k in data.metrics else str(v)) for k, v in wanted.items())
-        assert data.metrics["psnr_db"] == row["psnr_db"] and data.params["artifact"] == row["artifact"]
+        assert data.metrics["psnr_db"] == row.psnr_db and data.params["artifact"] == row.artifact
         assert found[id].info.status == "FINISHED" and found[id].info.start_time // 1000 > 1_700_000_000
         local = client.download_artifacts(found[id].info.run_id, "row.json", str(tmp_path))
-        assert json.loads(Path(local).read_text()) == row
+        assert json.loads(Path(local).read_text()) == row.to_json()
     # Again, and from another ledger with the same rows: no duplicate.
     assert run(*args).stdout.endswith(f"0 runs sent, {len(rows)} were there\n")
     assert len(runs(server, "team")) == len(rows)

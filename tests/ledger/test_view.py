@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from compress.ledger.measurement import Measurement
 from compress.ledger.view import Listing, RowView
+from compress.results.measurement import Measurement
 
 Make = Callable[..., Measurement]
 
@@ -28,5 +28,5 @@ def test_a_listing_tells_what_is_not_shown(make: Make) -> None:
 def test_a_row_tells_every_field(make: Make) -> None:
     row = make(machine={"cpu": "x", "features": ["avx2", "fma"]}).row()
     told = " ".join(text(RowView(row)).split())
-    assert all(name in told for name in row)
+    assert all(name in told for name in row.to_json())
     assert "versions torch 2.13" in told and "features avx2 fma" in told and "pictures scores of 1" in told

@@ -1,5 +1,6 @@
 """`compress check`: a bundle against the ledger's earlier rows, or another bundle; what got worse than a limit."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -7,15 +8,19 @@ from typing import TYPE_CHECKING
 from compress.errors import InputError
 from compress.ledger.compare.check_report import CheckResult, Verdict
 from compress.ledger.compare.measures import compared
-from compress.ledger.compare.sides import COMPARABLE, Pair, Row, pairs, side
+from compress.ledger.compare.sides import COMPARABLE, Pair, pairs, side
 
 if TYPE_CHECKING:
     from compress.ledger import Ledger
     from compress.ledger.compare.change import Change
+    from compress.results.measurement import Row
 
 LEDGER = "ledger"
 
 DEVICE = ("target", "cpu", "threads")
+
+Where = tuple[str, str | None, str | None]
+"""Artifact, target and data set of a limit; None where it is not of one."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,13 @@ class Limits:
     max_size_growth: float | None = None
 
     def given(self) -> dict[str, float]:
-        """The limits that are set. Raises InputError when none is."""
+        """The limits that are set. Raises InputError when none is, or one is no finite number."""
         given = {name: value for name, value in asdict(self).items() if value is not None}
         if not given:
             raise InputError("no limit to check: give one or more, for instance --max-psnr-drop 0.05")
+        for name, value in given.items():
+            if not math.isfinite(value):
+                raise InputError(f"--{name.replace('_', '-')} (={value}) must be a finite number")
         return given
 
 
@@ -54,14 +62,14 @@ def check(bundle: str | None, against: str, limits: Limits) -> CheckResult:
     """
     given = limits.given()
     rows = side(bundle) if bundle is not None else _newest_run()
-    found = _from_ledger(rows, limits) if against == LEDGER else [(p.b, p.a) for p in pairs(side(against), rows)]
+    found = _from_ledger(rows) if against == LEDGER else [(p.b, p.a) for p in pairs(side(against), rows)]
     verdicts = _once(verdict for now, before in found for verdict in _judge(now, before, given))
     if all(verdict.met is None for verdict in verdicts):
         where = "the ledger has no earlier row of it" if against == LEDGER else f"{against} has none of its measures"
         raise InputError(
             f"{bundle or 'newest run'}: nothing to compare with, {where}: record one with `compress apply`"
         )
-    return CheckResult(bundle or f"run {rows[0]['run']}", against, verdicts)
+    return CheckResult(bundle or f"run {rows[0].run}", against, verdicts)
 
 
 def _once(verdicts: Iterable[Verdict]) -> list[Verdict]:
@@ -74,58 +82,64 @@ def _once(verdicts: Iterable[Verdict]) -> list[Verdict]:
     return list(found.values())
 
 
-def _newest_run() -> list[Row]:
+def _newest_run() -> "list[Row]":
     from compress.ledger import Filter, open_ledger
 
     ledger = open_ledger()
     newest = ledger.rows(limit=1)
     if not newest:
         raise InputError(f"ledger {ledger.place}: holds no rows: run `compress apply` first")
-    return ledger.rows(Filter(run=newest[0]["run"]), pictures=True)
+    return ledger.rows(Filter(run=newest[0].run), pictures=True)
 
 
-def _from_ledger(rows: Sequence[Row], limits: Limits) -> list[tuple[Row, Row | None]]:
+def _from_ledger(rows: "Sequence[Row]") -> "list[tuple[Row, Row | None]]":
     from compress.ledger import open_ledger
 
     ledger = open_ledger()
     return [(row, _earlier(ledger, row)) for row in rows]
 
 
-def _earlier(ledger: "Ledger", row: Row) -> Row | None:
+def _earlier(ledger: "Ledger", row: "Row") -> "Row | None":
     """The newest earlier row of the same recipe and artifact, on the same device if there is one."""
-    alike = {name: row[name] for name in ("recipe", "artifact", *COMPARABLE)}
-    device = {name: row[name] for name in DEVICE}
-    return ledger.latest(alike | device, row["created"], row["id"]) or ledger.latest(alike, row["created"], row["id"])
+    alike = {name: getattr(row, name) for name in ("recipe", "artifact", *COMPARABLE)}
+    device = {name: getattr(row, name) for name in DEVICE}
+    return ledger.latest(alike | device, row.created, row.id) or ledger.latest(alike, row.created, row.id)
 
 
-def _judge(now: Row, before: Row | None, given: dict[str, float]) -> Iterator[Verdict]:
+def _judge(now: "Row", before: "Row | None", given: dict[str, float]) -> Iterator[Verdict]:
     """Every limit on one row."""
     changes = {} if before is None else {change.measure: change for change in compared(Pair(before, now)).changes}
     for limit, bound in given.items():
         timed = limit == "max_slowdown"
-        judged = (now["artifact"], now["target"] if timed else None, now["dataset"] if limit in BY_PICTURES else None)
-        if timed and now["target"] is None and (before is None or before["target"] is None):
+        where = (now.artifact, now.target if timed else None, now.dataset if limit in BY_PICTURES else None)
+        if timed and now.target is None and (before is None or before.target is None):
             continue  # nobody times this artifact
         change = changes.get(MEASURES[limit][0])
-        if timed and before is not None and now["target"] and any(now[name] != before[name] for name in DEVICE):
+        if timed and before is not None and now.target and not _same_device(now, before):
             change = None
-        yield _verdict(judged, now, before, limit, bound, change)
+        if change is None:
+            yield _not_compared(where, limit, bound, before, lost=_lost(MEASURES[limit][0], before, now))
+        else:
+            yield _compared(where, limit, bound, before, change)
 
 
-def _verdict(
-    where: tuple[str, str | None, str | None],
-    now: Row,
-    before: Row | None,
-    limit: str,
-    bound: float,
-    change: "Change | None",
-) -> Verdict:
-    against = before["id"] if before else None
-    if change is not None:
-        value = round(MEASURES[limit][1](change.a, change.b), 6)
-        interval = change.to_json()["interval"]
-        return Verdict(*where, limit, bound, value, change.a, change.b, against, interval, value <= bound)
-    measure = MEASURES[limit][0]
-    lost = before is not None and before[measure] is not None and now[measure] is None
-    reason = f"{measure} was measured before, not now" if lost else "no earlier row to compare with"
+def _same_device(a: "Row", b: "Row") -> bool:
+    return all(getattr(a, name) == getattr(b, name) for name in DEVICE)
+
+
+def _lost(measure: str, before: "Row | None", now: "Row") -> bool:
+    return before is not None and getattr(before, measure) is not None and getattr(now, measure) is None
+
+
+def _compared(where: Where, limit: str, bound: float, before: "Row | None", change: "Change") -> Verdict:
+    value = round(MEASURES[limit][1](change.a, change.b), 6)
+    against = before.id if before else None
+    interval = change.to_json()["interval"]
+    return Verdict(*where, limit, bound, value, change.a, change.b, against, interval, value <= bound)
+
+
+def _not_compared(where: Where, limit: str, bound: float, before: "Row | None", *, lost: bool) -> Verdict:
+    """``lost``: the measure was there before, which is a regression."""
+    reason = f"{MEASURES[limit][0]} was measured before, not now" if lost else "no earlier row to compare with"
+    against = before.id if before else None
     return Verdict(*where, limit, bound, None, None, None, against, None, False if lost else None, reason)

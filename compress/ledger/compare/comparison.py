@@ -12,7 +12,25 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
+SIDE = ("id", "recipe", "artifact", "created", "files_sha256")
 SAME_DEVICE = ("target", "cpu", "threads", "protocol")
+
+
+@dataclass(frozen=True)
+class PictureChange:
+    """PSNR of one picture on both sides, in dB."""
+
+    picture: str
+    a: float
+    b: float
+
+    @property
+    def difference(self) -> float:
+        """B - A."""
+        return round(self.b - self.a, 5)
+
+    def to_json(self) -> dict[str, str | float]:
+        return {"picture": self.picture, "a": self.a, "b": self.b, "difference": self.difference}
 
 
 @dataclass(frozen=True)
@@ -21,15 +39,16 @@ class PairComparison:
 
     pair: Pair
     changes: list[Change]
-    pictures: list[dict[str, Any]]
+    pictures: list[PictureChange]
 
     @property
     def notes(self) -> list[str]:
         """What the speeds differ in beside the artifacts."""
         a, b = self.pair.a, self.pair.b
-        if a["latency_p50_ms"] is None or b["latency_p50_ms"] is None:
+        if a.latency_p50_ms is None or b.latency_p50_ms is None:
             return []
-        return [f"{name} differs: {a[name]} and {b[name]}" for name in SAME_DEVICE if a[name] != b[name]]
+        both = [(name, getattr(a, name), getattr(b, name)) for name in SAME_DEVICE]
+        return [f"{name} differs: {x} and {y}" for name, x, y in both if x != y]
 
     def change(self, measure: str) -> Change | None:
         """One measure's change, where both sides have it."""
@@ -43,13 +62,13 @@ class PairComparison:
     def to_json(self) -> dict[str, Any]:
         a, b = self.pair.a, self.pair.b
         return {
-            **{name: b[name] for name in ("task", "target", "dataset", "n")},
-            "a": {name: a[name] for name in ("id", "recipe", "artifact", "created", "files_sha256")},
-            "b": {name: b[name] for name in ("id", "recipe", "artifact", "created", "files_sha256")},
+            **{name: getattr(b, name) for name in ("task", "target", "dataset", "n")},
+            "a": {name: getattr(a, name) for name in SIDE},
+            "b": {name: getattr(b, name) for name in SIDE},
             "verdict": self.verdict,
             "notes": self.notes,
             "measures": [change.to_json() for change in self.changes],
-            "most_changed": self.pictures,
+            "most_changed": [picture.to_json() for picture in self.pictures],
         }
 
 
@@ -104,8 +123,8 @@ def _pictures(compared: "PairComparison") -> "Table":
 
     table = _table("most changed", "A, PSNR dB", "B, PSNR dB", "B - A")
     for picture in compared.pictures:
-        values = (f"{picture['a']:.2f}", f"{picture['b']:.2f}", f"{picture['difference']:+.3f}")
-        table.add_row(Text(picture["picture"]), *values)
+        values = (f"{picture.a:.2f}", f"{picture.b:.2f}", f"{picture.difference:+.3f}")
+        table.add_row(Text(picture.picture), *values)
     return table
 
 

@@ -1,10 +1,9 @@
 """`compress compare`: B against A, by measure, with an interval over the pictures, and a verdict in words."""
 
-from typing import Any
-
 from compress.ledger.compare.change import Change
-from compress.ledger.compare.comparison import Comparison, PairComparison
+from compress.ledger.compare.comparison import Comparison, PairComparison, PictureChange
 from compress.ledger.compare.sides import Pair, pairs, side
+from compress.results.measurement import Row
 
 CHANGED = 5
 
@@ -30,34 +29,28 @@ def compared(pair: Pair) -> PairComparison:
 
 
 def _change(pair: Pair, measure: str) -> Change | None:
-    a, b = pair.a[measure], pair.b[measure]
+    a, b = getattr(pair.a, measure), getattr(pair.b, measure)
     if a is None or b is None:
         return None
-    if measure not in BY_PICTURE or not _both_pictures(pair):
+    values = [_scores(row, measure) for row in (pair.a, pair.b)] if measure in BY_PICTURE else [[], []]
+    if not values[0] or len(values[0]) != len(values[1]):
         return Change(measure, a, b)
     from compress.ledger.compare.difference import difference
 
-    values = ([picture[measure] for picture in row["pictures"]] for row in (pair.a, pair.b))
     return Change(measure, a, b, difference(*values))
 
 
-def _both_pictures(pair: Pair) -> bool:
-    """Whether both hold scores of the same pictures; their data's hash says that they were the same."""
-    a, b = pair.a.get("pictures"), pair.b.get("pictures")
-    return bool(a and b and len(a) == len(b))
+def _scores(row: Row, measure: str) -> list[float]:
+    """A measure of every picture, in the set's order; none where a picture lacks it."""
+    scores = [getattr(picture, measure) for picture in row.pictures or ()]
+    return [] if None in scores else scores
 
 
-def _most_changed(pair: Pair) -> list[dict[str, Any]]:
-    if not _both_pictures(pair):
+def _most_changed(pair: Pair) -> list[PictureChange]:
+    """Of the same pictures on both sides, which their data's hash says they are."""
+    scores = [_scores(row, "psnr_db") for row in (pair.a, pair.b)]
+    if not scores[0] or len(scores[0]) != len(scores[1]):
         return []
-    both = zip(pair.a["pictures"], pair.b["pictures"], strict=True)
-    listed = [
-        {
-            "picture": y["name"],
-            "a": x["psnr_db"],
-            "b": y["psnr_db"],
-            "difference": round(y["psnr_db"] - x["psnr_db"], 5),
-        }
-        for x, y in both
-    ]
-    return sorted(listed, key=lambda item: -abs(item["difference"]))[:CHANGED]
+    names = (picture.name for picture in pair.b.pictures or ())
+    listed = [PictureChange(name, a, b) for name, a, b in zip(names, *scores, strict=True)]
+    return sorted(listed, key=lambda picture: -abs(picture.difference))[:CHANGED]

@@ -7,8 +7,8 @@ from typing import Any
 
 from compress.errors import InputError
 from compress.ledger.record import bundle_measurements
+from compress.results.measurement import Row
 
-Row = dict[str, Any]
 DEPTH = 4  # folders above an artifact where its bundle lies
 COMPARABLE = ("task", "data_sha256", "image_size")
 
@@ -23,9 +23,8 @@ class Pair:
     @property
     def label(self) -> str:
         """Artifact (both, where they differ), target and data set."""
-        names = dict.fromkeys((self.a["artifact"], self.b["artifact"]))
-        where = (self.b[name] for name in ("target", "dataset"))
-        return " · ".join([" -> ".join(names), *(text for text in where if text)])
+        names = dict.fromkeys((self.a.artifact, self.b.artifact))
+        return " · ".join([" -> ".join(names), *filter(None, (self.b.target, self.b.dataset))])
 
 
 def side(source: str) -> list[Row]:
@@ -61,7 +60,7 @@ def _artifact(path: Path) -> list[Row]:
     ids = {a.id for a in read_manifest(folder).artifacts if (folder / a.entry).resolve() == entry}
     if not ids:
         raise InputError(f"{path}: is no artifact of {folder}: give the entry file that its manifest names")
-    return [row for row in _bundle(folder) if row["artifact"] in ids]
+    return [row for row in _bundle(folder) if row.artifact in ids]
 
 
 def pairs(a: Sequence[Row], b: Sequence[Row]) -> list[Pair]:
@@ -69,7 +68,7 @@ def pairs(a: Sequence[Row], b: Sequence[Row]) -> list[Pair]:
 
     On the same target where both have one in common. Raises InputError when nothing can be compared.
     """
-    single = all(len({row["artifact"] for row in rows}) == 1 for rows in (a, b))
+    single = all(len({row.artifact for row in rows}) == 1 for rows in (a, b))
     alike = COMPARABLE if single else (*COMPARABLE, "artifact")
     kinds = dict.fromkeys(_values(row, alike) for row in a)
     paired = [
@@ -81,16 +80,14 @@ def pairs(a: Sequence[Row], b: Sequence[Row]) -> list[Pair]:
 
 
 def _values(row: Row, names: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in names)
+    return tuple(getattr(row, name) for name in names)
 
 
 def _paired(a: list[Row], b: list[Row]) -> list[Pair]:
     every = [Pair(x, y) for x in a for y in b]
-    return [pair for pair in every if pair.a["target"] == pair.b["target"]] or every
+    return [pair for pair in every if pair.a.target == pair.b.target] or every
 
 
 def _why_not(a: Sequence[Row], b: Sequence[Row]) -> str:
-    left, right = (
-        ", ".join(sorted({"{artifact} on {dataset} at {image_size} px".format(**r) for r in s})) for s in (a, b)
-    )
+    left, right = (", ".join(sorted({f"{r.artifact} on {r.dataset} at {r.image_size} px" for r in s})) for s in (a, b))
     return f"nothing to compare: A holds {left}; B holds {right}: the artifact, task, pictures and size must agree"

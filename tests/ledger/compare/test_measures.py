@@ -47,13 +47,13 @@ def test_five_pictures_are_named(edit: Any, variant: Variant) -> None:
 
     found = compare(str(variant("a", many)), str(variant("b", lower)) + "/int8/onnx/model.onnx")
     (compared,) = found.compared
-    assert [p["picture"] for p in compared.pictures] == ["8.png", "7.png", "6.png", "5.png", "4.png"]
+    assert [p.picture for p in compared.pictures] == ["8.png", "7.png", "6.png", "5.png", "4.png"]
 
 
 def test_two_artifacts_of_one_bundle(finished: Any) -> None:
     fp32, int8 = (str(finished.folder / name) for name in ("fp32/onnx/model.onnx", "int8/openvino/model.xml"))
     (found,) = compare(fp32, int8).compared
-    assert (found.pair.a["artifact"], found.pair.b["artifact"]) == ("onnx-fp32", "openvino-int8")
+    assert (found.pair.a.artifact, found.pair.b.artifact) == ("onnx-fp32", "openvino-int8")
     change = found.change("psnr_db")
     assert change is not None and change.difference is not None and change.difference.low is not None
     assert "x smaller" in found.verdict

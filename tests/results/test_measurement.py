@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 
-from compress.ledger.measurement import Measurement
+from compress.results.measurement import Measurement
 
 Make = Callable[..., Measurement]
 

@@ -1,0 +1,5 @@
+"""Made-up measurements, as tests of the ledger have them."""
+
+from tests.ledger.conftest import make
+
+__all__ = ["make"]
