@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 
 from compress.ledger import Filter, Ledger, open_ledger
-from compress.results.measurement import Measurement
 from compress.ledger.pareto import pareto
+from compress.results.measurement import Measurement
 
 TARGETS, TASKS, RECIPES = 5, 4, 40
 CHUNK = 5000
