@@ -110,10 +110,10 @@ def _joined(rest: dict[str, Any], read: dict[str, Any], name: str, made: Any) ->
 
 
 def _manifest(base: Base, example: Any, folder: Path) -> Sequence[str]:
-    name, text, what, rehash = example
+    name, text, what, hashed = example
     bundle = base.copy_bundle(folder / "bundle")
     replace(bundle / name, text)
-    if name == "results.json" and rehash:
+    if name == "results.json" and hashed:
         rehash(bundle, name)
     return bundle_command(base, bundle, what, folder)
 
