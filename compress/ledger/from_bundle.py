@@ -121,15 +121,15 @@ def _quality(bundle: Bundle, quality: Quality | None) -> dict[str, Any]:
 
 
 def _performance(timed: Performance | None, results: Results) -> dict[str, Any]:
+    machine = results.machine if timed is None or timed.machine is None else timed.machine
+    where = {"cpu": machine.cpu, "machine": machine.to_json()}
     if timed is None:
-        return {"evidence": "measured", "cpu": results.machine.get("cpu"), "machine": results.machine}
-    machine = results.machine if timed.machine is None else timed.machine
+        return {**where, "evidence": "measured"}
     latency, speedup = timed.latency_ms, timed.speedup_vs
     return {
         "target": timed.target,
         "evidence": timed.evidence,
-        "cpu": machine.get("cpu"),
-        "machine": machine,
+        **where,
         **({f"latency_{name}_ms": getattr(latency, name) for name in ("p50", "p90", "mean")} if latency else {}),
         "latency_n": latency.n if latency else None,
         "speedup_vs_fp32": _ratio(speedup.fp32) if speedup else None,

@@ -18,6 +18,7 @@ from compress.report.rows import targets
 from compress.report.text import goal_state
 from compress.results.document import Results
 from compress.results.file import read_results
+from compress.results.machine import Machine
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -106,12 +107,10 @@ def _facts(results: Results, facts: Facts) -> list[tuple[str, str]]:
     return [(key, value) for key, value in shown.items() if value]
 
 
-def _machine(machine: Mapping[str, Any]) -> str:
-    features = machine.get("features")
-    listed = ", ".join(map(str, features)) if isinstance(features, list) else features
-    texts = {"cpu": "{}", "cores": "{} cores", "memory_gb": "{} GB", "os": "{}"}
-    parts = [text.format(machine[key]) for key, text in texts.items() if machine.get(key) is not None]
-    return ", ".join([*parts, str(listed)] if listed else parts)
+def _machine(machine: Machine) -> str:
+    texts = {"cpu": "{}", "cores": "{} cores", "memory_gb": "{:g} GB", "os": "{}"}
+    facts = [(text, getattr(machine, name)) for name, text in texts.items()]
+    return ", ".join([*(text.format(value) for text, value in facts if value is not None), *machine.features])
 
 
 def _date(created: str | None) -> str | None:
