@@ -184,14 +184,19 @@ def restore(
 def bench(
     bundle: BundleArg,
     target: Annotated[
-        str, typer.Option(metavar="T", help="Measure on this deploy target.", autocompletion=built_in("targets"))
-    ],
+        list[str],
+        typer.Option(
+            metavar="T",
+            help="Measure on this deploy target; by default on those of the bundle's recipe.",
+            autocompletion=built_in("targets"),
+        ),
+    ] = [],  # noqa: B006
     host: Annotated[
         str | None, typer.Option(help="Reach the target's device over ssh, under this name or address.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a bundle's artifacts on a deploy target.
+    """Measure a bundle's artifacts on deploy targets.
 
     Targets here give the speed, targets over ssh the speed and the accuracy, and emulated targets the accuracy and
     the number of instructions.
@@ -199,13 +204,12 @@ def bench(
     Example: compress bench runs/int8_sr --target x86-openvino
     """
     with results_only():
-        from compress.pipeline.bench import bench as run
+        from compress.pipeline.bench_targets import bench_targets
 
-        result = run(bundle, target, progress(), host)
+        result = bench_targets(bundle, target, progress(), host)
     show(result, as_json=as_json)
-    for line in (result.why, *result.missed):
-        if line:
-            typer.echo(line, err=True)
+    for line in result.messages:
+        typer.echo(line, err=True)
     raise typer.Exit(result.exit_code)
 
 

@@ -4,6 +4,10 @@ from pydantic import Field
 
 from compress.results.section import Count, Figure, Section, Text
 
+BUSY_CORES = 0.2
+"""Cores that other processes may take before a measurement is marked: more changes a median visibly."""
+NAMED = 3
+
 
 class BusyProcess(Section):
     """Another process that worked while it was measured."""
@@ -28,6 +32,13 @@ class Machine(Section):
     busy: list[BusyProcess] = Field(
         default=[], description="Other processes that ran before the measurement, the busiest first."
     )
+
+    @property
+    def others(self) -> str:
+        """What other processes took, as ``1.3 cores (python3, chrome)``; "" if it was less than BUSY_CORES."""
+        cores = sum(process.cores for process in self.busy)
+        names = ", ".join(dict.fromkeys(process.name for process in self.busy[:NAMED]))
+        return f"{cores:.1f} cores ({names})" if cores >= BUSY_CORES else ""
 
 
 class Series(Section):

@@ -136,3 +136,9 @@ class Performance(Section):
     parser: Parser | None = None
     delegated: Delegated | None = None
     why: Text | None = Field(None, description="Why nothing was measured.")
+
+    @property
+    def busy(self) -> str:
+        """What other processes took before it was timed (``Machine.others``); "" for what was not timed here."""
+        timed = self.evidence == "measured" and self.latency_ms is not None
+        return self.machine.others if timed and self.machine else ""

@@ -1,0 +1,125 @@
+"""`compress bench`: a bundle on one or more targets, and what the terminal shows of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compress.errors import GoalMissed, InputError, Unavailable
+from compress.pipeline.bench import bench
+from compress.progress import Progress
+from compress.recipe.library import load_yaml
+from compress.results.performance import Latency, Performance
+from compress.targets.bench import BenchResult
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+HEADINGS = ("artifact", "target", "p50 ms", "p90 ms", "vs fp32", "first ms", "load ms", "peak MB", "evidence")
+WORDS = ("artifact", "target", "evidence")
+
+
+@dataclass(frozen=True)
+class Benches:
+    """What was measured on each target."""
+
+    bundle: Path
+    results: list[BenchResult]
+
+    @property
+    def exit_code(self) -> int:
+        """4: something was not measured; 3: a gate of a target was missed."""
+        codes = {result.exit_code for result in self.results}
+        return next((code for code in (Unavailable.exit_code, GoalMissed.exit_code) if code in codes), 0)
+
+    @property
+    def messages(self) -> list[str]:
+        """One line for each thing that was not measured, and for each gate that was missed."""
+        return [line for result in self.results for line in (result.why, *result.missed) if line]
+
+    @property
+    def performance(self) -> list[Performance]:
+        return [entry for result in self.results for entry in result.performance]
+
+    def to_json(self) -> dict[str, object]:
+        """bundle, performance."""
+        return {"bundle": str(self.bundle), "performance": [entry.to_json() for entry in self.performance]}
+
+    def table(self) -> "Table":
+        """One row per artifact and target."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        busy = dict.fromkeys(entry.busy for entry in self.performance if entry.busy)
+        notes = [f"* measured while other processes took {others}: measure again on an idle machine" for others in busy]
+        caption = Text("\n".join(["--json prints every figure", *notes]))
+        table = Table(
+            title=Text(str(self.bundle)),
+            caption=caption,
+            caption_justify="left",
+            box=box.SIMPLE_HEAD,
+            padding=0,
+            pad_edge=False,
+        )
+        for heading in HEADINGS:
+            right = heading not in WORDS
+            table.add_column(heading, justify="right" if right else "left", no_wrap=right or heading == "artifact")
+        for entry in self.performance:
+            table.add_row(*(Text(cell) for cell in _cells(entry)))
+        return table
+
+
+def _cells(entry: Performance) -> list[str]:
+    times = entry.latency_ms or Latency()
+    against = entry.speedup_vs.fp32 if entry.speedup_vs else None
+    mark = "*" if entry.busy else ""
+    return [
+        entry.artifact,
+        entry.target or "-",
+        "-" if times.p50 is None else f"{_number(times.p50)}{mark}",
+        _number(times.p90),
+        "-" if against is None or against.value is None else f"{against.value:.2f}x",
+        _number(entry.first_inference_ms),
+        _number(entry.load_ms),
+        _number(entry.peak_rss_mb),
+        _evidence(entry),
+    ]
+
+
+def _evidence(entry: Performance) -> str:
+    """The evidence, and the chief figure of what gives no time."""
+    facts: list[str] = [entry.evidence]
+    if entry.instructions_vs_fp32 is not None:
+        facts.append(f"{entry.instructions_vs_fp32:.2f}x fewer instructions than fp32")
+    if entry.accepted is not None:
+        facts.append("accepted" if entry.accepted else "refused")
+    if entry.estimate is not None:
+        facts.append(f"estimated {_number(entry.estimate.latency_ms)} ms")
+    return ", ".join(facts)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def bench_targets(bundle: Path, targets: Sequence[str], progress: Progress, host: str | None = None) -> Benches:
+    """Measure ``bundle`` on ``targets``; without any, on those of its recipe.
+
+    ``host``: see ``compress.pipeline.bench.bench``. Raises InputError for a host of several targets, or where neither
+    names a target, and what measuring on a target raises.
+    """
+    named = list(targets) or _own_targets(bundle)
+    if host is not None and len(named) > 1:
+        raise InputError(f"--host {host}: is one device, got {len(named)} targets: give one --target")
+    return Benches(bundle, [bench(bundle, target, progress, host) for target in named])
+
+
+def _own_targets(bundle: Path) -> list[str]:
+    path = bundle / "recipe.yaml"
+    if not path.is_file():
+        raise InputError(f"{bundle}: not a bundle, it has no recipe.yaml: give the folder that `compress apply` wrote")
+    named = load_yaml(path).data.get("targets")
+    if not isinstance(named, list) or not named:
+        raise InputError(f"{bundle}: its recipe names no target: give --target (`compress ls targets`)")
+    return [str(target) for target in named]
