@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import compress
 from compress.data.pictures import to_float, to_uint8
 from compress.data.sets import load_set
 from compress.elir import load_checkpoint
@@ -23,7 +24,6 @@ from compress.passes.fold_time import FoldTime
 from compress.passes.shrink.channels import narrow
 from compress.passes.shrink.importance import scores
 from compress.passes.smooth import Smooth
-from compress.pipeline import apply
 from compress.progress import Progress
 from compress.recipe.passes import CollapseSettings, FoldTimeSettings, SmoothSettings
 from compress.recipe.published import PUBLISHED, Published
@@ -97,7 +97,7 @@ def test_apply_at_the_published_sr_width(bundled: Callable[[Published], Elir], t
     like = SIZES[0]
     wide = widen(bundled(like), at(like))
     save_checkpoint(wide, tmp_path / "wide.safetensors", {"task": "sr_x4"}, torch.float32)
-    result: Any = apply.apply(_recipe(tmp_path / "wide.safetensors"), tmp_path / "out", True, False, Progress("silent"))
+    result: Any = compress.apply(_recipe(tmp_path / "wide.safetensors"), tmp_path / "out", progress=Progress("silent"))
     sizes = {a["id"]: a["bytes"] / 1e6 for a in result.results["artifacts"]}
     quality = {q["artifact"]: q for q in result.results["quality"]}
     for format_ in ("openvino", "onnx", "executorch"):

@@ -141,21 +141,26 @@ def _goal(goal: Goal | None) -> Cell:
     return Cell(state if state == "not measured" else value, "met" if state == "met" else "missed")
 
 
+FULL = [
+    ("Artifact", ""), ("PSNR", "dB"), ("PSNR Y", "dB"), ("SSIM", ""), ("LPIPS", ""), ("Colour shift", "1/255"),
+    ("PSNR drop", "dB"), ("SSIM drop", ""), ("LPIPS rise", ""), ("Fidelity", "dB"), ("Shift vs fp32", "1/255"),
+]  # fmt: skip
+BLIND = [("Artifact", ""), ("NIQE", ""), ("Fidelity", "dB"), ("Shift vs fp32", "1/255")]
+"""Of a set without true pictures."""
+
+
 def quality(results: Results) -> list[Sheet]:
-    """One table a data set: every figure against ground truth, with the baselines first."""
-    headings = [
-        ("Artifact", ""), ("PSNR", "dB"), ("PSNR Y", "dB"), ("SSIM", ""), ("LPIPS", ""), ("Colour shift", "1/255"),
-        ("PSNR drop", "dB"), ("SSIM drop", ""), ("LPIPS rise", ""), ("Fidelity", "dB"), ("Shift vs fp32", "1/255"),
-    ]  # fmt: skip
+    """One table a data set: every figure against ground truth, if there is any, with the baselines first."""
     kinds = precisions(results)
     sheets = []
     for name in datasets(results):
         baselines = [row for row in results.baselines if row.dataset == name]
         own = [row for row in results.quality if row.dataset == name]
-        body = [[Cell(row.name), *_scores(row), *[Cell("", "muted")] * 5] for row in baselines]
+        headings, scores, drops = (BLIND, _blind_scores, _blind_drops) if own[0].note else (FULL, _scores, _drops)
+        muted = [Cell("", "muted")] * len(drops(own[0], reference=True))
+        body = [[Cell(row.name), *scores(row), *muted] for row in baselines]
         body += [
-            [Cell(row.artifact), *_scores(row), *_drops(row, reference=kinds.get(row.artifact) == "fp32")]
-            for row in own
+            [Cell(row.artifact), *scores(row), *drops(row, reference=kinds.get(row.artifact) == "fp32")] for row in own
         ]
         sheets.append(Sheet(f"{name}, {number(own[0].n, 0).replace(NONE, '?')} pictures", headings, body))
     return sheets
@@ -176,6 +181,18 @@ def _drops(row: Quality, *, reference: bool) -> list[Cell]:
         number(row.color_shift_vs_fp32, 2),
     ]  # fmt: skip
     return [cell(text, reference=reference) for text in texts]
+
+
+def _blind_scores(row: Scores) -> list[Cell]:
+    """Without true pictures."""
+    return [cell(number(row.niqe, 2))]
+
+
+def _blind_drops(row: Quality, *, reference: bool) -> list[Cell]:
+    """Against the fp32 artifact, without true pictures."""
+    return [
+        cell(text, reference=reference) for text in (number(row.fidelity_db, 1), number(row.color_shift_vs_fp32, 2))
+    ]
 
 
 def performance(results: Results) -> Sheet:

@@ -176,3 +176,17 @@ def test_import_needs_no_torch() -> None:
     code = "import sys, compress.report; print([m for m in ('torch', 'numpy', 'PIL', 'jinja2') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_set_without_true_pictures_shows_what_was_measured(bundle: Path, rewrite: Rewrite) -> None:
+    def blind(results: dict[str, Any]) -> None:
+        for row in results["quality"] + results["baselines"]:
+            row.update(dict.fromkeys(("psnr_db", "psnr_y_db", "ssim", "lpips", "color_shift")), niqe=4.25)
+            row.update(note="no true pictures: x")
+        for sample in results["samples"]:
+            sample["clean"] = None
+
+    html = rewrite(bundle, blind)
+    table = _section(html, "quality")
+    assert "NIQE" in table and "4.25" in table and "LPIPS rise" not in table
+    assert "no true pictures: x" in html and "astronaut: clean" not in html
