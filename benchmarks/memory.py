@@ -33,6 +33,7 @@ def run(folder: Path, count: int) -> None:
     from compress.passes import load_pass
     from compress.passes.base import Subject
     from compress.recipe.library import find
+    from compress.recipe.pass_item import PassItem
 
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"))
 
@@ -44,7 +45,7 @@ def run(folder: Path, count: int) -> None:
     start = time.monotonic()
     subject = Subject(load_checkpoint(find("weights", "elir_sr_x4"), None, None), pairs, count, SIZE, ("openvino",))
     for name in ("collapse", "fold_time", "equalize", "ptq"):
-        load_pass(name, {}).run(subject)
+        load_pass(PassItem.model_validate({name: {}})).run(subject)
     to_openvino(to_onnx(subject.quantized.modules["openvino"], SIZE))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"pictures": count, "seconds": round(time.monotonic() - start, 1), "peak_mb": round(peak)}))

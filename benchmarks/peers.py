@@ -33,6 +33,7 @@ from compress.measure.machine import machine_facts, physical_cores
 from compress.measure.quality import QualityScore, psnr_db, score
 from compress.recipe.library import find
 from compress.recipe.load import load_recipe
+from compress.recipe.pass_item import PassItem
 from compress.recipe.schema import Recipe
 from compress.targets.runner.timer import interleaved
 
@@ -70,9 +71,8 @@ def subject(recipe: Recipe, formats: tuple[str, ...], passes: tuple[str, ...] = 
     count = len(pictures(recipe, recipe.data.calibration))
     made = Subject(model, pairs, count, recipe.model.image_size, formats)
     for item in recipe.passes:
-        name, settings = next(iter(item.items()))
-        if name in passes:
-            load_pass(name, settings).run(made)
+        if item.name in passes:
+            load_pass(item).run(made)
     return made
 
 
@@ -105,7 +105,7 @@ def ours(format_: str) -> Callable[[Recipe, Path], None]:
     schemes = {"openvino": "openvino", "onnx": "onnxruntime", "executorch": "xnnpack"}
 
     def make(recipe: Recipe, folder: Path) -> None:
-        names = tuple(next(iter(item)) for item in recipe.passes)
+        names = tuple(item.name for item in recipe.passes)
         made = subject(recipe, (format_,), names).quantized.modules[schemes[format_]]
         write(format_, folder, made, recipe.model.image_size)
 
@@ -127,7 +127,7 @@ def nncf_through_us(recipe: Recipe, folder: Path) -> None:
         "range": "min_max",
         "bias_correction": True,
     }  # as nncf's defaults
-    load_pass("ptq", settings).run(made)
+    load_pass(PassItem.model_validate({"ptq": settings})).run(made)
     save_openvino(made.quantized.graphs["openvino"], folder / FILES["openvino"], compact=True)
 
 

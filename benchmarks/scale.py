@@ -9,25 +9,25 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from compress.pipeline.workers import Store, Task, Workers, open_workers
-from compress.sweep.work import once
+from compress.sweep.record import UnitRecord
+from compress.sweep.work import Job, once
 
 BUSY_S = 0.5
 NODE = {"num_cpus": 1, "object_store_memory": 100_000_000}
 
 
-def unit(key: str, store: str, seconds: float) -> dict[str, Any]:
+def unit(job: Job, seconds: float) -> UnitRecord:
     """A unit with all that a sweep's has around its work: its marker, its folder's lock, its record."""
 
-    def work(folder: Path, opened: Store) -> dict[str, Any]:
+    def work(folder: Path, opened: Store) -> UnitRecord:
         began = time.process_time()
         while time.process_time() - began < seconds:
             pass
-        return {"key": key}
+        return UnitRecord(bundle=job.key)
 
-    return once(key, key, store, None, work)
+    return once(job, work)
 
 
 def timed(engine: Workers, count: int, seconds: float) -> float:
@@ -35,7 +35,8 @@ def timed(engine: Workers, count: int, seconds: float) -> float:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["COMPRESS_CACHE"] = f"{folder}/cache"
         names = [f"unit{i}" for i in range(count)]
-        tasks = [Task(n, n, unit, {"key": n, "store": f"{folder}/store", "seconds": seconds}) for n in names]
+        jobs = {n: Job(n, n, f"{folder}/store") for n in names}
+        tasks = [Task(n, n, unit, {"job": jobs[n], "seconds": seconds}) for n in names]
         began = time.perf_counter()
         outcomes = engine.run(tasks, lambda outcome: None)
         took = time.perf_counter() - began

@@ -44,6 +44,6 @@ def sweep(
             from compress.progress import Progress
             from compress.sweep.run import sweep as run
 
-            shown = run(Path(words[0]), out, address, dry_run, Progress())
+            shown = run(Path(words[0]), out, address, Progress(), dry_run=dry_run)
     show(shown, as_json=as_json)
     raise typer.Exit(shown.exit_code)

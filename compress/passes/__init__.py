@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from compress.recipe.strict import Strict
+from compress.recipe.pass_item import PassItem
 
 if TYPE_CHECKING:
     from compress.passes.base import Pass
@@ -22,7 +22,7 @@ _CLASSES = {
 }
 
 
-def load_pass(name: str, settings: Strict) -> "Pass":
-    """The pass ``name`` with its settings, as a recipe's item has both."""
-    module = importlib.import_module(f"compress.passes.{name}")
-    return getattr(module, _CLASSES[name])(settings)
+def load_pass(item: PassItem) -> "Pass":
+    """The pass that an item of a recipe names, with its settings."""
+    module = importlib.import_module(f"compress.passes.{item.name}")
+    return getattr(module, _CLASSES[item.name])(item.settings)

@@ -11,7 +11,7 @@ from compress.passes.shrink.budget import STEP, macs, within
 from compress.passes.shrink.channels import Scores, narrow, scored_channels
 from compress.passes.shrink.importance import scores
 from compress.passes.shrink.sparsity import two_of_four, unstructured, zeros
-from compress.recipe.student import PruneSettings
+from compress.recipe.student import PruneSettings, Widths
 
 
 class Prune(Pass):
@@ -55,16 +55,16 @@ class Prune(Pass):
             except ValueError as error:
                 raise InputError(f"passes.prune.macs: {error}: ask for more") from None
         if s.widths is not None:
-            return named_widths(model.config, {k: v for k, v in s.widths.model_dump().items() if v is not None})
+            return named_widths(model.config, s.widths)
         assert s.ratios is not None
         return by_ratio(model.config, {str(network): ratio for network, ratio in s.ratios.items()})
 
 
-def named_widths(config: ElirConfig, widths: dict[str, Any]) -> ElirConfig:
+def named_widths(config: ElirConfig, widths: Widths) -> ElirConfig:
     """``config`` with the given widths. Raises InputError for one that is wider than before, or a missing one."""
     fields = {"enc": "enc_widths", "mmse": "c_hid", "fmir": "hid_channels", "dec": "dec_widths"}
     changes: dict[str, Any] = {}
-    for network, wanted in widths.items():
+    for network, wanted in widths.model_dump(exclude_none=True).items():
         has = getattr(config, fields[network])
         pairs = list(zip(wanted, has, strict=False)) if isinstance(wanted, list) else [(wanted, has)]
         if isinstance(wanted, list) and len(wanted) != len(has):

@@ -60,7 +60,7 @@ def apply(plan: Plan) -> ApplyResult:
             record_apply(out, say)  # adds nothing, unless the run was killed before it could
             return ApplyResult(out, results, reused=True)
         results = Run(context, plan.targets).run()
-        if context.recipe.fallback is not None and not results["goals_met"]:
+        if context.recipe.fallback is not None and not results.goals_met:
             results = fall_back(context, results, lambda changed: Run(changed, plan.targets).run())
         record_apply(out, say)
     return ApplyResult(out, results, reused=False)

@@ -1,11 +1,15 @@
 """Finished stages of a run, remembered by content: a stage whose key and files are unchanged is not run again."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from pydantic import TypeAdapter
 
 from compress.files import sha256_file, sha256_text, write_text
+
+T = TypeVar("T")
 
 FOLDER = ".stages"
 Files: TypeAlias = Iterable[str] | Callable[[Any], Iterable[str]]
@@ -26,7 +30,7 @@ class PassStore(Protocol):
 class Stages:
     """Records below ``folder``/.stages, one file a stage, each written whole after its stage's files."""
 
-    def __init__(self, folder: Path, key: dict[str, Any], *, resume: bool) -> None:
+    def __init__(self, folder: Path, key: Mapping[str, object], *, resume: bool) -> None:
         self.folder, self.key, self.resume = folder, key, resume
 
     def run(self, name: str, work: Callable[[], Any], extra: Any = None, files: Files = ()) -> Any:
@@ -44,6 +48,25 @@ class Stages:
         hashes = {f: sha256_file(self.folder / f) for f in written}
         write_text(path, json.dumps({"key": key, "files": hashes, "result": result}))
         return result
+
+    def run_as(
+        self,
+        kind: type[T],
+        name: str,
+        work: Callable[[], T],
+        extra: Any = None,
+        files: Callable[[T], Iterable[str]] | None = None,
+    ) -> T:
+        """``run`` of a stage whose result is a ``kind``: a type that pydantic writes and reads."""
+        adapter: TypeAdapter[T] = TypeAdapter(kind)
+
+        def listed(result: Any) -> Iterable[str]:
+            return () if files is None else files(adapter.validate_python(result))
+
+        def made() -> Any:
+            return adapter.dump_python(work(), mode="json", exclude_unset=True)
+
+        return adapter.validate_python(self.run(name, made, extra, listed))
 
     def done(self, name: str, extra: Any = None) -> bool:
         """Whether ``run`` would find the stage finished."""

@@ -1,11 +1,13 @@
 """A recipe's goals against measured results."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from compress.recipe.schema import QUANTIZED, Goals, SpeedGoal
+from compress.results.artifact import ArtifactEntry
+from compress.results.document import Results
+from compress.results.goal import Goal
+from compress.results.performance import Performance
 
-Entry = dict[str, Any]
 # goal -> (field of a quality entry, whether the bound is a least value)
 QUALITY = {
     "psnr_drop_db": ("psnr_drop_db", False),
@@ -16,14 +18,14 @@ QUALITY = {
 }
 
 
-def check_goals(goals: Goals, results: Entry) -> list[Entry]:
+def check_goals(goals: Goals, results: Results) -> list[Goal]:
     """Entries of ``results.json`` ``goals``: every bound for every quantized artifact that a target of the recipe runs.
 
     Without targets, for all but TensorRT's ONNX file, which is then a file by the way.
     """
-    ran = {p["artifact"] for p in results["performance"]}
-    judged = [a for a in results["artifacts"] if a["precision"] in QUANTIZED]
-    judged = [a for a in judged if (a["id"] in ran if ran else not a["id"].endswith("-tensorrt"))]
+    ran = {p.artifact for p in results.performance}
+    judged = [a for a in results.artifacts if a.precision in QUANTIZED]
+    judged = [a for a in judged if (a.id in ran if ran else not a.id.endswith("-tensorrt"))]
     return [
         entry
         for a in judged
@@ -38,81 +40,88 @@ def check_goals(goals: Goals, results: Entry) -> list[Entry]:
     ]
 
 
-def _quality(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
+def _quality(goals: Goals, results: Results, artifact: ArtifactEntry) -> Iterator[Goal]:
     for name, (field, least) in QUALITY.items():
         bound = getattr(goals, name)
         if bound is None:
             continue
-        for quality in results["quality"]:
-            if quality["artifact"] == artifact["id"]:
-                yield _entry(name, artifact["id"], quality["dataset"], bound, quality[field], least)
+        for quality in results.quality:
+            if quality.artifact == artifact.id:
+                yield _goal(name, artifact, quality.dataset, bound, getattr(quality, field), least=least)
 
 
-def _size(goals: Goals, artifact: Entry) -> Iterator[Entry]:
+def _size(goals: Goals, artifact: ArtifactEntry) -> Iterator[Goal]:
     if goals.size_ratio is not None:
-        yield _entry("size_ratio", artifact["id"], None, goals.size_ratio, artifact["size_ratio"], False)
+        yield _goal("size_ratio", artifact, None, goals.size_ratio, artifact.size_ratio, least=False)
 
 
-def _speed(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
+def _speed(goals: Goals, results: Results, artifact: ArtifactEntry) -> Iterator[Goal]:
     wanted = goals.speedup
-    goal = wanted if isinstance(wanted, SpeedGoal) else (wanted or {}).get(artifact["format"])
+    goal = wanted if isinstance(wanted, SpeedGoal) else (wanted or {}).get(artifact.format)
     if goal is None:
         return
+    name = f"speedup_vs_{goal.vs}"
     # Where nothing was timed (an emulated, compiled or parsed target) there is no speed to judge.
-    measured = [p for p in results["performance"] if p["artifact"] == artifact["id"] and p["speedup_vs"]]
-    for p in measured or [{"speedup_vs": {}}]:
-        value = (p["speedup_vs"].get(goal.vs) or {}).get("value")
-        yield _entry(f"speedup_vs_{goal.vs}", artifact["id"], p.get("target"), goal.min, value, True)
+    timed = [(p.target, p.speedup_vs) for p in results.performance if p.artifact == artifact.id and p.speedup_vs]
+    for target, speedups in timed:
+        speedup = getattr(speedups, goal.vs)
+        yield _goal(name, artifact, target, goal.min, speedup.value if speedup else None, least=True)
+    if not timed:
+        yield _goal(name, artifact, None, goal.min, None, least=True)
 
 
-def _device(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
+def _device(goals: Goals, results: Results, artifact: ArtifactEntry) -> Iterator[Goal]:
     """What stands on a device that is not here: an emulator's, a compiler's, a parser's word, of each target."""
-    for name, (find, least) in DEVICE.items():
+    for name, (figure, least) in DEVICE.items():
         bound = getattr(goals, name)
         if bound is None:
             continue
-        told = [(p["target"], find(p)) for p in results["performance"] if p["artifact"] == artifact["id"]]
-        told = [(target, value) for target, value in told if value is not None]
-        for target, value in told or [(None, None)]:
-            yield _entry(name, artifact["id"], target, bound, value, least)
+        figures = [(p.target, figure(p)) for p in results.performance if p.artifact == artifact.id]
+        figures = [(target, value) for target, value in figures if value is not None]
+        for target, value in figures or [(None, None)]:
+            yield _goal(name, artifact, target, bound, value, least=least)
 
 
-def _estimated_speedup(performance: Entry) -> float | None:
-    return (performance.get("estimate") or {}).get("speedup_vs_fp16")
+def _estimated_speedup(performance: Performance) -> float | None:
+    return performance.estimate.speedup_vs_fp16 if performance.estimate else None
 
 
-def _breaches(performance: Entry) -> int | None:
-    accepted = performance.get("accepted")
-    return None if accepted is None else len(performance.get("lint") or []) + (not accepted)
+def _breaches(performance: Performance) -> int | None:
+    accepted = performance.accepted
+    return None if accepted is None else len(performance.lint or []) + (not accepted)
 
 
 # goal -> (its value in a performance entry, or None; whether the bound is a least value)
-DEVICE: dict[str, tuple[Callable[[Entry], float | None], bool]] = {
-    "instructions_ratio": (lambda performance: performance.get("instructions_vs_fp32"), True),
+DEVICE: dict[str, tuple[Callable[[Performance], float | None], bool]] = {
+    "instructions_ratio": (lambda performance: performance.instructions_vs_fp32, True),
     "estimated_speedup": (_estimated_speedup, True),
     "breaches": (_breaches, False),
 }
 
 
-def _delegated(results: Entry, artifact: Entry) -> Iterator[Entry]:
+def _delegated(results: Results, artifact: ArtifactEntry) -> Iterator[Goal]:
     """The gates of targets, ``min_delegated``: no goal of the recipe, and judged all the same."""
-    for p in results["performance"]:
-        gate = p.get("delegated") or {}
-        if p["artifact"] == artifact["id"] and gate.get("min") is not None:
-            yield _entry("delegated", artifact["id"], p["target"], gate["min"], gate["share"], True)
+    for p in results.performance:
+        gate = p.delegated
+        if p.artifact == artifact.id and gate is not None and gate.min is not None:
+            yield _goal("delegated", artifact, p.target, gate.min, gate.share, least=True)
 
 
-def _collapsed(goals: Goals, results: Entry, artifact: Entry) -> Iterator[Entry]:
-    """An artifact whose pictures are darker, flatter or clipped is told, whatever its PSNR; one that is not, is not."""
-    for quality in results["quality"]:
-        if quality["artifact"] != artifact["id"] or goals.histogram is None:
+def _collapsed(goals: Goals, results: Results, artifact: ArtifactEntry) -> Iterator[Goal]:
+    """Judged only where it is missed: an artifact whose pictures are darker, flatter or clipped, whatever its PSNR."""
+    for quality in results.quality:
+        if quality.artifact != artifact.id or goals.histogram is None:
             continue
-        worst = max((p.get("histogram_vs_fp32") or 0.0 for p in quality.get("pictures", ())), default=0.0)
+        worst = max((p.histogram_vs_fp32 or 0.0 for p in quality.pictures), default=0.0)
         if worst > goals.histogram:
-            yield _entry("histogram", artifact["id"], quality["dataset"], goals.histogram, worst, False)
+            yield _goal("histogram", artifact, quality.dataset, goals.histogram, worst, least=False)
 
 
-def _entry(goal: str, artifact: str, dataset: str | None, bound: float, value: float | None, least: bool) -> Entry:
+def _goal(
+    name: str, artifact: ArtifactEntry, dataset: str | None, bound: float, value: float | None, *, least: bool
+) -> Goal:
     met = value is not None and (value >= bound if least else value <= bound)
-    entry = {"goal": goal, "artifact": artifact, "dataset": dataset, "bound": bound, "value": value, "met": met}
-    return entry if value is not None else {**entry, "reason": "not measured: no target of the recipe ran it"}
+    goal = Goal(goal=name, artifact=artifact.id, dataset=dataset, bound=bound, value=value, met=met)
+    if value is None:
+        goal.reason = "not measured: no target of the recipe ran it"
+    return goal

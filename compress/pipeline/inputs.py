@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from compress.data.names import set_names
 from compress.data.sets import PictureSet, check_disjoint, load_set
@@ -28,6 +28,25 @@ PACKAGES = (
 )
 
 BYTES = {"fp32": 4, "fp16": 2}
+
+
+class RecipeParts(TypedDict):
+    """What of a recipe, as JSON, decides what its artifacts are."""
+
+    model: dict[str, Any]
+    passes: list[dict[str, Any]]
+    export: dict[str, Any]
+
+
+class RunKey(TypedDict):
+    """What artifacts depend on: hashes of weights, calibration pictures, a reused student and this package's code."""
+
+    recipe: RecipeParts
+    weights: str
+    calibration: str
+    student: NotRequired[str]
+    versions: dict[str, str]
+    code: str
 
 
 @dataclass(frozen=True)
@@ -62,17 +81,18 @@ class Inputs:
         return package_versions()
 
     @cached_property
-    def key(self) -> dict[str, Any]:
-        """What the artifacts depend on; validation data, goals and targets are no part of it."""
-        parts = self.recipe.model_dump(mode="json", include={"model", "passes", "export"})
-        return {
-            "recipe": parts,
-            "weights": self.weights_sha256,
-            "calibration": self.calibration.hash,
-            **({"student": sha256_file(self.student)} if self.student else {}),
-            "versions": self.versions,
-            "code": code_hash(),
-        }
+    def key(self) -> RunKey:
+        """Validation data, goals and targets are no part of it."""
+        key = RunKey(
+            recipe=recipe_parts(self.recipe),
+            weights=self.weights_sha256,
+            calibration=self.calibration.hash,
+            versions=self.versions,
+            code=code_hash(),
+        )
+        if self.student:
+            key["student"] = sha256_file(self.student)
+        return key
 
     @cached_property
     def makes(self) -> str:
@@ -80,16 +100,22 @@ class Inputs:
         return made_by(self.recipe, self.weights_sha256)
 
     @cached_property
-    def float_key(self) -> dict[str, Any]:
+    def float_key(self) -> RunKey:
         """What the float artifacts depend on: the key without the first quantizing pass and what comes after it."""
-        recipe = self.key["recipe"]
-        passes = recipe["passes"][: len(self.recipe.float_passes)]
-        return {**self.key, "recipe": {**recipe, "passes": passes}}
+        parts = self.key["recipe"]
+        passes = parts["passes"][: len(self.recipe.float_passes)]
+        return {**self.key, "recipe": {**parts, "passes": passes}}
+
+
+def recipe_parts(recipe: Recipe) -> RecipeParts:
+    """See ``RecipeParts``."""
+    parts: RecipeParts = recipe.model_dump(mode="json", include={"model", "passes", "export"})  # type: ignore[assignment]
+    return parts
 
 
 def made_by(recipe: Recipe, weights_sha256: str) -> str:
     """See ``Inputs.makes``: settings of the model, the passes and the export, and the checkpoint's content."""
-    parts = recipe.model_dump(mode="json", include={"model", "passes", "export"})
+    parts = recipe_parts(recipe)
     del parts["model"]["weights"]
     return sha256_text(json.dumps([parts, weights_sha256], sort_keys=True))
 
@@ -166,7 +192,7 @@ def student_key(recipe: Recipe, weights: Path) -> str:
     return sha256_text(json.dumps([sha256_file(weights), settings], sort_keys=True))
 
 
-def prefix_key(key: dict[str, Any], passes: list[PassItem]) -> str:
+def prefix_key(key: RunKey, passes: list[PassItem]) -> str:
     """Names what a run with ``Inputs.key`` ``key`` has after its first ``passes``: equal for runs that differ only in
     later passes or in what they export.
     """

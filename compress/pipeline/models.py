@@ -131,7 +131,7 @@ class Models:
                 self._take_student(item, subject)
                 return
             subject.advance = lambda what, done, total: stage.note(f"{what} {done} of {total}")
-            load_pass(item.name, item.settings).run(subject)
+            load_pass(item).run(subject)
 
     def _take_student(self, item: PassItem, subject: "Subject") -> None:
         """Put the finished student in place of prune and distill."""

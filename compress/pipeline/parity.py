@@ -1,5 +1,6 @@
 """Parity: torch against the artifacts, and where int8 errs."""
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from compress.errors import VerificationError
 from compress.pipeline.models import Models
 from compress.pipeline.quality import ArtifactOutputs, save_sample
 from compress.recipe.schema import QUANTIZED
+from compress.results.parity import LayerError, Parity, StageError
+from compress.results.section import Section
 
 if TYPE_CHECKING:
     import torch
@@ -19,27 +22,40 @@ FP32_GOAL_DB = 60.0  # torch fp32 against the fp32 artifact
 INT8_GAP_DB = 1.0  # that the artifact's fidelity may be below the simulated model's
 
 
-def check_parity(outputs: ArtifactOutputs, models: Models) -> dict[str, Any]:
-    """``parity``, ``stages``, ``layers`` and ``notes`` of results.json, on the first pictures of the first set.
+class ParityCheck(Section):
+    """``parity``, ``stages``, ``layers`` and ``notes`` of results.json; ``simulated``: a file by int8 artifact."""
 
-    ``simulated``: what the simulation of each int8 artifact makes of the first, a file each, for other machines.
+    parity: list[Parity]
+    stages: list[StageError]
+    layers: list[LayerError]
+    simulated: dict[str, str]
+    notes: list[str]
+
+
+def check_parity(outputs: ArtifactOutputs, models: Models) -> ParityCheck:
+    """On the first pictures of the first set.
+
+    What the simulation of each int8 artifact makes of the first picture is kept as a file, for other machines.
     """
     from compress.elir.stage_errors import layer_errors, stage_errors
 
     planned, progress = models.context.planned, models.context.progress
     check = _Check(outputs, models, models.context.inputs.validation[0])
-    found: dict[str, Any] = {"parity": [], "stages": [], "layers": []}
+    parity = []
     with progress.stage("parity", len(planned)) as stage:
         for artifact in planned:
-            found["parity"].append(check.artifact(artifact))
+            parity.append(check.artifact(artifact))
             stage.advance()
     int8 = next((a for a in planned if a.precision == "int8" and not a.variant), None)
     module: Any = simulated(models.quantized, int8) if int8 else None
+    stages, layers = [], []
     if module is not None and hasattr(module, "stages"):
         with progress.stage("error by stage and layer"):
-            found["stages"] = stage_errors(models.subject.model, module, check.pairs)
-            found["layers"] = layer_errors(models.subject.model, module, check.pairs[0])
-    return {**found, "simulated": check.simulated, "notes": models.subject.notes}
+            stages = [StageError.model_validate(e) for e in stage_errors(models.subject.model, module, check.pairs)]
+            layers = [LayerError.model_validate(e) for e in layer_errors(models.subject.model, module, check.pairs[0])]
+    return ParityCheck(
+        parity=parity, stages=stages, layers=layers, simulated=check.simulated, notes=models.subject.notes
+    )
 
 
 class _Check:
@@ -52,7 +68,7 @@ class _Check:
         self.simulated: dict[str, str] = {}
         self._outputs: dict[Any, list[torch.Tensor]] = {}  # by the model, which it keeps
 
-    def artifact(self, artifact: Artifact) -> dict[str, Any]:
+    def artifact(self, artifact: Artifact) -> Parity:
         """The ``parity`` entry of one artifact."""
         from compress.data.pictures import to_uint8
         from compress.elir.stage_errors import mean_psnr
@@ -60,16 +76,16 @@ class _Check:
         outputs = self._run(artifact)
         fp32 = self._torch(self.models.float_model(artifact))
         psnr = mean_psnr(fp32, outputs)
-        entry = {"artifact": artifact.id, "against": "torch-fp32", "psnr_db": psnr, "n": len(self.pairs)}
+        entry = partial(Parity, artifact=artifact.id)
+        n = len(self.pairs)
         if artifact.precision == "fp32":
-            return {**entry, "goal": FP32_GOAL_DB, "met": psnr >= FP32_GOAL_DB}
+            return entry(against="torch-fp32", psnr_db=psnr, n=n, goal=FP32_GOAL_DB, met=psnr >= FP32_GOAL_DB)
         module = simulated(self.models.quantized, artifact) if artifact.precision in QUANTIZED else None
         if module is None:
-            return {**entry, "goal": None}
+            return entry(against="torch-fp32", psnr_db=psnr, n=n, goal=None)
         if artifact.precision == "weights":  # computed in float: no reason to differ
             same = mean_psnr(self._torch(module), outputs)
-            goal = {"goal": FP32_GOAL_DB, "met": same >= FP32_GOAL_DB}
-            return {**entry, "against": "rounded-fp32", "psnr_db": same, **goal}
+            return entry(against="rounded-fp32", psnr_db=same, n=n, goal=FP32_GOAL_DB, met=same >= FP32_GOAL_DB)
         # A quantized network is chaotic in the last bit: an input changed by 1e-6 moves its output by as much as
         # quantization itself did. So the artifact must be as good as the simulation, not equal to it.
         simulation = self._torch(module)
@@ -77,15 +93,15 @@ class _Check:
         picture = to_uint8(simulation[0][0].numpy())
         name = self.items[0].name
         self.simulated[artifact.id] = save_sample(self.outputs.folder, name, f"simulated-{artifact.id}", picture)
-        return {
-            **entry,
-            "against": "simulated-int8",
-            "psnr_db": mean_psnr(simulation, outputs),
-            "fidelity_artifact_db": psnr,
-            "fidelity_simulated_db": fidelity,
-            "goal": INT8_GAP_DB,
-            "met": psnr >= fidelity - INT8_GAP_DB,
-        }
+        return entry(
+            against="simulated-int8",
+            psnr_db=mean_psnr(simulation, outputs),
+            n=n,
+            fidelity_artifact_db=psnr,
+            fidelity_simulated_db=fidelity,
+            goal=INT8_GAP_DB,
+            met=psnr >= fidelity - INT8_GAP_DB,
+        )
 
     def _run(self, artifact: Artifact) -> "list[torch.Tensor]":
         import torch

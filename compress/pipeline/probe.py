@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from compress.data.sets import PictureSet
 from compress.errors import InputError
@@ -29,6 +30,24 @@ def settled(models: Models) -> "dict[str, Layer]":
     if not quantized.layers:
         raise InputError(f"passes.ptq.engine: {quantized.engine} settles no layer by itself: use engine elir")
     return quantized.layers
+
+
+@dataclass(frozen=True)
+class ProbeLoss:
+    """What is lost with some convolutions quantized. ``fidelity_db``: PSNR against the float model's output, not
+    rounded to 8 bits; ``psnr_drop_db``: how much further from the clean pictures, None without them; ``parameters``
+    are counted once for all Euler steps.
+    """
+
+    layers: int
+    parameters: int
+    fidelity_db: float
+    psnr_drop_db: float | None
+
+    @property
+    def error(self) -> float:
+        """Mean squared error of the output, of [0, 1]."""
+        return float(10 ** (-self.fidelity_db / 10))
 
 
 class Probe:
@@ -76,19 +95,19 @@ class Probe:
         """The network that a convolution belongs to."""
         return network(name)
 
-    def loss(self, convs: Iterable[str], layers: "dict[str, Layer] | None" = None) -> dict[str, Any]:
+    def loss(self, convs: Iterable[str], layers: "dict[str, Layer] | None" = None) -> ProbeLoss:
         """Figures of the model whose convolutions ``convs`` alone are quantized, with ``layers`` or the probe's own."""
         from compress.passes.quantize.model import build
 
         chosen = {name: self.convs[name] for name in convs}
         restored = self._restore(build(self.model, self.scheme, chosen, layers or self.layers))
         weights = {id(conv.weight): conv.weight.numel() for conv in chosen.values()}
-        return {
-            "layers": len(chosen),
-            "parameters": sum(weights.values()),
-            "fidelity_db": _psnr(restored, self.reference),
-            "psnr_drop_db": None if self.clean is None else self._drop(restored, self.clean),
-        }
+        return ProbeLoss(
+            layers=len(chosen),
+            parameters=sum(weights.values()),
+            fidelity_db=_psnr(restored, self.reference),
+            psnr_drop_db=None if self.clean is None else self._drop(restored, self.clean),
+        )
 
     def _drop(self, restored: "torch.Tensor", clean: "torch.Tensor") -> float:
         """Mean PSNR of the float model less that of ``restored``, in dB."""

@@ -12,6 +12,8 @@ from compress.files import whole_file
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
 from compress.recipe.task import task_border, task_input
+from compress.results.quality import Baseline, Quality
+from compress.results.sample import Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +81,7 @@ def format_quality(
     pictures: PictureSet,
     recipe: Recipe,
     progress: Progress,
-) -> list[dict[str, Any]]:
+) -> list[Quality]:
     """``quality`` entries of one format's artifacts on one set; pictures are streamed.
 
     Drops, ``fidelity_db`` (mean PSNR of 8-bit outputs) and the shifts are against the fp32 artifact of
@@ -106,18 +108,20 @@ def format_quality(
     outputs.close()
     means = {name: _mean(each) for name, each in scores.items()}
     return [
-        {
-            "artifact": name,
-            "dataset": pictures.name,
-            **_rounded(mean),
-            "n": len(names),
-            **_note(pictures),
-            **_against(name, reference, means, against),
-            "pictures": [
-                {"name": picture, **_rounded(own), **_rounded(differs)}
-                for picture, own, differs in zip(names, scores[name], against[name], strict=True)
-            ],
-        }
+        Quality.model_validate(
+            {
+                "artifact": name,
+                "dataset": pictures.name,
+                **_rounded(mean),
+                "n": len(names),
+                **_note(pictures),
+                **_against(name, reference, means, against),
+                "pictures": [
+                    {"name": picture, **_rounded(own), **_rounded(differs)}
+                    for picture, own, differs in zip(names, scores[name], against[name], strict=True)
+                ],
+            }
+        )
         for name, mean in means.items()
     ]
 
@@ -155,7 +159,7 @@ def _differ(output: "np.ndarray", fp32: "np.ndarray") -> dict[str, float]:
     return dict(zip(AGAINST, values, strict=True))
 
 
-def _against(name: str, reference: str | None, means: "Mapping[str, Scores]", against: Any) -> dict[str, Any]:
+def _against(name: str, reference: str | None, means: "Mapping[str, Scores]", against: Any) -> Scores:
     if reference is None or name == reference:
         return dict.fromkeys((*DROPS, *AGAINST))
     drops = {drop: _worse(means[name][field], means[reference][field], sign) for drop, (field, sign) in DROPS.items()}
@@ -167,18 +171,18 @@ def _worse(own: float | None, reference: float | None, sign: int) -> float | Non
     return None if own is None or reference is None else sign * (own - reference)
 
 
-def _rounded(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
+def _rounded(values: "Mapping[str, float | None]") -> Scores:
+    return {name: None if value is None else round(value, 5) for name, value in values.items()}
 
 
-def input_baseline(sets: Sequence[PictureSet], recipe: Recipe) -> list[dict[str, Any]]:
+def input_baseline(sets: Sequence[PictureSet], recipe: Recipe) -> list[Baseline]:
     """``baselines`` entries: the degraded input itself, which for super-resolution is bicubic enlargement."""
     name, border = task_input(recipe.model.task), task_border(recipe.model.task)
     entries = []
     for pictures in sets:
         each = [_scorer(item, border)(item.degraded) for item in pictures]
         scores = {**_rounded(_mean(each)), "n": len(each), **_note(pictures)}
-        entries.append({"name": name, "dataset": pictures.name, **scores})
+        entries.append(Baseline.model_validate({"name": name, "dataset": pictures.name, **scores}))
     return entries
 
 
@@ -189,41 +193,36 @@ def sample_places(pictures: PictureSet) -> list[int]:
 
 def write_samples(
     outputs: ArtifactOutputs, artifacts: Sequence[Artifact], pictures: PictureSet, progress: Progress
-) -> list[dict[str, Any]]:
+) -> list[Sample]:
     """Write before, after and truth of pictures spread over a set -> ``samples`` entries."""
     from compress.data.pictures import to_uint8
 
     folder, places = outputs.folder, sample_places(pictures)
     chosen = [(i, item) for i, item in enumerate(pictures) if i in places]
-    samples: list[dict[str, Any]] = [
-        {
-            "name": item.name,
-            "index": i,
-            "degraded": save_sample(folder, item.name, "degraded", item.degraded),
-            "clean": None if item.clean is None else save_sample(folder, item.name, "clean", item.clean),
-            "outputs": {},
-            "simulated": {},
-        }
+    samples = [
+        Sample(
+            name=item.name,
+            index=i,
+            degraded=save_sample(folder, item.name, "degraded", item.degraded),
+            clean=None if item.clean is None else save_sample(folder, item.name, "clean", item.clean),
+            outputs={},
+            simulated={},
+        )
         for i, item in chosen
     ]
     with progress.stage("sample pictures", len(artifacts)) as stage:
         for artifact in artifacts:
             for sample, (i, item) in zip(samples, chosen, strict=True):
                 output = to_uint8(outputs.of(artifact, item, i))
-                sample["outputs"][artifact.id] = save_sample(folder, item.name, artifact.id, output)  # type: ignore[index]
+                sample.outputs[artifact.id] = save_sample(folder, item.name, artifact.id, output)
             outputs.close()
             stage.advance()
     return samples
 
 
-def sample_files(samples: Sequence[dict[str, Any]]) -> list[str]:
+def sample_files(samples: Sequence[Sample]) -> list[str]:
     """Every file of ``samples`` entries, relative to the bundle."""
-    return [
-        file
-        for sample in samples
-        for file in (sample["degraded"], sample["clean"], *sample["outputs"].values(), *sample["simulated"].values())
-        if file is not None  # no true picture
-    ]
+    return [file for sample in samples for file in sample.files]
 
 
 def sample_path(name: str, kind: str) -> str:

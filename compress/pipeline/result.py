@@ -1,11 +1,13 @@
 """What ``apply`` gives back: a bundle, its results, and the exit code they mean."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import GoalMissed, Unavailable
 from compress.results.document import Results
+from compress.results.parity import Parity
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -22,26 +24,35 @@ class ApplyResult:
     """
 
     folder: Path
-    results: dict[str, Any]
+    document: Results
     reused: bool
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """``results.json``, as plain data."""
+        return self.document.to_json()
 
     @property
     def exit_code(self) -> int:
         absent = bool(self.unavailable)
-        missed = [g for g in self.results["goals"] if not g["met"] and not (absent and g["value"] is None)]
-        if missed or any(p.get("met") is False for p in self.results["parity"]):
+        missed = [g for g in self.document.goals if not g.met and not (absent and g.value is None)]
+        if missed or self._wrong:
             return GoalMissed.exit_code
         return Unavailable.exit_code if absent else 0
 
     @property
+    def _wrong(self) -> list[Parity]:
+        return [p for p in self.document.parity if p.met is False]
+
+    @property
     def unavailable(self) -> list[str]:
         """One line for each target that was not available, why and what to do."""
-        return list(dict.fromkeys(p["why"] for p in self.results["performance"] if p["evidence"] == "unavailable"))
+        return self.document.unavailable
 
     @property
     def missed(self) -> list[str]:
         """Names of the goals that were measured and missed."""
-        return [g["goal"] for g in self.results["goals"] if not g["met"] and g["value"] is not None]
+        return [g.goal for g in self.document.goals if not g.met and g.value is not None]
 
     def to_json(self) -> dict[str, Any]:
         """``results.json`` with the bundle's folder and whether it was reused."""
@@ -54,32 +65,30 @@ class ApplyResult:
 
         from compress.report import goals_table, results_table
 
-        goals = self.results["goals"]
-        missed = [g for g in goals if not g["met"]]
-        parity = [p for p in self.results["parity"] if p.get("met") is False]
+        goals = self.document.goals
+        missed = [g for g in goals if not g.met]
         lines = [f"goals: {len(goals) - len(missed)} of {len(goals)} met" if goals else "goals: none set"]
         lines += [
-            f"parity MISSED: {p['artifact']} against {p['against']}: {p['psnr_db']:.2f} dB, bound {_bound(p):.2f}"
-            for p in parity
+            f"parity MISSED: {p.artifact} against {p.against}: {p.psnr_db:.2f} dB, bound {_bound(p):.2f}"
+            for p in self._wrong
         ]
-        where = "unchanged, reused" if self.reused else f"{self.results['seconds']:.0f} s"
+        where = "unchanged, reused" if self.reused else f"{self.document.seconds:.0f} s"
         lines += [f"bundle: {self.folder} ({where}); open {self.folder / 'report.html'}"]
-        results = Results.model_validate(self.results)
-        shown = [goals_table([goal for goal in results.goals if not goal.met])] if missed else []
+        shown = [goals_table(missed)] if missed else []
         times = [] if self.reused else [Text(line) for line in self._where_the_time_went()]
-        return Group(results_table(results), *shown, *times, Text("\n".join(lines)))
+        return Group(results_table(self.document), *shown, *times, Text("\n".join(lines)))
 
     def _where_the_time_went(self) -> list[str]:
         """The longest stages of the run, in seconds, in one line; none for a bundle of an older version."""
-        stages = sorted(self.results.get("seconds_by_stage") or [], key=lambda stage: -stage["seconds"])
-        longest = [f"{stage['stage']} {stage['seconds']:.0f} s" for stage in stages[:LONGEST]]
-        rest = self.results["seconds"] - sum(stage["seconds"] for stage in stages[:LONGEST])
+        stages = sorted(self.document.seconds_by_stage, key=lambda stage: -stage.seconds)[:LONGEST]
+        rest = (self.document.seconds or 0.0) - sum(stage.seconds for stage in stages)
+        longest = [f"{stage.stage} {stage.seconds:.0f} s" for stage in stages]
         return [f"where the time went: {', '.join(longest)}; all else {max(0.0, rest):.0f} s"] if longest else []
 
 
-def _bound(parity: dict[str, Any]) -> float:
+def _bound(parity: Parity) -> float:
     """The least PSNR, in dB, that an artifact must have; an int8 one, as much less as is granted than its simulation's
     own fidelity.
     """
-    simulated = parity.get("fidelity_simulated_db")
-    return float(parity["goal"] if simulated is None else simulated - parity["goal"])
+    goal, simulated = parity.goal or 0.0, parity.fidelity_simulated_db
+    return goal if simulated is None else simulated - goal

@@ -3,15 +3,17 @@
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compress.artifacts.artifact import FORMATS, Artifact
+from compress.data.sets import PictureSet
 from compress.ledger.record import new_run, now
-from compress.pipeline.cache import Files, Stages
+from compress.measure.machine import machine_facts, physical_cores
+from compress.pipeline.cache import Stages
 from compress.pipeline.context import RunContext
 from compress.pipeline.goals import check_goals
 from compress.pipeline.models import Models
-from compress.pipeline.parity import PICTURES, check_parity
+from compress.pipeline.parity import PICTURES, ParityCheck, check_parity
 from compress.pipeline.quality import (
     ArtifactOutputs,
     format_quality,
@@ -22,6 +24,10 @@ from compress.pipeline.quality import (
 )
 from compress.pipeline.write_bundle import write_bundle
 from compress.recipe.schema import QUANTIZED, DeployTarget
+from compress.results.artifact import ArtifactEntry, WeightShare
+from compress.results.document import Results, StageSeconds
+from compress.results.performance import Performance
+from compress.results.quality import Baseline, Quality
 from compress.results.sample import Sample
 from compress.targets.bench import bench_target, missing_tool, runs, sample_pictures, unavailable
 from compress.targets.entries import Bench
@@ -43,7 +49,7 @@ class Run:
         self.timed = len(context.progress.times)
         self.started = time.monotonic()
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Results:
         """Every stage, then the bundle's files, ``manifest.json`` last."""
         try:
             self._export()
@@ -52,45 +58,42 @@ class Run:
             quality = [entry for format in formats for entry in self._quality(format)]
         finally:
             self.context.writer.close()
-        parity = self._remember(
-            "parity", self._parity, self.inputs.validation[0].hash, lambda found: found["simulated"].values()
-        )
         sets = self.inputs.validation
-        hashes = self.inputs.data_hashes
-        baselines = self.context.floats.run("baselines", lambda: input_baseline(sets, self.recipe), hashes)
-        shares = self._remember("shares", self._shares, self._hashes(self._onnx()))
+        parity = self.context.stages.run_as(
+            ParityCheck, "parity", self._parity, sets[0].hash, lambda check: check.simulated.values()
+        )
+        baselines = self.context.floats.run_as(
+            list[Baseline], "baselines", lambda: input_baseline(sets, self.recipe), self.inputs.data_hashes
+        )
+        shares = self._shares()
         samples = self._samples()
-        samples[0]["simulated"] = parity["simulated"]
+        samples[0].simulated = parity.simulated
         performance = [entry for target in self.targets for entry in self._performance(target, samples)]
-        artifacts = self._artifacts()
-        results = {
-            "schema_version": 1,
-            "name": self.recipe.name,
-            "task": self.recipe.model.task,
-            "created": now(),
-            "run": new_run(),
-            "versions": self.inputs.versions,
-            "machine": self._machine(),
-            "notes": [*parity["notes"], *(s.truth_note for s in sets if s.truth_note)],
-            "artifacts": artifacts,
-            "quality": quality,
-            "baselines": baselines,
-            "performance": performance,
-            "parity": parity["parity"],
-            "stages": parity["stages"],
-            "layers": parity["layers"],
-            "shares": shares,
-            "samples": samples,
-            "seconds": round(time.monotonic() - self.started, 1),
-            "seconds_by_stage": self._seconds_by_stage(),
-        }
-        results["goals"] = check_goals(self.recipe.goals, results)
-        results["goals_met"] = all(g["met"] for g in [*results["goals"], *(p for p in parity["parity"] if "met" in p)])
+        results = Results(
+            schema_version=1,
+            name=self.recipe.name,
+            task=self.recipe.model.task,
+            created=now(),
+            run=new_run(),
+            versions=self.inputs.versions,
+            machine=machine_facts(),
+            notes=[*parity.notes, *(s.truth_note for s in sets if s.truth_note)],
+            artifacts=self._artifacts(),
+            quality=quality,
+            baselines=baselines,
+            performance=performance,
+            parity=parity.parity,
+            stages=parity.stages,
+            layers=parity.layers,
+            shares=shares,
+            samples=samples,
+            seconds=round(time.monotonic() - self.started, 1),
+            seconds_by_stage=self._seconds_by_stage(),
+        )
+        results.goals = check_goals(self.recipe.goals, results)
+        results.goals_met = all(g.met for g in results.goals) and all(p.met is not False for p in results.parity)
         write_bundle(self.context, results)
         return results
-
-    def _remember(self, name: str, work: Any, extra: Any = None, files: Files = ()) -> Any:
-        return self.context.stages.run(name, work, extra, files)
 
     def _kept(self, artifact: Artifact) -> Stages:
         """Where an artifact is remembered: a float one is not written anew when only quantization changes."""
@@ -125,53 +128,48 @@ class Run:
             else:
                 self.context.writer.write_float(self.models.float_model(artifact), artifact)
 
-    def _parity(self) -> dict[str, Any]:
+    def _parity(self) -> ParityCheck:
         return check_parity(self.outputs, self.models)
 
-    def _quality(self, format: str) -> list[dict[str, Any]]:
+    def _quality(self, format: str) -> list[Quality]:
         chosen = [a for a in self.planned if a.format == format]
         if format == "executorch":
             for artifact in chosen:
                 self._kept(artifact).run(
                     f"export-{artifact.id}", partial(self._lowered, artifact), files=artifact.files
                 )
-        return [
-            entry
-            for pictures in self.inputs.validation
-            for entry in self._remember(
-                f"quality-{format}-{pictures.name}",
-                lambda pictures=pictures: format_quality(
-                    # What is kept is of the first set: the pictures of the others have the same numbers.
-                    self.outputs if pictures is self.inputs.validation[0] else ArtifactOutputs(self.folder, self.seed),
-                    chosen,
-                    pictures,
-                    self.recipe,
-                    self.progress,
-                ),
-                extra=[pictures.hash, self._hashes(chosen)],
-            )
-        ]
+        return [entry for pictures in self.inputs.validation for entry in self._judged(format, chosen, pictures)]
+
+    def _judged(self, format: str, chosen: list[Artifact], pictures: PictureSet) -> list[Quality]:
+        # What is kept is of the first set: the pictures of the others have the same numbers.
+        first = pictures is self.inputs.validation[0]
+
+        def work() -> list[Quality]:
+            outputs = self.outputs if first else ArtifactOutputs(self.folder, self.seed)
+            return format_quality(outputs, chosen, pictures, self.recipe, self.progress)
+
+        extra = [pictures.hash, self._hashes(chosen)]
+        return self.context.stages.run_as(list[Quality], f"quality-{format}-{pictures.name}", work, extra)
 
     def _hashes(self, artifacts: list[Artifact]) -> dict[str, str]:
         from compress.files import sha256_file
 
         return {f: sha256_file(self.folder / f) for a in artifacts for f in a.files}
 
-    def _performance(self, target: DeployTarget, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _performance(self, target: DeployTarget, samples: list[Sample]) -> list[Performance]:
         ours = [a for a in self.planned if runs(target, a)]
         if why := missing_tool(target):
-            return [entry.to_json() for entry in unavailable(target, ours, why)]
+            return unavailable(target, ours, why)
         mode = self.recipe.measure
-        extra = [target.measurement_key(), mode, self._hashes(ours)]
-        macs = self.context.floats.run("macs", self._macs) if target.runtime == "executorch" else None
+        macs = self._macs()["model"] if target.runtime == "executorch" else None
 
-        def work() -> list[dict[str, Any]]:
-            pictures = sample_pictures(self._picture, [Sample.model_validate(s) for s in samples], self.seed)
+        def work() -> list[Performance]:
+            pictures = sample_pictures(self._picture, samples, self.seed)
             paths = {a: self.folder / a.entry for a in ours}
-            bench = Bench(paths, target, pictures, mode, self.progress, self.seed)
-            return [entry.to_json() for entry in bench_target(bench, macs)]
+            return bench_target(Bench(paths, target, pictures, mode, self.progress, self.seed), macs)
 
-        return self._remember(f"speed-{target.name}", work, extra)
+        extra = [target.measurement_key(), mode, self._hashes(ours)]
+        return self.context.stages.run_as(list[Performance], f"speed-{target.name}", work, extra)
 
     def _picture(self, name: str) -> "np.ndarray":
         from compress.data.pictures import read_rgb
@@ -182,70 +180,71 @@ class Run:
         """Only ONNX files keep the names by which a weight's network is known."""
         return [a for a in self.planned if a.format == "onnx" and not a.variant]
 
-    def _shares(self) -> list[dict[str, Any]]:
+    def _shares(self) -> list[WeightShare]:
         from compress.artifacts.inspect.shares import onnx_shares
-        from compress.measure.machine import physical_cores
 
-        (lq, noise), *_ = self.models.pairs(self.inputs.validation[0], 1)
-        inputs = {"lq": lq.numpy(), "noise": noise.numpy()}
-        with self.progress.stage("bytes and milliseconds by stage"):
-            return [
-                {"artifact": a.id, **share}
-                for a in self._onnx()
-                for share in onnx_shares(self.folder / a.entry, physical_cores(), inputs)
-            ]
+        def work() -> list[WeightShare]:
+            (lq, noise), *_ = self.models.pairs(self.inputs.validation[0], 1)
+            inputs = {"lq": lq.numpy(), "noise": noise.numpy()}
+            with self.progress.stage("bytes and milliseconds by stage"):
+                return [
+                    WeightShare(artifact=a.id, **share)
+                    for a in self._onnx()
+                    for share in onnx_shares(self.folder / a.entry, physical_cores(), inputs)
+                ]
 
-    def _artifacts(self) -> list[dict[str, Any]]:
+        return self.context.stages.run_as(list[WeightShare], "shares", work, self._hashes(self._onnx()))
+
+    def _artifacts(self) -> list[ArtifactEntry]:
         sizes = {a.id: sum((self.folder / f).stat().st_size for f in a.files) for a in self.planned}
-        hashes = self._hashes(self.planned)
-        macs = self.context.floats.run("macs", self._macs)
-        weights = self._remember("weights", self._weights, hashes)
+        hashes, macs = self._hashes(self.planned), self._macs()
+        weights = self.context.stages.run("weights", self._weights, hashes)
         engine = self.recipe.ptq.engine if self.recipe.ptq else None
         return [
-            {
-                "id": a.id,
-                "format": a.format,
-                "precision": a.precision,
-                "entry": a.entry,
-                "files": list(a.files),
-                "bytes": sizes[a.id],
-                "size_ratio": round(sizes[a.id] / fp32, 4) if (fp32 := sizes.get(f"{a.format}-fp32")) else None,
-                "sha256": hashes[a.entry],
-                "macs": macs["reference" if a.precision == "fp32" else "model"],
-                "weights": weights[a.id],
-                "engine": engine if a.precision == "int8" else None,
-            }
+            ArtifactEntry(
+                id=a.id,
+                format=a.format,
+                precision=a.precision,
+                entry=a.entry,
+                files=list(a.files),
+                bytes=sizes[a.id],
+                size_ratio=round(sizes[a.id] / fp32, 4) if (fp32 := sizes.get(f"{a.format}-fp32")) else None,
+                sha256=hashes[a.entry],
+                macs=macs["reference" if a.precision == "fp32" else "model"],
+                weights=weights[a.id],
+                engine=engine if a.precision == "int8" else None,
+            )
             for a in self.planned
         ]
 
-    def _weights(self) -> dict[str, Any]:
+    def _weights(self) -> dict[str, dict[str, int] | None]:
         from compress.artifacts.inspect.weight_bits import stored_weights
 
         return {a.id: stored_weights(self.folder / a.entry, a.format) for a in self.planned}
 
     def _macs(self) -> dict[str, int]:
+        """Multiply-accumulates of one picture, of the reference and of the model that came of it."""
         from compress.elir.macs import picture_macs
 
-        models = {"reference": self.models.reference, "model": self.models.subject.model}
-        return {name: picture_macs(model, self.recipe.model.image_size) for name, model in models.items()}
+        def work() -> dict[str, int]:
+            models = {"reference": self.models.reference, "model": self.models.subject.model}
+            return {name: picture_macs(model, self.recipe.model.image_size) for name, model in models.items()}
 
-    def _samples(self) -> list[dict[str, Any]]:
+        return self.context.floats.run_as(dict[str, int], "macs", work)
+
+    def _samples(self) -> list[Sample]:
         pictures = self.inputs.validation[0]
-        return self._remember(
+        return self.context.stages.run_as(
+            list[Sample],
             "samples",
             lambda: write_samples(self.outputs, self.planned, pictures, self.progress),
             [pictures.hash, self._hashes(self.planned)],
             sample_files,
         )
 
-    def _seconds_by_stage(self) -> list[dict[str, Any]]:
+    def _seconds_by_stage(self) -> list[StageSeconds]:
         """What this run did, in order: a stage that was finished before is not among it."""
         seconds: dict[str, float] = {}
         for name, duration in self.progress.times[self.timed :]:
             seconds[name] = seconds.get(name, 0.0) + duration
-        return [{"stage": name, "seconds": round(value, 1)} for name, value in seconds.items()]
-
-    def _machine(self) -> dict[str, Any]:
-        from compress.measure.machine import machine_facts
-
-        return machine_facts().to_json()
+        return [StageSeconds(stage=name, seconds=round(value, 1)) for name, value in seconds.items()]

@@ -8,7 +8,7 @@ from typing import Any
 from compress.artifacts.artifact import Artifact
 from compress.bundle.manifest import MANIFEST, read_manifest, write_manifest
 from compress.bundle.open import open_bundle
-from compress.bundle.schema import Facts
+from compress.bundle.schema import Facts, RecipeKey
 from compress.errors import CompressError
 from compress.files import remove_unfinished, sha256_file, write_text
 from compress.folders import Owner, finished_stages, remove_listed, source_of
@@ -18,10 +18,11 @@ from compress.pipeline.quality import sample_files
 from compress.recipe.library import is_path
 from compress.recipe.load import recipe_hash, to_yaml
 from compress.recipe.schema import Recipe
+from compress.results.document import Results
 from compress.results.file import RESULTS, dump_json
 
 
-def write_bundle(context: RunContext, results: dict[str, Any], asked: dict[str, Any] | None = None) -> None:
+def write_bundle(context: RunContext, results: Results, asked: RecipeKey | None = None) -> None:
     """Write everything but the artifacts and samples, which are there; remove what an earlier recipe left.
 
     ``asked``: key and hash of the recipe that was asked for, where a fallback made another of it.
@@ -31,18 +32,18 @@ def write_bundle(context: RunContext, results: dict[str, Any], asked: dict[str, 
     folder, recipe, inputs, planned = context.folder, context.recipe, context.inputs, context.planned
 
     write_text(folder / "recipe.yaml", to_yaml(recipe, folder))
-    write_text(folder / RESULTS, dump_json(results))
+    write_text(folder / RESULTS, dump_json(results.to_json()))
     k_steps, sigma_s = checkpoint_numbers(inputs.weights, recipe.model)
     model = {"task": recipe.model.task, "sigma_s": sigma_s}
     facts = {
-        "created": results["created"],
+        "created": results.created,
         "name": recipe.name,
         "recipe": recipe.model_dump(mode="json"),
         "recipe_sha256": recipe_hash(recipe),
         "key": inputs.key,
         "weights": {"name": recipe.model.weights, "sha256": inputs.weights_sha256},
         "data": inputs.data_hashes,
-        **({"asked": asked} if asked else {}),
+        **({"asked": asked.to_json()} if asked else {}),
         "versions": inputs.versions,
         "seeds": {"noise": recipe.model.seed},
         "artifacts": [
@@ -50,7 +51,7 @@ def write_bundle(context: RunContext, results: dict[str, Any], asked: dict[str, 
         ],
     }
     write_report(folder, Facts.model_validate(facts, strict=False))
-    files = ["recipe.yaml", RESULTS, "report.html", *sample_files(results["samples"])]
+    files = ["recipe.yaml", RESULTS, "report.html", *sample_files(results.samples)]
     files += [f for a in planned for f in a.files]
     earlier = _written_before(folder) - set(files)
     write_manifest(folder, facts, files)
@@ -58,7 +59,7 @@ def write_bundle(context: RunContext, results: dict[str, Any], asked: dict[str, 
     remove_unfinished(folder)
 
 
-def unchanged(context: RunContext) -> dict[str, Any] | None:
+def unchanged(context: RunContext) -> Results | None:
     """Results of a finished bundle that this very recipe, data and code wrote and nobody touched since.
 
     None where a target was not available then, or a fallback was stopped: they are tried again.
@@ -78,7 +79,7 @@ def unchanged(context: RunContext) -> dict[str, Any] | None:
     if results is None or results.unavailable:
         return None
     stopped = recipe.fallback and not results.goals_met and results.fallback is None
-    return None if stopped else results.to_json()
+    return None if stopped else results
 
 
 def interface(artifact: Artifact, recipe: Recipe) -> dict[str, Any]:

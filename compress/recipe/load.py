@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class RecipeFile:
         if chosen := list(targets):
             source.replace(("targets",), chosen, "--target")
         recipe, mistakes = check(Recipe, source.data)
-        source.refuse(mistakes + _order(source.data) + _names(source.data) + _exports(source.data))
+        source.refuse(mistakes + _order(source) + _names(source) + _exports(source))
         assert recipe is not None
         return recipe
 
@@ -105,21 +105,21 @@ def _resolved(path: Path, children: tuple[Path, ...]) -> Source:
     return source
 
 
-def _order(data: dict[str, Any]) -> list[Mistake]:
+def _order(source: Source) -> list[Mistake]:
     """Mistakes in the passes' order; those of their shape and settings are the schema's to tell."""
-    listed = data.get("passes")
+    listed = source.data.get("passes")
     items = listed if isinstance(listed, list) else []
     names = [next(iter(item), "") if isinstance(item, dict) else "" for item in items]
     return [(("passes", i, names[i]), text) for i, text in order_mistakes(names)]
 
 
-def _names(data: dict[str, Any]) -> list[Mistake]:
+def _names(source: Source) -> list[Mistake]:
     """Names and paths that lead nowhere."""
-    sets, model = _section(data, "data"), _section(data, "model")
+    sets, model = _section(source, "data"), _section(source, "model")
     defaults = RecipeData()
     validation = sets.get("validation", defaults.validation)
     listed = validation if isinstance(validation, list) else [validation]
-    mistakes = _unknown("targets", ("targets",), data.get("targets"))
+    mistakes = _unknown("targets", ("targets",), source.data.get("targets"))
     mistakes += _unknown("calibration", ("data", "calibration"), sets.get("calibration", defaults.calibration))
     mistakes += _unknown("calibration", ("data", "validation"), listed)
     weights = model.get("weights", RecipeModel().weights)
@@ -128,8 +128,8 @@ def _names(data: dict[str, Any]) -> list[Mistake]:
     return mistakes + ([] if absent else _unknown("weights", ("model", "weights"), weights))
 
 
-def _section(data: dict[str, Any], name: str) -> dict[str, Any]:
-    section = data.get(name)
+def _section(source: Source, name: str) -> Mapping[str, Any]:
+    section = source.data.get(name)
     return section if isinstance(section, dict) else {}
 
 
@@ -144,8 +144,8 @@ def _unknown(kind: Kind, at: tuple[str, ...], given: Any) -> list[Mistake]:
     return mistakes
 
 
-def _exports(data: dict[str, Any]) -> list[Mistake]:
-    given = data.get("export", {})
+def _exports(source: Source) -> list[Mistake]:
+    given = source.data.get("export", {})
     if isinstance(given, dict) and not any(given.get(name) is not None for name in ("openvino", "onnx", "executorch")):
         return [(("export",), "names no format: add `openvino: {}`, `onnx: {}` or `executorch: {}`")]
     return []

@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -176,7 +176,7 @@ def _message(items: list[Any]) -> str:
     return f"{rule}, got {got}"
 
 
-def _choice(item: Any, context: dict[str, Any]) -> str:
+def _choice(item: Any, context: Mapping[str, Any]) -> str:
     given = item["input"].get("kind") if isinstance(item["input"], dict) else item["input"]
     text = context.get("expected") or context.get("expected_tags", "")
     valid = [word.strip(" '") for word in text.replace(" or ", ", ").split(",")]

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from compress.files import locked, sha256_text
 from compress.pipeline.context import RunContext
@@ -12,7 +11,7 @@ from compress.pipeline.workers import SHARES, SharedFiles, Store, Workers, scrat
 from compress.progress import Progress
 from compress.recipe.schema import Format, Recipe
 from compress.search.lab import Lab, lab_of
-from compress.search.quality import Judge
+from compress.search.quality import Judge, TorchQuality
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class AtOnce:
         """``Lab.error`` of each (group's name, bits)."""
         return share_out(self.workers, "layer", errors, self._common(lab), alone)
 
-    def qualities(self, lab: Lab, together: list[dict[str, int]]) -> list[dict[str, Any]]:
+    def qualities(self, lab: Lab, together: list[dict[str, int]]) -> list[TorchQuality]:
         """``Judge.quality`` of each combination, bits by layer."""
         return share_out(self.workers, "combination", qualities, self._common(lab), together)
 
@@ -50,7 +49,7 @@ def errors(parts: list[tuple[str, int]], *, recipe: str, format: Format, reuse: 
 
 def qualities(
     parts: list[dict[str, int]], *, recipe: str, format: Format, reuse: bool, store: str
-) -> list[dict[str, Any]]:
+) -> list[TorchQuality]:
     """``Judge.quality`` of each of ``parts``, bits by layer, on whichever node. ``recipe``: as JSON."""
     lab, judge = _measuring(recipe, format, store, reuse=reuse)
     return [judge.quality(lab.module(bits)) for bits in parts]

@@ -7,7 +7,8 @@ measured as a whole before it counts.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+
+from compress.search.quality import TorchQuality
 
 SOLVER_S = 20
 SLOWER = (0.0, 0.03, 0.1)
@@ -111,12 +112,12 @@ class Trial:
     bits: Mapping[str, int]
     bytes: float
     ms: float | None
-    quality: Mapping[str, Any]
+    quality: TorchQuality
     met: bool
 
     @property
     def fidelity_db(self) -> float:
-        return float(self.quality["fidelity_db"])
+        return self.quality.fidelity_db
 
 
 def pareto(tried: Sequence[Trial]) -> list[Trial]:

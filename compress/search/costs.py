@@ -2,9 +2,10 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compress.artifacts.artifact import Artifact
 from compress.artifacts.writer import Writer
@@ -23,11 +24,20 @@ FILES = ".files"  # hidden: removed whole, so that no folder of a person's may h
 FLOAT_MODEL, OWN = "fp32", "int8"
 
 
-def measure_costs(lab: Lab, target: DeployTarget | None) -> dict[str, Any]:
-    """Bytes of the fp32 file and of the recipe's own int8 file, and on ``target`` their median ms and those of the int8
-    file with each network in float: ``{"bytes": {variant: n}, "ms": {variant: ms} | None}``.
+@dataclass(frozen=True)
+class Costs:
+    """By variant, which is fp32, int8, or the name of a network that is float in an int8 file: bytes of the first two,
+    median ms of all that the target runs; None: there is no target.
+    """
 
-    Variants: fp32, int8, and a network's name. Raises Unavailable for a target that is not here.
+    bytes: dict[str, int]
+    ms: dict[str, float] | None
+
+
+def measure_costs(lab: Lab, target: DeployTarget | None) -> Costs:
+    """Of the fp32 file, of the recipe's own int8 file and, on ``target``, of those with each network in float.
+
+    Raises Unavailable for a target that is not here.
     """
     if target is not None:
         check_target(target)
@@ -35,10 +45,12 @@ def measure_costs(lab: Lab, target: DeployTarget | None) -> dict[str, Any]:
     networks = list(dict.fromkeys(group.network for group in lab.groups)) if timed else []
     variants = [FLOAT_MODEL, OWN, *networks]
     extra = [lab.format, target and target.measurement_key(), variants]
-    return lab.models.context.stages.run(f"costs-{lab.format}", lambda: _measure(lab, target, variants), extra)
+    return lab.models.context.stages.run_as(
+        Costs, f"costs-{lab.format}", lambda: _measure(lab, target, variants), extra
+    )
 
 
-def _measure(lab: Lab, target: DeployTarget | None, variants: Sequence[str]) -> dict[str, Any]:
+def _measure(lab: Lab, target: DeployTarget | None, variants: Sequence[str]) -> Costs:
     context = lab.models.context
     artifacts = {name: _written(lab, name) for name in variants}
     sizes = {name: sum((context.folder / f).stat().st_size for f in files) for name, files in artifacts.items()}
@@ -52,9 +64,9 @@ def _measure(lab: Lab, target: DeployTarget | None, variants: Sequence[str]) -> 
         pictures = {"lq": to_uint8(lq[0].numpy())[None], "noise": noise.numpy()}
         entries = bench_target(Bench(chosen, target, pictures, context.recipe.measure, context.progress))
         medians = {entry.artifact: entry.latency_ms.p50 for entry in entries if entry.latency_ms}
-        ms = {name: medians[timed[name].id] for name in variants if timed[name] in chosen}
+        ms = {name: p50 for name in variants if (p50 := medians.get(timed[name].id)) is not None}
     shutil.rmtree(context.folder / FILES)
-    return {"bytes": {name: sizes[name] for name in (FLOAT_MODEL, OWN)}, "ms": ms}
+    return Costs({name: sizes[name] for name in (FLOAT_MODEL, OWN)}, ms)
 
 
 def _artifact(lab: Lab, variant: str) -> Artifact:
@@ -99,11 +111,11 @@ def _module(lab: Lab, variant: str) -> "nn.Module":
 
 
 def options_of(
-    group: Group, errors: dict[int, float], costs: dict[str, Any], groups: Sequence[Group], format_: str
+    group: Group, errors: dict[int, float], costs: Costs, groups: Sequence[Group], format_: str
 ) -> list[Option]:
     """What each choice of bits for ``group`` costs. The time that its network's float kernels take longer is shared
     out by multiplications; 4-bit weights are unpacked when the file is loaded, and take no time."""
-    ms = costs["ms"] or {}
+    ms = costs.ms or {}
     longer = max(0.0, ms[group.network] - ms[OWN]) if group.network in ms else 0.0
     share = group.macs / sum(g.macs for g in groups if g.network == group.network)
     return [

@@ -3,7 +3,7 @@ recipe and of the unit alone, so that units may be measured in any order, or els
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compress.errors import InputError
 from compress.passes.quantize.scheme_formats import SCHEME_OF
@@ -14,7 +14,7 @@ from compress.recipe.schema import Format, Recipe
 from compress.search.groups import Group, groups_of
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from compress.passes.quantize.engines.elir import Statistics
     from compress.passes.quantize.model import Conv, Layer
@@ -59,7 +59,7 @@ class Lab:
 
         settings = self.settings.model_copy(update={"layer_bits": dict.fromkeys(self.convs, bits)})
 
-        def settle() -> dict[str, Any]:
+        def settle() -> "dict[str, Tensor]":
             return pack(settle_on(self._statistics, self.subject, settings, self.convs), self.convs)
 
         kept = self.models.keep(f"calibration-{bits}", settle)
@@ -86,7 +86,7 @@ class Lab:
 
     def error(self, group: Group, bits: int) -> float:
         """Mean squared error, of [0, 1], that one group alone with ``bits`` adds to the output."""
-        return float(10 ** (-self.probe.loss(group.layers, self.layers[bits])["fidelity_db"] / 10))
+        return self.probe.loss(group.layers, self.layers[bits]).error
 
     def module(self, bits: Mapping[str, int]) -> "nn.Module":
         """The simulated model with ``bits`` by layer; layers that are not named have the recipe's own."""

@@ -1,10 +1,10 @@
 """Quality of a torch model beside the float one, on validation pictures."""
 
-from dataclasses import asdict
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compress.pipeline.models import Models
 from compress.recipe.task import task_border
@@ -16,6 +16,20 @@ if TYPE_CHECKING:
     from compress.measure.quality import QualityScore
 
 
+@dataclass(frozen=True)
+class TorchQuality:
+    """Means over ``n`` pictures, of 8-bit outputs: ``psnr_db``, what was lost against the float model, and
+    ``fidelity_db``, PSNR against its outputs.
+    """
+
+    n: int
+    psnr_db: float
+    psnr_drop_db: float
+    ssim_drop: float
+    lpips_rise: float
+    fidelity_db: float
+
+
 class Judge:
     """Compares with the recipe's reference on the first ``most`` pictures of the first validation set."""
 
@@ -24,20 +38,20 @@ class Judge:
         self.models, self.most = models, most
         self.border = task_border(models.context.recipe.model.task)
 
-    def quality(self, model: "nn.Module") -> dict[str, Any]:
-        """Means over the pictures, of 8-bit outputs: ``psnr_db``, what was lost against the float model, and
-        ``fidelity_db``, PSNR against its outputs."""
+    def quality(self, model: "nn.Module") -> TorchQuality:
+        """Of a model that takes (lq, noise)."""
         from compress.measure.quality import mean_score, psnr_db
 
         outputs = self._restored(model)
         score, reference = mean_score(self._scores(outputs)), mean_score(self._scores(self._floats))
-        lost = {
-            "psnr_drop_db": reference.psnr_db - score.psnr_db,
-            "ssim_drop": reference.ssim - score.ssim,
-            "lpips_rise": score.lpips - reference.lpips,
-            "fidelity_db": fmean(psnr_db(a, b) for a, b in zip(outputs, self._floats, strict=True)),
-        }
-        return {"n": score.n, **{k: round(v, 5) for k, v in {"psnr_db": asdict(score)["psnr_db"], **lost}.items()}}
+        return TorchQuality(
+            n=score.n,
+            psnr_db=round(score.psnr_db, 5),
+            psnr_drop_db=round(reference.psnr_db - score.psnr_db, 5),
+            ssim_drop=round(reference.ssim - score.ssim, 5),
+            lpips_rise=round(score.lpips - reference.lpips, 5),
+            fidelity_db=round(fmean(psnr_db(a, b) for a, b in zip(outputs, self._floats, strict=True)), 5),
+        )
 
     @cached_property
     def _floats(self) -> "list[np.ndarray]":

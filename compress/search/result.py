@@ -14,7 +14,7 @@ from compress.recipe.paths import move_paths, relative_to
 from compress.recipe.schema import Recipe
 from compress.recipe.search_and_fallback import Constraints
 from compress.search.choose import Problem, Trial
-from compress.search.costs import FLOAT_MODEL, OWN
+from compress.search.costs import FLOAT_MODEL, OWN, Costs
 from compress.search.groups import Group, prefixes
 from compress.surroundings import expanded
 
@@ -38,7 +38,7 @@ class SearchResult:
     dataset: str
     pictures: int
     constraints: Constraints
-    costs: dict[str, Any]
+    costs: Costs
     groups: list[Group]
     problem: Problem
     tried: list[Trial]
@@ -64,8 +64,8 @@ class SearchResult:
             "pictures": self.pictures,
             "constraints": self.constraints.model_dump(exclude_none=True),
             "constraints_met": self.exit_code == 0,
-            "bytes_measured": self.costs["bytes"],
-            "latency_ms_measured": self.costs["ms"],
+            "bytes_measured": self.costs.bytes,
+            "latency_ms_measured": self.costs.ms,
             "layers": [self._alone(group) for group in self.groups],
             "trials": trials,
         }
@@ -84,13 +84,13 @@ class SearchResult:
             "size_ratio_predicted": round(self.ratio(tried), 4),
             "latency_ms_predicted": None if ms is None else round(ms, 3),
             "fidelity_db_predicted": round(_db(error), 2),
-            "quality_simulated": dict(tried.quality),
+            "quality_simulated": asdict(tried.quality),
             "met": tried.met,
         }
 
     def ratio(self, tried: Trial) -> float:
         """Predicted bytes, of the fp32 file's."""
-        return float(tried.bytes / self.costs["bytes"][FLOAT_MODEL])
+        return float(tried.bytes / self.costs.bytes[FLOAT_MODEL])
 
     def by_layer(self, tried: Trial) -> dict[str, int]:
         """Bits of every layer, the recipe's own where this format leaves no choice."""
@@ -145,15 +145,15 @@ class SearchResult:
         return [
             f"{100 * self.ratio(tried):.1f}",
             "-" if tried.ms is None else f"{tried.ms:.1f}",
-            f"{quality['psnr_drop_db']:+.3f}",
-            f"{quality['lpips_rise']:+.4f}",
-            f"{quality['fidelity_db']:.2f}",
+            f"{quality.psnr_drop_db:+.3f}",
+            f"{quality.lpips_rise:+.4f}",
+            f"{quality.fidelity_db:.2f}",
             shares,
             state,
         ]
 
     def _lines(self) -> list[str]:
-        sizes, ms = self.costs["bytes"], self.costs["ms"]
+        sizes, ms = self.costs.bytes, self.costs.ms
         measured = f"measured: fp32 {sizes[FLOAT_MODEL] / 1e6:.1f} MB, own {sizes[OWN] / 1e6:.1f} MB"
         if ms is not None:
             measured += f"; on {self.target} fp32 {ms[FLOAT_MODEL]:.1f} ms, own {ms[OWN]:.1f} ms"
@@ -200,7 +200,7 @@ def _yaml(found: SearchResult, tried: Trial, recipe: Recipe, source: str, folder
     about = [
         f"{WRITTEN_BY} {source}`, format {found.format}: predicted {100 * found.ratio(tried):.1f} % of the fp32 file;",
         f"# simulated on {found.pictures} pictures of {found.dataset}: fidelity {tried.fidelity_db:.2f} dB, "
-        f"drop {tried.quality['psnr_drop_db']:+.3f} dB, LPIPS {tried.quality['lpips_rise']:+.4f}.",
+        f"drop {tried.quality.psnr_drop_db:+.3f} dB, LPIPS {tried.quality.lpips_rise:+.4f}.",
     ]
     data = {**changed, **head, "passes": best["passes"]}
     move_paths(data, partial(relative_to, folder))

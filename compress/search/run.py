@@ -19,10 +19,10 @@ from compress.recipe.search_and_fallback import Constraints
 from compress.recipe.validation import load_model
 from compress.search.at_once import AtOnce
 from compress.search.choose import Problem, Trial, pareto
-from compress.search.costs import FLOAT_MODEL, OWN, measure_costs, options_of
+from compress.search.costs import FLOAT_MODEL, OWN, Costs, measure_costs, options_of
 from compress.search.groups import Group
 from compress.search.lab import PROBED, Lab, lab_of
-from compress.search.quality import Judge
+from compress.search.quality import Judge, TorchQuality
 from compress.search.result import SearchResult, write_recipes
 
 
@@ -56,9 +56,9 @@ def search(
 
 def _format(context: RunContext, asked: str | None) -> Format:
     exported = {a.format for a in context.planned if a.precision == "int8"}
-    chosen = asked or next((f for f in FORMATS if f in exported), None)
-    if chosen is None or chosen not in exported:
-        what = f"{chosen} in 8 bits" if chosen else "anything in 8 bits"
+    chosen = next((f for f in FORMATS if f in exported and asked in (None, f)), None)
+    if chosen is None:
+        what = f"{asked} in 8 bits" if asked else "anything in 8 bits"
         name = context.recipe.name
         raise InputError(f"{name}: does not export {what}: choose another format, or add it under export")
     return chosen
@@ -85,7 +85,7 @@ class _Run:
             format=self.format,
             target=self.target.name if self.target else None,
             dataset=self.pictures.name,
-            pictures=tried[0].quality["n"],
+            pictures=tried[0].quality.n,
             constraints=self.asked.constraints,
             costs=costs,
             groups=groups,
@@ -134,20 +134,20 @@ class _Run:
             some, todo = todo[: self.at_once.most], todo[self.at_once.most :]
             yield from zip(some, measure(self.at_once, self.lab, some), strict=True)
 
-    def _problem(self, groups: list[Group], errors: list[dict[int, float]], costs: dict[str, Any]) -> Problem:
+    def _problem(self, groups: list[Group], errors: list[dict[int, float]], costs: Costs) -> Problem:
         options = {g.name: options_of(g, e, costs, groups, self.format) for g, e in zip(groups, errors, strict=True)}
         usual = self.lab.settings.weight_bits
-        ms, sizes = costs["ms"], costs["bytes"]
+        ms, sizes = costs.ms, costs.bytes
         constraints = self.asked.constraints
         return Problem(
             options,
             rest_bytes=sizes[OWN] - sum(g.bytes(usual, self.format) for g in groups),
-            rest_ms=ms and ms[OWN],
+            rest_ms=ms[OWN] if ms else None,
             most_bytes=constraints.size_ratio and constraints.size_ratio * sizes[FLOAT_MODEL],
             most_ms=_most_ms(constraints, ms),
         )
 
-    def _tried(self, problem: Problem, costs: dict[str, Any]) -> list[Trial]:
+    def _tried(self, problem: Problem, costs: Costs) -> list[Trial]:
         """Combinations measured, within the budget; the recipe's own bits are always the first."""
         tried: list[Trial] = []
         usual = dict.fromkeys(problem.options, self.lab.settings.weight_bits)
@@ -158,7 +158,7 @@ class _Run:
             todo = [bits for bits in first if not self.stages.done(*self._together(bits))]
             by_layer = [self._by_layer(bits) for bits in todo]
             for i, (_, quality) in enumerate(self._early(AtOnce.qualities, by_layer)):
-                self.stages.run(*_known(self._together(todo[i]), quality))
+                self.stages.run_as(TorchQuality, *_known(self._together(todo[i]), quality))
             for bits in self._proposals(problem, first, tried):
                 tried.append(self._measured(bits, problem, costs))
                 stage.advance()
@@ -176,11 +176,13 @@ class _Run:
             seen.append(new)
             yield new
 
-    def _measured(self, bits: dict[str, int], problem: Problem, costs: dict[str, Any]) -> Trial:
+    def _measured(self, bits: dict[str, int], problem: Problem, costs: Costs) -> Trial:
         _, size, ms = problem.cost(bits)
         name, key = self._together(bits)
-        quality = self.stages.run(name, lambda: self.judge.quality(self.lab.module(self._by_layer(bits))), key)
-        met = _met(self.asked.constraints, quality, size / costs["bytes"][FLOAT_MODEL], ms, problem.most_ms)
+        quality = self.stages.run_as(
+            TorchQuality, name, lambda: self.judge.quality(self.lab.module(self._by_layer(bits))), key
+        )
+        met = _met(self.asked.constraints, quality, size / costs.bytes[FLOAT_MODEL], ms, problem.most_ms)
         return Trial(bits, size, ms, quality, met)
 
 
@@ -210,11 +212,11 @@ def _most_ms(constraints: Constraints, ms: dict[str, float] | None) -> float | N
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
-def _met(constraints: Constraints, quality: dict[str, Any], ratio: float, ms: float | None, most: float | None) -> bool:
+def _met(constraints: Constraints, quality: TorchQuality, ratio: float, ms: float | None, most: float | None) -> bool:
     at_most = [
-        (quality["psnr_drop_db"], constraints.psnr_drop_db),
-        (quality["lpips_rise"], constraints.lpips_rise),
-        (-quality["fidelity_db"], constraints.fidelity_db and -constraints.fidelity_db),
+        (quality.psnr_drop_db, constraints.psnr_drop_db),
+        (quality.lpips_rise, constraints.lpips_rise),
+        (-quality.fidelity_db, constraints.fidelity_db and -constraints.fidelity_db),
         (ratio, constraints.size_ratio),
         (ms, most),
     ]

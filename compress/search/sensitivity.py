@@ -15,7 +15,7 @@ from compress.passes.quantize.scheme_formats import SCHEME_OF
 from compress.pipeline.cache import Stages
 from compress.pipeline.context import RunContext
 from compress.pipeline.models import Models
-from compress.pipeline.probe import CROP, Probe, settled
+from compress.pipeline.probe import CROP, Probe, ProbeLoss, settled
 from compress.pipeline.workers import SharedFiles, Store, Workers, scratch, share_out, shared_files
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
@@ -31,9 +31,7 @@ WHOLE = "whole model"
 
 @dataclass(frozen=True)
 class Loss:
-    """One layer or stage alone in 8 bits. ``fidelity_db``: PSNR against the float model's output, not rounded to 8
-    bits; ``psnr_drop_db``: how much further from the clean pictures; ``parameters`` are counted once for all steps.
-    """
+    """One layer or stage alone in 8 bits; figures as ``ProbeLoss``'s."""
 
     name: str
     network: str
@@ -139,7 +137,8 @@ def sensitivity(
             expected = _Expected(context.progress, todo, pictures)
             for part in kept:
                 record = part.run(lambda convs: known.get(tuple(convs)) or expected.timed(probe.loss, convs))
-                found.append(Loss(part.name, "" if part.name == WHOLE else probe.network(part.convs[0]), **record))
+                network = "" if part.name == WHOLE else probe.network(part.convs[0])
+                found.append(Loss(part.name, network, **asdict(record)))
                 stage.advance()
     n = len(probe.lq)
     return Sensitivity(
@@ -153,7 +152,7 @@ class _Expected:
     def __init__(self, progress: Progress, todo: int, pictures: int) -> None:
         self.progress, self.todo, self.pictures = progress, todo, pictures
 
-    def timed(self, work: Callable[[list[str]], dict[str, Any]], convs: list[str]) -> dict[str, Any]:
+    def timed(self, work: Callable[[list[str]], ProbeLoss], convs: list[str]) -> ProbeLoss:
         began = time.monotonic()
         record = work(convs)
         if self.todo > 1:
@@ -183,15 +182,14 @@ class _PartRecord:
     def done(self) -> bool:
         return self.stages.done(*self._stage)
 
-    def run(self, work: Callable[[list[str]], dict[str, Any]]) -> dict[str, Any]:
+    def run(self, work: Callable[[list[str]], ProbeLoss]) -> ProbeLoss:
         name, key = self._stage
-        record: dict[str, Any] = self.stages.run(name, partial(work, self.convs), key)
-        return record
+        return self.stages.run_as(ProbeLoss, name, partial(work, self.convs), key)
 
 
 def _measure_at_once(
     workers: Workers, left: SharedFiles, probe: Probe, parts: list[_PartRecord]
-) -> dict[tuple[str, ...], dict[str, Any]]:
+) -> dict[tuple[str, ...], ProbeLoss]:
     """Figures of the parts that are not known yet, by their convolutions, measured by workers."""
     todo = [part.convs for part in parts if not part.done()]
     recipe = probe.models.context.recipe.model_dump_json()
@@ -200,7 +198,7 @@ def _measure_at_once(
     return {tuple(convs): record for convs, record in zip(todo, found, strict=True)}
 
 
-def losses(recipe: str, scheme: str, pictures: int, store: str, parts: list[list[str]]) -> list[dict[str, Any]]:
+def losses(recipe: str, scheme: str, pictures: int, store: str, parts: list[list[str]]) -> list[ProbeLoss]:
     """``Probe.loss`` of each of ``parts``, on whichever node; what the ``recipe`` (JSON) calibrated is in ``store``."""
     probe = _probe(recipe, scheme, pictures, store)
     return [probe.loss(convs) for convs in parts]

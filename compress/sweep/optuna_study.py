@@ -3,7 +3,7 @@
 from typing import Any
 
 from compress.errors import Unavailable
-from compress.sweep.schema import HIGHER, Interval, Optuna
+from compress.sweep.schema import HIGHER, Interval, Optuna, Settings
 from compress.text import install_extra
 
 
@@ -23,7 +23,7 @@ class Study:
         self._study = optuna.create_study(directions=directions, sampler=sampler)
         self._open: list[Any] = []
 
-    def propose(self, count: int) -> list[dict[str, Any]]:
+    def propose(self, count: int) -> list[Settings]:
         """Settings of ``count`` points; ``tell`` of each, in this order."""
         self._open = [self._study.ask() for _ in range(count)]
         return [

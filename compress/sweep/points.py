@@ -13,7 +13,7 @@ from compress.recipe.load import RecipeFile
 from compress.recipe.paths import from_file
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import load_model
-from compress.sweep.schema import Optuna, Sweep
+from compress.sweep.schema import Optuna, Settings, Sweep
 
 SHORT = 28  # characters of a value in a point's label
 
@@ -23,7 +23,7 @@ class Point:
     """One recipe with its settings; ``label`` is for people, ``recipe.name`` for the ledger."""
 
     label: str
-    settings: dict[str, Any]
+    settings: Settings
     recipe: Recipe
     targets: tuple[str, ...]
 
@@ -48,7 +48,7 @@ class Points:
             return []
         return self.of([{}] if search is None else search.points())
 
-    def of(self, chosen: Iterable[dict[str, Any]]) -> list[Point]:
+    def of(self, chosen: Iterable[Settings]) -> list[Point]:
         """Points of these settings, for every recipe."""
         found: list[Point] = []
         mistakes: dict[str, None] = {}
@@ -62,12 +62,12 @@ class Points:
             raise InputError("\n".join(mistakes))
         return found
 
-    def _point(self, name: str, settings: dict[str, Any]) -> Point:
+    def _point(self, name: str, settings: Settings) -> Point:
         asked = {**self.sweep.set_, **settings}
         overrides = [f"{path}={json.dumps(value)}" for path, value in asked.items()]
         recipe = self._files[name].load(overrides, self.sweep.targets or ())
         short = sha256_text(json.dumps([name, asked], sort_keys=True))[:8]
-        label = " ".join([recipe.name, *(_told(path, value) for path, value in settings.items())])
+        label = " ".join([recipe.name, *(_setting(path, value) for path, value in settings.items())])
         if self._labels.setdefault(label, short) != short:
             label = f"{label} ({short})"
         targets = recipe.targets if self.sweep.targets is None else self.sweep.targets
@@ -76,11 +76,11 @@ class Points:
         return Point(label, settings, recipe.model_copy(update=changed), tuple(targets))
 
 
-def _told(path: str, value: Any) -> str:
+def _setting(path: str, value: Any) -> str:
     """A setting in few words: of a mapping what is in it, of one that holds lists its name alone."""
     name = path.split(".")[-1]
     if isinstance(value, dict):
         lists = any(isinstance(inner, list) for inner in value.values())
-        return name if lists else " ".join(_told(key, inner) for key, inner in value.items())
+        return name if lists else " ".join(_setting(key, inner) for key, inner in value.items())
     text = value if isinstance(value, str) else json.dumps(value)
     return f"{name}={text if len(text) <= SHORT else text[: SHORT - 3] + '...'}"

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 from compress.files import sha256_text, write_text
 from compress.ledger.pareto import frontier
 from compress.pipeline.workers import Outcome
+from compress.results.artifact import ArtifactEntry
 from compress.results.file import dump_json
+from compress.results.performance import Performance
+from compress.results.quality import Quality
+from compress.sweep.record import UnitRecord
 from compress.sweep.schema import HIGHER, MEASURES
 from compress.sweep.units import Unit
 
@@ -17,7 +21,49 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 FILE = "sweep.json"
-Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """An artifact of a built point, judged on one data set and, where a target timed it, its latency there."""
+
+    point: str
+    artifact: str
+    precision: str
+    bytes: int
+    size_ratio: float | None
+    sha256: str
+    dataset: str
+    psnr_db: float | None
+    lpips: float | None
+    fidelity_db: float | None
+    psnr_drop_db: float | None
+    lpips_rise: float | None
+    target: str | None
+    latency_p50_ms: float | None
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """What became of a unit. ``message``: why it failed."""
+
+    key: str
+    kind: str
+    label: str
+    status: str
+    message: str | None
+    seconds: float
+    host: str
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best value by one measure, and whose it is."""
+
+    value: float
+    point: str
+    artifact: str
+    target: str | None
 
 
 @dataclass(frozen=True)
@@ -28,18 +74,20 @@ class SweepResult:
     folder: Path
     store: str
     seconds: float
-    units: list[Row]
+    units: list[UnitState]
     rows: list[Row]
     sha256: str
 
     @property
     def exit_code(self) -> int:
         """0, also where units failed: each is recorded with its message; 1 where all of them did."""
-        return 1 if self.units and all(u["status"] == "failed" for u in self.units) else 0
+        return 1 if self.units and all(u.status == "failed" for u in self.units) else 0
 
     def to_json(self) -> dict[str, Any]:
         """One JSON document; ``frontier`` holds the rows that no other beats in cost and PSNR, a list a target."""
-        return {**asdict(self), "folder": str(self.folder), "best": best(self.rows), "frontier": self.frontiers()}
+        found = {name: asdict(item) for name, item in best(self.rows).items()}
+        frontier = {title: [asdict(row) for row in rows] for title, rows in self.frontiers().items()}
+        return {**asdict(self), "folder": str(self.folder), "best": found, "frontier": frontier}
 
     def write(self) -> None:
         """Write ``sweep.json`` into the sweep's folder."""
@@ -55,8 +103,8 @@ class SweepResult:
         from rich.text import Text
 
         tables = [_table(title, rows, self.rows) for title, rows in self.frontiers().items()]
-        failed = [u for u in self.units if u["status"] == "failed"]
-        lines = [f"failed: {u['label']}: {u['message']}" for u in failed]
+        failed = [u for u in self.units if u.status == "failed"]
+        lines = [f"failed: {u.label}: {u.message}" for u in failed]
         done = len(self.units) - len(failed)
         lines.append(f"{done} of {len(self.units)} units done, {self.seconds:.0f} s; result {self.sha256[:16]}")
         lines.append(f"{self.folder / FILE}; artifacts: {self.store}")
@@ -67,15 +115,14 @@ def _table(title: str, rows: Sequence[Row], everything: Sequence[Row]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    of = sum(1 for row in everything if _title(row["target"], row["dataset"]) == title)
+    of = sum(1 for row in everything if _title(row.target, row.dataset) == title)
     table = Table(title=Text(title), title_justify="left", caption=f"{of - len(rows)} more, beaten")
-    columns = {"p50 ms": "latency_p50_ms", "MB": "bytes", "PSNR dB": "psnr_db", "fidelity dB": "fidelity_db"}
-    for name in (*columns, "artifact", "point"):
-        table.add_column(name, justify="right" if name in columns else "left", overflow="fold")
+    figures = ("p50 ms", "MB", "PSNR dB", "fidelity dB")
+    for name in (*figures, "artifact", "point"):
+        table.add_column(name, justify="right" if name in figures else "left", overflow="fold")
     for row in rows:
-        p50, size, psnr, fidelity = (row[key] for key in columns.values())
-        figures = (_told(p50, 1), _told(size / 1e6, 2), _told(psnr, 3), _told(fidelity, 2))
-        table.add_row(*figures, row["artifact"], row["point"])
+        speed, quality = _figure(row.latency_p50_ms, 1), (_figure(row.psnr_db, 3), _figure(row.fidelity_db, 2))
+        table.add_row(speed, _figure(row.bytes / 1e6, 2), *quality, row.artifact, row.point)
     return table
 
 
@@ -83,38 +130,51 @@ def _title(target: str | None, dataset: str) -> str:
     return f"{target or 'not timed'} · {dataset}"
 
 
-def _told(value: float | None, digits: int) -> str:
+def _figure(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def rows_of(units: Sequence[Unit], outcomes: Mapping[str, Outcome]) -> list[Row]:
     """One row for each artifact of each built point, by data set and target (None: not timed)."""
-    built = {u.task.key: outcomes[u.task.key].value for u in units if u.kind == "build" and _done(u, outcomes)}
-    timed: dict[tuple[str, str], list[Row]] = {}
+    built = {u.task.key: _record(u, outcomes) for u in units if u.kind == "build" and _done(u, outcomes)}
+    timed: dict[tuple[str, str], list[Performance | None]] = {}
     for unit in units:
         if unit.kind == "bench" and _done(unit, outcomes):
-            for entry in outcomes[unit.task.key].value["performance"]:
-                timed.setdefault((unit.task.after[0], entry["artifact"]), []).append(entry)
+            for entry in _record(unit, outcomes).performance:
+                timed.setdefault((unit.task.after[0], entry.artifact), []).append(entry)
     return [
-        {
-            "point": unit.point,
-            "artifact": artifact["id"],
-            "precision": artifact["precision"],
-            "bytes": artifact["bytes"],
-            "size_ratio": artifact["size_ratio"],
-            "sha256": artifact["sha256"],
-            "dataset": quality["dataset"],
-            **{name: quality[name] for name in ("psnr_db", "lpips", "fidelity_db", "psnr_drop_db", "lpips_rise")},
-            "target": entry.get("target"),
-            "latency_p50_ms": (entry.get("latency_ms") or {}).get("p50"),
-        }
+        _row(unit.point or "", artifact, quality, entry)
         for unit in units
         if unit.kind == "build" and unit.task.key in built
-        for artifact in built[unit.task.key]["artifacts"]
-        for quality in built[unit.task.key]["quality"]
-        if quality["artifact"] == artifact["id"]
-        for entry in timed.get((unit.task.key, artifact["id"]), [{}])
+        for artifact in built[unit.task.key].artifacts
+        for quality in built[unit.task.key].quality
+        if quality.artifact == artifact.id
+        for entry in timed.get((unit.task.key, artifact.id), [None])
     ]
+
+
+def _row(point: str, artifact: ArtifactEntry, quality: Quality, timed: Performance | None) -> Row:
+    return Row(
+        point=point,
+        artifact=artifact.id,
+        precision=artifact.precision,
+        bytes=artifact.bytes or 0,
+        size_ratio=artifact.size_ratio,
+        sha256=artifact.sha256 or "",
+        dataset=quality.dataset,
+        psnr_db=quality.psnr_db,
+        lpips=quality.lpips,
+        fidelity_db=quality.fidelity_db,
+        psnr_drop_db=quality.psnr_drop_db,
+        lpips_rise=quality.lpips_rise,
+        target=timed.target if timed else None,
+        latency_p50_ms=timed.latency_ms.p50 if timed and timed.latency_ms else None,
+    )
+
+
+def _record(unit: Unit, outcomes: Mapping[str, Outcome]) -> UnitRecord:
+    record: UnitRecord = outcomes[unit.task.key].value
+    return record
 
 
 def _done(unit: Unit, outcomes: Mapping[str, Outcome]) -> bool:
@@ -125,32 +185,31 @@ def groups(rows: Iterable[Row]) -> dict[tuple[str | None, str], list[Row]]:
     """Rows that can be compared: of one target and one data set."""
     found: dict[tuple[str | None, str], list[Row]] = {}
     for row in rows:
-        found.setdefault((row["target"], row["dataset"]), []).append(row)
+        found.setdefault((row.target, row.dataset), []).append(row)
     return found
 
 
 def front(rows: Sequence[Row]) -> list[Row]:
     """The rows that no other beats in cost and PSNR, cheapest first."""
-    cost = "latency_p50_ms" if all(row["latency_p50_ms"] is not None for row in rows) else "bytes"
-    kept = frontier([(str(i), row[cost], row["psnr_db"]) for i, row in enumerate(rows)], higher_is_better=True)
-    return [rows[int(i)] for i in kept]
+    cost = "latency_p50_ms" if all(row.latency_p50_ms is not None for row in rows) else "bytes"
+    points = [(str(i), getattr(row, cost), row.psnr_db) for i, row in enumerate(rows) if row.psnr_db is not None]
+    return [rows[int(i)] for i in frontier(points, higher_is_better=True)]
 
 
-def best(rows: Iterable[Row]) -> dict[str, Row]:
-    """By measure, the int8 artifact that is best so far: its value, point, artifact and target."""
-    found: dict[str, Row] = {}
+def best(rows: Iterable[Row]) -> dict[str, Best]:
+    """By measure, the int8 artifact that is best so far."""
+    found: dict[str, Best] = {}
     for row in rows:
-        for name in MEASURES if row["precision"] == "int8" else ():
-            value = row[name]
-            if value is not None and (name not in found or _beats(name, value, found[name]["value"])):
-                where = {key: row[key] for key in ("point", "artifact", "target")}
-                found[name] = {"value": value, **where}
+        for name in MEASURES if row.precision == "int8" else ():
+            value = getattr(row, name)
+            if value is not None and (name not in found or _beats(name, value, found[name].value)):
+                found[name] = Best(value, row.point, row.artifact, row.target)
     return found
 
 
 def worst(rows: Iterable[Row], measure: str) -> float | None:
     """Of int8 rows, the worst value by a measure; None where nothing was measured."""
-    values = [row[measure] for row in rows if row["precision"] == "int8" and row[measure] is not None]
+    values = [value for row in rows if row.precision == "int8" and (value := getattr(row, measure)) is not None]
     if not values:
         return None
     return float(min(values) if measure in HIGHER else max(values))
@@ -165,7 +224,7 @@ def digest(units: Sequence[Unit], outcomes: Mapping[str, Outcome]) -> str:
     facts = []
     for unit in units:
         outcome = outcomes[unit.task.key]
-        value = outcome.value or {}
+        value = outcome.value.to_json() if outcome.value else {}
         made = {name: value.get(name) for name in ("kept", "artifacts", "quality")}
         facts.append([unit.task.key, outcome.status, made])
     return sha256_text(json.dumps(sorted(facts, key=lambda fact: str(fact[0])), sort_keys=True))

@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from compress.errors import CompressError
 from compress.files import write_text
@@ -17,9 +16,11 @@ from compress.progress import Progress
 from compress.progress import Stage as Shown
 from compress.sweep.dry_run import SECONDS, SweepPlan, plan
 from compress.sweep.points import Point, Points
-from compress.sweep.result import SweepResult, best, digest, rows_of, worst
+from compress.sweep.record import UnitRecord
+from compress.sweep.result import Best, SweepResult, UnitState, best, digest, rows_of, worst
 from compress.sweep.schema import Optuna
 from compress.sweep.units import Planner, Unit
+from compress.sweep.work import finished
 
 PLAN = "plan.json"
 EVERY_S = 1.0
@@ -27,7 +28,7 @@ LAST = 100  # units of a kind whose seconds are kept
 
 
 def sweep(
-    path: Path, out: Path | None, address: str | None, dry_run: bool, progress: Progress
+    path: Path, out: Path | None, address: str | None, progress: Progress, *, dry_run: bool = False
 ) -> SweepResult | SweepPlan:
     """Run a sweep's file into ``out`` (runs/<its name> by default), or plan it; ``address`` as of ``open_workers``.
 
@@ -75,7 +76,7 @@ class SweepRun:
             self.folder,
             self.store.place,
             round(time.monotonic() - started, 1),
-            [_told(unit, self.outcomes[unit.task.key]) for unit in self.units],
+            [_state(unit, self.outcomes[unit.task.key]) for unit in self.units],
             rows_of(self.units, self.outcomes),
             digest(self.units, self.outcomes),
         )
@@ -87,13 +88,13 @@ class SweepRun:
         fresh = [unit for unit in units if unit.task.key not in self.outcomes]
         self.units += fresh
         self._write_plan()
-        finished = self.store.names("units")
+        stored = self.store.names("units")
         with self.progress.stage(self.points.sweep.name, len(fresh)) as stage:
             told = _Teller(self, stage)
             for unit in fresh:
-                if unit.task.key in finished:
-                    told.ended(Outcome(unit.task.key, "done", self.store.read(f"units/{unit.task.key}.json")))
-            todo = [unit for unit in fresh if unit.task.key not in finished]
+                if unit.task.key in stored:
+                    told.ended(Outcome(unit.task.key, "done", finished(self.store, unit.task.key)))
+            todo = [unit for unit in fresh if unit.task.key not in stored]
             try:
                 self.workers.run([unit.task for unit in todo], told.ended, told.tick)
             except BaseException:
@@ -137,7 +138,7 @@ class SweepRun:
     def _figures(self, points: list[Point], search: Optuna) -> list[float] | None:
         """The worst of a point's int8 artifacts, by each goal; None where one was not measured."""
         labels = {point.label for point in points}
-        rows = [row for row in rows_of(self.units, self.outcomes) if row["point"] in labels]
+        rows = [row for row in rows_of(self.units, self.outcomes) if row.point in labels]
         values = [worst(rows, goal) for goal in search.goals]
         return None if None in values else [v for v in values if v is not None]
 
@@ -154,7 +155,7 @@ class _Teller:
         owner = self.running
         owner.outcomes[outcome.key] = outcome
         if outcome.status == "done":
-            self._append(outcome.value.get("rows", []))
+            self._append(outcome.value)
         if outcome.status == "failed":
             label = next(u.task.label for u in owner.units if u.task.key == outcome.key)
             owner.progress.say(f"failed: {label}: {outcome.message}")
@@ -162,16 +163,16 @@ class _Teller:
         self.stage.advance()
         self.tick()
 
-    def _append(self, rows: list[dict[str, Any]]) -> None:
-        """To the ledger, where those that are there already stay as they are."""
-        if not rows:
+    def _append(self, record: UnitRecord) -> None:
+        """Its rows, to the ledger, where those that are there already stay as they are."""
+        if not record.rows:
             return
         later = "later: run the sweep again, nothing else is repeated"
         try:
             from compress.ledger import open_ledger
             from compress.results.measurement import Measurement
 
-            open_ledger().append(map(Measurement.model_validate, rows))
+            open_ledger().append(map(Measurement.model_validate, record.rows))
         except CompressError as error:
             self.running.progress.remark(f"not recorded: {error}; {later}")
         except Exception as error:  # what was measured is in the store
@@ -189,15 +190,22 @@ class _Teller:
         owner = self.running
         at_work = len(owner.store.names("running"))
         failed = sum(o.status == "failed" for o in owner.outcomes.values())
-        parts = [f"{at_work} running, {failed} failed", *told_best(best(rows_of(owner.units, owner.outcomes)))]
+        parts = [f"{at_work} running, {failed} failed", *best_in_words(best(rows_of(owner.units, owner.outcomes)))]
         self.stage.note("; ".join(parts))
 
 
-def told_best(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def best_in_words(found: Mapping[str, Best]) -> list[str]:
     """The best so far by each measure, in words."""
-    return [f"{name} {item['value']:.5g} ({item['artifact']})" for name, item in found.items()]
+    return [f"{name} {item.value:.5g} ({item.artifact})" for name, item in found.items()]
 
 
-def _told(unit: Unit, outcome: Outcome) -> dict[str, Any]:
-    facts = {"key": unit.task.key, "kind": unit.kind, "label": unit.task.label, "status": outcome.status}
-    return {**facts, "message": outcome.message or None, "seconds": outcome.seconds, "host": outcome.host}
+def _state(unit: Unit, outcome: Outcome) -> UnitState:
+    return UnitState(
+        unit.task.key,
+        unit.kind,
+        unit.task.label,
+        outcome.status,
+        outcome.message or None,
+        outcome.seconds,
+        outcome.host,
+    )

@@ -12,6 +12,8 @@ from compress.recipe.strict import Strict
 
 Values = Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
 """Set path (as of --set) -> the values to try."""
+Settings = dict[str, Any]
+"""Set path -> value: what --set would be given."""
 MEASURES = ("psnr_db", "fidelity_db", "psnr_drop_db", "lpips_rise", "bytes", "size_ratio", "latency_p50_ms")
 Measure = Literal["psnr_db", "fidelity_db", "psnr_drop_db", "lpips_rise", "bytes", "size_ratio", "latency_p50_ms"]
 HIGHER: frozenset[str] = frozenset({"psnr_db", "fidelity_db"})
@@ -23,7 +25,7 @@ class Grid(Strict):
     kind: Literal["grid"] = "grid"
     values: Values
 
-    def points(self) -> Iterator[dict[str, Any]]:
+    def points(self) -> Iterator[Settings]:
         """Settings of each point, in order."""
         for chosen in itertools.product(*self.values.values()):
             yield dict(zip(self.values, chosen, strict=True))
@@ -33,11 +35,11 @@ class PointList(Strict):
     """The points themselves."""
 
     kind: Literal["list"] = "list"
-    points_: list[dict[str, Any]] = Field(
+    points_: list[Settings] = Field(
         alias="points", min_length=1, description="Settings of each point: a mapping of key paths to values."
     )
 
-    def points(self) -> Iterator[dict[str, Any]]:
+    def points(self) -> Iterator[Settings]:
         """Settings of each point, in order."""
         yield from self.points_
 
@@ -50,7 +52,7 @@ class Random(Strict):
     count: int = Field(gt=0, description="Number of points to draw; all of them if there are fewer.")
     seed: int = Field(0, ge=0)
 
-    def points(self) -> Iterator[dict[str, Any]]:
+    def points(self) -> Iterator[Settings]:
         """Settings of each point, in the order drawn."""
         everything = list(Grid(values=self.values).points())
         yield from random.Random(self.seed).sample(everything, min(self.count, len(everything)))
@@ -108,7 +110,7 @@ class Sweep(Strict):
     name: Name
     description: str = ""
     recipes: list[str] = Field(min_length=1, description="Recipes to run: built-in names or paths.")
-    set_: dict[str, Any] = Field(
+    set_: Settings = Field(
         default={}, alias="set", description="Settings for all points: a mapping of key paths to values."
     )
     search: Annotated[Grid | PointList | Random | Optuna, Field(discriminator="kind")] | None = Field(

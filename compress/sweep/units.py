@@ -5,18 +5,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from compress.artifacts.artifact import plan_artifacts
 from compress.files import sha256_text
-from compress.pipeline.inputs import Inputs, prefix_key, resolve
+from compress.pipeline.inputs import Inputs, RunKey, prefix_key, recipe_parts, resolve
 from compress.pipeline.workers import Task
 from compress.pipeline.workers.base import ALL
 from compress.recipe.library import find
 from compress.recipe.schema import DeployTarget, Recipe
 from compress.recipe.validation import load_model
 from compress.sweep.points import Point
-from compress.sweep.work import bench, build, prefix
+from compress.sweep.work import Job, bench, build, prefix
 from compress.targets.bench import runs
 
 Kind = Literal["prefix", "build", "bench"]
@@ -58,10 +58,9 @@ class Planner:
                 found.setdefault(timed.task.key, timed)
         return list(found.values())
 
-    def key(self, recipe: Recipe) -> dict[str, Any]:
+    def key(self, recipe: Recipe) -> RunKey:
         """``Inputs.key`` of a recipe."""
-        parts = recipe.model_dump(mode="json", include={"model", "passes", "export"})
-        return {**self._resolved(recipe).key, "recipe": parts}
+        return {**self._resolved(recipe).key, "recipe": recipe_parts(recipe)}
 
     def _resolved(self, recipe: Recipe) -> Inputs:
         """Weights and data, read once; the recipe in them is the first that asked."""
@@ -72,7 +71,7 @@ class Planner:
             self._inputs[known] = resolve(recipe, reuse=self.reuse)
         return self._inputs[known]
 
-    def _shared(self, points: Sequence[Point], keys: dict[str, dict[str, Any]]) -> set[str]:
+    def _shared(self, points: Sequence[Point], keys: dict[str, RunKey]) -> set[str]:
         """Prefixes that several bundles need, the last one only of those that the very same ones need."""
         users: dict[str, set[str]] = {}
         for point in points:
@@ -84,7 +83,7 @@ class Planner:
             shared |= {k for k, later in zip(chain, [*chain, ""][1:], strict=True) if users[k] != users.get(later)}
         return shared
 
-    def _prefixes(self, point: Point, key: dict[str, Any], shared: set[str], found: dict[str, Unit]) -> tuple[str, ...]:
+    def _prefixes(self, point: Point, key: RunKey, shared: set[str], found: dict[str, Unit]) -> tuple[str, ...]:
         """Add the units of what ``point`` shares; the last one's key, on which all of it stands."""
         after: tuple[str, ...] = ()
         for name, length in _kept(point.recipe, key):
@@ -93,24 +92,22 @@ class Planner:
             recipe = point.recipe.model_copy(update={"passes": point.recipe.passes[:length]})
             passes = " -> ".join(item.name for item in recipe.passes)
             label = f"{passes} ({name[:6]})"
-            given = {"key": name, "label": label, "recipe": recipe.model_dump(mode="json"), **self._common}
+            job = Job(name, label, self.store, self.cpus)
+            given = {"job": job, "recipe": recipe.model_dump_json(), "reuse": self.reuse}
             found.setdefault(name, Unit("prefix", Task(name, label, prefix, given, after, self.cpus)))
             after = (name,)
         return after
 
-    @property
-    def _common(self) -> dict[str, Any]:
-        return {"store": self.store, "cpus": self.cpus, "reuse": self.reuse}
-
-    def _build_key(self, point: Point, key: dict[str, Any]) -> str:
+    def _build_key(self, point: Point, key: RunKey) -> str:
         data = self._resolved(point.recipe).data_hashes
         return sha256_text(json.dumps(["build", key, data, self.cpus], sort_keys=True))
 
-    def _build(self, point: Point, key: dict[str, Any], after: tuple[str, ...]) -> Unit:
+    def _build(self, point: Point, key: RunKey, after: tuple[str, ...]) -> Unit:
         name = self._build_key(point, key)
-        recipe = point.recipe.model_dump(mode="json")
         timed = any(self._runs(point, target) for target in point.targets)
-        given = {"key": name, "label": point.label, "recipe": recipe, "record": not timed, **self._common}
+        job = Job(name, point.label, self.store, self.cpus)
+        recipe = point.recipe.model_dump_json()
+        given = {"job": job, "recipe": recipe, "reuse": self.reuse, "record": not timed}
         task = Task(name, point.label, build, given, after, self.cpus)
         return Unit("build", task, point.label, self._bytes(point.recipe))
 
@@ -127,7 +124,7 @@ class Planner:
         facts = ["bench", built, loaded.model_dump(mode="json"), point.recipe.measure]
         name = sha256_text(json.dumps(facts, sort_keys=True))
         label = f"{point.label} on {target}"
-        given = {"key": name, "label": label, "built": built, "target": target, "store": self.store}
+        given = {"job": Job(name, label, self.store), "built": built, "target": target}
         far = loaded.reach in FAR
         task = Task(name, label, bench, given, (built,), 1 if far else ALL, target, far)
         return Unit("bench", task, point.label)
@@ -143,7 +140,7 @@ class Planner:
         return sum(estimated_bytes(recipe, self._values[weights], a) for a in plan_artifacts(recipe))
 
 
-def _kept(recipe: Recipe, key: dict[str, Any]) -> list[tuple[str, int]]:
+def _kept(recipe: Recipe, key: RunKey) -> list[tuple[str, int]]:
     """(key, number of passes) of each prefix that ends in a pass whose work is kept: training, calibration."""
     found = []
     for i, item in enumerate(recipe.passes, 1):

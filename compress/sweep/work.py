@@ -3,76 +3,86 @@
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compress.bundle.manifest import MANIFEST
 from compress.errors import Unavailable
 from compress.files import locked, sha256_file
 from compress.pipeline.workers import SharedFiles, Store, scratch
 from compress.progress import Progress
-from compress.recipe.schema import Recipe
+from compress.recipe.schema import Goals, Recipe
+from compress.results.artifact import ArtifactEntry
+from compress.results.performance import Performance
+from compress.results.quality import Quality
+from compress.sweep.record import UnitRecord
 
-Value = dict[str, Any]
-QUALITY = ("artifact", "dataset", "n", "psnr_db", "ssim", "lpips", "psnr_drop_db", "lpips_rise", "fidelity_db")
-TIMED = ("artifact", "target", "evidence", "latency_ms", "speedup_vs", "threads", "protocol", "load_ms", "machine")
+if TYPE_CHECKING:
+    from compress.pipeline.context import RunContext
+
+QUALITY = {"artifact", "dataset", "n", "psnr_db", "ssim", "lpips", "psnr_drop_db", "lpips_rise", "fidelity_db"}
+TIMED = {"artifact", "target", "evidence", "latency_ms", "speedup_vs", "threads", "protocol", "load_ms", "machine"}
+LISTED = {"id", "format", "precision", "entry", "bytes", "size_ratio", "sha256", "engine"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every unit is told. ``store``: its URL; ``cpus``: cores of torch, None: it does without."""
+
+    key: str
+    label: str
+    store: str
+    cpus: int | None = None
 
 
 def silent(text: str) -> None:
     """Units run unseen; what they found is in their record."""
 
 
-def prefix(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bool) -> Value:
-    """Run a recipe's passes, and leave what they keep in the store. ``recipe`` ends in the pass wanted."""
+def prefix(job: Job, recipe: str, *, reuse: bool) -> UnitRecord:
+    """Run a recipe's passes, and leave what they keep in the store. ``recipe``: as JSON, it ends in the pass wanted."""
 
-    def work(folder: Path, opened: Store) -> Value:
-        from compress.pipeline.context import RunContext
+    def work(folder: Path, opened: Store) -> UnitRecord:
         from compress.pipeline.models import Models
 
-        chosen = Recipe.model_validate(recipe)
-        context = RunContext(chosen, folder, Progress("silent"), reuse=reuse, shared=SharedFiles(opened))
+        context = _context(recipe, folder, opened, reuse=reuse)
         models = Models(context)
-        _ = models.quantized if chosen.ptq else models.subject
+        _ = models.quantized if context.recipe.ptq else models.subject
         kept = sorted((folder / ".stages").glob("*.safetensors"))
-        return {"kept": {path.stem: sha256_file(path) for path in kept}}
+        return UnitRecord(kept={path.stem: sha256_file(path) for path in kept})
 
-    return once(key, label, store, cpus, work)
+    return once(job, work)
 
 
-def build(key: str, label: str, recipe: Value, store: str, cpus: int, reuse: bool, record: bool) -> Value:
+def build(job: Job, recipe: str, *, reuse: bool, record: bool) -> UnitRecord:
     """Compress, export, check and judge one point; its bundle goes to the store. ``record``: with the ledger's rows."""
 
-    def work(folder: Path, opened: Store) -> Value:
-        from compress.pipeline.context import RunContext
+    def work(folder: Path, opened: Store) -> UnitRecord:
         from compress.pipeline.run import Run
 
-        chosen = Recipe.model_validate(recipe)
-        context = RunContext(chosen, folder, Progress("silent"), reuse=reuse, shared=SharedFiles(opened))
-        results = Run(context, ()).run()
-        opened.put_folder(folder, f"bundles/{key}", MANIFEST)
-        return {
-            "rows": _rows(folder, opened, key, None) if record else [],
-            "bundle": f"bundles/{key}",
-            "artifacts": [
-                {name: a[name] for name in ("id", "format", "precision", "bytes", "size_ratio", "sha256", "engine")}
-                for a in results["artifacts"]
-            ],
-            "quality": [{name: entry[name] for name in QUALITY} for entry in results["quality"]],
-            "goals": results["goals"],
-        }
+        results = Run(_context(recipe, folder, opened, reuse=reuse), ()).run()
+        opened.put_folder(folder, f"bundles/{job.key}", MANIFEST)
+        return UnitRecord(
+            rows=_rows(folder, opened, job.key) if record else [],
+            bundle=f"bundles/{job.key}",
+            artifacts=[ArtifactEntry.model_validate(a.model_dump(include=LISTED)) for a in results.artifacts],
+            quality=[Quality.model_validate(q.model_dump(include=QUALITY)) for q in results.quality],
+            goals=results.goals,
+        )
 
-    return once(key, label, store, cpus, work)
+    return once(job, work)
 
 
-def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
+def bench(job: Job, built: str, target: str) -> UnitRecord:
     """Time a built point on one target. Raises Unavailable where that cannot be done from here."""
 
-    def work(folder: Path, opened: Store) -> Value:
+    def work(folder: Path, opened: Store) -> UnitRecord:
+        from compress.bundle.open import open_bundle
         from compress.pipeline.bench import bench as measure
         from compress.pipeline.goals import check_goals
-        from compress.results.file import read_results
 
         opened.get_folder(f"bundles/{built}", folder, MANIFEST)
         # Nodes may share a machine; two that time at once would measure each other.
@@ -80,25 +90,28 @@ def bench(key: str, label: str, built: str, target: str, store: str) -> Value:
             benched = measure(folder, target, Progress("silent"), record=lambda at, entries, say: None)
         if benched.why:
             raise Unavailable(benched.why)
-        entries = [entry.to_json() for entry in benched.performance]
-        results = read_results(folder).to_json() | {"performance": entries}
-        goals = Recipe.model_validate(_recipe(folder)).goals
-        performance = [{name: entry.get(name) for name in TIMED} for entry in entries]
-        rows = _rows(folder, opened, built, entries)
-        goals_of = check_goals(goals, results)
-        return {"bundle": f"bundles/{built}", "performance": performance, "goals": goals_of, "rows": rows}
+        bundle = open_bundle(folder)
+        results = bundle.results().model_copy(update={"performance": benched.performance})
+        recipe = bundle.manifest.recipe
+        goals = Recipe.model_validate(recipe.to_json()).goals if recipe else Goals()
+        return UnitRecord(
+            bundle=f"bundles/{built}",
+            performance=[Performance.model_validate(p.model_dump(include=TIMED)) for p in benched.performance],
+            goals=check_goals(goals, results),
+            rows=_rows(folder, opened, built, benched.performance),
+        )
 
-    return once(key, label, store, None, work)
-
-
-def _recipe(folder: Path) -> Value:
-    from compress.bundle.manifest import read_manifest
-
-    recipe = read_manifest(folder).recipe
-    return recipe.to_json() if recipe else {}
+    return once(job, work)
 
 
-def _rows(folder: Path, store: Store, key: str, entries: list[Value] | None) -> list[Value]:
+def _context(recipe: str, folder: Path, store: Store, *, reuse: bool) -> "RunContext":
+    from compress.pipeline.context import RunContext
+
+    chosen = Recipe.model_validate_json(recipe)
+    return RunContext(chosen, folder, Progress("silent"), reuse=reuse, shared=SharedFiles(store))
+
+
+def _rows(folder: Path, store: Store, key: str, timed: Sequence[Performance] | None = None) -> list[dict[str, Any]]:
     """A bundle's rows of the ledger, or those of what was timed of it now; they name the bundle in the store.
 
     Whoever runs the sweep appends them: nodes need no way to the ledger.
@@ -106,28 +119,29 @@ def _rows(folder: Path, store: Store, key: str, entries: list[Value] | None) -> 
     from compress.bundle.open import open_bundle
     from compress.ledger.from_bundle import benched, measurements
     from compress.ledger.record import new_run, now
-    from compress.results.performance import Performance
 
     bundle = open_bundle(folder)
-    if entries is None:
-        rows = measurements(bundle)
-    else:
-        timed = [Performance.model_validate(entry, strict=False) for entry in entries]
-        rows = benched(bundle, timed, new_run(), now())
+    rows = measurements(bundle) if timed is None else benched(bundle, timed, new_run(), now())
     place = f"{store.place}/bundles/{key}"
     return [row.model_copy(update={"bundle": place}).model_dump(mode="json") for row in rows]
 
 
-def once(key: str, label: str, store: str, cpus: int | None, work: Callable[[Path, Store], Value]) -> Value:
+def finished(store: Store, key: str) -> UnitRecord | None:
+    """The record of a unit; None where it is not done."""
+    record = store.read(f"units/{key}.json")
+    return None if record is None else UnitRecord.model_validate(record)
+
+
+def once(job: Job, work: Callable[[Path, Store], UnitRecord]) -> UnitRecord:
     """The record of a finished unit, or ``work`` and its record; the scratch folder goes when it is done."""
-    opened = Store(store)
-    record: Value | None = opened.read(f"units/{key}.json")
+    opened = Store(job.store)
+    record = finished(opened, job.key)
     if record is not None:
         return record
-    folder = scratch(key)
-    with _running(opened, key, label), locked(folder, silent), _threads(cpus):
+    folder = scratch(job.key)
+    with _running(opened, job.key, job.label), locked(folder, silent), _threads(job.cpus):
         record = work(folder, opened)
-        opened.write(f"units/{key}.json", record)
+        opened.write(f"units/{job.key}.json", record.to_json())
     shutil.rmtree(folder, ignore_errors=True)
     return record
 

@@ -59,11 +59,11 @@ REQUIRED: dict[str, dict[str, Any]] = {"prune": {"macs": 0.5}, "distill": {"stag
 @pytest.mark.parametrize("name", PassItem.model_fields)
 def test_every_pass_loads_by_its_recipe_key(name: str) -> None:
     item = PassItem.model_validate({name: REQUIRED.get(name, {})})
-    loaded = load_pass(item.name, item.settings)
+    loaded = load_pass(item)
     assert loaded.name == name and loaded.settings is item.settings
 
 
 def test_settings_reach_the_pass() -> None:
     item = PassItem.model_validate({"ptq": {"engine": "nncf", "weight_bits": 8, "pair_limit": False}})
-    settings = load_pass(item.name, item.settings).settings
+    settings = load_pass(item).settings
     assert isinstance(settings, PtqSettings) and (settings.engine, settings.weight_bits) == ("nncf", 8)

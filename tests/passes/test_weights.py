@@ -11,8 +11,9 @@ from compress.errors import InputError
 from compress.passes import load_pass
 from compress.passes.base import Subject
 from compress.passes.weights import Weights, round_weight
+from compress.recipe.pass_item import PassItem
 from compress.recipe.pass_order import order_mistakes
-from compress.recipe.passes import CollapseSettings, FoldTimeSettings, WeightsSettings
+from compress.recipe.passes import WeightsSettings
 
 AFTER = "comes after weights, where integer weights would have to be rounded anew: put it before weights"
 Make = Callable[..., Subject]
@@ -61,7 +62,7 @@ def test_the_float_model_stays_and_more_bits_are_nearer(folded: Make, closeness:
     before, found = subject.probe(), {}
     for bits in (4, 8, 16):
         subject.quantized = None
-        load_pass("weights", WeightsSettings(bits=bits)).run(subject)
+        load_pass(PassItem.model_validate({"weights": {"bits": bits}})).run(subject)
         found[bits] = closeness(subject, subject.quantized.modules["x86"])
     assert torch.equal(before, subject.probe())
     assert 15 < found[4] < found[8] - 10 < found[16] - 20
@@ -113,9 +114,8 @@ def test_orders_and_combinations(names: list[str], wanted: list[tuple[int, str]]
 
 def test_shared_weights_stay_shared(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:
     subject = make_subject(tiny_elir)
-    passes = {"collapse": CollapseSettings(), "fold_time": FoldTimeSettings(), "weights": WeightsSettings()}
-    for name, settings in passes.items():
-        load_pass(name, settings).run(subject)
+    for name in ("collapse", "fold_time", "weights"):
+        load_pass(PassItem.model_validate({name: {}})).run(subject)
     model = subject.quantized.modules["x86"]
     first, second = (model.get_submodule(f"fmir.steps.{i}.final_proj").weight for i in (0, 1))
     assert first is second

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from compress.pipeline.goals import check_goals
+from compress.pipeline import goals as module
 from compress.recipe.schema import Goals
+from compress.results.document import Results
 
 QUALITY = {
     "psnr_drop_db": 0.04,
@@ -16,11 +17,17 @@ QUALITY = {
 }
 
 
+def check_goals(goals: Goals, found: dict[str, Any]) -> list[dict[str, Any]]:
+    """As they stand in results.json."""
+    return [goal.to_json() for goal in module.check_goals(goals, Results.model_validate(found))]
+
+
 def results(**changes: Any) -> dict[str, Any]:
     ids = {"onnx-fp32": "fp32", "onnx-int8": "int8", "onnx-int8-tensorrt": "int8"}
     found: dict[str, Any] = {
+        "schema_version": 1,
         "artifacts": [
-            {"id": name, "format": "onnx", "precision": precision, "size_ratio": 0.26}
+            {"id": name, "format": "onnx", "precision": precision, "entry": "model.onnx", "size_ratio": 0.26}
             for name, precision in ids.items()
         ],
         "quality": [{"artifact": name, "dataset": set_, **QUALITY} for name in ids for set_ in ("a", "b")],

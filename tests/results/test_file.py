@@ -130,8 +130,9 @@ def test_the_exit_code_tells_of_goals_and_of_targets(
     value: float | None, met: bool, parity: bool, performance: list, code: int, tmp_path: Path
 ) -> None:
     goals = [GOAL | {"value": value, "met": met}]
-    results = {"goals": goals, "parity": [{"met": parity}], "performance": performance}
-    result = ApplyResult(tmp_path, results, False)
+    entries = [{"artifact": "onnx-int8", **entry} for entry in performance]
+    document = {"goals": goals, "parity": [{"artifact": "onnx-int8", "met": parity}], "performance": entries}
+    result = ApplyResult(tmp_path, Results.model_validate({"schema_version": 1, **document}), False)
     assert result.exit_code == code
     assert result.unavailable == ([ABSENT["why"]] if ABSENT in performance else [])
 
@@ -145,8 +146,8 @@ def shown(result: ApplyResult) -> str:
 def test_the_terminal_shows_results_and_missed_goals(finished: Any) -> None:
     text = shown(finished.result)
     assert "onnx-int8-tensorrt" in text and "goals: none set" in text and str(finished.folder) in text
-    parity = [{**p, "met": False} for p in finished.result.results["parity"]]
-    text = shown(ApplyResult(finished.folder, {**finished.result.results, "parity": parity}, True))
+    parity = [p.model_copy(update={"met": False}) for p in finished.result.document.parity]
+    text = shown(ApplyResult(finished.folder, finished.result.document.model_copy(update={"parity": parity}), True))
     assert "goals: none set" in text and text.count("parity MISSED: ") == len(parity)
     assert "onnx-fp32 against torch-fp32" in text and "dB, bound 60.00" in text
     missed = {

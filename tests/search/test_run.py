@@ -79,7 +79,7 @@ def test_fewer_bits_are_smaller_and_further_away(found: SearchResult) -> None:
     assert len(found.tried) == 8
     own = found.tried[0]
     assert set(own.bits.values()) == {8}
-    assert own.bytes == found.costs["bytes"]["int8"]
+    assert own.bytes == found.costs.bytes["int8"]
     smallest, largest = found.pareto[0], found.pareto[-1]
     assert smallest.bytes < own.bytes
     assert smallest.fidelity_db < largest.fidelity_db
@@ -91,9 +91,9 @@ def test_fewer_bits_are_smaller_and_further_away(found: SearchResult) -> None:
 
 
 def test_costs_are_measured_for_every_network_in_float(found: SearchResult) -> None:
-    assert set(found.costs["ms"]) == {"fp32", "int8", "flow", "decoder"}
-    assert all(ms > 0 for ms in found.costs["ms"].values())
-    assert found.costs["bytes"]["int8"] < found.costs["bytes"]["fp32"]
+    assert set(found.costs.ms) == {"fp32", "int8", "flow", "decoder"}
+    assert all(ms > 0 for ms in found.costs.ms.values())
+    assert found.costs.bytes["int8"] < found.costs.bytes["fp32"]
 
 
 def test_every_point_is_a_recipe_with_its_bits(found: SearchResult) -> None:

@@ -61,7 +61,7 @@ def write_files(tiny_recipe: Callable[..., Recipe]) -> Callable[[Path], Path]:
 
 
 def run(out: str, address: str | None = None) -> SweepResult:
-    result = sweep(Path("sweep.yaml"), Path(out), address, False, SILENT)
+    result = sweep(Path("sweep.yaml"), Path(out), address, SILENT)
     assert isinstance(result, SweepResult)
     return result
 
@@ -85,10 +85,10 @@ def swept(write_files: Callable[[Path], Path], tmp_path_factory: pytest.TempPath
 
     once = work.once
 
-    def interrupt(key: str, label: str, *rest: Any) -> Any:
-        if label == "tiny openvino":
+    def interrupt(job: work.Job, do: Any) -> Any:
+        if job.label == "tiny openvino":
             raise KeyboardInterrupt
-        return once(key, label, *rest)
+        return once(job, do)
 
     with working_in(write_files(tmp_path_factory.mktemp("swept"))) as folder:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -115,7 +115,7 @@ def used(swept: Swept) -> Iterator[Path]:
 
 def test_an_interrupted_sweep_goes_on(swept: Swept) -> None:
     assert swept.stopped.done == len(swept.finished) == 2
-    assert swept.result.units[2]["status"] == "done"
+    assert swept.result.units[2].status == "done"
     assert all(p.stat().st_mtime_ns == when for p, when in swept.finished.items())
 
 
@@ -125,15 +125,15 @@ def test_shared_once_failures_recorded_nothing_repeated(
     from compress.ledger import open_ledger
 
     first = swept.result
-    assert [(u["kind"], u["status"]) for u in first.units] == [
+    assert [(u.kind, u.status) for u in first.units] == [
         ("prefix", "done"),
         ("build", "done"),
         ("build", "done"),
         ("build", "failed"),
     ]
-    assert "passes.ptq.keep_float: no layer is named nolayer" in first.units[3]["message"]
+    assert "passes.ptq.keep_float: no layer is named nolayer" in (first.units[3].message or "")
     assert first.exit_code == 0
-    assert {(row["point"], row["artifact"]) for row in first.rows} == {
+    assert {(row.point, row.artifact) for row in first.rows} == {
         ("tiny onnx", "onnx-fp32"),
         ("tiny onnx", "onnx-int8"),
         ("tiny openvino", "openvino-fp32"),
@@ -142,14 +142,14 @@ def test_shared_once_failures_recorded_nothing_repeated(
     # The calibration is the prefix's: no build made one of its own.
     assert len(list((used / "first/store/prefixes").iterdir())) == 1
     frontier = json.loads((used / "first/sweep.json").read_text())["frontier"]["not timed · validation"]
-    assert {row["artifact"] for row in frontier} <= {row["artifact"] for row in first.rows}
-    assert sorted(row["artifact"] for row in open_ledger().rows()) == [
+    assert {row["artifact"] for row in frontier} <= {row.artifact for row in first.rows}
+    assert sorted(row.artifact for row in open_ledger().rows()) == [
         "onnx-fp32",
         "onnx-int8",
         "openvino-fp32",
         "openvino-int8",
     ]
-    assert "first/store/bundles/" in open_ledger().rows()[0]["bundle"]
+    assert "first/store/bundles/" in (open_ledger().rows()[0].bundle or "")
 
     told = status(used / "first")
     assert (told.units, told.done, len(told.running), len(told.failed)) == (4, 3, 0, 1)
@@ -195,7 +195,7 @@ def test_a_killed_node_changes_nothing(swept: Swept, folder: Path, monkeypatch: 
         cluster.shutdown()
     assert killed == ["second"]
     assert found.sha256 == swept.result.sha256
-    assert [u["status"] for u in found.units] == [u["status"] for u in swept.result.units]
+    assert [u.status for u in found.units] == [u.status for u in swept.result.units]
 
 
 def test_no_sweep_there(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_an_optuna_sweep_on_a_shared_ledger(folder: Path, monkeypatch: pytest.Mo
     export = "set: {export: {onnx: {precisions: [fp32, int8], tensorrt: false}}}"
     (folder / "sweep.yaml").write_text(SWEEP[: SWEEP.index("search:")] + f"{export}\nsearch: {search}\n")
     first = run("first")
-    built = [unit["label"] for unit in first.units if unit["kind"] == "build"]
+    built = [unit.label for unit in first.units if unit.kind == "build"]
     assert len(built) == len(set(built)) and 1 <= len(built) <= 2 and first.exit_code == 0
     rows = len(open_ledger().rows())
     assert rows == 2 * len(built)  # fp32 and int8

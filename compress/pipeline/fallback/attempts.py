@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from compress.files import PART
 from compress.folders import WRITTEN
@@ -15,10 +14,11 @@ from compress.pipeline.goals import QUALITY
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
 from compress.recipe.search_and_fallback import Fallback
+from compress.results.document import Results
+from compress.results.fallback import FallbackStep
+from compress.results.goal import Goal
 
 BESIDE = ".fallback"
-Results = dict[str, Any]
-Entry = dict[str, Any]
 
 
 class Attempts:
@@ -42,14 +42,14 @@ class Attempts:
         # What an attempt made must not be tried to mend once more when its recipe is applied.
         self.best_recipe = recipe.model_copy(update={"fallback": None})
         self.best_folder, self.best = folder, results
-        self.log: list[Entry] = []
+        self.log: list[FallbackStep] = []
         self.tried = [recipe.passes]
 
     def go(self) -> None:
         """Every step, until all goals are met or the budget is spent."""
         spent = 0.0
         for number, step in enumerate(self.asked.steps, 1):
-            if self.best["goals_met"]:
+            if self.best.goals_met:
                 return
             if why := self._no_use():
                 self._skip(step, why)
@@ -61,7 +61,7 @@ class Attempts:
 
     def _no_use(self) -> str | None:
         """Why no step can help: each makes int8 artifacts better, none makes them faster or smaller."""
-        kinds = list(dict.fromkeys(g["goal"] for g in self.best["goals"] if not g["met"]))
+        kinds = list(dict.fromkeys(g.goal for g in self.best.goals if not g.met))
         if any(kind in QUALITY for kind in kinds) or _wrong_int8(self.best):
             return None
         missing = ", ".join(kinds) or "parity of a float artifact"
@@ -69,7 +69,7 @@ class Attempts:
 
     def _skip(self, step: str, why: str) -> None:
         self.progress.say(f"fallback: {step}: not tried, {why}")
-        self.log.append({"step": step, "skipped": why})
+        self.log.append(FallbackStep(step=step, skipped=why))
 
     def _try(self, number: int, step: str) -> float:
         """One step, on top of the best so far; its seconds."""
@@ -87,12 +87,15 @@ class Attempts:
         after = missed(results)
         if kept:
             self.best_recipe, self.best_folder, self.best = change.recipe, folder, results
-        told = f"{len(after)} of {len(results['goals'])} goals missed, {len(before)} before"
+        told = f"{len(after)} of {len(results.goals)} goals missed, {len(before)} before"
         self.progress.say(f"fallback: {step}: {'kept' if kept else 'dropped, it is no better'}: {told}")
-        seconds = results["seconds"]
-        entry = {"missed_before": before, "missed_after": after, "kept": kept, "seconds": seconds}
-        self.log.append({"step": step, "changed": change.text, **entry})
-        return float(seconds)
+        seconds = results.seconds or 0.0
+        self.log.append(
+            FallbackStep(
+                step=step, changed=change.text, missed_before=before, missed_after=after, kept=kept, seconds=seconds
+            )
+        )
+        return seconds
 
     def _change(self, step: str) -> Change | None:
         errors = partial(self.errors, self.best_recipe, self.best_folder, self._worst_format())
@@ -101,40 +104,36 @@ class Attempts:
 
     def _worst_format(self) -> str:
         """Format of the artifact that misses a goal by the most."""
-        quality = [g for g in self.best["goals"] if not g["met"] and g["goal"] in QUALITY]
-        worst = max(quality, key=_relative)["artifact"] if quality else _wrong_int8(self.best)[0]
+        quality = [g for g in self.best.goals if not g.met and g.goal in QUALITY]
+        worst = max(quality, key=_relative).artifact if quality else _wrong_int8(self.best)[0]
         return str(worst).partition("-")[0]
 
 
 def missed(results: Results) -> list[str]:
     """Each goal that was missed, in words; parity too."""
-    goals = [
-        f"{g['goal']} of {g['artifact']} {_told(g['value'])}, bound {g['bound']:g}"
-        for g in results["goals"]
-        if not g["met"]
-    ]
-    return goals + [f"parity of {p['artifact']}" for p in results["parity"] if p.get("met") is False]
+    goals = [f"{g.goal} of {g.artifact} {_figure(g.value)}, bound {g.bound:g}" for g in results.goals if not g.met]
+    return goals + [f"parity of {p.artifact}" for p in results.parity if p.met is False]
 
 
 def _wrong_int8(results: Results) -> list[str]:
     """int8 artifacts that are not what the simulated model is."""
-    return [p["artifact"] for p in results["parity"] if p.get("met") is False and "int8" in p["artifact"]]
+    return [p.artifact for p in results.parity if p.met is False and "int8" in p.artifact]
 
 
-def _told(value: float | None) -> str:
+def _figure(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.4g}"
 
 
 def shortfall(results: Results) -> tuple[int, float]:
     """How many goals are missed, and by how much in all, of their bounds: less is better."""
-    parity = sum(p.get("met") is False for p in results["parity"])
-    return len(missed(results)), parity + sum(_relative(g) for g in results["goals"] if not g["met"])
+    parity = sum(p.met is False for p in results.parity)
+    return len(missed(results)), parity + sum(_relative(g) for g in results.goals if not g.met)
 
 
-def _relative(goal: Entry) -> float:
-    if goal["value"] is None:
+def _relative(goal: Goal) -> float:
+    if goal.value is None or goal.bound is None:
         return 1.0
-    return abs(goal["value"] - goal["bound"]) / max(abs(goal["bound"]), 1e-6)
+    return abs(goal.value - goal.bound) / max(abs(goal.bound), 1e-6)
 
 
 def share_floats(source: Path, folder: Path) -> None:

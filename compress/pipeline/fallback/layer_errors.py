@@ -24,7 +24,7 @@ def measure_errors(models: Models, format_: str) -> Errors:
             for kind, groups in parts.items():
                 found[kind] = []
                 for names in groups:
-                    found[kind].append((names, float(10 ** (-probe.loss(names)["fidelity_db"] / 10))))
+                    found[kind].append((names, probe.loss(names).error))
                     stage.advance()
         return found
 

@@ -3,8 +3,8 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from compress.bundle.schema import RecipeKey
 from compress.pipeline.context import RunContext
 from compress.pipeline.fallback.attempts import BESIDE, Attempts, adopt
 from compress.pipeline.fallback.layer_errors import measure_errors
@@ -13,8 +13,7 @@ from compress.pipeline.models import Models
 from compress.pipeline.write_bundle import unchanged, write_bundle
 from compress.recipe.load import recipe_hash
 from compress.recipe.schema import Recipe
-
-Results = dict[str, Any]
+from compress.results.document import Results
 
 
 def fall_back(context: RunContext, results: Results, run: Callable[[RunContext], Results]) -> Results:
@@ -39,8 +38,8 @@ def fall_back(context: RunContext, results: Results, run: Callable[[RunContext],
     if attempts.best_folder != out:
         best = attempts.best_recipe
         adopt(attempts.best_folder, out)
-    results = {**attempts.best, "fallback": attempts.log}
-    asked = {"key": context.inputs.key, "recipe_sha256": recipe_hash(recipe)}
+    results = attempts.best.model_copy(update={"fallback": attempts.log})
+    asked = RecipeKey(key=dict(context.inputs.key), recipe_sha256=recipe_hash(recipe))
     write_bundle(context.of(best, out), results, asked)
     shutil.rmtree(out / BESIDE, ignore_errors=True)
     return results
