@@ -127,8 +127,20 @@ def told(artifact: str = "onnx-int8", **facts: Any) -> list[dict[str, Any]]:
     [
         ("instructions_ratio", 2.8, {"instructions_vs_fp32": 2.99}, 2.99, True),
         ("instructions_ratio", 3.0, {"instructions_vs_fp32": 2.99}, 2.99, False),
-        ("estimated_speedup", 1.6, {"estimate": {"speedup_vs_fp16": 1.73}, "accepted": True}, 1.73, True),
-        ("estimated_speedup", 1.8, {"estimate": {"speedup_vs_fp16": 1.73}, "accepted": True}, 1.73, False),
+        (
+            "estimated_speedup",
+            1.6,
+            {"estimate": {"latency_ms": 1.0, "speedup_vs_fp16": 1.73}, "accepted": True},
+            1.73,
+            True,
+        ),
+        (
+            "estimated_speedup",
+            1.8,
+            {"estimate": {"latency_ms": 1.0, "speedup_vs_fp16": 1.73}, "accepted": True},
+            1.73,
+            False,
+        ),
         ("breaches", 0, {"accepted": True, "lint": []}, 0, True),
         ("breaches", 0, {"accepted": True, "lint": ["opset 21"]}, 1, False),
         ("breaches", 1, {"accepted": False, "lint": []}, 1, True),
@@ -147,7 +159,7 @@ def test_what_no_device_told_is_not_met(goal: str) -> None:
 
 
 def test_no_stand_in_is_a_measured_speed() -> None:
-    facts = {"instructions_vs_fp32": 3.5, "estimate": {"speedup_vs_fp16": 1.7}}
+    facts = {"instructions_vs_fp32": 3.5, "estimate": {"latency_ms": 1.0, "speedup_vs_fp16": 1.7}}
     (entry,) = check_goals(Goals.model_validate({"speedup": {"min": 1.5}}), results(performance=told(**facts)))
     assert (entry["value"], entry["met"]) == (None, False)
 
