@@ -6,6 +6,9 @@ from typing import Annotated, Any
 import typer
 
 WIDTH = 110
+WIDEST = 1000
+IDS = ("artifact", "target", "row", "id")
+"""Headings of columns whose cells are typed again."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and nothing else.")]
 
@@ -26,4 +29,17 @@ def show(result: Any, *, as_json: bool) -> None:
     console = Console(markup=False, emoji=False)
     if not console.is_terminal:
         console.width = WIDTH  # rich assumes 80 columns there, and folds names that the tables have room for
-    console.print(result.table())
+    table = result.table()
+    _keep_ids_whole(table)
+    # In a narrower terminal, figures would be cut off: rather let the terminal wrap whole lines.
+    needed = console.measure(table, options=console.options.update(max_width=WIDEST)).minimum
+    console.width = max(console.width, needed)
+    console.print(table)
+
+
+def _keep_ids_whole(shown: Any) -> None:
+    """Ids in a folded cell could not be copied."""
+    for part in getattr(shown, "renderables", [shown]):
+        for column in getattr(part, "columns", ()):
+            if str(column.header) in IDS:
+                column.no_wrap = True

@@ -1,7 +1,10 @@
 """Numbers as people read them."""
 
 import pytest
+from rich.console import Group
+from rich.table import Table
 
+from compress.cli.output import show
 from compress.text import plain
 
 
@@ -18,3 +21,20 @@ from compress.text import plain
 )
 def test_no_powers_of_ten(value: float, digits: int, sign: str, text: str) -> None:
     assert plain(value, digits, sign) == text
+
+
+def test_ids_stay_whole_in_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Result:
+        def table(self) -> Group:
+            table = Table("words", "artifact")
+            table.add_column("p50 ms", no_wrap=True)
+            table.add_row("any words may be folded", "onnx-int8-tensorrt-and-more", "1234567.8")
+            return Group(table)
+
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the stream for a terminal
+    monkeypatch.setenv("COLUMNS", "40")
+    show(Result(), as_json=False)
+    shown = capsys.readouterr().out
+    assert "onnx-int8-tensorrt-and-more" in shown and "1234567.8" in shown
