@@ -40,7 +40,10 @@ class Listing:
         from rich.table import Table
         from rich.text import Text
 
-        caption = Text(f"{len(self.rows)} of {self.total} rows, newest first; {self.place}")
+        lines = [f"{len(self.rows)} of {self.total} rows, newest first; {self.place}"]
+        if any(row.busy for row in self.rows):
+            lines.append("* measured on a busy machine: `compress ledger show ROW` says what else ran")
+        caption = Text("\n".join(lines))
         table = Table(caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
         for heading in COLUMNS:
             right = heading in ("MB", "p50 ms", "PSNR dB", "LPIPS")
@@ -48,7 +51,9 @@ class Listing:
             table.add_column(heading, justify="right" if right else "left", no_wrap=whole, overflow="fold")
         for row in self.rows:
             values = {field: getattr(row, field) for field, _ in COLUMNS.values()} | {"bytes": row.bytes / 1e6}
-            table.add_row(*(Text(_cell(values[field], form)) for field, form in COLUMNS.values()))
+            cells = {heading: _cell(values[field], form) for heading, (field, form) in COLUMNS.items()}
+            cells["p50 ms"] += "*" if row.busy else ""
+            table.add_row(*map(Text, cells.values()))
         return table
 
 

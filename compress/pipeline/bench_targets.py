@@ -9,6 +9,7 @@ from compress.errors import GoalMissed, InputError, Unavailable
 from compress.pipeline.bench import bench
 from compress.progress import Progress
 from compress.recipe.library import load_yaml
+from compress.results.machine import busy_note
 from compress.results.performance import Latency, Performance
 from compress.targets.bench import BenchResult
 
@@ -52,7 +53,7 @@ class Benches:
         from rich.text import Text
 
         busy = dict.fromkeys(entry.busy for entry in self.performance if entry.busy)
-        notes = [f"* measured while other processes took {others}: measure again on an idle machine" for others in busy]
+        notes = [busy_note(others) for others in busy]
         caption = Text("\n".join(["--json prints every figure", *notes]))
         table = Table(
             title=Text(str(self.bundle)),

@@ -83,7 +83,8 @@ def page_data(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[
         },
         "groups": names,
         "rows": [
-            {**{name: getattr(row, name) for name in ("id", "created", "dataset", "evidence", "protocol", *FIGURES)},
+            {**{name: getattr(row, name) for name in ("id", "created", "dataset", "protocol", *FIGURES)},
+             "evidence": f"{row.evidence}, busy machine" if row.busy else row.evidence,
              "group": groups.index(_group(row)), "artifact": places[row.files_sha256]}
             for row in rows
         ],

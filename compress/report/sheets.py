@@ -86,7 +86,7 @@ def _artifact(row: Row) -> list[Cell]:
         *_quality(row.quality, reference=row.is_reference),
         cell(milliseconds(row.p50_ms)),
         _speedup(against_fp32(timed), reference=row.is_reference and timed is not None),
-        words(timed and timed.evidence),
+        words(timed and timed.evidence_words),
     ]
 
 
@@ -216,7 +216,7 @@ def _timing(row: Performance, precision: str) -> list[Cell]:
     return [
         Cell(row.artifact),
         words(row.target),
-        words(row.evidence),
+        words(row.evidence_words),
         *(cell(milliseconds(value)) for value in (times.p50, times.p90, times.mean)),
         cell(runs if NONE in (runs, warmup) else f"{runs} ({warmup})"),
         cell(milliseconds(row.first_inference_ms)),

@@ -14,6 +14,7 @@ from compress.report.text import (
     number,
     percent,
 )
+from compress.results.machine import busy_note
 from compress.results.performance import Speedup
 from compress.results.quality import Quality
 
@@ -73,7 +74,7 @@ def _figures(row: Row) -> list[str]:
         number(quality.lpips_rise, 4, sign=True),
         number(quality.fidelity_db, 1),
         number(quality.color_shift_vs_fp32, 2),
-        milliseconds(row.p50_ms),
+        milliseconds(row.p50_ms) + ("*" if row.performance and row.performance.busy else ""),
         number((against_fp32(row.performance) or Speedup()).value, 2, unit="x"),
         row.verdict or "-",
     ]
@@ -83,7 +84,9 @@ def _about(results: Results) -> tuple[str, str]:
     sets, devices = datasets(results), targets(results)
     quality = f"quality on {sets[0]} (n = {number(results.quality[0].n, 0)})" if sets else "quality not measured"
     speed = f"speed on {', '.join(devices)}" if devices else "speed not measured"
-    return f"{results.name} ({results.task})", f"{quality}, {speed}; drop, rise and shift against fp32"
+    about = f"{quality}, {speed}; drop, rise and shift against fp32"
+    notes = dict.fromkeys(busy_note(entry.busy) for entry in results.performance if entry.busy)
+    return f"{results.name} ({results.task})", "\n".join([about, *notes])
 
 
 def _table(title: str, caption: str) -> Table:

@@ -9,6 +9,11 @@ BUSY_CORES = 0.2
 NAMED = 3
 
 
+def busy_note(others: str) -> str:
+    """The line below a table whose figures marked with * were measured while ``others`` worked."""
+    return f"* measured while other processes took {others}: measure again on an idle machine"
+
+
 class BusyProcess(Section):
     """Another process that worked while it was measured."""
 

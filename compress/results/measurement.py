@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_serializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
 from compress.files import sha256_text
+from compress.results.machine import Machine
 from compress.results.quality import PictureScores
 from compress.results.section import Count, Figure, Sha256, Text
 
@@ -102,6 +103,16 @@ class MeasurementFields(BaseModel):
     machine: Annotated[dict[str, Any], AfterValidator(_finite)] = {}
     pictures: list[PictureScores] | None = None
     """Each picture's own scores, in the data set's order."""
+
+    @property
+    def busy(self) -> str:
+        """What other processes took before it was timed (``Machine.others``); "" for what was not timed here."""
+        if self.evidence != "measured" or self.latency_p50_ms is None:
+            return ""
+        try:
+            return Machine.model_validate(self.machine).others
+        except ValidationError:  # facts of an older release
+            return ""
 
     @field_serializer("pictures")
     def _as_written(self, pictures: list[PictureScores] | None) -> list[dict[str, Any]] | None:

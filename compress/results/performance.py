@@ -142,3 +142,8 @@ class Performance(Section):
         """What other processes took before it was timed (``Machine.others``); "" for what was not timed here."""
         timed = self.evidence == "measured" and self.latency_ms is not None
         return self.machine.others if timed and self.machine else ""
+
+    @property
+    def evidence_words(self) -> str:
+        """The evidence for people, who should know of a busy machine."""
+        return f"{self.evidence}, while others took {self.busy}" if self.busy else self.evidence

@@ -30,3 +30,11 @@ def test_a_row_tells_every_field(make: Make) -> None:
     told = " ".join(text(RowView(row)).split())
     assert all(name in told for name in row.to_json())
     assert "versions torch 2.13" in told and "features avx2 fma" in told and "pictures scores of 1" in told
+
+
+def test_a_row_of_a_busy_machine_is_marked(make: Make) -> None:
+    busy = {"cpu": "x", "busy": [{"name": "chrome", "cores": 1.3}]}
+    rows = [make(machine=machine, latency_p50_ms=409.0).row() for machine in (busy, {}, {"busy": "an older release's"})]
+    shown = text(Listing("here", 3, rows))
+    assert shown.count("409.0*") == 1 and shown.count("409.0") == 3
+    assert "* measured on a busy machine: `compress ledger show ROW` says what else ran" in shown

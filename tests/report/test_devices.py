@@ -108,7 +108,7 @@ def test_points_match_the_json_and_the_ledgers_frontier(page: Path, browser: Cal
                 assert_linear(plot["points"], {i: rows[i][y] for i in rows}, "cy", plot["y"])
             best = {point["row"] for plot in plots for point in plot["points"] if point["best"]}
             frontiers = pareto(open_ledger(), x, y, Filter(dataset="set14")).frontiers
-            assert best == {row["id"] for found in frontiers for row in found.points}
+            assert best == {row.id for found in frontiers for row in found.points}
         quiet(driver)
 
 

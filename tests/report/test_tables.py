@@ -4,7 +4,9 @@ from rich.console import Console
 from rich.table import Table
 
 from compress.report import goals_table, results_table
+from compress.report.sheets import performance
 from compress.results.document import Results
+from compress.results.machine import BusyProcess, Machine
 
 
 def _printed(table: Table, width: int = 110) -> list[str]:
@@ -68,3 +70,16 @@ def test_goals_table_tells_value_bound_and_state(results: Results) -> None:
 def test_what_was_not_measured_is_a_dash(results: Results) -> None:
     results.quality[2].fidelity_db = None
     assert _line(_printed(results_table(results)), "openvino-int8")[7] == "-"
+
+
+def test_figures_of_a_busy_machine_are_marked(results: Results) -> None:
+    timed = next(entry for entry in results.performance if entry.latency_ms)
+    busy = Machine(busy=[BusyProcess(name="chrome", cores=1.3)])
+    marked = timed.model_copy(update={"machine": busy, "evidence": "measured"})
+    others = [entry.model_copy(update={"machine": None}) for entry in results.performance if entry is not timed]
+    changed = results.model_copy(update={"performance": [marked, *others]})
+    text = "\n".join(_printed(results_table(changed)))
+    assert text.count("*") == 2, "the figure, and the note below the table"
+    assert "* measured while other processes took 1.3 cores (chrome)" in text
+    words = [cell.text for row in performance(changed).rows for cell in row]
+    assert words.count("measured, while others took 1.3 cores (chrome)") == 1
