@@ -1,4 +1,4 @@
-"""Latencies: how long is measured, what is told of the samples, and ratios with an interval."""
+"""Latencies: how long is measured, what the samples amount to, and ratios with an interval."""
 
 import statistics
 from dataclasses import dataclass

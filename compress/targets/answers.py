@@ -1,14 +1,14 @@
 """What the runner, or a page, answers, here or on a device: a stranger's words until they are read into these models.
 
-Text is printable and short, numbers are finite and bounded, and whatever is missing is told as one line.
+Text is printable and short, numbers are finite and bounded, and whatever is missing ends in one line.
 """
 
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
 
 from compress.recipe.names import Name
+from compress.results.json_text import parse_json
 from compress.results.machine import Machine, Sampled, Series
 from compress.results.performance import Accuracy, Fact
 from compress.results.section import Count, Figure, Text
@@ -138,7 +138,7 @@ def read_answer(kind: type[M], said: bytes) -> M | RunnerError:
     if line.count(b"[") + line.count(b"{") > MOST_PARTS:
         raise ValueError(f"has more than {MOST_PARTS} parts")
     try:
-        document = _printable(from_json(line, allow_inf_nan=False))
+        document = _printable(parse_json(line))
     except ValueError as error:
         raise ValueError(one_line(f"no JSON: {error}", 100)) from None
     if not isinstance(document, dict):

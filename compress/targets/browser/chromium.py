@@ -173,7 +173,7 @@ def run_page(
 ) -> dict[str, bytes]:
     """Open ``index.html`` of ``contents`` and collect what it posts, by name, until it posts ``done``.
 
-    A JSON document posted as ``note`` is told to ``say``. Raises Unavailable when the page posts ``failed``, the
+    A JSON document posted as ``note`` is handed to ``say``. Raises Unavailable when the page posts ``failed``, the
     browser ends, or nothing comes for ``limit_s``.
     """
     found: dict[str, bytes] = {}

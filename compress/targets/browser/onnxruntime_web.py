@@ -69,8 +69,8 @@ def _fetch(scratch: Path, place: Path) -> Path:
     except subprocess.TimeoutExpired:
         raise Unavailable(f"{PACKAGE}: npm took more than {FETCH_S} s: try again, {instead}") from None
     if done.returncode or not (scratch / ARCHIVE).is_file():
-        told = [line for line in done.stderr.splitlines() if "warn" not in line]
-        why = " ".join(" ".join(told).split())[:200] or "no message"
+        lines = [line for line in done.stderr.splitlines() if "warn" not in line]
+        why = " ".join(" ".join(lines).split())[:200] or "no message"
         raise Unavailable(f"{PACKAGE}: npm could not fetch it ({why}): see its registry and proxy settings, {instead}")
     return scratch / ARCHIVE
 

@@ -133,7 +133,7 @@ def _accuracy(artifact: Artifact, found: "EmulatorResult", here: _References) ->
     float_outputs = [to_uint8(here.output(fp32, i)) for i in count] if fp32 and fp32 != artifact else []
     return Accuracy(
         n=len(own),
-        psnr_db=mean([pictures["clean"][i] for i in count]),
+        psnr_db=mean(list(pictures.get("clean", []))),
         fidelity_db=mean(float_outputs),
         parity_db=mean([to_uint8(hq) for hq in same]),
         simulated_db=mean(list(pictures.get(f"simulated-{artifact.id}", []))),

@@ -129,11 +129,11 @@ class Emulator:
             finally:
                 process.kill()
                 process.wait()
-        told = paths[2].read_text(errors="replace").splitlines()
+        lines = paths[2].read_text(errors="replace").splitlines()
         if process.returncode and not paths[1].read_bytes().strip():
-            why = "an illegal instruction" if process.returncode == -signal.SIGILL else (told or ["no message"])[-1]
+            why = "an illegal instruction" if process.returncode == -signal.SIGILL else (lines or ["no message"])[-1]
             raise CompressError(f"emulated {self.cpu}: ended with {process.returncode} ({why})")
-        marks = [json.loads(line.removeprefix("insn ")) for line in told if line.startswith("insn {")]
+        marks = [json.loads(line.removeprefix("insn ")) for line in lines if line.startswith("insn {")]
         inside = [mark for mark in marks if mark.pop("mark") == 2]
         if not inside:
             raise Unavailable(

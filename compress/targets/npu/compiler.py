@@ -23,7 +23,7 @@ READS = "Input tensors"
 
 @dataclass(frozen=True)
 class Compilation:
-    """What the compiler told of one artifact. ``error``: why it refused; the rest is then empty."""
+    """What the compiler answered about one artifact. ``error``: why it refused; the rest is then empty."""
 
     error: str | None
     blob_bytes: int | None = None

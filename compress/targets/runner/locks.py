@@ -49,7 +49,7 @@ def lock_handle(path: str, *, wait: bool) -> int:
 
 @contextlib.contextmanager
 def lock(path: str, holder: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold ``path`` while this process lives. Raises Failed when another one does and ``wait`` is not set."""
+    """Hold ``path`` while this process lives. Raises Failure when another one does and ``wait`` is not set."""
     try:
         handle = lock_handle(path, wait=wait)
     except OSError as error:

@@ -218,6 +218,6 @@ def load(folder: str, job: Job, name: str, inputs: Dict[str, Any]) -> Any:
     for key, shape in runner.shapes.items():
         given = inputs[key].shape if key in inputs else None
         if given != shape:
-            told = f"takes {key} {shape}, the pictures have {given or 'none'}"
-            raise Failure(f"{name} is not an ELIR artifact of this size ({told}): do not use it", DAMAGED)
+            why = f"takes {key} {shape}, the pictures have {given or 'none'}"
+            raise Failure(f"{name} is not an ELIR artifact of this size ({why}): do not use it", DAMAGED)
     return runner

@@ -41,7 +41,7 @@ def interleaved(
     on_done: Callable[[str], Any] = lambda name: None,
 ) -> Dict[str, Any]:
     """Samples (ms) and warm-up runs by name: all are warmed up, then blocks of each run in random order until the
-    protocol is satisfied. What disturbs the machine for a while then disturbs all alike.
+    protocol is satisfied. What disturbs the machine for a while then disturbs all equally.
 
     ``protocol``: ``min_runs`` and ``min_s``, or ``max_s``, whichever is reached first, for each; ``warmup_s`` at most.
     ``on_done`` is called with each name that is done.

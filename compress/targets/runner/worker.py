@@ -90,7 +90,7 @@ class Children:
 
 
 def check_device(folder: str, job: Job) -> str:
-    """The runtime's version. Raises Failed when this is not the device that the target means, or it lacks something."""
+    """The runtime's version. Raises Failure when this is another device than the target's, or lacks something."""
     facts = machine()
     if platform.machine() != job["arch"]:
         raise Failure("is {}, the target is {}: correct arch or the host".format(platform.machine(), job["arch"]))
