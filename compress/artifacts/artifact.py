@@ -43,7 +43,9 @@ class Artifact:
     @property
     def files(self) -> tuple[str, ...]:
         """Every file, relative to the bundle."""
-        return (self.entry, self.entry.replace(".xml", ".bin")) if self.format == "openvino" else (self.entry,)
+        stem = self.entry.rpartition(".")[0]
+        beside = {"openvino": (f"{stem}.bin",), "executorch": (f"{stem}.json",)}  # weights; what a .pte says of itself
+        return (self.entry, *beside.get(self.format, ()))
 
 
 def artifact_of(id_: str, format: Format, precision: Precision) -> Artifact:

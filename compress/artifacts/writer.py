@@ -1,10 +1,14 @@
 """Writes artifacts: a float or quantized model in the files of each format."""
 
 import copy
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compress.artifacts.about import about
 from compress.artifacts.artifact import Artifact
+from compress.files import write_text
 from compress.passes.quantize.scheme_formats import BOTH_X86, SCHEME_OF
 from compress.recipe.schema import QUANTIZED, Recipe
 from compress.recipe.task import task_scale
@@ -20,14 +24,20 @@ def simulated(quantized: "QuantizedModel", artifact: Artifact) -> "nn.Module | N
     """The torch module that ``artifact`` was written from; None for an engine that works on the runtime's own graph."""
     if artifact.variant:
         return quantized.modules[artifact.variant]
-    return quantized.modules.get(SCHEME_OF[artifact.format], quantized.modules.get(BOTH_X86))
+    shared = None if artifact.format == "executorch" else quantized.modules.get(BOTH_X86)
+    return quantized.modules.get(SCHEME_OF[artifact.format], shared)
 
 
 class Writer:
-    """Writes artifacts below ``folder``; a model's fp32 ONNX graph is made once and serves three files."""
+    """Writes artifacts below ``folder``; a model's fp32 ONNX graph is made once and serves three files.
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
-        self.recipe, self.folder = recipe, folder
+    ``facts``: what an artifact says of itself beyond the recipe (``about.about``).
+    """
+
+    def __init__(
+        self, recipe: Recipe, folder: Path, facts: Callable[[Artifact], Mapping[str, str]] = lambda artifact: {}
+    ) -> None:
+        self.recipe, self.folder, self.facts = recipe, folder, facts
         self.size = recipe.model.image_size
         self.baked_seed = recipe.model.seed if recipe.export.noise == "baked" else None
         self._float_graphs: dict[nn.Module, Any] = {}  # by the model, which it keeps: an id can be another's later
@@ -63,10 +73,11 @@ class Writer:
         self._worker().submit(model, self.size, self.baked_seed, half, self.folder / artifact.entry)
 
     def lowered(self, artifact: Artifact) -> None:
-        """Return when the file is there that ``lower`` was asked for, if it was; errors are the lowering's."""
+        """Return when the files of an ExecuTorch artifact are there; errors are the lowering's."""
         path = self.folder / artifact.entry
         if self._lowering is not None and path in self._lowering.submitted:
             self._lowering.wait(path)
+        write_text(path.with_suffix(".json"), json.dumps(self._about(artifact), indent=2) + "\n")
 
     def close(self) -> None:
         """End what still runs."""
@@ -135,22 +146,20 @@ class Writer:
         opset = self.recipe.export.onnx.opset if self.recipe.export.onnx else 20
         return to_onnx(model, self.size, opset, self.baked_seed)
 
-    @property
-    def _about(self) -> dict[str, str]:
-        """What an artifact says of itself, so that it can be used where its bundle is not."""
+    def _about(self, artifact: Artifact) -> dict[str, str]:
         task = self.recipe.model.task
-        return {"task": task, "scale": str(task_scale(task)), "noise": self.recipe.export.noise}
+        return about(task, task_scale(task), self.recipe.export.noise, **self.facts(artifact))
 
     def _save(self, graph: Any, artifact: Artifact, half: bool = False) -> None:
-        path, about = self.folder / artifact.entry, self._about
+        path, facts = self.folder / artifact.entry, self._about(artifact)
         if artifact.format == "openvino":
             from compress.artifacts.export.to_openvino import save_openvino
 
-            save_openvino(graph, path, half, compact=artifact.precision in QUANTIZED, about=about)
+            save_openvino(graph, path, half, compact=artifact.precision in QUANTIZED, about=facts)
         else:
             from compress.artifacts.export.to_onnx import save_onnx
 
-            save_onnx(graph, path, about)
+            save_onnx(graph, path, facts)
 
 
 def _check_half(model: "nn.Module", artifact: Artifact) -> None:

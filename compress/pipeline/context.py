@@ -52,7 +52,7 @@ class RunContext:
     @cached_property
     def writer(self) -> Writer:
         """Writes the artifacts."""
-        return Writer(self.recipe, self.folder)
+        return Writer(self.recipe, self.folder, lambda artifact: self.inputs.about(artifact.precision))
 
     def of(self, recipe: Recipe, folder: Path) -> "RunContext":
         """The same for a recipe with other passes, in a folder of its own, which is gone on with."""

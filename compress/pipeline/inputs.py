@@ -17,7 +17,7 @@ from compress.recipe import library
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import MIN_PICTURES
 from compress.recipe.published import by_task
-from compress.recipe.schema import Goals, Recipe, RecipeModel
+from compress.recipe.schema import QUANTIZED, Goals, Recipe, RecipeModel
 
 if TYPE_CHECKING:
     from compress.artifacts.artifact import Artifact
@@ -98,6 +98,21 @@ class Inputs:
     def makes(self) -> str:
         """Names what the artifacts are made by, whichever release makes them."""
         return made_by(self.recipe, self.weights_sha256)
+
+    def about(self, precision: str) -> dict[str, str]:
+        """What an artifact of ``precision`` says of itself: see ``compress.artifacts.about``."""
+        from compress.elir.metadata import read_metadata
+
+        k_steps, sigma_s = checkpoint_numbers(self.weights, self.recipe.model)
+        metadata = read_metadata(self.weights) if self.weights.suffix == ".safetensors" else {}
+        quantized = precision in QUANTIZED
+        recipe = self.recipe if quantized else self.recipe.model_copy(update={"passes": self.recipe.float_passes})
+        return {
+            "k_steps": str(artifact_steps(self.recipe, k_steps, precision)),
+            "sigma_s": f"{sigma_s:g}",
+            "licence": metadata.get("licence", "not recorded in the checkpoint"),
+            "recipe": made_by(recipe, self.weights_sha256),
+        }
 
     @cached_property
     def float_key(self) -> RunKey:

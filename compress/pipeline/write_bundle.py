@@ -8,6 +8,7 @@ from typing import Any
 from compress.artifacts.artifact import Artifact
 from compress.bundle.manifest import MANIFEST, read_manifest, write_manifest
 from compress.bundle.open import open_bundle
+from compress.bundle.readme import README, readme
 from compress.bundle.schema import Facts, RecipeKey
 from compress.errors import CompressError
 from compress.files import remove_unfinished, sha256_file, write_text
@@ -18,6 +19,7 @@ from compress.pipeline.quality import sample_files
 from compress.recipe.library import is_path
 from compress.recipe.load import recipe_hash, to_yaml
 from compress.recipe.schema import Recipe
+from compress.recipe.task import task_scale
 from compress.results.document import Results
 from compress.results.file import RESULTS, dump_json
 
@@ -51,7 +53,9 @@ def write_bundle(context: RunContext, results: Results, asked: RecipeKey | None 
         ],
     }
     write_report(folder, Facts.model_validate(facts, strict=False))
-    files = ["recipe.yaml", RESULTS, "report.html", *sample_files(results.samples)]
+    task = recipe.model.task
+    write_text(folder / README, readme(recipe.name, task, task_scale(task), facts["artifacts"]))
+    files = ["recipe.yaml", RESULTS, "report.html", README, *sample_files(results.samples)]
     files += [f for a in planned for f in a.files]
     earlier = _written_before(folder) - set(files)
     write_manifest(folder, facts, files)

@@ -59,7 +59,7 @@ def test_weights_alone_have_a_precision_of_their_own(tiny_recipe: Make) -> None:
 
 def test_files() -> None:
     assert Artifact("openvino", "fp16").files == ("fp16/openvino/model.xml", "fp16/openvino/model.bin")
-    assert Artifact("executorch", "int8").files == ("int8/executorch/model.pte",)
+    assert Artifact("executorch", "int8").files == ("int8/executorch/model.pte", "int8/executorch/model.json")
     assert Artifact("onnx", "int8", "tensorrt").files == ("int8/onnx/model_tensorrt.onnx",)
 
 

@@ -1,6 +1,7 @@
 """ExecuTorch on the CPU."""
 
 import importlib.metadata
+import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from compress.artifacts.about import KEYS
 from compress.artifacts.runtime.base import Option, Runner, check_shapes, damaged, load_library
 from compress.artifacts.runtime.contents import Contents
 from compress.errors import InputError
 from compress.quiet import quiet_native
 
+MOST_ABOUT = 100_000  # bytes
 INPUT_NAMES = ("lq", "noise")  # a .pte has inputs by place, not by name
 METHOD = "forward"
 # A method runs in memory of its own, and XNNPACK's work space and threads belong to the process.
@@ -39,6 +42,7 @@ class ExecutorchRunner(Runner):
         except (RuntimeError, KeyError) as error:
             raise damaged(path, "ExecuTorch program", error) from None
         self.shapes = check_shapes(path, _shapes(self._method.metadata))
+        self.about = _about(path)
         self.facts = {"executorch": importlib.metadata.version("executorch"), "threads": threads}
 
     def _execute(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
@@ -47,6 +51,17 @@ class ExecutorchRunner(Runner):
         given = [torch.from_numpy(inputs[name]) for name in self.shapes]
         with _ONE_AT_A_TIME:
             return self._method.execute(given)[0].numpy()
+
+
+def _about(path: Path) -> dict[str, str]:
+    """What the .json beside a .pte says; nothing where there is none of ours."""
+    beside = path.with_suffix(".json")
+    try:
+        with beside.open("rb") as file:
+            values = json.loads(file.read(MOST_ABOUT))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {key: values[key] for key in KEYS if isinstance(values, dict) and isinstance(values.get(key), str)}
 
 
 def _set_threads(threads: int) -> int:

@@ -1,0 +1,83 @@
+"""README.md of a bundle: what lies in it, and a few lines of Python for each runtime that run as they stand."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+README = "README.md"
+
+_HEAD = """\
+# {name}
+
+Files that restore pictures (`{task}`), made by elir-compress. `report.html` shows how good and how fast they are,
+`results.json` holds the figures, `recipe.yaml` made them, and `compress verify` with this folder checks that no file
+has changed.
+
+| artifact | file |
+|---|---|
+{rows}
+
+Each takes one picture of {width} x {height} px, {enlarged}RGB in [0, 1], float32,
+with the channels first{noise}, and gives the restored picture in the
+same form. `compress restore` with this folder restores pictures of any size, tile by tile. The lines below restore one
+picture of the model's size; run them in this folder.
+"""
+_NOISE = ", and standard normal noise (the same noise gives the same picture)"
+_BEFORE = """\
+import numpy as np
+from PIL import Image
+{imports}
+picture = Image.open("photo.png").convert("RGB").resize(({width}, {height}), Image.Resampling.BICUBIC)
+inputs = {{"lq": np.asarray(picture, np.float32).transpose(2, 0, 1)[None] / 255}}
+"""
+_DRAW = 'inputs["noise"] = np.random.default_rng(0).standard_normal({shape}, np.float32)\n'
+_AFTER = """\
+Image.fromarray((hq[0].transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)).save("restored_by_{format}.png")
+"""
+# format -> title, imports, lines that make hq of inputs
+_RUNTIMES = {
+    "openvino": (
+        "OpenVINO (`pip install openvino numpy pillow`)",
+        "import openvino\n",
+        'model = openvino.Core().compile_model("{entry}", "CPU", {{"INFERENCE_PRECISION_HINT": "f32"}})\n'
+        "hq = model(inputs)[0]\n",
+    ),
+    "onnx": (
+        "ONNX Runtime (`pip install onnxruntime numpy pillow`)",
+        "import onnxruntime\n",
+        'session = onnxruntime.InferenceSession("{entry}", providers=["CPUExecutionProvider"])\n'
+        "hq = session.run(None, inputs)[0]\n",
+    ),
+    "executorch": (
+        "ExecuTorch (`pip install executorch numpy pillow`)",
+        "import executorch.kernels.quantized  # quantize and dequantize outside of XNNPACK\n"
+        "import torch\n"
+        "from executorch.runtime import Runtime\n",
+        'method = Runtime.get().load_program("{entry}").load_method("forward")\n'
+        "hq = method.execute([torch.from_numpy(value) for value in inputs.values()])[0].numpy()\n",
+    ),
+}
+
+
+def readme(name: str, task: str, scale: int, artifacts: Sequence[Mapping[str, Any]]) -> str:
+    """``artifacts``: entries of the manifest, floats first; each runtime's lines use its last one, TensorRT's apart."""
+    chosen = {a["format"]: a for a in artifacts if not a["id"].endswith("tensorrt")}
+    first = next(iter(chosen.values()))
+    height, width = first["inputs"][0]["shape"][2:]
+    noise = next((entry["shape"] for entry in first["inputs"] if entry["name"] == "noise"), None)
+    head = _HEAD.format(
+        name=name,
+        task=task,
+        rows="\n".join(f"| {a['id']} | {a['entry']} |" for a in artifacts),
+        width=width,
+        height=height,
+        enlarged=f"enlarged {scale} times by bicubic interpolation, " if scale > 1 else "",
+        noise=_NOISE if noise else "",
+    )
+    draw = _DRAW.format(shape=tuple(noise)) if noise else ""
+    parts = []
+    for format_, artifact in chosen.items():
+        title, imports, run = _RUNTIMES[format_]
+        before = _BEFORE.format(imports=imports, width=width, height=height)
+        lines = [before, draw, run.format(entry=artifact["entry"]), _AFTER.format(format=format_)]
+        parts.append(f"\n## {title}\n\n```python\n{''.join(lines)}```\n")
+    return head + "".join(parts)
