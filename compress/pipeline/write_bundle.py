@@ -37,6 +37,9 @@ def write_bundle(context: RunContext, results: Results, asked: RecipeKey | None 
     write_text(folder / RESULTS, dump_json(results.to_json()))
     k_steps, sigma_s = checkpoint_numbers(inputs.weights, recipe.model)
     model = {"task": recipe.model.task, "sigma_s": sigma_s}
+    artifacts = [
+        {**interface(a, recipe), **model, "k_steps": artifact_steps(recipe, k_steps, a.precision)} for a in planned
+    ]
     facts = {
         "created": results.created,
         "name": recipe.name,
@@ -48,13 +51,11 @@ def write_bundle(context: RunContext, results: Results, asked: RecipeKey | None 
         **({"asked": asked.to_json()} if asked else {}),
         "versions": inputs.versions,
         "seeds": {"noise": recipe.model.seed},
-        "artifacts": [
-            {**interface(a, recipe), **model, "k_steps": artifact_steps(recipe, k_steps, a.precision)} for a in planned
-        ],
+        "artifacts": artifacts,
     }
     write_report(folder, Facts.model_validate(facts, strict=False))
     task = recipe.model.task
-    write_text(folder / README, readme(recipe.name, task, task_scale(task), facts["artifacts"]))
+    write_text(folder / README, readme(recipe.name, task, task_scale(task), artifacts))
     files = ["recipe.yaml", RESULTS, "report.html", README, *sample_files(results.samples)]
     files += [f for a in planned for f in a.files]
     earlier = _written_before(folder) - set(files)
