@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from compress.python_process import python_environment
 from compress.targets.runner.failure import Failure
+from compress.targets.runner.locks import lock
 from compress.targets.runner.program import program
 from compress.targets.runner.worker import Children, check_device
 
@@ -82,3 +84,17 @@ def test_a_child_that_takes_too_long_is_killed(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text("{}")
     with pytest.raises(Failure, match=r"^a: not done after 0 s, so it was stopped: run it again$"):
         children(tmp_path).run(["status", "3", "0"], "a", 0)
+
+
+def test_an_interruption_leaves_no_child_at_work(tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text("{}")
+    before, began = {child.pid for child in psutil.Process().children()}, set()
+
+    def interrupt() -> None:
+        began.update({child.pid for child in psutil.Process().children()} - before)
+        raise KeyboardInterrupt
+
+    # The child waits for a lock that is held here.
+    with lock(str(tmp_path / "alive"), ""), pytest.raises(KeyboardInterrupt):
+        children(tmp_path).run(["work"], "a", 60, interrupt)
+    assert len(began) == 1 and not psutil.pid_exists(began.pop())
