@@ -1,10 +1,15 @@
 """The errors a user can cause or meet, each with the exit code that design promises. One line: given, rule, next."""
 
+from compress.text import printable
+
 
 class CompressError(Exception):
-    """Base: a message for a person, no traceback."""
+    """Base: a message for a person, no traceback. Each argument is one line, whatever names from outside are in it."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return "\n".join(printable(str(line)) for line in self.args)
 
 
 class InputError(CompressError):

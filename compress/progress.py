@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from compress.text import duration
+from compress.text import duration, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -113,6 +113,7 @@ class Progress:
     def _line(self, text: str) -> None:
         if not text or self.mode == "silent":
             return
+        text = printable(text)
         if self._bars is not None:
             self._bars.console.print(text, markup=False, highlight=False)
         else:
@@ -126,11 +127,11 @@ class Progress:
         if self._bars is None:
             self._bars = _bars(self.stream)
             self._bars.start()
-        return self._bars.add_task(name, total=total, note="")
+        return self._bars.add_task(printable(name), total=total, note="")
 
     def _update(self, task: Any, advance: int = 0, note: str | None = None) -> None:
         assert self._bars is not None
-        fields: dict[str, Any] = {} if note is None else {"note": note}
+        fields: dict[str, Any] = {} if note is None else {"note": printable(note)}
         self._bars.update(task, advance=advance, **fields)
 
     def _remove(self, task: Any) -> None:

@@ -19,6 +19,21 @@ def one_line(text: str, longest: int = 200) -> str:
     return "".join(c if c.isprintable() else "?" for c in words[:longest])
 
 
+def printable(text: str) -> str:
+    """Words that are not ours, whole: what a terminal would obey, a line be forged with or a name be hidden by is
+    written as Python writes it (``\\x1b``, ``\\n``, ``\\u202e``).
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def markdown(text: str) -> str:
+    """Words that are not ours as Markdown that shows them: no cell, tag, link or emphasis comes out of a name."""
+    flat = printable(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{c}" if c in "\\`*[]|~" else c for c in flat)
+
+
 def duration(seconds: float) -> str:
     """A time for people, to two digits at most: 8 s, 12 minutes, 2.5 hours."""
     if seconds < 90:

@@ -179,7 +179,7 @@ def open_bundle(folder: Path) -> Bundle:
 def check_files(bundle: Bundle) -> None:
     """Raise VerificationError, one line a problem, unless the folder holds what the manifest lists and nothing else."""
     if problems := [*bundle.changed_files(), *bundle.unlisted_files()]:
-        raise VerificationError("\n".join(f"{bundle.folder}/{problem}" for problem in problems))
+        raise VerificationError(*(f"{bundle.folder}/{problem}" for problem in problems))
 
 
 def holds(bundle: Path, name: str) -> bool:

@@ -8,6 +8,7 @@ from compress.bundle.open import Bundle, check_files, open_bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.errors import VerificationError
 from compress.results.sample import Sample
+from compress.text import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,7 @@ class Verification:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=Text(f"{self.folder}: {self.files} files verified"), title_justify="left")
+        table = Table(title=Text(printable(f"{self.folder}: {self.files} files verified")), title_justify="left")
         for name in ("artifact", "sample", "PSNR dB", "at least"):
             table.add_column(name, justify="left" if name in ("artifact", "sample") else "right")
         for p in self.parity:
@@ -78,7 +79,7 @@ def verify(folder: Path, progress: "Progress", key: Path | None = None) -> Verif
             stage.advance()
     if wrong := [p for p in result.parity if p.psnr_db < p.bound]:
         raise VerificationError(
-            "\n".join(
+            *(
                 f"{folder}: {p.artifact} gives {p.psnr_db:.1f} dB against its own sample {p.sample}, "
                 f"{p.bound:.0f} are asked: do not ship it"
                 for p in wrong

@@ -29,6 +29,7 @@ from compress.cli.output import JsonOption, show
 from compress.cli.panels import COMPARE, DATA, DEVICES, MAKE, MEASURE, PANELS
 from compress.python_process import leave_current_folder
 from compress.surroundings import make_do
+from compress.text import printable
 
 if TYPE_CHECKING:
     from compress.recipe.library import Kind
@@ -114,7 +115,7 @@ def apply(
         result = run(recipe, out, overrides=settings, targets=target, resume=resume, dry_run=dry_run, reuse=reuse)
     show(result, as_json=as_json)
     for line in (*result.unavailable, *(advice(result.missed) if isinstance(result, ApplyResult) else ())):
-        typer.echo(line, err=True)
+        typer.echo(printable(line), err=True)
     raise typer.Exit(result.exit_code)
 
 
@@ -209,7 +210,7 @@ def bench(
         result = bench_targets(bundle, target, progress(), host)
     show(result, as_json=as_json)
     for line in result.messages:
-        typer.echo(line, err=True)
+        typer.echo(printable(line), err=True)
     raise typer.Exit(result.exit_code)
 
 

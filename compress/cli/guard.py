@@ -19,6 +19,7 @@ import typer
 
 from compress.errors import CompressError
 from compress.files import what_to_do
+from compress.text import printable
 
 Resumable: TypeAlias = Callable[[], bool]
 INTERRUPTED, TERMINATED = 130, 143
@@ -73,9 +74,9 @@ def _fail(message: str, code: int) -> None:
 
 def _unexpected(error: Exception) -> None:
     if message := _of_machine(error):
-        _fail(message, 2)
+        _fail(printable(message), 2)
     text = "".join(traceback.format_exception(error))
-    what = " ".join(f"{type(error).__name__}: {error}".split())
+    what = printable(" ".join(f"{type(error).__name__}: {error}".split()))
     if os.environ.get("COMPRESS_DEBUG") == "1":
         typer.echo(text, err=True)
         _fail(f"{what}: this is a bug, please report it", 1)

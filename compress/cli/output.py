@@ -1,9 +1,16 @@
 """How a command shows its result: one JSON document, or a table for people."""
 
 import sys
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from compress.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
 WIDTH = 110
 WIDEST = 1000
@@ -21,7 +28,9 @@ def show(result: Any, *, as_json: bool) -> None:
     if as_json or not hasattr(result, "table"):
         # What another encoding lacks, JSON can escape; the stream's own escapes would be none of JSON's.
         ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
-        typer.echo(json.dumps(data, indent=2, ensure_ascii=ascii_only, allow_nan=False))
+        text = json.dumps(data, indent=2, ensure_ascii=ascii_only, allow_nan=False)
+        # JSON leaves characters of control beyond ASCII as they are, which a terminal may obey.
+        typer.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
         return
     from rich.console import Console
 
@@ -34,7 +43,7 @@ def show(result: Any, *, as_json: bool) -> None:
     # In a narrower terminal, figures would be cut off: rather let the terminal wrap whole lines.
     needed = console.measure(table, options=console.options.update(max_width=WIDEST)).minimum
     console.width = max(console.width, needed)
-    console.print(table)
+    console.print(Shown(table))
 
 
 def _keep_ids_whole(shown: Any) -> None:
@@ -43,3 +52,17 @@ def _keep_ids_whole(shown: Any) -> None:
         for column in getattr(part, "columns", ()):
             if str(column.header) in IDS:
                 column.no_wrap = True
+
+
+class Shown:
+    """What a table shows, without the characters of names that a terminal would obey."""
+
+    def __init__(self, table: "RenderableType") -> None:
+        self.table = table
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Segment]":
+        from rich.segment import Segment
+
+        for segment in console.render(self.table, options):
+            lines = segment.text.split("\n")
+            yield segment if segment.control else Segment("\n".join(map(printable, lines)), segment.style)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from compress.report.devices import GROUP, HIGHER_IS_BETTER
-from compress.text import plain
+from compress.text import plain, printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -57,12 +57,14 @@ class Pareto:
         for found in self.frontiers:
             told = {name: "-" if value is None else value for name, value in found.facts.items()}
             title = "{target} · {task} · {dataset} · {image_size} px · {cpu} · {threads} threads".format(**told)
-            table = Table(title=Text(title), title_justify="left", caption=f"{found.dominated} more, beaten")
+            table = Table(title=Text(printable(title)), title_justify="left", caption=f"{found.dominated} more, beaten")
             for name in (self.x, self.y, "recipe", "artifact", "measured", "row"):
                 table.add_column(name, justify="right" if name in (self.x, self.y) else "left")
             for row in found.points:
                 named = (row.recipe, row.artifact, row.created[:16], row.id[:8])
-                table.add_row(*(plain(getattr(row, name), 6) for name in (self.x, self.y)), *map(Text, named))
+                table.add_row(
+                    *(plain(getattr(row, name), 6) for name in (self.x, self.y)), *map(Text, map(printable, named))
+                )
             shown.append(table)
         return Group(*shown, *(() if shown else (Text(f"no row has both {self.x} and {self.y}"),)))
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from compress.text import printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -53,7 +55,7 @@ class Listing:
             values = {field: getattr(row, field) for field, _ in COLUMNS.values()} | {"bytes": row.bytes / 1e6}
             cells = {heading: _cell(values[field], form) for heading, (field, form) in COLUMNS.items()}
             cells["p50 ms"] += "*" if row.busy else ""
-            table.add_row(*map(Text, cells.values()))
+            table.add_row(*map(Text, map(printable, cells.values())))
         return table
 
 
@@ -76,7 +78,7 @@ class RowView:
         table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_header=False)
         for name, value in self.row.to_json().items():
             text = f"scores of {len(value or ())}" if name == "pictures" else _flat(value)
-            table.add_row(Text(name), Text(text))
+            table.add_row(Text(name), Text(printable(text)))
         return table
 
 

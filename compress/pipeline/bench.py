@@ -32,7 +32,7 @@ def bench(
     """
     opened = open_bundle(bundle)
     if changed := opened.changed_files():
-        raise VerificationError("\n".join(f"{bundle}/{line}" for line in changed))
+        raise VerificationError(*(f"{bundle}/{line}" for line in changed))
     for artifact in opened.manifest.artifacts:
         opened.files_of(artifact)  # refused here: the runtimes open files in processes of their own
     loaded = load_model(DeployTarget, find("targets", target))

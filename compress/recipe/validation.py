@@ -95,7 +95,7 @@ class Source:
         """Raise InputError with one line a mistake, when there are any."""
         if mistakes:
             lines = (f"{self.place(at)}: {dotted(at) + ': ' if at else ''}{text}" for at, text in mistakes)
-            raise InputError("\n".join(dict.fromkeys(lines)))
+            raise InputError(*dict.fromkeys(lines))
 
 
 def _merged(base: Any, top: Any, at: KeyPath, places: dict[KeyPath, str]) -> Any:

@@ -17,6 +17,7 @@ from compress.report.text import (
 from compress.results.machine import busy_note
 from compress.results.performance import Speedup
 from compress.results.quality import Quality
+from compress.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,10 +95,15 @@ def _table(title: str, caption: str) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    return Table(title=Text(title), caption=Text(caption), box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    return Table(
+        title=Text(printable(title)), caption=Text(printable(caption)), box=box.SIMPLE_HEAD, padding=0, pad_edge=False
+    )
 
 
 def _texts(cells: list[str]) -> list:
     from rich.text import Text
 
-    return [Text(cell, style={"met": "green"}.get(cell, "red" if cell.endswith("missed") else "")) for cell in cells]
+    return [
+        Text(printable(cell), style={"met": "green"}.get(cell, "red" if cell.endswith("missed") else ""))
+        for cell in cells
+    ]

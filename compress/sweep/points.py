@@ -59,7 +59,7 @@ class Points:
                 except InputError as error:
                     mistakes |= dict.fromkeys(f"{self.path}: {line}" for line in str(error).splitlines())
         if mistakes:
-            raise InputError("\n".join(mistakes))
+            raise InputError(*mistakes)
         return found
 
     def _point(self, name: str, settings: Settings) -> Point:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as xml
 
 from compress.errors import GoalMissed
-from compress.text import plain
+from compress.text import markdown, plain, printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -27,8 +27,8 @@ def table(checked: "CheckResult") -> "Group":
     for index, heading in enumerate(HEADINGS):
         shown.add_column(heading, justify="right" if 1 < index < len(HEADINGS) - 1 else "left", overflow="fold")
     for verdict in checked.verdicts:
-        shown.add_row(*map(Text, _cells(verdict)), style="bold red" if verdict.met is False else "")
-    return Group(shown, Text(summary(checked)))
+        shown.add_row(*map(Text, map(printable, _cells(verdict))), style="bold red" if verdict.met is False else "")
+    return Group(shown, Text(printable(summary(checked))))
 
 
 def summary(checked: "CheckResult") -> str:
@@ -42,8 +42,8 @@ def summary(checked: "CheckResult") -> str:
 def markdown_summary(checked: "CheckResult") -> str:
     """For a pull request: a heading, and a table with a line a limit."""
     lines = [HEADINGS, ("---", "---", "---:", "---:", "---:", "---:", "---"), *map(_cells, checked.verdicts)]
-    body = "\n".join("| " + " | ".join(_markdown(cell) for cell in line) + " |" for line in lines)
-    return f"### {_markdown(summary(checked))}\n\n{body}\n"
+    body = "\n".join("| " + " | ".join(markdown(cell) for cell in line) + " |" for line in lines)
+    return f"### {markdown(summary(checked))}\n\n{body}\n"
 
 
 def junit_xml(checked: "CheckResult") -> str:
@@ -54,9 +54,11 @@ def junit_xml(checked: "CheckResult") -> str:
     root = xml.Element("testsuites", attributes)
     suite = xml.SubElement(root, "testsuite", attributes)
     for verdict in checked.verdicts:
-        case = xml.SubElement(suite, "testcase", {"classname": verdict.artifact, "name": verdict.name, "time": "0"})
+        case = xml.SubElement(
+            suite, "testcase", {"classname": printable(verdict.artifact), "name": printable(verdict.name), "time": "0"}
+        )
         if verdict.met is None:
-            xml.SubElement(case, "skipped", {"message": verdict.reason or ""})
+            xml.SubElement(case, "skipped", {"message": printable(verdict.reason or "")})
         elif not verdict.met:
             xml.SubElement(case, "failure", {"type": "regression", "message": _message(verdict)})
     xml.indent(root)
@@ -74,11 +76,6 @@ def _cells(verdict: "Verdict") -> tuple[str, ...]:
     values = (verdict.before, verdict.now, verdict.value)
     figures = ("-" if value is None else plain(value, 6) for value in values)
     return (verdict.artifact, verdict.name, *figures, f"{verdict.bound:g}", STATES[verdict.met])
-
-
-def _markdown(cell: str) -> str:
-    flat = " ".join(cell.split()).replace("&", "&amp;").replace("<", "&lt;")
-    return flat.replace("\\", "\\\\").replace("|", "\\|")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from compress.ledger.compare.change import Change
 from compress.ledger.compare.sides import Pair
 from compress.ledger.compare.verdict import in_words
-from compress.text import plain
+from compress.text import plain, printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -94,10 +94,10 @@ def comparison_table(comparison: "Comparison") -> "Group":
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[Text | Table] = [Text(f"A: {comparison.a}\nB: {comparison.b}")]
+    parts: list[Text | Table] = [Text(f"A: {printable(comparison.a)}\nB: {printable(comparison.b)}")]
     for compared in comparison.compared:
-        parts.append(Text(f"\n{compared.pair.label}", style="bold"))
-        parts.append(Text("\n".join([compared.verdict, *compared.notes])))
+        parts.append(Text(f"\n{printable(compared.pair.label)}", style="bold"))
+        parts.append(Text("\n".join(map(printable, [compared.verdict, *compared.notes]))))
         parts.append(_measures(compared))
         parts += [_pictures(compared)] if compared.pictures else []
     return Group(*parts)
@@ -124,7 +124,7 @@ def _pictures(compared: "PairComparison") -> "Table":
     table = _table("most changed", "A, PSNR dB", "B, PSNR dB", "B - A")
     for picture in compared.pictures:
         values = (f"{picture.a:.2f}", f"{picture.b:.2f}", f"{picture.difference:+.3f}")
-        table.add_row(Text(picture.picture), *values)
+        table.add_row(Text(printable(picture.picture)), *values)
     return table
 
 

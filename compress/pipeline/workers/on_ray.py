@@ -132,7 +132,7 @@ class OnRay:
                 why = " ".join(str(error).strip().splitlines()[-1:])
                 lines.append(f"node {name}: cannot run this package ({why}): install it there as here")
         if lines:
-            raise InputError("\n".join(lines))
+            raise InputError(*lines)
 
 
 def different(node: str, here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
