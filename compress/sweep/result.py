@@ -190,9 +190,11 @@ def groups(rows: Iterable[Row]) -> dict[tuple[str | None, str], list[Row]]:
 
 
 def front(rows: Sequence[Row]) -> list[Row]:
-    """The rows that no other beats in cost and PSNR, cheapest first."""
+    """The rows that no other beats in cost and PSNR, cheapest first; of a set without true pictures, in fidelity."""
     cost = "latency_p50_ms" if all(row.latency_p50_ms is not None for row in rows) else "bytes"
-    points = [(str(i), getattr(row, cost), row.psnr_db) for i, row in enumerate(rows) if row.psnr_db is not None]
+    quality = "psnr_db" if any(row.psnr_db is not None for row in rows) else "fidelity_db"
+    measured = [(str(i), getattr(row, cost), getattr(row, quality)) for i, row in enumerate(rows)]
+    points = [point for point in measured if point[2] is not None]
     return [rows[int(i)] for i in frontier(points, higher_is_better=True)]
 
 
