@@ -53,7 +53,9 @@ class Survey:
         table = Table("", "target", "reach", "evidence", "next")
         for state in self.targets:
             sign = {True: "ok", False: "!", None: "?"}[state.available]
-            table.add_row(sign, state.name, state.reach, state.evidence, state.next)
+            # What was not asked may not be there: only an answer makes it a device that is measured.
+            evidence = "unknown" if state.available is None else state.evidence
+            table.add_row(sign, state.name, state.reach, evidence, state.next)
         return table
 
 

@@ -37,3 +37,5 @@ def test_check_tries_what_is_behind_ssh(tmp_path: Path) -> None:
 def test_people_get_a_table() -> None:
     done = CliRunner().invoke(app, ["targets", "ls"])
     assert done.exit_code == 0 and "jetson-orin-nano" in done.stdout and "parser" in done.stdout
+    board = next(line for line in done.stdout.splitlines() if "rpi5 " in line)
+    assert "unknown" in board and "measured" not in board, "nobody asked whether it is there"
