@@ -54,6 +54,14 @@ def test_help_is_quick() -> None:
     assert 0 < min(times) < 0.5
 
 
+@pytest.mark.parametrize("name", ["compress", "elir-compress"])
+def test_help_and_completion_use_the_name_that_was_typed(name: str) -> None:
+    """Where `compress` is the old Unix tool, a shell must complete `elir-compress`."""
+    code = f"import sys; sys.argv = ['/bin/{name}', '--help']; from compress.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"Usage: {name} [OPTIONS]" in done.stdout
+
+
 def test_version() -> None:
     done = run("--version")
     assert (done.returncode, done.stdout) == (0, "elir-compress 0.1.0\n")
