@@ -98,10 +98,12 @@ def test_apply_at_the_published_sr_width(bundled: Callable[[Published], Elir], t
     wide = widen(bundled(like), at(like))
     save_checkpoint(wide, tmp_path / "wide.safetensors", {"task": "sr_x4"}, torch.float32)
     result: Any = compress.apply(_recipe(tmp_path / "wide.safetensors"), tmp_path / "out", progress=Progress("silent"))
+    # The time's networks are folded into biases.
+    millions = sum(p.numel() for name, p in wide.named_parameters() if "mlp" not in name) / 1e6
     sizes = {a["id"]: a["bytes"] / 1e6 for a in result.results["artifacts"]}
     quality = {q["artifact"]: q for q in result.results["quality"]}
     for format_ in ("openvino", "onnx", "executorch"):
-        assert sizes[f"{format_}-fp32"] == pytest.approx(4 * 26.89, rel=0.05)
+        assert sizes[f"{format_}-fp32"] == pytest.approx(4 * millions, rel=0.02)
         assert sizes[f"{format_}-int8"] < 0.3 * sizes[f"{format_}-fp32"]
         assert quality[f"{format_}-int8"]["fidelity_db"] > 35
     # It restores: the fp32 artifact is the bundled model still.

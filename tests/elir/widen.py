@@ -54,7 +54,7 @@ def _widen_flow(old: nn.Module, new: nn.Module, times: int, generator: torch.Gen
             _copy(layer, source.weight, outs, ins, generator)
         layer.bias.copy_(source.bias[outs])
     for block in new.mid_blocks[len(old.mid_blocks) :]:
-        _identity_resnet(block, new.mid_blocks[0])
+        _identity_resnet(block, new.mid_blocks[0], generator)
 
 
 def _widen_mmse(old: nn.Sequential, new: nn.Sequential, times: int, generator: torch.Generator) -> None:
@@ -62,7 +62,7 @@ def _widen_mmse(old: nn.Sequential, new: nn.Sequential, times: int, generator: t
         for name in ("RDB1", "RDB2", "RDB3"):
             _widen_dense(getattr(source, name), getattr(block, name), times, generator)
     for block in new[len(old) :]:
-        _identity_rrdb(block, new[0])  # type: ignore[arg-type]
+        _identity_rrdb(block, new[0], generator)  # type: ignore[arg-type]
 
 
 def _widen_dense(old: ResidualDenseBlock, new: ResidualDenseBlock, times: int, generator: torch.Generator) -> None:
@@ -87,18 +87,25 @@ def _copy(layer: nn.Module, weight: Tensor, outs: Tensor, ins: Tensor, generator
     layer.weight.copy_(wide.transpose(0, 1) if turned else wide)  # type: ignore[operator]
 
 
-def _identity_resnet(block: ResnetBlock, like: ResnetBlock) -> None:
-    """``like`` but for what it adds to its shortcut, which is nothing, and the shortcut, which changes nothing."""
-    block.load_state_dict(like.state_dict())
+def _resemble(block: nn.Module, like: nn.Module, generator: torch.Generator) -> None:
+    """Weights near those of ``like``: equal ones would be stored once by an export."""
+    for value, near in zip(block.parameters(), like.parameters(), strict=True):
+        value.copy_(near * (1 + 0.1 * torch.rand(near.shape, generator=generator)))
+
+
+def _identity_resnet(block: nn.Module, like: nn.Module, generator: torch.Generator) -> None:
+    """Near ``like`` but for what it adds to its shortcut, which is nothing, and the shortcut, which changes nothing."""
+    assert isinstance(block, ResnetBlock)
+    _resemble(block, like, generator)
     nn.init.zeros_(block.block2.block[2].weight)  # type: ignore[arg-type]
     nn.init.zeros_(block.block2.block[2].bias)  # type: ignore[arg-type]
     nn.init.dirac_(block.conv2d.weight)
     nn.init.zeros_(block.conv2d.bias)  # type: ignore[arg-type]
 
 
-def _identity_rrdb(block: RRDB, like: RRDB) -> None:
+def _identity_rrdb(block: RRDB, like: RRDB, generator: torch.Generator) -> None:
     """RDB3(RDB2(RDB1(x))) * 0.2 + x is x where the first two are identities and the third takes x away."""
-    block.load_state_dict(like.state_dict())
+    _resemble(block, like, generator)
     for name in ("RDB1", "RDB2", "RDB3"):
         last = getattr(block, name).conv5.block[0]
         nn.init.zeros_(last.weight)
