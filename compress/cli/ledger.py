@@ -149,7 +149,7 @@ def export_(
             from compress.ledger.to_mlflow import send
             from compress.progress import Progress
 
-            summary = str(send(rows, uri, experiment, files, Progress()))
+            summary = str(send(rows, uri, experiment, Progress(), files=files))
     typer.echo(summary)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -83,7 +83,7 @@ def _of(entries: Sequence[E], artifact: ArtifactEntry) -> Sequence[E | None]:
     return [entry for entry in entries if entry.artifact == artifact.id] or [None]
 
 
-def _measurement(bundle: Bundle, fields: dict[str, Any]) -> Measurement:
+def _measurement(bundle: Bundle, fields: dict[str, object]) -> Measurement:
     try:
         return Measurement.model_validate(fields)
     except ValidationError as error:
@@ -96,7 +96,7 @@ def together(hashes: Mapping[str, str]) -> str:
     return sha256_text("".join(f"{hashes[path]}  {path}\n" for path in sorted(hashes)))
 
 
-def _artifact(bundle: Bundle, artifact: ArtifactEntry) -> dict[str, Any]:
+def _artifact(bundle: Bundle, artifact: ArtifactEntry) -> dict[str, object]:
     interface = bundle.artifact(artifact.id)
     return {
         "artifact": artifact.id,
@@ -108,7 +108,7 @@ def _artifact(bundle: Bundle, artifact: ArtifactEntry) -> dict[str, Any]:
     }
 
 
-def _quality(bundle: Bundle, quality: Quality | None) -> dict[str, Any]:
+def _quality(bundle: Bundle, quality: Quality | None) -> dict[str, object]:
     if quality is None:
         return {}
     return {
@@ -120,7 +120,7 @@ def _quality(bundle: Bundle, quality: Quality | None) -> dict[str, Any]:
     }
 
 
-def _performance(timed: Performance | None, results: Results) -> dict[str, Any]:
+def _performance(timed: Performance | None, results: Results) -> dict[str, object]:
     machine = results.machine if timed is None or timed.machine is None else timed.machine
     where = {"cpu": machine.cpu, "machine": machine.to_json()}
     if timed is None:

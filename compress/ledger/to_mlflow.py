@@ -55,7 +55,7 @@ class SendResult:
         return f"{told}; {self.bare} without files, which are not here" if self.bare else told
 
 
-def send(rows: Sequence[Row], uri: str | None, experiment: str, files: bool, progress: "Progress") -> SendResult:
+def send(rows: Sequence[Row], uri: str | None, experiment: str, progress: "Progress", *, files: bool) -> SendResult:
     """Send ``rows``, with pictures, as runs of ``experiment``; ``files``: each artifact's own files too.
 
     ``uri``: http(s)://..., ``MLFLOW_TRACKING_URI`` where it is None. A run that was cut short is taken up again.

@@ -109,14 +109,14 @@ def test_the_artifacts_files_and_one_cut_short(server: str, bundle: Path, tmp_pa
     run("import", bundle)
     rows = open_ledger().rows(pictures=True)
     quiet = Progress("silent")
-    send(rows, server, "files", False, quiet)
+    send(rows, server, "files", quiet, files=False)
     client = MlflowClient(tracking_uri=server)
     int8 = next(r for r in runs(server, "files") if r.data.params["artifact"] == "openvino-int8")
     client.update_run(int8.info.run_id, "RUNNING")  # as one that was killed
-    again = send(rows, server, "files", False, quiet)
+    again = send(rows, server, "files", quiet, files=False)
     assert (again.rows, again.there) == (1, len(rows) - 1)
     (bundle / "int8/onnx/model.onnx").write_bytes(b"other")
-    sent = send(rows, server, "files", True, quiet)
+    sent = send(rows, server, "files", quiet, files=True)
     assert (sent.rows, sent.there, sent.bare) == (len(rows) - 1, 1, 1)
     assert str(sent).endswith("; 1 without files, which are not here")
     assert {f.path for f in client.list_artifacts(int8.info.run_id, "openvino")} == {

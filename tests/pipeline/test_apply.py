@@ -242,7 +242,7 @@ def test_a_target_is_measured_and_speed_judged(bundle: Path, tiny_recipe: Make) 
         ("speedup_vs_fp32", "onnx-int8", False)
     ]
     measured = bench.bench(bundle, "x86-onnxruntime", Progress("silent"))
-    assert {p["artifact"] for p in measured.performance} == set(timed)
+    assert {entry.artifact for entry in measured.performance} == set(timed)
 
 
 def test_a_tool_that_is_not_set_up_costs_its_figures_only(

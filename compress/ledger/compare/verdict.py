@@ -31,7 +31,7 @@ def _times(change: "Change | None", better: str, worse: str, same: str) -> str:
     return f"{ratio:.2f}x {better}" if ratio > 1 else f"{1 / ratio:.2f}x {worse}"
 
 
-def _quality(change: "Change | None", name: str, digits: int, unit: str, higher_is_better: bool) -> str:
+def _quality(change: "Change | None", name: str, digits: int, unit: str, *, higher_is_better: bool) -> str:
     if change is None:
         return ""
     if not round(change.b - change.a, digits):
