@@ -113,7 +113,7 @@ def test_closed_streams(closed: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_json_in_any_encoding(encoding: str) -> None:
     show = "import sys\nfrom compress.surroundings import make_do\nfrom compress.cli.output import show\nmake_do()\n"
-    code = show + "show({'name': 'caf\\u00e9 \\u5199\\u771f \\udce9'}, True)"
+    code = show + "show({'name': 'caf\\u00e9 \\u5199\\u771f \\udce9'}, as_json=True)"
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
     assert json.loads(done.stdout.decode(encoding)) == {"name": "caf\u00e9 \u5199\u771f \udce9"}, done.stderr
@@ -123,6 +123,6 @@ def test_tables_in_ascii() -> None:
     table = "from rich.text import Text\nclass Found:\n    def table(self):\n        return Text('caf\u00e9 \u00b7')\n"
     code = "from compress.surroundings import make_do\nfrom compress.cli.output import show\nmake_do()\n" + table
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code + "Found.to_json = dict\nshow(Found(), False)"]
+    command = [sys.executable, "-c", code + "Found.to_json = dict\nshow(Found(), as_json=False)"]
     done = subprocess.run(command, capture_output=True, env=environment)
     assert (done.returncode, done.stdout.strip()) == (0, b"caf\\xe9 \\xb7"), done.stderr
