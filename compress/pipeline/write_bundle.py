@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from compress.artifacts.artifact import Artifact
 from compress.bundle.manifest import MANIFEST, read_manifest, write_manifest
 from compress.bundle.open import open_bundle
 from compress.bundle.readme import README, readme
-from compress.bundle.schema import Facts, RecipeKey
+from compress.bundle.schema import Facts, ManifestArtifact, Port, RecipeKey
 from compress.errors import CompressError
 from compress.files import remove_unfinished, sha256_file, write_text
 from compress.folders import Owner, finished_stages, remove_listed, source_of
@@ -38,7 +37,8 @@ def write_bundle(context: RunContext, results: Results, asked: RecipeKey | None 
     k_steps, sigma_s = checkpoint_numbers(inputs.weights, recipe.model)
     model = {"task": recipe.model.task, "sigma_s": sigma_s}
     artifacts = [
-        {**interface(a, recipe), **model, "k_steps": artifact_steps(recipe, k_steps, a.precision)} for a in planned
+        {**interface(a, recipe).to_json(), **model, "k_steps": artifact_steps(recipe, k_steps, a.precision)}
+        for a in planned
     ]
     facts = {
         "created": results.created,
@@ -87,19 +87,19 @@ def unchanged(context: RunContext) -> Results | None:
     return None if stopped else results
 
 
-def interface(artifact: Artifact, recipe: Recipe) -> dict[str, Any]:
+def interface(artifact: Artifact, recipe: Recipe) -> ManifestArtifact:
     """What a program needs to run ``artifact``: entry file, inputs and outputs with static shapes."""
     size = recipe.model.image_size
-    lq = {"name": "lq", "shape": [1, 3, size, size], "dtype": "float32"}
-    noise = {"name": "noise", "shape": [1, 16, size // 8, size // 8], "dtype": "float32"}
-    return {
-        "id": artifact.id,
-        "format": artifact.format,
-        "precision": artifact.precision,
-        "entry": artifact.entry,
-        "inputs": [lq] if recipe.export.noise == "baked" else [lq, noise],
-        "outputs": [{"name": "hq", "shape": [1, 3, size, size], "dtype": "float32"}],
-    }
+    lq = Port(name="lq", shape=[1, 3, size, size], dtype="float32")
+    noise = Port(name="noise", shape=[1, 16, size // 8, size // 8], dtype="float32")
+    return ManifestArtifact(
+        id=artifact.id,
+        format=artifact.format,
+        precision=artifact.precision,
+        entry=artifact.entry,
+        inputs=[lq] if recipe.export.noise == "baked" else [lq, noise],
+        outputs=[Port(name="hq", shape=[1, 3, size, size], dtype="float32")],
+    )
 
 
 def _written_before(folder: Path) -> set[str]:

@@ -1,11 +1,10 @@
 """What a finished unit leaves in the store."""
 
-from typing import Any
-
 from pydantic import Field
 
 from compress.results.artifact import ArtifactEntry
 from compress.results.goal import Goal
+from compress.results.measurement import Measurement
 from compress.results.performance import Performance
 from compress.results.quality import Quality
 from compress.results.section import Section, Text
@@ -17,7 +16,7 @@ class UnitRecord(Section):
     """
 
     kept: dict[str, str] = Field(default={})
-    rows: list[dict[str, Any]] = Field(default=[])
+    rows: list[Measurement] = Field(default=[])
     bundle: Text | None = None
     artifacts: list[ArtifactEntry] = Field(default=[])
     quality: list[Quality] = Field(default=[])

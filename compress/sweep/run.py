@@ -170,9 +170,8 @@ class _Teller:
         later = "later: run the sweep again, nothing else is repeated"
         try:
             from compress.ledger import open_ledger
-            from compress.results.measurement import Measurement
 
-            open_ledger().append(map(Measurement.model_validate, record.rows))
+            open_ledger().append(record.rows)
         except CompressError as error:
             self.running.progress.remark(f"not recorded: {error}; {later}")
         except Exception as error:  # what was measured is in the store

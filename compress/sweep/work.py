@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compress.bundle.manifest import MANIFEST
 from compress.errors import Unavailable
@@ -16,6 +16,7 @@ from compress.pipeline.workers import SharedFiles, Store, scratch
 from compress.progress import Progress
 from compress.recipe.schema import Goals, Recipe
 from compress.results.artifact import ArtifactEntry
+from compress.results.measurement import Measurement
 from compress.results.performance import Performance
 from compress.results.quality import Quality
 from compress.sweep.record import UnitRecord
@@ -111,7 +112,7 @@ def _context(recipe: str, folder: Path, store: Store, *, reuse: bool) -> "RunCon
     return RunContext(chosen, folder, Progress("silent"), reuse=reuse, shared=SharedFiles(store))
 
 
-def _rows(folder: Path, store: Store, key: str, timed: Sequence[Performance] | None = None) -> list[dict[str, Any]]:
+def _rows(folder: Path, store: Store, key: str, timed: Sequence[Performance] | None = None) -> list[Measurement]:
     """A bundle's rows of the ledger, or those of what was timed of it now; they name the bundle in the store.
 
     Whoever runs the sweep appends them: nodes need no way to the ledger.
@@ -123,7 +124,7 @@ def _rows(folder: Path, store: Store, key: str, timed: Sequence[Performance] | N
     bundle = open_bundle(folder)
     rows = measurements(bundle) if timed is None else benched(bundle, timed, new_run(), now())
     place = f"{store.place}/bundles/{key}"
-    return [row.model_copy(update={"bundle": place}).model_dump(mode="json") for row in rows]
+    return [row.model_copy(update={"bundle": place}) for row in rows]
 
 
 def finished(store: Store, key: str) -> UnitRecord | None:

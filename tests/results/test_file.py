@@ -158,7 +158,7 @@ def test_the_terminal_shows_results_and_missed_goals(finished: Any) -> None:
         "value": 60.0,
         "met": False,
     }
-    results = finished.result.results | {"goals": [missed], "goals_met": False}
+    results = Results.model_validate(finished.result.results | {"goals": [missed], "goals_met": False})
     text = shown(ApplyResult(finished.folder, results, True))
     assert "goals: 0 of 1 met" in text and "unchanged, reused" in text and "99" in text
 
