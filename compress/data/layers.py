@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, features
 
-from compress.data.metadata import save_options
+from compress.data.metadata import SaveOptions, save_options
 from compress.data.picture import Picture
 from compress.errors import InputError
 from compress.files import whole_file
@@ -87,7 +86,7 @@ def _flattened(image: Image.Image) -> Image.Image:
     return Image.composite(opaque, white, image.getchannel("A"))
 
 
-def _save(image: Image.Image, path: Path, format: str, options: dict[str, Any]) -> None:
+def _save(image: Image.Image, path: Path, format: str, options: SaveOptions) -> None:
     with whole_file(path) as part:
         try:
             image.save(part, format, quality=QUALITY, **options)

@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from PIL import Image, ImageFile
 from PIL.PngImagePlugin import PngInfo
@@ -44,6 +44,8 @@ _NAMES = {"exif": "EXIF", "xmp": "XMP", "profile": "colour profile", "dpi": "res
 _COLOURS = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}  # of an ICC profile, by the mode it describes
 
 Tags = Mapping[int, Any]
+SaveOptions: TypeAlias = dict[str, Any]
+"""Keyword arguments of Pillow's ``save``, which differ by format."""
 
 
 @dataclass(frozen=True)
@@ -166,13 +168,13 @@ def _texts(image: ImageFile.ImageFile) -> dict[str, str]:
 # --- writing ---------------------------------------------------------------------------------------------------
 
 
-def save_options(given: Metadata, format: str, mode: str) -> tuple[dict[str, Any], list[str]]:
+def save_options(given: Metadata, format: str, mode: str) -> tuple[SaveOptions, list[str]]:
     """Pillow's options that write ``given`` into a picture of ``format`` and ``mode``, and a note on what was left out.
 
     Each part is tried on a small picture: formats limit what they take (64 KB of EXIF in JPEG). What a format has no
     place for is left out without a note; docs/restore.md lists it.
     """
-    options: dict[str, Any] = {}
+    options: SaveOptions = {}
     lost = []
     with warnings.catch_warnings(action="ignore"):
         for part, some in _parts(given, format, mode).items():
@@ -184,9 +186,9 @@ def save_options(given: Metadata, format: str, mode: str) -> tuple[dict[str, Any
     return options, [f"left out, {format} cannot hold it: {', '.join(lost)}"] if lost else []
 
 
-def _parts(given: Metadata, format: str, mode: str) -> dict[str, dict[str, Any]]:
+def _parts(given: Metadata, format: str, mode: str) -> dict[str, SaveOptions]:
     holds = HOLDS[format]
-    parts: dict[str, dict[str, Any]] = {}
+    parts: dict[str, SaveOptions] = {}
     exif = {
         directory: {tag: value for tag, value in tags.items() if _can_be_written(directory, tag, value)}
         for directory, tags in given.exif.items()

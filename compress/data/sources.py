@@ -123,7 +123,7 @@ class HubPictures:
         )
 
 
-def _rows(source: HubSource) -> Iterator[dict[str, Any]]:
+def _rows(source: HubSource) -> Iterator[Row]:
     with _reading(source):
         _reach(source.name)
         yield from _undecoded(source)
@@ -137,7 +137,7 @@ def _undecoded(source: HubSource) -> Any:
     return rows.decode(False) if rows.features else rows
 
 
-def shuffled_rows(source: StreamSource, seed: int) -> Iterator[dict[str, Any]]:
+def shuffled_rows(source: StreamSource, seed: int) -> Iterator[Row]:
     """A hub data set's first ``source.count`` rows, again and again, each time in another order that follows from
     ``seed``: shards shuffled, rows within ``source.pool``. Pictures are not decoded: ``picture_file`` gives them.
 
@@ -181,7 +181,7 @@ def _reach(name: str) -> None:
         HfApi().dataset_info(name, timeout=10)
 
 
-def picture_file(source: HubSource, row: dict[str, Any]) -> bytes:
+def picture_file(source: HubSource, row: Row) -> bytes:
     """The bytes of a row's picture that was not decoded: in the row, or in a file that it points to.
 
     Raises InputError when the row has no such column or no picture in it, or when the file cannot be reached.
@@ -197,7 +197,7 @@ def picture_file(source: HubSource, row: dict[str, Any]) -> bytes:
         return bytes(file.read())
 
 
-def _cell(source: HubSource, row: dict[str, Any]) -> Any:
+def _cell(source: HubSource, row: Row) -> Any:
     if source.column not in row:
         raise InputError(f"{source.name}: no column {source.column!r} (it has: {', '.join(row)}): set source.column")
     return row[source.column]

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from compress.results.machine import Machine
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
+
+    from compress.elir.profile_worker import StageCost
 
 SIZES = (128, 256, 512, 1024)
 RUNS = 5
@@ -32,10 +34,10 @@ class Profile:
     k_steps: int
     threads: int
     parameters: dict[str, int]
-    sizes: dict[int, dict[str, dict[str, Any]]]
+    sizes: dict[int, dict[str, "StageCost"]]
     machine: Machine
 
-    def total(self, size: int) -> dict[str, Any]:
+    def total(self, size: int) -> "StageCost":
         """Sum of MACs and milliseconds, highest peak."""
         parts = self.sizes[size].values()
         peaks = [p["peak_mb"] for p in parts if p["peak_mb"] is not None]
@@ -144,11 +146,11 @@ def profile(
     return Profile(source, model.k_steps, physical_cores(), parameters, by_size, machine_facts())
 
 
-def _by_network(stages: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _by_network(stages: dict[str, "StageCost"]) -> dict[str, "StageCost"]:
     """The K Euler steps as one: sums, and the highest peak."""
     steps = [part for name, part in stages.items() if name.startswith("step_")]
     peaks = [part["peak_mb"] for part in steps if part["peak_mb"] is not None]
-    flow = {
+    flow: StageCost = {
         "macs": sum(part["macs"] for part in steps),
         "ms": round(sum(part["ms"] for part in steps), 3),
         "peak_mb": max(peaks, default=None),
@@ -156,11 +158,12 @@ def _by_network(stages: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {"enc": stages["latent"], "mmse": stages["mmse"], "fmir": flow, "dec": stages["output"]}
 
 
-def _worker(job: dict[str, Any]) -> dict[str, Any]:
+def _worker(job: Mapping[str, object]) -> dict[str, "StageCost"]:
     command, environment = python_command("-m", "compress.elir.profile_worker"), python_environment(**ALLOCATOR)
     done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, env=environment)
     if done.returncode == -9 or "DefaultCPUAllocator" in done.stderr:
         raise InputError(f"size (={job['size']}): does not fit in memory: give smaller ones with --size")
     if done.returncode:
         raise RuntimeError(f"profiling ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
-    return json.loads(done.stdout)
+    costs: dict[str, StageCost] = json.loads(done.stdout)
+    return costs

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TypedDict
 
 import torch
 
@@ -24,12 +24,17 @@ STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 PICTURES_SEED = 0
 
 
-def profile_size(model: Elir, size: int, runs: int) -> dict[str, dict[str, Any]]:
-    """Every stage of ``model`` at ``size`` px: ``macs``, ``ms`` (median of ``runs``, after one more), ``peak_mb``.
+class StageCost(TypedDict):
+    """``ms``: median of the runs but the first. ``peak_mb``: highest resident memory in the stage above what the
+    process held before the first stage; None where the system does not say."""
 
-    ``peak_mb``: highest resident memory in the stage above what the process held before the first; None where the
-    system does not tell.
-    """
+    macs: int
+    ms: float
+    peak_mb: float | None
+
+
+def profile_size(model: Elir, size: int, runs: int) -> dict[str, StageCost]:
+    """Every stage of ``model`` at ``size`` px, measured ``runs`` times after one more."""
     generator = torch.Generator().manual_seed(PICTURES_SEED)
     pair = torch.rand(1, 3, size, size, generator=generator), torch.randn(noise_shape(size, size), generator=generator)
     macs = stage_macs(model, *pair)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from compress.elir.hooks import hooks
 from compress.elir.model import Elir
+from compress.results.parity import LayerError, StageError
 
 Pair = tuple[Tensor, Tensor]
 CAP_DB = 150.0
@@ -42,8 +43,8 @@ def mean_psnr(reference: list[Tensor], other: list[Tensor]) -> float:
 
 
 @torch.no_grad()
-def stage_errors(model: Elir, quantized: Elir, pairs: Iterable[Pair]) -> list[dict[str, Any]]:
-    """Mean SQNR of each stage over (lq, noise) pairs -> entries of ``results.json`` ``stages``.
+def stage_errors(model: Elir, quantized: Elir, pairs: Iterable[Pair]) -> list[StageError]:
+    """Mean SQNR of each stage over (lq, noise) pairs.
 
     Free-running: the quantized model on its own path. Teacher-forced: each stage on the float model's input to it,
     which tells whose error it is.
@@ -58,7 +59,7 @@ def stage_errors(model: Elir, quantized: Elir, pairs: Iterable[Pair]) -> list[di
             for name, value in stages.items():
                 ratios.setdefault((mode, name), []).append(sqnr_db(reference[name], value))
     return [
-        {"precision": "int8", "mode": mode, "stage": stage, "sqnr_db": round(fmean(values), 2)}
+        StageError(precision="int8", mode=mode, stage=stage, sqnr_db=round(fmean(values), 2))
         for (mode, stage), values in ratios.items()
     ]
 
@@ -73,14 +74,14 @@ def _teacher_forced(model: Elir, lq: Tensor, noise: Tensor, reference: dict[str,
 
 
 @torch.no_grad()
-def layer_errors(model: Elir, quantized: Elir, pair: Pair) -> list[dict[str, Any]]:
-    """SQNR of every convolution's output, free-running, on one (lq, noise) -> ``results.json`` ``layers``."""
+def layer_errors(model: Elir, quantized: Elir, pair: Pair) -> list[LayerError]:
+    """SQNR of every convolution's output, free-running, on one (lq, noise)."""
     names = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     # References are kept for one picture only: a hundred tensors, at 256 px some 600 MB.
     reference = _outputs(model, names, pair)
     errors: dict[str, float] = {}
     _outputs(quantized, names, pair, lambda name, y: errors.__setitem__(name, sqnr_db(reference.pop(name), y)))
-    return [{"layer": n, "stage": n.split(".")[0], "sqnr_db": round(errors[n], 2)} for n in names]
+    return [LayerError(layer=n, stage=n.split(".")[0], sqnr_db=round(errors[n], 2)) for n in names]
 
 
 def _outputs(model: nn.Module, names: list[str], pair: Pair, use: Any = None) -> dict[str, Tensor]:

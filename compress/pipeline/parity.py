@@ -48,11 +48,12 @@ def check_parity(outputs: ArtifactOutputs, models: Models) -> ParityCheck:
             stage.advance()
     int8 = next((a for a in planned if a.precision == "int8" and not a.variant), None)
     module: Any = simulated(models.quantized, int8) if int8 else None
-    stages, layers = [], []
+    stages: list[StageError] = []
+    layers: list[LayerError] = []
     if module is not None and hasattr(module, "stages"):
         with progress.stage("error by stage and layer"):
-            stages = [StageError.model_validate(e) for e in stage_errors(models.subject.model, module, check.pairs)]
-            layers = [LayerError.model_validate(e) for e in layer_errors(models.subject.model, module, check.pairs[0])]
+            stages = stage_errors(models.subject.model, module, check.pairs)
+            layers = layer_errors(models.subject.model, module, check.pairs[0])
     return ParityCheck(
         parity=parity, stages=stages, layers=layers, simulated=check.simulated, notes=models.subject.notes
     )

@@ -188,9 +188,9 @@ class Run:
             inputs = {"lq": lq.numpy(), "noise": noise.numpy()}
             with self.progress.stage("bytes and milliseconds by stage"):
                 return [
-                    WeightShare(artifact=a.id, **share)
+                    share
                     for a in self._onnx()
-                    for share in onnx_shares(self.folder / a.entry, physical_cores(), inputs)
+                    for share in onnx_shares(a.id, self.folder / a.entry, physical_cores(), inputs)
                 ]
 
         return self.context.stages.run_as(list[WeightShare], "shares", work, self._hashes(self._onnx()))

@@ -54,8 +54,8 @@ def disturbed(model: Elir, part: str) -> Elir:
 
 def by_stage(model: Elir, other: Elir, pair: tuple[torch.Tensor, torch.Tensor]) -> dict[tuple[str, str], float]:
     entries = stage_errors(model, other, [pair])
-    assert {e["precision"] for e in entries} == {"int8"}
-    return {(e["mode"], e["stage"]): e["sqnr_db"] for e in entries}
+    assert {e.precision for e in entries} == {"int8"}
+    return {(e.mode, e.stage): e.sqnr_db for e in entries}
 
 
 def test_the_same_model_has_no_error(tiny_elir: Elir, pair: tuple) -> None:
@@ -84,11 +84,11 @@ def test_every_convolution_is_told_and_hooks_are_gone(tiny_elir: Elir, pair: tup
     tiny_elir.fmir = FoldedFlow(tiny_elir.fmir, 3)  # type: ignore[arg-type]
     errors = layer_errors(tiny_elir, disturbed(tiny_elir, "dec"), pair)
     convs = [n for n, m in tiny_elir.named_modules() if isinstance(m, torch.nn.Conv2d | torch.nn.ConvTranspose2d)]
-    assert [e["layer"] for e in errors] == convs
-    told = {e["layer"]: e["sqnr_db"] for e in errors}
+    assert [e.layer for e in errors] == convs
+    ratios = {e.layer: e.sqnr_db for e in errors}
     last = [n for n in convs if n.startswith("dec.")][-1]
-    assert told[last] < 40 and min(v for n, v in told.items() if n != last) > 120
-    assert {e["stage"] for e in errors} == {"enc", "mmse", "fmir", "dec"}
+    assert ratios[last] < 40 and min(v for n, v in ratios.items() if n != last) > 120
+    assert {e.stage for e in errors} == {"enc", "mmse", "fmir", "dec"}
     assert not any(m._forward_hooks for m in tiny_elir.modules())
 
 

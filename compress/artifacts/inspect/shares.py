@@ -3,13 +3,14 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from compress.files import temporary_folder
+from compress.results.artifact import WeightShare
 
 RUNS, WARMUP = 5, 2
 PART = re.compile(r"^model\.(enc|mmse|fmir|dec)\.")
@@ -18,8 +19,8 @@ ADDED = re.compile(r"(_nchwc|_token_\d+|/duplicated|_kernel_time)+$")
 OTHER = "graph and other constants"
 
 
-def onnx_shares(path: Path, threads: int, inputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """{stage, bytes, ms} of each stage, in the order of the graph.
+def onnx_shares(artifact: str, path: Path, threads: int, inputs: Mapping[str, np.ndarray]) -> list[WeightShare]:
+    """What each stage takes of the file of ``artifact``, an id, in the order of the graph.
 
     ``bytes`` are the file's weights; the flow's are shared by its steps, and stand in a row of their own, whose ``ms``
     is None. ``ms``: mean of ``RUNS`` profiled inferences, in ONNX Runtime on ``threads`` threads.
@@ -34,8 +35,8 @@ def onnx_shares(path: Path, threads: int, inputs: Mapping[str, np.ndarray]) -> l
     times = _times(path, threads, inputs, dict(_places(graph)))
     stages = dict.fromkeys([*times, *weights])
     other = path.stat().st_size - sum(weights.values())
-    shares = [{"stage": stage, "bytes": weights.get(stage), "ms": times.get(stage)} for stage in stages]
-    return [*shares, {"stage": OTHER, "bytes": other, "ms": None}]
+    shares = [WeightShare(artifact=artifact, stage=s, bytes=weights.get(s), ms=times.get(s)) for s in stages]
+    return [*shares, WeightShare(artifact=artifact, stage=OTHER, bytes=other)]
 
 
 def _weights(initializers: Any) -> dict[str, int]:
@@ -78,7 +79,7 @@ def _times(path: Path, threads: int, inputs: Mapping[str, np.ndarray], places: d
     return _summed(timed, places)
 
 
-def _summed(timed: list[dict[str, Any]], places: dict[str, str]) -> dict[str, float]:
+def _summed(timed: Sequence[Mapping[str, Any]], places: dict[str, str]) -> dict[str, float]:
     """Stage -> ms of one run. What the runtime itself put in (layout changes) counts for the stage that it is in."""
     first = next(stage for stage in places.values() if stage)
     stage, sums = first, dict.fromkeys(filter(None, places.values()), 0.0)
