@@ -17,7 +17,9 @@ from compress.recipe.calibration_set import HubSource
 from compress.recipe.train import StreamSource
 
 
-class NamedPicture(NamedTuple):
+class Row: TypeAlias = dict[str, Any]
+"""A row of a hub data set, its columns by name: whatever the set holds."""
+NamedPicture(NamedTuple):
     """``name``: unique in the set, fit for a file; ``origin``: for messages; RGB pictures of one size, of which one is
     there: ``clean``, and the input ``low`` where it is given.
     """
