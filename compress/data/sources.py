@@ -16,10 +16,11 @@ from compress.errors import InputError
 from compress.recipe.calibration_set import HubSource
 from compress.recipe.train import StreamSource
 
-
-class Row: TypeAlias = dict[str, Any]
+Row: TypeAlias = dict[str, Any]
 """A row of a hub data set, its columns by name: whatever the set holds."""
-NamedPicture(NamedTuple):
+
+
+class NamedPicture(NamedTuple):
     """``name``: unique in the set, fit for a file; ``origin``: for messages; RGB pictures of one size, of which one is
     there: ``clean``, and the input ``low`` where it is given.
     """
