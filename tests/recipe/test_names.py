@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from compress.bundle.schema import manifest_mistake
+from compress.bundle.schema import Manifest
 from compress.data.names import file_name
 from compress.errors import InputError
 from compress.recipe.library import find
@@ -13,6 +13,7 @@ from compress.recipe.names import Folder, Host, Lock, Name, PictureName, Python
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.results.performance import Performance
+from compress.results.section import first_mistake
 
 ODD = ["", "..", ".bashrc", "-rf", "a/b", "../x", "onnx-int8-/../../..", "a\n", "a b", "\x1b[2J", "a" * 101, "\u202ea"]
 
@@ -52,8 +53,9 @@ def test_names_of_pictures_as_they_are_written_are_read(text: str) -> None:
 @pytest.mark.parametrize("id_", ODD)
 def test_an_artifact_that_would_climb_on_a_device_is_refused_with_its_bundle(id_: str) -> None:
     artifact = {"id": id_, "format": "onnx", "precision": "int8", "entry": ".bashrc"}
-    told = manifest_mistake({"schema_version": 1, "files": [], "artifacts": [artifact]})
-    assert told is not None and told.startswith("artifacts.0.id: String should")
+    with pytest.raises(ValidationError) as caught:
+        Manifest.model_validate({"schema_version": 1, "files": [], "artifacts": [artifact]})
+    assert first_mistake(caught.value).startswith("artifacts.0.id: String should")
     assert not takes(Performance, {"artifact": id_}) and not takes(Performance, {"artifact": "a", "target": id_})
 
 
