@@ -51,7 +51,7 @@ def results_table(results: Results) -> Table:
 
 def goals_table(goals: Sequence[Goal]) -> Table:
     """One row a goal: goal, artifact, data set, bound, value, and met, MISSED or not measured."""
-    table = _table("goals", "")
+    table = _table("goals", [])
     for heading in ("goal", "artifact", "data set", "bound", "value", ""):
         right = heading in ("bound", "value")
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
@@ -81,23 +81,23 @@ def _figures(row: Row) -> list[str]:
     ]
 
 
-def _about(results: Results) -> tuple[str, str]:
+def _about(results: Results) -> tuple[str, list[str]]:
+    """Title, and the lines of the caption."""
     sets, devices = datasets(results), targets(results)
     quality = f"quality on {sets[0]} (n = {number(results.quality[0].n, 0)})" if sets else "quality not measured"
     speed = f"speed on {', '.join(devices)}" if devices else "speed not measured"
     about = f"{quality}, {speed}; drop, rise and shift against fp32"
     notes = dict.fromkeys(busy_note(entry.busy) for entry in results.performance if entry.busy)
-    return f"{results.name} ({results.task})", "\n".join([about, *notes])
+    return f"{results.name} ({results.task})", [about, *notes]
 
 
-def _table(title: str, caption: str) -> Table:
+def _table(title: str, caption: Sequence[str]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    return Table(
-        title=Text(printable(title)), caption=Text(printable(caption)), box=box.SIMPLE_HEAD, padding=0, pad_edge=False
-    )
+    lines = Text("\n".join(map(printable, caption)))
+    return Table(title=Text(printable(title)), caption=lines, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
 
 
 def _texts(cells: list[str]) -> list:
