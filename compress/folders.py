@@ -68,13 +68,13 @@ def source_of(name_or_path: str, folder: Path) -> str:
 
 @contextmanager
 def claimed(
-    folder: Path, owner: Owner, say: Callable[[str], None], fresh: bool = False, before: Owner | None = None
+    folder: Path, owner: Owner, say: Callable[[str], None], *, fresh: bool = False, before: Owner | None = None
 ) -> Iterator[None]:
     """Hold ``folder`` (``locked``) for a command that writes into it; errors as ``check_folder``."""
-    check_folder(folder, owner, fresh, before)
+    check_folder(folder, owner, fresh=fresh, before=before)
     with locked(folder, say):
         # Whoever was waited for may have made it another recipe's.
-        if edited := check_folder(folder, owner, fresh, before):
+        if edited := check_folder(folder, owner, fresh=fresh, before=before):
             say(edited)
         known = _mark(folder)
         if known is None or not owner.anybody:
@@ -82,7 +82,7 @@ def claimed(
         yield
 
 
-def check_folder(folder: Path, owner: Owner, fresh: bool = False, before: Owner | None = None) -> str | None:
+def check_folder(folder: Path, owner: Owner, *, fresh: bool = False, before: Owner | None = None) -> str | None:
     """One line where an earlier version of the same recipe is replaced, else None.
 
     ``before``: whose the folder is, as its manifest says, where it has no mark. ``fresh``: another recipe's may go.

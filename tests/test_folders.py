@@ -25,7 +25,7 @@ FLOATS: dict[str, Any] = {"passes": [{"collapse": {}}], "export": {"onnx": {"pre
 
 def said(folder: Path, owner: Owner = OWN, fresh: bool = False) -> list[str]:
     lines: list[str] = []
-    with claimed(folder, owner, lines.append, fresh):
+    with claimed(folder, owner, lines.append, fresh=fresh):
         pass
     return lines
 

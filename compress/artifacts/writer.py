@@ -63,14 +63,14 @@ class Writer:
             from compress.artifacts.export.to_onnx import to_float16
 
             graph = to_float16(graph)
-        self._save(graph, artifact, half)
+        self._save(graph, artifact, half=half)
 
     def lower(self, model: "nn.Module", artifact: Artifact) -> None:
         """Have an ExecuTorch artifact of ``model`` written in a process of its own; ``lowered`` waits for it."""
         half = artifact.precision == "fp16"
         if half:
             _check_half(model, artifact)
-        self._worker().submit(model, self.size, self.baked_seed, half, self.folder / artifact.entry)
+        self._worker().submit(model, self.size, self.baked_seed, float16=half, path=self.folder / artifact.entry)
 
     def lowered(self, artifact: Artifact) -> None:
         """Return when the files of an ExecuTorch artifact are there; errors are the lowering's."""
@@ -150,12 +150,12 @@ class Writer:
         task = self.recipe.model.task
         return about(task, task_scale(task), self.recipe.export.noise, **self.facts(artifact))
 
-    def _save(self, graph: Any, artifact: Artifact, half: bool = False) -> None:
+    def _save(self, graph: Any, artifact: Artifact, *, half: bool = False) -> None:
         path, facts = self.folder / artifact.entry, self._about(artifact)
         if artifact.format == "openvino":
             from compress.artifacts.export.to_openvino import save_openvino
 
-            save_openvino(graph, path, half, compact=artifact.precision in QUANTIZED, about=facts)
+            save_openvino(graph, path, float16=half, compact=artifact.precision in QUANTIZED, about=facts)
         else:
             from compress.artifacts.export.to_onnx import save_onnx
 

@@ -43,7 +43,7 @@ def train(
         loaded = load_training(recipe, settings)
         from compress.elir.train.run import run_training
 
-        checkpoint = run_training(loaded, out, fresh, progress(), recipe)
+        checkpoint = run_training(loaded, out, fresh=fresh, progress=progress(), source=recipe)
     if checkpoint is not None:  # in the first of several processes
         typer.echo(checkpoint)
 
@@ -78,7 +78,8 @@ def convert(
         from compress.elir.convert import convert as run
         from compress.recipe.library import find
 
-        if taken := run(find("weights", str(source)), target, k_steps, sigma_s, named(task), not float32, decoder_of):
+        path, half = find("weights", str(source)), not float32
+        if taken := run(path, target, k_steps, sigma_s, named(task), half=half, decoder_of=decoder_of):
             typer.echo(taken, err=True)
     typer.echo(target)
 

@@ -82,7 +82,7 @@ def _angle(rng: np.random.Generator) -> float:
     return float(rng.uniform(-math.pi, math.pi))
 
 
-def draw_sinc(rng: np.random.Generator, final: bool = False) -> Sinc:
+def draw_sinc(rng: np.random.Generator, *, final: bool = False) -> Sinc:
     """Size 7 to 21; cutoff from pi/3 (pi/5 for 13 px and more, unless ``final``) to pi."""
     size = int(rng.choice(SIZES))
     low = math.pi / 3 if final or size < 13 else math.pi / 5

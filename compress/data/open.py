@@ -226,7 +226,7 @@ def _open(file: Path | bytes, load: Load | None) -> ImageFile.ImageFile:
         raise  # what the whole file gave
 
 
-def _loaded(file: Path | bytes, load: Load | None, damaged: bool = False) -> ImageFile.ImageFile:
+def _loaded(file: Path | bytes, load: Load | None, *, damaged: bool = False) -> ImageFile.ImageFile:
     image = Image.open(file if isinstance(file, Path) else io.BytesIO(file), formats=formats())
     if damaged:
         image.info["damaged"] = True

@@ -39,7 +39,7 @@ class Picture:
     loop: int | None = None
 
 
-def read_picture(file: Path | BinaryIO, name: str | None = None, metadata: bool = True) -> Picture:
+def read_picture(file: Path | BinaryIO, name: str | None = None, *, metadata: bool = True) -> Picture:
     """The first frame of any picture that can be opened (``opening.FORMATS``); 16 bits a channel become 8, CMYK RGB.
 
     ``metadata``: read them too, which takes some milliseconds.
@@ -49,7 +49,7 @@ def read_picture(file: Path | BinaryIO, name: str | None = None, metadata: bool 
     """
     name = name or str(file)
     frames: list[Picture] = []
-    with opened(file, name, lambda image: frames.append(_frame(image, name, metadata, last=True))):
+    with opened(file, name, lambda image: frames.append(_frame(image, name, with_metadata=metadata, last=True))):
         return frames[-1]
 
 
@@ -61,14 +61,14 @@ def read_frames(path: Path) -> Iterator[Picture]:
         for number in range(first, frame_count(image)):
             try:
                 image.seek(number)
-                yield _frame(image, str(path), True, last=False)
+                yield _frame(image, str(path), with_metadata=True, last=False)
             except GeneratorExit:
                 raise
             except Exception as error:
                 raise refusal(error, f"{path}, frame {number + 1}", path) from None
 
 
-def _frame(image: ImageFile.ImageFile, name: str, with_metadata: bool, last: bool) -> Picture:
+def _frame(image: ImageFile.ImageFile, name: str, *, with_metadata: bool, last: bool) -> Picture:
     """Of the frame that ``image`` stands at, not loaded yet. ``last``: its pixels may go once others hold them."""
     frames = frame_count(image)  # first: counting goes through the file
     given = meaning(image)

@@ -16,7 +16,7 @@ ENC_BLOCKS = (1, 3, 3, 3)
 DEC_BLOCKS = (3, 3, 3, 1)
 
 
-def conv3x3(c_in: int, c_out: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+def conv3x3(c_in: int, c_out: int, stride: int = 1, *, bias: bool = True) -> nn.Conv2d:
     """3x3 convolution with padding 1."""
     return nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1, bias=bias)
 

@@ -29,6 +29,7 @@ def convert(
     k_steps: int | None = None,
     sigma_s: float | None = None,
     task: str | None = None,
+    *,
     half: bool = True,
     decoder_of: Path | None = None,
 ) -> str:
@@ -69,7 +70,7 @@ def convert(
     note = ""
     if not {"k_steps", "sigma_s"} <= known.keys():
         numbers_given = k_steps is not None, sigma_s is not None
-        like = _published(source, model.config, task, all(numbers_given))
+        like = _published(source, model.config, task, numbers_given=all(numbers_given))
         if like is not None:
             model.k_steps = like.k_steps if k_steps is None else k_steps
             model.sigma_s = like.sigma_s if sigma_s is None else sigma_s
@@ -83,7 +84,7 @@ def convert(
     return "\n".join(filter(None, (model.taken, note, untold)))
 
 
-def _published(source: Path, config: ElirConfig, task: str | None, numbers_given: bool) -> Published | None:
+def _published(source: Path, config: ElirConfig, task: str | None, *, numbers_given: bool) -> Published | None:
     """The authors' checkpoint that ``source`` is, by its widths and ``task``.
 
     None when it is none of theirs, or nobody says so. Raises InputError when its K and sigma_s would be a guess.

@@ -58,9 +58,11 @@ class Norm(nn.GroupNorm):
 class NormConv(nn.Module):
     """GroupNorm, SiLU, 3x3 convolution; (N, c_in, h, w) -> (N, c_out, h, w)."""
 
-    def __init__(self, c_in: int, c_out: int, over_param: bool) -> None:
+    def __init__(self, c_in: int, c_out: int, *, over_param: bool) -> None:
         super().__init__()
-        self.block = nn.Sequential(Norm(norm_groups(c_in), c_in), nn.SiLU(), *conv_pair(c_in, c_out, over_param))
+        self.block = nn.Sequential(
+            Norm(norm_groups(c_in), c_in), nn.SiLU(), *conv_pair(c_in, c_out, over_param=over_param)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.block(x)
@@ -69,11 +71,11 @@ class NormConv(nn.Module):
 class ResnetBlock(nn.Module):
     """Two NormConvs with the time added between them, and a 1x1 shortcut."""
 
-    def __init__(self, c_in: int, c_out: int, over_param: bool) -> None:
+    def __init__(self, c_in: int, c_out: int, *, over_param: bool) -> None:
         super().__init__()
         self.mlp: nn.Module | None = nn.Sequential(nn.SiLU(), nn.Linear(T_HIDDEN, c_out))
-        self.block1 = NormConv(c_in, c_out, over_param)
-        self.block2 = NormConv(c_out, c_out, over_param)
+        self.block1 = NormConv(c_in, c_out, over_param=over_param)
+        self.block2 = NormConv(c_out, c_out, over_param=over_param)
         self.conv2d = nn.Conv2d(c_in, c_out, 1)
 
     def forward(self, x: Tensor, emb: Tensor | None) -> Tensor:
@@ -119,7 +121,7 @@ class Upsample(nn.Module):
 class LUnet(nn.Module):
     """Velocity field v(z, t) on latents (N, 16, h, w), h and w multiples of 4, t (N,) in [0, 1)."""
 
-    def __init__(self, hid_channels: int, n_mid_blocks: int, over_param: bool = False) -> None:
+    def __init__(self, hid_channels: int, n_mid_blocks: int, *, over_param: bool = False) -> None:
         super().__init__()
         self.time_mlp: TimeMLP | None = TimeMLP()
         self.first_proj = nn.Conv2d(LATENT_CHANNELS, hid_channels, 1)
@@ -129,14 +131,14 @@ class LUnet(nn.Module):
         for mult in CH_MULT:
             skips.append(c)
             down = Downsample(c, mult * c) if mult != 1 else nn.Identity()
-            self.down_blocks.append(nn.ModuleList([ResnetBlock(c, c, over_param), down]))
+            self.down_blocks.append(nn.ModuleList([ResnetBlock(c, c, over_param=over_param), down]))
             c *= mult
-        self.mid_blocks = nn.ModuleList(ResnetBlock(c, c, over_param) for _ in range(n_mid_blocks))
+        self.mid_blocks = nn.ModuleList(ResnetBlock(c, c, over_param=over_param) for _ in range(n_mid_blocks))
         for mult in reversed(CH_MULT):
             up = Upsample(c, c // mult) if mult != 1 else nn.Identity()
             c = skips.pop()
-            self.up_blocks.append(nn.ModuleList([up, ResnetBlock(2 * c, c, over_param)]))
-        self.final_block = NormConv(c, c, over_param)
+            self.up_blocks.append(nn.ModuleList([up, ResnetBlock(2 * c, c, over_param=over_param)]))
+        self.final_block = NormConv(c, c, over_param=over_param)
         self.final_proj = nn.Conv2d(c, LATENT_CHANNELS, 1)
 
     def forward(self, z: Tensor, t: Tensor | None) -> Tensor:

@@ -49,8 +49,8 @@ class Elir(nn.Module):
         self.taken = ""
         """Which of a file's weights these are, in words, where it holds more than a model."""
         self.enc = Encoder(config.enc_widths, config.enc_blocks, config.enc_scale)
-        self.mmse = RRDBNet(config.c_hid, config.n_rrdb, config.over_param)
-        self.fmir: LUnet | FoldedFlow = LUnet(config.hid_channels, config.n_mid_blocks, config.over_param)
+        self.mmse = RRDBNet(config.c_hid, config.n_rrdb, over_param=config.over_param)
+        self.fmir: LUnet | FoldedFlow = LUnet(config.hid_channels, config.n_mid_blocks, over_param=config.over_param)
         self.dec = Decoder(config.dec_widths, config.dec_blocks)
 
     def forward(self, lq: Tensor, noise: Tensor) -> Tensor:

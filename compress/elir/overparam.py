@@ -10,7 +10,7 @@ from torch import nn
 EXPANSION = 4
 
 
-def conv_pair(c_in: int, c_out: int, over_param: bool) -> list[nn.Module]:
+def conv_pair(c_in: int, c_out: int, *, over_param: bool) -> list[nn.Module]:
     """The two modules that stand for one convolution: (3x3 to 4x, 1x1 back) or (3x3, Identity)."""
     if not over_param:
         return [nn.Conv2d(c_in, c_out, 3, padding=1), nn.Identity()]

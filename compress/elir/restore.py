@@ -64,7 +64,7 @@ def restore(
     """
     lq = enlarge(picture, scale)
     height, width = lq.shape[:2]
-    tiles = plan(height, width, tile, overlap, fixed)
+    tiles = plan(height, width, tile, overlap, fixed=fixed)
     pixels = _reader(lq, tiles)
     noise = noise_field(height, width, seed)
     rows, columns = tiles.rows.source(LATENT), tiles.columns.source(LATENT)

@@ -56,7 +56,7 @@ class Axis:
         return np.stack([w / total[s : s + tile] for s, w in zip(starts, weights, strict=True)]).astype(np.float32)
 
 
-def plan_axis(size: int, tile: int, overlap: int, fixed: bool) -> Axis:
+def plan_axis(size: int, tile: int, overlap: int, *, fixed: bool) -> Axis:
     """Tiles over ``size`` px, neighbours sharing at least ``overlap`` px.
 
     ``tile`` 0 takes the whole side at once. ``fixed``: the model takes no other size, so a smaller picture is padded
@@ -92,9 +92,11 @@ class Plan:
         return len(self.rows.starts) * len(self.columns.starts)
 
 
-def plan(height: int, width: int, tile: tuple[int, int], overlap: int = DEFAULT_OVERLAP, fixed: bool = False) -> Plan:
+def plan(
+    height: int, width: int, tile: tuple[int, int], overlap: int = DEFAULT_OVERLAP, *, fixed: bool = False
+) -> Plan:
     """Tiles of ``tile`` (height, width) px for a picture of height x width px; see ``plan_axis``."""
-    return Plan(plan_axis(height, tile[0], overlap, fixed), plan_axis(width, tile[1], overlap, fixed))
+    return Plan(plan_axis(height, tile[0], overlap, fixed=fixed), plan_axis(width, tile[1], overlap, fixed=fixed))
 
 
 Compute = Callable[[slice, slice], np.ndarray]

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from torch import Tensor
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
 from compress.elir.train.distillation import DistillTraining, check_distill_stage
+from compress.elir.train.log import Record
 from compress.elir.train.loop import STAGE_STRIDE
 from compress.elir.train.objective import slow_bf16
 from compress.errors import InputError
@@ -131,7 +131,7 @@ class _Log:
         self.subject, self.count = subject, len(stages)
         self.path = subject.folder / "log.jsonl"
 
-    def __call__(self, record: dict[str, Any]) -> None:
+    def __call__(self, record: Record) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         terms = [v for k, v in record.items() if k not in ("stage", "step", "of", "encoded", "resumed", "validation")]

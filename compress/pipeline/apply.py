@@ -33,7 +33,7 @@ def plan(context: RunContext, source: str | None = None, settings: Sequence[str]
     planned = context.planned
     missing = {target.name: why for target in targets if (why := missing_tool(target))}
     owner, before = owner_of(inputs, out, source, settings), owner_before(out, inputs)
-    check_folder(out, owner, fresh, before)
+    check_folder(out, owner, fresh=fresh, before=before)
     check_room(out, _long_names(planned, inputs, targets))
     return Plan(context, targets, missing, owner, before)
 
@@ -55,7 +55,7 @@ def apply(plan: Plan) -> ApplyResult:
         note for pictures in (context.inputs.calibration, *context.inputs.validation) for note in pictures.notes
     ):
         say(note)
-    with claimed(out, plan.owner, say, not context.resume, plan.before):
+    with claimed(out, plan.owner, say, fresh=not context.resume, before=plan.before):
         if context.resume and (results := unchanged(context)):
             record_apply(out, say)  # adds nothing, unless the run was killed before it could
             return ApplyResult(out, results, reused=True)

@@ -126,7 +126,7 @@ def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
         )
 
     def tiles(height: int, width: int) -> int:
-        return plan(height * scale, width * scale, tile, overlap, True).tiles
+        return plan(height * scale, width * scale, tile, overlap, fixed=True).tiles
 
     return Restorer(task, scale, tile, tiles, run)
 

@@ -44,11 +44,11 @@ def search(
     deadline = time.monotonic() + 60 * recipe.search.minutes
     chosen = _format(context, format_)
     owner = Owner("search", recipe.name, source_of(source, out) if is_path(source) else source)
-    check_folder(out, owner, fresh)
+    check_folder(out, owner, fresh=fresh)
     left = shared_files(out, store) if workers else None
     context = replace(context, shared=left)
     _ = context.inputs  # refused before the folder is claimed
-    with claimed(out, owner, context.progress.say, fresh):
+    with claimed(out, owner, context.progress.say, fresh=fresh):
         at_once = AtOnce(workers, left) if workers and left else None
         found = _Run(lab_of(Models(context), chosen), deadline, at_once).found()
         return write_recipes(found, recipe, source, out)

@@ -32,7 +32,7 @@ class LoweringWorker:
         self.submitted: set[Path] = set()
         self._answers: dict[str, dict[str, Any]] = {}
 
-    def submit(self, model: "nn.Module", size: int, baked_seed: int | None, float16: bool, path: Path) -> None:
+    def submit(self, model: "nn.Module", size: int, baked_seed: int | None, *, float16: bool, path: Path) -> None:
         """Have ``path`` written; the model may change afterwards."""
         import torch
 

@@ -37,7 +37,7 @@ class _Half(nn.Module):
         return self.module(*(x.half() for x in inputs)).float()
 
 
-def to_executorch(model: nn.Module, size: int, baked_seed: int | None = None, float16: bool = False) -> bytes:
+def to_executorch(model: nn.Module, size: int, baked_seed: int | None = None, *, float16: bool = False) -> bytes:
     """.pte bytes of ``model`` ((lq, noise) -> hq) for pictures of ``size`` px, delegated to XNNPACK where it can be."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower

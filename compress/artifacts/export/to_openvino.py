@@ -11,7 +11,7 @@ from compress.artifacts.export.four_bits import pack_openvino
 from compress.files import temporary_folder, whole_file
 
 
-def to_openvino(proto: Any, half_weights: bool = False) -> Any:
+def to_openvino(proto: Any, *, half_weights: bool = False) -> Any:
     """ov.Model of an ONNX ModelProto; QDQ pairs become FakeQuantize, weights stay int8, or int4 where they fit.
 
     ``half_weights``: float weights that float16 holds exactly become that.
@@ -32,7 +32,7 @@ def to_openvino(proto: Any, half_weights: bool = False) -> Any:
 
 
 def save_openvino(
-    model: Any, path: Path, float16: bool = False, compact: bool = False, about: Mapping[str, str] | None = None
+    model: Any, path: Path, *, float16: bool = False, compact: bool = False, about: Mapping[str, str] | None = None
 ) -> None:
     """Write ``path`` (.xml) and its .bin, both whole, the .xml last.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from compress.errors import InputError
 from compress.files import what_to_do, whole_file
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LOG_EVERY = 50  # steps that one line of metrics.jsonl averages
 GRIDS = 20  # pictures kept in samples/, the newest
 Grid = Callable[[], "np.ndarray"]
+Record: TypeAlias = dict[str, Any]
+"""A line of JSON: ``stage``, ``step``, ``of`` and the terms of the loss by name, or what else has happened."""
 
 
 def in_words(scores: Mapping[str, float]) -> str:
@@ -39,7 +41,7 @@ class TrainingLog:
     A resumed run goes on in the same files; ``fresh`` removes them. Raises InputError where one cannot be written.
     """
 
-    def __init__(self, folder: Path, recipe: TrainRecipe, progress: Progress, fresh: bool, grid: Grid) -> None:
+    def __init__(self, folder: Path, recipe: TrainRecipe, progress: Progress, *, fresh: bool, grid: Grid) -> None:
         self.folder, self.recipe, self.progress, self.grid = folder, recipe, progress, grid
         self.path = folder / "metrics.jsonl"
         self._open = ExitStack()
@@ -60,7 +62,7 @@ class TrainingLog:
         if self._events:
             self._events.close()
 
-    def __call__(self, record: dict[str, Any]) -> None:
+    def __call__(self, record: Record) -> None:
         if "validation" in record:
             self.say(f"step {record['step']}: {in_words(record['validation'])}")
             self._write(record)
@@ -87,7 +89,7 @@ class TrainingLog:
         if step != self._last_validated:
             self._validated(step, scores)
 
-    def _step(self, record: dict[str, Any]) -> None:
+    def _step(self, record: Record) -> None:
         terms = {name: value for name, value in record.items() if name not in ("stage", "step", "of")}
         for name, value in terms.items():
             self._terms[name].append(value)
@@ -103,13 +105,13 @@ class TrainingLog:
         self._write({"stage": record["stage"], "step": record["step"], **means, **rates})
         self._points(self._total(record), {f"loss/{name}": value for name, value in means.items()} | rates)
 
-    def _lr(self, record: dict[str, Any]) -> float:
+    def _lr(self, record: Record) -> float:
         """Of the step that was just taken."""
         from compress.elir.train.loop import learning_rate
 
         return float(f"{learning_rate(self.recipe.stages[record['stage']], record['step'] - 1):.6g}")
 
-    def _total(self, record: dict[str, Any]) -> int:
+    def _total(self, record: Record) -> int:
         """Steps taken over all stages."""
         return sum(stage.steps for stage in self.recipe.stages[: record["stage"]]) + int(record["step"])
 
@@ -128,7 +130,7 @@ class TrainingLog:
 
     # --- files -------------------------------------------------------------------------------------------------
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def _write(self, record: Record) -> None:
         with _writable(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:

@@ -18,13 +18,14 @@ from torch import Tensor, nn
 
 from compress.elir.model import Elir
 from compress.elir.train.divergence import save_step
+from compress.elir.train.log import Record
 from compress.elir.train.objective import Objective, check_stage, taught_modules
 from compress.elir.train.processes import Processes
 from compress.elir.train.state import read_state, write_state
 from compress.errors import InputError
 from compress.recipe.train import DistillRun, Stage, TrainRecipe, TrainStage
 
-Log = Callable[[dict[str, Any]], None]
+Log = Callable[[Record], None]
 GRAD_CLIP = 1.0
 STAGE_STRIDE = 10_000_000  # batch numbers between two stages: no stage has so many steps
 WHOLE = slice(None)

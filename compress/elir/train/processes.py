@@ -39,7 +39,7 @@ class Processes:
         size = batch // self.count
         return slice(self.index * size, (self.index + 1) * size)
 
-    def together(self, module: nn.Module, untaught: bool) -> nn.Module:
+    def together(self, module: nn.Module, *, untaught: bool) -> nn.Module:
         """``module``, whose gradients are averaged over the processes as they come; itself where there is one.
 
         Which parameters learn must be settled before; ``untaught``: some of them never have a gradient.

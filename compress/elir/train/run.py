@@ -27,7 +27,7 @@ WIDTHS = ("hid_channels", "n_mid_blocks", "c_hid", "n_rrdb", "over_param")
 
 
 def run_training(
-    recipe: TrainRecipe, out: Path | None, fresh: bool, progress: Progress, source: str | None = None
+    recipe: TrainRecipe, out: Path | None, *, fresh: bool, progress: Progress, source: str | None = None
 ) -> Path | None:
     """Train as the recipe says; returns the averaged model's file, ``<out>/<name>.safetensors`` (fp16).
 
@@ -47,16 +47,23 @@ def run_training(
     with processes.one_voice():
         folder = out or Path("runs") / recipe.name
         named = source_of(source, folder) if source is not None and is_path(source) else source
-        return _run(recipe, folder, Owner("training run", recipe.name, named), fresh, progress, processes)
+        return _run(
+            recipe,
+            folder,
+            Owner("training run", recipe.name, named),
+            fresh=fresh,
+            progress=progress,
+            processes=processes,
+        )
 
 
 @contextmanager
-def _alone(out: Path, owner: Owner, fresh: bool, progress: Progress, processes: "Processes") -> Iterator[None]:
+def _alone(out: Path, owner: Owner, *, fresh: bool, progress: Progress, processes: "Processes") -> Iterator[None]:
     """Hold ``out``, without what killed runs left in it; the first of several processes does it for all."""
     if not processes.first:
         yield
         return
-    with claimed(out, owner, progress.say, fresh):
+    with claimed(out, owner, progress.say, fresh=fresh):
         remove_unfinished(out)
         if fresh:
             remove_training(out)
@@ -64,13 +71,13 @@ def _alone(out: Path, owner: Owner, fresh: bool, progress: Progress, processes: 
 
 
 def _run(
-    recipe: TrainRecipe, out: Path, owner: Owner, fresh: bool, progress: Progress, processes: "Processes"
+    recipe: TrainRecipe, out: Path, owner: Owner, *, fresh: bool, progress: Progress, processes: "Processes"
 ) -> Path | None:
     from compress.elir.train.loop import Training
     from compress.elir.train.state import recipe_hash
 
     progress = progress if processes.first else Progress("silent")
-    check_folder(out, owner, fresh)
+    check_folder(out, owner, fresh=fresh)
     recipe = with_weights_settings(recipe)
     model, teacher = build_model(recipe.model), build_teacher(recipe.model)
     validation = Validation(recipe)
@@ -80,8 +87,8 @@ def _run(
         progress.say(line)
     validation.refuse_training_pictures(pictures)
     with (
-        _alone(out, owner, fresh, progress, processes),
-        TrainingLog(out, recipe, progress, fresh and processes.first, lambda: validation.grid) as log,
+        _alone(out, owner, fresh=fresh, progress=progress, processes=processes),
+        TrainingLog(out, recipe, progress, fresh=fresh and processes.first, grid=lambda: validation.grid) as log,
     ):
         training = Training(recipe, model, teacher, pictures.batch, out, log, validation, processes)
         for text in slow_stages(recipe, processes.device):

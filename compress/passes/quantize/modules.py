@@ -153,6 +153,7 @@ class QuantConv(nn.Module):
         input_range: ActivationRange,
         output_range: ActivationRange | None,
         scheme: Scheme,
+        *,
         fused_relu: bool = False,
     ) -> None:
         super().__init__()
@@ -186,21 +187,21 @@ def output_axis(conv: nn.Conv2d | nn.ConvTranspose2d) -> int:
     return 1 if isinstance(conv, nn.ConvTranspose2d) else 0
 
 
-def quantize_weight(conv: nn.Conv2d | nn.ConvTranspose2d, bits: int, pair_limit: bool = False) -> QuantizedWeight:
+def quantize_weight(conv: nn.Conv2d | nn.ConvTranspose2d, bits: int, *, pair_limit: bool = False) -> QuantizedWeight:
     """Round to nearest on the per-channel grid of ``weight_scales``.
 
     ``pair_limit``: two neighbouring input channels' weights fit together (``can_pair`` says where).
     """
     axis = output_axis(conv)
     w = conv.weight.detach()
-    scales = weight_scales(w, axis, bits, pair_limit)
+    scales = weight_scales(w, axis, bits, pair_limit=pair_limit)
     shape = [1] * w.ndim
     shape[axis] = -1
     values = (w / scales.view(shape)).round().clamp(-WEIGHT_MAX[bits], WEIGHT_MAX[bits])
     return QuantizedWeight(values.to(torch.int8), scales, axis, bits, pair_limit)
 
 
-def weight_scales(w: Tensor, axis: int, bits: int, pair_limit: bool = False) -> Tensor:
+def weight_scales(w: Tensor, axis: int, bits: int, *, pair_limit: bool = False) -> Tensor:
     """Scale of each output channel: largest magnitude, of one weight or of a pair's sum / largest integer.
 
     In 4 bits the few largest weights clip, as far as that lessens the channel's squared error.

@@ -31,7 +31,7 @@ def grid() -> np.ndarray:
 
 
 def start(folder: Path, recipe: TrainRecipe, fresh: bool = False) -> TrainingLog:
-    return TrainingLog(folder, recipe, Progress("silent"), fresh, grid)
+    return TrainingLog(folder, recipe, Progress("silent"), fresh=fresh, grid=grid)
 
 
 def steps(log: TrainingLog, stage: int, first: int, last: int, of: int, **terms: float) -> None:

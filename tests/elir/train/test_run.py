@@ -50,7 +50,7 @@ def recipe(data: dict[str, Any], *stages: dict[str, Any], **model: Any) -> Train
 
 
 def test_recipe_to_checkpoint(data: dict[str, Any], tmp_path: Path) -> None:
-    path = run_training(recipe(data, LATENTS, PIXELS, sigma_s=0.05), tmp_path / "run", False, SILENT)
+    path = run_training(recipe(data, LATENTS, PIXELS, sigma_s=0.05), tmp_path / "run", fresh=False, progress=SILENT)
     assert path == tmp_path / "run" / "tiny.safetensors"
     model = load_checkpoint(path)
     assert (model.k_steps, model.sigma_s, model.config.hid_channels) == (3, 0.05, 32)
@@ -66,7 +66,7 @@ def test_recipe_to_checkpoint(data: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_metrics_hold_terms_and_validations_beside_the_input(data: dict[str, Any], tmp_path: Path) -> None:
-    run_training(recipe(data, LATENTS), tmp_path / "run", False, SILENT)
+    run_training(recipe(data, LATENTS), tmp_path / "run", fresh=False, progress=SILENT)
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     validation = next(line["validation"] for line in lines if "validation" in line)
     names = {"psnr_db", "lpips", "color_shift"}
@@ -80,10 +80,10 @@ def test_second_run_goes_on_and_fresh_starts_anew(
     data: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given, out = recipe(data, LATENTS), tmp_path / "run"
-    first = run_training(given, out, False, SILENT).read_bytes()
-    assert run_training(given, out, False, Progress("lines")).read_bytes() == first
+    first = run_training(given, out, fresh=False, progress=SILENT).read_bytes()
+    assert run_training(given, out, fresh=False, progress=Progress("lines")).read_bytes() == first
     assert "resumed at stage 2, step 0" in capsys.readouterr().err
-    assert run_training(given, out, True, Progress("lines")).read_bytes() == first
+    assert run_training(given, out, fresh=True, progress=Progress("lines")).read_bytes() == first
     told = capsys.readouterr().err
     assert "resumed" not in told
     assert "step 2: PSNR" in told and "(input" in told
@@ -92,12 +92,14 @@ def test_second_run_goes_on_and_fresh_starts_anew(
 def test_what_a_killed_run_left_is_removed(data: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".part-killed.pt").write_bytes(b"half a checkpoint")
-    run_training(recipe(data, PIXELS), tmp_path / "out", False, SILENT)
+    run_training(recipe(data, PIXELS), tmp_path / "out", fresh=False, progress=SILENT)
     assert not list((tmp_path / "out").glob(".part-*"))
 
 
 def test_over_parametrised_training_ends_collapsed(data: dict[str, Any], tmp_path: Path) -> None:
-    path = run_training(recipe(data, {**LATENTS, "steps": 1}, over_param=True), tmp_path / "run", False, SILENT)
+    path = run_training(
+        recipe(data, {**LATENTS, "steps": 1}, over_param=True), tmp_path / "run", fresh=False, progress=SILENT
+    )
     assert load_checkpoint(path).config.over_param is False
 
 
@@ -125,20 +127,22 @@ def weights(tiny_elir: Elir, tmp_path: Path) -> Path:
 
 def test_start_from_weights_keeps_their_settings(data: dict[str, Any], weights: Path, tmp_path: Path) -> None:
     given = recipe(data, {**LATENTS, "steps": 1}, weights=str(weights))
-    model = load_checkpoint(run_training(given, tmp_path / "run", False, SILENT))
+    model = load_checkpoint(run_training(given, tmp_path / "run", fresh=False, progress=SILENT))
     assert (model.sigma_s, model.config.c_hid) == (0.07, 8)
     assert model.metadata["training"].startswith("long ago; then 1 steps of 2 on")
 
 
 def test_recipe_s_sigma_stands_over_that_of_the_weights(data: dict[str, Any], weights: Path, tmp_path: Path) -> None:
     given = recipe(data, {**LATENTS, "steps": 1}, weights=str(weights), sigma_s=0.02)
-    assert load_checkpoint(run_training(given, tmp_path / "run", False, SILENT)).sigma_s == 0.02
+    assert load_checkpoint(run_training(given, tmp_path / "run", fresh=False, progress=SILENT)).sigma_s == 0.02
 
 
 def test_width_that_the_weights_do_not_have(data: dict[str, Any], weights: Path, tmp_path: Path) -> None:
     text = f"model.c_hid is 48, but {weights} has 8: leave it out, or start fresh"
     with pytest.raises(InputError, match=re.escape(text)):
-        run_training(recipe(data, LATENTS, weights=str(weights), c_hid=48), tmp_path / "run", False, SILENT)
+        run_training(
+            recipe(data, LATENTS, weights=str(weights), c_hid=48), tmp_path / "run", fresh=False, progress=SILENT
+        )
 
 
 # --- what is refused ------------------------------------------------------------------------------------------
@@ -148,7 +152,7 @@ def test_missing_pictures_say_where_to_read_on(data: dict[str, Any], tmp_path: P
     data["train"] = [str(tmp_path / "none")]
     text = "none: no such folder of training pictures: fill it as docs/training.md says, or give another with --set"
     with pytest.raises(InputError, match=text):
-        run_training(recipe(data, LATENTS), tmp_path / "run", False, SILENT)
+        run_training(recipe(data, LATENTS), tmp_path / "run", fresh=False, progress=SILENT)
 
 
 def test_pictures_that_are_converted_or_skipped_are_told_once_and_in_the_checkpoint(
@@ -156,7 +160,7 @@ def test_pictures_that_are_converted_or_skipped_are_told_once_and_in_the_checkpo
 ) -> None:
     (tmp_path / "train" / "broken.jpg").write_bytes(b"no picture")
     Image.open(tmp_path / "train" / "x" / "a.png").convert("CMYK").save(tmp_path / "train" / "x" / "c.tif")
-    path = run_training(recipe(data, LATENTS), tmp_path / "run", False, Progress("lines"))
+    path = run_training(recipe(data, LATENTS), tmp_path / "run", fresh=False, progress=Progress("lines"))
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training pictures")]
     assert told == ["training pictures: 3 read; 1 converted (1 CMYK), 1 skipped (1 unreadable: broken.jpg)"]
     assert load_checkpoint(path).metadata["data"] == (
@@ -169,7 +173,7 @@ def test_no_usable_picture(data: dict[str, Any], tmp_path: Path) -> None:
         path.write_bytes(b"no picture")
     text = r"train: no picture of 64 px or more a side \(2 unreadable, first: a\.png\): add some"
     with pytest.raises(InputError, match=text) as caught:
-        run_training(recipe(data, LATENTS), tmp_path / "run", False, SILENT)
+        run_training(recipe(data, LATENTS), tmp_path / "run", fresh=False, progress=SILENT)
     assert caught.value.exit_code == 2
 
 
@@ -183,7 +187,7 @@ def test_training_on_a_stream_ends_alike_when_it_was_stopped(
         )
     data["train"] = [{"kind": "hub", "name": str(tmp_path / "set"), "pool": 2}, *data["train"]]
     given = recipe(data, LATENTS, {**PIXELS, "steps": 4}).model_copy(update={"checkpoint_minutes": 1e-9})
-    undisturbed = run_training(given, tmp_path / "whole", False, SILENT)
+    undisturbed = run_training(given, tmp_path / "whole", fresh=False, progress=SILENT)
 
     def stop(self: TrainingLog, step: int, scores: object) -> None:
         if step == 5:
@@ -191,8 +195,8 @@ def test_training_on_a_stream_ends_alike_when_it_was_stopped(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(TrainingLog, "_validated", stop)
-        run_training(given, tmp_path / "stopped", False, SILENT)
-    resumed = run_training(given, tmp_path / "stopped", False, SILENT)
+        run_training(given, tmp_path / "stopped", fresh=False, progress=SILENT)
+    resumed = run_training(given, tmp_path / "stopped", fresh=False, progress=SILENT)
     assert resumed.read_bytes() == undisturbed.read_bytes()
     kept = [json.loads(line) for line in (tmp_path / "stopped" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in kept if "resumed" in line] == [1]
@@ -203,13 +207,15 @@ def test_training_on_a_validation_picture(data: dict[str, Any], tmp_path: Path, 
     held_back = photo[150:230, :90]
     Image.fromarray(held_back[8:72, 13:77] if crop else held_back).save(tmp_path / "train" / "twin.png")
     with pytest.raises(InputError, match=r"training and validation share a picture: .*twin\.png and .*c\.png hold"):
-        run_training(recipe(data, LATENTS), tmp_path / "run", False, SILENT)
+        run_training(recipe(data, LATENTS), tmp_path / "run", fresh=False, progress=SILENT)
 
 
 def test_impossible_stage_is_refused_before_pictures_are_read(data: dict[str, Any], tmp_path: Path) -> None:
     data["train"] = [str(tmp_path / "none")]
     with pytest.raises(InputError, match=r"stages\[1\]: weights\.l1 needs pixels"):
-        run_training(recipe(data, LATENTS, {**LATENTS, "weights": {"l1": 1.0}}), tmp_path / "run", False, SILENT)
+        run_training(
+            recipe(data, LATENTS, {**LATENTS, "weights": {"l1": 1.0}}), tmp_path / "run", fresh=False, progress=SILENT
+        )
 
 
 # --- the bundled recipe ---------------------------------------------------------------------------------------

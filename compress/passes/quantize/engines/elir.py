@@ -209,7 +209,7 @@ def round_weights(
     for i, (name, conv) in enumerate(convs.items()):
         if id(conv.weight) not in done:
             bits, paired = weight_grid(name, conv, settings)
-            weight = quantize_weight(conv, bits, paired)
+            weight = quantize_weight(conv, bits, pair_limit=paired)
             moments = statistics[name].moments.moments
             if settings.rounding == "gptq" and moments is not None and isinstance(conv, nn.Conv2d):
                 flat, partners = conv.weight.detach().flatten(1), pair_partners(conv) if paired else None

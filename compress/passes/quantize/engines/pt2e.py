@@ -83,7 +83,9 @@ def _widen(observer: Any, given: tuple[Tensor], result: Any) -> None:
     """Let the scale that comes of the observed range be that of ``pair_limit``."""
     weight, axis = given[0].detach(), observer.ch_axis
     paired = weight.shape[1 - axis] % 2 == 0
-    reach = WEIGHT_MAX[8] * (weight_scales(weight, axis, 8, True) if paired else weight_scales(weight, axis, 7))
+    reach = WEIGHT_MAX[8] * (
+        weight_scales(weight, axis, 8, pair_limit=True) if paired else weight_scales(weight, axis, 7)
+    )
     observer.max_val.copy_(reach)
     observer.min_val.copy_(-reach)
 
