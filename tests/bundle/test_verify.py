@@ -19,6 +19,7 @@ from compress.ledger import Filter
 from compress.ledger.report import report
 from compress.progress import Progress
 from compress.restore.open import Settings, open_restorer
+from compress.text import printable
 
 
 @pytest.fixture()
@@ -87,7 +88,7 @@ def test_paths_that_leave_the_bundle_are_refused(small: Path, name: Any, where: 
     (small / "fp32/link").symlink_to(small.parent / "secret")
     key = {"files": "path", "artifacts": "entry"}[where]
     edit(small, lambda m: m[where][0].update({key: name}))
-    refused(small, f"{small}/manifest.json: {name} points outside the bundle: do not use it")
+    refused(small, f"{small}/manifest.json: {printable(name)} points outside the bundle: do not use it")
 
 
 def as_in_a_hub_cache(bundle: Path, cache: Path) -> Path:

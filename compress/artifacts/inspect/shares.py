@@ -36,7 +36,7 @@ def onnx_shares(artifact: str, path: Path, threads: int, inputs: Mapping[str, np
     stages = dict.fromkeys([*times, *weights])
     other = path.stat().st_size - sum(weights.values())
     shares = [WeightShare(artifact=artifact, stage=s, bytes=weights.get(s), ms=times.get(s)) for s in stages]
-    return [*shares, WeightShare(artifact=artifact, stage=OTHER, bytes=other)]
+    return [*shares, WeightShare(artifact=artifact, stage=OTHER, bytes=other, ms=None)]
 
 
 def _weights(initializers: Any) -> dict[str, int]:
