@@ -72,4 +72,4 @@ def test_a_picture_whose_name_is_no_text(tmp_path: Path) -> None:
     from compress.data.sources import FolderPictures
 
     Image.new("RGB", (8, 8)).save(os.fsencode(tmp_path) + b"/caf\xe9.png", "PNG")
-    assert [name for name, _, _ in FolderPictures(tmp_path, None)] == ["caf%ED%B3%A9"]
+    assert [picture.name for picture in FolderPictures(tmp_path, None)] == ["caf%ED%B3%A9"]
