@@ -13,9 +13,9 @@ from torch import Tensor
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
 from compress.elir.train.distillation import DistillTraining, check_distill_stage
-from compress.elir.train.log import Record
 from compress.elir.train.loop import STAGE_STRIDE
 from compress.elir.train.objective import slow_bf16
+from compress.elir.train.record import Record
 from compress.errors import InputError
 from compress.files import write_text
 from compress.passes.base import Pass, Subject

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 
 import compress
@@ -67,7 +68,8 @@ def test_so_do_weights_and_pictures(tiny_recipe: Make, tiny_inputs: Path, tmp_pa
     same = resolve(tiny_recipe(model=model)).weights_sha256
     (copy / "tiny.safetensors").write_bytes((copy / "tiny.safetensors").read_bytes() + b"x")
     assert resolve(tiny_recipe(model=model)).weights_sha256 != same
-    (copy / "calibration/calibration7.png").unlink()
+    shutil.copy(copy / "calibration/calibration7.png", copy / "calibration/calibration8.png")
+    Image.open(copy / "calibration/calibration7.png").rotate(90).save(copy / "calibration/calibration7.png")
     data = {"calibration": str(copy / "calibration"), "validation": [str(copy / "validation")]}
     after = resolve(tiny_recipe(data=data))
     assert after.key["calibration"] != json.loads(before)["calibration"]
@@ -213,5 +215,7 @@ def test_goals_against_truth_need_truth(tiny_recipe: Make, tiny_inputs: Path, tm
     with pytest.raises(InputError, match=message):
         resolve(tiny_recipe(data=data, goals={"psnr_drop_db": 1, "lpips_rise": 1, "fidelity_db": 30}))
     assert not resolve(tiny_recipe(data=data, goals={"fidelity_db": 30})).validation[0].has_truth
-    data = {"calibration": str(path), "validation": [str(tiny_inputs / "calibration")]}
+    low = {"low": str(tiny_inputs / "calibration"), "enlarged": True}
+    path.write_text(json.dumps({"version": 1, "name": "alone", "pairs": low}))
+    data = {"calibration": str(path), "validation": [str(tiny_inputs / "validation")]}
     assert not resolve(tiny_recipe(data=data, goals={"psnr_drop_db": 1})).calibration.has_truth

@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 
 from compress.search.choose import Option, Problem, Trial, pareto
+from compress.search.quality import TorchQuality
 
 ERRORS = {"a": (9e-5, 2e-6), "b": (1e-5, 1e-6), "c": (3e-5, 8e-6), "d": (2e-6, 1e-6)}
 SIZES = {"a": 100, "b": 900, "c": 400, "d": 50}
@@ -66,9 +67,13 @@ def test_between_neighbours(problem: Problem) -> None:
     assert ends[1].bytes < problem.cost(found)[1] < ends[0].bytes
 
 
+def quality(fidelity_db: float) -> TorchQuality:
+    return TorchQuality(n=1, psnr_db=24.0, psnr_drop_db=0.0, ssim_drop=0.0, lpips_rise=0.0, fidelity_db=fidelity_db)
+
+
 def point(problem: Problem, bits: dict[str, int], fidelity_db: float, met: bool = True) -> Trial:
     _, size, ms = problem.cost(bits)
-    return Trial(bits, size, ms, {"fidelity_db": fidelity_db}, met)
+    return Trial(bits, size, ms, quality(fidelity_db), met)
 
 
 def test_the_gap_where_constraints_begin_to_be_met_comes_first(problem: Problem) -> None:
@@ -85,7 +90,7 @@ def test_the_gap_where_constraints_begin_to_be_met_comes_first(problem: Problem)
 
 
 def tried(size: float, ms: float, fidelity_db: float) -> Trial:
-    return Trial({}, size, ms, {"fidelity_db": fidelity_db}, True)
+    return Trial({}, size, ms, quality(fidelity_db), True)
 
 
 def test_the_unbeaten() -> None:

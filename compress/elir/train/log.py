@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
+from compress.elir.train.record import Record
 from compress.errors import InputError
 from compress.files import what_to_do, whole_file
 from compress.progress import Progress, Stage
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 LOG_EVERY = 50  # steps that one line of metrics.jsonl averages
 GRIDS = 20  # pictures kept in samples/, the newest
 Grid = Callable[[], "np.ndarray"]
-Record: TypeAlias = dict[str, Any]
-"""A line of JSON: ``stage``, ``step``, ``of`` and the terms of the loss by name, or what else has happened."""
 
 
 def in_words(scores: Mapping[str, float]) -> str:

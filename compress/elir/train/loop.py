@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from compress.elir.model import Elir
 from compress.elir.train.divergence import save_step
-from compress.elir.train.log import Record
 from compress.elir.train.objective import Objective, check_stage, taught_modules
 from compress.elir.train.processes import Processes
+from compress.elir.train.record import Record
 from compress.elir.train.state import read_state, write_state
 from compress.errors import InputError
 from compress.recipe.train import DistillRun, Stage, TrainRecipe, TrainStage

@@ -25,11 +25,11 @@ def test_a_failed_task_stops_only_what_stands_on_it() -> None:
     outcomes = InProcess().run(tasks, lambda outcome: told.append(outcome.key))
     assert told == ["t1", "t3", "t5", "t4", "t2"]
     assert [outcomes[key].value for key in told] == [2, None, None, None, 4]
-    assert (outcomes["t3"].message, outcomes["t3"].exit_code) == ("3: is not wanted: give another", 2)
-    assert outcomes["t5"].message == "needs what failed: 3: is not wanted: give another"
+    assert (outcomes["t3"].message, outcomes["t3"].exit_code) == (r"3: is not\n wanted: give another", 2)
+    assert outcomes["t5"].message == r"needs what failed: 3: is not\n wanted: give another"
     assert outcomes["t4"].message == "ZeroDivisionError: by zero"
     assert values(outcomes, [tasks[4], tasks[0]]) == [4, 2]
-    with pytest.raises(InputError, match=r"^double 3: 3: is not wanted"):
+    with pytest.raises(InputError, match=r"^double 3: 3: is not\\n wanted"):
         values(outcomes, tasks)
 
 
