@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from compress.files import write_text
 from compress.report.album import album
@@ -64,7 +64,11 @@ def write_devices(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapp
     write_text(out, page)
 
 
-def page_data(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[str, Source]) -> dict[str, Any]:
+PageObject: TypeAlias = dict[str, Any]
+"""An object of the JSON that the page reads."""
+
+
+def page_data(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[str, Source]) -> PageObject:
     """Everything that the page shows, as its JSON holds it; what was not measured is null."""
     artifacts = _artifacts(rows, folders, sources)
     places = {entry["file"]: index for index, entry in enumerate(artifacts)}
@@ -101,7 +105,7 @@ def _group(row: Row) -> tuple[Any, ...]:
     return tuple(getattr(row, name) for name in GROUP)
 
 
-def _labels(groups: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _labels(groups: Sequence[PageObject]) -> list[PageObject]:
     """Each group with ``device`` and ``title``; two that read alike get the beginning of their pictures' hash."""
     told = []
     for group in groups:
@@ -118,7 +122,7 @@ def _labels(groups: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return told
 
 
-def _artifacts(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[str, Source]) -> list[dict[str, Any]]:
+def _artifacts(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[str, Source]) -> list[PageObject]:
     """One entry a file, from its newest row, with what its bundle tells of it."""
     newest: dict[str, Row] = {}
     for row in rows:
@@ -148,7 +152,7 @@ def _names(rows: Sequence[Row]) -> list[str]:
     return names
 
 
-def _detail(row: Row, source: Source | None) -> dict[str, Any]:
+def _detail(row: Row, source: Source | None) -> PageObject:
     """Errors, where bytes and milliseconds go, and what was not measured and why."""
     if source is None:
         what = "pictures, error by stage and layer, bytes and milliseconds by stage"
@@ -174,7 +178,7 @@ def _files(rows: Sequence[Row], folders: Mapping[str, str], folder: str) -> dict
     return {row.artifact: row.files_sha256 for row in rows if folders.get(row.files_sha256) == folder}
 
 
-def _every_gap(artifacts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _every_gap(artifacts: Sequence[Mapping[str, Any]]) -> list[PageObject]:
     """Alike gaps of several artifacts in one line."""
     alike: dict[tuple[str, str], list[int]] = {}
     for index, artifact in enumerate(artifacts):

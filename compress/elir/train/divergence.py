@@ -1,6 +1,7 @@
 """A loss or gradient that is no number: the step is saved with all that is needed to see it again."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from compress.tensors import read_tensors
 _MODEL = "model."
 
 
-def save_step(path: Path, batch: tuple[Tensor, Tensor], random: Tensor, model: Elir, facts: dict[str, Any]) -> None:
+def save_step(
+    path: Path, batch: tuple[Tensor, Tensor], random: Tensor, model: Elir, facts: Mapping[str, object]
+) -> None:
     """Write a step as safetensors: ``degraded`` and ``clean`` as the networks took them, ``random`` (state of torch's
     generator right after the batch was drawn), the weights as ``model.*``; ``facts`` as metadata, in JSON.
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from pydantic import ValidationError
@@ -12,6 +12,8 @@ from compress.errors import InputError, VerificationError
 from compress.files import sha256_text, write_buffer
 from compress.recipe.train import DistillRun, TrainRecipe
 
+TrainingState: TypeAlias = dict[str, Any]
+"""A training checkpoint: the recipe and its hash, weights, averages, the optimizer's state, counters."""
 SHOWN = 5  # differences in one message
 
 
@@ -20,7 +22,7 @@ def recipe_hash(recipe: TrainRecipe | DistillRun) -> str:
     return sha256_text(recipe.model_dump_json())
 
 
-def write_state(path: Path, recipe: TrainRecipe | DistillRun, state: dict[str, Any]) -> None:
+def write_state(path: Path, recipe: TrainRecipe | DistillRun, state: TrainingState) -> None:
     """Write a checkpoint of ``recipe`` whole; where that fails, the old one stays.
 
     Raises InputError (disk full, folder not writable).
@@ -32,7 +34,7 @@ def write_state(path: Path, recipe: TrainRecipe | DistillRun, state: dict[str, A
     write_buffer(path, buffer)
 
 
-def read_state(path: Path, recipe: TrainRecipe | DistillRun) -> dict[str, Any]:
+def read_state(path: Path, recipe: TrainRecipe | DistillRun) -> TrainingState:
     """The checkpoint's contents, on the CPU.
 
     Raises VerificationError (damaged, or no training checkpoint) or InputError (of another recipe: what differs).
