@@ -32,8 +32,10 @@ pytest_plugins = ["needs", "budgets", "workers"]
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "finished" in getattr(item, "fixturenames", ()):
-            item.add_marker("slow")  # the first to ask for that bundle makes it, which takes most of a minute
+        # The first to ask for the finished bundle makes it, which takes most of a minute. Given `-m "not slow"`, pytest
+        # forgets that nightly tests are left out.
+        if "finished" in getattr(item, "fixturenames", ()) or item.get_closest_marker("nightly"):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session", autouse=True)

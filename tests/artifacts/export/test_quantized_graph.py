@@ -19,6 +19,7 @@ from compress.passes.quantize.engines.elir import quantize
 from compress.recipe.passes import PtqSettings
 
 SIZE = 64
+pytestmark = pytest.mark.slow
 Run = Callable[..., list[np.ndarray]]
 Pair = tuple[Tensor, Tensor]
 
