@@ -18,8 +18,8 @@ has changed.
 
 Each takes one picture of {width} x {height} px, {enlarged}RGB in [0, 1], float32,
 with the channels first{noise}, and gives the restored picture in the
-same form. `compress restore` with this folder restores pictures of any size, tile by tile. The lines below restore one
-picture of the model's size; run them in this folder.
+same form. `compress restore` with this folder restores pictures of any size, tile by tile. The lines below restore a
+`photo.png` of {small} px (another size would be squeezed to it); run them in this folder.
 """
 _NOISE = ", and standard normal noise (the same noise gives the same picture)"
 _BEFORE = """\
@@ -72,6 +72,7 @@ def readme(name: str, task: str, scale: int, artifacts: Sequence[Mapping[str, An
         height=height,
         enlarged=f"enlarged {scale} times by bicubic interpolation, " if scale > 1 else "",
         noise=_NOISE if noise else "",
+        small=f"{width // scale} x {height // scale}",
     )
     draw = _DRAW.format(shape=tuple(noise)) if noise else ""
     parts = []

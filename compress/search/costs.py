@@ -100,7 +100,8 @@ def _write(lab: Lab, artifact: Artifact, variant: str, folder: Path) -> None:
                 writer.lower(lab.models.reference, artifact)
             else:
                 writer.write_float(lab.models.reference, artifact)
-            writer.lowered(artifact)
+            if artifact.format == "executorch":
+                writer.lowered(artifact)
         finally:
             writer.close()
 

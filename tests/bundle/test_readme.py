@@ -31,7 +31,12 @@ def test_each_runtime_runs_its_smallest_artifact() -> None:
         entry("onnx", "int8", "-tensorrt"),
     ]
     text = readme("mine", "sr_x4", 4, artifacts)
-    assert "enlarged 4 times" in text and "picture of 96 x 64 px" in text and "| onnx-int8-tensorrt |" in text
+    assert (
+        "enlarged 4 times" in text
+        and "picture of 96 x 64 px" in text
+        and "`photo.png` of 24 x 16 px" in text
+        and "| onnx-int8-tensorrt |" in text
+    )
     onnx, openvino = BLOCKS.findall(text)
     assert '"int8/onnx/model"' in onnx and '"fp32/openvino/model"' in openvino
     assert "resize((96, 64)" in onnx and "standard_normal((1, 16, 8, 12)" in onnx
