@@ -153,13 +153,13 @@ def _is_own(path: Path) -> bool:
 
 
 def _mark(folder: Path) -> Owner | None:
-    found = _json(folder / MARK)
-    if not isinstance(found, dict) or found.get("kind") not in _KINDS:
+    content = _json(folder / MARK)
+    if not isinstance(content, dict) or content.get("kind") not in _KINDS:
         return None
     try:
-        owner = Owner(**found)
+        owner = Owner(**content)
     except TypeError:  # of a newer release
-        return Owner(found["kind"])
+        return Owner(content["kind"])
     return replace(owner, settings=tuple(owner.settings))
 
 
@@ -213,9 +213,9 @@ def remove_listed(folder: Path, files: Iterable[str]) -> None:
 
 def remove_training(folder: Path, more: Iterable[str] = ()) -> None:
     """Remove what a training run writes into its folder, and ``more`` of its files, and nothing else."""
-    found = [folder / name for name in ("checkpoint.pt", "diverged.safetensors", "metrics.jsonl", *more)]
-    found += [p for text in ("teacher_*.safetensors", "events.out.tfevents.*") for p in folder.glob(text)]
+    paths = [folder / name for name in ("checkpoint.pt", "diverged.safetensors", "metrics.jsonl", *more)]
+    paths += [p for text in ("teacher_*.safetensors", "events.out.tfevents.*") for p in folder.glob(text)]
     if not (folder / "samples").is_symlink():
-        found += folder.glob("samples/step_*.png")
-    for path in found:
+        paths += folder.glob("samples/step_*.png")
+    for path in paths:
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Text that several places write alike: numbers, strangers' words, and how an extra is installed."""
+"""Text that several places write the same way: numbers, strangers' words, and how an extra is installed."""
 
 
 def plain(value: float, digits: int, sign: str = "") -> str:

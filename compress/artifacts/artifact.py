@@ -50,10 +50,10 @@ class Artifact:
 
 def artifact_of(id_: str, format: Format, precision: Precision) -> Artifact:
     """An artifact as a manifest tells it. Raises VerificationError for an id of another format or precision."""
-    found = Artifact(format, precision, id_.removeprefix(f"{format}-{precision}").removeprefix("-"))
-    if found.id != id_:
+    artifact = Artifact(format, precision, id_.removeprefix(f"{format}-{precision}").removeprefix("-"))
+    if artifact.id != id_:
         raise VerificationError(f"artifact {id_}: its id does not begin with {format}-{precision}: do not use it")
-    return found
+    return artifact
 
 
 def plan_artifacts(recipe: Recipe) -> list[Artifact]:

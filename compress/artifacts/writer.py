@@ -169,5 +169,5 @@ def _check_half(model: "nn.Module", artifact: Artifact) -> None:
     from compress.errors import InputError
     from compress.tensors import too_large
 
-    if found := too_large(model.state_dict(), torch.float16):
-        raise InputError(f"{artifact.id}: {found}: leave fp16 out of export.{artifact.format}.precisions")
+    if problem := too_large(model.state_dict(), torch.float16):
+        raise InputError(f"{artifact.id}: {problem}: leave fp16 out of export.{artifact.format}.precisions")

@@ -137,10 +137,10 @@ class Bundle:
             locations = sorted(external_data(entry))
         except ValueError as error:
             raise self._refused(f"{name}: no ONNX model ({error})") from None
-        found = [(PurePosixPath(name).parent / location).as_posix() for location in locations]
-        for path in found:
+        paths = [(PurePosixPath(name).parent / location).as_posix() for location in locations]
+        for path in paths:
             self.file(path)
-        return found
+        return paths
 
     def _check(self, name: str) -> None:
         if problem := _changed(self.folder, self.file(name)):

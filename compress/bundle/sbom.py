@@ -33,15 +33,15 @@ def sbom(bundle: Path | None) -> str:
     if bundle is None:
         if (own := _distribution(NAME)) is None:
             raise Unavailable(f"{NAME} runs from its sources, not installed: its packages are not known: pip install .")
-        found, subject = list(installed()), _package(NAME, own.version, ComponentType.APPLICATION)
+        components, subject = list(installed()), _package(NAME, own.version, ComponentType.APPLICATION)
     else:
         manifest = read_manifest(bundle)
         subject = Component(name=manifest.name or bundle.name, type=ComponentType.MACHINE_LEARNING_MODEL)
         packages = manifest.versions.items()
-        found = [*_files(manifest), *(_package(name, v, ComponentType.LIBRARY) for name, v in packages)]
-    bom = Bom(components=found)
+        components = [*_files(manifest), *(_package(name, v, ComponentType.LIBRARY) for name, v in packages)]
+    bom = Bom(components=components)
     bom.metadata.component = subject
-    bom.register_dependency(subject, found)
+    bom.register_dependency(subject, components)
     return JsonV1Dot6(bom).output_as_string(indent=1) + "\n"
 
 
@@ -52,16 +52,16 @@ def installed() -> "Iterator[Component]":
     seen, todo = {NAME}, _needs(NAME)
     while todo:
         name = todo.pop()
-        if name in seen or (found := _distribution(name)) is None:
+        if name in seen or (distribution := _distribution(name)) is None:
             continue
         seen.add(name)
         todo += _needs(name)
-        yield _package(found.metadata["Name"], found.version, ComponentType.LIBRARY)
+        yield _package(distribution.metadata["Name"], distribution.version, ComponentType.LIBRARY)
 
 
 def _needs(name: str) -> list[str]:
-    found = _distribution(name)
-    wanted = [text for text in (found.requires or [] if found else []) if "extra ==" not in text]
+    distribution = _distribution(name)
+    wanted = [text for text in (distribution.requires or [] if distribution else []) if "extra ==" not in text]
     return [match[0] for text in wanted if (match := _REQUIREMENT.match(text))]
 
 

@@ -40,7 +40,7 @@ class Verification:
     exit_code: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        parity = [asdict(found) for found in self.parity]
+        parity = [asdict(item) for item in self.parity]
         return {"bundle": str(self.folder), "files": self.files, "parity": parity, "verified": True}
 
     def table(self) -> "Table":

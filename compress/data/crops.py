@@ -27,7 +27,7 @@ class TrainingPictures:
 
     Those of ``folders`` are all in memory (8 bits a channel), those of ``streams`` a pool at a time. Unreadable and
     small pictures are skipped, others converted to RGB; ``report`` tells. Every ``stride`` batches the streams begin
-    anew, in another order.
+    again, in another order.
     Raises InputError when a folder is missing, or when no picture has ``min_side`` px a side.
     """
 
@@ -55,7 +55,7 @@ class TrainingPictures:
                 f"{names}: no picture of {min_side} px or more a side{f' ({why})' if why else ''}: add some"
             )
         for stream in streams:
-            stream.pool(0, 0)  # a set that cannot be read is told now, not after the first stage's pictures
+            stream.pool(0, 0)  # a set that cannot be read fails now, not after the first stage's pictures
         self.chance = _chance(self.pictures) if self.pictures else np.empty(0)
         self.report = self._report()
         self.description = self._description()

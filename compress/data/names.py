@@ -53,7 +53,7 @@ def set_names(given: Sequence[str]) -> list[str]:
     """A name for each set (a built-in name, a file, a folder), no two the same: of folders with one name, as much of
     the path as tells them apart.
 
-    Raises InputError for a set that is given twice, two files that name their sets alike, and what loading raises.
+    Raises InputError for a set that is given twice, two files whose sets have the same name, and what loading raises.
     """
     from compress.recipe.calibration_set import CalibrationSet
     from compress.recipe.validation import load_model
@@ -68,13 +68,13 @@ def set_names(given: Sequence[str]) -> list[str]:
     while True:
         names = [fixed.get(i) or file_name("-".join(p[-n:])) for i, (p, n) in enumerate(zip(parts, depth, strict=True))]
         times_of = Counter(map(same_name, names))
-        alike = [i for i, name in enumerate(names) if times_of[same_name(name)] > 1]
-        if not alike:
+        same = [i for i, name in enumerate(names) if times_of[same_name(name)] > 1]
+        if not same:
             return names
-        longer = [i for i in alike if i not in fixed and depth[i] < len(parts[i])]
+        longer = [i for i in same if i not in fixed and depth[i] < len(parts[i])]
         if not longer:
             raise InputError(
-                f"{' and '.join(str(paths[i]) for i in alike[:2])}: two sets are named {names[alike[0]]}: change the "
+                f"{' and '.join(str(paths[i]) for i in same[:2])}: two sets are named {names[same[0]]}: change the "
                 "name in one of the files"
             )
         for i in longer:

@@ -70,8 +70,8 @@ def suffixes() -> frozenset[str]:
 def opened(file: Path | BinaryIO, name: str | None = None, load: Load | None = None) -> Iterator[ImageFile.ImageFile]:
     """The picture of ``file``, whose header has been read; ``load`` reads what is needed of it before it is given.
 
-    A file that fails is read again without its metadata, where these can be told from the pixels: damaged metadata must
-    not cost the picture. ``image.info["damaged"]`` is set then.
+    A file that fails is read again without its metadata, where that is separate from the pixels: damaged metadata
+    must not cost the picture. ``image.info["damaged"]`` is set then.
     Raises InputError, with ``name`` or the file's own, for what is missing, empty, too large, of no listed format, or
     cannot be read.
     """
@@ -255,7 +255,7 @@ def _without_metadata(file: Path | bytes) -> bytes | None:
     if data.startswith(b"\xff\xd8"):
         return _bare_jpeg(data)
     if data[4:8] == b"ftyp":  # AVIF, HEIF: Pillow parses EXIF while it opens them
-        return _EXIF_HEADER.sub(lambda found: found[0][:4] + b"\x7f" * 4, data)
+        return _EXIF_HEADER.sub(lambda match: match[0][:4] + b"\x7f" * 4, data)
     return _bare_png(data) if data.startswith(_PNG) else None
 
 

@@ -123,9 +123,10 @@ def _range_of_integers(image: Image.Image, given: Meaning, name: str) -> tuple[f
     raise _ambiguous(name, given, (least, most))
 
 
-def _ambiguous(name: str, given: Meaning, found: tuple[float, float], also: str = "") -> UnknownRange:
+def _ambiguous(name: str, given: Meaning, extremes: tuple[float, float], also: str = "") -> UnknownRange:
+    low, high = extremes
     return UnknownRange(
-        f"{name}: {given} samples from {found[0]:g} to {found[1]:g}, and it does not declare what white is ({also}255, "
+        f"{name}: {given} samples from {low:g} to {high:g}, and it does not declare what white is ({also}255, "
         "65535 or else): save it with 8 or 16 bits, or set the TIFF tags SMinSampleValue and SMaxSampleValue"
     )
 

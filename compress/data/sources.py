@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class Pictures(Protocol):
-    """A known number of pictures, read anew at every iteration."""
+    """A known number of pictures, read again at every iteration."""
 
     notes: list[str]
     """What was left out of them."""

@@ -30,7 +30,7 @@ MAX_K_STEPS = 64
 RESIDUAL = "residual"  # key of the metadata: names and shapes do not tell it
 GROUP_MULTIPLE = 8  # of the flow's width
 MAX_SIGMA_S = 10.0
-# diffusers' AutoencoderTiny and ours count layers alike; the original files' decoder has a clamp at index 0.
+# diffusers' AutoencoderTiny numbers its layers as ours does; the original files' decoder has a clamp at index 0.
 _DIFFUSERS = {"encoder.layers.": "enc.layers.", "decoder.layers.": "dec.layers."}
 
 
@@ -99,8 +99,8 @@ def save_checkpoint(
         **({RESIDUAL: True} if config.residual else {}),
     }
     check_finite(model.state_dict(), path)
-    if found := too_large(model.state_dict(), dtype):
-        raise InputError(f"{path}: {found}: write it in float32, --float32")
+    if problem := too_large(model.state_dict(), dtype):
+        raise InputError(f"{path}: {problem}: write it in float32, --float32")
     state = {name: value.detach().to(dtype).contiguous() for name, value in model.state_dict().items()}
     state, shared = without_decoder(state, path, decoder_of) if decoder_of else (state, {})
     with whole_file(path) as part:

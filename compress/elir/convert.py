@@ -33,12 +33,12 @@ def convert(
     half: bool = True,
     decoder_of: Path | None = None,
 ) -> str:
-    """Write ``source`` anew as ``target``, in the format of its suffix (``SUFFIXES``).
+    """Write ``source`` again as ``target``, in the format of its suffix (``SUFFIXES``).
 
     The published formats hold no metadata: K and sigma_s go lost there, and must be given (``k_steps``, ``sigma_s``)
     on the way back. Only those of the authors' own checkpoints are known, by widths and ``task``; their ``k_trained``,
     the segments of the training, is written too. ``task`` is written into ours. ``half``: ours in float16, else in
-    float32. A model that was collapsed is over-parametrised anew for .ckpt: it computes the same, but is not the one
+    float32. A model that was collapsed is over-parametrised again for .ckpt: it computes the same, but is not the one
     that was trained. ``decoder_of``: a checkpoint in the target's folder with the same decoder; ours leaves it out.
     Returns what its user should know, a line each: which of the file's weights were taken, where it holds more than a
     model, what was assumed of it, and that the new file records no task.

@@ -29,7 +29,7 @@ def with_shared_decoder(state: State, metadata: Mapping[str, str], path: Path) -
         raise VerificationError(f"{path}: its decoder is in {name}, which is not beside it: put both into one folder")
     decoder = decoder_of(owner)
     if _digest(decoder) != metadata.get(HASH):
-        raise VerificationError(f"{owner}: not the decoder that {path.name} was saved with: get both files anew")
+        raise VerificationError(f"{owner}: not the decoder that {path.name} was saved with: get both files again")
     return {**state, **decoder}
 
 

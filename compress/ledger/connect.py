@@ -27,11 +27,11 @@ def connect(url: "URL") -> "Engine":
     """An engine whose ledger has this release's schema.
 
     Raises Unavailable without PostgreSQL's driver, VerificationError for a newer ledger; the database's own errors
-    are for ``place.told``.
+    are for ``place.plain_errors``.
     """
     engine = _sqlite(url) if url.drivername == DRIVERS["sqlite"] else _postgresql(url)
-    if (found := _revision(engine)) != HEAD:
-        _check_known(url, found)
+    if (revision := _revision(engine)) != HEAD:
+        _check_known(url, revision)
         _migrate(engine, url)
     return engine
 

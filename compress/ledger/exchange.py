@@ -53,12 +53,12 @@ def _by_suffix(path: Path, known: dict[str, Callable[..., Any]]) -> Callable[...
 def _checked(path: Path, number: int, fields: Fields) -> Measurement:
     given = fields.pop("id", None)
     try:
-        found = Measurement.model_validate(fields)
+        measurement = Measurement.model_validate(fields)
     except ValidationError as error:
         raise InputError(f"{path}: row {number}: {first_mistake(error)}: export it again") from None
-    if given != found.id:
+    if given != measurement.id:
         raise VerificationError(f"{path}: row {number}: differs from its id, it was changed: get another copy")
-    return found
+    return measurement
 
 
 def _flat(row: Fields) -> Fields:

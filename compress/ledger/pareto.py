@@ -54,13 +54,14 @@ class Pareto:
         from rich.text import Text
 
         shown = []
-        for found in self.frontiers:
-            told = {name: "-" if value is None else value for name, value in found.facts.items()}
-            title = "{target} · {task} · {dataset} · {image_size} px · {cpu} · {threads} threads".format(**told)
-            table = Table(title=Text(printable(title)), title_justify="left", caption=f"{found.dominated} more, beaten")
+        for frontier in self.frontiers:
+            facts = {name: "-" if value is None else value for name, value in frontier.facts.items()}
+            title = "{target} · {task} · {dataset} · {image_size} px · {cpu} · {threads} threads".format(**facts)
+            beaten = f"{frontier.dominated} more, beaten"
+            table = Table(title=Text(printable(title)), title_justify="left", caption=beaten)
             for name in (self.x, self.y, "recipe", "artifact", "measured", "row"):
                 table.add_column(name, justify="right" if name in (self.x, self.y) else "left")
-            for row in found.points:
+            for row in frontier.points:
                 named = (row.recipe, row.artifact, row.created[:16], row.id[:8])
                 table.add_row(
                     *(plain(getattr(row, name), 6) for name in (self.x, self.y)), *map(Text, map(printable, named))

@@ -56,7 +56,7 @@ def shown(url: "URL") -> str:
 
 
 @contextmanager
-def told(url: "URL") -> Iterator[None]:
+def plain_errors(url: "URL") -> Iterator[None]:
     """Turn a database's errors into one line with the exit code that each deserves."""
     from pydantic import ValidationError
     from sqlalchemy.exc import DBAPIError

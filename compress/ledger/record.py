@@ -39,7 +39,7 @@ def record_apply(folder: Path, say: Say) -> None:
 
 
 def record_bench(folder: Path, performance: Sequence[Performance], say: Say) -> None:
-    """Append what was timed now; a ledger that cannot be used is told in one line."""
+    """Append what was timed now; a ledger that cannot be used is reported in one line."""
     from compress.ledger.from_bundle import benched
 
     def rows() -> "list[Measurement]":

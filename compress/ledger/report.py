@@ -32,9 +32,9 @@ class PageSummary:
             _counted(self.devices, "device"),
             _counted(self.bundles, "bundle"),
         )
-        told = f"{self.path}: {', '.join(held)}, {self.path.stat().st_size / 1e6:.2f} MB"
+        text = f"{self.path}: {', '.join(held)}, {self.path.stat().st_size / 1e6:.2f} MB"
         return (
-            f"{told}; bundles of {_counted(self.absent, 'artifact')} are not here: no pictures" if self.absent else told
+            f"{text}; bundles of {_counted(self.absent, 'artifact')} are not here: no pictures" if self.absent else text
         )
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from compress.errors import InputError
-from compress.ledger.place import ledger_url, shown, told
+from compress.ledger.place import ledger_url, plain_errors, shown
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -41,19 +41,19 @@ class Filter:
 
         given = {name: value for name, value in asdict(self).items() if value is not None}
         columns = measurements.c
-        found = [columns[name] == value for name, value in given.items() if name not in ("since", "until")]
-        found += [columns.created >= given["since"]] if "since" in given else []
-        return found + ([columns.created < given["until"]] if "until" in given else [])
+        conditions = [columns[name] == value for name, value in given.items() if name not in ("since", "until")]
+        conditions += [columns.created >= given["since"]] if "since" in given else []
+        return conditions + ([columns.created < given["until"]] if "until" in given else [])
 
 
 class Ledger:
-    """An open ledger. Its errors are one line each: see ``place.told``."""
+    """An open ledger. Its errors are one line each: see ``place.plain_errors``."""
 
     def __init__(self, url: "URL") -> None:
         from compress.ledger.connect import connect
 
         self.url = url
-        with told(url):
+        with plain_errors(url):
             self._engine: Engine = connect(url)
 
     @property
@@ -115,27 +115,29 @@ class Ledger:
         beyond = f"{start}g"
         query = _select(Filter(), pictures=True).where(measurements.c.id >= start, measurements.c.id < beyond).limit(2)
         with self._connection() as connection:
-            found = _read(connection, query)
-        if len(found) != 1:
-            what = "several rows begin so: give more digits" if found else "no such row: see `compress ledger ls`"
+            rows = _read(connection, query)
+        if len(rows) != 1:
+            what = "several rows begin so: give more digits" if rows else "no such row: see `compress ledger ls`"
             raise InputError(f"{start}: ledger {self.place}: {what}")
-        return found[0]
+        return rows[0]
 
-    def latest(self, alike: "Mapping[str, object]", until: str, other_than: str) -> "Row | None":
-        """The newest row of an `apply` whose fields are as ``alike``, made by ``until``, with pictures."""
+    def latest(self, fields: "Mapping[str, object]", until: str, other_than: str) -> "Row | None":
+        """The newest row of an `apply` whose fields are ``fields``, made by ``until``, with pictures."""
         from compress.ledger.tables import measurements
 
         columns = measurements.c
-        same = [columns[name].is_(None) if value is None else columns[name] == value for name, value in alike.items()]
+        same = [columns[name].is_(None) if value is None else columns[name] == value for name, value in fields.items()]
         own = (columns.command == "apply", columns.created <= until, columns.id != other_than)
         with self._connection() as connection:
-            found = _read(connection, _select(Filter(), pictures=True).where(*same, *own).limit(1))
-        return found[0] if found else None
+            rows = _read(connection, _select(Filter(), pictures=True).where(*same, *own).limit(1))
+        return rows[0] if rows else None
 
     @contextmanager
     def _connection(self, *, writes: bool = False) -> "Iterator[Connection]":
-        with told(self.url), self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
-            yield connection
+        with plain_errors(self.url), self._engine.connect() as connection:
+            connection = connection.execution_options(writes=writes)
+            with connection.begin():
+                yield connection
 
 
 def open_ledger() -> Ledger:

@@ -30,7 +30,7 @@ PARAMS = ("image_size", "k_steps", "threads")
 """Whole numbers that are settings, not measurements."""
 PAGE = 1000
 FINISHED = "FINISHED"
-# Nothing is sent to anybody else; a server that is away is told in seconds, not in minutes.
+# Nothing is sent to anybody else; a server that does not answer is reported in seconds, not in minutes.
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -51,8 +51,8 @@ class SendResult:
     bare: int = 0
 
     def __str__(self) -> str:
-        told = f"{self.place}, experiment {self.experiment}: {self.rows} runs sent, {self.there} were there"
-        return f"{told}; {self.bare} without files, which are not here" if self.bare else told
+        text = f"{self.place}, experiment {self.experiment}: {self.rows} runs sent, {self.there} were there"
+        return f"{text}; {self.bare} without files, which are not here" if self.bare else text
 
 
 def send(rows: Sequence[Row], uri: str | None, experiment: str, progress: "Progress", *, files: bool) -> SendResult:
@@ -124,8 +124,8 @@ def _client(uri: str) -> "MlflowClient":
 
 
 def _experiment(client: "MlflowClient", name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    return str(found.experiment_id if found else client.create_experiment(name))
+    experiment = client.get_experiment_by_name(name)
+    return str(experiment.experiment_id if experiment else client.create_experiment(name))
 
 
 def _runs(client: "MlflowClient", experiment: str) -> "Iterator[Run]":

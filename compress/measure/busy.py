@@ -16,18 +16,18 @@ def busy_processes() -> list[BusyProcess]:
     before, began = _seconds(), time.monotonic()
     time.sleep(SECONDS)
     after, elapsed = _seconds(), time.monotonic() - began
-    found = [
+    processes = [
         BusyProcess(name=name, cores=round((seconds - before[pid][1]) / elapsed, 2))
         for pid, (name, seconds) in after.items()
         if pid in before and pid != os.getpid()
     ]
-    return sorted((item for item in found if item.cores >= LEAST), key=lambda item: -item.cores)
+    return sorted((item for item in processes if item.cores >= LEAST), key=lambda item: -item.cores)
 
 
 def _seconds() -> dict[int, tuple[str, float]]:
     """Name and processor time, in s, of every process that this one may see."""
-    found = {}
+    seconds = {}
     for process in psutil.process_iter(["name", "cpu_times"]):
         if times := process.info["cpu_times"]:
-            found[process.pid] = (process.info["name"] or "", times.user + times.system)
-    return found
+            seconds[process.pid] = (process.info["name"] or "", times.user + times.system)
+    return seconds

@@ -49,12 +49,12 @@ def _usable() -> set[int]:
 
 def _physical() -> dict[int, tuple[str, str]]:
     """(socket, core) of each logical core, where Linux tells it: psutil counts cores whatever this process may use."""
-    found = {}
+    core_of = {}
     for block in _read(CPUINFO).split("\n\n"):
         processor, socket, core = (_field(block, name) for name in ("processor", "physical id", "core id"))
         if processor and socket and core:
-            found[int(processor)] = (socket, core)
-    return found
+            core_of[int(processor)] = (socket, core)
+    return core_of
 
 
 def _features(cpuinfo: str) -> list[str]:

@@ -29,7 +29,7 @@ class Subject:
     """What passes work on.
 
     ``model`` is the float model, kept exact by exact passes. ``calibration`` yields (lq, noise), each of one picture:
-    (1, 3, S, S) in [0, 1] and (1, 16, S/8, S/8), anew on every call and never held together. ``quantized`` is what
+    (1, 3, S, S) in [0, 1] and (1, 16, S/8, S/8), made on every call and never held together. ``quantized`` is what
     a quantizing pass leaves for export. ``float_graph`` gives ``model`` as a runtime's own graph, by format
     (openvino: ov.Model, onnx: ModelProto; inputs lq and noise, static), for engines that work on such graphs.
     ``keep(name, make)`` gives what ``make`` gives, tensors by name, or what it gave before the run was interrupted;

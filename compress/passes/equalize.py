@@ -1,4 +1,6 @@
-"""equalize: channels of the autoencoder get ranges alike, exactly, so that one scale a tensor fits them all.
+"""equalize: the channels of the autoencoder get equal ranges, so that one scale per tensor fits every channel.
+
+The network computes the same as before.
 
 Cross-layer equalisation (Nagel et al., ICCV 2019, arXiv 1906.04721), extended to residual streams:
 ReLU(s x) = s ReLU(x) for s > 0, and sums keep it, so every convolution that writes a stream may scale its output

@@ -17,7 +17,7 @@ from compress.recipe.passes import QatSettings
 WARM_UP = 5  # updates
 JUDGED = 8  # crops
 TOLERATED_DB = 0.1  # of fidelity: what so few crops cannot tell apart
-ALIKE = {"xnnpack": "onnxruntime"}  # schemes of the same numbers
+EQUAL = {"xnnpack": "onnxruntime"}  # schemes that compute the same numbers
 
 
 class Qat(LearningPass):
@@ -80,8 +80,8 @@ class Qat(LearningPass):
         wanted = [subject.model(*pair).clamp(0, 1) for pair in pairs]
         fidelities: dict[str, float] = {}
         for name, module in modules.items():
-            if ALIKE.get(name) in fidelities:
-                fidelities[name] = fidelities[ALIKE[name]]
+            if EQUAL.get(name) in fidelities:
+                fidelities[name] = fidelities[EQUAL[name]]
                 continue
             outputs = [module(*pair).clamp(0, 1) for pair in pairs]
             error = sum(functional.mse_loss(y, w).item() for y, w in zip(outputs, wanted, strict=True)) / JUDGED

@@ -1,4 +1,6 @@
-"""smooth: channels of what MMSE estimator and flow give to their convolutions get ranges alike, exactly.
+"""smooth: the input channels of the convolutions in the MMSE estimator and the flow get equal ranges.
+
+The networks compute the same as before.
 
 SmoothQuant (arXiv 2211.10438): a convolution's input channel j is divided by s_j = max|X_j|^a / max|W_j|^(1 - a), its
 weights are multiplied by it. In the autoencoder ``equalize`` lets the layer before do the division; behind a SiLU no

@@ -71,8 +71,8 @@ def round_weight(conv: Conv, bits: int, group: int | None) -> RoundedWeight:
     channels, where their number divides by it; in 4 bits the scale of least squared error."""
     weight = conv.weight.detach()
     if bits == 16:
-        if found := too_large({"a weight": weight}, torch.float16):
-            raise InputError(f"weights: {found}: give its layer 32 bits in layer_bits")
+        if problem := too_large({"a weight": weight}, torch.float16):
+            raise InputError(f"weights: {problem}: give its layer 32 bits in layer_bits")
         half = weight.half()
         return RoundedWeight(half, None, half.float())
     transposed = isinstance(conv, nn.ConvTranspose2d)

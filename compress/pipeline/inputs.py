@@ -278,13 +278,13 @@ def _published(task: str) -> str:
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and of every package that has a hand in an artifact, as far as they are installed."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def node_facts() -> dict[str, str]:

@@ -69,11 +69,11 @@ class Probe:
 
         from compress.data.pictures import to_float
 
-        found = []
+        crops = []
         for (lq, noise), item in zip(self.models.pairs(chosen, most), chosen, strict=False):
             clean = item.degraded if item.clean is None else item.clean  # of one size; dropped below
-            found.append((_middle(lq, 8), _middle(noise, 1), _middle(torch.from_numpy(to_float([clean])), 8)))
-        lqs, noises, cleans = (torch.cat(parts) for parts in zip(*found, strict=True))
+            crops.append((_middle(lq, 8), _middle(noise, 1), _middle(torch.from_numpy(to_float([clean])), 8)))
+        lqs, noises, cleans = (torch.cat(parts) for parts in zip(*crops, strict=True))
         return lqs, noises, cleans if chosen.has_truth else None
 
     def _restore(self, model: "nn.Module") -> "torch.Tensor":
@@ -84,12 +84,12 @@ class Probe:
 
     def stages(self) -> dict[str, list[str]]:
         """The convolutions of each stage: encoder, MMSE estimator, every Euler step, decoder."""
-        found: dict[str, list[str]] = {}
+        stages: dict[str, list[str]] = {}
         for name in self.convs:
             step = name.split(".")[2] if name.startswith("fmir.steps.") else None
             label = self.network(name) if step is None else f"flow, step {int(step) + 1}"
-            found.setdefault(label, []).append(name)
-        return found
+            stages.setdefault(label, []).append(name)
+        return stages
 
     def network(self, name: str) -> str:
         """The network that a convolution belongs to."""

@@ -96,7 +96,7 @@ class Run:
         return results
 
     def _kept(self, artifact: Artifact) -> Stages:
-        """Where an artifact is remembered: a float one is not written anew when only quantization changes."""
+        """Where an artifact is remembered: a float one is not written again when only quantization changes."""
         return self.context.stages if artifact.precision == "int8" else self.context.floats
 
     def _export(self) -> None:

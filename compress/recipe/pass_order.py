@@ -5,14 +5,14 @@ QUANTIZING = ("ptq", "weights")
 # pass -> the passes that must not come before it, and why
 _NEVER_AFTER = {
     "prune": {
-        "ptq": "integer weights would have to be rounded anew",
+        "ptq": "integer weights would have to be rounded again",
         "smooth": "its factors belong to the channels that were there",
         "fold_time": "its steps could not be trained any more",
         "distill": "what the student learnt would be lost again",
     },
     "distill": {
         "ptq": "integer weights cannot learn",
-        "smooth": "what it evened out would be learnt anew",
+        "smooth": "what it evened out would be learnt again",
         "fold_time": "the time MLP that it takes away is needed to learn other steps",
     },
     "collapse": {"fold_time": "the time folds into collapsed convolutions"},

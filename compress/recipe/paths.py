@@ -90,6 +90,6 @@ def _at(source: Source, text: str) -> tuple[str | int, ...]:
         if value == text:
             return at
         items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        return next((found for key, inner in items if (found := search(inner, (*at, key))) is not None), None)
+        return next((path for key, inner in items if (path := search(inner, (*at, key))) is not None), None)
 
     return search(source.data, ()) or ()

@@ -144,11 +144,11 @@ def check(schema: type[M], data: Any, at: KeyPath = ()) -> tuple[M | None, list[
 
 
 def _mistakes(schema: type[BaseModel], error: ValidationError, at: KeyPath) -> list[Mistake]:
-    found: dict[KeyPath, list[Any]] = {}
+    by_path: dict[KeyPath, list[Any]] = {}
     for item in error.errors(include_url=False):
         path, model = _locate(schema, item["loc"])
-        found.setdefault((*at, *path), []).append((item, model))
-    return [(path, _message(items)) for path, items in found.items()]
+        by_path.setdefault((*at, *path), []).append((item, model))
+    return [(path, _message(items)) for path, items in by_path.items()]
 
 
 def _message(items: list[Any]) -> str:

@@ -82,16 +82,16 @@ def _loss() -> str:
 
 
 def _merged(bundles: Sequence[tuple[Read, Results, Mapping[str, str]]]) -> list[PagePicture]:
-    found: dict[tuple[str, ...], PagePicture] = {}
+    pictures: dict[tuple[str, ...], PagePicture] = {}
     for read, results, files in bundles:
         for sample in samples(read, results):
             own = {picture.label: picture for picture in sample.pictures}
             key = tuple(hashlib.sha256(own[label].data).hexdigest() if label in own else "" for label in OWN)
-            into = found.setdefault(key, PagePicture(sample.name))
+            into = pictures.setdefault(key, PagePicture(sample.name))
             for label, picture in own.items():
                 if label in OWN or label in files:
                     into.pictures.setdefault(files.get(label, label), picture)
-    return list(found.values())
+    return list(pictures.values())
 
 
 def _fitting(every: Sequence[PagePicture], *, lossless: bool) -> Album:

@@ -106,20 +106,20 @@ def _group(row: Row) -> tuple[Any, ...]:
 
 
 def _labels(groups: Sequence[PageObject]) -> list[PageObject]:
-    """Each group with ``device`` and ``title``; two that read alike get the beginning of their pictures' hash."""
-    told = []
+    """Each group with ``device`` and ``title``; two with the same text get the beginning of their pictures' hash."""
+    labelled = []
     for group in groups:
         threads = None if group["threads"] is None else f"{group['threads']} threads"
         known = (group["target"], group["cpu"], threads) if group["target"] else ()
         device = " · ".join(str(part) for part in known if part is not None) or "not timed"
         size = None if group["image_size"] is None else f"{group['image_size']} px"
         about = " · ".join(str(part) for part in (group["task"], group["dataset"], size) if part is not None)
-        told.append({**group, "device": device, "about": about})
-    texts = [(group["device"], group["about"]) for group in told]
-    for group, text in zip(told, texts, strict=True):
+        labelled.append({**group, "device": device, "about": about})
+    texts = [(group["device"], group["about"]) for group in labelled]
+    for group, text in zip(labelled, texts, strict=True):
         if texts.count(text) > 1:
             group["about"] += f" · pictures {str(group['data_sha256'])[:8]}"
-    return told
+    return labelled
 
 
 def _artifacts(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[str, Source]) -> list[PageObject]:
@@ -128,18 +128,18 @@ def _artifacts(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping
     for row in rows:
         newest.setdefault(row.files_sha256, row)
     names = _names(list(newest.values()))
-    found = []
+    entries = []
     for (file, row), name in zip(newest.items(), names, strict=True):
         source = sources.get(folders.get(file, ""))
         facts = {key: value for key in FACTS if (value := getattr(row, key)) is not None}
-        found.append({
+        entries.append({
             "file": file, "name": name, "id": row.artifact, "recipe": row.recipe, "task": row.task,
             "created": row.created, "precision": row.precision, "format": row.format,
             "facts": {key: str(value) for key, value in {**facts, **row.versions}.items()},
             "bundle": Path(row.bundle).name if row.bundle else None,
             **_detail(row, source),
         })  # fmt: skip
-    return found
+    return entries
 
 
 def _names(rows: Sequence[Row]) -> list[str]:
@@ -179,12 +179,12 @@ def _files(rows: Sequence[Row], folders: Mapping[str, str], folder: str) -> dict
 
 
 def _every_gap(artifacts: Sequence[Mapping[str, Any]]) -> list[PageObject]:
-    """Alike gaps of several artifacts in one line."""
-    alike: dict[tuple[str, str], list[int]] = {}
+    """Equal gaps of several artifacts in one line."""
+    equal: dict[tuple[str, str], list[int]] = {}
     for index, artifact in enumerate(artifacts):
         for what, why in artifact["gaps"]:
-            alike.setdefault((what, why), []).append(index)
-    return [{"what": what, "why": why, "artifacts": of} for (what, why), of in alike.items()]
+            equal.setdefault((what, why), []).append(index)
+    return [{"what": what, "why": why, "artifacts": of} for (what, why), of in equal.items()]
 
 
 HIGHER_IS_BETTER = {"psnr_db": True, "lpips": False}

@@ -44,13 +44,13 @@ class Gap:
 
 
 def gaps(results: Results) -> list[Gap]:
-    """Every section that is empty, artifact that did not run, and field that is null; alike ones in one line."""
+    """Every section that is empty, artifact that did not run, and field that is null; equal ones in one line."""
     whole = [Gap("this run", what, "nothing recorded") for key, what in WHOLE.items() if not getattr(results, key)]
     every = [*whole, *_absent(results), *_quality(results), *_performance(results), *_goals(results)]
-    alike: dict[tuple[str, str], list[str]] = {}
+    equal: dict[tuple[str, str], list[str]] = {}
     for gap in every:
-        alike.setdefault((gap.what, gap.why), []).append(gap.subject)
-    return [Gap(", ".join(dict.fromkeys(subjects)), what, why) for (what, why), subjects in alike.items()]
+        equal.setdefault((gap.what, gap.why), []).append(gap.subject)
+    return [Gap(", ".join(dict.fromkeys(subjects)), what, why) for (what, why), subjects in equal.items()]
 
 
 def _absent(results: Results) -> Iterator[Gap]:

@@ -61,7 +61,7 @@ def environment() -> "Environment":
 
 def _render(read: Read, results: Results, facts: Facts) -> str:
     missed = sum(goal_state(goal) != "met" for goal in results.goals)
-    told = {key: value for key, value in facts.to_json().items() if key not in LEFT_OUT}
+    machine_facts = {key: value for key, value in facts.to_json().items() if key not in LEFT_OUT}
     return (
         environment()
         .get_template("report.html")
@@ -86,7 +86,7 @@ def _render(read: Read, results: Results, facts: Facts) -> str:
             gallery=gallery(read, results),
             gaps=gaps(results),
             hashes=[(f"{item.id}: {item.entry}", item.sha256 or "-") for item in results.artifacts],
-            versions=list(_flat(told)) or list(_flat({"versions": results.versions})),
+            versions=list(_flat(machine_facts)) or list(_flat({"versions": results.versions})),
             recipe=json.dumps(facts.recipe.to_json(), indent=2, ensure_ascii=False) if facts.recipe else "",
         )
     )

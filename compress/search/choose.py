@@ -60,7 +60,7 @@ class Problem:
                 rows.append(LinearConstraint([[getattr(o, field) for _, o in flat]], ub=min(bounds) - rest))
         errors = np.array([option.error for _, option in flat])
         sizes = np.array([option.bytes for _, option in flat])
-        # Of choices that err alike, the smallest.
+        # Of choices with equal error, the smallest.
         objective = errors / max(errors.max(), 1e-30) + 1e-6 * sizes / max(sizes.max(), 1.0)
         limit = {"time_limit": SOLVER_S, "mip_rel_gap": 1e-4}
         solved = milp(objective, integrality=np.ones(len(flat)), bounds=Bounds(0, 1), constraints=rows, options=limit)
@@ -89,8 +89,8 @@ class Problem:
             sizes = max(2, count // 4 if i else count // 2)
             largest, smallest = self.cost(best)[1], self.smallest() + 1
             for k in range(1, sizes if i else sizes + 1):
-                if (found := self.solve(largest - k * (largest - smallest) / sizes, level)) is not None:
-                    yield found
+                if (choice := self.solve(largest - k * (largest - smallest) / sizes, level)) is not None:
+                    yield choice
 
     def between(self, tried: Sequence["Trial"]) -> Iterator[dict[str, int]]:
         """Choices whose sizes lie between those of ``tried`` neighbours, the most promising gap first: where the
@@ -100,8 +100,8 @@ class Problem:
         pairs.sort(key=lambda p: (p[0].met == p[1].met, -abs(p[1].fidelity_db - p[0].fidelity_db)))
         for small, large in pairs:
             level = None if large.ms is None else max(small.ms or 0.0, large.ms) + 1e-6
-            if (found := self.solve((small.bytes + large.bytes) / 2, level)) is not None:
-                yield found
+            if (choice := self.solve((small.bytes + large.bytes) / 2, level)) is not None:
+                yield choice
 
 
 @dataclass(frozen=True)

@@ -85,21 +85,21 @@ def _macs(model: "Elir", convs: "Mapping[str, Conv]", lq: "Tensor", noise: "Tens
 
 def prefixes(bits: Mapping[str, int], usual: int) -> dict[str, int]:
     """Bits by layer -> the fewest ``layer_bits`` that say the same, where every other layer has ``usual``."""
-    found: dict[str, int] = {}
-    _cover("", dict(bits), usual, found)
-    return found
+    by_prefix: dict[str, int] = {}
+    _cover("", dict(bits), usual, by_prefix)
+    return by_prefix
 
 
-def _cover(at: str, below: dict[str, int], usual: int, found: dict[str, int]) -> None:
+def _cover(at: str, below: dict[str, int], usual: int, by_prefix: dict[str, int]) -> None:
     values = set(below.values())
     if values == {usual}:
         return
     if len(values) == 1 and at:
-        found[at] = values.pop()
+        by_prefix[at] = values.pop()
         return
     children: dict[str, dict[str, int]] = {}
     for layer, value in below.items():
         part = layer.removeprefix(at).lstrip(".").partition(".")[0]
         children.setdefault(f"{at}.{part}" if at else part, {})[layer] = value
     for child, inside in children.items():
-        _cover(child, inside, usual, found)
+        _cover(child, inside, usual, by_prefix)

@@ -30,7 +30,7 @@ def lab_of(models: Models, format_: Format) -> "Lab":
 
 
 def _ptq(recipe: Recipe) -> PtqSettings:
-    """The recipe's ptq, without what the search chooses anew. Raises InputError for an engine but elir."""
+    """The recipe's ptq, without what the search chooses itself. Raises InputError for an engine but elir."""
     settings = recipe.with_ptq(layer_bits={}).ptq
     assert settings is not None
     if settings.engine != "elir":

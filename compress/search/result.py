@@ -168,38 +168,39 @@ def _db(error: float) -> float:
     return -10 * math.log10(max(error, 1e-14))
 
 
-def write_recipes(found: SearchResult, recipe: Recipe, source: str, folder: Path) -> SearchResult:
+def write_recipes(result: SearchResult, recipe: Recipe, source: str, folder: Path) -> SearchResult:
     """A recipe that extends ``source`` for each unbeaten combination, ``<name>_<number>.yaml``; those of an earlier
     search go."""
     for old in folder.glob(f"{recipe.name}_*.yaml"):
         if old.read_text(encoding="utf-8").startswith(WRITTEN_BY):
             old.unlink()
     paths = []
-    for number, tried in enumerate(found.pareto, 1):
+    for number, tried in enumerate(result.pareto, 1):
         path = folder / f"{recipe.name}_{number}.yaml"
-        write_text(path, _yaml(found, tried, recipe, source, folder, number))
+        write_text(path, _yaml(result, tried, recipe, source, folder, number))
         paths.append(path)
-    return replace(found, recipes=tuple(paths))
+    return replace(result, recipes=tuple(paths))
 
 
-def _yaml(found: SearchResult, tried: Trial, recipe: Recipe, source: str, folder: Path, number: int) -> str:
+def _yaml(result: SearchResult, tried: Trial, recipe: Recipe, source: str, folder: Path, number: int) -> str:
     import yaml
 
     from compress.recipe.library import is_path
     from compress.recipe.load import load_recipe
 
-    bits = prefixes(found.by_layer(tried), found.usual)
+    bits = prefixes(result.by_layer(tried), result.usual)
     # What --set changed is in ``recipe`` alone.
     recipes = recipe, load_recipe(source), recipe.with_ptq(layer_bits=bits)
     own, base, best = (r.model_dump(mode="json") for r in recipes)
     changed = {key: value for key, value in own.items() if value != base[key] and key != "search"}
     where = str(expanded(source).resolve()) if is_path(source) else source
-    shares = ", ".join(f"{share:g} % in {bits} bits" for bits, share in found._shares(tried).items())
+    shares = ", ".join(f"{share:g} % in {bits} bits" for bits, share in result._shares(tried).items())
     description = f"{recipe.name} with weights {shares}, chosen by compress search"
     head = {"extends": where, "name": f"{recipe.name}_{number}", "description": description}
+    ratio = 100 * result.ratio(tried)
     about = [
-        f"{WRITTEN_BY} {source}`, format {found.format}: predicted {100 * found.ratio(tried):.1f} % of the fp32 file;",
-        f"# simulated on {found.pictures} pictures of {found.dataset}: fidelity {tried.fidelity_db:.2f} dB, "
+        f"{WRITTEN_BY} {source}`, format {result.format}: predicted {ratio:.1f} % of the fp32 file;",
+        f"# simulated on {result.pictures} pictures of {result.dataset}: fidelity {tried.fidelity_db:.2f} dB, "
         f"drop {tried.quality.psnr_drop_db:+.3f} dB, LPIPS {tried.quality.lpips_rise:+.4f}.",
     ]
     data = {**changed, **head, "passes": best["passes"]}

@@ -50,8 +50,8 @@ def search(
     _ = context.inputs  # refused before the folder is claimed
     with claimed(out, owner, context.progress.say, fresh=fresh):
         at_once = AtOnce(workers, left) if workers and left else None
-        found = _Run(lab_of(Models(context), chosen), deadline, at_once).found()
-        return write_recipes(found, recipe, source, out)
+        result = _Run(lab_of(Models(context), chosen), deadline, at_once).result()
+        return write_recipes(result, recipe, source, out)
 
 
 def _format(context: RunContext, asked: str | None) -> Format:
@@ -73,7 +73,7 @@ class _Run:
         self.target = _target(self.recipe, self.format)
         self.judge = Judge(lab.models, self.asked.pictures)
 
-    def found(self) -> SearchResult:
+    def result(self) -> SearchResult:
         """Every stage of the search."""
         groups = self.lab.groups
         errors = self._errors(groups)
@@ -99,7 +99,7 @@ class _Run:
     def _errors(self, groups: list[Group]) -> list[dict[int, float]]:
         """Squared error by bits, of each group alone."""
         units = [(group, bits) for group in groups for bits in self.lab.bits if bits < FLOAT]
-        found: dict[str, dict[int, float]] = {group.name: {} for group in groups}
+        by_group: dict[str, dict[int, float]] = {group.name: {} for group in groups}
         with self.progress.stage("each layer alone", len(units)) as stage:
             todo = [(g.name, bits) for g, bits in units if not self.stages.done(*self._alone(g.name, bits))]
             for unit, error in self._early(AtOnce.errors, todo):
@@ -111,9 +111,9 @@ class _Run:
                         f"search.minutes: {self.asked.minutes:g} minutes were over after {i} of {len(units)} single "
                         "layers: run it again to go on, or give --minutes"
                     )
-                found[group.name][bits] = self.stages.run(name, partial(self.lab.error, group, bits), key)
+                by_group[group.name][bits] = self.stages.run(name, partial(self.lab.error, group, bits), key)
                 stage.advance()
-        return [{**errors, **({FLOAT: 0.0} if FLOAT in self.lab.bits else {})} for errors in found.values()]
+        return [{**errors, **({FLOAT: 0.0} if FLOAT in self.lab.bits else {})} for errors in by_group.values()]
 
     def _alone(self, group: str, bits: int) -> tuple[str, list[Any]]:
         """Name and key of a stage."""

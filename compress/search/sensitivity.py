@@ -129,7 +129,7 @@ def sensitivity(
         parts = [(name, [name]) for name in probe.convs]
         whole = [*probe.stages().items(), (WHOLE, list(probe.convs))]
         with context.progress.stage("one part at a time", len(parts) + len(whole)) as stage:
-            found = []
+            measured = []
             extra = [chosen, pictures, CROP, inputs.validation[0].hash]
             kept = [_PartRecord(context.stages, name, convs, extra) for name, convs in [*whole, *parts]]
             known = _measure_at_once(workers, left, probe, kept) if workers and left else {}
@@ -138,11 +138,11 @@ def sensitivity(
             for part in kept:
                 record = part.run(lambda convs: known.get(tuple(convs)) or expected.timed(probe.loss, convs))
                 network = "" if part.name == WHOLE else probe.network(part.convs[0])
-                found.append(Loss(part.name, network, **asdict(record)))
+                measured.append(Loss(part.name, network, **asdict(record)))
                 stage.advance()
     n = len(probe.lq)
     return Sensitivity(
-        recipe.name, chosen, inputs.validation[0].name, n, CROP, found[: len(whole)], found[len(whole) :]
+        recipe.name, chosen, inputs.validation[0].name, n, CROP, measured[: len(whole)], measured[len(whole) :]
     )
 
 
@@ -194,8 +194,8 @@ def _measure_at_once(
     todo = [part.convs for part in parts if not part.done()]
     recipe = probe.models.context.recipe.model_dump_json()
     common = {"recipe": recipe, "scheme": probe.scheme_name, "pictures": len(probe.lq), "store": left.store.url}
-    found = share_out(workers, "sensitivity", losses, common, todo)
-    return {tuple(convs): record for convs, record in zip(todo, found, strict=True)}
+    records = share_out(workers, "sensitivity", losses, common, todo)
+    return {tuple(convs): record for convs, record in zip(todo, records, strict=True)}
 
 
 def losses(recipe: str, scheme: str, pictures: int, store: str, parts: list[list[str]]) -> list[ProbeLoss]:

@@ -50,17 +50,17 @@ class Points:
 
     def of(self, chosen: Iterable[Settings]) -> list[Point]:
         """Points of these settings, for every recipe."""
-        found: list[Point] = []
+        points: list[Point] = []
         mistakes: dict[str, None] = {}
         for settings in chosen:
             for name in self._files:
                 try:
-                    found.append(self._point(name, settings))
+                    points.append(self._point(name, settings))
                 except InputError as error:
                     mistakes |= dict.fromkeys(f"{self.path}: {line}" for line in str(error).splitlines())
         if mistakes:
             raise InputError(*mistakes)
-        return found
+        return points
 
     def _point(self, name: str, settings: Settings) -> Point:
         asked = {**self.sweep.set_, **settings}

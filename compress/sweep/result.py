@@ -85,9 +85,9 @@ class SweepResult:
 
     def to_json(self) -> dict[str, Any]:
         """One JSON document; ``frontier`` holds the rows that no other beats in cost and PSNR, a list a target."""
-        found = {name: asdict(item) for name, item in best(self.rows).items()}
+        best_values = {name: asdict(item) for name, item in best(self.rows).items()}
         frontier = {title: [asdict(row) for row in rows] for title, rows in self.frontiers().items()}
-        return {**asdict(self), "folder": str(self.folder), "best": found, "frontier": frontier}
+        return {**asdict(self), "folder": str(self.folder), "best": best_values, "frontier": frontier}
 
     def write(self) -> None:
         """Write ``sweep.json`` into the sweep's folder."""
@@ -183,10 +183,10 @@ def _done(unit: Unit, outcomes: Mapping[str, Outcome]) -> bool:
 
 def groups(rows: Iterable[Row]) -> dict[tuple[str | None, str], list[Row]]:
     """Rows that can be compared: of one target and one data set."""
-    found: dict[tuple[str | None, str], list[Row]] = {}
+    rows_of: dict[tuple[str | None, str], list[Row]] = {}
     for row in rows:
-        found.setdefault((row.target, row.dataset), []).append(row)
-    return found
+        rows_of.setdefault((row.target, row.dataset), []).append(row)
+    return rows_of
 
 
 def front(rows: Sequence[Row]) -> list[Row]:
@@ -200,13 +200,13 @@ def front(rows: Sequence[Row]) -> list[Row]:
 
 def best(rows: Iterable[Row]) -> dict[str, Best]:
     """By measure, the int8 artifact that is best so far."""
-    found: dict[str, Best] = {}
+    best_of: dict[str, Best] = {}
     for row in rows:
         for name in MEASURES if row.precision == "int8" else ():
             value = getattr(row, name)
-            if value is not None and (name not in found or _beats(name, value, found[name].value)):
-                found[name] = Best(value, row.point, row.artifact, row.target)
-    return found
+            if value is not None and (name not in best_of or _beats(name, value, best_of[name].value)):
+                best_of[name] = Best(value, row.point, row.artifact, row.target)
+    return best_of
 
 
 def worst(rows: Iterable[Row], measure: str) -> float | None:

@@ -90,17 +90,17 @@ class SweepRun:
         self._write_plan()
         stored = self.store.names("units")
         with self.progress.stage(self.points.sweep.name, len(fresh)) as stage:
-            told = _Teller(self, stage)
+            monitor = _Monitor(self, stage)
             for unit in fresh:
                 if unit.task.key in stored:
-                    told.ended(Outcome(unit.task.key, "done", finished(self.store, unit.task.key)))
+                    monitor.ended(Outcome(unit.task.key, "done", finished(self.store, unit.task.key)))
             todo = [unit for unit in fresh if unit.task.key not in stored]
             try:
-                self.workers.run([unit.task for unit in todo], told.ended, told.tick)
+                self.workers.run([unit.task for unit in todo], monitor.ended, monitor.tick)
             except BaseException:
                 self._forget_running()
                 raise
-            told.show()
+            monitor.show()
         self._write_seconds(todo)
 
     def _forget_running(self) -> None:
@@ -144,7 +144,7 @@ class SweepRun:
 
 
 @dataclass
-class _Teller:
+class _Monitor:
     """Keeps outcomes and shows how a sweep stands."""
 
     running: SweepRun
@@ -193,9 +193,9 @@ class _Teller:
         self.stage.note("; ".join(parts))
 
 
-def best_in_words(found: Mapping[str, Best]) -> list[str]:
+def best_in_words(values: Mapping[str, Best]) -> list[str]:
     """The best so far by each measure, in words."""
-    return [f"{name} {item.value:.5g} ({item.artifact})" for name, item in found.items()]
+    return [f"{name} {item.value:.5g} ({item.artifact})" for name, item in values.items()]
 
 
 def _state(unit: Unit, outcome: Outcome) -> UnitState:

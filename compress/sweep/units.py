@@ -48,15 +48,15 @@ class Planner:
         """Units in an order in which each comes after those that it needs; equal ones stand there once."""
         keys = {point.recipe.name: self.key(point.recipe) for point in points}
         shared = self._shared(points, keys)
-        found: dict[str, Unit] = {}
+        units: dict[str, Unit] = {}
         for point in points:
-            after = self._prefixes(point, keys[point.recipe.name], shared, found)
+            after = self._prefixes(point, keys[point.recipe.name], shared, units)
             built = self._build(point, keys[point.recipe.name], after)
-            found.setdefault(built.task.key, built)
+            units.setdefault(built.task.key, built)
             for name in filter(lambda target: self._runs(point, target), point.targets):
                 timed = self._bench(point, built.task.key, name)
-                found.setdefault(timed.task.key, timed)
-        return list(found.values())
+                units.setdefault(timed.task.key, timed)
+        return list(units.values())
 
     def key(self, recipe: Recipe) -> RunKey:
         """``Inputs.key`` of a recipe."""
@@ -83,7 +83,7 @@ class Planner:
             shared |= {k for k, later in zip(chain, [*chain, ""][1:], strict=True) if users[k] != users.get(later)}
         return shared
 
-    def _prefixes(self, point: Point, key: RunKey, shared: set[str], found: dict[str, Unit]) -> tuple[str, ...]:
+    def _prefixes(self, point: Point, key: RunKey, shared: set[str], units: dict[str, Unit]) -> tuple[str, ...]:
         """Add the units of what ``point`` shares; the last one's key, on which all of it stands."""
         after: tuple[str, ...] = ()
         for name, length in _kept(point.recipe, key):
@@ -94,7 +94,7 @@ class Planner:
             label = f"{passes} ({name[:6]})"
             job = Job(name, label, self.store, self.cpus)
             given = {"job": job, "recipe": recipe.model_dump_json(), "reuse": self.reuse}
-            found.setdefault(name, Unit("prefix", Task(name, label, prefix, given, after, self.cpus)))
+            units.setdefault(name, Unit("prefix", Task(name, label, prefix, given, after, self.cpus)))
             after = (name,)
         return after
 
@@ -142,12 +142,12 @@ class Planner:
 
 def _kept(recipe: Recipe, key: RunKey) -> list[tuple[str, int]]:
     """(key, number of passes) of each prefix that ends in a pass whose work is kept: training, calibration."""
-    found = []
+    prefixes = []
     for i, item in enumerate(recipe.passes, 1):
         calibrated = item.ptq is not None and item.ptq.engine == "elir"
         if calibrated or item.distill or item.qat:
-            found.append((sha256_text(json.dumps(["prefix", prefix_key(key, recipe.passes[:i])])), i))
-    return found
+            prefixes.append((sha256_text(json.dumps(["prefix", prefix_key(key, recipe.passes[:i])])), i))
+    return prefixes
 
 
 def count(units: Iterable[Unit]) -> dict[str, int]:

@@ -31,7 +31,7 @@ LISTED = {"id", "format", "precision", "entry", "bytes", "size_ratio", "sha256",
 
 @dataclass(frozen=True)
 class Job:
-    """What every unit is told. ``store``: its URL; ``cpus``: cores of torch, None: it does without."""
+    """What every unit gets. ``store``: its URL; ``cpus``: cores of torch, None: it does without."""
 
     key: str
     label: str

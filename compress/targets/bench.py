@@ -83,11 +83,11 @@ def at_host(target: DeployTarget, host: str) -> DeployTarget:
 
 def missing_tool(target: DeployTarget) -> str | None:
     """The one line that says what to set up where ``target`` is stood in for by a tool that is not here; or None."""
-    if target.reach not in TOOLS or npu_here(target) or (found := tool(TOOLS[target.reach])).ready:
+    if target.reach not in TOOLS or npu_here(target) or (stand_in := tool(TOOLS[target.reach])).ready:
         return None
     return (
-        f"target {target.name}: {found.name} is not set up here ({MEANS[target.reach]}): run "
-        f"`{found.setup_command}` ({found.download_mb} MB to download); for the device itself, give its --host"
+        f"target {target.name}: {stand_in.name} is not set up here ({MEANS[target.reach]}): run "
+        f"`{stand_in.setup_command}` ({stand_in.download_mb} MB to download); for the device itself, give its --host"
     )
 
 
@@ -152,10 +152,10 @@ def bench_target(bench: Bench, macs: int | None = None) -> list[Performance]:
 def _delegated(path: Path, least: float | None, macs: int | None) -> Delegated:
     from compress.artifacts.inspect.delegation import coverage
 
-    found = coverage(path)
-    share = found.share(macs)
+    delegation = coverage(path)
+    share = delegation.share(macs)
     met = None if least is None or share is None else share >= least
-    return Delegated(**found.to_json(macs), min=least, met=met)
+    return Delegated(**delegation.to_json(macs), min=least, met=met)
 
 
 def _way_to(target: DeployTarget) -> Callable[[Bench], list[Performance]]:

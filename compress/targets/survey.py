@@ -63,12 +63,12 @@ def survey(asked: Sequence[str], progress: "Progress", *, contact: bool) -> Surv
     """Look at targets (none: all built-in ones). ``contact``: also those behind ssh, seconds each."""
     chosen = list(asked) or names("targets")
     with progress.stage("look at targets", len(chosen)) as stage:
-        found = []
+        states = []
         for name in chosen:
             stage.note(name)
-            found.append(_state(load_model(DeployTarget, find("targets", name)), contact=contact))
+            states.append(_state(load_model(DeployTarget, find("targets", name)), contact=contact))
             stage.advance()
-    return Survey(found)
+    return Survey(states)
 
 
 def _state(target: DeployTarget, *, contact: bool) -> State:

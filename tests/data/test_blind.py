@@ -119,7 +119,7 @@ def test_a_face_is_reduced_by_a_uniform_factor_or_to_a_uniform_side(uniform: str
     )
 
 
-def test_published_faces_are_blurred_alike_in_every_direction() -> None:
+def test_published_faces_are_blurred_equally_in_every_direction() -> None:
     """No reduction, noise or JPEG to speak of: a point becomes the kernel itself, whose spread along x is that of y."""
     published = task_degradation("blind_face_published")[0].model_copy(
         update={"downsample": [1.0, 1.0], "noise": [0.0, 0.0], "jpeg": [100.0, 100.0], "blur_sigma": [3.0, 9.0]}

@@ -89,16 +89,16 @@ def test_a_wrong_id(ledger: Ledger, start: str, text: str) -> None:
         ledger.row(start)
 
 
-def test_the_latest_apply_that_is_alike(ledger: Ledger, make: Make) -> None:
+def test_the_latest_apply_that_is_fields(ledger: Ledger, make: Make) -> None:
     old, new, bench = (
         make(created="2026-11-01T00:00:00+00:00"),
         make(created="2026-11-02T00:00:00+00:00"),
         make(created="2026-11-03T00:00:00+00:00", command="bench"),
     )
     ledger.append([old, new, bench])
-    alike = {"artifact": "onnx-int8", "target": None}
+    fields = {"artifact": "onnx-int8", "target": None}
     for until, own, wanted in ((bench.created, "", new), (bench.created, new.id, old), (old.created, "", old)):
-        found = ledger.latest(alike, until, own)
+        found = ledger.latest(fields, until, own)
         assert found is not None and found.id == wanted.id
     assert ledger.latest({"target": "x86"}, bench.created, "") is None
 

@@ -1,4 +1,4 @@
-"""equalize: exact, and the channels' ranges become alike."""
+"""equalize: exact, and the channels' ranges become equal."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +47,7 @@ def spread(peaks: list[Tensor]) -> float:
     return torch.stack([(p.max() / p.median().clamp_min(1e-6)).log() for p in peaks]).mean().item()
 
 
-def test_exact_and_more_alike(uneven: Elir, make_subject: Callable[..., Subject]) -> None:
+def test_exact_and_more_even(uneven: Elir, make_subject: Callable[..., Subject]) -> None:
     subject = make_subject(uneven)
     pair = next(iter(subject.calibration()))
     before, ranges = uneven.stages(*pair), peaks(uneven, pair)

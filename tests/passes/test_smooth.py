@@ -1,4 +1,4 @@
-"""smooth: exact, channels' ranges become alike, steps share what their weights share."""
+"""smooth: exact, channels' ranges become equal, steps share what their weights share."""
 
 from collections.abc import Callable
 
@@ -49,7 +49,7 @@ def spread(found: list[Tensor]) -> float:
 
 
 @pytest.mark.parametrize(("strength", "share"), [(0.5, 0.8), (1.0, 0.35)])
-def test_exact_and_more_alike(uneven: Callable[..., Subject], strength: float, share: float) -> None:
+def test_exact_and_more_even(uneven: Callable[..., Subject], strength: float, share: float) -> None:
     subject = uneven(k_steps=2)
     pair = next(iter(subject.calibration()))
     before, ranges = subject.model.stages(*pair), peaks(subject)

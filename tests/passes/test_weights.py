@@ -15,7 +15,7 @@ from compress.recipe.pass_item import PassItem
 from compress.recipe.pass_order import order_mistakes
 from compress.recipe.passes import WeightsSettings
 
-AFTER = "comes after weights, where integer weights would have to be rounded anew: put it before weights"
+AFTER = "comes after weights, where integer weights would have to be rounded again: put it before weights"
 Make = Callable[..., Subject]
 
 

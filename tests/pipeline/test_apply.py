@@ -179,7 +179,7 @@ def test_a_calibration_is_kept(bundle: Path, tiny_recipe: Make, monkeypatch: pyt
     assert path.read_bytes() == good
 
 
-def test_other_validation_pictures_measure_anew(
+def test_other_validation_pictures_measure_again(
     bundle: Path, tiny_inputs: Path, tiny_recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apply.Run, "_write", never)  # they are no part of what artifacts depend on

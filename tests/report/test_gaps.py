@@ -20,7 +20,7 @@ def test_what_did_not_run_is_told_with_its_reason(results: Results) -> None:
     assert ("executorch-fp16", "speed on cpu_local", "the target was not available on this machine") in told
 
 
-def test_alike_gaps_share_a_line(results: Results) -> None:
+def test_equal_gaps_share_a_line(results: Results) -> None:
     p90 = [line for line in _told(results) if line[1].startswith("p90")]
     assert len(p90) == 1 and p90[0][0].count(",") == 7
 

@@ -51,5 +51,5 @@ def test_prefixes_say_the_same() -> None:
     assert {layer: settings.bits_of(layer) for layer in BITS} == BITS
 
 
-def test_all_alike_needs_no_word() -> None:
+def test_layers_with_the_usual_bits_need_no_entry() -> None:
     assert prefixes(dict.fromkeys(BITS, 8), 8) == {}

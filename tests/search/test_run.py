@@ -63,9 +63,9 @@ def test_an_engine_measures_the_same_at_once(
     asked: list[str] = []
 
     class Noted(InProcess):
-        def run(self, tasks: Sequence[Task], told: OnOutcome, tick: Tick = lambda: None) -> dict[str, Outcome]:
+        def run(self, tasks: Sequence[Task], on_outcome: OnOutcome, tick: Tick = lambda: None) -> dict[str, Outcome]:
             asked.extend(task.label for task in tasks)
-            return super().run(tasks, told, tick)
+            return super().run(tasks, on_outcome, tick)
 
     many = tmp_path / "many"
     (many / ".stages").mkdir(parents=True)

@@ -180,14 +180,14 @@ def test_a_killed_node_changes_nothing(swept: Swept, folder: Path, monkeypatch: 
         killed: list[str] = []
         before = OnRay.run
 
-        def disturbed(self: OnRay, tasks: Any, told: Any, tick: Any) -> Any:
+        def disturbed(self: OnRay, tasks: Any, on_outcome: Any, tick: Any) -> Any:
             def kill() -> None:
                 if not killed and len(list((folder / "there/store/running").glob("*"))) == 2:
                     cluster.remove_node(second, allow_graceful=False)
                     killed.append("second")
                 tick()
 
-            return before(self, tasks, told, kill)
+            return before(self, tasks, on_outcome, kill)
 
         monkeypatch.setattr(OnRay, "run", disturbed)
         found = run("there", cluster.address)

@@ -36,7 +36,7 @@ def save_openvino(
 ) -> None:
     """Write ``path`` (.xml) and its .bin, both whole, the .xml last.
 
-    ``compact``: leave out of the XML what OpenVINO infers anew on reading (ports' dimensions, inputs' precisions) and
+    ``compact``: leave out of the XML what OpenVINO infers when it reads it (ports' dimensions, inputs' precisions) and
     white space: of a small int8 model the XML would be a sixth. ``about``: what the file says of itself.
     """
     import openvino as ov

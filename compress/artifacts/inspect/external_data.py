@@ -21,7 +21,7 @@ def external_data(model: bytes) -> set[str]:
 
     Tensors of subgraphs, functions and attributes too. Raises ValueError for what is no ONNX model.
     """
-    found: set[str] = set()
+    locations: set[str] = set()
     todo = [("model", memoryview(model))]
     while todo:  # not by recursion: a stranger's model may be nested without end
         kind, message = todo.pop()
@@ -29,10 +29,10 @@ def external_data(model: bytes) -> set[str]:
             if kind == "tensor" and number == _EXTERNAL:
                 entry = dict(_fields(value))
                 if bytes(entry.get(_KEY, b"")) == b"location":
-                    found.add(bytes(entry.get(_VALUE, b"")).decode("utf-8", "backslashreplace"))
+                    locations.add(bytes(entry.get(_VALUE, b"")).decode("utf-8", "backslashreplace"))
             elif part := _PARTS.get(kind, {}).get(number):
                 todo.append((part, value))
-    return found
+    return locations
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:

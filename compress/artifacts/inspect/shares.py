@@ -42,8 +42,8 @@ def onnx_shares(artifact: str, path: Path, threads: int, inputs: Mapping[str, np
 def _weights(initializers: Any) -> dict[str, int]:
     sizes: Counter[str] = Counter()
     for tensor in initializers:
-        if found := PART.match(tensor.name):
-            sizes["flow, shared by the steps" if found[1] == "fmir" else NAMES[found[1]]] += tensor.ByteSize()
+        if match := PART.match(tensor.name):
+            sizes["flow, shared by the steps" if match[1] == "fmir" else NAMES[match[1]]] += tensor.ByteSize()
     return dict(sizes)
 
 
@@ -51,7 +51,7 @@ def _places(graph: Any) -> Iterator[tuple[str, str]]:
     """(name of a node or of its output, stage): a node belongs to the stage whose weights were last used before it."""
     stage, opening, step = "", "", 0
     for node in graph.node:
-        for name, part in ((name, found[1]) for name in node.input if (found := PART.match(name))):
+        for name, part in ((name, match[1]) for name in node.input if (match := PART.match(name))):
             if part == "fmir":
                 # The steps share their weights: each begins where the first of them is used again.
                 opening = opening or name

@@ -49,7 +49,7 @@ def read_step(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def replay(path: Path, recipe: TrainRecipe, model: Elir, teacher: Elir) -> dict[str, float]:
-    """The loss's terms at the saved step, computed anew; ``model`` then holds its weights, and its gradients.
+    """The loss's terms at the saved step, computed again; ``model`` then holds its weights, and its gradients.
 
     ``model`` and ``teacher`` as the run built them (``compress.elir.train.run.build_model``, ``build_teacher``).
     """

@@ -179,11 +179,11 @@ class Training:
             kept = self._keep_step(stage, what, terms)
         raise InputError(
             f"training diverged in {where}, step {self.step}: {what}: lower {where}.lr (it is {stage.lr:g}) and start "
-            f"anew with --fresh{kept}"
+            f"again with --fresh{kept}"
         )
 
     def _keep_step(self, stage: Stage, what: str, terms: dict[str, float]) -> str:
-        """Save the whole batch, drawn anew, and all else that the step depends on; says where."""
+        """Save the whole batch, drawn again, and all else that the step depends on; says where."""
         batch = self._draw(stage, WHOLE)
         facts = {
             **{"what": what, "terms": terms, "stage": self.stage_index, "step": self.step},

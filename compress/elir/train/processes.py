@@ -20,8 +20,8 @@ class Processes:
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
         self._settings = DistributedDataParallelKwargs()
-        # Precision is each stage's own setting. Unless told to use the CPU, accelerate ignores torchrun where there is
-        # no accelerator: every process would train alone, and write the same files.
+        # Precision is each stage's own setting. Without cpu=True, accelerate ignores torchrun where there is no
+        # accelerator: every process would train alone, and write the same files.
         alone = not torch.accelerator.is_available()
         self._engine = Accelerator(cpu=alone, mixed_precision="no", kwargs_handlers=[self._settings])
         self.index, self.count = self._engine.process_index, self._engine.num_processes

@@ -34,7 +34,7 @@ def run_training(
     ``out`` (default ``runs/<name>``) also holds ``checkpoint.pt``, from which a run that was stopped goes on unless
     ``fresh``, and the logs of ``TrainingLog``; another run there is waited for. Of several processes (`accelerate
     launch`, `torchrun`) the first alone writes and talks; the others return None. ``source``: the recipe's name or
-    path, by which another run's folder is told apart. Raises InputError (no pictures that
+    path, which distinguishes another run's folder. Raises InputError (no pictures that
     can be used, impossible settings, a checkpoint of another recipe or one that cannot be written, divergence) or
     VerificationError (a damaged checkpoint).
     """

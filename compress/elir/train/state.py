@@ -43,7 +43,7 @@ def read_state(path: Path, recipe: TrainRecipe | DistillRun) -> TrainingState:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:
         # torch raises UnpicklingError, RuntimeError, EOFError ... by where the damage lies.
-        raise VerificationError(f"{path}: damaged training checkpoint: start anew with --fresh") from None
+        raise VerificationError(f"{path}: damaged training checkpoint: start again with --fresh") from None
     if not isinstance(state, dict) or not {"recipe_hash", "model", "ema", "optimizer"} <= state.keys():
         raise VerificationError(f"{path}: not a training checkpoint: use another --out or --fresh")
     if state["recipe_hash"] != recipe_hash(recipe):

@@ -62,8 +62,8 @@ def check(bundle: str | None, against: str, limits: Limits) -> CheckResult:
     """
     given = limits.given()
     rows = side(bundle) if bundle is not None else _newest_run()
-    found = _from_ledger(rows) if against == LEDGER else [(p.b, p.a) for p in pairs(side(against), rows)]
-    verdicts = _once(verdict for now, before in found for verdict in _judge(now, before, given))
+    row_pairs = _from_ledger(rows) if against == LEDGER else [(p.b, p.a) for p in pairs(side(against), rows)]
+    verdicts = _once(verdict for now, before in row_pairs for verdict in _judge(now, before, given))
     if all(verdict.met is None for verdict in verdicts):
         where = "the ledger has no earlier row of it" if against == LEDGER else f"{against} has none of its measures"
         raise InputError(
@@ -74,12 +74,12 @@ def check(bundle: str | None, against: str, limits: Limits) -> CheckResult:
 
 def _once(verdicts: Iterable[Verdict]) -> list[Verdict]:
     """Each limit once for its artifact, target and data set: one that was judged before one that was not."""
-    found: dict[tuple[str, str], Verdict] = {}
+    kept: dict[tuple[str, str], Verdict] = {}
     for verdict in verdicts:
         key = (verdict.artifact, verdict.name)
-        if key not in found or found[key].met is None:
-            found[key] = verdict
-    return list(found.values())
+        if key not in kept or kept[key].met is None:
+            kept[key] = verdict
+    return list(kept.values())
 
 
 def _newest_run() -> "list[Row]":
@@ -101,9 +101,9 @@ def _from_ledger(rows: "Sequence[Row]") -> "list[tuple[Row, Row | None]]":
 
 def _earlier(ledger: "Ledger", row: "Row") -> "Row | None":
     """The newest earlier row of the same recipe and artifact, on the same device if there is one."""
-    alike = {name: getattr(row, name) for name in ("recipe", "artifact", *COMPARABLE)}
+    same = {name: getattr(row, name) for name in ("recipe", "artifact", *COMPARABLE)}
     device = {name: getattr(row, name) for name in DEVICE}
-    return ledger.latest(alike | device, row.created, row.id) or ledger.latest(alike, row.created, row.id)
+    return ledger.latest(same | device, row.created, row.id) or ledger.latest(same, row.created, row.id)
 
 
 def _judge(now: "Row", before: "Row | None", given: dict[str, float]) -> Iterator[Verdict]:

@@ -33,7 +33,7 @@ def difference(a: Sequence[float], b: Sequence[float]) -> Difference:
         return Difference(mean, None, None)
     if np.ptp(differences) == 0:
         return Difference(mean, mean, mean)
-    found = bootstrap(
+    interval = bootstrap(
         (differences,),
         np.mean,
         n_resamples=RESAMPLES,
@@ -41,6 +41,6 @@ def difference(a: Sequence[float], b: Sequence[float]) -> Difference:
         method="BCa",
         rng=np.random.default_rng(SEED),
     ).confidence_interval
-    if not (math.isfinite(found.low) and math.isfinite(found.high)):
+    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return Difference(mean, None, None)
-    return Difference(mean, round(float(found.low), 6), round(float(found.high), 6))
+    return Difference(mean, round(float(interval.low), 6), round(float(interval.high), 6))

@@ -24,8 +24,8 @@ def compare(a: str, b: str) -> Comparison:
 
 def compared(pair: Pair) -> PairComparison:
     """Every measure that both rows of a pair have."""
-    found = [_change(pair, measure) for measure in (*BY_ARTIFACT, *BY_PICTURE)]
-    return PairComparison(pair, [change for change in found if change], _most_changed(pair))
+    changes = [_change(pair, measure) for measure in (*BY_ARTIFACT, *BY_PICTURE)]
+    return PairComparison(pair, [change for change in changes if change], _most_changed(pair))
 
 
 def _change(pair: Pair, measure: str) -> Change | None:

@@ -69,10 +69,10 @@ def pairs(a: Sequence[Row], b: Sequence[Row]) -> list[Pair]:
     On the same target where both have one in common. Raises InputError when nothing can be compared.
     """
     single = all(len({row.artifact for row in rows}) == 1 for rows in (a, b))
-    alike = COMPARABLE if single else (*COMPARABLE, "artifact")
-    kinds = dict.fromkeys(_values(row, alike) for row in a)
+    fields = COMPARABLE if single else (*COMPARABLE, "artifact")
+    kinds = dict.fromkeys(_values(row, fields) for row in a)
     paired = [
-        pair for kind in kinds for pair in _paired(*([r for r in s if _values(r, alike) == kind] for s in (a, b)))
+        pair for kind in kinds for pair in _paired(*([r for r in s if _values(r, fields) == kind] for s in (a, b)))
     ]
     if not paired:
         raise InputError(_why_not(a, b))

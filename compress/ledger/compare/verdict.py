@@ -18,8 +18,8 @@ def in_words(change: "Callable[[str], Change | None]") -> str:
         _quality(change("psnr_db"), "PSNR", 2, "dB", higher_is_better=True),
         _quality(change("lpips"), "LPIPS", 4, "LPIPS", higher_is_better=False),
     ]
-    told = [part for part in parts if part]
-    return f"B is {', '.join(told)}" if told else "nothing was measured on both sides"
+    phrases = [part for part in parts if part]
+    return f"B is {', '.join(phrases)}" if phrases else "nothing was measured on both sides"
 
 
 def _times(change: "Change | None", better: str, worse: str, same: str) -> str:

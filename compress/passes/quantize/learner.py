@@ -87,7 +87,7 @@ class TrainingProgress:
                 part.load_state_dict(state[name])
             return int(state["done"])
         except (OSError, EOFError, RuntimeError, KeyError, ValueError, TypeError, pickle.UnpicklingError):
-            raise InputError(f"{self.path}: damaged: delete it, or begin anew with --fresh") from None
+            raise InputError(f"{self.path}: damaged: delete it, or start again with --fresh") from None
 
     def did(self, steps: int) -> None:
         """``steps`` are done; kept every minute."""

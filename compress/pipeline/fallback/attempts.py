@@ -87,8 +87,8 @@ class Attempts:
         after = missed(results)
         if kept:
             self.best_recipe, self.best_folder, self.best = change.recipe, folder, results
-        told = f"{len(after)} of {len(results.goals)} goals missed, {len(before)} before"
-        self.progress.say(f"fallback: {step}: {'kept' if kept else 'dropped, it is no better'}: {told}")
+        counts = f"{len(after)} of {len(results.goals)} goals missed, {len(before)} before"
+        self.progress.say(f"fallback: {step}: {'kept' if kept else 'dropped, it is no better'}: {counts}")
         seconds = results.seconds or 0.0
         self.log.append(
             FallbackStep(
@@ -99,8 +99,8 @@ class Attempts:
 
     def _change(self, step: str) -> Change | None:
         errors = partial(self.errors, self.best_recipe, self.best_folder, self._worst_format())
-        found = changes(step, self.best_recipe, errors)
-        return next((change for change in found if change.recipe.passes not in self.tried), None)
+        candidates = changes(step, self.best_recipe, errors)
+        return next((change for change in candidates if change.recipe.passes not in self.tried), None)
 
     def _worst_format(self) -> str:
         """Format of the artifact that misses a goal by the most."""
@@ -151,7 +151,7 @@ def share_floats(source: Path, folder: Path) -> None:
 
 
 def adopt(source: Path, folder: Path) -> None:
-    """Put an attempt's files in place of the bundle's; its results, report and manifest are written anew."""
+    """Put an attempt's files in place of the bundle's; its results, report and manifest are written again."""
     for name in (*WRITTEN, FOLDER):
         for path in sorted((source / name).rglob("*")):
             target = folder / path.relative_to(source)

@@ -19,14 +19,14 @@ def measure_errors(models: Models, format_: str) -> Errors:
             shared.setdefault(id(conv.weight), []).append(name)
             networks.setdefault(network(name), []).append(name)
         parts = {"layers": list(shared.values()), "networks": list(networks.values())}
-        found: dict[str, list[tuple[list[str], float]]] = {}
+        errors: dict[str, list[tuple[list[str], float]]] = {}
         with models.context.progress.stage("the worst layers", sum(map(len, parts.values()))) as stage:
             for kind, groups in parts.items():
-                found[kind] = []
+                errors[kind] = []
                 for names in groups:
-                    found[kind].append((names, probe.loss(names).error))
+                    errors[kind].append((names, probe.loss(names).error))
                     stage.advance()
-        return found
+        return errors
 
     kept = models.context.stages.run(f"errors-{format_}", measure, files=())
     return Errors(

@@ -69,19 +69,19 @@ def _raise_bits(recipe: Recipe, errors: Callable[[], Errors]) -> Iterator[Change
     settings = settings_of(recipe)
     if settings.engine != "elir":
         return
-    found = {group: error for group, error in errors().layers.items() if settings.bits_of(group[0]) < FLOAT}
+    layer_errors = {group: error for group, error in errors().layers.items() if settings.bits_of(group[0]) < FLOAT}
     raised: dict[str, int] = {}
-    told, covered = [], 0.0
-    for group, error in sorted(found.items(), key=lambda item: -item[1]):
-        if covered >= SHARE * sum(found.values()):
+    texts, covered = [], 0.0
+    for group, error in sorted(layer_errors.items(), key=lambda item: -item[1]):
+        if covered >= SHARE * sum(layer_errors.values()):
             break
         before = settings.bits_of(group[0])
         after = 8 if before == 4 else FLOAT
         raised |= dict.fromkeys(group, after)
-        told.append(f"{group[0]} {before} -> {after}")
+        texts.append(f"{group[0]} {before} -> {after}")
         covered += error
     if raised:
-        few = ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
+        few = ", ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
         yield Change(recipe.with_ptq(layer_bits={**settings.layer_bits, **raised}), f"bits of {few}")
 
 
@@ -89,8 +89,8 @@ def _float_stage(recipe: Recipe, errors: Callable[[], Errors]) -> Iterator[Chang
     settings = settings_of(recipe)
     if settings.engine != "elir":
         return
-    found = errors().networks
-    worst = max(found, key=lambda name: found[name])
+    network_errors = errors().networks
+    worst = max(network_errors, key=lambda name: network_errors[name])
     prefix = next(prefix for prefix, name in NETWORKS.items() if name == worst)
     kept = {layer: bits for layer, bits in settings.layer_bits.items() if not is_below(layer, prefix)}
     yield Change(recipe.with_ptq(layer_bits={**kept, prefix: FLOAT}), f"{worst} left in float")

@@ -57,8 +57,10 @@ class Workers(Protocol):
         """How many tasks of one core run at once."""
         ...
 
-    def run(self, tasks: Sequence[Task], told: OnOutcome, tick: Tick = lambda: None) -> dict[str, Outcome]:
-        """The outcome of every task, by key; ``told`` of each as it ends, ``tick`` called now and then meanwhile.
+    def run(self, tasks: Sequence[Task], on_outcome: OnOutcome, tick: Tick = lambda: None) -> dict[str, Outcome]:
+        """The outcome of every task, by key.
+
+        ``on_outcome`` gets each as it ends; ``tick`` is called now and then meanwhile.
 
         Raises InputError for a device that no node declares.
         """
@@ -89,22 +91,22 @@ def perform(task: Task, needs: Sequence[Outcome]) -> Outcome:
 
 def values(outcomes: Mapping[str, Outcome], tasks: Sequence[Task]) -> list[Any]:
     """The values of tasks, in their order. Raises the error of the first that failed."""
-    found = []
+    results = []
     for task in tasks:
         outcome = outcomes[task.key]
         if outcome.status == "failed":
             kinds = {kind.exit_code: kind for kind in CompressError.__subclasses__()}
             raise kinds.get(outcome.exit_code, CompressError)(f"{task.label}: {outcome.message}")
-        found.append(outcome.value)
-    return found
+        results.append(outcome.value)
+    return results
 
 
 def each(
-    workers: Workers, label: str, work: Callable[..., Any], given: Sequence[Mapping[str, Any]], told: OnOutcome
+    workers: Workers, label: str, work: Callable[..., Any], given: Sequence[Mapping[str, Any]], on_outcome: OnOutcome
 ) -> list[Any]:
     """``work`` of each of ``given``, in parallel where the workers are; values in their order. Raises as ``values``."""
     tasks = [Task(f"{label}-{i}", f"{label} {i + 1}", work, one) for i, one in enumerate(given)]
-    return values(workers.run(tasks, told), tasks)
+    return values(workers.run(tasks, on_outcome), tasks)
 
 
 def share_out(
@@ -115,7 +117,7 @@ def share_out(
     """
     count = min(SHARES * workers.count, len(parts))
     given = [{**common, "parts": list(parts[i::count])} for i in range(count)]
-    found: list[Any] = [None] * len(parts)
+    results: list[Any] = [None] * len(parts)
     for i, share in enumerate(each(workers, label, work, given, lambda outcome: None)):
-        found[i::count] = share
-    return found
+        results[i::count] = share
+    return results

@@ -10,13 +10,13 @@ class InProcess:
 
     count = 1
 
-    def run(self, tasks: Sequence[Task], told: OnOutcome, tick: Tick = lambda: None) -> dict[str, Outcome]:
+    def run(self, tasks: Sequence[Task], on_outcome: OnOutcome, tick: Tick = lambda: None) -> dict[str, Outcome]:
         """See ``Workers.run``."""
         outcomes: dict[str, Outcome] = {}
         for task in tasks:
             tick()
             outcomes[task.key] = perform(task, [outcomes[key] for key in task.after if key in outcomes])
-            told(outcomes[task.key])
+            on_outcome(outcomes[task.key])
         return outcomes
 
     def close(self) -> None:

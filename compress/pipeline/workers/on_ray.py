@@ -56,7 +56,7 @@ class OnRay:
     def count(self) -> int:
         return max(1, int(sum(node["Resources"].get("CPU", 0) for node in self.nodes)))
 
-    def run(self, tasks: Sequence[Task], told: OnOutcome, tick: Tick = lambda: None) -> dict[str, Outcome]:
+    def run(self, tasks: Sequence[Task], on_outcome: OnOutcome, tick: Tick = lambda: None) -> dict[str, Outcome]:
         """See ``Workers.run``. Interrupted, it cancels what has not ended."""
         references: dict[str, Any] = {}
         for task in tasks:
@@ -72,7 +72,7 @@ class OnRay:
                 for reference in ended:
                     key = keys[reference]
                     outcomes[key] = self._outcome(key, labels[key], reference)
-                    told(outcomes[key])
+                    on_outcome(outcomes[key])
                 tick()
         except BaseException:
             for reference in waiting:

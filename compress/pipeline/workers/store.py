@@ -128,10 +128,10 @@ class Store:
         if (local / last).is_file():
             return
         try:
-            found = [str(p) for p in system.find(f"{root}/{path}")]
+            paths = [str(p) for p in system.find(f"{root}/{path}")]
         except OSError as error:
             raise self._refused(error) from None
-        files = [p[p.index(f"{path}/") + len(path) + 1 :] for p in found]
+        files = [p[p.index(f"{path}/") + len(path) + 1 :] for p in paths]
         if last not in files:
             raise InputError(f"store {self.place}: {path} is not there, though its record is: give another store")
         for file in sorted(files, key=lambda f: (f == last, f)):

@@ -38,8 +38,8 @@ function stages(artifact) {
   const names = [...new Set(artifact.stages.map((entry) => entry[0]))];
   const most = Math.max(1, ...artifact.stages.map((entry) => entry[2] ?? 0));
   const rows = names.map((name) => [[name], ...modes.map((mode, i) => {
-    const found = artifact.stages.find((entry) => entry[0] === name && entry[1] === mode);
-    return bar(found?.[2] ?? null, most, 1, "", i ? "second" : "first");
+    const stage = artifact.stages.find((entry) => entry[0] === name && entry[1] === mode);
+    return bar(stage?.[2] ?? null, most, 1, "", i ? "second" : "first");
   })]);
   const headings = ["Stage or step", ...modes.map((mode) => `${mode.replace("_", "-")}, dB`)];
   return sheet("Error by stage and Euler step", headings, rows, "barred");

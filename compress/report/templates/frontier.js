@@ -106,8 +106,8 @@ function plot(group, rows, x, y, choose) {
 }
 
 function pointMark(point, isBest, x, y, choose) {
-  const told = [x, y].map((m, i) => `${m.title} ${[point.x, point.y][i].toFixed(m.digits)} ${m.unit}`.trim()).join(", ");
-  const tip = `${point.name}: ${told}${isBest ? "; on the frontier" : ""}`;
+  const values = [x, y].map((m, i) => `${m.title} ${[point.x, point.y][i].toFixed(m.digits)} ${m.unit}`.trim()).join(", ");
+  const tip = `${point.name}: ${values}${isBest ? "; on the frontier" : ""}`;
   const precision = ["fp32", "fp16", "int8"].find((one) => one === point.row.of.precision) ?? "";
   const made = el("g", { class: `point ${precision} ${isBest ? "best" : "beaten"}`, tabindex: "-1", role: "button",
     "aria-label": tip, "data-tip": tip, "data-row": point.row.id, "data-cx": point.cx, "data-cy": point.cy },

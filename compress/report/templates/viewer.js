@@ -7,7 +7,7 @@ function viewer(root, samples) {
     ["sample", "left", "right", "mode", "zoom", "split"].map(byId);
   const pictures = () => samples[sample.value].pictures;
   const loaded = new Map();
-  let told = null, shown = null;
+  let difference = null, shown = null;
 
   function choices(wanted) {
     const labels = pictures().map((picture) => picture.label);
@@ -60,9 +60,9 @@ function viewer(root, samples) {
     const share = pane.clientWidth / Math.max(1, canvas.clientWidth);
     const from = pane.scrollLeft / Math.max(1, canvas.clientWidth);
     const edge = Math.round(canvas.width * (from + share * split.value / 100));
-    if (told?.a !== a || told.b !== b || told.gain !== gain) told = { a, b, gain, ...compared(pixels(a), pixels(b), gain) };
+    if (difference?.a !== a || difference.b !== b || difference.gain !== gain) difference = { a, b, gain, ...compared(pixels(a), pixels(b), gain) };
     if (gain) {
-      context.putImageData(told.out, 0, 0);
+      context.putImageData(difference.out, 0, 0);
     } else {
       context.drawImage(a, 0, 0, canvas.width, canvas.height);
       context.save();
@@ -84,8 +84,8 @@ function viewer(root, samples) {
     canvas.setAttribute("aria-label", gain
       ? `Difference of ${left.value} and ${right.value}, ${gain} times enlarged`
       : `${left.value} on the left ${split.value} %, ${right.value} on the right`);
-    const figures = told.largest === 0 ? "the two are equal"
-      : `PSNR ${told.psnr.toFixed(1)} dB, mean difference ${told.mean.toFixed(2)}, largest ${told.largest} of 255`;
+    const figures = difference.largest === 0 ? "the two are equal"
+      : `PSNR ${difference.psnr.toFixed(1)} dB, mean difference ${difference.mean.toFixed(2)}, largest ${difference.largest} of 255`;
     byId("measure").textContent = root.dataset.lossless === "yes"
       ? `${left.value} against ${right.value}, this picture: ${figures}.` : "";
   }

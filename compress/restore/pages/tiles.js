@@ -26,18 +26,18 @@ export function source(axis, unit = 1) {
 // Weight of each sample of each tile; they sum to one wherever tiles overlap.
 export function weights(axis) {
   const { starts, tile, padded } = axis;
-  const found = starts.map(() => new Float64Array(tile).fill(1)), total = new Float64Array(padded);
+  const ofEach = starts.map(() => new Float64Array(tile).fill(1)), total = new Float64Array(padded);
   for (let i = 0; i + 1 < starts.length; i++) {
     const shared = starts[i] + tile - starts[i + 1];
     for (let j = 0; j < shared; j++) {
       const at = Math.min(1, Math.max(0, ((j + 0.5) / shared) * 2 - 0.5));
       const ramp = Math.max(0.5 - 0.5 * Math.cos(Math.PI * at), TINY);
-      found[i][tile - 1 - j] *= ramp;
-      found[i + 1][j] *= ramp;
+      ofEach[i][tile - 1 - j] *= ramp;
+      ofEach[i + 1][j] *= ramp;
     }
   }
-  starts.forEach((start, i) => found[i].forEach((w, j) => { total[start + j] += w; }));
-  return starts.map((start, i) => Float32Array.from(found[i], (w, j) => w / total[start + j]));
+  starts.forEach((start, i) => ofEach[i].forEach((w, j) => { total[start + j] += w; }));
+  return starts.map((start, i) => Float32Array.from(ofEach[i], (w, j) => w / total[start + j]));
 }
 
 // --- enlarging as Pillow does: bicubic (a = -0.5), 22-bit integers, rows first ----------------------------------

@@ -144,8 +144,8 @@ def _handler(contents: Mapping[str, Content], posted: Any, secret: str) -> type[
 def find_browser(program: str | None = None) -> str:
     """Path of ``program``, or of the first Chromium of this machine. Raises Unavailable when there is none."""
     for name in (program,) if program else PROGRAMS:
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     what = f"{program} is not installed" if program else "no Chromium, Chrome or Edge is installed"
     raise Unavailable(f"browser: {what}: install one (Debian: apt-get install chromium)")
 
@@ -176,10 +176,10 @@ def run_page(
     A JSON document posted as ``note`` is handed to ``say``. Raises Unavailable when the page posts ``failed``, the
     browser ends, or nothing comes for ``limit_s``.
     """
-    found: dict[str, bytes] = {}
+    answers: dict[str, bytes] = {}
     with Pages(contents) as pages, headless(program, pages.url) as browser:
         ends = time.monotonic() + limit_s
-        while "done" not in found:
+        while "done" not in answers:
             try:
                 name, body = pages.posted.get(timeout=POLL_S)
             except queue.Empty:
@@ -191,8 +191,8 @@ def run_page(
             if name == "note":
                 say(json.loads(body))
             else:
-                found[name] = body
-    return found
+                answers[name] = body
+    return answers
 
 
 def _check_alive(browser: "subprocess.Popen[bytes]", limit_s: float, *, late: bool) -> None:

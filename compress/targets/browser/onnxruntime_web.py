@@ -77,6 +77,6 @@ def _fetch(scratch: Path, place: Path) -> Path:
 
 def _check(archive: Path) -> None:
     with archive.open("rb") as file:
-        found = base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
-    if f"sha512-{found}" != INTEGRITY:
+        digest = base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
+    if f"sha512-{digest}" != INTEGRITY:
         raise VerificationError(f"{archive}: is not {PACKAGE} {VERSION}, its sha512 is another: delete it, fetch again")

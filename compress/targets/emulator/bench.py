@@ -87,17 +87,17 @@ def _entry(
 ) -> Performance:
     from compress.targets.tools.arm_emulator import CORES
 
-    found, fp32 = ran[artifact], bench.fp32
+    result, fp32 = ran[artifact], bench.fp32
     features = CORES[emulator.cpu][0].split()
     return bench.entry(
         artifact,
         "emulated",
-        instructions=found.instructions,
-        instructions_vs_fp32=_ratio(ran[fp32], found) if fp32 and fp32 != artifact else None,
-        int8_kernels=_kernels(found) if artifact.precision == "int8" else None,
+        instructions=result.instructions,
+        instructions_vs_fp32=_ratio(ran[fp32], result) if fp32 and fp32 != artifact else None,
+        int8_kernels=_kernels(result) if artifact.precision == "int8" else None,
         threads=1,
         protocol=bench.mode,
-        runtime={bench.target.runtime: emulator.tool.versions()[bench.target.runtime], **found.facts},
+        runtime={bench.target.runtime: emulator.tool.versions()[bench.target.runtime], **result.facts},
         machine=Machine(
             cpu=f"{emulator.cpu}, emulated by QEMU",
             model=emulator.cpu,
@@ -111,13 +111,13 @@ def _ratio(fp32: "EmulatorResult", int8: "EmulatorResult") -> float:
     return round(fp32.instructions["total"] / int8.instructions["total"], 3)
 
 
-def _kernels(found: "EmulatorResult") -> str | None:
+def _kernels(result: "EmulatorResult") -> str | None:
     """By the class that most of the integer products belong to."""
-    most = max(KERNELS, key=lambda key: found.instructions[key])
-    return KERNELS[most] if found.instructions[most] else None
+    most = max(KERNELS, key=lambda key: result.instructions[key])
+    return KERNELS[most] if result.instructions[most] else None
 
 
-def _accuracy(artifact: Artifact, found: "EmulatorResult", here: _References) -> Accuracy:
+def _accuracy(artifact: Artifact, result: "EmulatorResult", here: _References) -> Accuracy:
     import numpy as np
 
     from compress.data.pictures import to_uint8
@@ -127,8 +127,8 @@ def _accuracy(artifact: Artifact, found: "EmulatorResult", here: _References) ->
         scores = [psnr_db(a, b) for a, b in zip(own, others, strict=False)]
         return round(fmean(scores), 4) if scores else None
 
-    count, pictures, fp32 = range(len(found.outputs)), here.bench.pictures, here.bench.fp32
-    own = [to_uint8(hq) for hq in found.outputs]
+    count, pictures, fp32 = range(len(result.outputs)), here.bench.pictures, here.bench.fp32
+    own = [to_uint8(hq) for hq in result.outputs]
     same = [here.output(artifact, i) for i in count]
     float_outputs = [to_uint8(here.output(fp32, i)) for i in count] if fp32 and fp32 != artifact else []
     return Accuracy(
@@ -137,5 +137,5 @@ def _accuracy(artifact: Artifact, found: "EmulatorResult", here: _References) ->
         fidelity_db=mean(float_outputs),
         parity_db=mean([to_uint8(hq) for hq in same]),
         simulated_db=mean(list(pictures.get(f"simulated-{artifact.id}", []))),
-        max_difference=max(float(np.abs(a - b).max()) for a, b in zip(found.outputs, same, strict=True)),
+        max_difference=max(float(np.abs(a - b).max()) for a, b in zip(result.outputs, same, strict=True)),
     )

@@ -60,10 +60,10 @@ class Emulator:
         else:
             with tempfile.TemporaryDirectory(prefix="compress-emulate-") as folder:
                 run = self._native if self.runtime == "executorch" else self._python
-                found = run(Path(folder), artifact, lq, noise, note)
+                result = run(Path(folder), artifact, lq, noise, note)
             with whole_file(kept) as part:
-                facts = json.dumps([found.instructions, dict(found.facts)])
-                np.savez_compressed(part, outputs=found.outputs, facts=np.array(facts))
+                facts = json.dumps([result.instructions, dict(result.facts)])
+                np.savez_compressed(part, outputs=result.outputs, facts=np.array(facts))
         with np.load(kept) as stored:
             instructions, facts = json.loads(str(stored["facts"]))
             return EmulatorResult(stored["outputs"], instructions, facts)

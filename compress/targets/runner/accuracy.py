@@ -33,16 +33,16 @@ def accuracy(folder: str, job: Job) -> Dict[str, Dict[str, Any]]:
         stored = dict(file)
     outputs = {name: np.load(os.path.join(folder, f"output-{name}.npy")) for name in job["artifacts"]}
     fp32 = next((outputs[name] for name, item in job["artifacts"].items() if item["precision"] == "fp32"), None)
-    found: Dict[str, Dict[str, Any]] = {}
+    by_artifact: Dict[str, Dict[str, Any]] = {}
     for name, own in outputs.items():
         others = {"psnr_db": stored.get("clean"), "fidelity_db": fp32, "parity_db": stored.get("output-" + name)}
         if fp32 is own:
             others["fidelity_db"] = None
         if "simulated-" + name in stored:
             others["simulated_db"] = stored["simulated-" + name]
-        found[name] = {"n": len(own)}
+        by_artifact[name] = {"n": len(own)}
         for key, other in others.items():
             fits = other is not None and other.shape[1:] == own.shape[1:]
             scores = [psnr_db(a, b) for a, b in zip(own, other)] if fits and other is not None else []
-            found[name][key] = round(statistics.mean(scores), 4) if scores else None
-    return found
+            by_artifact[name][key] = round(statistics.mean(scores), 4) if scores else None
+    return by_artifact

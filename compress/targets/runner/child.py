@@ -29,7 +29,7 @@ def cold(folder: str, job: Job, name: str) -> Dict[str, Any]:
 
     The runtime's import is the same for every artifact and no part of loading one.
     """
-    found = version(job)
+    runtime_version = version(job)
     stored = stored_pictures(folder, job)
     first = picture(stored, 0)
     if job["runtime"] == "tensorrt":  # building an engine takes minutes, and is no part of loading it
@@ -45,7 +45,7 @@ def cold(folder: str, job: Job, name: str) -> Dict[str, Any]:
         "load_ms": round(load_ms, 2),
         "first_inference_ms": round(first_ms, 2),
         "peak_rss_mb": peak,
-        "facts": {job["runtime"]: found, **runner.facts},
+        "facts": {job["runtime"]: runtime_version, **runner.facts},
     }
 
 

@@ -32,14 +32,14 @@ def field(text: str, name: str) -> str:
 
 def cores() -> int:
     """Physical cores that this process may use, at least 1: hyper-threads counted once."""
-    found = set()
+    physical = set()
     blocks = {field(block, "processor"): block for block in read_text(PROC + "/cpuinfo").split("\n\n")}
     for logical in os.sched_getaffinity(0):
         block = blocks.get(str(logical), "")
         core = field(block, "physical id"), field(block, "core id")
         # A logical core of which the system does not tell the physical one counts as one.
-        found.add(core if all(core) else logical)
-    return max(1, len(found))
+        physical.add(core if all(core) else logical)
+    return max(1, len(physical))
 
 
 def machine() -> Dict[str, Any]:
@@ -75,11 +75,11 @@ PATHS = {
 
 def recorded(names: List[str]) -> Dict[str, Optional[str]]:
     """Power and clock settings by name; None for what the system does not tell."""
-    found: Dict[str, Optional[str]] = {}
+    texts: Dict[str, Optional[str]] = {}
     for name in names:
         text = read_text(SYS + PATHS[name]) if name in PATHS else ""
         if name in COMMANDS and shutil.which(COMMANDS[name][0]):
             done = subprocess.run(COMMANDS[name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20)
             text = " ".join(done.stdout.decode("utf-8", "replace").split()) if done.returncode == 0 else ""
-        found[name] = text or None
-    return found
+        texts[name] = text or None
+    return texts

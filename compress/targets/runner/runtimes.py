@@ -71,8 +71,8 @@ class OpenVino:
     def __init__(self, path: str, job: Job) -> None:
         core, device = openvino_core(), job["device"]
         if not any(name.split(".")[0] == device for name in core.available_devices):
-            found = ", ".join(core.available_devices) or "none"
-            raise Failure(f"OpenVINO finds no {device} (it finds: {found}): install the device's driver")
+            devices = ", ".join(core.available_devices) or "none"
+            raise Failure(f"OpenVINO finds no {device} (it finds: {devices}): install the device's driver")
         settings: Dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if device == "CPU":
             settings.update(INFERENCE_NUM_THREADS=job["threads"], NUM_STREAMS=1, INFERENCE_PRECISION_HINT="f32")
@@ -197,13 +197,13 @@ def version(job: Job) -> str:
         raise Failure(f"{runtime} cannot be imported ({error}): install numpy and {runtime}") from None
     if native:
         return str(native["version"])
-    found = getattr(sys.modules[runtime], "__version__", None)
-    if found is None:  # executorch; what this imports would count as the artifact's memory otherwise
+    number = getattr(sys.modules[runtime], "__version__", None)
+    if number is None:  # executorch; what this imports would count as the artifact's memory otherwise
         from importlib import metadata
 
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found = metadata.version(runtime)
-    return str(found or "unknown")
+            number = metadata.version(runtime)
+    return str(number or "unknown")
 
 
 def numbers(text: str) -> Tuple[int, ...]:

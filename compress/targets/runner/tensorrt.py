@@ -19,8 +19,8 @@ class Cuda:
         import ctypes
         from ctypes.util import find_library
 
-        found = [find_library("cudart"), *(path for place in self.PLACES for path in sorted(glob.glob(place)))]
-        name = next((path for path in found if path), None)
+        libraries = [find_library("cudart"), *(path for place in self.PLACES for path in sorted(glob.glob(place)))]
+        name = next((path for path in libraries if path), None)
         if name is None:
             raise Failure("CUDA's runtime (libcudart.so) is not found there: install JetPack's CUDA")
         self.library, self.pointer = ctypes.CDLL(name), ctypes.c_void_p

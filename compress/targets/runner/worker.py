@@ -34,14 +34,14 @@ class Children:
 
     def load_each(self, note: Note) -> Dict[str, Any]:
         """Every artifact's load time, first inference and memory."""
-        found: Dict[str, Any] = {}
+        results: Dict[str, Any] = {}
         for name in self.job["artifacts"]:
-            note("load " + name, len(found))
-            found[name] = self.run(["cold", name], name, LOAD_S)
-            rss, most = found[name]["peak_rss_mb"], self.job["memory_mb"]
+            note("load " + name, len(results))
+            results[name] = self.run(["cold", name], name, LOAD_S)
+            rss, most = results[name]["peak_rss_mb"], self.job["memory_mb"]
             if most and rss and rss > most:
                 raise Failure(f"{name} takes {rss:.0f} MB, the target grants {most}: use a smaller picture")
-        return found
+        return results
 
     def time_all(self, note: Note, each: Callable[[], None] = lambda: None) -> Dict[str, Any]:
         """Every artifact's timed runs, interleaved; ``each`` is called about once a second."""
@@ -104,10 +104,11 @@ def check_device(folder: str, job: Job) -> str:
     free = shutil.disk_usage(folder).free
     if free < need:
         raise Failure(f"its disk has {free >> 20} MB free, {need >> 20} are needed: free some")
-    found = Children(folder, job).run(["version"], "import of " + job["runtime"], START_S)["version"]
-    if job["runtime_min"] and numbers(found) < numbers(job["runtime_min"]):
-        raise Failure("has {} {}, {} or newer is needed: upgrade it".format(job["runtime"], found, job["runtime_min"]))
-    return str(found)
+    installed = Children(folder, job).run(["version"], "import of " + job["runtime"], START_S)["version"]
+    if job["runtime_min"] and numbers(installed) < numbers(job["runtime_min"]):
+        least = job["runtime_min"]
+        raise Failure("has {} {}, {} or newer is needed: upgrade it".format(job["runtime"], installed, least))
+    return str(installed)
 
 
 def await_files(folder: str, job: Job) -> None:

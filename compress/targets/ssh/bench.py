@@ -48,12 +48,12 @@ def limit_s(job: Job) -> float:
 
 def _files(bench: Bench) -> dict[str, Path]:
     """Every artifact's files, by their names on the device, whatever they are called here."""
-    found = {}
+    files = {}
     for artifact, path in bench.artifacts.items():
-        found[f"{artifact.id}/{ENTRY[artifact.format]}"] = path
+        files[f"{artifact.id}/{ENTRY[artifact.format]}"] = path
         if artifact.format == "openvino":
-            found[f"{artifact.id}/model.bin"] = path.with_suffix(".bin")
-    return found
+            files[f"{artifact.id}/model.bin"] = path.with_suffix(".bin")
+    return files
 
 
 def _native(target: DeployTarget) -> dict[str, Path]:

@@ -169,10 +169,10 @@ class Device:
 
     def result(self, artifacts: Collection[str]) -> RunnerResult:
         """What the job measured, of these artifacts."""
-        found = self._persist(lambda: self._ask(RunnerResult, "result", most=MOST_BYTES))
-        if found.artifacts.keys() != set(artifacts):
+        result = self._persist(lambda: self._ask(RunnerResult, "result", most=MOST_BYTES))
+        if result.artifacts.keys() != set(artifacts):
             raise self._unreadable("figures of other artifacts")
-        return found
+        return result
 
     def remove(self) -> None:
         """End what runs there and delete the folder, if the device can be reached; else say what is left."""

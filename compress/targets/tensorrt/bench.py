@@ -58,15 +58,15 @@ def _parse(path: Path, site: Path) -> Parsed:
     return Parsed.model_validate_json(done.stdout)
 
 
-def _entry(bench: Bench, artifact: Artifact, breaches: list[str], found: Parsed) -> Performance:
+def _entry(bench: Bench, artifact: Artifact, breaches: list[str], parsed: Parsed) -> Performance:
     facts = {
-        "accepted": found.accepted,
+        "accepted": parsed.accepted,
         "lint": breaches,
-        "parser": Parser(tensorrt_rtx=found.version, layers=found.layers),
+        "parser": Parser(tensorrt_rtx=parsed.version, layers=parsed.layers),
         "machine": Machine(cpu="none: parsed by TensorRT-RTX"),
     }
-    if found.accepted:
+    if parsed.accepted:
         return bench.entry(artifact, "parsed", **facts)
-    error = one_line((found.errors or ["no message"])[0], 300)
+    error = one_line((parsed.errors or ["no message"])[0], 300)
     why = f"target {bench.target.name}: {artifact.id}: the parser refuses it: {error}"
     return bench.entry(artifact, "unavailable", **facts, why=why)

@@ -21,8 +21,8 @@ def main() -> None:
     accepted = parser.parse_from_file(sys.argv[1])
     errors = [" ".join(str(parser.get_error(i)).split()) for i in range(parser.num_errors)]
     layers = Counter(network.get_layer(i).type.name for i in range(network.num_layers))
-    found = {"version": trt.__version__, "accepted": accepted, "errors": errors, "layers": dict(layers)}
-    json.dump(found, answers)
+    answer = {"version": trt.__version__, "accepted": accepted, "errors": errors, "layers": dict(layers)}
+    json.dump(answer, answers)
     answers.close()
 
 

@@ -92,10 +92,10 @@ class ArmEmulator(Tool):
     @property
     def python(self) -> Path:
         """The emulated Python."""
-        found = sorted(path for path in (self.root / "usr/bin").glob("python3.*") if path.name[8:].isdigit())
-        if not found:
+        interpreters = sorted(path for path in (self.root / "usr/bin").glob("python3.*") if path.name[8:].isdigit())
+        if not interpreters:
             raise Unavailable(f"{self.folder}: holds no emulated Python: delete the folder and set it up again")
-        return found[-1]
+        return interpreters[-1]
 
     @property
     def environment(self) -> dict[str, str]:

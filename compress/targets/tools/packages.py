@@ -135,8 +135,8 @@ def unpack_wheels(files: Iterable[Path], into: Path) -> None:
 def c_compiler(folder: Path) -> list[str]:
     """The words that begin a C compiler's command: the system's, else ziglang's, fetched into ``folder``."""
     for name in ("cc", "gcc", "clang"):
-        if found := shutil.which(name):
-            return [found]
+        if path := shutil.which(name):
+            return [path]
     return zig(folder, "cc")
 
 

@@ -76,7 +76,7 @@ def test_metrics_hold_terms_and_validations_beside_the_input(data: dict[str, Any
     assert last["mmse"] > 0 and last["seconds_a_step"] > 0
 
 
-def test_second_run_goes_on_and_fresh_starts_anew(
+def test_second_run_goes_on_and_fresh_starts_again(
     data: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given, out = recipe(data, LATENTS), tmp_path / "run"
@@ -177,7 +177,7 @@ def test_no_usable_picture(data: dict[str, Any], tmp_path: Path) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_training_on_a_stream_ends_alike_when_it_was_stopped(
+def test_training_on_a_stream_ends_the_same_when_it_was_stopped(
     data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for i in range(6):

@@ -76,7 +76,7 @@ def test_checkpoint_without_its_recipe_goes_by_the_hash(path: Path) -> None:
 
 def test_damaged_checkpoint_is_refused(path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 half a file")
-    with pytest.raises(VerificationError, match=r"damaged training checkpoint: start anew with --fresh"):
+    with pytest.raises(VerificationError, match=r"damaged training checkpoint: start again with --fresh"):
         read_state(path, recipe())
     torch.save({"model": {}}, path)
     with pytest.raises(VerificationError, match="not a training checkpoint: use another --out or --fresh"):

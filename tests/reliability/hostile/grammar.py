@@ -1,4 +1,4 @@
-"""Documents written anew from a schema: what a stranger writes, where `strategies.changed` spoils what we wrote.
+"""Documents generated from a schema: what a stranger writes, where `strategies.changed` spoils what we wrote.
 
 Every value keeps to the JSON schema of a pydantic model, but for one in ``SPOILT`` or so, which is anything at all.
 (hypothesis-jsonschema, which would do this, fails with today's hypothesis.)

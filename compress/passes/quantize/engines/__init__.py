@@ -14,7 +14,7 @@ class QuantizedModel:
     (``openvino``, ``onnxruntime``, or ``x86`` for both; ``tensorrt``; ``xnnpack``). ``graphs``: graphs already in a
     runtime's own form, by format; they take precedence. ``layers``: what the modules were built from, by
     convolution (``model.Layer``), ``model``: the float model whose copies they are, and ``settings``: those of ptq,
-    where the engine can build them anew.
+    where the engine can build them again.
     ``weights``: of a float module, how a file stores those that were rounded (``weights.RoundedWeight``).
     """
 

@@ -71,6 +71,6 @@ def excluded_nodes(subject: Subject, settings: PtqSettings, weights: Sequence[tu
     )
     if not same:
         raise InputError(
-            f"passes.ptq.keep_float: {settings.engine} gets a graph whose layers cannot be told apart: use engine elir"
+            f"passes.ptq.keep_float: {settings.engine} gets a graph whose layers it cannot distinguish: use engine elir"
         )
     return [node for name, (node, _) in zip(convs, weights, strict=True) if name in layers]

@@ -47,7 +47,7 @@ def unshare(graph: GraphModule) -> None:
 
 
 def fold_weights(graph: GraphModule) -> None:
-    """Weights stored as int8 instead of rounded anew on each run, and once for all Euler steps that share them."""
+    """Weights stored as int8 instead of rounded again on each run, and once for all Euler steps that share them."""
     from torchao.quantization.pt2e.constant_fold import constant_fold
     from torchao.quantization.pt2e.quantize_pt2e import _quant_node_constraint
 

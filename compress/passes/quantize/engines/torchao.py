@@ -56,7 +56,7 @@ def _quantizer(subject: Subject, settings: PtqSettings) -> Any:
     if settings.range == "min_max":
         config = _with_min_max(config)
     quantizer = XNNPACKQuantizer()
-    # Every further operator costs seconds: its patterns are exported anew.
+    # Every further operator costs seconds: its patterns are exported again.
     for target in (torch.ops.aten.conv2d.default, torch.ops.aten.conv_transpose2d.input):
         quantizer.set_operator_type(target, config)
     layers = excluded(subject, settings)

@@ -95,23 +95,23 @@ function generator(seed) {  // mulberry32
 }
 
 async function warm(ort, job) {
-  const p = job.protocol, feeds = await inputs(ort, job, 0), calls = {}, found = {};
+  const p = job.protocol, feeds = await inputs(ort, job, 0), calls = {}, results = {};
   for (const artifact of job.artifacts) {
     const { session } = await load(ort, job, artifact);
     calls[artifact.id] = () => run(session, feeds);
   }
-  for (const [name, call] of Object.entries(calls)) found[name] = { warmup: await warmUp(call, p), samples: [] };
+  for (const [name, call] of Object.entries(calls)) results[name] = { warmup: await warmUp(call, p), samples: [] };
   await new Promise((done) => setTimeout(done, 1000 * job.cooldown_s));
   const random = generator(job.seed);
   let left = Object.keys(calls);
   while (left.length) {
     for (const name of shuffled(left, random)) {
       await calls[name]();  // finds the caches of the block before: not counted
-      for (let i = 0; i < p.block; i++) found[name].samples.push(await timed(calls[name]));
+      for (let i = 0; i < p.block; i++) results[name].samples.push(await timed(calls[name]));
     }
-    left = left.filter((name) => !enough(found[name].samples, p));
+    left = left.filter((name) => !enough(results[name].samples, p));
   }
-  return found;
+  return results;
 }
 
 self.onmessage = async ({ data: job }) => {

@@ -1,4 +1,4 @@
-"""No message asks for what cannot be given; artifacts of ours say themselves what they are for."""
+"""A file that does not say what it is for gets its settings from options; artifacts of ours say so themselves."""
 
 import json
 import shutil
