@@ -10,6 +10,7 @@ from compress.report.album import album
 from compress.report.gaps import Gap, gaps
 from compress.report.page import TEMPLATES, environment
 from compress.report.pictures import Read
+from compress.report.plot import LEAST_DB, VISIBLE_DB
 from compress.results.document import Results
 from compress.results.measurement import Row
 
@@ -21,6 +22,9 @@ MEASURES = {
 SCALE = {"bytes": 1e6, "macs": 1e9}
 
 DIGITS = {"latency_p50_ms": 1, "bytes": 2, "macs": 2, "psnr_db": 3, "lpips": 4}
+
+LEAST = {"psnr_db": LEAST_DB["psnr"], "lpips": 0.02}
+"""Spans of the axes of quality: a shorter one would blow up what cannot be seen."""
 
 FIGURES = (
     *("bytes", "macs", "latency_p50_ms", "latency_p90_ms", "peak_rss_mb", "speedup_vs_fp32", "psnr_db", "ssim"),
@@ -82,7 +86,8 @@ def page_data(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[
     return {
         "measures": {
             name: {"title": title, "unit": unit, "scale": SCALE.get(name, 1), "digits": DIGITS[name],
-                   "higher": HIGHER_IS_BETTER.get(name, False)}
+                   "higher": HIGHER_IS_BETTER.get(name, False), "least": LEAST.get(name, 0),
+                   "unseen": VISIBLE_DB if name == "psnr_db" else 0}
             for name, (title, unit) in MEASURES.items()
         },
         "groups": names,

@@ -12,9 +12,11 @@ from compress.files import write_text
 from compress.report import sheets
 from compress.report.fallback import fallback
 from compress.report.gaps import gaps
+from compress.report.headline import headline, missed_goals
 from compress.report.pictures import Read, gallery, unlisted
 from compress.report.plot import plots
 from compress.report.rows import targets
+from compress.report.showcase import showcase
 from compress.report.text import goal_state
 from compress.results.document import Results
 from compress.results.file import read_results
@@ -62,6 +64,8 @@ def environment() -> "Environment":
 def _render(read: Read, results: Results, facts: Facts) -> str:
     missed = sum(goal_state(goal) != "met" for goal in results.goals)
     machine_facts = {key: value for key, value in facts.to_json().items() if key not in LEFT_OUT}
+    answer, pictures = headline(results), gallery(read, results)
+    shown = {sample.name: [picture.label for picture in sample.pictures] for sample in pictures.samples}
     return (
         environment()
         .get_template("report.html")
@@ -72,7 +76,11 @@ def _render(read: Read, results: Results, facts: Facts) -> str:
             facts=_facts(results, facts),
             goal_count=len(results.goals),
             missed=missed,
+            missed_goals=missed_goals(results),
+            headline=answer,
+            showcase=showcase(results, answer and answer.artifact, shown),
             sheets={
+                "glance": sheets.glance(results),
                 "goals": sheets.goals(results),
                 "fallback": fallback(results),
                 "artifacts": sheets.artifacts(results),
@@ -83,7 +91,7 @@ def _render(read: Read, results: Results, facts: Facts) -> str:
                 "layers": sheets.layers(results),
             },
             plots=plots(results),
-            gallery=gallery(read, results),
+            gallery=pictures,
             gaps=gaps(results),
             hashes=[(f"{item.id}: {item.entry}", item.sha256 or "-") for item in results.artifacts],
             versions=list(_flat(machine_facts)) or list(_flat({"versions": results.versions})),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from compress.report.headline import size_gain, speed_gain
 from compress.report.rows import (
     Row,
     against_best_float,
@@ -60,6 +61,24 @@ def words(value: object) -> Cell:
 def cell(text: str, *, reference: bool = False) -> Cell:
     """A figure; a dash reads as not measured, or as the reference that the others are held against."""
     return Cell(text, ("reference" if reference else "none") if text == NONE else "")
+
+
+def glance(results: Results) -> Sheet:
+    """Size, latency and drop of each artifact: what fits a phone."""
+    headings = [("Artifact", ""), ("Size", "MB"), ("Latency", "p50, ms"), ("Drop", "PSNR, dB")]
+    return Sheet("Against the fp32 file of the same format", headings, [_glance(row) for row in rows(results)])
+
+
+def _glance(row: Row) -> list[Cell]:
+    speed = against_fp32(row.performance)
+    sizes = cell(megabytes(row.artifact.bytes))
+    times = cell(milliseconds(row.p50_ms))
+    drop = cell(number(row.quality and row.quality.psnr_drop_db, 3, sign=True), reference=row.is_reference)
+    if not row.is_reference:
+        sizes = replace(sizes, note=size_gain(row.artifact.size_ratio))
+        times = replace(times, note=speed_gain(speed))
+    verdict = "goals met" if row.verdict == "met" else row.verdict
+    return [Cell(row.id, "missed" if "missed" in verdict else "", note=verdict), sizes, times, drop]
 
 
 def artifacts(results: Results) -> Sheet:

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ LATENCY = {
     "onnx": (1302.0, 1410.0, 803.0),
     "executorch": (2210.0, None, 961.0),
 }
+PICTURES = (("coffee", 0.07), ("chelsea", 0.02), ("astronaut", -0.03), ("rocket", -0.06))
 NOISE = {"fp32": 0.0, "fp16": 0.2, "int8": 2.2}
 
 
@@ -49,6 +52,7 @@ def _quality(artifact: dict[str, Any], dataset: str, step: int) -> dict[str, Any
         "psnr_drop_db": None if float32 else drop, "ssim_drop": None if float32 else drop / 50,
         "lpips_rise": None if float32 else drop / 20, "color_shift_vs_fp32": None if float32 else drop * 4,
         "fidelity_db": {"fp32": None, "fp16": 62.4, "int8": 41.2 - 0.9 * step}[artifact["precision"]],
+        "pictures": [{"name": name, "lpips": lpips + gap, "psnr_db": psnr - 10 * gap} for name, gap in PICTURES],
     }  # fmt: skip
 
 
@@ -261,3 +265,32 @@ def make_measured(
 def measured() -> Callable[..., Path]:
     """(folder, name, created) -> a bundle that the ledger can read."""
     return make_measured
+
+
+@pytest.fixture(scope="module")
+def opened_once() -> Iterator[SimpleNamespace]:
+    """``driver`` of the browser that these tests share, once one has asked for it; ``stack`` closes it."""
+    with ExitStack() as stack:
+        yield SimpleNamespace(driver=None, stack=stack)
+
+
+@pytest.fixture()
+def browser(opened_once: SimpleNamespace, chromium: Callable[..., Any]) -> Callable[..., Any]:
+    """(width, height, dark) -> context of selenium's driver of a browser with an empty page; in px."""
+
+    @contextmanager
+    def view(width: int = 1280, height: int = 900, dark: bool = False) -> Iterator[Any]:
+        if opened_once.driver is None:
+            opened_once.driver = opened_once.stack.enter_context(chromium())
+        driver = opened_once.driver
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        try:
+            yield driver
+        finally:
+            driver.get("about:blank")
+            driver.get_log("browser")  # what a test that failed left there
+
+    return view

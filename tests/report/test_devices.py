@@ -2,10 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,35 +31,6 @@ def page(tmp_path: Path, measured: Make) -> Path:
     open_ledger().append(row for bundle in bundles for row in bundle_measurements(bundle))
     report(bundles, Filter(), 50, tmp_path / "page.html")
     return tmp_path / "page.html"
-
-
-@pytest.fixture(scope="module")
-def opened_once() -> Iterator[SimpleNamespace]:
-    """``driver`` of the browser that these tests share, once one has asked for it; ``stack`` closes it."""
-    with ExitStack() as stack:
-        yield SimpleNamespace(driver=None, stack=stack)
-
-
-@pytest.fixture()
-def browser(opened_once: SimpleNamespace, chromium: Callable[..., Any]) -> Callable[..., Any]:
-    """(width, height, dark) -> context of selenium's driver of a browser with an empty page; in px."""
-
-    @contextmanager
-    def view(width: int = 1280, height: int = 900, dark: bool = False) -> Iterator[Any]:
-        if opened_once.driver is None:
-            opened_once.driver = opened_once.stack.enter_context(chromium())
-        driver = opened_once.driver
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        try:
-            yield driver
-        finally:
-            driver.get("about:blank")
-            driver.get_log("browser")  # what a test that failed left there
-
-    return view
 
 
 def held(page: Path) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def test_head_tells_model_machine_and_date(bundle: Path) -> None:
 
 def test_missed_goals_are_shown_with_value_and_bound(bundle: Path) -> None:
     html = write_report(bundle).read_text(encoding="utf-8")
-    assert "✗ 3 of 33 goals MISSED" in html
+    assert "✗ 3 of 33 goals MISSED: fidelity_db of executorch-int8 (39.4 dB, goal ≥ 39.5 dB)" in html
     missed = re.findall(r'<td class="missed">(.*?)</td>', _section(html, "goals"), re.DOTALL)
     assert len(missed) == 3 and all("39.4 dB" in cell for cell in missed)
     assert "≥ 39.5 dB on kodak" in _section(html, "goals")

@@ -1,5 +1,5 @@
 // One device's trade-off as a plot: every artifact, and the line through those that none beats.
-const PLOT = { width: 520, height: 360, left: 74, right: 22, top: 16, bottom: 48 };
+const PLOT = { width: 520, height: 360, left: 74, right: 22, top: 34, bottom: 48 };
 
 // As `compress ledger pareto`: cheapest first, each better than all that are cheaper.
 function frontier(points, higher) {
@@ -16,9 +16,10 @@ function roundStep(raw) {
   return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= raw * 0.999);
 }
 
-// Ends on round steps around the values; place() and ticks are in px of the drawing.
-function axis(values, start, end, fromZero) {
-  const low = fromZero ? 0 : Math.min(...values), high = Math.max(...values);
+// Ends on round steps around the values, at least ``least`` apart; place() and ticks are in px of the drawing.
+function axis(values, start, end, fromZero, least = 0) {
+  const known = [fromZero ? 0 : Math.min(...values), Math.max(...values)];
+  const short = Math.max(0, least - (known[1] - known[0])) / 2, low = known[0] - short, high = known[1] + short;
   const span = high - low || Math.abs(high) * 0.02 || 1;
   const step = roundStep(span * 1.24 / 5);
   const first = fromZero ? 0 : Math.floor((low - span * 0.12) / step) * step;
@@ -48,26 +49,48 @@ function grid(x, y, titles) {
       el("text", { x: PLOT.left - 7, y: tick.at + 4, "text-anchor": "end" }, tick.text));
   }
   made.append(el("text", { x: (PLOT.left + end) / 2, y: PLOT.height - 6, "text-anchor": "middle" }, titles[0]),
-    el("text", { transform: `translate(14 ${(PLOT.top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, titles[1]));
+    el("text", { x: 2, y: PLOT.top - 14 }, titles[1]));
   return made;
 }
 
+// Differences from the best fp32 artifact that nobody sees: of PSNR, those under 0.1 dB.
+function unseen(known, y) {
+  const floats = known.filter((point) => point.row.of.precision === "fp32").map((point) => point.y);
+  if (!y.unseen || !floats.length) return null;
+  const top = Math.max(...floats);
+  return { top, bottom: top - y.unseen, text: `not visible: under ${y.unseen} ${y.unit}` };
+}
+
+// The band, and its text where it covers no point: below the band, or above it.
+function drawnBand(band, ys, placed) {
+  const top = ys.place(band.top), bottom = ys.place(band.bottom), end = PLOT.width - PLOT.right;
+  const rect = el("rect", { class: "band", x: PLOT.left, width: end - PLOT.left, y: top, height: bottom - top });
+  const width = band.text.length * 7.2, boxes = [];
+  for (const y of [bottom + 15, top - 7]) for (const x of [end - width - 4, PLOT.left + 4]) boxes.push([x, y - 13, x + width, y + 4]);
+  const box = boxes.find(([a, b, c, d]) => !placed.some(({ cx, cy }) => a < cx + 8 && cx - 8 < c && b < cy + 8 && cy - 8 < d));
+  const text = box && el("text", { class: "band", x: box[0], y: box[1] + 13 }, band.text);
+  return { rect, text, box };
+}
+
 // Names beside the points, the frontier's first, where they cover nothing.
-function names(best, placed) {
+function names(best, placed, other) {
   const points = [...best, ...placed.filter((point) => !best.includes(point))];
-  const taken = placed.map(({ cx, cy }) => [cx - 8, cy - 8, cx + 8, cy + 8]), made = [];
+  const taken = [...placed.map(({ cx, cy }) => [cx - 8, cy - 8, cx + 8, cy + 8]), ...other], made = [];
   const free = (box) => box[0] >= PLOT.left && box[2] <= PLOT.width - 4 && box[1] >= 2
     && box[3] <= PLOT.height - PLOT.bottom
     && !taken.some(([a, b, c, d]) => a < box[2] && box[0] < c && b < box[3] && box[1] < d);
+  const distance = ([a, b, c, d], { cx, cy }) => Math.hypot(Math.max(a - cx, 0, cx - c), Math.max(b - cy, 0, cy - d));
   for (const point of points) {
     const { cx, cy, name } = point, kind = best.includes(point) ? "label" : "label beaten";
     const text = name.split(" · ")[0], width = text.length * 7.2;
     const spots = [[cx + 12, cy + 4], [cx - 12 - width, cy + 4], [cx - width / 2, cy - 13], [cx - width / 2, cy + 23],
       [cx + 9, cy - 10], [cx + 9, cy + 18], [cx - 9 - width, cy - 10], [cx - 9 - width, cy + 18]];
-    const spot = spots.find(([x, y]) => free([x, y - 12, x + width, y + 3]));
+    // A name that is nearer to another's point would be read as its.
+    const own = (box) => placed.every((other) => distance(box, point) <= distance(box, other));
+    const spot = spots.map(([x, y]) => [x, y - 13, x + width, y + 4]).find((box) => free(box) && own(box));
     if (!spot) continue;
-    taken.push([spot[0], spot[1] - 12, spot[0] + width, spot[1] + 3]);
-    made.push(el("text", { class: kind, x: spot[0], y: spot[1], "aria-hidden": "true" }, text));
+    taken.push(spot);
+    made.push(el("text", { class: kind, x: spot[0], y: spot[1] + 13, "aria-hidden": "true" }, text));
   }
   return made;
 }
@@ -86,18 +109,22 @@ function plot(group, rows, x, y, choose) {
   PLOT.width = Math.min(560, Math.max(300, byId("plots").clientWidth));
   const units = [x, y].map((m) => m.unit ? `${m.title}, ${m.unit}` : m.title);
   const xs = axis(known.map((p) => p.x), PLOT.left, PLOT.width - PLOT.right, true);
-  const ys = axis(known.map((p) => p.y), PLOT.height - PLOT.bottom, PLOT.top, false);
+  const band = unseen(known, y), heights = [...known.map((p) => p.y), ...(band ? [band.top, band.bottom] : [])];
+  const ys = axis(heights, PLOT.height - PLOT.bottom, PLOT.top, false, y.least);
   const best = frontier(known, y.higher);
   for (const point of known) Object.assign(point, { cx: xs.place(point.x), cy: ys.place(point.y) });
   const svg = el("svg", { viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, role: "group",
     "aria-label": `${group.device}, ${group.about}: ${units.join(" against ")}; arrow keys go from point to point` });
+  const shade = band && drawnBand(band, ys, known);
+  if (shade) svg.append(shade.rect);
   svg.append(grid(xs, ys, units),
     el("polyline", { class: "front", points: best.map((p) => `${p.cx},${p.cy}`).join(" ") }));
   const ordered = [...known].sort((a, b) => a.x - b.x);
   const marks = ordered.map((point) => pointMark(point, best.includes(point), x, y, choose));
   marks[0].setAttribute("tabindex", "0");
   // The frontier's marks lie on top.
-  svg.append(...[...marks].sort((a, b) => a.classList.contains("best") - b.classList.contains("best")), ...names(best, known));
+  svg.append(...[...marks].sort((a, b) => a.classList.contains("best") - b.classList.contains("best")), 
+    ...(shade?.text ? [shade.text] : []), ...names(best, known, shade?.box ? [shade.box] : []));
   roving(svg, marks);
   const beaten = known.length - best.length;
   figure.append(svg, el("figcaption", {}, `${best.length} on the frontier, ${beaten} beaten in both.`
