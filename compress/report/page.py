@@ -78,7 +78,7 @@ def _render(read: Read, results: Results, facts: Facts) -> str:
             missed=missed,
             missed_goals=missed_goals(results),
             headline=answer,
-            showcase=showcase(results, answer and answer.artifact, shown),
+            showcase=showcase(results, answer.artifact if answer else None, shown),
             sheets={
                 "glance": sheets.glance(results),
                 "goals": sheets.goals(results),

@@ -73,7 +73,8 @@ def _glance(row: Row) -> list[Cell]:
     speed = against_fp32(row.performance)
     sizes = cell(megabytes(row.artifact.bytes))
     times = cell(milliseconds(row.p50_ms))
-    drop = cell(number(row.quality and row.quality.psnr_drop_db, 3, sign=True), reference=row.is_reference)
+    lost = row.quality.psnr_drop_db if row.quality else None
+    drop = cell(number(lost, 3, sign=True), reference=row.is_reference)
     if not row.is_reference:
         sizes = replace(sizes, note=size_gain(row.artifact.size_ratio))
         times = replace(times, note=speed_gain(speed))
