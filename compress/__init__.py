@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from compress.pipeline.result import ApplyResult
     from compress.progress import Progress
     from compress.recipe.schema import Recipe
+    from compress.recipe.task import Task
+    from compress.restore.source import Source
 
-__all__ = ["__version__", "apply"]
+__all__ = ["__version__", "apply", "open"]
 __version__ = "0.1.0"
 
 # OpenVINO and nncf report each use over the network unless their user has said no; without this package neither does.
@@ -39,6 +41,10 @@ def apply(
     ``out``: the bundle's folder, ``runs/<recipe name>`` by default. ``overrides`` (``a.b=c``) and ``targets`` are for
     a name or a path. ``resume=False`` repeats every stage. ``reuse`` takes the recipe's finished student instead of
     training it. Raises the errors of ``compress.errors``.
+
+    >>> import compress
+    >>> compress.apply("int8_sr", "runs/planned", targets=["x86-openvino"], dry_run=True)
+    <Plan of int8_sr in runs/planned: 10 artifacts>
     """
     from compress.errors import InputError
     from compress.progress import Progress
@@ -59,3 +65,37 @@ def apply(
     context = RunContext(recipe, folder, progress or Progress(), resume=resume, reuse=reuse)
     planned = plan(context, source, settings)
     return planned if dry_run else run(planned)
+
+
+def open(
+    source: str | Path,
+    *,
+    task: "Task | None" = None,
+    scale: int | None = None,
+    k_steps: int | None = None,
+    sigma_s: float | None = None,
+    tile: int | None = None,
+    overlap: int | None = None,
+    seed: int = 0,
+) -> "Source":
+    """Open a bundled model by its name, or a checkpoint, an artifact or a bundle by its path.
+
+    A bundle restores by its best artifact that a runtime is installed for: int8 before fp16 and fp32. ``task``,
+    ``k_steps`` and ``sigma_s`` are for a file that does not record them, ``scale`` enlarges by another factor than the
+    task's. ``tile`` is the side in px of a tile of the output (by default 256, or the artifact's own; 0: the whole
+    picture), ``overlap`` what neighbouring tiles share in px, ``seed`` that of the sampling noise.
+
+    Raises the errors of ``compress.errors``.
+
+    >>> import compress
+    >>> compress.open("runs/int8_sr")
+    <Source runs/int8_sr: sr_x4, enlarges 4 times>
+    >>> compress.open("photo.jpg")
+    Traceback (most recent call last):
+    ...
+    compress.errors.InputError: photo.jpg: ...
+    """
+    from compress.restore.open import Settings
+    from compress.restore.source import open_source
+
+    return open_source(source, Settings(tile, overlap, seed, scale, k_steps, sigma_s, task))

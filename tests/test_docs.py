@@ -1,5 +1,7 @@
-"""README and docs say what is true: commands exist and run, links and pages resolve, generated pages are current."""
+"""README and docs say what is true: commands and examples run, links and pages resolve, generated pages are current."""
 
+import doctest
+import importlib
 import re
 import shlex
 import shutil
@@ -102,6 +104,8 @@ def workspace(finished: Any, tiny_inputs: Path, photo: Any, tmp_path_factory: py
     shutil.copytree(ROOT / "recipes", folder / "recipes")
     for name in ("calibration_pictures", "validation_pictures"):
         (folder / name).mkdir()
+    for i in range(2):
+        Image.fromarray(photo[i : i + 64, :64]).save(folder / f"validation_pictures/{i}.png")
     Image.fromarray(photo[:64, :64]).save(folder / "photo.jpg")
     save_checkpoint(load_checkpoint(tiny_inputs / "tiny.safetensors"), folder / "mine.safetensors", {})
     for page, name in (("tutorials/your-checkpoint.md", "mine.yaml"), ("tutorials/your-board.md", "mini-pc.yaml")):
@@ -125,6 +129,39 @@ def test_commands_run_as_written(
     with pytest.raises(SystemExit) as ended:
         app(args=shlex.split(command.text), prog_name="compress")
     assert ended.value.code in (0, None), capfd.readouterr().err
+
+
+def _docstrings() -> Iterator[doctest.DocTest]:
+    """Examples of the package's docstrings. Modules without any are not imported."""
+    for path in sorted((ROOT / "compress").rglob("*.py")):
+        if ">>> " in path.read_text("utf-8"):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            yield from (
+                found for found in doctest.DocTestFinder().find(importlib.import_module(name)) if found.examples
+            )
+
+
+@pytest.mark.parametrize("example", _docstrings(), ids=lambda example: example.name)
+def test_examples_of_docstrings_run(
+    example: doctest.DocTest, workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workspace)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(example)
+    assert runner.summarize().failed == 0, capsys.readouterr().out
+
+
+def test_what_is_meant_to_be_imported_has_examples() -> None:
+    shown = {example.name for example in _docstrings()}
+    assert {"compress.apply", "compress.open", "compress.elir.checkpoint.load_checkpoint"} <= shown
+    assert {f"compress.restore.source.Source.{name}" for name in ("restore", "evaluate", "bench")} <= shown
+
+
+def test_the_python_of_the_reference_page_runs(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace)
+    blocks = FENCE.finditer((ROOT / "docs/reference/python.md").read_text("utf-8"))
+    exec("\n".join(block["text"] for block in blocks if block["language"] == "python"), {})
+    assert (workspace / "restored.png").is_file()
 
 
 WHOLE_YAML = [

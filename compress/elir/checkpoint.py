@@ -44,6 +44,15 @@ def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float
     Over-parametrised files give an over-parametrised model: ``collapse`` it.
     Raises InputError (no such file; K or sigma_s unknown or out of range) or VerificationError (truncated, needs
     unpickling, of another architecture, NaN or Inf, unreadable metadata, a shared decoder that is missing or changed).
+
+    >>> import torch
+    >>> from compress.elir import load_checkpoint
+    >>> model = load_checkpoint("elir_sr_x4_fast")
+    >>> model.k_steps, model.metadata["task"]
+    (1, 'sr_x4')
+    >>> lq, noise = torch.zeros(1, 3, 64, 64), torch.randn(1, 16, 8, 8)
+    >>> model(lq, noise).shape
+    torch.Size([1, 3, 64, 64])
     """
     path = find("weights", path) if isinstance(path, str) and not is_path(path) else Path(path)
     whole, metadata = read_state(path)

@@ -23,11 +23,13 @@ def bench(
     progress: Progress,
     host: str | None = None,
     record: Callable[[Path, Sequence[Performance], Callable[[str], None]], None] = record_bench,
+    *,
+    only: str | None = None,
 ) -> BenchResult:
     """Measure a bundle's artifacts on ``target`` again; where that cannot be done, entries with evidence unavailable.
 
     ``host``: of the device, as ssh takes it, whatever the target says of how it is reached. ``record`` what was
-    measured: by default, in the ledger.
+    measured: by default, in the ledger. ``only``: the id of the one artifact to measure.
     Raises InputError for no bundle, VerificationError when it is not what its manifest says.
     """
     opened = open_bundle(bundle)
@@ -38,12 +40,17 @@ def bench(
     loaded = load_model(DeployTarget, find("targets", target))
     if host is not None:
         loaded = at_host(loaded, host)
-    artifacts = {artifact_of(a.id, a.format, a.precision): bundle / a.entry for a in opened.manifest.artifacts}
+    artifacts = {
+        artifact_of(a.id, a.format, a.precision): bundle / a.entry
+        for a in opened.manifest.artifacts
+        if only in (None, a.id)
+    }
     seed, recipe = opened.noise_seed(), opened.manifest.recipe
     mode = recipe.measure if recipe else "quick"
     chosen = {artifact: path for artifact, path in artifacts.items() if runs(loaded, artifact)}
     if not chosen:
-        raise InputError(f"{bundle}: holds no {loaded.format} artifact for target {target}: choose another target")
+        what = f"{only} is" if only else "holds"
+        raise InputError(f"{bundle}: {what} no {loaded.format} artifact for target {target}: choose another target")
     from compress.bundle.picture import read_picture
 
     try:

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.artifacts.artifact import artifact_of
+from compress.bundle.open import open_bundle
 from compress.errors import GoalMissed, InputError, Unavailable
 from compress.pipeline.bench import bench
 from compress.progress import Progress
-from compress.recipe.library import load_yaml
+from compress.recipe.library import find, load_yaml
+from compress.recipe.schema import DeployTarget
+from compress.recipe.validation import load_model
 from compress.results.machine import busy_note
 from compress.results.performance import Latency, Performance
-from compress.targets.bench import BenchResult
+from compress.targets.bench import BenchResult, runs
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,6 +30,11 @@ class Benches:
 
     bundle: Path
     results: list[BenchResult]
+
+    def __repr__(self) -> str:
+        timed = ((e, e.latency_ms.p50) for e in self.performance if e.latency_ms and e.latency_ms.p50 is not None)
+        figures = ", ".join(f"{entry.artifact} {p50:.3g} ms on {entry.target}" for entry, p50 in timed)
+        return f"<Benches {self.bundle}: {figures or 'nothing was timed'}>"
 
     @property
     def exit_code(self) -> int:
@@ -104,23 +113,34 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
-def bench_targets(bundle: Path, targets: Sequence[str], progress: Progress, host: str | None = None) -> Benches:
+def bench_targets(
+    bundle: Path, targets: Sequence[str], progress: Progress, host: str | None = None, *, only: str | None = None
+) -> Benches:
     """Measure ``bundle`` on ``targets``; without any, on those of its recipe.
 
-    ``host``: see ``compress.pipeline.bench.bench``. Raises InputError for a host of several targets, or where neither
-    names a target, and what measuring on a target raises.
+    ``host``, ``only``: see ``compress.pipeline.bench.bench``. Raises InputError for a host of several targets, or
+    where neither names a target, and what measuring on a target raises.
     """
-    named = list(targets) or _own_targets(bundle)
+    named = list(targets) or _own_targets(bundle, only)
     if host is not None and len(named) > 1:
         raise InputError(f"--host {host}: is one device, got {len(named)} targets: give one --target")
-    return Benches(bundle, [bench(bundle, target, progress, host) for target in named])
+    return Benches(bundle, [bench(bundle, target, progress, host, only=only) for target in named])
 
 
-def _own_targets(bundle: Path) -> list[str]:
+def _own_targets(bundle: Path, only: str | None) -> list[str]:
+    """The targets of the bundle's recipe; those that run the artifact ``only``, where that is given."""
     path = bundle / "recipe.yaml"
     if not path.is_file():
         raise InputError(f"{bundle}: not a bundle, it has no recipe.yaml: give the folder that `compress apply` wrote")
     named = load_yaml(path).data.get("targets")
     if not isinstance(named, list) or not named:
         raise InputError(f"{bundle}: its recipe names no target: give --target (`compress ls targets`)")
-    return [str(target) for target in named]
+    own = [str(target) for target in named]
+    if only is None:
+        return own
+    facts = open_bundle(bundle).artifact(only)
+    artifact = artifact_of(only, facts.format, facts.precision)
+    fitting = [name for name in own if runs(load_model(DeployTarget, find("targets", name)), artifact)]
+    if not fitting:
+        raise InputError(f"{bundle}: no target of its recipe runs {only}: name one that does (`compress ls targets`)")
+    return fitting

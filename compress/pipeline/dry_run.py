@@ -28,6 +28,10 @@ class Plan:
     before: Owner | None
     exit_code: int = 0
 
+    def __repr__(self) -> str:
+        context = self.context
+        return f"<Plan of {context.recipe.name} in {context.folder}: {len(context.planned)} artifacts>"
+
     @property
     def unavailable(self) -> list[str]:
         """One line for each target that will be left out."""

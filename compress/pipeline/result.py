@@ -27,6 +27,9 @@ class ApplyResult:
     document: Results
     reused: bool
 
+    def __repr__(self) -> str:
+        return f"<ApplyResult {self.folder}, exit code {self.exit_code}: {self.document.summary}>"
+
     @cached_property
     def results(self) -> dict[str, Any]:
         """``results.json``, as plain data."""

@@ -56,6 +56,12 @@ class SetResult:
     notes: list[str]
     left_out: list[LeftOut] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        model = self.scores["model"]
+        named = {"PSNR": model.psnr_db, "LPIPS": model.lpips, **model.others}
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in named.items() if value is not None)
+        return f"<SetResult {self.dataset}, n = {model.n}: {figures}>"
+
     @property
     def lpips_below_input(self) -> float:
         """How much lower the model's LPIPS is than its input's, as a share of the latter."""
@@ -79,6 +85,9 @@ class Evaluation:
     task: Task
     seed: int
     results: list[SetResult]
+
+    def __repr__(self) -> str:
+        return f"<Evaluation of {self.source} ({self.task}): {', '.join(map(repr, self.results))}>"
 
     def to_json(self) -> dict[str, object]:
         """One JSON document."""

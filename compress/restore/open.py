@@ -174,6 +174,23 @@ def choose(bundle: Path) -> ArtifactFile:
     raise Unavailable(f"{bundle}: no runtime installed for its {len(kinds)} kinds of artifact: pip install openvino")
 
 
+def located(source: str) -> tuple[Path, str | None]:
+    """The bundle that ``source`` names, or that holds the artifact that it names, and that artifact's id.
+
+    Raises InputError for what lies in no bundle.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return path, None
+    bundled = _file(path).bundled if path.suffix in SUFFIXES else None
+    if bundled is None:
+        raise InputError(
+            f"{source}: lies in no bundle, whose artifacts are what is timed: open one that `compress apply` wrote, or "
+            "time a checkpoint with `compress profile`"
+        )
+    return bundled.path.parents[len(Path(bundled.facts.entry).parts) - 1], bundled.facts.id
+
+
 def _file(entry: Path) -> ArtifactFile:
     """``entry`` with what the manifest of the bundle that holds it records; alone when it lies in no bundle."""
     wanted = entry.resolve()

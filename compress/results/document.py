@@ -63,6 +63,18 @@ class Results(Section):
     def _empty(cls, section: Any) -> Any:
         return [] if section is None else section
 
+    def __repr__(self) -> str:
+        return f"<Results {self.name}: {self.summary}>"
+
+    __str__ = __repr__
+
+    @property
+    def summary(self) -> str:
+        """One line: how many artifacts there are, and how many goals they meet."""
+        met = sum(goal.met for goal in self.goals)
+        goals = f"{met} of {len(self.goals)} goals met" if self.goals else "no goals"
+        return f"{self.task}, {len(self.artifacts)} artifacts, {goals}"
+
     @property
     def unavailable(self) -> list[str]:
         """One line for each target that could not be reached, or what it refused."""

@@ -31,6 +31,13 @@ def test_a_wheel_ships_every_folder_where_it_is_looked_for() -> None:
     assert set(wheel["only-include"]) == {"compress", *library._FOLDERS.values()}
 
 
+def test_a_wheel_says_that_the_package_is_typed() -> None:
+    from hatchling.builders.wheel import WheelBuilder
+
+    files = {file.distribution_path for file in WheelBuilder(str(library.PACKAGE.parent)).recurse_included_files()}
+    assert {"compress/py.typed", "compress/__init__.py", "compress/_data/recipes/int8_sr.yaml"} <= files
+
+
 def test_every_built_in_file_describes_itself() -> None:
     for kind in ("recipes", "calibration", "targets"):
         assert all(description for _, description in library.describe(kind))

@@ -1,0 +1,89 @@
+"""One object for a model, an artifact and a bundle: it restores, measures and times as the commands do."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import compress
+from compress.elir.checkpoint import save_checkpoint
+from compress.elir.model import Elir
+from compress.errors import InputError
+from compress.progress import Progress
+from compress.restore.open import Settings, open_restorer
+
+SILENT = Progress("silent")
+
+
+@pytest.fixture()
+def checkpoint(tiny_elir: Elir, tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    save_checkpoint(tiny_elir, path, {"task": "sr_x2"})
+    return path
+
+
+def test_a_checkpoint_restores_as_the_command_does(checkpoint: Path, photo: np.ndarray) -> None:
+    model = compress.open(checkpoint, tile=64, overlap=32, seed=3)
+    small = photo[:32, :48]
+    wanted = open_restorer(str(checkpoint), Settings(64, 32, 3)).restore(small, lambda: None)
+    assert (model.task, model.scale) == ("sr_x2", 2)
+    assert np.array_equal(model.restore(small), wanted)
+
+
+def test_floating_point_comes_back_as_floating_point(checkpoint: Path, photo: np.ndarray) -> None:
+    model = compress.open(checkpoint)
+    small = photo[:32, :32]
+    restored = model.restore(small / 255)
+    assert restored.dtype == np.float32
+    assert np.array_equal((restored * 255).round().astype(np.uint8), model.restore(small))
+
+
+def test_settings_are_the_commands(checkpoint: Path, photo: np.ndarray) -> None:
+    assert compress.open(checkpoint, scale=1).restore(photo[:32, :32]).shape == (32, 32, 3)
+    with pytest.raises(InputError, match="is for sr_x2, not denoise"):
+        compress.open(checkpoint, task="denoise")
+
+
+def test_a_path_needs_no_separator(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ``Path`` never means a built-in name."""
+    monkeypatch.chdir(checkpoint.parent)
+    with pytest.raises(InputError, match="elir_sr_x4"):
+        compress.open(Path("elir_sr_x4"))
+    Path("pictures").mkdir()
+    with pytest.raises(InputError, match="no pictures in this folder"):
+        compress.open("tiny.safetensors").evaluate(Path("pictures"), progress=SILENT)
+    with pytest.raises(InputError, match="give a set or a folder"):
+        compress.open("tiny.safetensors").evaluate()
+
+
+def test_evaluate_is_the_command(finished: Any, tiny_inputs: Path) -> None:
+    model = compress.open(finished.folder / "fp32/onnx/model.onnx")
+    result = model.evaluate(tiny_inputs / "validation", progress=SILENT)
+    assert (result.task, result.results[0].scores["model"].n) == ("sr_x4", 2)
+    assert len(repr(result)) < 300 and "validation, n = 2: PSNR " in repr(result)
+
+
+def test_bench_is_the_command(bundle: Path) -> None:
+    result = compress.open(bundle / "fp32/onnx/model.onnx").bench("x86-onnxruntime", progress=SILENT)
+    assert [entry.artifact for entry in result.performance] == ["onnx-fp32"]
+    latency = result.performance[0].latency_ms
+    assert latency is not None and latency.p50 is not None and latency.p50 > 0
+    assert f"onnx-fp32 {latency.p50:.3g} ms on x86-onnxruntime" in repr(result)
+
+
+def test_what_cannot_be_timed_is_told_what_to_do(checkpoint: Path, bundle: Path) -> None:
+    with pytest.raises(InputError, match=r"lies in no bundle.*`compress profile`"):
+        compress.open(checkpoint).bench()
+    with pytest.raises(InputError, match="onnx-fp32 is no openvino artifact"):
+        compress.open(bundle / "fp32/onnx/model.onnx").bench("x86-openvino", progress=SILENT)
+    with pytest.raises(InputError, match="names no target"):
+        compress.open(bundle).bench(progress=SILENT)
+
+
+def test_results_are_short_to_look_at(finished: Any, tiny_recipe: Any, tmp_path: Path) -> None:
+    assert repr(finished.result) == f"<ApplyResult {finished.folder}, exit code 0: sr_x4, 5 artifacts, no goals>"
+    assert str(finished.result.document) == "<Results tiny: sr_x4, 5 artifacts, no goals>"
+    planned = compress.apply(tiny_recipe(), tmp_path / "new", dry_run=True)
+    assert repr(planned) == f"<Plan of tiny in {tmp_path / 'new'}: 5 artifacts>"
+    assert repr(compress.open(finished.folder)) == f"<Source {finished.folder}: sr_x4, enlarges 4 times>"
