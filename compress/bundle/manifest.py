@@ -16,8 +16,8 @@ from compress.results.section import first_mistake
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
-MOST_BYTES = 64 << 20
-"""No manifest is larger: one of a hundred thousand files takes 16 MB."""
+MOST_BYTES = 16 << 20
+"""No manifest is larger: its ten thousand files take 2 MB."""
 
 
 def write_manifest(folder: Path, facts: dict[str, Any], files: list[str]) -> None:

@@ -76,8 +76,11 @@ def _package(name: str, version: str, kind: Any) -> "Component":
     from cyclonedx.model.component import Component
     from packageurl import PackageURL
 
-    url = PackageURL("generic" if name == "python" else "pypi", None, name.lower().replace("_", "-"), version)
-    return Component(name=name, version=version, type=kind, purl=url, bom_ref=str(url))
+    try:
+        url = PackageURL("generic" if name == "python" else "pypi", None, name.lower().replace("_", "-"), version)
+        return Component(name=name, version=version, type=kind, purl=url, bom_ref=str(url))
+    except (ValueError, TypeError):  # a bundle from a stranger: no name that a package could have
+        return Component(name=name, version=version, type=kind)
 
 
 def _files(manifest: Manifest) -> "Iterator[Component]":

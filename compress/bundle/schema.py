@@ -79,7 +79,7 @@ class Facts(RecipeKey):
     versions: dict[str, Text] = Field(default={})
     seeds: Seeds | None = None
     asked: RecipeKey | None = None
-    artifacts: list[ManifestArtifact]
+    artifacts: list[ManifestArtifact] = Field(max_length=1000)
 
     @field_validator("artifacts")
     @classmethod
@@ -93,7 +93,7 @@ class Manifest(Facts):
     """The whole file."""
 
     schema_version: Literal[1]
-    files: list[ManifestFile]
+    files: list[ManifestFile] = Field(max_length=10_000)
 
     @field_validator("files")
     @classmethod

@@ -27,6 +27,7 @@ from compress.recipe.published import PUBLISHED
 from compress.tensors import own, too_large
 
 MAX_K_STEPS = 64
+MAX_BLOCKS = 64  # of the flow's middle and of the MMSE estimator; published models have at most 3
 RESIDUAL = "residual"  # key of the metadata: names and shapes do not tell it
 GROUP_MULTIPLE = 8  # of the flow's width
 MAX_SIGMA_S = 10.0
@@ -57,7 +58,7 @@ def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float
     path = find("weights", path) if isinstance(path, str) and not is_path(path) else Path(path)
     whole, metadata = read_state(path)
     raw, taken = unwrapped(whole)
-    state = with_shared_decoder(flatten(raw), metadata, path)
+    state = with_shared_decoder(flatten(raw, path), metadata, path)
     shape = infer_config(state, path)
     k = _setting(path, metadata, "k_steps", k_steps, int, (1, MAX_K_STEPS))
     sigma = _setting(path, metadata, "sigma_s", sigma_s, float, (0, MAX_SIGMA_S))
@@ -145,17 +146,17 @@ def load_autoencoder(*paths: str | Path) -> State:
 
 def _one_file(path: Path) -> State:
     state = {}
-    for name, value in flatten(read_state(path)[0]).items():
+    for name, value in flatten(read_state(path)[0], path).items():
         prefix = next((p for p in _DIFFUSERS if name.startswith(p)), "")
         state[_DIFFUSERS.get(prefix, "") + name.removeprefix(prefix)] = value
     return state
 
 
 def _original_pair(encoder: Path, decoder: Path) -> State:
-    state = {f"enc.layers.{name}": value for name, value in flatten(read_state(encoder)[0]).items()}
-    for name, value in flatten(read_state(decoder)[0]).items():
+    state = {f"enc.layers.{name}": value for name, value in flatten(read_state(encoder)[0], encoder).items()}
+    for name, value in flatten(read_state(decoder)[0], decoder).items():
         index, _, rest = name.partition(".")
-        state[f"dec.layers.{int(index) - 1 if index.isdecimal() else index}.{rest}"] = value
+        state[f"dec.layers.{int(index) - 1 if re.fullmatch(r'[0-9]{1,4}', index) else index}.{rest}"] = value
     return state
 
 
@@ -180,11 +181,17 @@ def infer_config(state: Mapping[str, Tensor], path: Path) -> ElirConfig:
             f"{GROUP_MULTIPLE}, c_hid (={c_hid}) at least 1"
         )
     enc, dec = (read_layout(state, net, path) for net in ("enc", "dec"))
+    middle, rrdb = _count(state, r"fmir\.mid_blocks\."), _count(state, r"mmse\.lrm\.")
+    if max(middle, rrdb) > MAX_BLOCKS:
+        raise VerificationError(
+            f"{path}: checkpoint of another architecture: n_mid_blocks (={middle}) and n_rrdb (={rrdb}) must be at "
+            f"most {MAX_BLOCKS}"
+        )
     return ElirConfig(
         hid_channels=hid,
-        n_mid_blocks=_count(state, r"fmir\.mid_blocks\.(\d+)\."),
+        n_mid_blocks=middle,
         c_hid=c_hid,
-        n_rrdb=_count(state, r"mmse\.lrm\.(\d+)\."),
+        n_rrdb=rrdb,
         over_param=over_param,
         enc_widths=enc.widths,
         enc_blocks=enc.blocks,
@@ -194,8 +201,9 @@ def infer_config(state: Mapping[str, Tensor], path: Path) -> ElirConfig:
     )
 
 
-def _count(state: Mapping[str, Tensor], pattern: str) -> int:
-    return len({match[1] for name in state if (match := re.match(pattern, name))})
+def _count(state: Mapping[str, Tensor], before: str) -> int:
+    """How many numbers stand behind the pattern ``before`` in the names."""
+    return len({match[1] for name in state if (match := re.match(rf"{before}([0-9]{{1,9}})\.", name))})
 
 
 def _check_architecture(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:

@@ -63,4 +63,4 @@ def _fits(layout: Layout) -> bool:
 
 
 def _indices(state: Mapping[str, Tensor], net: str) -> set[int]:
-    return {int(match[1]) for name in state if (match := re.match(rf"{net}\.layers\.(\d+)\.", name))}
+    return {int(match[1]) for name in state if (match := re.match(rf"{net}\.layers\.([0-9]{{1,9}})\.", name))}

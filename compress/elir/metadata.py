@@ -1,14 +1,15 @@
 """The header of a checkpoint, read without torch."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from compress.errors import VerificationError
 from compress.recipe.library import data_folder, names
+from compress.results.json_text import parse_json
 
 MAX_HEADER = 100 * 2**20  # bytes, the format's own limit
+MOST_SIDES, MOST_NUMBERS = 8, 2**53  # of a tensor
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -17,11 +18,14 @@ def _header(path: Path) -> dict[str, Any]:
             length = int.from_bytes(file.read(8), "little")
             if length > MAX_HEADER:
                 raise ValueError(f"header of {length} bytes")
-            header = json.loads(file.read(length))
-        if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
+            header = parse_json(file.read(length))
+        about = header.get("__metadata__", {}) if isinstance(header, dict) else None
+        if not isinstance(about, dict):
             raise ValueError("no mapping")
+        if not all(isinstance(value, str) for value in about.values()):
+            raise ValueError("metadata that is no text")
         return header
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise _damaged(path, error) from None
 
 
@@ -34,8 +38,10 @@ def read_metadata(path: Path) -> dict[str, str]:
     metadata = _header(path).get("__metadata__", {})
     for key, kind in (("k_steps", int), ("sigma_s", float)):
         try:
-            kind(metadata.get(key, 0))
-        except (TypeError, ValueError):
+            known = math.isfinite(kind(metadata.get(key, 0)))
+        except (ValueError, OverflowError):  # no number; beyond a float's range
+            known = False
+        if not known:
             given = f"metadata {key} is {metadata[key]!r}"
             raise VerificationError(f"{path}: {given}, not a number: fix the file") from None
     return metadata
@@ -72,9 +78,17 @@ def count_values(path: Path) -> dict[str, int]:
 def _count(path: Path, prefix: str) -> dict[str, int]:
     try:
         return {
-            name: math.prod(int(n) for n in entry["shape"])
+            name: _product(entry["shape"])
             for name, entry in _header(path).items()
             if name != "__metadata__" and name.startswith(prefix)
         }
     except (TypeError, KeyError, ValueError):
         raise _damaged(path, "a tensor without a shape") from None
+
+
+def _product(shape: list[int]) -> int:
+    """Raises ValueError for what is no shape, or of more numbers than there are bytes on a disk."""
+    fits = len(shape) <= MOST_SIDES and all(type(side) is int and side >= 0 for side in shape)
+    if not fits or (count := math.prod(shape)) > MOST_NUMBERS:
+        raise ValueError("no shape")
+    return count

@@ -51,7 +51,7 @@ def without_decoder(state: State, path: Path, owner: Path) -> tuple[State, dict[
 
 def decoder_of(path: Path) -> State:
     """The tensors ``dec.*`` of a checkpoint, as stored there."""
-    return {name: value for name, value in flatten(read_state(path)[0]).items() if name.startswith("dec.")}
+    return {name: value for name, value in flatten(read_state(path)[0], path).items() if name.startswith("dec.")}
 
 
 def _digest(state: State) -> str:

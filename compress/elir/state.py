@@ -1,6 +1,7 @@
 """The tensors of a checkpoint file, of any format, read without running anything from it."""
 
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ _PREFIX = re.compile(
 )
 _DEEPEST = 4  # holders inside of each other
 _PICKLED = {".pth", ".ckpt", ".pt"}
+_MOST_VIEWS = 8  # times that tensors, dense, may take the memory that they share: a stride of 0 needs none
 
 
 def read_state(path: Path) -> tuple[dict, dict[str, str]]:
@@ -38,6 +40,10 @@ def read_state(path: Path) -> tuple[dict, dict[str, str]]:
 
 
 def _read_pickled(path: Path) -> dict:
+    if _is_compressed(path):
+        raise VerificationError(
+            f"{path}: refused, its archive is compressed, as torch writes none: get an undamaged file"
+        )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -49,6 +55,15 @@ def _read_pickled(path: Path) -> dict:
     if not isinstance(state, dict):
         raise VerificationError(f"{path}: refused, holds a {type(state).__name__}, not a dict of tensors")
     return state
+
+
+def _is_compressed(path: Path) -> bool:
+    """Whether a part of a .pth archive would grow when it is read: a few MB can become more than the memory holds."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False  # no archive, or a damaged one: torch tells
 
 
 def _why_refused(error: Exception) -> str:
@@ -92,7 +107,7 @@ def unwrapped(state: Mapping[str, object]) -> tuple[Mapping[str, object], str]:
     if prefixes and not _is_elir(state):
         # The whole model has more names than a part of it, which may be wrapped once more.
         prefix = min(prefixes, key=lambda text: (-("ema" in text), -prefixes[text], len(text)))
-        state = {name.removeprefix(prefix): value for name, value in state.items() if str(name).startswith(prefix)}
+        state = {str(name).removeprefix(prefix): value for name, value in state.items() if str(name).startswith(prefix)}
         taken.append(prefix)
     return state, _in_words(taken)
 
@@ -121,11 +136,27 @@ def _in_words(taken: list[str]) -> str:
     return f"weights are those inside {' / '.join(text.rstrip('.') for text in taken)}{averaged}"
 
 
-def flatten(state: Mapping[str, object]) -> State:
-    """One flat dict with the prefixes ``fmir. mmse. enc. dec.``, from either published form."""
+def flatten(state: Mapping[str, object], path: Path) -> State:
+    """One flat dict with the prefixes ``fmir. mmse. enc. dec.``, from either published form.
+
+    Raises VerificationError where the tensors would take far more memory than those of the file ``path`` do.
+    """
     nested = {m: state[f"state_dict_{m}"] for m in MODULES if isinstance(state.get(f"state_dict_{m}"), dict)}
     if nested:
         flat = {f"{m}.{name}": value for m, part in nested.items() for name, value in part.items()}  # type: ignore[attr-defined]
     else:
         flat = dict(state)
-    return {name: value for name, value in flat.items() if isinstance(value, Tensor)}
+    tensors = {str(name): value for name, value in flat.items() if isinstance(value, Tensor)}
+    _check_memory(tensors, path)
+    return tensors
+
+
+def _check_memory(state: State, path: Path) -> None:
+    """A tensor of stride 0 is a terabyte in a file of a kilobyte, and is one in memory once it is copied."""
+    dense = [value for value in state.values() if value.layout == torch.strided and not value.is_meta]
+    storages = {s.data_ptr(): s.nbytes() for s in (value.untyped_storage() for value in dense)}
+    held, taken = sum(storages.values()), sum(value.numel() * value.element_size() for value in dense)
+    if taken > _MOST_VIEWS * held:
+        raise VerificationError(
+            f"{path}: refused, its tensors would take {taken} bytes and the file holds {held} of them: get another file"
+        )

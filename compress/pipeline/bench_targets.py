@@ -10,7 +10,7 @@ from compress.bundle.open import open_bundle
 from compress.errors import GoalMissed, InputError, Unavailable
 from compress.pipeline.bench import bench
 from compress.progress import Progress
-from compress.recipe.library import find, load_yaml
+from compress.recipe.library import find, is_path, read_document
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.results.machine import busy_note
@@ -20,6 +20,7 @@ from compress.targets.bench import BenchResult, runs
 if TYPE_CHECKING:
     from rich.table import Table
 
+RECIPE = "recipe.yaml"
 HEADINGS = ("artifact", "target", "p50 ms", "p90 ms", "vs fp32", "first ms", "load ms", "peak MB", "evidence")
 WORDS = ("artifact", "target", "evidence")
 
@@ -129,16 +130,18 @@ def bench_targets(
 
 def _own_targets(bundle: Path, only: str | None) -> list[str]:
     """The targets of the bundle's recipe; those that run the artifact ``only``, where that is given."""
-    path = bundle / "recipe.yaml"
-    if not path.is_file():
-        raise InputError(f"{bundle}: not a bundle, it has no recipe.yaml: give the folder that `compress apply` wrote")
-    named = load_yaml(path).data.get("targets")
+    opened = open_bundle(bundle)
+    named = read_document(bundle / RECIPE, opened.read(RECIPE)).data.get("targets")
     if not isinstance(named, list) or not named:
         raise InputError(f"{bundle}: its recipe names no target: give --target (`compress ls targets`)")
     own = [str(target) for target in named]
+    for name in own:
+        # A target says what is reached by ssh and with which settings: a bundle may come from a stranger.
+        if is_path(name):
+            raise InputError(f"{bundle}: its recipe's target is a file, {name}: give it with --target, if it is yours")
     if only is None:
         return own
-    facts = open_bundle(bundle).artifact(only)
+    facts = opened.artifact(only)
     artifact = artifact_of(only, facts.format, facts.precision)
     fitting = [name for name in own if runs(load_model(DeployTarget, find("targets", name)), artifact)]
     if not fitting:

@@ -114,9 +114,16 @@ def load_yaml(path: Path) -> Document:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise InputError(f"{path}: {size} bytes, more than the {MAX_BYTES} that a YAML file may have: shorten it")
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}): check the path and its rights") from None
+    return read_document(path, data)
+
+
+def read_document(path: Path, data: bytes) -> Document:
+    """What ``load_yaml`` makes of the bytes of ``path``; errors as there."""
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a YAML file (not UTF-8 text): check the path") from None
     lines: dict[KeyPath, int] = {}

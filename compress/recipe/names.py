@@ -14,6 +14,7 @@ _LOCK = rf"^/({_PART}/)*elir-compress[A-Za-z0-9_.-]*\.lock$"
 _PYTHON = rf"^(/({_PART}/)*)?py[A-Za-z0-9_.-]*$"
 _HOST = r"^[A-Za-z0-9_][A-Za-z0-9_.@:%-]*$"
 _VERSION = r"^\d+(\.\d+)*$"
+_BROWSER = r"^([A-Za-z0-9][A-Za-z0-9_.-]*-)?(chrom|microsoft-edge|msedge|brave|vivaldi|opera)[A-Za-z0-9_.-]*$"
 
 GRAMMARS = {
     _NAME: f"must be {_PLAIN}, beginning with a letter or digit",
@@ -23,6 +24,7 @@ GRAMMARS = {
     _PYTHON: "must be python3, or the absolute path of a Python",
     _HOST: "must be user@name, or a Host of ~/.ssh/config",
     _VERSION: "must be numbers with points between, such as 1.18",
+    _BROWSER: "must be the name of a Chromium, such as chromium or google-chrome; COMPRESS_BROWSER may hold a path",
 }
 """What each pattern asks for, in words."""
 
@@ -46,6 +48,9 @@ Host = Annotated[str, Field(pattern=_HOST, max_length=255)]
 
 Version = Annotated[str, Field(pattern=_VERSION, max_length=50)]
 """A release."""
+
+Browser = Annotated[str, Field(pattern=_BROWSER, max_length=100)]
+"""A browser that the system finds by its name: by a path, a target from a stranger would start any program."""
 
 
 def names_a_path(key: str, value: str) -> bool:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from compress.recipe.names import Browser as BrowserName
 from compress.recipe.names import Folder, Host, Lock, Python
 from compress.recipe.strict import Strict
 
@@ -42,10 +43,8 @@ class VendorCompiler(Strict):
 class Browser(Strict):
     """A Chromium on this machine, headless."""
 
-    program: str | None = Field(
-        None,
-        min_length=1,
-        description="Name or path of the browser; by default the first of Chromium, Chrome and Edge that is found.",
+    program: BrowserName | None = Field(
+        None, description="Name of the browser; by default the first of Chromium, Chrome and Edge that is found."
     )
 
 

@@ -100,6 +100,6 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
 def noise(query: Mapping[str, str]) -> bytes:
     """The noise under a picture of ``height`` x ``width`` px, as `compress restore` has it. Raises ValueError."""
     height, width = (int(query.get(name, "")) for name in ("height", "width"))
-    if not 0 < height * width <= LARGEST:
+    if min(height, width) <= 0 or height * width > LARGEST:
         raise ValueError(f"{height} x {width} px")
     return noise_field(height, width, seed=0).tobytes()

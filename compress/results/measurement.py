@@ -23,7 +23,10 @@ def utc(text: str) -> str:
     when = datetime.fromisoformat(text)
     if when.tzinfo is None:
         raise ValueError(f"must tell its time zone, got {text!r}")
-    return when.astimezone(UTC).isoformat(timespec="seconds")
+    try:
+        return when.astimezone(UTC).isoformat(timespec="seconds")
+    except OverflowError:
+        raise ValueError(f"is no time in UTC: {text!r}") from None
 
 
 def _finite(facts: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,13 @@ def test_a_bundle_s_files_and_makers(tmp_path: Path) -> None:
     assert parts["weights elir_sr_x4"]["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
 
 
+@pytest.mark.parametrize("name", ["", "/", "//", " ", "\x1b[31m", "a/b@1?c#d", "%", "é", "Torch", "x" * 4096])
+def test_a_package_that_cannot_exist_is_listed_all_the_same(tmp_path: Path, name: str) -> None:
+    write_manifest(tmp_path, {"name": "", "artifacts": [], "versions": {name: "1\n", "torch": "2.13.0"}}, [])
+    found = json.loads(sbom(tmp_path))
+    assert sorted(part["name"] for part in found["components"]) == sorted([name, "torch"])
+
+
 def installed(folder: Path, name: str, *needs: str) -> None:
     """A package's metadata, as pip writes it."""
     place = folder / f"{name.replace('-', '_')}-1.2.dist-info"

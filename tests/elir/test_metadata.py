@@ -59,7 +59,17 @@ def test_a_header_of_a_terabyte_is_not_read(tmp_path: Path) -> None:
         read_metadata(path)
 
 
-@pytest.mark.parametrize(("key", "value"), [("k_steps", "three"), ("k_steps", "3.5"), ("sigma_s", "small")])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("k_steps", "three"),
+        ("k_steps", "3.5"),
+        ("sigma_s", "small"),
+        ("sigma_s", "nan"),
+        ("sigma_s", "inf"),
+        ("k_steps", "9" * 400),
+    ],
+)
 def test_a_number_that_is_none(tmp_path: Path, key: str, value: str) -> None:
     path = header(tmp_path / "x.safetensors", {"__metadata__": {key: value}})
     with pytest.raises(VerificationError) as caught:
@@ -67,7 +77,18 @@ def test_a_number_that_is_none(tmp_path: Path, key: str, value: str) -> None:
     assert str(caught.value) == f"{path}: metadata {key} is {value!r}, not a number: fix the file"
 
 
-@pytest.mark.parametrize("entry", [3, {}, {"shape": "ab"}, {"shape": None}])
+@pytest.mark.parametrize("value", ["1e999", "NaN", "-Infinity", "3", "0.5", "true", "null", "[1]", "{}", "9" * 400])
+@pytest.mark.parametrize("key", ["k_steps", "sigma_s", "task", "licence", "decoder_of"])
+def test_metadata_that_is_no_text(tmp_path: Path, key: str, value: str) -> None:
+    path = header(tmp_path / "x.safetensors", f'{{"__metadata__": {{"{key}": {value}}}}}'.encode())
+    with pytest.raises(VerificationError, match="refused, damaged safetensors"):
+        read_metadata(path)
+
+
+SHAPES = ([-1], [1.5], [True], ["3"], [2**60, 2**60], [1] * 9, [10**400], "12", {"1": 1})
+
+
+@pytest.mark.parametrize("entry", [3, [], None, {}, {"shape": "ab"}, {"shape": None}, *({"shape": s} for s in SHAPES)])
 def test_tensors_without_a_shape(tmp_path: Path, entry: Any) -> None:
     path = header(tmp_path / "x.safetensors", {"enc.weight": entry})
     with pytest.raises(VerificationError, match="refused, damaged safetensors"):

@@ -1,6 +1,7 @@
 """`compress bench`: the recipe's own targets, one table, and figures of a busy machine marked."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from compress.bundle.manifest import write_manifest
 from compress.cli.commands import app
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 from compress.pipeline.bench_targets import Benches, bench_targets
 from compress.progress import Progress
 from compress.results.machine import BUSY_CORES, BusyProcess, Machine
@@ -65,8 +67,22 @@ def test_the_recipes_targets_are_taken(bundle: Path) -> None:
         bench_targets(bundle, [], SILENT)
     with pytest.raises(InputError, match=r"--host pi: is one device, got 2 targets: give one --target"):
         bench_targets(bundle, ["x86-openvino", "x86-onnxruntime"], SILENT, "pi")
-    with pytest.raises(InputError, match=r"not a bundle, it has no recipe\.yaml"):
+    with pytest.raises(InputError, match=r"not a bundle, it has no manifest\.json"):
         bench_targets(bundle / "int8", [], SILENT)
+
+
+@pytest.mark.parametrize("name", ["./pi.yaml", "pi.yaml", "/tmp/pi.yaml", "~/pi.yaml", "a/b", "..\\pi"])
+def test_a_bundle_sends_nobody_to_a_device_of_its_own(bundle: Path, tmp_path: Path, name: str) -> None:
+    """A target's file says which host is reached: one that came with a stranger's bundle would be his."""
+    shutil.copytree(bundle, tmp_path / "b")
+    recipe = tmp_path / "b" / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("targets: []", f"targets: ['{name}']"))
+    with pytest.raises(VerificationError, match="differs from its hash"):
+        bench_targets(tmp_path / "b", [], SILENT)
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    write_manifest(tmp_path / "b", manifest, [file["path"] for file in manifest.pop("files")])
+    with pytest.raises(InputError, match=r"its recipe's target is a file, .*: give it with --target"):
+        bench_targets(tmp_path / "b", [], SILENT)
 
 
 def test_the_command_prints_a_table_or_json(bundle: Path) -> None:

@@ -9,7 +9,7 @@ from compress.bundle.schema import Manifest
 from compress.data.names import file_name
 from compress.errors import InputError
 from compress.recipe.library import find
-from compress.recipe.names import Folder, Host, Lock, Name, PictureName, Python
+from compress.recipe.names import Browser, Folder, Host, Lock, Name, PictureName, Python
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.results.performance import Performance
@@ -37,6 +37,8 @@ def takes(kind: Any, value: Any) -> bool:
         (Lock, ["/tmp/elir-compress.lock", "/var/lock/elir-compress-2.lock"],
          ["/home/a/.bashrc", "elir-compress.lock", "/tmp/x.lock", "/../elir-compress.lock"]),
         (Python, ["python3", "/opt/venv/bin/python3.11", "pypy3"], ["rm", "-c", "/bin/sh", "python3 -c x", "~/python"]),
+        (Browser, ["chromium", "google-chrome-stable", "chrome", "microsoft-edge", "ungoogled-chromium"],
+         ["/tmp/chromium", "./chromium", "../chrome", "~/chrome", "chrome/x", "sh", "rm", "-chrome", "chrome --x", ""]),
         (Host, ["anna@board-7", "rpi5", "10.0.0.7"], ["-oProxyCommand=x", "", "a b", "a\n"]),
     ],
 )  # fmt: skip
@@ -76,3 +78,10 @@ def test_a_target_is_told_what_a_name_must_be(setting: str, told: str) -> None:
     with pytest.raises(InputError) as caught:
         load_model(DeployTarget, find("targets", "rpi5"), [setting])
     assert told in str(caught.value)
+
+
+def test_a_target_from_a_stranger_starts_no_program_of_his(tmp_path: Any) -> None:
+    text = find("targets", "web-wasm").read_text().replace("browser: {}", "browser: {program: ./chromium}")
+    (tmp_path / "web.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"must be the name of a Chromium, .*COMPRESS_BROWSER may hold a path"):
+        load_model(DeployTarget, tmp_path / "web.yaml")

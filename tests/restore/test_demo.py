@@ -142,7 +142,16 @@ def test_it_serves_this_machine_only_and_nothing_else(finished: Any) -> None:
             urllib.request.urlopen(f"{pages.url}noise.bin?height=100000&width=100000")
 
 
-@pytest.mark.parametrize("query", [{}, {"height": "x", "width": "1"}, {"height": "-8", "width": "8"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"height": "x", "width": "1"},
+        {"height": "-8", "width": "8"},
+        {"height": "-8", "width": "-8"},
+        {"height": "0", "width": "0"},
+    ],
+)
 def test_no_noise_for_nonsense(query: dict[str, str]) -> None:
     with pytest.raises(ValueError):
         noise(query)

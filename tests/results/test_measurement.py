@@ -22,7 +22,16 @@ def test_an_id_stays_what_it_was(make: Make) -> None:
     assert make().id == "70e7907b6ecb4b5519d1f5944c4c105f6a36c1f08701a0b52eaeff19703d2d43"
 
 
-@pytest.mark.parametrize("change", [{"psnr_db": float("nan")}, {"created": "2026-11-23T12:00:00"}, {"recipe": ""}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"psnr_db": float("nan")},
+        {"created": "2026-11-23T12:00:00"},
+        {"recipe": ""},
+        {"created": "9999-12-31T23:59:59-23:59"},
+        {"created": "0001-01-01T00:00+23:59"},
+    ],
+)
 def test_what_is_no_measurement(change: dict, make: Make) -> None:
     with pytest.raises(ValidationError):
         make(**change)

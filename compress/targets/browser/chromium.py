@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import re
 import secrets
 import shutil
 import signal
@@ -21,6 +22,7 @@ from typing import Any
 from compress.errors import Unavailable
 
 PAGES = Path(__file__).parent / "pages"
+VARIABLE = "COMPRESS_BROWSER"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css",
          ".wasm": "application/wasm", ".json": "application/json"}  # fmt: skip
@@ -62,13 +64,14 @@ class _Server(ThreadingHTTPServer):
 class Pages:
     """A server on loopback. Paths begin with a secret, so that no other page or user of the machine finds them.
 
-    ``posted``: (name, body) of everything that the pages sent back.
+    ``posted``: (name, body) of everything that the pages sent back, which ``answers`` allows them.
     """
 
-    def __init__(self, contents: Mapping[str, Content], port: int = 0) -> None:
+    def __init__(self, contents: Mapping[str, Content], port: int = 0, *, answers: bool = False) -> None:
         self.posted: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        posted = self.posted if answers else None
         try:
-            self._server = _Server(("127.0.0.1", port), _handler(contents, self.posted, secrets.token_hex(8)))
+            self._server = _Server(("127.0.0.1", port), _handler(contents, posted, secrets.token_hex(8)))
         except OSError as error:
             raise Unavailable(f"port {port}: cannot be served ({error.strerror}): give another") from None
 
@@ -92,8 +95,10 @@ class Pages:
         self._server.server_close()
 
 
-def _handler(contents: Mapping[str, Content], posted: Any, secret: str) -> type[BaseHTTPRequestHandler]:
-    from urllib.parse import parse_qsl, urlsplit
+def _handler(
+    contents: Mapping[str, Content], posted: "queue.Queue[tuple[str, bytes]] | None", secret: str
+) -> type[BaseHTTPRequestHandler]:
+    from urllib.parse import parse_qsl
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -107,22 +112,25 @@ def _handler(contents: Mapping[str, Content], posted: Any, secret: str) -> type[
                 content = content.read_bytes()
             elif not isinstance(content, bytes):
                 try:
-                    content = content(dict(parse_qsl(urlsplit(self.path).query)))
+                    content = content(dict(parse_qsl(self.path.partition("?")[2])))
                 except ValueError:
                     return self._answer(HTTPStatus.BAD_REQUEST, b"", "")
             self._answer(HTTPStatus.OK, content, Path(name).suffix)
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if not (name := self._name()):
+            length = self.headers.get("Content-Length", "")
+            # Before anything is read: any page, of any site, may post here.
+            if posted is None or not (name := self._name()) or not re.fullmatch(r"[0-9]{1,9}", length):
+                self.close_connection = True  # with what was sent unread
                 return self._answer(HTTPStatus.NOT_FOUND, b"", "")
-            posted.put((name, body))
+            posted.put((name, self.rfile.read(int(length))))
             self._answer(HTTPStatus.OK, b"", "")
 
         def _name(self) -> str:
-            first, _, name = urlsplit(self.path).path.removeprefix("/").partition("/")
+            first, _, name = self.path.partition("?")[0].removeprefix("/").partition("/")
             # Another name for this address would let a page of another site read what is served here.
-            known = secrets.compare_digest(first, secret) and self.headers.get("Host", "").startswith("127.0.0.1:")
+            ours = self.headers.get("Host", "").startswith("127.0.0.1:")
+            known = secrets.compare_digest(first.encode(), secret.encode()) and ours
             return name or "index.html" if known else ""
 
         def _answer(self, status: HTTPStatus, body: bytes, suffix: str) -> None:
@@ -142,7 +150,11 @@ def _handler(contents: Mapping[str, Content], posted: Any, secret: str) -> type[
 
 
 def find_browser(program: str | None = None) -> str:
-    """Path of ``program``, or of the first Chromium of this machine. Raises Unavailable when there is none."""
+    """Path of ``program``, or of the browser that ``COMPRESS_BROWSER`` names, or of the first Chromium of this machine.
+
+    Raises Unavailable when there is none.
+    """
+    program = program or os.environ.get(VARIABLE) or None
     for name in (program,) if program else PROGRAMS:
         if path := shutil.which(name):
             return path
@@ -177,7 +189,7 @@ def run_page(
     browser ends, or nothing comes for ``limit_s``.
     """
     answers: dict[str, bytes] = {}
-    with Pages(contents) as pages, headless(program, pages.url) as browser:
+    with Pages(contents, answers=True) as pages, headless(program, pages.url) as browser:
         ends = time.monotonic() + limit_s
         while "done" not in answers:
             try:

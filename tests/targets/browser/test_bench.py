@@ -35,10 +35,10 @@ def test_int8_runs_in_the_browser(finished: Any) -> None:
 
 def test_a_browser_that_is_not_here(finished: Any, tmp_path: Path) -> None:
     text = find("targets", "web-wasm").read_text()
-    (tmp_path / "web.yaml").write_text(text.replace("browser: {}", "browser: {program: no-such-browser}"))
+    (tmp_path / "web.yaml").write_text(text.replace("browser: {}", "browser: {program: chromium-nightly}"))
     done = bench(finished.folder, str(tmp_path / "web.yaml"), Progress("silent"))
     assert done.exit_code == 4
-    assert done.why == "browser: no-such-browser is not installed: install one (Debian: apt-get install chromium)"
+    assert done.why == "browser: chromium-nightly is not installed: install one (Debian: apt-get install chromium)"
     assert {entry.evidence for entry in done.performance} == {"unavailable"}
 
 

@@ -4,11 +4,13 @@ import socket
 import struct
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from compress.targets.browser.chromium import Content, Pages
+from compress.errors import Unavailable
+from compress.targets.browser.chromium import Content, Pages, find_browser
 
 
 def ask(pages: Pages, path: str = "") -> socket.socket:
@@ -54,3 +56,56 @@ def test_a_fault_of_ours_is_printed(threads: None, capfd: pytest.CaptureFixture[
     with Pages({"index.html": fault}) as pages, ask(pages) as connection:
         assert connection.recv(1) == b""
     assert "KeyError: 'no such step'" in capfd.readouterr().err
+
+
+STRANGE = [
+    b"GET /{secret}/ HTTP/1.1\r\nHost: evil.example:{port}\r\n\r\n",
+    b"GET /\xc3\xa9\xff/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n",
+    b"GET //[::1/{secret}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n",
+    b"GET http://127.0.0.1:{port}/{secret}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n",
+    b"GET /{secret}/../../etc/passwd HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n",
+    b"GET /{secret}/nothing?%00=\xff&&&= HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 99999999999999\r\n\r\nx",
+    b"POST /{secret}/note HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 99999999999999\r\n\r\nx",
+    b"POST /{secret}/note HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: -1\r\n\r\nx",
+    b"POST /{secret}/note HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: \xb2\r\n\r\nx",
+    b"POST /{secret}/note HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\nx",
+]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize("request_", STRANGE)
+def test_a_strange_request_is_refused_at_once_and_without_a_word(
+    threads: None, answers: bool, request_: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every program of this machine, and every page that its browser shows, can send some."""
+    with Pages({"index.html": b"a page"}, answers=answers) as pages:
+        url = urlsplit(pages.url)
+        known = {b"{secret}": url.path.strip("/").encode(), b"{port}": str(url.port).encode()}
+        for place, value in known.items():
+            request_ = request_.replace(place, value)
+        with socket.create_connection(("127.0.0.1", int(url.port or 0)), timeout=10) as connection:
+            connection.sendall(request_)
+            assert connection.recv(12) in (b"HTTP/1.1 404", b"HTTP/1.1 400")
+        assert pages.posted.empty()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_only_a_page_that_may_answer_is_heard(answers: bool) -> None:
+    with Pages({}, answers=answers) as pages:
+        url = urlsplit(pages.url)
+        with socket.create_connection(("127.0.0.1", int(url.port or 0)), timeout=10) as connection:
+            head = f"POST {url.path}note HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: 2\r\n\r\n"
+            connection.sendall(head.encode() + b"ok")
+            assert connection.recv(12) == (b"HTTP/1.1 200" if answers else b"HTTP/1.1 404")
+        assert pages.posted.empty() != answers
+
+
+def test_the_user_names_a_browser_by_its_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "own").write_text("")
+    (tmp_path / "own").chmod(0o755)
+    monkeypatch.setenv("COMPRESS_BROWSER", str(tmp_path / "own"))
+    assert find_browser() == str(tmp_path / "own")
+    with pytest.raises(Unavailable, match="chromium-x is not installed"):
+        find_browser("chromium-x")
