@@ -63,7 +63,7 @@ def apply(
 
     folder = Path("runs", recipe.name) if out is None else Path(out)
     context = RunContext(recipe, folder, progress or Progress(), resume=resume, reuse=reuse)
-    planned = plan(context, source, settings)
+    planned = plan(context, source, settings, dry_run=dry_run)
     return planned if dry_run else run(planned)
 
 

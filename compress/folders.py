@@ -139,12 +139,16 @@ def _edited(folder: Path, known: Owner, owner: Owner) -> str | None:
             (f"the recipe {known.source}", known.source != owner.source and known.source is not None),
             ("a recipe of the same name", known.source != owner.source),
             ("other weights", known.weights != owner.weights),
-            (f"other settings ({' '.join(known.settings) or 'none'})", True),
+            (f"other settings (made {_by(known.settings)})", True),
         )
         if different
     )
     flag = "" if owner.kind == "sweep" else ", or replace it with --fresh"
     raise InputError(f"{folder}: holds the {owner.kind} of {differs}: name another folder with --out{flag}")
+
+
+def _by(settings: Iterable[str]) -> str:
+    return "with " + " ".join(f"--set {setting}" for setting in settings) if settings else "without --set"
 
 
 def _is_own(path: Path) -> bool:

@@ -79,7 +79,7 @@ def test_a_folder_is_ours_from_the_first_moment(tmp_path: Path) -> None:
         (Owner("bundle", "tiny", None, (), "two", "w"), "the recipe tiny.yaml"),
         (Owner("bundle", "small", "tiny.yaml", (), "two", "w"), "recipe tiny"),
         (Owner("bundle", "tiny", "tiny.yaml", (), "two", "v"), "other weights"),
-        (Owner("bundle", "tiny", "tiny.yaml", ("a=b",), "two", "w"), r"other settings \(none\)"),
+        (Owner("bundle", "tiny", "tiny.yaml", ("a=b",), "two", "w"), r"other settings \(made without --set\)"),
     ],
 )
 def test_another_recipes_bundle_is_replaced_only_when_asked(other: Owner, text: str, tmp_path: Path) -> None:

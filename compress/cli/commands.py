@@ -114,7 +114,8 @@ def apply(
 
         result = run(recipe, out, overrides=settings, targets=target, resume=resume, dry_run=dry_run, reuse=reuse)
     show(result, as_json=as_json)
-    for line in (*result.unavailable, *(advice(result.missed) if isinstance(result, ApplyResult) else ())):
+    more = advice(result.missed) if isinstance(result, ApplyResult) else [result.refused] if result.refused else []
+    for line in (*result.unavailable, *more):
         typer.echo(printable(line), err=True)
     raise typer.Exit(result.exit_code)
 

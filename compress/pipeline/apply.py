@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from compress.artifacts.artifact import Artifact
+from compress.errors import InputError
 from compress.files import check_room
 from compress.folders import STAGES, Owner, check_folder, claimed
 from compress.ledger.record import record_apply
@@ -20,22 +21,31 @@ from compress.recipe.validation import load_model
 from compress.targets.bench import check_target, missing_tool
 
 
-def plan(context: RunContext, source: str | None = None, settings: Sequence[str] = ()) -> Plan:
+def plan(
+    context: RunContext, source: str | None = None, settings: Sequence[str] = (), *, dry_run: bool = False
+) -> Plan:
     """What ``apply`` will do. ``source`` (a name or path) and ``settings`` say where the recipe came from.
 
-    Raises InputError for bad data or weights, or a folder that is not to be written into: a bundle of another recipe
-    is replaced only when the context does not resume.
+    Raises InputError for bad data or weights, or a folder that is not to be written into, which a ``dry_run`` only
+    tells: a bundle of another recipe is replaced only when the context does not resume.
     """
-    recipe, out, fresh = context.recipe, context.folder, not context.resume
-    check_folder(out, Owner("bundle", recipe.name))  # before pictures are read
+    recipe, out = context.recipe, context.folder
+    if not dry_run:
+        check_folder(out, Owner("bundle", recipe.name))  # before pictures are read
     inputs = context.inputs
     targets = [load_model(DeployTarget, find("targets", name)) for name in recipe.targets]
     planned = context.planned
     missing = {target.name: why for target in targets if (why := missing_tool(target))}
     owner, before = owner_of(inputs, out, source, settings), owner_before(out, inputs)
-    check_folder(out, owner, fresh=fresh, before=before)
-    check_room(out, _long_names(planned, inputs, targets))
-    return Plan(context, targets, missing, owner, before)
+    refused = ""
+    try:
+        check_folder(out, owner, fresh=not context.resume, before=before)
+        check_room(out, _long_names(planned, inputs, targets))
+    except InputError as error:
+        if not dry_run:
+            raise
+        refused = str(error)
+    return Plan(context, targets, missing, owner, before, refused)
 
 
 def apply(plan: Plan) -> ApplyResult:

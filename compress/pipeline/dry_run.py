@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from compress.errors import InputError
 from compress.folders import Owner
 from compress.pipeline.context import RunContext
 from compress.pipeline.inputs import estimated_bytes
+from compress.pipeline.run_time import RunTime, run_time
+from compress.pipeline.write_bundle import unchanged
 from compress.recipe.schema import DeployTarget
 
 if TYPE_CHECKING:
@@ -15,10 +18,20 @@ if TYPE_CHECKING:
     from compress.artifacts.artifact import Artifact
 
 
+State = Literal["new", "reused", "continued", "replaced", "refused"]
+STATES: dict[State, str] = {
+    "new": "new",
+    "reused": "exists: would be reused, nothing would be made again",
+    "continued": "exists: would be continued, what is unchanged would be reused",
+    "replaced": "exists: would be made again from the start (--fresh)",
+    "refused": "refused, because {}",
+}
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a run would do. ``missing``: why a target will be left out, by its name; ``owner``: whose the folder will
-    be; ``before``: whose it is, as its manifest says.
+    be; ``before``: whose it is, as its manifest says; ``refused``: why the folder is not written into, else "".
     """
 
     context: RunContext
@@ -26,11 +39,33 @@ class Plan:
     missing: dict[str, str]
     owner: Owner
     before: Owner | None
-    exit_code: int = 0
+    refused: str = ""
 
     def __repr__(self) -> str:
         context = self.context
         return f"<Plan of {context.recipe.name} in {context.folder}: {len(context.planned)} artifacts>"
+
+    @property
+    def exit_code(self) -> int:
+        """2: the run would be refused."""
+        return InputError.exit_code if self.refused else 0
+
+    @cached_property
+    def state(self) -> State:
+        """What would become of the folder."""
+        context = self.context
+        if self.refused:
+            return "refused"
+        if not (context.folder.is_dir() and any(context.folder.iterdir())):
+            return "new"
+        if not context.resume:
+            return "replaced"
+        return "reused" if unchanged(context) else "continued"
+
+    @cached_property
+    def run_time(self) -> RunTime:
+        """About how long it would take."""
+        return RunTime(None, "nothing would be run") if self.state == "reused" else run_time(self.context)
 
     @property
     def unavailable(self) -> list[str]:
@@ -49,6 +84,9 @@ class Plan:
         return {
             "dry_run": True,
             "bundle": str(self.context.folder),
+            "folder": {"state": self.state, "refused": self.refused or None},
+            "expected_seconds": self.run_time.seconds,
+            "expected_seconds_basis": self.run_time.basis,
             "passes": [item.name for item in self.context.recipe.passes],
             "data": data,
             "artifacts": [{"id": a.id, "entry": a.entry, "estimated_bytes": self._bytes(a)} for a in artifacts],
@@ -75,6 +113,8 @@ class Plan:
             table.add_row(artifact["id"], artifact["entry"], f"{artifact['estimated_bytes'] / 1e6:.1f}")
         lines = [
             f"bundle: {plan['bundle']}, about {plan['estimated_bytes'] / 1e6:.0f} MB",
+            f"folder: {STATES[self.state].format(self.refused)}",
+            *([] if self.state == "reused" else [f"time: {self.run_time}"]),
             f"passes: {' -> '.join(plan['passes'])}",
             "data: " + ", ".join(f"{name} ({count} pictures)" for name, count in plan["data"].items()),
             f"targets: {', '.join(plan['targets']) or 'none'}",

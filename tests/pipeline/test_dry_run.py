@@ -1,0 +1,92 @@
+"""What `compress apply --dry-run` says of the folder and of the time, and what that stands on."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import compress
+from compress.errors import InputError
+from compress.pipeline.dry_run import Plan
+from compress.pipeline.run_time import MEASURED
+from compress.recipe.schema import Recipe
+from compress.results.file import RESULTS
+
+Make = Callable[..., Recipe]
+ROOT = Path(__file__).parents[2]
+
+
+def planned(recipe: Recipe, folder: Path, **more: Any) -> Plan:
+    plan = compress.apply(recipe, folder, dry_run=True, **more)
+    assert isinstance(plan, Plan)
+    return plan
+
+
+def shown(plan: Plan) -> list[str]:
+    console = Console(width=1000)
+    with console.capture() as capture:
+        console.print(plan.table())
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_a_new_folder_and_no_basis_for_a_time(tiny_recipe: Make, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = planned(tiny_recipe(), tmp_path / "out")
+    assert (plan.state, plan.exit_code, plan.to_json()["expected_seconds"]) == ("new", 0, None)
+    assert "folder: new" in shown(plan)
+    assert f"time: not known: no earlier run of tiny from the start is here; where README was measured, {MEASURED}" in (
+        shown(plan)
+    )
+
+
+def test_the_time_of_the_readme_is_the_readmes() -> None:
+    """The line above stands on its table."""
+    seconds, machine = re.match(r"int8_sr took (\d+) s on (.+)", MEASURED).groups()  # type: ignore[union-attr]
+    rows = [row for row in (ROOT / "README.md").read_text("utf-8").splitlines() if row.startswith(f"| {machine}")]
+    assert len(rows) == 1 and rows[0].endswith(f"| {seconds} s |")
+
+
+def test_what_exists_is_reused_continued_or_made_again(tiny_recipe: Make, bundle: Path) -> None:
+    plan = planned(tiny_recipe(), bundle)
+    assert (plan.state, plan.to_json()["folder"]) == ("reused", {"state": "reused", "refused": None})
+    assert "folder: exists: would be reused, nothing would be made again" in shown(plan)
+    assert not any(line.startswith("time:") for line in shown(plan))
+    assert planned(tiny_recipe(), bundle, resume=False).state == "replaced"
+    (bundle / "manifest.json").unlink()
+    assert planned(tiny_recipe(), bundle).state == "continued"
+
+
+def test_what_would_be_refused_says_why_and_changes_nothing(tiny_recipe: Make, bundle: Path, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in bundle.rglob("*")}
+    other = tiny_recipe(name="other", passes=[{"collapse": {}}, {"ptq": {"rounding": "nearest"}}])
+    plan = planned(other, bundle)
+    assert (plan.state, plan.exit_code) == ("refused", 2)
+    (line,) = (line for line in shown(plan) if line.startswith("folder:"))
+    assert line.startswith(f"folder: refused, because {bundle}: holds the bundle of ")
+    assert line.endswith("name another folder with --out, or replace it with --fresh")
+    assert {path: path.stat().st_mtime_ns for path in bundle.rglob("*")} == before
+    with pytest.raises(InputError, match="holds the bundle of"):
+        compress.apply(other, bundle)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/diary.txt").touch()
+    assert "diary.txt, which compress did not write" in planned(other, tmp_path / "mine").refused
+
+
+def test_the_time_is_that_of_an_earlier_run_from_the_start(tiny_recipe: Make, bundle: Path) -> None:
+    """The bundle was stopped once and continued: its time is not that of a whole run."""
+    recipe = tiny_recipe(goals={"size_ratio": 0.9})
+    assert planned(recipe, bundle).run_time.seconds is None
+    results = json.loads((bundle / RESULTS).read_text())
+    made = [{"stage": f"write {a['id']}", "seconds": 1.0} for a in results["artifacts"]]
+    results |= {"seconds": 130.0, "created": "2026-11-01T10:00:00+00:00", "seconds_by_stage": made}
+    (bundle / RESULTS).write_text(json.dumps(results))
+    plan = planned(recipe, bundle)
+    assert plan.to_json()["expected_seconds"] == 130
+    (line,) = (line for line in shown(plan) if line.startswith("time:"))
+    assert line.startswith(f"time: about 2 minutes: the run of 2026-11-01 that made {bundle} took 130 s (")
+    (bundle / RESULTS).write_text("{")
+    assert planned(recipe, bundle).run_time.seconds is None
