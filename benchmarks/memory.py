@@ -27,9 +27,9 @@ def run(folder: Path, count: int) -> None:
 
     from compress.artifacts.export.to_onnx import to_onnx
     from compress.artifacts.export.to_openvino import to_openvino
-    from compress.data.pictures import open_rgb, to_float
+    from compress.data.pictures import open_rgb
     from compress.elir.checkpoint import load_checkpoint
-    from compress.elir.noise import picture_noise
+    from compress.elir.noise import picture_inputs
     from compress.passes import load_pass
     from compress.passes.base import Subject
     from compress.recipe.library import find
@@ -40,7 +40,8 @@ def run(folder: Path, count: int) -> None:
     def pairs() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for i, path in enumerate(islice(cycle(paths), count)):
             crop = np.asarray(open_rgb(path).resize((SIZE, SIZE)))
-            yield torch.from_numpy(to_float([crop])), picture_noise(SIZE, 0, i)
+            lq, noise = picture_inputs(crop, 0, i)
+            yield torch.from_numpy(lq), torch.from_numpy(noise)
 
     start = time.monotonic()
     subject = Subject(load_checkpoint(find("weights", "elir_sr_x4"), None, None), pairs, count, SIZE, ("openvino",))

@@ -25,7 +25,7 @@ from typing import Any
 from compress.artifacts.runtime.open import open_runner
 from compress.data.pictures import to_float, to_uint8
 from compress.data.sets import PictureSet, load_set
-from compress.elir.noise import picture_noise
+from compress.elir.noise import picture_inputs
 from compress.errors import CompressError
 from compress.files import write_text
 from compress.measure.latency import PROTOCOLS, Latency, speedup
@@ -50,8 +50,8 @@ def pictures(recipe: Recipe, name: str) -> PictureSet:
 def inputs(recipe: Recipe, name: str) -> Iterator[dict[str, Any]]:
     """Each picture of a set as a runtime's inputs."""
     for i, item in enumerate(pictures(recipe, name)):
-        noise = picture_noise(recipe.model.image_size, recipe.model.seed, i)
-        yield {"lq": to_float([item.degraded]), "noise": noise.numpy()}
+        lq, noise = picture_inputs(item.degraded, recipe.model.seed, i)
+        yield {"lq": lq, "noise": noise}
 
 
 def subject(recipe: Recipe, formats: tuple[str, ...], passes: tuple[str, ...] = ("collapse", "fold_time")) -> Any:
@@ -330,12 +330,8 @@ def judge(out: Path, format_: str, names: list[str], recipe: Recipe) -> dict[str
     runners = {n: open_runner(folder_of(out, format_, n) / FILES[format_], format_, physical_cores()) for n in names}  # type: ignore[arg-type]
     items = [item for name in recipe.data.validation for item in pictures(recipe, name)]
     seed = recipe.model.seed
-    size = recipe.model.image_size
     restored = {
-        n: [
-            to_uint8(r.run(to_float([item.degraded]), picture_noise(size, seed, i).numpy())[0])
-            for i, item in enumerate(items)
-        ]
+        n: [to_uint8(r.run(*picture_inputs(item.degraded, seed, i))[0]) for i, item in enumerate(items)]
         for n, r in runners.items()
     }
     scores: dict[str, QualityScore] = {n: score(found, [item.clean for item in items]) for n, found in restored.items()}

@@ -1,4 +1,11 @@
-"""The errors a user can cause or meet, each with the exit code that design promises. One line: given, rule, next."""
+"""The errors a user can cause or meet, each with its exit code. A message is one line: given, rule, next step.
+
+    CompressError           1  what none of the others covers
+    ├── InputError          2  a wrong command, recipe or input
+    ├── GoalMissed          3  a goal of the recipe was missed
+    ├── Unavailable         4  a target or a dependency is not here
+    └── VerificationError   5  a bundle or checkpoint is damaged
+"""
 
 from compress.text import printable
 
@@ -34,3 +41,11 @@ class VerificationError(CompressError):
     """A bundle or checkpoint failed verification."""
 
     exit_code = 5
+
+
+_BY_EXIT_CODE = {kind.exit_code: kind for kind in (InputError, GoalMissed, Unavailable, VerificationError)}
+
+
+def error_of(exit_code: int) -> type[CompressError]:
+    """The error that ``exit_code`` stands for: what another process met is raised again here."""
+    return _BY_EXIT_CODE.get(exit_code, CompressError)

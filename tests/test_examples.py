@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compress.elir.restore import noise_field
+from compress.elir.noise import noise_field
 from compress.restore.open import Settings, open_restorer
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -16,7 +16,8 @@ from compress.data.pictures import to_float, to_uint8
 from compress.data.sets import load_set
 from compress.elir import load_checkpoint
 from compress.elir.checkpoint import save_checkpoint
-from compress.elir.model import Elir, ElirConfig, noise_shape
+from compress.elir.latent import noise_shape
+from compress.elir.model import Elir, ElirConfig
 from compress.measure.quality import psnr_db
 from compress.passes.base import Subject
 from compress.passes.collapse import Collapse

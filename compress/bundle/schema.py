@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from compress.results.artifact import Format, Precision
+from compress.recipe.schema import Format, Precision
 from compress.results.section import Count, Id, Section, Sha256, Text
 
 Side = Annotated[int, Field(ge=1, le=2**16)]

@@ -11,7 +11,6 @@ from compress.results.sample import Sample
 from compress.text import printable
 
 if TYPE_CHECKING:
-    import numpy as np
     from rich.table import Table
 
     from compress.progress import Progress
@@ -94,7 +93,8 @@ def _rerun(bundle: Bundle, artifact: ManifestArtifact, samples: list[Sample]) ->
 
     from compress.artifacts.runtime.open import open_runner
     from compress.bundle.picture import read_picture
-    from compress.data.pictures import to_float, to_uint8
+    from compress.data.pictures import to_uint8
+    from compress.elir.noise import picture_inputs
     from compress.measure.machine import physical_cores
     from compress.measure.quality import psnr_db
 
@@ -105,10 +105,10 @@ def _rerun(bundle: Bundle, artifact: ManifestArtifact, samples: list[Sample]) ->
         )
     opened = bundle.open_artifact(artifact)
     runner = open_runner(opened.path, artifact.format, physical_cores(), contents=opened.contents)
-    lq = to_float([read_picture(bundle, sample.degraded)])
+    lq, noise = picture_inputs(read_picture(bundle, sample.degraded), bundle.noise_seed(), sample.index)
     if lq.shape != runner.shapes["lq"] or lq.shape[2] != lq.shape[3]:
         raise VerificationError(f"{folder}: sample {sample.name} is not of {artifact.id}'s size: do not use it")
-    hq = runner.run(lq, _noise(lq.shape[-1], bundle.noise_seed(), sample.index))[0]
+    hq = runner.run(lq, noise)[0]
     if not np.isfinite(hq).all():
         raise VerificationError(f"{folder}: {artifact.id} gives NaN or Inf for {sample.name}: do not use it")
     wanted = read_picture(bundle, sample.outputs[artifact.id])
@@ -116,15 +116,3 @@ def _rerun(bundle: Bundle, artifact: ManifestArtifact, samples: list[Sample]) ->
         raise VerificationError(f"{folder}: sample {sample.name} of {artifact.id} has another size: do not use it")
     psnr = round(psnr_db(to_uint8(hq), wanted), 2)
     return SampleParity(artifact.id, sample.name, psnr, SAMPLE_PSNR_DB[artifact.precision])
-
-
-def _noise(size: int, seed: int, index: int) -> "np.ndarray":
-    """The sample's noise, torch's own where torch is installed: a runtime is all that `compress verify` needs."""
-    try:
-        from compress.elir.noise import picture_noise
-
-        return picture_noise(size, seed, index).numpy()
-    except ImportError:
-        from compress.elir.numpy_noise import standard_normal
-
-        return standard_normal((1, 16, size // 8, size // 8), (seed << 20) + index)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-LATENT_CHANNELS = 16
+from compress.elir.latent import LATENT_CHANNELS
+
 # Published: by resolution, the encoder's finest first, the decoder's coarsest first.
 ENC_WIDTHS = DEC_WIDTHS = (64, 64, 64, 64)
 ENC_BLOCKS = (1, 3, 3, 3)

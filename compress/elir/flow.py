@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from compress.elir.autoencoder import LATENT_CHANNELS
+from compress.elir.latent import LATENT_CHANNELS
 from compress.elir.overparam import conv_pair
 
 GROUPS = 32

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from compress.elir.model import SIZE_MULTIPLE
+from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.noise import seeded_noise
 
 if TYPE_CHECKING:
@@ -34,5 +34,5 @@ def convs_in_order(model: "Elir") -> dict[str, Conv]:
     order: list[str] = []
     convs = {name: part for name, part in model.named_modules() if isinstance(part, nn.Conv2d | nn.ConvTranspose2d)}
     with hooks(part.register_forward_hook(lambda *_, name=name: order.append(name)) for name, part in convs.items()):
-        model(torch.zeros(1, 3, SIZE_MULTIPLE, SIZE_MULTIPLE), seeded_noise(SIZE_MULTIPLE, 0))
+        model(torch.zeros(1, 3, SIZE_MULTIPLE, SIZE_MULTIPLE), seeded_noise(SIZE_MULTIPLE, SIZE_MULTIPLE, 0))
     return {name: convs[name] for name in order}

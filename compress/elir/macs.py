@@ -25,7 +25,7 @@ def picture_macs(model: "Elir", size: int) -> int:
     """Multiply-accumulates of a whole restoration of (3, ``size``, ``size``)."""
     import torch
 
-    from compress.elir.model import noise_shape
+    from compress.elir.latent import noise_shape
 
     with torch.inference_mode():
         shapes = copy.deepcopy(model).to("meta")

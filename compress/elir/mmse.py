@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from compress.elir.autoencoder import LATENT_CHANNELS
+from compress.elir.latent import LATENT_CHANNELS
 from compress.elir.overparam import conv_pair
 
 

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from compress.elir.autoencoder import DEC_BLOCKS, DEC_WIDTHS, ENC_BLOCKS, ENC_WIDTHS, LATENT_CHANNELS, Decoder, Encoder
+from compress.elir.autoencoder import DEC_BLOCKS, DEC_WIDTHS, ENC_BLOCKS, ENC_WIDTHS, Decoder, Encoder
 from compress.elir.flow import FoldedFlow, LUnet
+from compress.elir.latent import SIZE_MULTIPLE, noise_shape
 from compress.elir.mmse import RRDBNet
-
-SIZE_MULTIPLE = 32  # three halvings in the autoencoder, two in the flow net
-LATENT_STRIDE = 8
 
 
 @dataclass(frozen=True)
@@ -78,11 +76,6 @@ class Elir(nn.Module):
     def decode(self, z: Tensor, lq: Tensor) -> Tensor:
         """Latent -> picture, not clipped; of a residual model, the decoder draws what ``lq`` lacks."""
         return self.dec(z) + lq if self.config.residual else self.dec(z)
-
-
-def noise_shape(height: int, width: int, batch: int = 1) -> tuple[int, int, int, int]:
-    """Shape of the noise for a picture of height x width pixels."""
-    return batch, LATENT_CHANNELS, height // LATENT_STRIDE, width // LATENT_STRIDE
 
 
 def check_shapes(lq: Tensor, noise: Tensor) -> None:

@@ -1,16 +1,47 @@
-"""The seeded noise that a model and every artifact of it get for a picture."""
+"""The inputs of a model for a picture: ``lq``, and the seeded noise that every artifact gets for it."""
 
-import torch
-from torch import Tensor
+import math
+from typing import TYPE_CHECKING
 
-from compress.elir.model import noise_shape
+import numpy as np
+
+from compress.data.pictures import to_float
+from compress.elir.latent import LATENT_CHANNELS, LATENT_STRIDE, SIZE_MULTIPLE, noise_shape
+from compress.elir.numpy_noise import standard_normal
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def seeded_noise(size: int, seed: int) -> Tensor:
-    """Standard normal noise (1, 16, S/8, S/8) of ``seed``."""
-    return torch.randn(noise_shape(size, size), generator=torch.Generator().manual_seed(seed))
+def seeded_noise(height: int, width: int, seed: int) -> "Tensor":
+    """Standard normal noise (1, 16, H/8, W/8) of ``seed``."""
+    import torch
+
+    return torch.randn(noise_shape(height, width), generator=torch.Generator().manual_seed(seed))
 
 
-def picture_noise(size: int, seed: int, index: int) -> Tensor:
-    """The noise of picture number ``index`` of a set; every artifact and the torch model get the same."""
-    return seeded_noise(size, (seed << 20) + index)
+def picture_noise(size: int, seed: int, index: int) -> np.ndarray:
+    """The noise (1, 16, S/8, S/8) float32 of picture number ``index`` of a set.
+
+    Every artifact and the torch model get the same; it is torch's own where torch is installed, since a runtime is
+    all that `compress verify` needs.
+    """
+    seed = (seed << 20) + index
+    try:
+        return seeded_noise(size, size, seed).numpy()
+    except ImportError:
+        return standard_normal(noise_shape(size, size), seed)
+
+
+def picture_inputs(picture: np.ndarray, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """``lq`` (1, 3, S, S) in [0, 1] and ``noise`` (1, 16, S/8, S/8), float32, of (S, S, 3) uint8, number ``index``."""
+    return to_float([picture]), picture_noise(len(picture), seed, index)
+
+
+def noise_field(height: int, width: int, seed: int) -> np.ndarray:
+    """Standard normal noise (16, h/8, w/8) float32 for a picture of height x width px, rounded up to 32.
+
+    For pictures of any size, which are restored in tiles: every tile takes its part.
+    """
+    h, w = (math.ceil(n / SIZE_MULTIPLE) * SIZE_MULTIPLE // LATENT_STRIDE for n in (height, width))
+    return np.random.default_rng(seed).standard_normal((LATENT_CHANNELS, h, w), dtype=np.float32)

@@ -16,8 +16,9 @@ from typing import TypedDict
 import torch
 
 from compress.elir.checkpoint import load_checkpoint
+from compress.elir.latent import noise_shape
 from compress.elir.macs import stage_macs
-from compress.elir.model import Elir, noise_shape
+from compress.elir.model import Elir
 from compress.elir.overparam import collapse
 
 STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")

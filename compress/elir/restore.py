@@ -7,19 +7,18 @@ tiled, the networks between them see the whole latent, 1/64 of the pixels; tiles
 In both, one seeded noise field lies under the whole picture, the same however it is tiled.
 """
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, GRID, LATENT, Plan, blend, plan
+from compress.elir.latent import LATENT_CHANNELS, LATENT_STRIDE
+from compress.elir.noise import noise_field
+from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, Plan, blend, plan
 
 if TYPE_CHECKING:
     from compress.elir.model import Elir
-
-CHANNELS = 16  # of the latent: compress.elir.autoencoder.LATENT_CHANNELS, without importing torch
 
 Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """lq (1, 3, h, w) float32 in [0, 1], noise (1, 16, h/8, w/8) float32 -> hq (1, 3, h, w)."""
@@ -29,12 +28,6 @@ OnTile = Callable[[], None]
 
 def _quiet() -> None:
     pass
-
-
-def noise_field(height: int, width: int, seed: int) -> np.ndarray:
-    """Standard normal noise (16, h/8, w/8) float32 for a picture of height x width px, rounded up to 32."""
-    h, w = (math.ceil(n / GRID) * GRID // LATENT for n in (height, width))
-    return np.random.default_rng(seed).standard_normal((CHANNELS, h, w), dtype=np.float32)
 
 
 def enlarge(picture: np.ndarray, scale: int) -> np.ndarray:
@@ -67,7 +60,7 @@ def restore(
     tiles = plan(height, width, tile, overlap, fixed=fixed)
     pixels = _reader(lq, tiles)
     noise = noise_field(height, width, seed)
-    rows, columns = tiles.rows.source(LATENT), tiles.columns.source(LATENT)
+    rows, columns = tiles.rows.source(LATENT_STRIDE), tiles.columns.source(LATENT_STRIDE)
 
     def compute(y: slice, x: slice) -> np.ndarray:
         window = noise[:, rows[_latent(y), None], columns[_latent(x)]][None]
@@ -112,7 +105,7 @@ def restore_staged(
         return hq
 
     with torch.inference_mode():
-        strips = [strip.copy() for _, strip in blend(tiles, CHANNELS, encode, unit=LATENT)]
+        strips = [strip.copy() for _, strip in blend(tiles, LATENT_CHANNELS, encode, unit=LATENT_STRIDE)]
         noise = torch.from_numpy(noise_field(height, width, seed)[None])
         latent = model.mmse(torch.from_numpy(np.concatenate(strips, axis=1)[None])) + model.sigma_s * noise
         for k in range(model.k_steps):
@@ -122,7 +115,7 @@ def restore_staged(
 
 
 def _latent(pixels: slice) -> slice:
-    return slice(pixels.start // LATENT, pixels.stop // LATENT)
+    return slice(pixels.start // LATENT_STRIDE, pixels.stop // LATENT_STRIDE)
 
 
 def _reader(lq: np.ndarray, tiles: Plan) -> Callable[[slice, slice], np.ndarray]:

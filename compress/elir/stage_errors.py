@@ -10,23 +10,22 @@ from torch import Tensor, nn
 
 from compress.elir.hooks import hooks
 from compress.elir.model import Elir
+from compress.measure.decibels import CAP_DB, decibels
 from compress.results.parity import LayerError, StageError
 
 Pair = tuple[Tensor, Tensor]
-CAP_DB = 150.0
 
 
 def sqnr_db(reference: Tensor, other: Tensor) -> float:
     """Signal to quantization noise: power of ``reference`` over power of the difference, in dB, at most 150."""
     noise = _power(reference - other)
     signal = reference.double().square().mean().item()
-    return min(CAP_DB, 10 * math.log10(signal / noise)) if noise > 0 and signal > 0 else CAP_DB
+    return decibels(noise, peak=math.sqrt(signal)) if signal > 0 else CAP_DB
 
 
 def psnr(reference: Tensor, other: Tensor) -> float:
     """PSNR of pictures clipped to [0, 1], float, in dB, at most 150."""
-    noise = _power(reference.clamp(0, 1) - other.clamp(0, 1))
-    return min(CAP_DB, -10 * math.log10(noise)) if noise > 0 else CAP_DB
+    return decibels(_power(reference.clamp(0, 1) - other.clamp(0, 1)))
 
 
 def _power(difference: Tensor) -> float:

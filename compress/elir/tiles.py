@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compress.elir.latent import LATENT_STRIDE, SIZE_MULTIPLE
 from compress.errors import InputError, VerificationError
 
-GRID = 32  # px: compress.elir.model.SIZE_MULTIPLE, without importing torch
-LATENT = 8  # px a latent sample: compress.elir.model.LATENT_STRIDE
 DEFAULT_TILE = 256
 DEFAULT_OVERLAP = 64
 TINY = 1e-6  # least weight: where three tiles meet, the sum must not vanish
@@ -33,7 +32,7 @@ class Axis:
 
         With ``unit`` 8 (latents) the picture's last, partly filled 32 px count as inside.
         """
-        inside = self.size if unit == 1 else math.ceil(self.size / GRID) * GRID // unit
+        inside = self.size if unit == 1 else math.ceil(self.size / SIZE_MULTIPLE) * SIZE_MULTIPLE // unit
         # numpy reflects again and again when the padding is longer than the side, and repeats a single sample.
         return np.pad(np.arange(inside), (0, self.padded // unit - inside), mode="reflect")
 
@@ -62,20 +61,22 @@ def plan_axis(size: int, tile: int, overlap: int, *, fixed: bool) -> Axis:
     ``tile`` 0 takes the whole side at once. ``fixed``: the model takes no other size, so a smaller picture is padded
     to it. Raises InputError for a tile off the grid or an overlap that leaves no step.
     """
-    if tile < 0 or tile % GRID:
-        raise InputError(f"tile (={tile}) must be 0 (the whole picture) or a multiple of {GRID} px: use {DEFAULT_TILE}")
-    whole = math.ceil(size / GRID) * GRID
+    if tile < 0 or tile % SIZE_MULTIPLE:
+        raise InputError(
+            f"tile (={tile}) must be 0 (the whole picture) or a multiple of {SIZE_MULTIPLE} px: use {DEFAULT_TILE}"
+        )
+    whole = math.ceil(size / SIZE_MULTIPLE) * SIZE_MULTIPLE
     if not tile or (tile > whole and not fixed):
         tile = whole
     if whole <= tile:
         return Axis(size, tile, tile, (0,))
-    if overlap % LATENT or not 0 <= overlap <= tile - GRID:
-        good = min(DEFAULT_OVERLAP, tile - GRID)
+    if overlap % LATENT_STRIDE or not 0 <= overlap <= tile - SIZE_MULTIPLE:
+        most = tile - SIZE_MULTIPLE
         raise InputError(
-            f"overlap (={overlap}) must be a multiple of {LATENT} px from 0 to {tile - GRID} for tiles of {tile} px: "
-            f"use {good}"
+            f"overlap (={overlap}) must be a multiple of {LATENT_STRIDE} px from 0 to {most} for tiles of {tile} px: "
+            f"use {min(DEFAULT_OVERLAP, most)}"
         )
-    step = (tile - overlap) // GRID * GRID
+    step = (tile - overlap) // SIZE_MULTIPLE * SIZE_MULTIPLE
     return Axis(size, tile, whole, (*range(0, whole - tile, step), whole - tile))
 
 

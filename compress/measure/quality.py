@@ -10,6 +10,7 @@ import numpy as np
 
 from compress.data.pictures import to_float
 from compress.errors import InputError
+from compress.measure.decibels import decibels
 from compress.measure.strips import strips
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def psnr_db(a: np.ndarray, b: np.ndarray) -> float:
     """PSNR over all RGB values, peak 255, no border cropped, in dB; at most 100."""
     _check(a, b)
     rows = (np.s_[top:bottom] for top, bottom in strips(*a.shape[:2]))
-    return _decibels(sum(int(np.square(a[r].astype(np.int32) - b[r]).sum(dtype=np.int64)) for r in rows) / a.size)
+    return _picture_db(sum(int(np.square(a[r].astype(np.int32) - b[r]).sum(dtype=np.int64)) for r in rows) / a.size)
 
 
 def psnr_y_db(a: np.ndarray, b: np.ndarray, border: int) -> float:
@@ -59,7 +60,7 @@ def psnr_y_db(a: np.ndarray, b: np.ndarray, border: int) -> float:
     inner_a, inner_b = (p[border : height - border, border : width - border] for p in (a, b))
     rows = (np.s_[top:bottom] for top, bottom in strips(*inner_a.shape[:2]))
     total = sum(float(np.square(luma(inner_a[r]) - luma(inner_b[r])).sum()) for r in rows)
-    return _decibels(total / (inner_a.shape[0] * inner_a.shape[1]))
+    return _picture_db(total / (inner_a.shape[0] * inner_a.shape[1]))
 
 
 def luma(picture: np.ndarray) -> np.ndarray:
@@ -253,9 +254,9 @@ def mean_score(scores: Sequence[QualityScore]) -> QualityScore:
     return QualityScore(**{name: fmean(getattr(s, name) for s in scores) for name in names}, n=len(scores))
 
 
-def _decibels(error: float) -> float:
-    """PSNR of a mean square error."""
-    return min(PSNR_CAP_DB, 10 * float(np.log10(255**2 / error))) if error else PSNR_CAP_DB
+def _picture_db(error: float) -> float:
+    """PSNR of 8-bit pictures' mean square error."""
+    return decibels(error, peak=255, cap=PSNR_CAP_DB)
 
 
 def check_picture(picture: np.ndarray) -> None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from compress.elir.finite import first_not_finite
-from compress.elir.model import Elir, noise_shape
+from compress.elir.latent import noise_shape
+from compress.elir.model import Elir
 from compress.errors import InputError, VerificationError
 from compress.recipe.strict import Strict
 from compress.recipe.task import Task

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from compress.errors import InputError
+from compress.measure.decibels import decibels
 from compress.passes.base import Subject
 from compress.passes.quantize.engines import QuantizedModel
 from compress.passes.quantize.learner import TINY, LearningPass, Student, TrainingProgress, crops
@@ -50,7 +51,7 @@ class Qat(LearningPass):
             loss.backward()
             optimizer.step()
             schedule.step()
-            fidelity = -10 * math.log10(max(loss.item(), 1e-12))
+            fidelity = decibels(loss.item())
             subject.advance(f"{fidelity:.1f} dB to the float model, step", step + 1, s.steps)
             underway.did(step + 1)
         underway.end()
@@ -85,7 +86,7 @@ class Qat(LearningPass):
                 continue
             outputs = [module(*pair).clamp(0, 1) for pair in pairs]
             error = sum(functional.mse_loss(y, w).item() for y, w in zip(outputs, wanted, strict=True)) / JUDGED
-            fidelities[name] = -10 * math.log10(max(error, 1e-12))
+            fidelities[name] = decibels(error)
         return fidelities
 
     def _rate(self, step: int) -> float:

@@ -156,11 +156,11 @@ class Models:
         """(lq, noise) of the first ``most`` pictures of a set: (1, 3, S, S) in [0, 1], (1, 16, S/8, S/8)."""
         import torch
 
-        from compress.data.pictures import to_float
-        from compress.elir.noise import picture_noise
+        from compress.elir.noise import picture_inputs
 
-        m = self.context.recipe.model
+        seed = self.context.recipe.model.seed
         for i, item in enumerate(pictures):
             if i == most:
                 return
-            yield torch.from_numpy(to_float([item.degraded])), picture_noise(m.image_size, m.seed, i)
+            lq, noise = picture_inputs(item.degraded, seed, i)
+            yield torch.from_numpy(lq), torch.from_numpy(noise)

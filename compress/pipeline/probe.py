@@ -1,12 +1,13 @@
 """A float model beside itself with a few convolutions quantized, on the middles of a few pictures."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compress.data.sets import PictureSet
+from compress.elir.latent import LATENT_STRIDE
 from compress.errors import InputError
+from compress.measure.decibels import decibels
 from compress.pipeline.models import Models
 
 if TYPE_CHECKING:
@@ -72,7 +73,13 @@ class Probe:
         crops = []
         for (lq, noise), item in zip(self.models.pairs(chosen, most), chosen, strict=False):
             clean = item.degraded if item.clean is None else item.clean  # of one size; dropped below
-            crops.append((_middle(lq, 8), _middle(noise, 1), _middle(torch.from_numpy(to_float([clean])), 8)))
+            crops.append(
+                (
+                    _middle(lq, LATENT_STRIDE),
+                    _middle(noise, 1),
+                    _middle(torch.from_numpy(to_float([clean])), LATENT_STRIDE),
+                )
+            )
         lqs, noises, cleans = (torch.cat(parts) for parts in zip(*crops, strict=True))
         return lqs, noises, cleans if chosen.has_truth else None
 
@@ -116,11 +123,11 @@ class Probe:
 
 
 def _psnr(a: "torch.Tensor", b: "torch.Tensor") -> float:
-    return -10 * math.log10(max((a - b).square().mean().item(), 1e-14))
+    return decibels((a - b).square().mean().item())
 
 
 def _middle(x: "torch.Tensor", cell: int) -> "torch.Tensor":
     """The middle of (1, C, H, W) with ``cell`` px a latent pixel, CROP px of the picture; all where it is smaller."""
-    side = CROP // 8 * cell
+    side = CROP // LATENT_STRIDE * cell
     top, left = ((n // cell - min(n, side) // cell) // 2 * cell for n in x.shape[-2:])
     return x[..., top : top + side, left : left + side]

@@ -53,15 +53,13 @@ class ArtifactOutputs:
         """(3, S, S) float32 of picture number ``index``. Raises VerificationError for NaN or Inf, naming both."""
         import numpy as np
 
-        from compress.data.pictures import to_float
-        from compress.elir.noise import picture_noise
+        from compress.elir.noise import picture_inputs
 
         if (output := self._outputs.get((artifact.id, index))) is not None:
             return output
         if artifact.id not in self._runners:
             self._runners |= open_runners(self.folder, [artifact])
-        noise = picture_noise(item.degraded.shape[0], self.seed, index)
-        output = self._runners[artifact.id].run(to_float([item.degraded]), noise.numpy())[0]
+        output = self._runners[artifact.id].run(*picture_inputs(item.degraded, self.seed, index))[0]
         if not np.isfinite(output).all():
             raise VerificationError(
                 f"{artifact.id} gives NaN or Inf for {item.name}: leave the recipe's passes out one by one"

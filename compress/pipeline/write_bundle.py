@@ -9,6 +9,7 @@ from compress.bundle.manifest import MANIFEST, read_manifest, write_manifest
 from compress.bundle.open import open_bundle
 from compress.bundle.readme import README, readme
 from compress.bundle.schema import Facts, ManifestArtifact, Port, RecipeKey
+from compress.elir.latent import noise_shape
 from compress.errors import CompressError
 from compress.files import remove_unfinished, sha256_file, write_text
 from compress.folders import Owner, finished_stages, remove_listed, source_of
@@ -91,7 +92,7 @@ def interface(artifact: Artifact, recipe: Recipe) -> ManifestArtifact:
     """What a program needs to run ``artifact``: entry file, inputs and outputs with static shapes."""
     size = recipe.model.image_size
     lq = Port(name="lq", shape=[1, 3, size, size], dtype="float32")
-    noise = Port(name="noise", shape=[1, 16, size // 8, size // 8], dtype="float32")
+    noise = Port(name="noise", shape=list(noise_shape(size, size)), dtype="float32")
     return ManifestArtifact(
         id=artifact.id,
         format=artifact.format,

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.bundle.open import open_bundle
-from compress.elir.restore import noise_field
-from compress.elir.tiles import DEFAULT_OVERLAP, GRID
+from compress.elir.latent import SIZE_MULTIPLE
+from compress.elir.noise import noise_field
+from compress.elir.tiles import DEFAULT_OVERLAP
 from compress.errors import InputError
 from compress.measure.machine import physical_cores
 from compress.recipe.task import TASKS, task_scale
@@ -92,7 +93,7 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
         "scale": scale,
         "inputs": artifact.inputs,
         "tile": tile,
-        "overlap": max(0, min(DEFAULT_OVERLAP, min(tile) - GRID)),
+        "overlap": max(0, min(DEFAULT_OVERLAP, min(tile) - SIZE_MULTIPLE)),
         "threads": physical_cores(),
     }
 

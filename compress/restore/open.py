@@ -12,8 +12,9 @@ from compress.artifacts.runtime.trial import probe
 from compress.bundle.manifest import MANIFEST
 from compress.bundle.open import OpenArtifact, open_bundle
 from compress.bundle.schema import ManifestArtifact
+from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.restore import OnTile, restore, restore_staged
-from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, GRID, plan
+from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, plan
 from compress.errors import InputError, Unavailable
 from compress.measure.machine import physical_cores
 from compress.recipe.library import find
@@ -135,7 +136,7 @@ def _overlap(settings: Settings, tile: tuple[int, int]) -> int:
     if settings.overlap is not None:
         return settings.overlap
     side = min(tile) or DEFAULT_TILE
-    return max(0, min(DEFAULT_OVERLAP, side - GRID))
+    return max(0, min(DEFAULT_OVERLAP, side - SIZE_MULTIPLE))
 
 
 def _chosen(path: Path, recorded: str | None, settings: Settings) -> Task | None:

@@ -1,13 +1,9 @@
 """An artifact as results.json lists it: its files, their size, what they were made by."""
 
-from typing import Literal
-
 from pydantic import Field
 
+from compress.recipe.schema import Format, Precision
 from compress.results.section import Count, Figure, Id, Section, Sha256, Text
-
-Format = Literal["openvino", "onnx", "executorch"]
-Precision = Literal["fp32", "fp16", "int8", "weights"]
 
 
 class ArtifactEntry(Section):

@@ -1,6 +1,5 @@
 """What a search found: the combinations that no other beats, as a table, JSON, a plot, and a recipe each."""
 
-import math
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.errors import GoalMissed
 from compress.files import write_text
+from compress.measure.decibels import decibels
 from compress.recipe.passes import FLOAT
 from compress.recipe.paths import move_paths, relative_to
 from compress.recipe.schema import Recipe
@@ -72,7 +72,7 @@ class SearchResult:
 
     def _alone(self, group: Group) -> dict[str, Any]:
         options = {o.bits: o for o in self.problem.options[group.name] if o.bits < FLOAT}
-        fidelity = {str(bits): round(_db(o.error), 2) for bits, o in options.items()}
+        fidelity = {str(bits): round(decibels(o.error), 2) for bits, o in options.items()}
         return {**asdict(group), "network": group.network, "fidelity_db_alone": fidelity}
 
     def _point(self, tried: Trial) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class SearchResult:
             "bytes_predicted": round(size),
             "size_ratio_predicted": round(self.ratio(tried), 4),
             "latency_ms_predicted": None if ms is None else round(ms, 3),
-            "fidelity_db_predicted": round(_db(error), 2),
+            "fidelity_db_predicted": round(decibels(error), 2),
             "quality_simulated": asdict(tried.quality),
             "met": tried.met,
         }
@@ -162,10 +162,6 @@ class SearchResult:
             if tried.met:
                 lines.append(f"{number}: compress apply {path}")
         return lines
-
-
-def _db(error: float) -> float:
-    return -10 * math.log10(max(error, 1e-14))
 
 
 def write_recipes(result: SearchResult, recipe: Recipe, source: str, folder: Path) -> SearchResult:

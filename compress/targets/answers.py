@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from compress.errors import Unavailable
 from compress.recipe.names import Name
 from compress.results.json_text import parse_json
 from compress.results.machine import Machine, Sampled, Series
@@ -35,7 +36,7 @@ class RunnerError(Message):
     """What ended a job or a verb."""
 
     message: Text
-    exit_code: int = 4
+    exit_code: int = Unavailable.exit_code
 
 
 class Refusal(Message):

@@ -4,7 +4,7 @@ import platform
 import time
 from pathlib import Path
 
-from compress.errors import CompressError, InputError, Unavailable, VerificationError
+from compress.errors import Unavailable, error_of
 from compress.files import temporary_folder
 from compress.measure.busy import busy_processes
 from compress.measure.machine import machine_facts, physical_cores
@@ -18,8 +18,6 @@ from compress.targets.runner.failure import Failure
 from compress.targets.runner.worker import Children
 
 ARCHES = {"amd64": "x86_64", "arm64": "aarch64"}
-
-ERRORS = {kind.exit_code: kind for kind in (CompressError, InputError, Unavailable, VerificationError)}
 
 
 def bench_local(bench: Bench) -> list[Performance]:
@@ -66,6 +64,6 @@ def _run(job: Job, bench: Bench) -> dict[str, ArtifactRun]:
             time.sleep(job.cooldown_s)
             times = children.time_all(note)
         except Failure as error:
-            raise ERRORS[error.exit_code](f"target {name}: {error}") from None
+            raise error_of(error.exit_code)(f"target {name}: {error}") from None
         stage.advance(steps - stage.done)
     return {id_: ArtifactRun.model_validate({**first[id_], **times[id_]}) for id_ in first}

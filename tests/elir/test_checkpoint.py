@@ -20,7 +20,8 @@ from compress.elir import load_checkpoint
 from compress.elir.checkpoint import infer_config, load_autoencoder, save_checkpoint
 from compress.elir.convert import convert
 from compress.elir.flow import FoldedFlow
-from compress.elir.model import Elir, ElirConfig, noise_shape
+from compress.elir.latent import noise_shape
+from compress.elir.model import Elir, ElirConfig
 from compress.elir.overparam import collapse
 from compress.errors import CompressError, InputError, VerificationError
 from compress.tensors import ALIGNMENT, compact_dtype
@@ -73,7 +74,7 @@ PADDINGS = (0, 4, 12, 20, 36, 52)
 OUTPUTS = """
 import sys, hashlib, torch
 from compress.elir.checkpoint import load_checkpoint
-from compress.elir.model import noise_shape
+from compress.elir.latent import noise_shape
 
 torch.set_num_threads(1)
 lq, noise = torch.rand(1, 3, 64, 64), torch.randn(noise_shape(64, 64))

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from compress.elir.checkpoint import load_checkpoint, save_checkpoint
 from compress.elir.convert import convert
+from compress.elir.latent import noise_shape
 from compress.elir.metadata import read_metadata
-from compress.elir.model import Elir, ElirConfig, noise_shape
+from compress.elir.model import Elir, ElirConfig
 from compress.errors import InputError, VerificationError
 from compress.recipe.published import PUBLISHED, Published
 

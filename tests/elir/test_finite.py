@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from compress.elir.finite import first_not_finite
-from compress.elir.model import Elir, noise_shape
+from compress.elir.latent import noise_shape
+from compress.elir.model import Elir
 
 
 @pytest.mark.parametrize("value", [torch.nan, 3e38])

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from compress.elir.checkpoint import load_checkpoint, save_checkpoint
+from compress.elir.latent import noise_shape
 from compress.elir.layout import Layout, read_layout
-from compress.elir.model import Elir, ElirConfig, noise_shape
+from compress.elir.model import Elir, ElirConfig
 from compress.errors import VerificationError
 
 STUDENT = ElirConfig(

@@ -2,8 +2,9 @@
 
 import torch
 
+from compress.elir.latent import noise_shape
 from compress.elir.macs import picture_macs, stage_macs
-from compress.elir.model import Elir, noise_shape
+from compress.elir.model import Elir
 
 
 def test_a_picture_costs_what_its_stages_do_together(tiny_elir: Elir) -> None:

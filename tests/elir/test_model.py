@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from compress.elir.flow import FoldedFlow
-from compress.elir.model import Elir, ElirConfig, noise_shape
+from compress.elir.latent import noise_shape
+from compress.elir.model import Elir, ElirConfig
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "golden_small.json").read_text())
 NAMES = ["latent", "mmse", "step_1", "step_2", "step_3", "output"]

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from compress.elir.model import Elir, ElirConfig, noise_shape
+from compress.elir.latent import noise_shape
+from compress.elir.model import Elir, ElirConfig
 from compress.elir.overparam import collapse, collapse_pair, conv_pair, expand
 
 CONFIG = ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, over_param=True)

@@ -8,7 +8,8 @@ import torch
 
 from compress.elir.checkpoint import load_checkpoint
 from compress.elir.model import Elir
-from compress.elir.restore import enlarge, noise_field, restore, restore_staged
+from compress.elir.noise import noise_field
+from compress.elir.restore import enlarge, restore, restore_staged
 from compress.recipe.library import find
 
 SIZES = [(1, 1), (1, 40), (33, 17), (64, 64), (70, 100)]

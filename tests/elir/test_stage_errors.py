@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from compress.elir.flow import FoldedFlow
-from compress.elir.model import Elir, noise_shape
+from compress.elir.latent import noise_shape
+from compress.elir.model import Elir
 from compress.elir.stage_errors import CAP_DB, layer_errors, mean_psnr, psnr, sqnr_db, stage_errors
 
 STAGES = ["latent", "mmse", "step_1", "step_2", "step_3", "output"]

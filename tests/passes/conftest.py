@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from compress.artifacts.export.to_onnx import to_onnx
 from compress.artifacts.export.to_openvino import to_openvino
-from compress.elir.model import Elir, ElirConfig, noise_shape
+from compress.elir.latent import noise_shape
+from compress.elir.model import Elir, ElirConfig
 from compress.passes.base import Subject
 from compress.passes.collapse import Collapse
 from compress.passes.fold_time import FoldTime

@@ -11,9 +11,9 @@ from PIL import Image
 from compress.artifacts.artifact import Artifact
 from compress.artifacts.runtime.base import Runner
 from compress.artifacts.runtime.open import open_runner
-from compress.data.pictures import read_rgb, to_float, to_uint8
+from compress.data.pictures import read_rgb, to_uint8
 from compress.data.sets import load_set
-from compress.elir.noise import picture_noise
+from compress.elir.noise import picture_inputs
 from compress.measure.niqe import niqe
 from compress.measure.quality import psnr_db
 from compress.pipeline.quality import ArtifactOutputs, format_quality, input_baseline, sample_files, write_samples
@@ -68,8 +68,7 @@ def test_samples_are_what_the_artifacts_gave(finished: Any, tiny_recipe: Make, p
         for kind in ("degraded", "clean"):
             assert np.array_equal(np.asarray(Image.open(tmp_path / getattr(sample, kind))), getattr(item, kind))
         runner = open_runner(tmp_path / FP32.entry, "onnx", 1)
-        noise = picture_noise(64, 0, sample.index).numpy()
-        wanted = to_uint8(runner.run(to_float([item.degraded]), noise)[0]).astype(int)
+        wanted = to_uint8(runner.run(*picture_inputs(item.degraded, 0, sample.index))[0]).astype(int)
         assert abs(np.asarray(Image.open(tmp_path / sample.outputs["onnx-fp32"])).astype(int) - wanted).max() <= 1
 
 

@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 
 from compress.bundle.manifest import write_manifest
 from compress.cli.commands import app
-from compress.elir.restore import enlarge, noise_field
+from compress.elir.noise import noise_field
+from compress.elir.restore import enlarge
 from compress.measure.quality import psnr_db
 from compress.progress import Progress
 from compress.restore.demo import demo, noise

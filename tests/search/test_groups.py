@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from compress.elir.flow import FoldedFlow
+from compress.elir.latent import noise_shape
 from compress.elir.macs import picture_macs
-from compress.elir.model import Elir, noise_shape
+from compress.elir.model import Elir
 from compress.passes.quantize.engines.elir import quantizable
 from compress.passes.quantize.model import SCHEMES
 from compress.recipe.passes import PtqSettings

@@ -41,8 +41,8 @@ def deployed(model: nn.Module, size: int, baked_seed: int | None) -> tuple[nn.Mo
     """The module to export and its example inputs."""
     lq = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     if baked_seed is None:
-        return DeployedModel(model).eval(), (lq, seeded_noise(size, 0))
-    return BakedModel(model, seeded_noise(size, baked_seed)).eval(), (lq,)
+        return DeployedModel(model).eval(), (lq, seeded_noise(size, size, 0))
+    return BakedModel(model, seeded_noise(size, size, baked_seed)).eval(), (lq,)
 
 
 @contextmanager

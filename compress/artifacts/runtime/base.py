@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
 
 import numpy as np
 
 from compress.artifacts.runtime.contents import Contents
 from compress.artifacts.runtime.executorch_import import without_compiler
+from compress.elir.latent import noise_shape
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.quiet import quiet
-
-Format = Literal["openvino", "onnx", "executorch"]
+from compress.recipe.schema import Format
 
 Option = str | int | float | bool
 
@@ -109,7 +108,7 @@ def check_shapes(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     """``shapes`` as they are, when they are an artifact's of ours. Raises VerificationError otherwise."""
     lq = shapes.get("lq", ())
     height, width = lq[2:] if len(lq) == 4 else (0, 0)
-    wanted = {"lq": (1, 3, height, width), "noise": (1, 16, height // 8, width // 8)}
+    wanted = {"lq": (1, 3, height, width), "noise": noise_shape(height, width)}
     static = height > 0 and width > 0 and not height % 8 and not width % 8
     if not static or any(wanted.get(name) != shape for name, shape in shapes.items()):
         raise VerificationError(

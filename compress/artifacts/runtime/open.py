@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from compress.artifacts.runtime.base import Format, Option, Runner
+from compress.artifacts.runtime.base import Option, Runner
 from compress.artifacts.runtime.contents import Contents
 from compress.errors import InputError
+from compress.recipe.schema import Format
 
 
 def open_runner(

@@ -8,7 +8,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from compress.elir.model import Elir, noise_shape
+from compress.elir.latent import noise_shape
+from compress.elir.model import Elir
 from compress.elir.train.loop import WHOLE, Training
 from compress.elir.train.objective import COLOR_CELL, LPIPS_STRIDE
 from compress.errors import InputError

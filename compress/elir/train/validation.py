@@ -58,10 +58,11 @@ class Validation:
         import torch
 
         from compress.data.pictures import to_float, to_uint8
-        from compress.elir.model import noise_shape
+        from compress.elir.noise import seeded_noise
 
         device = next(model.parameters()).device
-        noise = torch.randn(noise_shape(*degraded.shape[:2]), generator=torch.Generator().manual_seed(NOISE_SEED))
+        height, width, _ = degraded.shape
+        noise = seeded_noise(height, width, NOISE_SEED)
         with torch.inference_mode():
             output = model(torch.from_numpy(to_float([degraded])).to(device), noise.to(device))
         return to_uint8(output[0].cpu().numpy())

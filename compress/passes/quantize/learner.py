@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compress.elir.model import noise_shape
+from compress.elir.latent import LATENT_STRIDE, noise_shape
 from compress.errors import InputError
 from compress.files import write_buffer
 from compress.passes.base import Pass, Subject
@@ -227,5 +227,8 @@ def _forever(subject: Subject) -> Iterator[Tensor]:
 
 def _crop(picture: Tensor, side: int, generator: torch.Generator) -> Tensor:
     """A random square of a (1, 3, S, S) picture, on the latent's grid."""
-    y, x = (int(torch.randint((n - side) // 8 + 1, (1,), generator=generator)) * 8 for n in picture.shape[-2:])
+    y, x = (
+        int(torch.randint((n - side) // LATENT_STRIDE + 1, (1,), generator=generator)) * LATENT_STRIDE
+        for n in picture.shape[-2:]
+    )
     return picture[..., y : y + side, x : x + side]

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from compress.elir.autoencoder import Block
 from compress.elir.hooks import Conv
-from compress.elir.model import LATENT_STRIDE, Elir
+from compress.elir.latent import LATENT_STRIDE
+from compress.elir.model import Elir
 from compress.passes.quantize.modules import (
     ONNXRUNTIME,
     OPENVINO,

@@ -7,7 +7,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from compress.elir.model import Elir, ElirConfig, noise_shape
+from compress.elir.latent import noise_shape
+from compress.elir.model import Elir, ElirConfig
 from compress.passes.shrink.channels import Channels, config_widths
 
 STEP = 8  # channels: what int8 kernels work on at once

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compress.elir.model import Elir, ElirConfig, noise_shape
+from compress.elir.latent import noise_shape
+from compress.elir.model import Elir, ElirConfig
 
 PROBE = 64  # px, of what the dependencies are traced on
 Scores = Callable[[Any], Tensor]  # torch-pruning's group, of all its channels -> importance, one number a channel

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from compress.errors import CompressError
+from compress.errors import CompressError, error_of
 
 SHARES = 4  # pieces of work for each worker
 ALL = 0
@@ -86,7 +86,9 @@ def perform(task: Task, needs: Sequence[Outcome]) -> Outcome:
     except CompressError as error:
         return ended("failed", message=" ".join(str(error).split()), exit_code=error.exit_code)
     except Exception as error:
-        return ended("failed", message=" ".join(f"{type(error).__name__}: {error}".split()), exit_code=1)
+        return ended(
+            "failed", message=" ".join(f"{type(error).__name__}: {error}".split()), exit_code=CompressError.exit_code
+        )
 
 
 def values(outcomes: Mapping[str, Outcome], tasks: Sequence[Task]) -> list[Any]:
@@ -95,8 +97,7 @@ def values(outcomes: Mapping[str, Outcome], tasks: Sequence[Task]) -> list[Any]:
     for task in tasks:
         outcome = outcomes[task.key]
         if outcome.status == "failed":
-            kinds = {kind.exit_code: kind for kind in CompressError.__subclasses__()}
-            raise kinds.get(outcome.exit_code, CompressError)(f"{task.label}: {outcome.message}")
+            raise error_of(outcome.exit_code)(f"{task.label}: {outcome.message}")
         results.append(outcome.value)
     return results
 

@@ -1,6 +1,6 @@
 """What ends a job."""
 
-FAULT, INPUT, UNAVAILABLE, DAMAGED = 1, 2, 4, 5
+FAULT, INPUT, UNAVAILABLE, DAMAGED = 1, 2, 4, 5  # exit codes of compress.errors, which a device does not have
 
 
 class Failure(Exception):

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from compress.artifacts.export.to_onnx import to_onnx
 from compress.elir.flow import FoldedFlow
-from compress.elir.model import Elir, ElirConfig, noise_shape
+from compress.elir.latent import noise_shape
+from compress.elir.model import Elir, ElirConfig
 from compress.passes.base import Subject
 from compress.passes.collapse import Collapse
 from compress.passes.fold_time import FoldTime

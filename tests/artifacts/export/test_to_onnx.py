@@ -70,7 +70,7 @@ def older(folded: Elir) -> Any:
 
 def test_baked_noise_leaves_one_input(older: Any, graph: Any, pair: Pair) -> None:
     assert list(shapes(older.graph.input)) == ["lq"]
-    with_input = run(graph, lq=pair[0], noise=seeded_noise(64, 4))
+    with_input = run(graph, lq=pair[0], noise=seeded_noise(64, 64, 4))
     np.testing.assert_allclose(run(older, lq=pair[0]), with_input, atol=1e-5)
 
 
@@ -87,7 +87,7 @@ def test_an_older_opset(older: Any, folded: Elir, pair: Pair) -> None:
     onnx.checker.check_model(older, full_check=True)
     assert [o.version for o in older.opset_import if o.domain == ""] == [18]
     with torch.no_grad():
-        wanted = folded(pair[0], seeded_noise(64, 4)).clamp(0, 1)
+        wanted = folded(pair[0], seeded_noise(64, 64, 4)).clamp(0, 1)
     np.testing.assert_allclose(run(older, lq=pair[0]), wanted.numpy(), atol=1e-4)
 
 

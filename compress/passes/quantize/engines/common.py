@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.elir.hooks import convs_in_order
-from compress.elir.model import noise_shape
+from compress.elir.latent import noise_shape
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.quantize.engines.elir import quantizable
