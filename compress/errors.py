@@ -1,4 +1,6 @@
-"""The errors a user can cause or meet, each with its exit code. A message is one line: given, rule, next step.
+"""The errors a user can cause or meet. A message is one line: what was given, the rule it broke, the next step.
+
+Each kind has its exit code:
 
     CompressError           1  what none of the others covers
     ├── InputError          2  a wrong command, recipe or input

@@ -1,6 +1,5 @@
 """Software bill of materials, CycloneDX 1.6 JSON: of this installation, or of a bundle."""
 
-import re
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from cyclonedx.model.component import Component
 
 NAME = "elir-compress"
-_REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def sbom(bundle: Path | None) -> str:
@@ -52,17 +50,21 @@ def installed() -> "Iterator[Component]":
     seen, todo = {NAME}, _needs(NAME)
     while todo:
         name = todo.pop()
-        if name in seen or (distribution := _distribution(name)) is None:
+        if name in seen or (package := _distribution(name)) is None:
             continue
         seen.add(name)
         todo += _needs(name)
-        yield _package(distribution.metadata["Name"], distribution.version, ComponentType.LIBRARY)
+        yield _package(package.metadata["Name"], package.version, ComponentType.LIBRARY)
 
 
 def _needs(name: str) -> list[str]:
-    distribution = _distribution(name)
-    wanted = [text for text in (distribution.requires or [] if distribution else []) if "extra ==" not in text]
-    return [match[0] for text in wanted if (match := _REQUIREMENT.match(text))]
+    """Names, in their one spelling, of what a package needs on this machine, its extras left out."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    package = _distribution(name)
+    wanted = [Requirement(text) for text in (package.requires or [] if package else [])]
+    return [canonicalize_name(need.name) for need in wanted if not need.marker or need.marker.evaluate({"extra": ""})]
 
 
 def _distribution(name: str) -> Distribution | None:

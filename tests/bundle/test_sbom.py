@@ -45,10 +45,12 @@ def installed(folder: Path, name: str, *needs: str) -> None:
 
 
 def test_the_package_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    needs = ("torch<2.15,>=2.12", 'pyiqa; extra == "iqa"', "not-here>=1")
+    needs = ("torch<2.15,>=2.12", 'pyiqa; extra == "iqa"', 'other-system; sys_platform == "aix"', "not-here>=1")
     installed(tmp_path, "elir-compress", *needs)
     installed(tmp_path, "torch", "tiny_need (>=1)")
-    installed(tmp_path, "tiny-need", "torch")
+    installed(tmp_path, "tiny-need", "Torch")
+    installed(tmp_path, "pyiqa")
+    installed(tmp_path, "other-system")
     monkeypatch.syspath_prepend(tmp_path)
     done = CliRunner().invoke(app, ["sbom", "-o", str(tmp_path / "sbom.json")])
     assert (done.exit_code, done.stdout) == (0, f"{tmp_path}/sbom.json\n")
