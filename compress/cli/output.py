@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WIDTH = 110
 WIDEST = 1000
-IDS = ("artifact", "target", "row", "id")
+IDS = ("artifact", "target", "row", "id", "recipe", "data set", "set", "point", "unit", "file", "what")
 """Headings of columns whose cells are typed again."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and nothing else.")]
@@ -47,11 +47,16 @@ def show(result: Any, *, as_json: bool) -> None:
 
 
 def _keep_ids_whole(shown: Any) -> None:
-    """Ids in a folded cell could not be copied."""
+    """Ids in a folded cell could not be copied, and a figure that is cut off would be another figure."""
+    from rich.cells import cell_len
+
     for part in getattr(shown, "renderables", [shown]):
         for column in getattr(part, "columns", ()):
-            if str(column.header) in IDS:
-                column.no_wrap = True
+            column.no_wrap = column.no_wrap or str(column.header) in IDS
+            if column.no_wrap:
+                # Names and headings may have spaces, at which rich's own minimum would cut them.
+                lines = (line for cell in (column.header, *column.cells) for line in str(cell).split("\n"))
+                column.min_width = max(map(cell_len, lines))
 
 
 class Shown:

@@ -27,6 +27,9 @@ def sensitivity(
     pictures: Annotated[
         int, typer.Option(min=1, help="Use the centre of this many pictures of the first validation set.")
     ] = 4,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure each stage only, not each layer: a fraction of the time.")
+    ] = False,
     plot: PlotOption = None,
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Reuse what was measured before, or start afresh.")
@@ -53,7 +56,7 @@ def sensitivity(
         with workers_at(address, node_facts) as workers:
             at_once = None if address is None else workers
             context = RunContext(loaded, out or Path("runs", loaded.name), progress(), resume=resume)
-            result = run(context, chosen, pictures, at_once, store)
+            result = run(context, chosen, pictures, at_once, store, quick=quick)
         if plot is not None:
             result.write_plot(plot)
     show(result, as_json=as_json)

@@ -48,7 +48,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What ``compress sensitivity`` found; ``stages`` ends in the whole model."""
+    """What was found; ``stages`` ends in the whole model; ``layers`` is empty where it was quick."""
 
     recipe: str
     format: str
@@ -62,20 +62,31 @@ class Sensitivity:
         """One JSON document."""
         return asdict(self)
 
+    @property
+    def _parts(self) -> list[Loss]:
+        """The smallest parts that were measured, which make up the whole model."""
+        return self.layers or self.stages[:-1]
+
+    @property
+    def _part(self) -> str:
+        return "layer" if self.layers else "stage"
+
     def write_plot(self, path: Path) -> None:
-        """An SVG picture, a bar a layer: its share of the sum of all layers' squared errors, in the model's order."""
+        """An SVG picture, a bar a layer (a stage, where only those were measured): its share of the sum of all their
+        squared errors, in the model's order.
+        """
         from compress.report.bars import Bar, draw_bars
 
-        total = sum(loss.error for loss in self.layers)
+        total = sum(loss.error for loss in self._parts)
         bars = [
             Bar(
                 loss.network,
                 loss.error / total,
                 f"{loss.name}: {loss.fidelity_db:.1f} dB, {100 * loss.error / total:.1f} % of the error",
             )
-            for loss in self.layers
+            for loss in self._parts
         ]
-        title = f"{self.recipe}, {self.format}: share of the squared error, each layer alone in 8 bits"
+        title = f"{self.recipe}, {self.format}: share of the squared error, each {self._part} alone in 8 bits"
         write_text(path, draw_bars(title, bars))
 
     def table(self) -> "Table":
@@ -84,11 +95,11 @@ class Sensitivity:
 
         table = Table(
             title=f"{self.recipe}: {self.format}, one part alone in 8 bits ({self.dataset}, n = {self.pictures})",
-            caption="fidelity against the float model; % of the squared error of all layers, each alone",
+            caption=f"fidelity against the float model; % of the squared error of all {self._part}s, each alone",
         )
         for name in ("part", "layers", "parameters", "fidelity dB", "drop dB", "%"):
             table.add_column(name, justify="left" if name == "part" else "right", no_wrap=True)
-        total = sum(loss.error for loss in self.layers)
+        total = sum(loss.error for loss in self._parts)
         worst = sorted(self.layers, key=lambda loss: loss.fidelity_db)[:WORST]
         for group in (self.stages, worst):
             for loss in group:
@@ -104,13 +115,15 @@ def sensitivity(
     pictures: int,
     workers: Workers | None = None,
     store: str | None = None,
+    *,
+    quick: bool = False,
 ) -> Sensitivity:
     """Quantize each stage and each convolution of the recipe's model alone, in the torch model that every format is
     written from, with the numbers that its ``ptq`` (and ``qat``) settle; what was measured before is kept in the
     context's folder.
 
     ``workers``: measures parts at once where it can; ``store``: where its nodes find what was calibrated, by default a
-    folder in there.
+    folder in there; ``quick``: each stage only.
     Raises InputError for a recipe without ``ptq`` of engine elir, or a format that it does not export.
     """
     recipe, out, owner = context.recipe, context.folder, Owner("bundle", context.recipe.name)
@@ -123,10 +136,13 @@ def sensitivity(
     if not any(a.format == chosen and a.precision == "int8" for a in planned):
         asked = f"{chosen} in 8 bits" if chosen else "anything in 8 bits"
         raise InputError(f"{recipe.name}: does not export {asked}: choose another format, or add it under export")
-    with claimed(out, owner, context.progress.say):
+    what = "every stage" if quick else "every stage, then every layer (--quick leaves the layers out)"
+    say = context.progress.say
+    say(f"first the recipe's passes; then {what}. The expected time is said after the first part")
+    with claimed(out, owner, say):
         models = Models(context)
         probe = Probe(models, SCHEME_OF[chosen], inputs.validation[0], pictures, settled(models))
-        parts = [(name, [name]) for name in probe.convs]
+        parts = [] if quick else [(name, [name]) for name in probe.convs]
         whole = [*probe.stages().items(), (WHOLE, list(probe.convs))]
         with context.progress.stage("one part at a time", len(parts) + len(whole)) as stage:
             measured = []
@@ -159,7 +175,7 @@ class _Expected:
             each = time.monotonic() - began
             self.progress.say(
                 f"expected time: about {duration(each * self.todo)} for {self.todo} parts on {self.pictures} pictures "
-                f"({each:.2g} s per part); fewer --pictures take less"
+                f"({each:.2g} s per part); --quick and fewer --pictures take less"
             )
         self.todo = 0
         return record

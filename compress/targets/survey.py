@@ -53,9 +53,7 @@ class Survey:
         table = Table("", "target", "reach", "evidence", "next")
         for state in self.targets:
             sign = {True: "ok", False: "!", None: "?"}[state.available]
-            # What was not asked may not be there: only an answer makes it a device that is measured.
-            evidence = "unknown" if state.available is None else state.evidence
-            table.add_row(sign, state.name, state.reach, evidence, state.next)
+            table.add_row(sign, state.name, state.reach, state.evidence, state.next)
         return table
 
 
@@ -74,7 +72,8 @@ def survey(asked: Sequence[str], progress: "Progress", *, contact: bool) -> Surv
 def _state(target: DeployTarget, *, contact: bool) -> State:
     facts = (target.name, target.runtime, target.reach)
     if target.ssh is not None and not contact:
-        return State(*facts, evidence_of(target), None, UNASKED.format(name=target.name))
+        # It may not be there: only an answer makes it a device that is measured.
+        return State(*facts, "unknown", None, UNASKED.format(name=target.name))
     try:
         check_target(target)
     except Unavailable as error:

@@ -60,6 +60,15 @@ def test_parts_and_the_whole(
     assert sensitivity(RunContext(recipe, tmp_path / "other", Progress("silent")), None, 2, engine, left) == found
     assert len(list((tmp_path / "left/prefixes").iterdir())) == 1
 
+    # Stages alone, of which all were measured before.
+    monkeypatch.setattr(Probe, "loss", again)
+    context = RunContext(recipe, tmp_path, Progress("silent"))
+    stages = sensitivity(context, None, 2, quick=True)
+    assert (stages.stages, stages.layers) == (found.stages, [])
+    stages.write_plot(tmp_path / "stages.svg")
+    assert (tmp_path / "stages.svg").read_text().count("<title>") == 2
+    assert stages.table().row_count == 3
+
     svg = tmp_path / "layers.svg"
     found.write_plot(svg)
     assert svg.read_text().count("<title>") == len(found.layers)

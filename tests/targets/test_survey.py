@@ -20,6 +20,7 @@ def test_every_target_is_listed_and_no_device_is_asked() -> None:
     assert code == 0 and list(found) == names("targets")
     assert found["rpi5"]["available"] is None
     assert found["rpi5"]["next"] == "not asked: `compress targets check rpi5`"
+    assert (found["rpi5"]["evidence"], found["rpi5"]["available"]) == ("unknown", None)
     npu = found["intel-npu-4000"]
     assert (npu["available"], npu["evidence"]) == (False, "unavailable")
     assert npu["next"] == "`compress targets setup intel-npu-compiler`, 290 MB; or --host"
