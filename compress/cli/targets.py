@@ -90,11 +90,17 @@ def setup(name: Annotated[ToolName, typer.Argument(help="Name of the tool to ins
 def demo(
     bundle: BundleArg,
     artifact: Annotated[str | None, typer.Option(help="Show this ONNX artifact; by default onnx-int8.")] = None,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Listen on this port of 127.0.0.1; 0 takes a free one.")
-    ] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Listen on this port; 0 takes a free one.")] = 0,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Listen on this IP address of this machine; 0.0.0.0 means all of them. Without it, only this machine "
+            "reaches the page.",
+        ),
+    ] = "127.0.0.1",
 ) -> None:
-    """Serve a page that restores pictures in the browser, to this machine only.
+    """Serve a page that restores pictures in the browser, to this machine or, with --host, to its network.
 
     Example: compress demo runs/int8_sr
     """
@@ -102,7 +108,11 @@ def demo(
         from compress.progress import Progress
         from compress.restore.demo import demo as run
 
-        pages = run(bundle, artifact, port, Progress())
+        pages = run(bundle, artifact, port, Progress(), host=host)
     typer.echo(pages.url)
-    typer.echo("Open this address in a browser on this machine. Ctrl-C ends the server.", err=True)
+    where = "in a browser on this machine" if pages.is_local else "on any device that reaches this machine"
+    typer.echo(f"Open this address {where}. Ctrl-C ends the server.", err=True)
+    if not pages.is_local:
+        note = "Whoever has the whole address can open the page. It is not encrypted; pictures stay in the browser."
+        typer.echo(note, err=True)
     pages.serve()

@@ -1,19 +1,21 @@
-"""`compress demo`: a page, served on loopback only, that restores pictures in the browser with a bundle's artifact."""
+"""`compress demo`: a page that restores pictures in the browser with a bundle's artifact."""
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress.bundle.open import open_bundle
+from compress.bundle.open import Bundle, open_bundle
 from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.noise import noise_field
 from compress.elir.tiles import DEFAULT_OVERLAP
 from compress.errors import InputError
 from compress.measure.machine import physical_cores
 from compress.recipe.task import TASKS, task_scale
-from compress.targets.browser.chromium import PAGES, Content, Pages
+from compress.results.file import RESULTS
+from compress.targets.browser.chromium import LOOPBACK, PAGES, Content, Pages
 from compress.targets.browser.onnxruntime_web import runtime_files
 
 if TYPE_CHECKING:
@@ -30,24 +32,29 @@ WHAT = {
 }
 
 
-def demo(bundle: Path, artifact: str | None, port: int, progress: "Progress") -> Pages:
+def demo(bundle: Path, artifact: str | None, port: int, progress: "Progress", *, host: str = LOOPBACK) -> Pages:
     """The pages of a bundle's demo, not served yet. ``artifact``: an ONNX one; by default int8, else the smallest.
 
+    ``host``: the IP address to listen on.
+
     The result is what ``compress restore`` gives by ONNX Runtime with the same seed, 0, but for the runtimes' own
-    rounding. Raises InputError for a bundle without ONNX, and as ``runtime_files``.
+    rounding. Raises InputError for a bundle without ONNX or a ``host`` that is no address, and as ``runtime_files``.
     """
-    chosen = choose(bundle, artifact)
+    opened = open_bundle(bundle)
+    chosen = choose(opened, artifact)
     facts = page_facts(bundle, chosen)
+    sample = sample_picture(opened, task_scale(chosen.task))  # type: ignore[arg-type]
     contents: dict[str, Content] = {
         **runtime_files(progress),
         **{name: OWN / name for name in FILES},
         "runtime.js": PAGES / "runtime.js",
         "index.html": OWN / "demo.html",
         "model.onnx": chosen.model,
-        "facts.json": json.dumps(facts).encode(),
+        "facts.json": json.dumps({**facts, "sample": sample[0] if sample else None}).encode(),
         "noise.bin": noise,
+        **({"sample.png": sample[1]} if sample else {}),
     }
-    return Pages(contents, port)
+    return Pages(contents, port, host=host)
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,9 @@ class OnnxArtifact:
     inputs: dict[str, list[int]]
 
 
-def choose(bundle: Path, wanted: str | None) -> OnnxArtifact:
+def choose(opened: Bundle, wanted: str | None) -> OnnxArtifact:
     """The artifact to show: ``wanted`` by its id, else the int8 one, else the smallest."""
-    opened = open_bundle(bundle)
+    bundle = opened.folder
     known = {a.id: a for a in opened.manifest.artifacts if a.format == "onnx"}
     if not known:
         raise InputError(f"{bundle}: holds no ONNX artifact, which a browser runs: add export.onnx to its recipe")
@@ -96,6 +103,25 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
         "overlap": max(0, min(DEFAULT_OVERLAP, min(tile) - SIZE_MULTIPLE)),
         "threads": physical_cores(),
     }
+
+
+def sample_picture(opened: Bundle, scale: int) -> tuple[str, bytes] | None:
+    """Name and PNG file of a picture to try: what the bundle's first sample was before it was enlarged, if it was.
+
+    None for a bundle without samples.
+    """
+    from PIL import Image
+
+    from compress.report.pictures import pixels
+
+    samples = opened.results().samples if RESULTS in opened.listed else []
+    if not samples:
+        return None
+    picture = Image.fromarray(pixels(opened.read(samples[0].degraded)))
+    small = picture.resize((max(1, picture.width // scale), max(1, picture.height // scale)), Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    small.save(file, "PNG")
+    return samples[0].name, file.getvalue()
 
 
 def noise(query: Mapping[str, str]) -> bytes:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 import subprocess
 import sys
@@ -123,24 +124,129 @@ def test_by_keyboard_on_a_phone_and_what_is_no_picture(
         assert save.get_attribute("download") == "small_restored.png" and save.get_attribute("href").startswith("blob:")
 
 
+TWICE = """
+const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));
+for (const name of ["first.png", "second.png"]) {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type: "image/png" }));
+  document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
+}
+"""
+
+
+@pytest.mark.usefixtures("web_runtime")
+def test_a_picture_while_another_is_restored_is_refused_aloud(
+    finished: Any, small: np.ndarray, chromium: Callable[..., Any]
+) -> None:
+    with chromium() as driver, opened(driver, finished.folder, None):
+        driver.execute_script(TWICE, base64.b64encode(png(small)).decode())
+        notice = driver.find_element("id", "notice")
+        told = "second.png was not taken: first.png is being restored. Give it again when that is done."
+        assert notice.text == told and notice.is_displayed() and notice.aria_role == "alert"
+        until(driver, lambda: status(driver).startswith("Restored"))
+        assert driver.find_element("id", "save").get_attribute("download") == "first_restored.png"
+        assert notice.text == told, "it stays until the next picture"
+        driver.execute_script(DROP, base64.b64encode(png(small)).decode())
+        until(driver, lambda: driver.find_element("id", "save").get_attribute("download") == "dropped_restored.png")
+        assert notice.text == ""
+
+
+MIDDLES = """
+const [line, rail, frame] = ["line", "rail", "frame"].map((id) => document.getElementById(id).getBoundingClientRect());
+const share = Number(document.getElementById("divider").value) / 100;
+return { line: line.left + line.width / 2, handle: rail.left + share * rail.width, left: rail.left, right: rail.right,
+  top: rail.top + rail.height / 2, frame: [frame.left, frame.left + document.getElementById("frame").clientWidth] };
+"""
+
+
+@pytest.mark.usefixtures("web_runtime")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_handle_and_divider_agree(finished: Any, photo: np.ndarray, chromium: Callable[..., Any], width: int) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    with chromium(width, 900) as driver, opened(driver, finished.folder, None):
+        driver.execute_script(DROP, base64.b64encode(png(photo[:32, :160])).decode())
+        until(driver, lambda: status(driver).startswith("Restored"))
+        for actual in (False, True):
+            if actual:
+                driver.find_element("id", "actual").click()
+                driver.execute_script("document.getElementById('frame').scrollLeft = 60")
+                driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+            driver.execute_script("document.getElementById('rail').scrollIntoView({block: 'center'})")
+            place = driver.execute_script(MIDDLES)
+            assert [place["left"], place["right"]] == pytest.approx(place["frame"], abs=1)
+            for share in (0.02, 0.5, 0.9):
+                # Where the pointer presses the rail, the browser puts the handle's middle.
+                x = place["left"] + share * (place["right"] - place["left"])
+                pointer = ActionChains(driver)
+                pointer.w3c_actions.pointer_action.move_to_location(round(x), round(place["top"]))
+                pointer.w3c_actions.pointer_action.click()
+                pointer.perform()
+                now = driver.execute_script(MIDDLES)
+                assert now["line"] == pytest.approx(now["handle"], abs=1) == pytest.approx(x, abs=1.5)
+
+
+@pytest.mark.usefixtures("web_runtime")
+def test_a_sample_picture_is_offered(finished: Any, chromium: Callable[..., Any]) -> None:
+    name = json.loads((finished.folder / "results.json").read_text())["samples"][0]["name"]
+    with chromium() as driver, opened(driver, finished.folder, None):
+        driver.find_element("id", "sample").click()
+        until(driver, lambda: status(driver).startswith("Restored: 64 x 64 px"))
+        assert driver.find_element("id", "save").get_attribute("download") == f"{name}_restored.png"
+
+
+def answer(url: str, host: str | None = None, data: bytes | None = None) -> tuple[int, bytes]:
+    request = urllib.request.Request(url, data, headers={"Host": host} if host else {})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            return reply.status, reply.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+REFUSED = b"This page opens only with the whole address that was printed when it was started.\n"
+
+
 @pytest.mark.usefixtures("web_runtime")
 def test_it_serves_this_machine_only_and_nothing_else(finished: Any) -> None:
     with demo(finished.folder, None, 0, Progress("silent")) as pages:
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[0-9a-f]{16}/", pages.url)
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[0-9a-f]{32}/", pages.url) and pages.is_local
         field = urllib.request.urlopen(f"{pages.url}noise.bin?height=32&width=64").read()
         assert field == noise_field(32, 64, 0).tobytes()
         root = pages.url.rsplit("/", 2)[0]
         for url, host in (
             (f"{root}/", None),
-            (f"{root}/{'0' * 16}/facts.json", None),
-            (f"{pages.url}../../etc/passwd", None),
+            (f"{root}/{'0' * 32}/facts.json", None),
+            (f"{root}/%C3%A9/", None),
             (f"{pages.url}facts.json", "evil.example"),
+            (f"{pages.url}facts.json", "localhost:80"),
+            (f"{pages.url}facts.json", "192.168.1.7:80"),
         ):
-            request = urllib.request.Request(url, headers={"Host": host} if host else {})
-            with pytest.raises(urllib.error.HTTPError, match="404"):
-                urllib.request.urlopen(request)
-        with pytest.raises(urllib.error.HTTPError, match="400"):
-            urllib.request.urlopen(f"{pages.url}noise.bin?height=100000&width=100000")
+            assert answer(url, host) == (403, REFUSED)
+        assert answer(f"{root}/", data=b"x" * 1000)[0] == 403
+        assert answer(f"{pages.url}../../etc/passwd")[0] == 404
+        assert answer(f"{pages.url}noise.bin?height=100000&width=100000")[0] == 400
+
+
+@pytest.mark.usefixtures("web_runtime")
+def test_on_the_network_it_takes_addresses_and_no_names(finished: Any) -> None:
+    with demo(finished.folder, None, 0, Progress("silent"), host="0.0.0.0") as pages:
+        assert not pages.is_local and "0.0.0.0" not in pages.url
+        port, secret = re.fullmatch(r"http://[0-9.]+:(\d+)/([0-9a-f]{32})/", pages.url).groups()
+        here = f"http://127.0.0.1:{port}/"
+        assert answer(pages.url)[0] == 200, "the printed address is this machine's own on its network"
+        assert answer(f"{here}{secret}/", "192.168.1.7:8000")[0] == 200, "a phone's, through a forwarded port"
+        assert answer(f"{here}{secret}/", "evil.example:8000") == (403, REFUSED), "a name given this address later"
+        assert answer(here) == answer(f"{here}{secret[:-1]}/") == answer(f"{here}{secret}0/") == (403, REFUSED)
+
+
+@pytest.mark.usefixtures("web_runtime")
+def test_no_two_runs_share_an_address(finished: Any) -> None:
+    secrets = set()
+    for _ in range(2):
+        with demo(finished.folder, None, 0, Progress("silent")) as pages:
+            secrets.add(pages.url.rsplit("/", 2)[1])
+    assert len(secrets) == 2
 
 
 @pytest.mark.parametrize(
@@ -166,6 +272,7 @@ def test_mistakes_are_one_line(finished: Any, tmp_path: Path) -> None:
         ([str(tmp_path / "none")], f"{tmp_path / 'none'}: not a bundle"),
         ([str(tmp_path)], f"{tmp_path}: holds no ONNX artifact, which a browser runs"),
         ([str(finished.folder), "--artifact", "onnx"], f"{finished.folder}: has no ONNX artifact onnx: give one of"),
+        ([str(finished.folder), "--host", "mypc.local"], "host (=mypc.local) is no IP address: give this machine's"),
     ):
         done = CliRunner().invoke(app, ["demo", *args])
         assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)

@@ -2,17 +2,21 @@
 
 const $ = (id) => document.getElementById(id);
 const LARGEST = 16e6;  // pixels of the output: what a browser holds without trouble
-let facts = null, busy = false, name = "restored";
+let facts = null, busy = "", name = "restored";  // busy: the name of the picture that is being restored
 
 const say = (text, wrong = false) => {
   $("status").textContent = text;
   $("status").classList.toggle("wrong", wrong);
 };
 
+// What was not taken, and what to do: an alert, beside the status that the work keeps changing.
+const notice = (text) => { $("notice").textContent = text; };
+
 function ready(of) {
   facts = of;
   $("about").textContent = `${facts.name} ${facts.what}: ${facts.artifact}, ${(facts.bytes / 1e6).toFixed(1)} MB, ` +
     `${facts.threads} thread${facts.threads > 1 ? "s" : ""}.`;
+  $("sample").hidden = !facts.sample;
   $("file").disabled = false;
   $("drop").classList.remove("waiting");
 }
@@ -24,7 +28,7 @@ function draw(canvas, image) {
 
 async function finish({ after, seconds }) {
   draw($("after"), after);
-  $("frame").style.setProperty("--ratio", after.width / after.height);
+  $("stage").style.setProperty("--ratio", after.width / after.height);
   $("result").hidden = false;
   divide();
   say(`Restored: ${after.width} x ${after.height} px in ${seconds.toFixed(1)} s.`);
@@ -36,7 +40,8 @@ async function finish({ after, seconds }) {
 }
 
 function rest() {
-  busy = false;
+  busy = "";
+  $("sample").disabled = false;
   $("progress").hidden = true;
 }
 
@@ -70,9 +75,18 @@ async function pixels(file) {
   return context.getImageData(0, 0, width, height);
 }
 
-async function take(file) {
-  if (!file || !facts || busy) return;
-  busy = true;
+function refusal(file) {
+  if (!facts) return `${file.name || "The picture"} was not taken: the model is still being loaded. Give it again in a moment.`;
+  return busy && `${file.name || "The picture"} was not taken: ${busy} is being restored. Give it again when that is done.`;
+}
+
+async function take([file, ...others]) {
+  if (!file) return;
+  const refused = refusal(file);
+  notice(refused || (others.length ? `${file.name} was taken, ${others.length} more not: give one picture at a time.` : ""));
+  if (refused) return;
+  busy = file.name || "a picture";
+  $("sample").disabled = true;
   try {
     name = (file.name || "picture").replace(/\.[^.]*$/, "");
     const picture = await pixels(file);
@@ -87,30 +101,42 @@ async function take(file) {
   }
 }
 
+async function sample() {
+  const answer = await fetch("sample.png");
+  take([new File([await answer.blob()], `${facts.sample}.png`)]);
+}
+
+// The divider stands over the middle of the handle, whatever part of the picture is in view.
 function divide() {
-  const share = Number($("divider").value), at = (share / 100) * $("before").clientWidth;
+  const frame = $("frame"), share = Number($("divider").value) / 100;
+  const at = frame.scrollLeft + share * frame.clientWidth;
+  $("rail").style.width = `${frame.clientWidth}px`;
   $("after").style.clipPath = `inset(0 0 0 ${at}px)`;
   $("line").style.left = `${at - 1}px`;
   $("line").style.height = `${$("before").clientHeight}px`;
-  $("divider").setAttribute("aria-valuetext", `${share} % before`);
+  $("divider").setAttribute("aria-valuetext", `${Math.round(100 * share)} % before`);
+}
+
+function drag(event) {
+  if (!event.buttons) return;
+  const box = $("frame").getBoundingClientRect();
+  $("divider").value = (100 * (event.clientX - box.left)) / $("frame").clientWidth;
+  divide();
 }
 
 $("drop").classList.add("waiting");
-$("file").addEventListener("change", () => { take($("file").files[0]); $("file").value = ""; });
+$("file").addEventListener("change", () => { take([...$("file").files]); $("file").value = ""; });
+$("sample").addEventListener("click", sample);
 for (const kind of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => {
     event.preventDefault();
     $("drop").classList.toggle("over", kind === "dragover");
-    if (kind === "drop") take(event.dataTransfer.files[0]);
+    if (kind === "drop") take([...event.dataTransfer.files]);
   });
 }
-document.addEventListener("paste", (event) => take([...event.clipboardData.files][0]));
+document.addEventListener("paste", (event) => take([...event.clipboardData.files]));
 $("divider").addEventListener("input", divide);
-$("actual").addEventListener("change", () => { $("frame").classList.toggle("actual", $("actual").checked); divide(); });
+$("actual").addEventListener("change", () => { $("stage").classList.toggle("actual", $("actual").checked); divide(); });
 addEventListener("resize", divide);
-$("frame").addEventListener("pointermove", (event) => {
-  if (!event.buttons) return;
-  const box = $("before").getBoundingClientRect();
-  $("divider").value = (100 * (event.clientX - box.left)) / box.width;
-  divide();
-});
+$("frame").addEventListener("scroll", divide, { passive: true });
+for (const kind of ["pointerdown", "pointermove"]) $("frame").addEventListener(kind, drag);

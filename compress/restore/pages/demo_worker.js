@@ -5,6 +5,8 @@ import { enlarge, restore, roundedUp } from "./tiles.js";
 
 const ready = (async () => {
   const facts = await (await fetch("facts.json")).json();
+  // Browsers share memory between threads only on pages of this machine or of https.
+  facts.threads = self.crossOriginIsolated ? Math.min(facts.threads, navigator.hardwareConcurrency) : 1;
   const ort = await runtime(facts.threads);
   const session = await open(ort, await bytes("model.onnx"));
   const run = async (lq, noise) => {

@@ -1,5 +1,6 @@
-"""Pages for a browser on this machine: a server on loopback, and a headless Chromium."""
+"""Pages for a browser: a server, on loopback unless asked otherwise, and a headless Chromium."""
 
+import ipaddress
 import json
 import os
 import queue
@@ -7,6 +8,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,13 +21,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from compress.errors import Unavailable
+from compress.errors import InputError, Unavailable
 
 PAGES = Path(__file__).parent / "pages"
 VARIABLE = "COMPRESS_BROWSER"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css",
-         ".wasm": "application/wasm", ".json": "application/json"}  # fmt: skip
+         ".wasm": "application/wasm", ".json": "application/json", ".png": "image/png",
+         ".txt": "text/plain"}  # fmt: skip
+LOOPBACK = "127.0.0.1"
+REFUSED = b"This page opens only with the whole address that was printed when it was started.\n"
+IDLE_S = 60
+"""Another device's connection that says nothing for so long is closed."""
 HEADERS = {
     # Without these two, a page has no shared memory, and WebAssembly no threads.
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -61,25 +68,47 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class Pages:
-    """A server on loopback. Paths begin with a secret, so that no other page or user of the machine finds them.
+    """A server on ``host``, an IP address. Paths begin with a secret, made anew for each server, so that no other page,
+    user or device finds them; all else is answered with 403.
 
     ``posted``: (name, body) of everything that the pages sent back, which ``answers`` allows them.
+    Raises InputError for a ``host`` that is no address, and Unavailable where it cannot be listened on.
     """
 
-    def __init__(self, contents: Mapping[str, Content], port: int = 0, *, answers: bool = False) -> None:
+    def __init__(
+        self, contents: Mapping[str, Content], port: int = 0, *, host: str = LOOPBACK, answers: bool = False
+    ) -> None:
         self.posted: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        address = _address(host)
+        server = _Server6 if address.version == 6 else _Server
+        self._secret = secrets.token_hex(16)
         posted = self.posted if answers else None
+        handler = _handler(contents, posted, self._secret, local=address.is_loopback)
         try:
-            self._server = _Server(("127.0.0.1", port), _handler(contents, posted, secrets.token_hex(8)))
+            self._server = server((str(address), port), handler)
         except OSError as error:
-            raise Unavailable(f"port {port}: cannot be served ({error.strerror}): give another") from None
+            raise Unavailable(
+                f"{address} port {port}: cannot be served ({error.strerror}): give another --port or --host"
+            ) from None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it."""
+        return _address(str(self._server.server_address[0])).is_loopback
 
     @property
     def url(self) -> str:
         """Of the folder of all paths; ends in a slash."""
-        port, handler = self._server.server_address[1], self._server.RequestHandlerClass
-        return f"http://127.0.0.1:{port}/{handler.secret}/"  # type: ignore[attr-defined]
+        host, port = self._server.server_address[:2]
+        address = _address(str(host))
+        if address.is_unspecified:
+            address = _own_address(address.version)
+        return f"http://{f'[{address}]' if address.version == 6 else address}:{port}/{self._secret}/"
 
     def serve(self) -> None:
         """Serve until interrupted."""
@@ -95,16 +124,39 @@ class Pages:
         self._server.server_close()
 
 
+def _address(host: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address":
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        raise InputError(
+            f"host (={host}) is no IP address: give this machine's address on the network, 0.0.0.0 for all of its "
+            f"addresses, or {LOOPBACK} for this machine alone"
+        ) from None
+
+
+def _own_address(version: int) -> "ipaddress.IPv4Address | ipaddress.IPv6Address":
+    """This machine's address on its network; loopback where it has none. Nothing is sent."""
+    family, outside = (socket.AF_INET6, "2001:db8::1") if version == 6 else (socket.AF_INET, "192.0.2.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((outside, 9))  # a datagram socket: only the route is looked up
+            return ipaddress.ip_address(probe.getsockname()[0])
+        except OSError:
+            return ipaddress.ip_address("::1" if version == 6 else LOOPBACK)
+
+
 def _handler(
-    contents: Mapping[str, Content], posted: "queue.Queue[tuple[str, bytes]] | None", secret: str
+    contents: Mapping[str, Content], posted: "queue.Queue[tuple[str, bytes]] | None", secret: str, *, local: bool
 ) -> type[BaseHTTPRequestHandler]:
     from urllib.parse import parse_qsl
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        timeout = None if local else IDLE_S
 
         def do_GET(self) -> None:
-            name = self._name()
+            if (name := self._name()) is None:
+                return self._answer(HTTPStatus.FORBIDDEN, REFUSED, ".txt")
             if name not in contents:
                 return self._answer(HTTPStatus.NOT_FOUND, b"", "")
             content = contents[name]
@@ -118,20 +170,21 @@ def _handler(
             self._answer(HTTPStatus.OK, content, Path(name).suffix)
 
         def do_POST(self) -> None:
-            length = self.headers.get("Content-Length", "")
-            # Before anything is read: any page, of any site, may post here.
-            if posted is None or not (name := self._name()) or not re.fullmatch(r"[0-9]{1,9}", length):
+            if (name := self._name()) is None:
                 self.close_connection = True  # with what was sent unread
+                return self._answer(HTTPStatus.FORBIDDEN, REFUSED, ".txt")
+            length = self.headers.get("Content-Length", "")
+            if posted is None or not re.fullmatch(r"[0-9]{1,9}", length):
+                self.close_connection = True
                 return self._answer(HTTPStatus.NOT_FOUND, b"", "")
             posted.put((name, self.rfile.read(int(length))))
             self._answer(HTTPStatus.OK, b"", "")
 
-        def _name(self) -> str:
+        def _name(self) -> str | None:
+            """The path below the secret; None for a request that does not know it."""
             first, _, name = self.path.partition("?")[0].removeprefix("/").partition("/")
-            # Another name for this address would let a page of another site read what is served here.
-            ours = self.headers.get("Host", "").startswith("127.0.0.1:")
-            known = secrets.compare_digest(first.encode(), secret.encode()) and ours
-            return name or "index.html" if known else ""
+            known = secrets.compare_digest(first.encode(), secret.encode())
+            return name or "index.html" if known and _is_own(self.headers.get("Host", ""), local=local) else None
 
         def _answer(self, status: HTTPStatus, body: bytes, suffix: str) -> None:
             self.send_response(status)
@@ -145,8 +198,22 @@ def _handler(
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    Handler.secret = secret  # type: ignore[attr-defined]
     return Handler
+
+
+def _is_own(host: str, *, local: bool) -> bool:
+    """Whether a request's ``Host`` is an address: loopback if ``local``, else any.
+
+    A page of another site can give its own name this machine's address (DNS rebinding) and would then read what is
+    served here; a name is therefore refused. An address cannot be given away like that.
+    """
+    from urllib.parse import urlsplit
+
+    try:
+        address = ipaddress.ip_address(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
+    return address.is_loopback or not local
 
 
 def find_browser(program: str | None = None) -> str:
