@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from compress.restore.open import Settings, open_restorer
+import compress
 
 
 def main(source: str, folder: str, out: str) -> None:
-    restorer = open_restorer(source, Settings(seed=0))
+    model = compress.open(source, seed=0)
     Path(out).mkdir(parents=True, exist_ok=True)
     for path in sorted(Path(folder).glob("*.png")):
         picture = np.asarray(Image.open(path).convert("RGB"))  # (H, W, 3) uint8
-        restored = restorer.restore(picture, lambda: None)  # the function is called after each tile
+        restored = model.restore(picture)
         Image.fromarray(restored).save(Path(out) / path.name)
         print(f"{path} -> {Path(out) / path.name}, {restored.shape[1]} x {restored.shape[0]} px")
 

@@ -197,6 +197,24 @@ def test_every_key_of_a_recipe_is_explained() -> None:
     assert [f"`{name}`" for name in Recipe.model_fields] == re.findall(r"^\| (`\w+`) \|", text, re.MULTILINE)[:13]
 
 
+def test_every_target_and_set_is_listed() -> None:
+    from compress.recipe.library import names
+
+    for page, kind in (("devices", "targets"), ("data", "calibration")):
+        text = (ROOT / f"docs/{page}.md").read_text("utf-8")
+        assert not [name for name in names(kind) if f" {name} " not in text.replace("`", " ")]
+
+
+def test_every_kind_of_degradation_is_explained() -> None:
+    from typing import get_args
+
+    from compress.recipe.degradation import Degradation
+
+    kinds = [step.model_fields["kind"].default for step in get_args(get_args(Degradation)[0])]
+    text = (ROOT / "docs/data.md").read_text("utf-8")
+    assert len(kinds) > 8 and not [kind for kind in kinds if f"| `{kind}` |" not in text]
+
+
 def test_every_description_of_a_key_is_a_sentence() -> None:
     from compress.cli.yaml_kinds import SCHEMAS
     from compress.results.document import Results

@@ -1,5 +1,7 @@
-"""The scripts of examples/ run as their own text says, and give what the package gives."""
+"""The scripts and the notebook of examples/ run as they stand, and give what the package gives."""
 
+import ast
+import json
 import os
 import re
 import subprocess
@@ -64,6 +66,32 @@ def test_run_artifact_restores_as_the_package_does(
     assert ours.shape == wanted.shape
     difference = np.abs(ours - wanted)
     assert difference.max() <= 1 if side == (16, 16) else difference.mean() < 8
+
+
+def run_cell(source: str, names: dict[str, Any]) -> Any:
+    """What a notebook would show below a cell: the value of its last line, where that is an expression."""
+    body = ast.parse(source).body
+    last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
+    exec(compile(ast.Module(body, []), "cell", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "cell", "eval"), names) if isinstance(last, ast.Expr) else None
+
+
+def test_the_notebook_runs(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From top to bottom, on a small bundle in the place of the one that README's first command writes."""
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "runs").mkdir()
+    bundle.rename(tmp_path / "runs/int8_sr")
+    monkeypatch.chdir(tmp_path / "examples")
+    notebook = json.loads((EXAMPLES / "first_hour.ipynb").read_text("utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] for cell in cells), "outputs are a reader's own"
+    names: dict[str, Any] = {}
+    shown = [run_cell("".join(cell["source"]), names) for cell in cells]
+    assert repr(shown[0]) == "<Source elir_sr_x4_fast: sr_x4, enlarges 4 times>"
+    assert shown[1] == (256, 320, 3) and shown[3].size == (320, 256)
+    assert {"model", "input"} <= shown[6].keys()
+    assert shown[8][0] > 0 and shown[8][1] == "measured"
 
 
 @pytest.mark.needs("g++")
