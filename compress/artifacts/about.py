@@ -3,16 +3,29 @@
 ONNX's ``metadata_props`` (``elir_compress.task``), OpenVINO's ``rt_info``, a .json beside a .pte; all values are text.
 """
 
+from compress.recipe.task import Task, task_enlargement, task_scale
+
 ABOUT = "elir_compress"
-KEYS = ("task", "scale", "k_steps", "sigma_s", "noise", "input", "output", "licence", "recipe")
-"""``noise``: input or baked. ``licence``: as the checkpoint records it. ``recipe``: hash of what the artifact is made
-by, the settings of model, passes and export, and the checkpoint's content."""
+KEYS = ("task", "scale", "k_steps", "sigma_s", "noise", "io", "input", "output", "licence", "recipe")
+"""``noise``: input or baked. ``io``: uint8; missing in a float graph. ``licence``: as the checkpoint records it.
+``recipe``: hash of what the artifact is made by, the settings of model, passes and export, and the checkpoint's
+content."""
 INPUT = "lq (1, 3, H, W) float32, RGB in [0, 1], enlarged by scale (bicubic, as Pillow's)"
 NOISE_INPUT = "noise (1, 16, H/8, W/8) float32, standard normal"
 OUTPUT = "hq (1, 3, H, W) float32, RGB in [0, 1]"
+IMAGE = "image (1, H/scale, W/scale, 3) uint8, RGB in [0, 255], channels last, enlarged inside ({by}, as Pillow's)"
+RESTORED = "restored (1, H, W, 3) uint8, RGB in [0, 255], channels last, rounded half up"
 
 
-def about(task: str, scale: int, noise: str, **more: str) -> dict[str, str]:
+def about(task: Task, noise: str, io: str, **more: str) -> dict[str, str]:
     """Values of the ``KEYS`` that are known. ``more``: of ``k_steps``, ``sigma_s``, ``licence`` and ``recipe``."""
-    inputs = INPUT if noise == "baked" else f"{INPUT}; {NOISE_INPUT}"
-    return {"task": task, "scale": str(scale), "noise": noise, "input": inputs, "output": OUTPUT, **more}
+    picture, output = (IMAGE.format(by=task_enlargement(task)), RESTORED) if io == "uint8" else (INPUT, OUTPUT)
+    return {
+        "task": task,
+        "scale": str(task_scale(task)),
+        "noise": noise,
+        **({"io": io} if io == "uint8" else {}),
+        "input": picture if noise == "baked" else f"{picture}; {NOISE_INPUT}",
+        "output": output,
+        **more,
+    }

@@ -11,11 +11,12 @@ from compress.artifacts.artifact import Artifact
 from compress.files import write_text
 from compress.passes.quantize.scheme_formats import BOTH_X86, SCHEME_OF
 from compress.recipe.schema import QUANTIZED, Recipe
-from compress.recipe.task import task_scale
+from compress.recipe.task import task_enlargement, task_scale
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from compress.artifacts.export.enlargement import Enlargement
     from compress.artifacts.export.executorch_worker import LoweringWorker
     from compress.passes.quantize.engines import QuantizedModel
 
@@ -70,7 +71,7 @@ class Writer:
         half = artifact.precision == "fp16"
         if half:
             _check_half(model, artifact)
-        self._worker().submit(model, self.size, self.baked_seed, float16=half, path=self.folder / artifact.entry)
+        self._worker().submit(self.folder / artifact.entry, model, float16=half, **self._program)
 
     def lowered(self, artifact: Artifact) -> None:
         """Return when the files of an ExecuTorch artifact are there; errors are the lowering's."""
@@ -83,6 +84,19 @@ class Writer:
         """End what still runs."""
         if self._lowering is not None:
             self._lowering.stop()
+
+    @property
+    def _enlargement(self) -> "Enlargement | None":
+        """What a graph of pictures begins with; None for graphs of floats."""
+        from compress.artifacts.export.enlargement import Enlargement
+
+        task = self.recipe.model.task
+        return Enlargement(task_scale(task), task_enlargement(task)) if self.recipe.export.io == "uint8" else None
+
+    @property
+    def _program(self) -> dict[str, Any]:
+        """What an ExecuTorch program is made by beside the model: arguments of ``to_executorch``."""
+        return {"size": self.size, "baked_seed": self.baked_seed, "enlargement": self._enlargement}
 
     def _worker(self) -> "LoweringWorker":
         if self._lowering is None:
@@ -120,7 +134,7 @@ class Writer:
             else:  # PT2E's graphs cannot be pickled for another process
                 from compress.artifacts.export.to_executorch import save_executorch, to_executorch
 
-                save_executorch(to_executorch(module, self.size, self.baked_seed), self.folder / artifact.entry)
+                save_executorch(to_executorch(module, **self._program), self.folder / artifact.entry)
             return
         proto = self._quantized_onnx(quantized, module)
         if artifact.format == "openvino":
@@ -147,11 +161,16 @@ class Writer:
         return to_onnx(model, self.size, opset, self.baked_seed)
 
     def _about(self, artifact: Artifact) -> dict[str, str]:
-        task = self.recipe.model.task
-        return about(task, task_scale(task), self.recipe.export.noise, **self.facts(artifact))
+        export = self.recipe.export
+        return about(self.recipe.model.task, export.noise, export.io, **self.facts(artifact))
 
     def _save(self, graph: Any, artifact: Artifact, *, half: bool = False) -> None:
-        path, facts = self.folder / artifact.entry, self._about(artifact)
+        path, facts, enlargement = self.folder / artifact.entry, self._about(artifact), self._enlargement
+        if enlargement is not None:
+            from compress.artifacts.export.pictures import picture_onnx, picture_openvino
+
+            around = picture_openvino if artifact.format == "openvino" else picture_onnx
+            graph = around(graph, self.size, enlargement)
         if artifact.format == "openvino":
             from compress.artifacts.export.to_openvino import save_openvino
 

@@ -94,7 +94,7 @@ def _rerun(bundle: Bundle, artifact: ManifestArtifact, samples: list[Sample]) ->
     from compress.artifacts.runtime.open import open_runner
     from compress.bundle.picture import read_picture
     from compress.data.pictures import to_uint8
-    from compress.elir.noise import picture_inputs
+    from compress.elir.noise import picture_inputs, picture_noise
     from compress.measure.machine import physical_cores
     from compress.measure.quality import psnr_db
 
@@ -105,14 +105,19 @@ def _rerun(bundle: Bundle, artifact: ManifestArtifact, samples: list[Sample]) ->
         )
     opened = bundle.open_artifact(artifact)
     runner = open_runner(opened.path, artifact.format, physical_cores(), contents=opened.contents)
-    lq, noise = picture_inputs(read_picture(bundle, sample.degraded), bundle.noise_seed(), sample.index)
-    if lq.shape != runner.shapes["lq"] or lq.shape[2] != lq.shape[3]:
+    picture = read_picture(bundle, sample.image if runner.takes_pictures and sample.image else sample.degraded)
+    height, width = runner.tile
+    if picture.shape != (height // runner.scale, width // runner.scale, 3) or height != width:
         raise VerificationError(f"{folder}: sample {sample.name} is not of {artifact.id}'s size: do not use it")
-    hq = runner.run(lq, noise)[0]
-    if not np.isfinite(hq).all():
-        raise VerificationError(f"{folder}: {artifact.id} gives NaN or Inf for {sample.name}: do not use it")
+    if runner.takes_pictures:
+        restored = runner.restore(picture[None], picture_noise(height, bundle.noise_seed(), sample.index))[0]
+    else:
+        hq = runner.run(*picture_inputs(picture, bundle.noise_seed(), sample.index))[0]
+        if not np.isfinite(hq).all():
+            raise VerificationError(f"{folder}: {artifact.id} gives NaN or Inf for {sample.name}: do not use it")
+        restored = to_uint8(hq)
     wanted = read_picture(bundle, sample.outputs[artifact.id])
-    if wanted.shape[:2] != lq.shape[2:]:
+    if wanted.shape != restored.shape:
         raise VerificationError(f"{folder}: sample {sample.name} of {artifact.id} has another size: do not use it")
-    psnr = round(psnr_db(to_uint8(hq), wanted), 2)
+    psnr = round(psnr_db(restored, wanted), 2)
     return SampleParity(artifact.id, sample.name, psnr, SAMPLE_PSNR_DB[artifact.precision])

@@ -54,16 +54,24 @@ def enlarge(picture: Image.Image, scale: int, by: str = "bicubic") -> Image.Imag
 
 def degrade(picture: np.ndarray, steps: Sequence[Degradation], seed: int) -> np.ndarray:
     """Apply ``steps`` in order to ``picture`` (H, W, 3) uint8; the same seed gives the same picture."""
+    return degrade_both(picture, steps, seed)[0]
+
+
+def degrade_both(picture: np.ndarray, steps: Sequence[Degradation], seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """As ``degrade``, and the small picture that the last step enlarges; None where it is none that enlarges."""
     rng = np.random.default_rng(seed)
+    small = None
     for step in steps:
-        picture = _apply(picture, step, rng)
-    return picture
+        if isinstance(step, SuperResolution | BlindSuperResolution):
+            small = _small(picture, step, rng)
+            picture = _on_grid(small, step, picture)
+        else:
+            small, picture = None, _apply(picture, step, rng)
+    return picture, small
 
 
 def _apply(picture: np.ndarray, step: Degradation, rng: np.random.Generator) -> np.ndarray:
     match step:
-        case SuperResolution():
-            return _super_resolution(picture, step, rng)
         case GaussianNoise(sigma=sigma):
             return _noisy(picture, sigma, rng)
         case Grey():
@@ -77,8 +85,6 @@ def _apply(picture: np.ndarray, step: Degradation, rng: np.random.Generator) -> 
             return to_8_bits(convolve(picture, motion_kernel(step, rng)))
         case Mask():
             return _mask(picture, step, rng)
-        case BlindSuperResolution(scale=scale, second_order=probability):
-            return _on_grid(blind.real_esrgan(picture, scale, rng, probability), picture)
         case BlindFace():
             return blind.blind_face(picture, step, rng)
     raise AssertionError(step)  # the schema admits no other kind
@@ -93,11 +99,11 @@ def _noisy(picture: np.ndarray, sigma: float | list[float], rng: np.random.Gener
     return to_8_bits(picture.astype(np.float64) + rng.normal(0, draw(sigma, rng), picture.shape))
 
 
-def _super_resolution(picture: np.ndarray, step: SuperResolution, rng: np.random.Generator) -> np.ndarray:
-    small = shrink(Image.fromarray(picture), step.scale)
-    if step.noise is not None:
-        small = Image.fromarray(_noisy(np.asarray(small), step.noise, rng))
-    return np.asarray(enlarge(small, step.scale, step.enlargement))
+def _small(picture: np.ndarray, step: SuperResolution | BlindSuperResolution, rng: np.random.Generator) -> np.ndarray:
+    if isinstance(step, BlindSuperResolution):
+        return blind.real_esrgan(picture, step.scale, rng, step.second_order)
+    small = np.asarray(shrink(Image.fromarray(picture), step.scale))
+    return small if step.noise is None else _noisy(small, step.noise, rng)
 
 
 def motion_kernel(step: MotionBlur, rng: np.random.Generator) -> np.ndarray:
@@ -117,9 +123,10 @@ def _mask(picture: np.ndarray, step: Mask, rng: np.random.Generator) -> np.ndarr
     return np.where(lost[:, :, None], np.uint8(step.fill), picture)
 
 
-def _on_grid(small: np.ndarray, picture: np.ndarray) -> np.ndarray:
+def _on_grid(small: np.ndarray, step: SuperResolution | BlindSuperResolution, picture: np.ndarray) -> np.ndarray:
+    by = step.enlargement if isinstance(step, SuperResolution) else "bicubic"
     size = picture.shape[1], picture.shape[0]
-    return np.asarray(Image.fromarray(small).resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(small).resize(size, ENLARGEMENTS[by]))
 
 
 def _pair(values: list[float]) -> tuple[float, float]:

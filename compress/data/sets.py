@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from compress.data.degradations import degrade
+from compress.data.degradations import degrade_both
 from compress.data.names import set_names
 from compress.data.pairs import PairedPictures
 from compress.data.sources import FolderPictures, HubPictures, Pictures
@@ -17,7 +17,8 @@ from compress.errors import InputError
 from compress.files import sha256_text
 from compress.recipe import library
 from compress.recipe.calibration_set import BundledSource, CalibrationSet, FolderSource, HubSource
-from compress.recipe.task import Task, task_degradation
+from compress.recipe.degradation import BlindSuperResolution, SuperResolution
+from compress.recipe.task import Task, task_degradation, task_scale
 from compress.recipe.validation import load_model
 from compress.surroundings import expanded
 
@@ -39,6 +40,9 @@ class Item:
     """Of the whole source picture's RGB pixels."""
     crop_sha256: str
     """Of the clean crop's pixels; of the degraded one's where there is none."""
+    image: np.ndarray | None = None
+    """What becomes ``degraded`` when the task's scale enlarges it: ``degraded`` itself, where that is 1; None where it
+    is not known."""
 
     @property
     def truth(self) -> np.ndarray:
@@ -74,6 +78,7 @@ class PictureSet:
         self.steps = task_degradation(task) if settings.degradation == "task" else settings.degradation
         if settings.pairs is not None:
             self.steps = []
+        self.scale = task_scale(task)
         self._pictures = pictures
         self.notes = [*pictures.notes, *([self.truth_note] if self.truth_note else [])]
         self._seen: list[PictureRecord] | None = None
@@ -98,6 +103,17 @@ class PictureSet:
                 f"{self.name}: has no true pictures, and {asks}: give pairs.high in its file, or name another set"
             )
 
+    def require_images(self, asks: str) -> None:
+        """Raise InputError where an Item's ``image`` is not known; ``asks``: what needs it, in words."""
+        last = self.steps[-1] if self.steps else None
+        enlarges = isinstance(last, SuperResolution | BlindSuperResolution) and last.scale == self.scale
+        if self.scale > 1 and not enlarges:
+            why = "its pairs stand on the output grid" if self.settings.pairs else "its degradation does not end so"
+            raise InputError(
+                f"{self.name}: {asks} needs pictures before they are enlarged {self.scale} times, and {why}: name a "
+                "set of the task's own degradation"
+            )
+
     @property
     def longest_name(self) -> str:
         """The Item's name that takes most room in a file system."""
@@ -105,10 +121,13 @@ class PictureSet:
 
     def __iter__(self) -> Iterator[Item]:
         for name, clean, low, seen in self._crops():
+            small = None
             if low is None:
                 assert clean is not None  # a NamedPicture has one of the two
-                low = degrade(clean, self.steps, self._seed(seen))
-            yield Item(name, clean, low, seen.sha256, seen.crop_sha256)
+                low, small = degrade_both(clean, self.steps, self._seed(seen))
+            fits = small is not None and small.shape[0] * self.scale == low.shape[0]
+            image = low if self.scale == 1 else small if fits else None
+            yield Item(name, clean, low, seen.sha256, seen.crop_sha256, image)
 
     @property
     def seen(self) -> list[PictureRecord]:

@@ -4,7 +4,10 @@
 where it would normalise over the picture. ``restore_staged`` needs the networks one by one: encoder and decoder are
 tiled, the networks between them see the whole latent, 1/64 of the pixels; tiles then hardly show (docs/restore.md).
 
-In both, one seeded noise field lies under the whole picture, the same however it is tiled.
+``restore_bytes`` runs a whole model that takes and gives pictures of 8 bits, and enlarges them itself: tiles are cut
+out of the picture on its own grid.
+
+In all, one seeded noise field lies under the whole picture, the same however it is tiled.
 """
 
 from collections.abc import Callable
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """lq (1, 3, h, w) float32 in [0, 1], noise (1, 16, h/8, w/8) float32 -> hq (1, 3, h, w)."""
+
+RunBytes = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""image (1, h / scale, w / scale, 3) uint8, noise (1, 16, h/8, w/8) float32 -> (1, h, w, 3) uint8."""
 
 OnTile = Callable[[], None]
 
@@ -58,17 +64,43 @@ def restore(
     lq = enlarge(picture, scale)
     height, width = lq.shape[:2]
     tiles = plan(height, width, tile, overlap, fixed=fixed)
-    pixels = _reader(lq, tiles)
-    noise = noise_field(height, width, seed)
-    rows, columns = tiles.rows.source(LATENT_STRIDE), tiles.columns.source(LATENT_STRIDE)
+    pixels, noise = _reader(lq, tiles), _noise_reader(tiles, seed)
 
     def compute(y: slice, x: slice) -> np.ndarray:
-        window = noise[:, rows[_latent(y), None], columns[_latent(x)]][None]
-        hq = run(pixels(y, x), np.ascontiguousarray(window))[0]
+        hq = run(pixels(y, x), noise(y, x))[0]
         on_tile()
         return hq
 
     return _collect(tiles, compute, lq.shape)
+
+
+def restore_bytes(
+    picture: np.ndarray,
+    run: RunBytes,
+    *,
+    scale: int,
+    tile: tuple[int, int],
+    overlap: int = DEFAULT_OVERLAP,
+    seed: int = 0,
+    on_tile: OnTile = _quiet,
+) -> np.ndarray:
+    """As ``restore`` of a model of a fixed tile, by one that enlarges ``scale`` times itself.
+
+    What lies beyond the picture's edge is mirrored before it is enlarged: where the picture is padded, the last px
+    before its edge see other neighbours than in ``restore``.
+    """
+    height, width = (side * scale for side in picture.shape[:2])
+    tiles = plan(height, width, tile, overlap, fixed=True)
+    rows, columns = tiles.rows.reduced(scale), tiles.columns.reduced(scale)
+    noise = _noise_reader(tiles, seed)
+
+    def compute(y: slice, x: slice) -> np.ndarray:
+        window = picture[rows[_divided(y, scale), None], columns[_divided(x, scale)]][None]
+        restored = run(np.ascontiguousarray(window), noise(y, x))[0]
+        on_tile()
+        return restored.transpose(2, 0, 1).astype(np.float32) / 255
+
+    return _collect(tiles, compute, (height, width, 3))
 
 
 def restore_staged(
@@ -99,7 +131,7 @@ def restore_staged(
         return latent
 
     def decode(y: slice, x: slice) -> np.ndarray:
-        window = latent[:, :, _latent(y), _latent(x)]
+        window = latent[:, :, _divided(y, LATENT_STRIDE), _divided(x, LATENT_STRIDE)]
         hq = model.decode(window, torch.from_numpy(pixels(y, x)))[0].numpy()
         on_tile()
         return hq
@@ -114,8 +146,20 @@ def restore_staged(
         return _collect(tiles, decode, lq.shape)
 
 
-def _latent(pixels: slice) -> slice:
-    return slice(pixels.start // LATENT_STRIDE, pixels.stop // LATENT_STRIDE)
+def _divided(pixels: slice, unit: int) -> slice:
+    return slice(pixels.start // unit, pixels.stop // unit)
+
+
+def _noise_reader(tiles: Plan, seed: int) -> Callable[[slice, slice], np.ndarray]:
+    """Windows of the noise under the whole picture, padded by reflection as it is -> (1, 16, h/8, w/8) float32."""
+    noise = noise_field(tiles.rows.size, tiles.columns.size, seed)
+    rows, columns = tiles.rows.source(LATENT_STRIDE), tiles.columns.source(LATENT_STRIDE)
+
+    def read(y: slice, x: slice) -> np.ndarray:
+        window = noise[:, rows[_divided(y, LATENT_STRIDE), None], columns[_divided(x, LATENT_STRIDE)]][None]
+        return np.ascontiguousarray(window)
+
+    return read
 
 
 def _reader(lq: np.ndarray, tiles: Plan) -> Callable[[slice, slice], np.ndarray]:

@@ -164,6 +164,8 @@ def load_sets(recipe: Recipe) -> tuple[PictureSet, list[PictureSet]]:
         )
     for pictures in validation:
         _check_truth(pictures, recipe.goals)
+        if recipe.export.io == "uint8":
+            pictures.require_images("export.io: uint8")
     return calibration, validation
 
 

@@ -75,7 +75,7 @@ class _Check:
         from compress.elir.stage_errors import mean_psnr
 
         outputs = self._run(artifact)
-        fp32 = self._torch(self.models.float_model(artifact))
+        fp32 = self._rounded(self._torch(self.models.float_model(artifact)))
         psnr = mean_psnr(fp32, outputs)
         entry = partial(Parity, artifact=artifact.id)
         n = len(self.pairs)
@@ -85,11 +85,11 @@ class _Check:
         if module is None:
             return entry(against="torch-fp32", psnr_db=psnr, n=n, goal=None)
         if artifact.precision == "weights":  # computed in float: no reason to differ
-            same = mean_psnr(self._torch(module), outputs)
+            same = mean_psnr(self._rounded(self._torch(module)), outputs)
             return entry(against="rounded-fp32", psnr_db=same, n=n, goal=FP32_GOAL_DB, met=same >= FP32_GOAL_DB)
         # A quantized network is chaotic in the last bit: an input changed by 1e-6 moves its output by as much as
         # quantization itself did. So the artifact must be as good as the simulation, not equal to it.
-        simulation = self._torch(module)
+        simulation = self._rounded(self._torch(module))
         fidelity = mean_psnr(fp32, simulation)
         picture = to_uint8(simulation[0][0].numpy())
         name = self.items[0].name
@@ -110,6 +110,12 @@ class _Check:
         outputs = [torch.from_numpy(self.outputs.of(artifact, item, i))[None] for i, item in enumerate(self.items)]
         self.outputs.close()
         return outputs
+
+    def _rounded(self, outputs: "list[torch.Tensor]") -> "list[torch.Tensor]":
+        """As the artifacts give them: in steps of 1/255, rounded half up, where they give pictures of 8 bits."""
+        if self.models.context.recipe.export.io == "float":
+            return outputs
+        return [(output.clamp(0, 1) * 255 + 0.5).floor() / 255 for output in outputs]
 
     def _torch(self, model: Any) -> "list[torch.Tensor]":
         import torch

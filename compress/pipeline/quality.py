@@ -50,16 +50,26 @@ class ArtifactOutputs:
         self._outputs: dict[tuple[str, int], np.ndarray] = {}
 
     def of(self, artifact: Artifact, item: Item, index: int) -> "np.ndarray":
-        """(3, S, S) float32 of picture number ``index``. Raises VerificationError for NaN or Inf, naming both."""
+        """(3, S, S) float32 of picture number ``index``, of pictures of 8 bits in steps of 1/255.
+
+        Raises VerificationError for NaN or Inf, naming both.
+        """
         import numpy as np
 
-        from compress.elir.noise import picture_inputs
+        from compress.data.pictures import to_float
+        from compress.elir.noise import picture_inputs, picture_noise
 
         if (output := self._outputs.get((artifact.id, index))) is not None:
             return output
         if artifact.id not in self._runners:
             self._runners |= open_runners(self.folder, [artifact])
-        output = self._runners[artifact.id].run(*picture_inputs(item.degraded, self.seed, index))[0]
+        runner = self._runners[artifact.id]
+        if runner.takes_pictures:
+            assert item.image is not None  # require_images refuses the set before
+            noise = picture_noise(len(item.degraded), self.seed, index)
+            output = to_float(runner.restore(item.image[None], noise))[0]
+        else:
+            output = runner.run(*picture_inputs(item.degraded, self.seed, index))[0]
         if not np.isfinite(output).all():
             raise VerificationError(
                 f"{artifact.id} gives NaN or Inf for {item.name}: leave the recipe's passes out one by one"
@@ -190,9 +200,17 @@ def sample_places(pictures: PictureSet) -> list[int]:
 
 
 def write_samples(
-    outputs: ArtifactOutputs, artifacts: Sequence[Artifact], pictures: PictureSet, progress: Progress
+    outputs: ArtifactOutputs,
+    artifacts: Sequence[Artifact],
+    pictures: PictureSet,
+    progress: Progress,
+    *,
+    images: bool = False,
 ) -> list[Sample]:
-    """Write before, after and truth of pictures spread over a set -> ``samples`` entries."""
+    """Write before, after and truth of pictures spread over a set -> ``samples`` entries.
+
+    ``images``: and what becomes the picture before when it is enlarged, for artifacts that do so themselves.
+    """
     from compress.data.pictures import to_uint8
 
     folder, places = outputs.folder, sample_places(pictures)
@@ -205,6 +223,7 @@ def write_samples(
             clean=None if item.clean is None else save_sample(folder, item.name, "clean", item.clean),
             outputs={},
             simulated={},
+            **({"image": save_sample(folder, item.name, "image", item.image)} if images else {}),  # type: ignore[arg-type]
         )
         for i, item in chosen
     ]

@@ -184,8 +184,11 @@ class Run:
         from compress.artifacts.inspect.shares import onnx_shares
 
         def work() -> list[WeightShare]:
+            first = next(iter(self.inputs.validation[0]))
             (lq, noise), *_ = self.models.pairs(self.inputs.validation[0], 1)
             inputs = {"lq": lq.numpy(), "noise": noise.numpy()}
+            if first.image is not None:
+                inputs["image"] = first.image[None]
             with self.progress.stage("bytes and milliseconds by stage"):
                 return [
                     share
@@ -237,7 +240,9 @@ class Run:
         return self.context.stages.run_as(
             list[Sample],
             "samples",
-            lambda: write_samples(self.outputs, self.planned, pictures, self.progress),
+            lambda: write_samples(
+                self.outputs, self.planned, pictures, self.progress, images=self.recipe.export.io == "uint8"
+            ),
             [pictures.hash, self._hashes(self.planned)],
             sample_files,
         )

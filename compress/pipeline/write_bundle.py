@@ -91,15 +91,21 @@ def unchanged(context: RunContext) -> Results | None:
 def interface(artifact: Artifact, recipe: Recipe) -> ManifestArtifact:
     """What a program needs to run ``artifact``: entry file, inputs and outputs with static shapes."""
     size = recipe.model.image_size
-    lq = Port(name="lq", shape=[1, 3, size, size], dtype="float32")
+    if recipe.export.io == "uint8":
+        side = size // task_scale(recipe.model.task)
+        picture = Port(name="image", shape=[1, side, side, 3], dtype="uint8")
+        output = Port(name="restored", shape=[1, size, size, 3], dtype="uint8")
+    else:
+        picture = Port(name="lq", shape=[1, 3, size, size], dtype="float32")
+        output = Port(name="hq", shape=[1, 3, size, size], dtype="float32")
     noise = Port(name="noise", shape=list(noise_shape(size, size)), dtype="float32")
     return ManifestArtifact(
         id=artifact.id,
         format=artifact.format,
         precision=artifact.precision,
         entry=artifact.entry,
-        inputs=[lq] if recipe.export.noise == "baked" else [lq, noise],
-        outputs=[Port(name="hq", shape=[1, 3, size, size], dtype="float32")],
+        inputs=[picture] if recipe.export.noise == "baked" else [picture, noise],
+        outputs=[output],
     )
 
 

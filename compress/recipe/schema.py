@@ -4,6 +4,8 @@ Unknown keys are refused; each field says what it is, in which unit and range.
 """
 
 import itertools
+from functools import partial
+from operator import eq
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -83,6 +85,13 @@ class Exports(Strict):
     executorch: FormatExport | None = None
     noise: Literal["input", "baked"] = Field(
         "input", description="Whether the noise is an input of the graph, or (baked) a seeded noise inside it."
+    )
+    # Left out of a dump where it changes nothing: the hash in every artifact is over the dump.
+    io: Literal["float", "uint8"] = Field(
+        "float",
+        exclude_if=partial(eq, "float"),
+        description="What the graph takes and gives: float planes on the output grid, or (uint8) pictures of 8 bits, "
+        "enlarged, scaled and rounded inside.",
     )
 
 

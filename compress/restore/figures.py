@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from compress.measure.iqa import IqaMeasure
 
     Restore = Callable[[np.ndarray], np.ndarray]
-    Make = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+    Make = Callable[["Pixels"], np.ndarray]
 
 AUTOENCODER = "tae16"
 MIN_SIDE = 32  # px, of LPIPS
@@ -46,11 +46,21 @@ class Figures:
         return {name: getattr(self, name) for name in COLUMNS} | self.others
 
 
-Read = Union["tuple[str, np.ndarray, np.ndarray | None]", "LeftOut"]
-"""A picture's name, its degraded and its clean pixels, if any; or why it was left out."""
+Read = Union["tuple[str, Pixels]", "LeftOut"]
+"""A picture's name and its pixels; or why it was left out."""
 
 LabelledFigures = tuple[str, dict[str, Figures]]
 """A picture's name and its figures, by maker."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A picture (H, W, 3) uint8, ``degraded`` and ``clean``, and the small ``image`` that was enlarged to the former;
+    None: there is none, or it is not known."""
+
+    degraded: "np.ndarray"
+    clean: "np.ndarray | None"
+    image: "np.ndarray | None"
 
 
 @dataclass(frozen=True)
@@ -87,18 +97,17 @@ class Judge:
     @classmethod
     def open(cls, source: str, options: JudgeOptions) -> "Judge":
         """Errors as ``compress.restore.evaluate.evaluate``'s."""
-        # Degraded pictures stand on the output grid already: scale 1.
-        restorer = open_restorer(source, replace(options.model, scale=1))
+        restorer = open_restorer(source, replace(options.model, scale=None, enlarged=True))
         if restorer.task is None:
             raise InputError(f"{source}: does not say what it is for: give --task ({', '.join(TASKS)})")
         makers: dict[str, Make] = {
-            "model": lambda degraded, clean: restorer.restore(degraded, lambda: None),
-            "input": lambda degraded, clean: degraded,
+            "model": lambda p: restorer.restore(_small(p) if restorer.enlarges else p.degraded, lambda: None),
+            "input": lambda pixels: pixels.degraded,
         }
         measures = _asked_for(options.metrics)
         if options.ceiling:
             reconstruct = _autoencoder()
-            makers["autoencoder"] = lambda degraded, clean: reconstruct(_truth(clean))
+            makers["autoencoder"] = lambda pixels: reconstruct(_truth(pixels.clean))
         return cls(restorer.task, makers, measures, restorer.remark)
 
     @property
@@ -123,22 +132,21 @@ class Judge:
             if isinstance(item, LeftOut):
                 yield item
                 continue
-            label, degraded, clean = item
+            label, pixels = item
             try:
-                figures, outputs = self.picture(degraded, clean)
+                figures, outputs = self.picture(pixels)
             except InputError as error:
                 yield LeftOut(label, f"{label}: {error}", True)
             except MemoryError:
-                height, width = degraded.shape[:2]
+                height, width = pixels.degraded.shape[:2]
                 yield LeftOut(label, f"{label}: {width} x {height} px do not fit in memory", True)
             else:
-                yield (label, figures), outputs if clean is None else outputs | {"clean": clean}
+                yield (label, figures), outputs if pixels.clean is None else outputs | {"clean": pixels.clean}
 
-    def picture(
-        self, degraded: "np.ndarray", clean: "np.ndarray | None"
-    ) -> "tuple[dict[str, Figures], dict[str, np.ndarray]]":
-        """Figures and outputs of one picture, (H, W, 3) uint8, by maker."""
-        outputs = {maker: make(degraded, clean) for maker, make in self.makers.items()}
+    def picture(self, pixels: Pixels) -> "tuple[dict[str, Figures], dict[str, np.ndarray]]":
+        """Figures and outputs of one picture, by maker."""
+        outputs = {maker: make(pixels) for maker, make in self.makers.items()}
+        clean = pixels.clean
         return {m: figures_of(output, clean, self.border, self.measures) for m, output in outputs.items()}, outputs
 
 
@@ -180,6 +188,12 @@ def _truth(clean: "np.ndarray | None") -> "np.ndarray":
     if clean is None:
         raise InputError("no true picture, which the autoencoder would rebuild: leave the set out")
     return clean
+
+
+def _small(pixels: Pixels) -> "np.ndarray":
+    if pixels.image is None:
+        raise InputError("known only as it is enlarged, which the artifact does itself: measure a float artifact")
+    return pixels.image
 
 
 def figures_of(output: "np.ndarray", clean: "np.ndarray | None", border: int, measures: "list[IqaMeasure]") -> Figures:
@@ -252,8 +266,8 @@ def _autoencoder() -> "Restore":
 
 @dataclass(frozen=True)
 class PictureList:
-    """Pictures of one set. ``read(number, of)``: (name, degraded, clean or None) of every ``of``-th, from ``number``,
-    or which picture was left out and why. ``notes``: on the folder.
+    """Pictures of one set. ``read(number, of)``: name and pixels of every ``of``-th, from ``number``, or which picture
+    was left out and why. ``notes``: on the folder.
     """
 
     dataset: str
@@ -281,7 +295,8 @@ def picture_list(name: str, task: Task, called: str | None = None) -> PictureLis
         pictures = load_set(name, task, name=called)
 
         def crops(number: int = 0, of: int = 1) -> "Iterator[Read]":
-            return ((item.name, item.degraded, item.clean) for item in islice(pictures, number, None, of))
+            chosen = islice(pictures, number, None, of)
+            return ((item.name, Pixels(item.degraded, item.clean, item.image)) for item in chosen)
 
         # What truth's absence means is said with the figures.
         notes = tuple(note for note in pictures.notes if note != pictures.truth_note)
@@ -300,7 +315,7 @@ def picture_list(name: str, task: Task, called: str | None = None) -> PictureLis
 
 def _whole(folder: Path, paths: Sequence[Path], task: Task) -> "Iterator[Read]":
     """Whole pictures, cut to a multiple of the scale; each its own noise, which does not hang on its place."""
-    from compress.data.degradations import degrade
+    from compress.data.degradations import degrade_both
     from compress.data.pictures import read_rgb
     from compress.data.sets import pixels_sha256
 
@@ -317,4 +332,5 @@ def _whole(folder: Path, paths: Sequence[Path], task: Task) -> "Iterator[Read]":
             yield LeftOut(name, f"{path}: {width} x {height} px, LPIPS needs {MIN_SIDE} px a side", False)
             continue
         clean = picture[:height, :width].copy()
-        yield name, degrade(clean, task_degradation(task), int(pixels_sha256(clean)[:16], 16)), clean
+        degraded, small = degrade_both(clean, task_degradation(task), int(pixels_sha256(clean)[:16], 16))
+        yield name, Pixels(degraded, clean, degraded if scale == 1 else small)

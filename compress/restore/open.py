@@ -13,7 +13,7 @@ from compress.bundle.manifest import MANIFEST
 from compress.bundle.open import OpenArtifact, open_bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.elir.latent import SIZE_MULTIPLE
-from compress.elir.restore import OnTile, restore, restore_staged
+from compress.elir.restore import OnTile, restore, restore_bytes, restore_staged
 from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, plan
 from compress.errors import InputError, Unavailable
 from compress.measure.machine import physical_cores
@@ -41,6 +41,8 @@ class Settings:
     k_steps: int | None = None
     sigma_s: float | None = None
     task: Task | None = None
+    enlarged: bool = False
+    """Pictures are on the output grid already, for a source that takes such (``Restorer.enlarges``: it does not)."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Restorer:
     """Number of tiles of a picture of (H, W)."""
     restore: "Callable[[np.ndarray, OnTile], np.ndarray]"
     """Picture (H, W, 3) uint8, and what is called ``steps`` times meanwhile -> (scale H, scale W, 3) uint8."""
+    enlarges: bool = False
+    """The graph itself enlarges: a picture is never taken on the output grid, unless they are one."""
     staged: bool = False
     """Encoder and decoder are tiled, the flow is not."""
     remark: str = ""
@@ -113,15 +117,20 @@ def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
     if format == "executorch" and bundled is None and entry.is_file():
         probe(entry)
     runner = open_runner(entry, format, physical_cores(), contents=bundled.contents if bundled else None)
-    _, _, height, width = runner.shapes["lq"]
-    tile = (height, width)
+    tile = height, width = runner.tile
     if settings.tile is not None and (settings.tile, settings.tile) != tile:
         raise InputError(f"tile (={settings.tile}) differs from the artifact's {height} x {width} px: leave it out")
     task = _chosen(entry, (bundled.facts.task if bundled else None) or runner.about.get("task"), settings)
-    scale = _scale(entry, task, settings)
+    scale = runner.scale if runner.takes_pictures else _scale(entry, task, settings)
+    if settings.scale not in (None, scale):
+        raise InputError(f"scale (={settings.scale}) differs from the artifact's {scale}, which enlarges: leave it out")
     overlap, seed = _overlap(settings, tile), settings.seed
 
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
+        if runner.takes_pictures:
+            return restore_bytes(
+                picture, runner.restore, scale=scale, tile=tile, overlap=overlap, seed=seed, on_tile=on_tile
+            )
         return restore(
             picture, runner.run, scale=scale, tile=tile, overlap=overlap, fixed=True, seed=seed, on_tile=on_tile
         )
@@ -129,7 +138,7 @@ def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
     def tiles(height: int, width: int) -> int:
         return plan(height * scale, width * scale, tile, overlap, fixed=True).tiles
 
-    return Restorer(task, scale, tile, tiles, run)
+    return Restorer(task, scale, tile, tiles, run, enlarges=runner.scale > 1)
 
 
 def _overlap(settings: Settings, tile: tuple[int, int]) -> int:
@@ -148,6 +157,8 @@ def _chosen(path: Path, recorded: str | None, settings: Settings) -> Task | None
 
 
 def _scale(path: Path, task: Task | None, settings: Settings) -> int:
+    if settings.enlarged:
+        return 1
     if settings.scale is not None:
         return settings.scale
     if task is None:

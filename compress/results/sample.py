@@ -13,6 +13,9 @@ class Sample(Section):
     index: int = Field(0, ge=0, lt=2**20, description="Place of the picture in the set, from which its noise follows.")
     degraded: Text
     clean: Text | None = Field(None, description="Path of the clean picture; null if the set has no true pictures.")
+    image: Text | None = Field(
+        None, description="Path of the picture that artifacts enlarge themselves; null if they take `degraded`."
+    )
     outputs: dict[Id, Text] = Field(default={}, description="Path of each artifact's output, by the artifact's id.")
     simulated: dict[Id, Text] = Field(
         default={}, description="Path of torch's output with each artifact's quantizers, by the artifact's id."
@@ -21,5 +24,5 @@ class Sample(Section):
     @property
     def files(self) -> list[str]:
         """Paths of every picture of it."""
-        truth = [self.clean] if self.clean else []
-        return [self.degraded, *truth, *self.outputs.values(), *self.simulated.values()]
+        others = [path for path in (self.clean, self.image) if path]
+        return [self.degraded, *others, *self.outputs.values(), *self.simulated.values()]

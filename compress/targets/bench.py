@@ -205,6 +205,8 @@ def sample_pictures(read: "Callable[[str], np.ndarray]", samples: Sequence[Sampl
     outputs = {f"output-{name}": stacked([s.outputs[name] for s in samples]) for name in samples[0].outputs}
     # Bundles from before these were kept have none.
     outputs |= {f"simulated-{name}": stacked([path]) for name, path in samples[0].simulated.items()}
+    images = [sample.image for sample in samples if sample.image]
+    small = {"image": stacked(images)} if len(images) == len(samples) else {}
     clean = [sample.clean for sample in samples if sample.clean]
     truth = {"clean": stacked(clean)} if len(clean) == len(samples) else {}
-    return {"lq": lq, "noise": np.concatenate(noise), **truth, **outputs}
+    return {"lq": lq, "noise": np.concatenate(noise), **small, **truth, **outputs}

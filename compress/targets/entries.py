@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from compress.targets.answers import ArtifactRun, Timed
 
 Pictures = Mapping[str, "np.ndarray"]
-"""lq (N, H, W, 3) uint8, noise (N, 16, H/8, W/8) float32; for accuracy also clean, output-<artifact> of here, and of
+"""lq (N, H, W, 3) uint8, noise (N, 16, H/8, W/8) float32; image (N, h, w, 3) uint8 where the artifacts take pictures
+of 8 bits, which they are given instead of lq; for accuracy also clean, output-<artifact> of here, and of
 the first pictures simulated-<artifact>: what the torch model with the artifact's scheme makes of them."""
 
 NOT_TIMED = ("latency_ms", "first_inference_ms", "load_ms", "peak_rss_mb", "throughput", "speedup_vs")

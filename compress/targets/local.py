@@ -50,7 +50,7 @@ def _run(job: Job, bench: Bench) -> dict[str, ArtifactRun]:
 
     name, steps = bench.target.name, 2 * len(job.artifacts)
     with temporary_folder() as folder, bench.progress.stage(f"measure {name}", steps) as stage:
-        first_picture = {key: bench.pictures[key][:1] for key in ("lq", "noise")}
+        first_picture = {key: bench.pictures[key][:1] for key in ("lq", "noise", "image") if key in bench.pictures}
         np.savez(Path(folder) / INPUTS, **first_picture)  # type: ignore[arg-type]
         (Path(folder) / "job.json").write_text(job.model_dump_json())
 

@@ -14,7 +14,7 @@ from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.progress import Progress
 from compress.restore.evaluate import evaluate
-from compress.restore.figures import Judge, JudgeOptions, picture_list
+from compress.restore.figures import Judge, JudgeOptions, Pixels, picture_list
 
 SILENT = Progress("silent")
 
@@ -42,12 +42,12 @@ def test_shards_give_the_same_digits(model: str, pictures: Path) -> None:
 
 def test_every_picture_is_in_one_shard(pictures: Path) -> None:
     listed = picture_list(str(pictures), "sr_x4")
-    names = [name for name, _, _ in listed.read()]
+    names = [name for name, _ in listed.read()]
     assert (listed.count, names) == (5, [f"{i}.png" for i in range(5)])
-    parts = [[name for name, _, _ in listed.read(i, 2)] for i in range(2)]
+    parts = [[name for name, _ in listed.read(i, 2)] for i in range(2)]
     assert parts == [names[::2], names[1::2]]
     crops = picture_list("photos_validation", "sr_x4")
-    assert [name for name, _, _ in crops.read(1, 12)] == [name for name, _, _ in crops.read()][1::12]
+    assert [name for name, _ in crops.read(1, 12)] == [name for name, _ in crops.read()][1::12]
 
 
 def test_a_measure_of_whole_sets_has_no_shards(model: str, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,10 +98,10 @@ def test_the_others_figures_are_those_without_it(model: str, pictures: Path, pho
 def test_a_model_that_fails_on_one_picture(model: str, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Judge.picture
 
-    def picture(self: Judge, degraded: np.ndarray, clean: np.ndarray) -> object:
-        if clean.shape[1] == 72:
+    def picture(self: Judge, pixels: Pixels) -> object:
+        if pixels.degraded.shape[1] == 72:
             raise MemoryError
-        return whole(self, degraded, clean)
+        return whole(self, pixels)
 
     monkeypatch.setattr(Judge, "picture", picture)
     (result,) = evaluate(model, [str(pictures)], JudgeOptions(), SILENT).results

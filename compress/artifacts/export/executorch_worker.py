@@ -32,8 +32,8 @@ class LoweringWorker:
         self.submitted: set[Path] = set()
         self._answers: dict[str, dict[str, Any]] = {}
 
-    def submit(self, model: "nn.Module", size: int, baked_seed: int | None, *, float16: bool, path: Path) -> None:
-        """Have ``path`` written; the model may change afterwards."""
+    def submit(self, path: Path, model: "nn.Module", **program: Any) -> None:
+        """Have ``path`` written, ``program`` as ``to_executorch`` takes it; the model may change afterwards."""
         import torch
 
         if self.process is None:
@@ -41,7 +41,7 @@ class LoweringWorker:
         assert self.process is not None and self.process.stdin is not None
         job = Path(self.folder.name) / f"{len(self.submitted)}.pt"
         self.submitted.add(path)
-        torch.save({"model": model, "size": size, "baked_seed": baked_seed, "float16": float16, "path": path}, job)
+        torch.save({"model": model, "path": path, **program}, job)
         with contextlib.suppress(BrokenPipeError):  # it has died: wait() tells
             print(job, file=self.process.stdin, flush=True)
 

@@ -12,6 +12,8 @@ from torch.fx.traceback import NodeSource
 
 from compress.artifacts.export.delegated import delegate
 from compress.artifacts.export.deployed import deployed, without_stack_traces
+from compress.artifacts.export.enlargement import Enlargement
+from compress.artifacts.export.pictures import PictureModel, picture_inputs
 from compress.files import whole_file
 from compress.quiet import quiet
 
@@ -37,8 +39,18 @@ class _Half(nn.Module):
         return self.module(*(x.half() for x in inputs)).float()
 
 
-def to_executorch(model: nn.Module, size: int, baked_seed: int | None = None, *, float16: bool = False) -> bytes:
-    """.pte bytes of ``model`` ((lq, noise) -> hq) for pictures of ``size`` px, delegated to XNNPACK where it can be."""
+def to_executorch(
+    model: nn.Module,
+    size: int,
+    baked_seed: int | None = None,
+    *,
+    float16: bool = False,
+    enlargement: Enlargement | None = None,
+) -> bytes:
+    """.pte bytes of ``model`` ((lq, noise) -> hq) for pictures of ``size`` px, delegated to XNNPACK where it can be.
+
+    ``enlargement``: takes and gives pictures of 8 bits (``export.pictures``).
+    """
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
@@ -48,6 +60,8 @@ def to_executorch(model: nn.Module, size: int, baked_seed: int | None = None, *,
     module, inputs = deployed(model, size, baked_seed)
     if float16:
         module = _Half(module)
+    if enlargement is not None:
+        module, inputs = PictureModel(module, size, enlargement), picture_inputs(size, enlargement, inputs)
     with quiet(), without_stack_traces(), _shared_provenance(), _passes_that_apply():
         exported = torch.export.export(module, inputs, strict=False)
         edge = to_edge_transform_and_lower(

@@ -21,6 +21,9 @@ Option = str | int | float | bool
 
 Shape = tuple[int, ...]
 
+IMAGE = "image"
+"""The input of an artifact that takes pictures of 8 bits."""
+
 SUFFIXES: dict[str, Format] = {".xml": "openvino", ".onnx": "onnx", ".pte": "executorch"}
 
 PACKAGES: dict[Format, str] = {"openvino": "openvino", "onnx": "onnxruntime", "executorch": "executorch"}
@@ -36,11 +39,13 @@ _LIBRARIES: dict[Format, tuple[str, ...]] = {
 class Runner(ABC):
     """An artifact, loaded and ready to run, by any number of threads at once.
 
-    Attributes: ``shapes``, of ``lq`` (1, 3, H, W) and, unless baked, ``noise`` (1, 16, H/8, W/8); ``facts``, the
+    Attributes: ``shapes``, of ``lq`` (1, 3, H, W), or of ``image`` (1, h, w, 3) where it takes pictures of 8 bits, and,
+    unless baked, of ``noise`` (1, 16, H/8, W/8); ``output``, the shape of what it gives; ``facts``, the
     runtime's version and the settings in force, for the record; ``about``, what the file says of itself, e.g. ``task``.
     """
 
     shapes: dict[str, Shape]
+    output: Shape
     facts: dict[str, Option]
     about: Mapping[str, str] = {}
 
@@ -51,30 +56,63 @@ class Runner(ABC):
     @abstractmethod
     def _execute(self, inputs: dict[str, np.ndarray]) -> np.ndarray: ...
 
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether it is run by ``restore``; else by ``run``."""
+        return IMAGE in self.shapes
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of what it gives, in px."""
+        height, width = self.output[1:3] if self.takes_pictures else self.output[2:]
+        return height, width
+
+    @property
+    def scale(self) -> int:
+        """How many times it enlarges along a side: 1, unless it takes pictures."""
+        return self.output[1] // self.shapes[IMAGE][1] if self.takes_pictures else 1
+
     def run(self, lq: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         """lq (1, 3, H, W) float32 in [0, 1], noise (1, 16, H/8, W/8) float32 -> hq (1, 3, H, W) float32, clipped by
         the artifact. Noise is ignored where it is baked in.
 
         Raises InputError for other shapes, VerificationError for an artifact that fails or gives another shape.
         """
-        inputs = {"lq": lq} if noise is None or "noise" not in self.shapes else {"lq": lq, "noise": noise}
-        given = {name: value.shape for name, value in inputs.items()}
-        if given != self.shapes:
-            raise InputError(f"artifact takes {_told(self.shapes)}, got {_told(given)}: give inputs of its shapes")
+        return self._run({"lq": np.ascontiguousarray(lq, np.float32)}, noise)
+
+    def restore(self, image: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        """image (1, h, w, 3) uint8, noise as ``run`` -> (1, H, W, 3) uint8, of an artifact that takes pictures.
+
+        Errors as ``run``'s; InputError for values of another type, too.
+        """
+        return self._run({IMAGE: np.ascontiguousarray(image)}, noise)
+
+    def _run(self, inputs: dict[str, np.ndarray], noise: np.ndarray | None) -> np.ndarray:
+        if noise is not None and "noise" in self.shapes:
+            inputs["noise"] = np.ascontiguousarray(noise, np.float32)
+        given = {name: (value.shape, str(value.dtype)) for name, value in inputs.items()}
+        wanted = {name: (shape, dtype_of(name)) for name, shape in self.shapes.items()}
+        if given != wanted:
+            raise InputError(f"artifact takes {_told(wanted)}, got {_told(given)}: give inputs of its shapes and types")
         try:
-            hq = self._execute({name: np.ascontiguousarray(value, np.float32) for name, value in inputs.items()})
+            made = self._execute(inputs)
         except MemoryError:
             raise
         except Exception as error:  # the runtimes' exceptions have no common base
             why = " ".join(str(error).split())[:200]
             raise VerificationError(f"artifact fails when it is run ({why}): export it again") from None
-        if (shape := getattr(hq, "shape", None)) != lq.shape:
-            raise VerificationError(f"artifact gives {shape} for lq of {lq.shape}: export it again")
-        return hq
+        if (shape := getattr(made, "shape", None)) != self.output or (self.takes_pictures and made.dtype != np.uint8):
+            raise VerificationError(f"artifact gives {shape} for {_told(given)}: export it again")
+        return made
 
 
-def _told(shapes: Mapping[str, Shape]) -> str:
-    return " and ".join(f"{name} {shape}" for name, shape in shapes.items())
+def dtype_of(name: str) -> str:
+    """Of an input, by its name."""
+    return "uint8" if name == IMAGE else "float32"
+
+
+def _told(inputs: Mapping[str, tuple[Shape, str]]) -> str:
+    return " and ".join(f"{name} {shape}{f' {t}' if name == IMAGE else ''}" for name, (shape, t) in inputs.items())
 
 
 def format_of(path: Path) -> Format:
@@ -104,15 +142,31 @@ def damaged(path: Path, kind: str, error: Exception) -> VerificationError:
     return VerificationError(f"{path}: refused, not a readable {kind} ({why}): export it again")
 
 
-def check_shapes(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """``shapes`` as they are, when they are an artifact's of ours. Raises VerificationError otherwise."""
-    lq = shapes.get("lq", ())
-    height, width = lq[2:] if len(lq) == 4 else (0, 0)
-    wanted = {"lq": (1, 3, height, width), "noise": noise_shape(height, width)}
+def check_shapes(path: Path, shapes: Mapping[str, Shape], output: Shape) -> tuple[dict[str, Shape], Shape]:
+    """Shapes of inputs and output, when they are an artifact's of ours. Raises VerificationError otherwise.
+
+    ``output``: as the file states it, which counts where the artifact takes pictures.
+    """
+    if IMAGE not in shapes:
+        lq = shapes.get("lq", ())
+        height, width = lq[2:] if len(lq) == 4 else (0, 0)
+        wanted: dict[str, Shape] = {"lq": (1, 3, height, width)}
+        output = wanted["lq"]
+    else:
+        height, width = output[1:3] if len(output) == 4 and output[::3] == (1, 3) else (0, 0)
+        wanted = {IMAGE: _reduced(shapes[IMAGE], height, width)}
+    wanted["noise"] = noise_shape(height, width)
     static = height > 0 and width > 0 and not height % 8 and not width % 8
     if not static or any(wanted.get(name) != shape for name, shape in shapes.items()):
+        found = " and ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise VerificationError(
-            f"{path}: not an ELIR artifact, its inputs are {_told(shapes) or 'none'}: "
-            "lq (1, 3, H, W) and noise (1, 16, H/8, W/8) are wanted, static"
+            f"{path}: not an ELIR artifact, its inputs are {found or 'none'}: lq (1, 3, H, W), or image (1, h, w, 3), "
+            "and noise (1, 16, H/8, W/8) are wanted, static"
         )
-    return dict(shapes)
+    return dict(shapes), output
+
+
+def _reduced(image: Shape, height: int, width: int) -> Shape:
+    """Shape of a picture that some whole factor enlarges to height x width; () where ``image`` is none."""
+    scale = height // image[1] if len(image) == 4 and image[1] > 0 else 0
+    return (1, height // scale, width // scale, 3) if scale and not height % scale and not width % scale else ()

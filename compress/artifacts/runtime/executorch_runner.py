@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from compress.artifacts.about import KEYS
-from compress.artifacts.runtime.base import Option, Runner, check_shapes, damaged, load_library
+from compress.artifacts.runtime.base import IMAGE, Option, Runner, check_shapes, damaged, load_library
 from compress.artifacts.runtime.contents import Contents
 from compress.errors import InputError
 from compress.quiet import quiet_native
 
 MOST_ABOUT = 100_000  # bytes
-INPUT_NAMES = ("lq", "noise")  # a .pte has inputs by place, not by name
+# A .pte has inputs by place, not by name; the first by its type, of torch's numbers.
+NAMES = {6: "lq", 0: IMAGE}
 METHOD = "forward"
 # A method runs in memory of its own, and XNNPACK's work space and threads belong to the process.
 _ONE_AT_A_TIME = threading.Lock()
@@ -41,7 +42,8 @@ class ExecutorchRunner(Runner):
             self._method = self._program.load_method(METHOD)
         except (RuntimeError, KeyError) as error:
             raise damaged(path, "ExecuTorch program", error) from None
-        self.shapes = check_shapes(path, _shapes(self._method.metadata))
+        facts = self._method.metadata
+        self.shapes, self.output = check_shapes(path, _shapes(facts), tuple(facts.output_tensor_meta(0).sizes()))
         self.about = _about(path)
         self.facts = {"executorch": importlib.metadata.version("executorch"), "threads": threads}
 
@@ -75,6 +77,7 @@ def _set_threads(threads: int) -> int:
 
 
 def _shapes(metadata: Any) -> dict[str, tuple[int, ...]]:
-    count = metadata.num_inputs()
-    names = [INPUT_NAMES[i] if i < len(INPUT_NAMES) else f"input {i}" for i in range(count)]
-    return {name: tuple(metadata.input_tensor_meta(i).sizes()) for i, name in enumerate(names)}
+    tensors = [metadata.input_tensor_meta(i) for i in range(metadata.num_inputs())]
+    names = [NAMES.get(tensors[0].dtype(), "input 0"), "noise"] if tensors else []
+    names += [f"input {i}" for i in range(len(names), len(tensors))]
+    return {name: tuple(tensor.sizes()) for name, tensor in zip(names, tensors, strict=False)}

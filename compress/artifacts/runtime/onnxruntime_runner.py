@@ -36,7 +36,8 @@ class OnnxruntimeRunner(Runner):
         except Exception as error:
             # ONNX Runtime's exceptions have no common base but Exception.
             raise damaged(path, "ONNX model", error) from None
-        self.shapes = check_shapes(path, {port.name: _shape(port) for port in self._session.get_inputs()})
+        inputs = {port.name: _shape(port) for port in self._session.get_inputs()}
+        self.shapes, self.output = check_shapes(path, inputs, _shape(self._session.get_outputs()[0]))
         said = self._session.get_modelmeta().custom_metadata_map
         self.about = {k.removeprefix(f"{ABOUT}."): v for k, v in said.items() if k.startswith(f"{ABOUT}.")}
         self.facts = {"onnxruntime": ort.__version__, "threads": threads, LEVEL: "all", **options}

@@ -58,7 +58,8 @@ class OpenvinoRunner(Runner):
                     f"{path}: its weights, {weights.name}, are not beside it: copy both files of the artifact"
                 ) from None
             raise damaged(path, "OpenVINO IR", error) from None
-        self.shapes = check_shapes(path, {port.any_name: _shape(port) for port in model.inputs})
+        inputs = {port.any_name: _shape(port) for port in model.inputs}
+        self.shapes, self.output = check_shapes(path, inputs, _shape(model.outputs[0]))
         self.about = _about(model)
         given = dict(options)
         device = str(given.pop(DEVICE, "CPU"))

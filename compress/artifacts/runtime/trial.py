@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from compress.artifacts.runtime.base import dtype_of
 from compress.artifacts.runtime.open import open_runner
 from compress.errors import CompressError, VerificationError
 from compress.python_process import python_command, python_environment
@@ -39,8 +40,8 @@ def _run_once(path: Path) -> None:
         runner = open_runner(path, "executorch", 1)
     except CompressError:
         return  # refused as it should be: whoever asked opens it next, and tells why
-    inputs = {name: np.zeros(shape, np.float32) for name, shape in runner.shapes.items()}
-    runner.run(inputs["lq"], inputs.get("noise"))
+    picture, *noise = [np.zeros(shape, dtype_of(name)) for name, shape in runner.shapes.items()]
+    (runner.restore if runner.takes_pictures else runner.run)(picture, noise[0] if noise else None)
 
 
 if __name__ == "__main__":

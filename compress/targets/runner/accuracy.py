@@ -8,11 +8,24 @@ from compress.targets.runner.state import Job
 
 
 def picture(stored: Any, i: int) -> Dict[str, Any]:
-    """Picture ``i`` (H, W, 3) uint8 and its noise -> lq (1, 3, H, W) in [0, 1], noise (1, 16, H/8, W/8), float32."""
+    """Picture ``i`` (H, W, 3) uint8 and its noise -> lq (1, 3, H, W) in [0, 1], noise (1, 16, H/8, W/8), float32;
+    where there is ``image``, which artifacts of pictures of 8 bits take: that, (1, h, w, 3) uint8, instead of lq."""
     import numpy as np
 
+    noise = np.ascontiguousarray(stored["noise"][i : i + 1], np.float32)
+    if "image" in stored:
+        return {"image": np.ascontiguousarray(stored["image"][i : i + 1]), "noise": noise}
     lq = stored["lq"][i].transpose(2, 0, 1)[None].astype(np.float32) / 255
-    return {"lq": np.ascontiguousarray(lq), "noise": np.ascontiguousarray(stored["noise"][i : i + 1], np.float32)}
+    return {"lq": np.ascontiguousarray(lq), "noise": noise}
+
+
+def as_picture(output: Any) -> Any:
+    """What an artifact gives, (1, 3, H, W) float32 or (1, H, W, 3) uint8 -> (H, W, 3) uint8, rounded half up."""
+    import numpy as np
+
+    if output.dtype == np.uint8:
+        return output[0]
+    return (output[0].clip(0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
 
 
 def psnr_db(a: Any, b: Any, peak: float = 255.0) -> float:

@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import Any, Callable, Dict, List
 
-from compress.targets.runner.accuracy import picture
+from compress.targets.runner.accuracy import as_picture, picture
 from compress.targets.runner.machine import PROC, read_text
 from compress.targets.runner.runtimes import load, version
 from compress.targets.runner.state import Job
@@ -59,8 +59,7 @@ def keep_outputs(path: str, runner: Any, stored: Dict[str, Any]) -> None:
     """Write a runner's output of every picture, (N, H, W, 3) uint8."""
     import numpy as np
 
-    outputs = [runner.run(picture(stored, i))[0] for i in range(len(stored["lq"]))]
-    np.save(path, np.stack([(hq.clip(0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0) for hq in outputs]))
+    np.save(path, np.stack([as_picture(runner.run(picture(stored, i))) for i in range(len(stored["lq"]))]))
 
 
 def warm(folder: str, job: Job) -> Dict[str, Any]:

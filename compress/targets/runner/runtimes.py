@@ -115,7 +115,8 @@ class ExecuTorch:
             raise damaged(path, "ExecuTorch program", error) from None
         about = self.method.metadata
         sizes = [tuple(about.input_tensor_meta(i).sizes()) for i in range(about.num_inputs())]
-        self.shapes = dict(zip(["lq", "noise"], sizes))
+        eight = about.num_inputs() and about.input_tensor_meta(0).dtype() == 0  # torch's number of uint8
+        self.shapes = dict(zip(["image" if eight else "lq", "noise"], sizes))
         self.tensor = torch.from_numpy
         self.facts = {"threads": portable_lib._threadpool_get_thread_count()}
 
@@ -159,7 +160,7 @@ class ExecuTorchNative:
             for path, values in zip(paths, inputs.values()):
                 values.tofile(path)
             self._tell("in " + " ".join(paths))
-            self.given, self.shape = inputs, inputs["lq"].shape
+            self.given = inputs
         self._tell("run")
 
     def run(self, inputs: Dict[str, Any]) -> Any:
@@ -168,7 +169,11 @@ class ExecuTorchNative:
         self.infer(inputs)
         path = os.path.join(self.files, "hq")
         self._tell("out " + path)
-        return np.fromfile(path, np.float32).reshape(self.shape)
+        assert self.given is not None
+        height, width = (8 * side for side in self.given["noise"].shape[2:])
+        if "image" in self.given:
+            return np.fromfile(path, np.uint8).reshape(1, height, width, 3)
+        return np.fromfile(path, np.float32).reshape(1, 3, height, width)
 
 
 RUNTIMES: Dict[str, Any] = {

@@ -98,7 +98,8 @@ class TensorRt:
             raise Failure("TensorRT's inference failed there")
         self._copy(self.output, Cuda.TO_HOST)
         self.cuda.wait()
-        return self.arrays[self.output].astype(np.float32)
+        output = self.arrays[self.output]
+        return output.copy() if output.dtype == np.uint8 else output.astype(np.float32)
 
     def _copy(self, name: str, kind: int) -> None:
         array, place = self.arrays[name], self.places[name]

@@ -31,7 +31,7 @@ def bench_over_ssh(bench: Bench) -> list[Performance]:
     target = bench.target
     assert target.ssh is not None
     own = {f"{kind}-{artifact.id}" for kind in ("output", "simulated") for artifact in bench.artifacts}
-    sent = {key: value for key, value in bench.pictures.items() if key in {"lq", "noise", "clean", *own}}
+    sent = {key: value for key, value in bench.pictures.items() if key in {"lq", "noise", "image", "clean", *own}}
     with temporary_folder() as folder:
         np.savez(Path(folder) / INPUTS, **sent)  # type: ignore[arg-type]
         files = {INPUTS: Path(folder) / INPUTS, **_files(bench), **_native(target)}

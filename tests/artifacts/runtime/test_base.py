@@ -81,11 +81,30 @@ def test_a_truncated_file_is_refused(artifact: Path, format: Format, share: floa
 
 def test_another_models_inputs_are_refused() -> None:
     with pytest.raises(VerificationError, match=r"m\.onnx: not an ELIR artifact, its inputs are x \(1, 10\): lq"):
-        check_shapes(Path("m.onnx"), {"x": (1, 10)})
+        check_shapes(Path("m.onnx"), {"x": (1, 10)}, (1, 10))
     with pytest.raises(VerificationError, match="are wanted, static"):
-        check_shapes(Path("m.onnx"), {"lq": (1, 3, -1, -1)})
+        check_shapes(Path("m.onnx"), {"lq": (1, 3, -1, -1)}, (1, 3, -1, -1))
     with pytest.raises(VerificationError, match=r"noise \(1, 16, 8, 8\)"):
-        check_shapes(Path("m.onnx"), {"lq": (1, 3, 32, 32), "noise": (1, 16, 8, 8)})
+        check_shapes(Path("m.onnx"), {"lq": (1, 3, 32, 32), "noise": (1, 16, 8, 8)}, (1, 3, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("image", "output"),
+    [
+        ((1, 16, 16, 3), (1, 3, 64, 64)),  # gives planes
+        ((1, 16, 16, 4), (1, 64, 64, 3)),
+        ((1, 16, 8, 3), (1, 64, 64, 3)),  # one side enlarged more than the other
+        ((1, 15, 15, 3), (1, 64, 64, 3)),
+        ((1, 0, 16, 3), (1, 64, 64, 3)),
+        ((16, 16, 3), (1, 64, 64, 3)),
+        ((1, 16, 16, 3), ()),
+    ],
+)
+def test_pictures_of_no_artifact_of_ours(image: tuple[int, ...], output: tuple[int, ...]) -> None:
+    with pytest.raises(VerificationError, match=r"its inputs are image .* or image \(1, h, w, 3\), and noise"):
+        check_shapes(Path("m.onnx"), {"image": image}, output)
+    shapes: dict[str, tuple[int, ...]] = {"image": (1, 16, 16, 3), "noise": (1, 16, 8, 8)}
+    assert check_shapes(Path("m.onnx"), shapes, (1, 64, 64, 3)) == (shapes, (1, 64, 64, 3))
 
 
 def test_a_missing_file(format: Format) -> None:

@@ -1,0 +1,157 @@
+"""Graphs that take and give pictures of 8 bits: what stands before and behind a float graph, in each format.
+
+``image`` (1, h, w, 3) uint8 on the picture's own grid -> enlarged as Pillow does, divided by 255, channels first -> the
+float graph -> times 255, rounded half up, channels last -> ``restored`` (1, H, W, 3) uint8. It is put around the
+finished float graph: quantizers, and engines that quantize a runtime's own graph, never see it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from compress.artifacts.export.deployed import INPUT_NAMES, OUTPUT_NAME
+from compress.artifacts.export.enlargement import HALF, STEP, Enlargement
+
+IMAGE, RESTORED = "image", "restored"
+
+
+class PictureModel(nn.Module):
+    """``model`` (lq, noise or nothing) -> hq, for ``size`` px, as (image uint8, noise or nothing) -> restored uint8."""
+
+    def __init__(self, model: nn.Module, size: int, enlargement: Enlargement) -> None:
+        super().__init__()
+        self.model, self.enlarges = model, enlargement.scale > 1
+        upper, lower = enlargement.weights(size // enlargement.scale)
+        self.register_buffer("upper", torch.from_numpy(upper.T.copy()))
+        self.register_buffer("lower", torch.from_numpy(lower.T.copy()))
+
+    def forward(self, image: Tensor, *noise: Tensor) -> Tensor:
+        x = image.permute(0, 3, 1, 2).float()
+        if self.enlarges:
+            x = self._enlarged(self._enlarged(x).transpose(2, 3)).transpose(2, 3)
+        hq = self.model(x / 255, *noise)
+        return (hq * 255 + 0.5).floor().to(torch.uint8).permute(0, 2, 3, 1)
+
+    def _enlarged(self, x: Tensor) -> Tensor:
+        """Along the last axis."""
+        rest = (functional.linear(x, self.lower) + HALF).floor() / STEP
+        return (functional.linear(x, self.upper) + rest).floor().clamp(0, 255)
+
+
+def picture_inputs(size: int, enlargement: Enlargement, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Example inputs of a ``PictureModel``, of the float model's."""
+    side = size // enlargement.scale
+    return torch.zeros(1, side, side, 3, dtype=torch.uint8), *inputs[1:]
+
+
+def picture_onnx(proto: Any, size: int, enlargement: Enlargement) -> Any:
+    """A copy of a float graph's ModelProto that takes ``image`` instead of ``lq`` and gives ``restored``."""
+    import onnx
+
+    whole = onnx.ModelProto()
+    whole.CopyFrom(proto)
+    before, after = _before(size, enlargement), _after(size)
+    nodes = [*before.node, *whole.graph.node, *after.node]
+    noise = [port for port in whole.graph.input if port.name != INPUT_NAMES[0]]
+    for field, values in (("node", nodes), ("input", [*before.input, *noise]), ("output", after.output)):
+        kept = list(values)
+        whole.graph.ClearField(field)
+        getattr(whole.graph, field).extend(kept)
+    whole.graph.initializer.extend([*before.initializer, *after.initializer])
+    return whole
+
+
+def picture_openvino(model: Any, size: int, enlargement: Enlargement) -> Any:
+    """``model`` (ov.Model) with the same around it; it is changed."""
+    import openvino as ov
+
+    from compress.artifacts.export.to_openvino import to_openvino
+
+    before, after = (to_openvino(_model(graph)) for graph in (_before(size, enlargement), _after(size)))
+    lq, hq = model.input(INPUT_NAMES[0]), model.output(0).get_node().input_value(0)
+    for made, reader in ((before.output(0).get_node().input_value(0), lq), (hq, after.input(0))):
+        for user in reader.get_target_inputs():
+            user.replace_source_output(made)
+    noise = [port for port in model.get_parameters() if port.get_friendly_name() != lq.get_node().get_friendly_name()]
+    return ov.Model(after.get_results(), [*before.get_parameters(), *noise])
+
+
+def _model(graph: Any) -> Any:
+    from onnx import helper
+
+    return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])
+
+
+def _before(size: int, enlargement: Enlargement) -> Any:
+    """GraphProto: ``image`` -> ``lq``."""
+    from onnx import TensorProto
+
+    side = size // enlargement.scale
+    graph = _Graph("before")
+    x = graph.add("Cast", IMAGE, to=TensorProto.FLOAT)
+    x = graph.add("Transpose", x, perm=[0, 3, 1, 2])
+    if enlargement.scale > 1:
+        # Stored in float16, which holds them exactly: half the bytes. Runtimes make floats of them while loading.
+        parts = [
+            graph.add("Cast", graph.constant(part.astype(np.float16)), to=TensorProto.FLOAT)
+            for part in enlargement.weights(side)
+        ]
+        for _ in range(2):
+            x = graph.add("Transpose", _enlarged(graph, x, *parts), perm=[0, 1, 3, 2])
+    graph.add("Div", x, graph.constant(np.float32(255)), made=INPUT_NAMES[0])
+    return graph.proto((IMAGE, "UINT8", [1, side, side, 3]), (INPUT_NAMES[0], "FLOAT", [1, 3, size, size]))
+
+
+def _enlarged(graph: "_Graph", x: str, upper: str, lower: str) -> str:
+    """Along the last axis."""
+    rest = graph.add("Add", graph.add("MatMul", x, lower), graph.constant(np.float32(HALF)))
+    rest = graph.add("Div", graph.add("Floor", rest), graph.constant(np.float32(STEP)))
+    whole = graph.add("Floor", graph.add("Add", graph.add("MatMul", x, upper), rest))
+    return graph.add("Clip", whole, graph.constant(np.float32(0)), graph.constant(np.float32(255)))
+
+
+def _after(size: int) -> Any:
+    """GraphProto: ``hq`` -> ``restored``."""
+    from onnx import TensorProto
+
+    graph = _Graph("after")
+    x = graph.add("Mul", OUTPUT_NAME, graph.constant(np.float32(255)))
+    x = graph.add("Floor", graph.add("Add", x, graph.constant(np.float32(0.5))))
+    graph.add("Transpose", graph.add("Cast", x, to=TensorProto.UINT8), perm=[0, 2, 3, 1], made=RESTORED)
+    return graph.proto((OUTPUT_NAME, "FLOAT", [1, 3, size, size]), (RESTORED, "UINT8", [1, size, size, 3]))
+
+
+class _Graph:
+    """Nodes and constants of a graph; ``name`` keeps theirs apart from other graphs'."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: list[Any] = []
+        self.constants: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
+
+    def add(self, kind: str, *read: str, made: str | None = None, **attributes: Any) -> str:
+        """Name of the new node's output."""
+        from onnx import helper
+
+        name = f"{self.name}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, read, [made or name], name=name, **attributes))
+        return made or name
+
+    def constant(self, value: Any) -> str:
+        """Name of the initializer of ``value``; equal ones are one."""
+        from onnx import numpy_helper
+
+        key = str(value.dtype), value.shape, value.tobytes()
+        new = numpy_helper.from_array(np.asarray(value), f"{self.name}.{len(self.constants)}")
+        return str(self.constants.setdefault(key, new).name)
+
+    def proto(self, *ports: tuple[str, str, list[int]]) -> Any:
+        """GraphProto, of the (name, type, shape) of its input and its output."""
+        from onnx import TensorProto, helper
+
+        read, made = (helper.make_tensor_value_info(n, TensorProto.DataType.Value(t), s) for n, t, s in ports)
+        return helper.make_graph(self.nodes, self.name, [read], [made], list(self.constants.values()))
