@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from compress.errors import InputError
 from compress.files import PART, check_room, locked, write_text
+from compress.hub import is_on_hub
 from compress.surroundings import expanded
 
 MARK = ".compress.json"
@@ -59,6 +60,8 @@ class Owner:
 
 def source_of(name_or_path: str, folder: Path) -> str:
     """How ``Owner.source`` names a file: from ``folder`` on, so that a project can be moved as a whole."""
+    if is_on_hub(name_or_path):
+        return name_or_path
     path = expanded(name_or_path).absolute()
     try:
         return os.path.relpath(path, folder.absolute())

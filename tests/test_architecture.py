@@ -16,7 +16,19 @@ ROOT = Path(compress.__file__).parent
 TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "architecture.md"
 GROUND = (
-    *("errors", "files", "folders", "surroundings", "python_process", "tensors", "progress", "quiet", "cache", "text"),
+    *(
+        "errors",
+        "files",
+        "folders",
+        "hub",
+        "surroundings",
+        "python_process",
+        "tensors",
+        "progress",
+        "quiet",
+        "cache",
+        "text",
+    ),
 )
 """The modules that stand alone below the first folder: nothing of ELIR is in them."""
 FOLDERS = (
@@ -28,7 +40,7 @@ FACE = FOLDERS.index("cli")  # compress/__init__.py and __main__.py, which hand 
 HEAVY = {
     *("torch", "torchao", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript", "executorch", "datasets", "numpy"),
     *("neural_compressor", "skimage", "PIL", "safetensors", "jinja2", "sqlalchemy", "alembic", "scipy", "pyarrow"),
-    *("mlflow", "ray", "optuna", "fsspec"),
+    *("mlflow", "ray", "optuna", "fsspec", "huggingface_hub"),
 }
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 

@@ -46,6 +46,7 @@ class Weights(Section):
 
     name: Text | None = None
     sha256: Sha256
+    licence: Text | None = None
 
 
 class Seeds(Section):

@@ -8,6 +8,7 @@ import typer
 
 from compress.cli.guard import results_only
 from compress.cli.ledger_options import filtered
+from compress.cli.options import bundle_path
 from compress.cli.output import JsonOption, show
 from compress.cli.panels import COMPARE
 from compress.errors import InputError
@@ -235,7 +236,9 @@ def check(
 def report(
     bundles: Annotated[
         list[Path],
-        typer.Argument(metavar="BUNDLE", help="Report on these bundles; by default on what the ledger holds."),
+        typer.Argument(
+            metavar="BUNDLE", parser=bundle_path, help="Report on these bundles; by default on what the ledger holds."
+        ),
     ] = [],  # noqa: B006
     out: Annotated[Path, typer.Option("-o", "--out", help="Write the page to this file.")] = Path("report.html"),
     *,

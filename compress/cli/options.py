@@ -91,7 +91,23 @@ SetOption = Annotated[
     list[str],
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, for example model.image_size=128."),
 ]
-BundleArg = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that `compress apply` wrote.")]
+
+
+def bundle_path(source: str) -> Path:
+    """A bundle's folder, downloaded where it is on the Hub."""
+    if not source.startswith("hf://"):
+        return Path(source)
+    from compress.bundle.hub import local
+
+    return local(source)
+
+
+BundleArg = Annotated[
+    Path,
+    typer.Argument(
+        metavar="BUNDLE", parser=bundle_path, help="Folder that `compress apply` wrote, or hf://OWNER/NAME on the Hub."
+    ),
+]
 SetsOption = Annotated[
     list[str],
     typer.Option(

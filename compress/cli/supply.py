@@ -1,4 +1,4 @@
-"""Commands that vouch for a bundle: `compress sign` and `compress sbom`. No logic."""
+"""Commands that hand a bundle on: `compress sign`, `push` and `sbom`. No logic."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from compress.cli.guard import results_only
-from compress.cli.options import BundleArg
+from compress.cli.options import BundleArg, bundle_path
 from compress.cli.panels import DATA
 
 app = typer.Typer()
@@ -32,11 +32,32 @@ def sign(
 
 
 @app.command(rich_help_panel=DATA)
+def push(
+    bundle: BundleArg,
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Model repository on the Hub to write to.")],
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private where it is new.")] = False,
+    branch: Annotated[str | None, typer.Option(help="Write to this branch; by default to main.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the model card without sending anything.")] = False,
+) -> None:
+    """Publish a bundle on the Hugging Face Hub, with a model card made from its results.
+
+    Example: compress push runs/int8_sr OWNER/elir-sr-int8
+    """
+    with results_only():
+        from compress.bundle.hub import card_of
+        from compress.bundle.hub import push as run
+
+        text = card_of(bundle, repository) if dry_run else run(bundle, repository, private=private, branch=branch)
+    typer.echo(text.rstrip())
+
+
+@app.command(rich_help_panel=DATA)
 def sbom(
     bundle: Annotated[
         Path | None,
         typer.Argument(
             metavar="[BUNDLE]",
+            parser=bundle_path,
             help="List what this bundle was made with; by default, what is installed with this package.",
         ),
     ] = None,

@@ -99,18 +99,22 @@ class Inputs:
         """Names what the artifacts are made by, whichever release makes them."""
         return made_by(self.recipe, self.weights_sha256)
 
-    def about(self, precision: str) -> dict[str, str]:
-        """What an artifact of ``precision`` says of itself: see ``compress.artifacts.about``."""
+    @cached_property
+    def licence(self) -> str | None:
+        """The licence that the checkpoint records."""
         from compress.elir.metadata import read_metadata
 
+        return read_metadata(self.weights).get("licence") if self.weights.suffix == ".safetensors" else None
+
+    def about(self, precision: str) -> dict[str, str]:
+        """What an artifact of ``precision`` says of itself: see ``compress.artifacts.about``."""
         k_steps, sigma_s = checkpoint_numbers(self.weights, self.recipe.model)
-        metadata = read_metadata(self.weights) if self.weights.suffix == ".safetensors" else {}
         quantized = precision in QUANTIZED
         recipe = self.recipe if quantized else self.recipe.model_copy(update={"passes": self.recipe.float_passes})
         return {
             "k_steps": str(artifact_steps(self.recipe, k_steps, precision)),
             "sigma_s": f"{sigma_s:g}",
-            "licence": metadata.get("licence", "not recorded in the checkpoint"),
+            "licence": self.licence or "not recorded in the checkpoint",
             "recipe": made_by(recipe, self.weights_sha256),
         }
 

@@ -47,7 +47,7 @@ def write_bundle(context: RunContext, results: Results, asked: RecipeKey | None 
         "recipe": recipe.model_dump(mode="json"),
         "recipe_sha256": recipe_hash(recipe),
         "key": inputs.key,
-        "weights": {"name": recipe.model.weights, "sha256": inputs.weights_sha256},
+        "weights": {"name": recipe.model.weights, "sha256": inputs.weights_sha256, "licence": inputs.licence},
         "data": inputs.data_hashes,
         **({"asked": asked.to_json()} if asked else {}),
         "versions": inputs.versions,

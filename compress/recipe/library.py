@@ -13,6 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from compress.errors import InputError
+from compress.hub import hub_file, is_on_hub
 from compress.recipe import yaml_nodes
 from compress.recipe.published import to_fill_in
 from compress.recipe.yaml_nodes import KeyPath
@@ -55,11 +56,13 @@ def is_path(name_or_path: str) -> bool:
 
 
 def find(kind: Kind, name_or_path: str) -> Path:
-    """The file of a built-in name, or the path itself: a string never means both.
+    """The file of a built-in name, the path itself, or the local copy of a file on the Hub: a string never means two.
 
     A folder is found too where ``kind`` is calibration (a folder of pictures).
     Raises InputError, with the nearest valid name, when there is none.
     """
+    if is_on_hub(name_or_path):
+        return hub_file(name_or_path, [".safetensors"] if kind == "weights" else [".yaml", ".yml"])
     if is_path(name_or_path):
         return _existing(kind, expanded(name_or_path))
     path = data_folder(kind) / f"{name_or_path}{_suffix(kind)}"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from compress.hub import is_on_hub
 from compress.recipe.library import data_folder, is_path
 from compress.recipe.validation import Mistake, Source
 
@@ -66,7 +67,7 @@ def move_paths(data: Any, move: Move) -> None:
 
 
 def _is_relative(text: str) -> bool:
-    return not (os.path.isabs(text) or text.startswith("~"))
+    return not (os.path.isabs(text) or text.startswith("~") or is_on_hub(text))
 
 
 def _replace(holder: Any, at: tuple[str, ...], move: Move) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from compress.artifacts.runtime.base import PACKAGES, SUFFIXES, format_of
 from compress.artifacts.runtime.open import open_runner
 from compress.artifacts.runtime.trial import probe
+from compress.bundle.hub import local
 from compress.bundle.manifest import MANIFEST
 from compress.bundle.open import OpenArtifact, open_bundle
 from compress.bundle.schema import ManifestArtifact
@@ -16,6 +17,7 @@ from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.restore import OnTile, restore, restore_bytes, restore_staged
 from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, plan
 from compress.errors import InputError, Unavailable
+from compress.hub import is_on_hub
 from compress.measure.machine import physical_cores
 from compress.recipe.library import find
 from compress.recipe.task import TASKS, Task, task_scale
@@ -80,11 +82,14 @@ class Restorer:
 
 
 def open_restorer(source: str, settings: Settings) -> Restorer:
-    """Open ``source``: a bundled checkpoint's name, or the path of a checkpoint, an artifact or a bundle's folder.
+    """Open ``source``: a bundled checkpoint's name, or the path of a checkpoint, an artifact or a bundle's folder, each
+    of which may be on the Hub (``hf://OWNER/NAME``).
 
     Raises InputError for settings that the source does not admit, and what opening the source raises.
     """
     path = Path(source)
+    if is_on_hub(source) and path.suffix != ".safetensors":
+        path = local(source)
     if not (path.is_dir() or path.suffix in SUFFIXES):
         return _checkpoint(find("weights", source), settings)
     if settings.k_steps is not None or settings.sigma_s is not None:

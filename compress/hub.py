@@ -1,0 +1,183 @@
+"""The Hugging Face Hub: ``hf://OWNER/NAME[@REVISION][/PATH]`` wherever a checkpoint, a recipe or a bundle is taken.
+
+Files lie in the Hub client's own cache (``HF_HOME``). A revision that is a commit is pinned: what is there already is
+used where the Hub cannot be reached.
+"""
+
+import glob
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from compress.errors import CompressError, InputError, Unavailable
+from compress.progress import Progress
+from compress.quiet import quiet
+from compress.text import one_line
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfUri
+
+SCHEME = "hf://"
+TIMEOUT_S = 10
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def is_on_hub(source: str) -> bool:
+    """Whether ``source`` names something on the Hub."""
+    return source.startswith(SCHEME)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A model repository at one commit. ``sizes``: bytes of each of its files by path."""
+
+    source: str
+    id: str
+    commit: str
+    sizes: dict[str, int]
+
+    @property
+    def pinned(self) -> str:
+        """The repository as ``hf://`` names it at this very commit."""
+        return f"{SCHEME}{self.id}@{self.commit}"
+
+    def download(self, names: Sequence[str]) -> Path:
+        """The local folder that holds the files ``names``, which are downloaded where they are not there yet.
+
+        Raises InputError for a file that the repository does not have, Unavailable where the Hub cannot be reached.
+        """
+        for name in names:
+            if name not in self.sizes:
+                raise InputError(f"{self.source}: the repository has no file {name}: check the path in it")
+        folder = _snapshot(self.id, self.commit)
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing:
+            size = sum(self.sizes[name] for name in missing) / 1e6
+            progress = Progress()
+            with progress.stage(f"download {len(missing)} files of {self.pinned}") as stage, asking(self.source):
+                stage.note(f"{size:.1f} MB")
+                from huggingface_hub import snapshot_download
+
+                patterns = [glob.escape(name) for name in missing]
+                snapshot_download(self.id, revision=self.commit, allow_patterns=patterns, etag_timeout=TIMEOUT_S)
+        return folder
+
+
+def open_repository(source: str) -> tuple[Repository, str]:
+    """The repository that ``source`` names, and the path in it, "" where it names none.
+
+    Raises InputError for a name of another form, or of nothing that is there, and Unavailable where the Hub cannot be
+    reached and the files are not here.
+    """
+    uri = parse(source)
+    pinned = uri.revision if uri.revision and _COMMIT.fullmatch(uri.revision) else None
+    try:
+        with asking(source):
+            from huggingface_hub import HfApi
+
+            info = HfApi().model_info(uri.id, revision=uri.revision, files_metadata=True, timeout=TIMEOUT_S)
+            sizes = {file.rfilename: file.size or 0 for file in info.siblings or [] if _is_below(file.rfilename)}
+            return Repository(source, uri.id, info.sha or uri.revision or "main", sizes), uri.path_in_repo
+    except Unavailable:
+        here = _files(_snapshot(uri.id, pinned)) if pinned else {}
+        if not pinned or not here:
+            raise
+        return Repository(source, uri.id, pinned, here), uri.path_in_repo
+
+
+def parse(source: str) -> "HfUri":
+    """The parts of a name on the Hub. Raises InputError, with the form that is asked for."""
+    from huggingface_hub import parse_hf_uri
+    from huggingface_hub.errors import HfUriError
+
+    try:
+        uri = parse_hf_uri(source)
+    except HfUriError as error:
+        why = one_line(error.msg).rstrip(".")
+        raise InputError(f"{source}: no name on the Hub ({why}): write {SCHEME}OWNER/NAME[@REVISION][/PATH]") from None
+    if uri.type != "model":
+        raise InputError(f"{source}: names a {uri.type}, and models are taken: write {SCHEME}OWNER/NAME")
+    if uri.path_in_repo and not _is_below(uri.path_in_repo):
+        raise InputError(f"{source}: its path leads out of the repository: write a path in it")
+    return uri
+
+
+def hub_file(source: str, suffixes: Sequence[str]) -> Path:
+    """The local copy of the file that ``source`` names: with one of ``suffixes``, or, where it names a repository or a
+    folder in it, the only such file there.
+
+    Raises InputError for another kind of file (pickles may run code, so checkpoints are safetensors only), and what
+    ``open_repository`` does.
+    """
+    kinds = " or ".join(suffixes)
+    repository, path = open_repository(source)
+    if path in repository.sizes:
+        if PurePosixPath(path).suffix not in suffixes:
+            raise InputError(f"{source}: from the Hub only {kinds} is taken here: name such a file")
+        return repository.download([path]) / path
+    below = f"{path}/" if path else ""
+    names = [n for n in repository.sizes if n.startswith(below) and PurePosixPath(n).suffix in suffixes]
+    if len(names) != 1:
+        what = f"several ({', '.join(sorted(names)[:5])})" if names else "none"
+        raise InputError(f"{source}: must hold one {kinds} file, and has {what}: give the file's path in it")
+    return repository.download(names) / names[0]
+
+
+@contextmanager
+def asking(source: str) -> Iterator[None]:
+    """Around calls of the Hub's client: its errors become one line about ``source``."""
+    from huggingface_hub import errors
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        with quiet():
+            yield
+    except CompressError:
+        raise
+    except (errors.GatedRepoError, errors.LocalTokenNotFoundError):
+        raise Unavailable(f"{source}: the Hub asks who you are, or for consent: hf auth login, then its page") from None
+    except errors.RepositoryNotFoundError:
+        raise InputError(
+            f"{source}: no such model on the Hub, or a private one: check the name, or log in (hf auth login)"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise InputError(f"{source}: the repository has no such revision: name a branch, a tag or a commit") from None
+    except Exception as error:  # of several libraries, and of no common class
+        response = getattr(error, "response", None)
+        if (code := getattr(response, "status_code", None)) in (401, 403):
+            raise Unavailable(
+                f"{source}: the Hub refuses it ({code}): log in with a token that may (hf auth login, or HF_TOKEN)"
+            ) from None
+        why = one_line(str(error), 160) or type(error).__name__
+        raise Unavailable(
+            f"{source}: the Hugging Face Hub cannot be reached, or fails ({why}): check the network, or give a "
+            "local path"
+        ) from None
+    finally:
+        if shown:
+            enable_progress_bars()
+
+
+def _is_below(name: str) -> bool:
+    """Whether a path in a repository, which may be a stranger's, stays in it."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and "\\" not in name
+
+
+def _snapshot(id: str, commit: str) -> Path:
+    """Where the Hub's client keeps a commit's files."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=id, repo_type="model") / "snapshots" / commit
+
+
+def _files(folder: Path) -> dict[str, int]:
+    """Bytes of the files below ``folder``, by path."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}

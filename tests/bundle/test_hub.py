@@ -1,0 +1,207 @@
+"""Bundles and checkpoints on the Hub, against a server of our own that speaks its API."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from compress.bundle.hub import local, push
+from compress.bundle.model_card import model_card
+from compress.bundle.open import open_bundle
+from compress.cli.commands import app
+from compress.elir.checkpoint import save_checkpoint
+from compress.elir.model import Elir
+from compress.errors import InputError, Unavailable, VerificationError
+from compress.hub import hub_file, is_on_hub, parse
+from compress.recipe.library import find
+from compress.recipe.load import load_recipe
+from compress.restore.open import Settings, open_restorer
+from tests.reliability.hub import REGULAR_BYTES, Hub, hub_server
+
+KEPT = next((Path(__file__).parents[1] / "kept").glob("release_*.zip"))
+
+
+@pytest.fixture()
+def small(tmp_path: Path) -> Path:
+    """A real bundle of a tiny model (OpenVINO, int8)."""
+    with zipfile.ZipFile(KEPT) as archive:
+        archive.extractall(tmp_path, [name for name in archive.namelist() if name.startswith("bundle/")])
+    return tmp_path / "bundle"
+
+
+@pytest.fixture()
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A running Hub, which the client asks, as somebody logged in, with an empty cache."""
+    from huggingface_hub import constants
+
+    with hub_server() as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        address = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setenv("HF_TOKEN", hub.token)
+        yield hub
+
+
+def test_a_pushed_bundle_comes_back_and_restores(small: Path, hub: Hub, photo: np.ndarray) -> None:
+    done = CliRunner().invoke(app, ["push", str(small), "someone/tiny"])
+    assert done.exit_code == 0, done.output
+    name = done.stdout.strip()
+    assert is_on_hub(name) and parse(name).revision == hub.branches["someone/tiny"]["main"]
+    folder = local("hf://someone/tiny")
+    assert open_bundle(folder).manifest == open_bundle(small).manifest
+    there, here = (open_restorer(source, Settings(overlap=32)) for source in (name, str(small)))
+    assert np.array_equal(there.restore(photo[:16, :24], lambda: None), here.restore(photo[:16, :24], lambda: None))
+
+
+def test_an_artifact_in_it_is_named_by_its_path(small: Path, hub: Hub) -> None:
+    push(small, "someone/tiny", private=False, branch=None)
+    entry = open_bundle(small).manifest.artifacts[0].entry
+    assert local(f"hf://someone/tiny/bundle/{entry}").read_bytes() == (small / entry).read_bytes()
+
+
+def test_verify_and_report_take_it(small: Path, hub: Hub, tmp_path: Path) -> None:
+    push(small, "someone/tiny", private=False, branch=None)
+    done = CliRunner().invoke(app, ["verify", "hf://someone/tiny"])
+    assert done.exit_code == 0, done.output
+    page = tmp_path / "page.html"
+    done = CliRunner().invoke(app, ["report", "hf://someone/tiny", "-o", str(page)])
+    assert done.exit_code == 0 and page.stat().st_size > 10_000, done.output
+
+
+def test_large_files_go_on_their_own_and_old_ones_are_removed(small: Path, hub: Hub) -> None:
+    push(small, "someone/tiny", private=False, branch=None)
+    commit = hub.branches["someone/tiny"]["main"]
+    files = dict(hub.repositories["someone/tiny"][commit])
+    assert hub.blobs and all(len(data) > REGULAR_BYTES for data in hub.blobs.values())
+    hub.commit("someone/tiny", {**files, "bundle/int8/onnx/model.onnx": b"of another recipe", "notes.txt": b"kept"})
+    push(small, "someone/tiny", private=False, branch=None)
+    names = set(hub.repositories["someone/tiny"][hub.branches["someone/tiny"]["main"]])
+    assert names == {*files, "notes.txt"}
+
+
+def test_a_branch(small: Path, hub: Hub) -> None:
+    push(small, "someone/tiny", private=False, branch=None)
+    before = hub.branches["someone/tiny"]["main"]
+    push(small, "someone/tiny", private=False, branch="trial")
+    assert hub.branches["someone/tiny"]["main"] == before
+    assert local("hf://someone/tiny@trial").is_dir()
+
+
+def test_an_altered_bundle_is_neither_pushed_nor_used(small: Path, hub: Hub) -> None:
+    name = push(small, "someone/tiny", private=False, branch=None)
+    files = dict(hub.repositories["someone/tiny"][parse(name).revision or ""])
+    entry = f"bundle/{open_bundle(small).manifest.artifacts[0].entry}"
+    hub.commit("someone/tiny", {**files, entry: files[entry] + b" "})
+    with pytest.raises(VerificationError, match=r"model\.xml .*do not use it"):
+        local("hf://someone/tiny")
+    (small / "recipe.yaml").write_text("")
+    with pytest.raises(VerificationError, match=r"recipe\.yaml: differs"):
+        push(small, "someone/other", private=False, branch=None)
+    assert "someone/other" not in hub.repositories
+
+
+def test_only_what_the_manifest_lists_is_downloaded(small: Path, hub: Hub) -> None:
+    name = push(small, "someone/tiny", private=False, branch=None)
+    files = hub.repositories["someone/tiny"][parse(name).revision or ""]
+    hub.commit("someone/tiny", {**files, "bundle/.bashrc": b"x", "bundle/../../x": b"x", "model.pkl": b"x"})
+    folder = local("hf://someone/tiny")
+    assert not open_bundle(folder).unlisted_files()
+    assert not any("bashrc" in line or "pkl" in line for line in hub.requests)
+
+
+def test_a_pinned_bundle_is_used_without_the_hub(small: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    name = push(small, "someone/tiny", private=False, branch=None)
+    local(name)
+    asked = len(hub.requests)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert local(name).is_dir()
+    assert len(hub.requests) == asked
+    with pytest.raises(Unavailable, match="the Hugging Face Hub cannot be reached"):
+        local("hf://someone/tiny")
+
+
+def test_checkpoints_and_recipes(tiny_elir: Elir, hub: Hub, tmp_path: Path) -> None:
+    save_checkpoint(tiny_elir, tmp_path / "tiny.safetensors", {})
+    weights = (tmp_path / "tiny.safetensors").read_bytes()
+    recipe = b"version: 1\nextends: int8_sr\nname: mine\nmodel: {weights: 'hf://someone/weights'}\n"
+    hub.commit("someone/weights", {"tiny.safetensors": weights, "mine.yaml": recipe, "tiny.pth": b"pickle"})
+    assert find("weights", "hf://someone/weights/tiny.safetensors").read_bytes() == weights
+    assert find("weights", "hf://someone/weights").read_bytes() == weights
+    assert load_recipe("hf://someone/weights/mine.yaml").model.weights == "hf://someone/weights"
+    with pytest.raises(InputError, match=r"from the Hub only \.safetensors is taken"):
+        find("weights", "hf://someone/weights/tiny.pth")
+    hub.commit("someone/weights", {"a/x.safetensors": weights, "b/y.safetensors": weights})
+    with pytest.raises(InputError, match=r"has several \(a/x\.safetensors, b/y\.safetensors\): give"):
+        find("weights", "hf://someone/weights")
+    assert hub_file("hf://someone/weights/a", [".safetensors"]).name == "x.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("hf://someone", "no name on the Hub"),
+        ("hf://", "no name on the Hub"),
+        ("hf://a/b/../../c", "leads out of the repository"),
+        ("hf://datasets/someone/photos", "names a dataset, and models are taken"),
+        ("hf://someone/nothing", "no such model on the Hub"),
+        ("hf://someone/empty@v9", "the repository has no such revision"),
+        ("hf://someone/empty", "holds no bundle (no manifest.json)"),
+        ("hf://some one/x", "no name on the Hub"),
+    ],
+)
+def test_what_is_not_there(name: str, message: str, hub: Hub) -> None:
+    hub.commit("someone/empty", {"README.md": b""})
+    done = CliRunner().invoke(app, ["verify", name])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert message in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_push_needs_to_be_allowed(small: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "b" * 34)
+    done = CliRunner().invoke(app, ["push", str(small), "someone/tiny"])
+    assert done.exit_code == 4
+    assert done.stderr.splitlines()[-1].startswith("hf://someone/tiny: the Hub refuses it (401): log in"), done.stderr
+    done = CliRunner().invoke(app, ["push", str(small), "someone/tiny@main"])
+    assert done.exit_code == 2 and "a whole repository is written to" in done.stderr
+
+
+def test_offline_is_one_line(tmp_path: Path) -> None:
+    """In a process of its own: the client reads HF_HUB_OFFLINE once, at its import."""
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "compress", "verify", "hf://someone/tiny"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1), done.stderr
+    assert done.stderr.startswith("hf://someone/tiny: the Hugging Face Hub cannot be reached")
+
+
+def test_the_card_says_what_was_measured(small: Path) -> None:
+    done = CliRunner().invoke(app, ["push", str(small), "someone/tiny", "--dry-run"])
+    assert done.exit_code == 0, done.output
+    opened = open_bundle(small)
+    results, text = opened.results(), model_card(opened.manifest, opened.results(), "someone/tiny")
+    assert done.stdout == text
+    head = yaml.safe_load(text.split("---\n")[1])
+    assert head["pipeline_tag"] == "image-to-image" and {"elir", "openvino"} <= set(head["tags"])
+    (entry,) = head["model-index"]
+    measured = {
+        (result["dataset"]["type"], metric["name"]): metric["value"]
+        for result in entry["results"]
+        for metric in result["metrics"]
+    }
+    assert measured, json.dumps(head)
+    for row in results.quality:
+        assert measured[row.dataset, f"PSNR ({row.artifact})"] == row.psnr_db
+    for artifact in results.artifacts:
+        assert f"| {artifact.id} | " in text
