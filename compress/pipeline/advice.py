@@ -7,8 +7,8 @@ QUALITY = (
     "the pass qat, as the recipe qat_int8_sr does"
 )
 SPEED = (
-    "measure again when the machine is idle (`compress bench BUNDLE`); CPUs without VNNI gain less from int8, so lower "
-    "goals.speedup for them; for more speed, take a student, as the recipe fast_sr does"
+    "measure again when the machine is idle (`compress bench BUNDLE`); CPUs without VNNI gain less from int8, so give "
+    "goals.speedup a bound per CPU feature, as int8_sr does; for more speed, take a student, as the recipe fast_sr does"
 )
 ADVICE = {
     **dict.fromkeys(("psnr_drop_db", "ssim_drop", "lpips_rise", "fidelity_db", "color_shift", "histogram"), QUALITY),

@@ -6,6 +6,7 @@ from compress.recipe.schema import QUANTIZED, Goals, SpeedGoal
 from compress.results.artifact import ArtifactEntry
 from compress.results.document import Results
 from compress.results.goal import Goal
+from compress.results.machine import Machine
 from compress.results.performance import Performance
 
 # goal -> (field of a quality entry, whether the bound is a least value)
@@ -60,14 +61,24 @@ def _speed(goals: Goals, results: Results, artifact: ArtifactEntry) -> Iterator[
     goal = wanted if isinstance(wanted, SpeedGoal) else (wanted or {}).get(artifact.format)
     if goal is None:
         return
-    name = f"speedup_vs_{goal.vs}"
     # Where nothing was timed (an emulated, compiled or parsed target) there is no speed to judge.
-    timed = [(p.target, p.speedup_vs) for p in results.performance if p.artifact == artifact.id and p.speedup_vs]
-    for target, speedups in timed:
-        speedup = getattr(speedups, goal.vs)
-        yield _goal(name, artifact, target, goal.min, speedup.value if speedup else None, least=True)
+    timed = [p for p in results.performance if p.artifact == artifact.id and p.speedup_vs]
+    for p in timed:
+        speedup = getattr(p.speedup_vs, goal.vs)
+        yield _on_cpu(goal, p.machine or results.machine, artifact, p.target, speedup.value if speedup else None)
     if not timed:
-        yield _goal(name, artifact, None, goal.min, None, least=True)
+        yield _on_cpu(goal, results.machine, artifact, None, None)
+
+
+def _on_cpu(
+    speed: SpeedGoal, machine: Machine, artifact: ArtifactEntry, target: str | None, value: float | None
+) -> Goal:
+    """The bound is that of the machine's CPU."""
+    bound, feature = speed.bound(machine.features)
+    goal = _goal(f"speedup_vs_{speed.vs}", artifact, target, bound, value, least=True)
+    if feature is not None:
+        goal.cpu_feature = feature
+    return goal
 
 
 def _device(goals: Goals, results: Results, artifact: ArtifactEntry) -> Iterator[Goal]:

@@ -4,9 +4,10 @@ Unknown keys are refused; each field says what it is, in which unit and range.
 """
 
 import itertools
+from collections.abc import Collection
 from functools import partial
 from operator import eq
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -95,11 +96,34 @@ class Exports(Strict):
     )
 
 
+Int8Feature = Literal["amx_int8", "avx512_vnni", "avx_vnni", "avx2", "i8mm", "asimddp"]
+"""What makes a CPU's int8 kernels fast, the fastest first; named as in /proc/cpuinfo."""
+Ratio = Annotated[float, Field(gt=0)]
+
+
+def _bound_form(value: Any) -> str:
+    return "by_feature" if isinstance(value, dict) else "for_all"
+
+
 class SpeedGoal(Strict):
     """Least ratio of median latencies."""
 
     vs: Literal["fp32", "best_float"] = "fp32"
-    min: float = Field(gt=0)
+    min: Annotated[
+        Annotated[Ratio, Tag("for_all")] | Annotated[dict[Int8Feature, Ratio], Field(min_length=1), Tag("by_feature")],
+        Discriminator(_bound_form),
+    ] = Field(
+        description="Smallest ratio: one for every CPU, or one per int8 feature of the CPU that is measured. Of "
+        "several that it has, the first of this order counts: amx_int8, avx512_vnni, avx_vnni, avx2, i8mm, asimddp. A "
+        "CPU with none of those that are named is held to the smallest bound."
+    )
+
+    def bound(self, features: Collection[str]) -> tuple[float, Int8Feature | None]:
+        """The bound for a CPU with ``features``, and the feature by which it was chosen, if any was."""
+        if not isinstance(self.min, dict):
+            return self.min, None
+        best = next((name for name in get_args(Int8Feature) if name in features and name in self.min), None)
+        return (min(self.min.values()), None) if best is None else (self.min[best], best)
 
 
 def _speed_form(value: Any) -> str:

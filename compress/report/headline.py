@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from compress.report.rows import Row, against_fp32, datasets, rows
-from compress.report.text import goal_bound, goal_figure, milliseconds, number
+from compress.report.text import bound_on_cpu, goal_figure, milliseconds, number
 from compress.results.document import Results
 from compress.results.goal import Goal
 from compress.results.performance import Performance, Speedup
@@ -136,5 +136,5 @@ def missed_goals(results: Results) -> str:
 
 def _missed(goal: Goal) -> str:
     value = "not measured" if goal.value is None else goal_figure(goal.goal, goal.value)
-    bound = goal_bound(goal.goal, goal.bound).replace("<=", "≤").replace(">=", "≥")
+    bound = bound_on_cpu(goal).replace("<=", "≤").replace(">=", "≥")
     return f"{goal.goal} of {goal.artifact or 'this run'} ({value}, goal {bound})"

@@ -15,6 +15,7 @@ from compress.report.rows import (
 )
 from compress.report.text import (
     NONE,
+    bound_on_cpu,
     goal_bound,
     goal_figure,
     goal_state,
@@ -138,7 +139,7 @@ def goals(results: Results) -> Sheet:
     held = {(*_held(goal), goal.artifact or "run"): goal for goal in results.goals}
     body = [
         [
-            Cell(name, note=" ".join([_symbols(goal_bound(name, bound)), *([f"on {dataset}"] if dataset else [])])),
+            Cell(name, note=" ".join([_symbols(bound), *([f"on {dataset}"] if dataset else [])])),
             *(_goal(held.get((name, dataset, bound, column))) for column in columns),
         ]
         for name, dataset, bound in dict.fromkeys(map(_held, results.goals))
@@ -146,8 +147,8 @@ def goals(results: Results) -> Sheet:
     return Sheet("", [("Goal", ""), *((name, "") for name in columns)], body)
 
 
-def _held(goal: Goal) -> tuple[str, str, float | None]:
-    return goal.goal, goal.dataset or "", goal.bound
+def _held(goal: Goal) -> tuple[str, str, str]:
+    return goal.goal, goal.dataset or "", bound_on_cpu(goal)
 
 
 def _symbols(bound: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from compress.report.rows import Row, against_fp32, datasets, rows, targets
 from compress.report.text import (
-    goal_bound,
+    bound_on_cpu,
     goal_figure,
     goal_state,
     megabytes,
@@ -57,7 +57,7 @@ def goals_table(goals: Sequence[Goal]) -> Table:
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for goal in goals:
         state = goal_state(goal)
-        bound, value = goal_bound(goal.goal, goal.bound), goal_figure(goal.goal, goal.value)
+        bound, value = bound_on_cpu(goal), goal_figure(goal.goal, goal.value)
         cells = [goal.goal, goal.artifact or "-", goal.dataset or "-", bound, value, state]
         table.add_row(*_texts(cells), style="" if state == "met" else "bold red")
     return table

@@ -50,6 +50,12 @@ def goal_bound(goal: str, bound: float | None) -> str:
     return text if text == NONE else f"{'>=' if goal.startswith(AT_LEAST) else '<='} {text}"
 
 
+def bound_on_cpu(goal: Goal) -> str:
+    """A goal's bound, and the CPU feature by which it was chosen: ``>= 1.60x (avx2)``."""
+    text = goal_bound(goal.goal, goal.bound)
+    return f"{text} ({goal.cpu_feature})" if goal.cpu_feature else text
+
+
 def goal_state(goal: Goal) -> str:
     """``met``, ``MISSED``, or ``not measured`` for a goal that has no value."""
     if goal.value is None:

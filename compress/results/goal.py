@@ -12,6 +12,11 @@ class Goal(Section):
     artifact: Id | None = None
     dataset: Text | None = Field(None, description="Data set or target that the figure belongs to.")
     bound: Count | Figure | None = None
+    cpu_feature: Text | None = Field(
+        None,
+        description="Feature of the measured CPU by which the bound was chosen, such as avx2; null for a bound "
+        "that does not depend on it.",
+    )
     value: Count | Figure | None = Field(None, description="The figure; null if nothing was measured.")
     met: bool = False
     reason: Text | None = Field(None, description="Why there is no value.")

@@ -87,6 +87,43 @@ def test_speed_of_another_format_is_not_asked() -> None:
     assert check_goals(goals, results(performance=timed(1.0))) == []
 
 
+BY_FEATURE = {"avx2": 1.6, "avx512_vnni": 3.0, "amx_int8": 5.5}
+
+
+@pytest.mark.parametrize(
+    ("features", "bound", "feature"),
+    [
+        (["sse4_2", "avx2"], 1.6, "avx2"),
+        (["avx2", "avx_vnni"], 1.6, "avx2"),
+        (["avx2", "avx512f", "avx512_vnni", "avx_vnni"], 3.0, "avx512_vnni"),
+        (["avx2", "avx512_vnni", "amx_int8", "amx_bf16"], 5.5, "amx_int8"),
+        (["asimd", "asimddp"], 1.6, None),
+        ([], 1.6, None),
+    ],
+)
+def test_speed_is_held_against_the_bound_of_the_cpu(features: list[str], bound: float, feature: str | None) -> None:
+    goals = Goals.model_validate({"speedup": {"min": BY_FEATURE}})
+    for value, met in ((bound, True), (bound - 0.01, False)):
+        found = results(machine={"features": features}, performance=timed(value))
+        (entry,) = check_goals(goals, found)
+        assert (entry["bound"], entry.get("cpu_feature"), entry["met"]) == (bound, feature, met)
+
+
+def test_a_device_of_its_own_has_its_own_bound() -> None:
+    (here,) = timed(2.0)
+    there = {**here, "target": "xeon", "machine": {"features": ["avx2", "amx_int8"]}}
+    found = results(machine={"features": ["avx2"]}, performance=[here, there])
+    goals = Goals.model_validate({"speedup": {"min": BY_FEATURE}})
+    held = [(g["dataset"], g["bound"], g["cpu_feature"], g["met"]) for g in check_goals(goals, found)]
+    assert held == [("x86", 1.6, "avx2", True), ("xeon", 5.5, "amx_int8", False)]
+
+
+def test_a_plain_bound_means_every_cpu() -> None:
+    found = results(machine={"features": ["avx2", "amx_int8"]}, performance=timed(1.6))
+    (entry,) = check_goals(Goals.model_validate({"speedup": {"min": 1.5}}), found)
+    assert (entry["bound"], entry["met"]) == (1.5, True) and "cpu_feature" not in entry
+
+
 @pytest.mark.parametrize("performance", [[], timed(None)])
 def test_what_was_not_measured_is_not_met(performance: list) -> None:
     (entry,) = check_goals(Goals.model_validate({"speedup": {"min": 1.5}}), results(performance=performance))
