@@ -50,15 +50,27 @@ def read_metadata(path: Path) -> dict[str, str]:
 def models() -> list[tuple[str, str]]:
     """Name and description of every built-in model."""
     folder = data_folder("weights")
-    known = {name: read_metadata(folder / f"{name}.safetensors") for name in names("weights")}
     return [
         (
             name,
             f"{about['task']}, K = {about['k_steps']}, {(folder / f'{name}.safetensors').stat().st_size / 1e6:.1f} MB",
         )
-        for name, about in known.items()
-        if about.get("format") == "elir"
+        for name, about in _built_in()
     ]
+
+
+def student_for(task: str | None, k_steps: int) -> tuple[str, int] | None:
+    """The built-in model for ``task`` with the fewest Euler steps, and their number; None unless below ``k_steps``."""
+    known = [(int(about["k_steps"]), name) for name, about in _built_in() if about["task"] == task]
+    fewest, name = min(known, default=(k_steps, ""))
+    return (name, fewest) if fewest < k_steps else None
+
+
+def _built_in() -> list[tuple[str, dict[str, str]]]:
+    """Name and metadata of every built-in model."""
+    folder = data_folder("weights")
+    known = [(name, read_metadata(folder / f"{name}.safetensors")) for name in names("weights")]
+    return [(name, about) for name, about in known if about.get("format") == "elir"]
 
 
 def count_values(path: Path) -> dict[str, int]:

@@ -48,6 +48,8 @@ class Forecast:
         if self.tiles >= TRIAL_FROM and 0 not in restorer.tile:
             seconds = _seconds_per_tile(restorer)
             progress.say(f"expected time: about {duration(seconds * self.tiles)} ({seconds:.2g} s per tile)")
+        if self.tiles >= TRIAL_FROM and restorer.advice:
+            progress.say(f"faster: {restorer.advice}")
 
 
 def _sizes(picture: Path, path: Path, scale: int, *, frames: bool) -> list[tuple[int, int]]:

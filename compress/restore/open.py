@@ -14,6 +14,7 @@ from compress.bundle.manifest import MANIFEST
 from compress.bundle.open import OpenArtifact, open_bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.elir.latent import SIZE_MULTIPLE
+from compress.elir.metadata import student_for
 from compress.elir.restore import OnTile, restore, restore_bytes, restore_staged
 from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, plan
 from compress.errors import InputError, Unavailable
@@ -74,6 +75,8 @@ class Restorer:
     """Encoder and decoder are tiled, the flow is not."""
     remark: str = ""
     """What its user should know of the source."""
+    advice: str = ""
+    """What to take instead where the work is long; nothing where there is nothing faster."""
 
     def steps(self, height: int, width: int) -> int:
         """Calls of ``on_tile`` for a picture of (H, W)."""
@@ -113,7 +116,17 @@ def _checkpoint(path: Path, settings: Settings) -> Restorer:
     def tiles(height: int, width: int) -> int:
         return plan(height * scale, width * scale, tile, overlap).tiles
 
-    return Restorer(task, scale, tile, tiles, run, staged=True, remark=model.taken)
+    advice = _advice(task, model.k_steps)
+    return Restorer(task, scale, tile, tiles, run, staged=True, remark=model.taken, advice=advice)
+
+
+def _advice(task: Task | None, k_steps: int) -> str:
+    student = student_for(task, k_steps)
+    if student is None:
+        return ""
+    name, fewer = student
+    steps = "1 Euler step" if fewer == 1 else f"{fewer} Euler steps"
+    return f"the built-in {name} is for the same task and takes {steps} instead of {k_steps}"
 
 
 def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:

@@ -21,10 +21,13 @@ from compress.data.open import frame_sizes, size_of, suffixes
 from compress.data.picture import read_frames, read_picture
 from compress.errors import CompressError, InputError
 from compress.files import check_room
+from compress.measure.blockiness import VISIBLE, blockiness
 from compress.restore.forecast import Forecast
 from compress.restore.open import Restorer, Settings, open_restorer
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from compress.progress import Progress
 
 NAMED = 3  # failed pictures that an error names
@@ -81,7 +84,7 @@ def restore_pictures(
 def _restore_one(restorer: Restorer, picture: Path, path: Path, name: str, progress: "Progress") -> None:
     _check_size(restorer, size_of(picture), path)
     given = read_picture(picture)
-    notes = [*given.notes]
+    notes = [*given.notes, *_blocks(restorer, given.rgb)]
     if given.frames > 1:
         notes.append(f"frame 1 of {given.frames} was taken: --frames restores all of them")
     for note in notes:
@@ -93,6 +96,18 @@ def _restore_one(restorer: Restorer, picture: Path, path: Path, name: str, progr
         notes = save_layers(restored, given, path)
     for note in notes:
         progress.say(f"{path}: {note}")
+
+
+def _blocks(restorer: Restorer, picture: "np.ndarray") -> list[str]:
+    """A warning of blocks that a model makes sharper which did not learn to remove them."""
+    ratio = blockiness(picture)
+    if ratio < VISIBLE or (restorer.task or "").startswith("blind"):
+        return []
+    halve = ", or halve its size first" if restorer.scale > 1 else ""
+    return [
+        f"blocks of JPEG compression are visible (steps between them are {ratio:.2f} times those inside), and restoring"
+        f" makes them sharper: take a less compressed copy{halve}, or a model that learnt from JPEG (task blind_sr_x4)"
+    ]
 
 
 def _restore_frames(restorer: Restorer, picture: Path, path: Path, name: str, progress: "Progress") -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from compress.elir.checkpoint import save_checkpoint
-from compress.elir.metadata import count_values, read_metadata
+from compress.elir.metadata import count_values, read_metadata, student_for
 from compress.elir.model import Elir
 from compress.errors import VerificationError
 
@@ -31,6 +31,12 @@ def header(path: Path, content: Any) -> Path:
 def test_what_a_checkpoint_says(saved: Path) -> None:
     found = read_metadata(saved)
     assert (found["task"], int(found["k_steps"]), float(found["sigma_s"])) == ("sr_x4", 3, 0.1)
+
+
+def test_the_student_of_a_task_is_the_built_in_model_with_fewer_steps() -> None:
+    assert student_for("sr_x4", 3) == ("elir_sr_x4_fast", 1)
+    assert student_for("sr_x4", 1) is None, "the student itself"
+    assert student_for("denoise", 3) is None and student_for(None, 3) is None
 
 
 def test_numbers_are_counted(tiny_elir: Elir, saved: Path, tmp_path: Path) -> None:

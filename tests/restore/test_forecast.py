@@ -1,6 +1,7 @@
 """What is said before a restoration begins, and while it runs."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,13 @@ def test_much_work_is_timed_on_one_tile(jobs: list[tuple[Path, Path]]) -> None:
     assert lines[0] == f"restoring 1 picture: 0.5 megapixels, 2.0 after enlarging x2; {TRIAL_FROM} tiles"
     assert lines[1].startswith("expected time: about ") and lines[1].endswith(" s per tile)")
     assert calls == [(32, 48, 3)] * 2, "a picture of one tile, the first time to warm up"
+
+
+def test_long_work_is_told_what_is_faster(jobs: list[tuple[Path, Path]]) -> None:
+    for tiles, told in ((TRIAL_FROM, ["faster: the student"]), (TRIAL_FROM // 4, [])):
+        by = replace(restorer([], tiles), advice="the student")
+        lines = said(Forecast.of(by, jobs[:1], frames=False), by)
+        assert [line for line in lines if "faster" in line] == told
 
 
 def test_every_frame_counts(tmp_path: Path) -> None:

@@ -145,3 +145,9 @@ def test_an_artifact_that_was_altered_after_its_manifest(bundle: Path, source: s
 def test_an_unknown_name() -> None:
     with pytest.raises(InputError, match=r"'elir_sr_x5': unknown weights file, did you mean elir_sr_x4\?"):
         open_restorer("elir_sr_x5", Settings())
+
+
+def test_a_checkpoint_with_more_steps_than_a_built_in_student_names_it() -> None:
+    slow, fast = (open_restorer(name, Settings()) for name in ("elir_sr_x4", "elir_sr_x4_fast"))
+    assert slow.advice == "the built-in elir_sr_x4_fast is for the same task and takes 1 Euler step instead of 3"
+    assert fast.advice == ""

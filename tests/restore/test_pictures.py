@@ -153,6 +153,32 @@ def test_progress_names_the_picture(artifact: str, folder: Path, capsys: pytest.
     assert "b.jpg (2 of 3)" in told.err and "restore: 2 of 3" in told.err
 
 
+def test_visible_blocks_of_jpeg_are_warned_of_whatever_the_file_is_now(
+    artifact: str, tmp_path: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(photo).save(tmp_path / "coarse.jpg", quality=15)
+    Image.open(tmp_path / "coarse.jpg").save(tmp_path / "again.png")
+    Image.fromarray(photo).save(tmp_path / "fine.jpg", quality=95)
+    for name, scale in (("coarse.jpg", 2), ("again.png", 2), ("again.png", 1), ("fine.jpg", 2)):
+        settings = Settings(overlap=32, scale=scale)
+        restore_pictures(artifact, [tmp_path / name], tmp_path / "out.png", settings, Progress("lines"))
+        lines = [line for line in capsys.readouterr().err.splitlines() if "JPEG" in line]
+        if name == "fine.jpg":
+            assert lines == []
+            continue
+        assert len(lines) == 1 and lines[0].startswith(f"{tmp_path / name}: blocks of JPEG compression are visible (")
+        assert "take a less compressed copy" in lines[0] and ("halve its size first" in lines[0]) == (scale > 1)
+
+
+def test_a_blind_model_learnt_from_jpeg_and_gets_no_warning(
+    artifact: str, tmp_path: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(photo).save(tmp_path / "coarse.jpg", quality=15)
+    settings = Settings(overlap=32, task="blind_face")
+    restore_pictures(artifact, [tmp_path / "coarse.jpg"], tmp_path / "out.png", settings, Progress("lines"))
+    assert "JPEG" not in capsys.readouterr().err
+
+
 def test_what_is_skipped_in_a_folder_is_named(artifact: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("notes.txt", "film.mp4"):
         (folder / name).touch()
