@@ -106,9 +106,10 @@ def _advice(row: Row) -> str:
     entry = row.artifact.entry
     if missed:
         return f"{entry} misses {'a goal' if len(missed) == 1 else f'{len(missed)} goals'}"
-    if "slower" in speed_gain(against_fp32(row.performance)):
-        return f"use {entry} only where size counts more than speed"
-    return f"use {entry}"
+    speed = speed_gain(against_fp32(row.performance))
+    if "smaller" not in size_gain(row.artifact.size_ratio) and "faster" not in speed:
+        return f"{entry} gains nothing"
+    return f"use {entry} only where size counts more than speed" if "slower" in speed else f"use {entry}"
 
 
 def _basis(row: Row, results: Results) -> str:

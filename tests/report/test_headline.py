@@ -46,6 +46,14 @@ def test_what_is_not_faster_is_not_called_so(document: dict[str, Any], speedup: 
     assert sentence(document, speedup_vs={"fp32": speedup}).startswith(f"3.8x smaller, {told}")
 
 
+def test_what_is_neither_smaller_nor_faster_is_not_recommended(document: dict[str, Any]) -> None:
+    for artifact in document["artifacts"]:
+        artifact["size_ratio"] = 0.99
+    slow = {"fp32": {"value": 0.88, "low": 0.87, "high": 0.9}}
+    told = sentence(document, speedup_vs=slow)
+    assert told == "as large, 1.1x slower, 0.03 dB worse: int8/openvino/model.xml gains nothing"
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
