@@ -284,3 +284,28 @@ def test_showcase_shows_the_pictures_of_its_samples(bundle: Path, browser: Calla
             ]
             assert shown == own
         assert driver.get_log("browser") == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_handle_and_divider_agree(bundle: Path, browser: Callable[..., Any], width: int) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    page = write_report(bundle)
+    with browser(width, 900) as driver:
+        driver.get(page.as_uri())
+        WebDriverWait(driver, 30).until(lambda d: d.find_element("id", "measure").text)
+        driver.execute_script("document.getElementById('split').scrollIntoView({block: 'center', behavior: 'instant'})")
+        for share in (0.0, 0.3, 0.95):
+            x, y = driver.execute_script(
+                "const pane = document.querySelector('.pane').getBoundingClientRect(),"
+                " rail = document.getElementById('split').getBoundingClientRect();"
+                "return [pane.left + arguments[0] * pane.width, rail.top + rail.height / 2]", share
+            )  # fmt: skip
+            pointer = ActionChains(driver)
+            pointer.w3c_actions.pointer_action.move_to_location(round(x), round(y))
+            pointer.w3c_actions.pointer_action.click()
+            pointer.perform()
+            line = driver.find_element("id", "divider").rect
+            # The slider has steps of 1 %.
+            assert line["x"] + line["width"] / 2 == pytest.approx(x, abs=1 + 0.005 * min(640, width))
