@@ -170,7 +170,9 @@ def _plot(
     unseen = None
     if band is not None:
         unseen = Mark(y_axis.at(band), y_axis.at(band - VISIBLE_DB), f"not visible: under {VISIBLE_DB:g} dB")
-    return Plot(title, caption, x_axis, y_axis, *_labelled(points, absent, line, unseen))
+    taken = _taken(points, line)
+    line, unseen = (_with_text(mark, taken) for mark in (line, unseen))
+    return Plot(title, caption, x_axis, y_axis, _named(points, taken), absent, line, unseen)
 
 
 def _psnr(row: Row) -> float | None:
@@ -215,27 +217,30 @@ def _round_step(raw: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
 
 
-def _labelled(
-    points: list[Point], absent: list[str], bound: Mark | None, band: Mark | None
-) -> tuple[list[Point], list[str], Mark | None, Mark | None]:
-    """Each text where it covers neither a point nor another text nor the goal's line; NaN where no place is free."""
-    taken: list[Box] = [(p.x - p.reach, p.y - p.reach, p.x + p.reach, p.y + p.reach) for p in points]
-    if bound:
-        taken.append((LEFT, bound.top - 2, WIDTH - RIGHT, bound.top + 2))
-    marks = []
-    for mark in (bound, band):
-        if mark:
-            x, y = _first_free(mark.text, _places_at(mark), taken)
-            mark = replace(mark, x=x, y=y)
-        marks.append(mark)
-    # Those that the reader compares are named first: the quantized ones, then what they are held against.
+# --- texts: each where it covers neither a point nor another text nor the goal's line ---------------------------
+
+
+def _taken(points: list[Point], bound: Mark | None) -> list[Box]:
+    """Where no text may be."""
+    line = [(LEFT, bound.top - 2, WIDTH - RIGHT, bound.top + 2)] if bound else []
+    return [*line, *((p.x - p.reach, p.y - p.reach, p.x + p.reach, p.y + p.reach) for p in points)]
+
+
+def _with_text(mark: Mark | None, taken: list[Box]) -> Mark | None:
+    if mark is None:
+        return None
+    x, y = _first_free(mark.text, _places_at(mark), taken)
+    return replace(mark, x=x, y=y)
+
+
+def _named(points: list[Point], taken: list[Box]) -> list[Point]:
+    """With their labels. Those that the reader compares come first: the quantized ones, then the references."""
     first = ("int8", "weights", "fp32")
     places = {
         point.id: _first_free(point.id, _own_places(point, points), taken)
         for point in sorted(points, key=lambda p: first.index(p.precision) if p.precision in first else len(first))
     }
-    placed = [replace(point, label_x=places[point.id][0], label_y=places[point.id][1]) for point in points]
-    return placed, absent, marks[0], marks[1]
+    return [replace(point, label_x=places[point.id][0], label_y=places[point.id][1]) for point in points]
 
 
 def _first_free(text: str, places: Iterable[tuple[float, float]], taken: list[Box]) -> tuple[float, float]:
