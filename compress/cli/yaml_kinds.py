@@ -23,7 +23,7 @@ SCHEMAS: dict[str, type[Strict]] = {
     "sweep": Sweep,
 }
 OWN_KEYS = {"stages": "train", "recipes": "sweep", "source": "calibration", "pairs": "calibration", "runtime": "target"}
-"""Keys that only one kind has. A file without any of them is a recipe."""
+"""Keys that only one kind has. A file without any of them is of the kind that has most of its keys."""
 BUILT_IN: dict[str, Kind] = {"recipe": "recipes", "calibration": "calibration", "target": "targets"}
 
 
@@ -60,4 +60,7 @@ def _kind(name_or_path: str) -> tuple[str, Path]:
 
 
 def _kind_of(data: Mapping[str, object]) -> str:
-    return next((kind for key, kind in OWN_KEYS.items() if key in data), "recipe")
+    def known(kind: str) -> int:
+        return len(data.keys() & SCHEMAS[kind].model_fields.keys())
+
+    return next((kind for key, kind in OWN_KEYS.items() if key in data), max(SCHEMAS, key=known))

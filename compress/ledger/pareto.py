@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from compress.ledger.view import BUSY
 from compress.report.devices import GROUP, HIGHER_IS_BETTER
 from compress.text import plain, printable
 
@@ -57,15 +58,17 @@ class Pareto:
         for frontier in self.frontiers:
             facts = {name: "-" if value is None else value for name, value in frontier.facts.items()}
             title = "{target} · {task} · {dataset} · {image_size} px · {cpu} · {threads} threads".format(**facts)
+            timed = self.x == "latency_p50_ms"
             beaten = f"{frontier.dominated} more, beaten"
+            if timed and any(row.busy for row in frontier.points):
+                beaten += f"\n{BUSY}"
             table = Table(title=Text(printable(title)), title_justify="left", caption=beaten)
             for name in (self.x, self.y, "recipe", "artifact", "measured", "row"):
                 table.add_column(name, justify="right" if name in (self.x, self.y) else "left")
             for row in frontier.points:
                 named = (row.recipe, row.artifact, row.created[:16], row.id[:8])
-                table.add_row(
-                    *(plain(getattr(row, name), 6) for name in (self.x, self.y)), *map(Text, map(printable, named))
-                )
+                cost = plain(getattr(row, self.x), 6) + ("*" if timed and row.busy else "")
+                table.add_row(cost, plain(getattr(row, self.y), 6), *map(Text, map(printable, named)))
             shown.append(table)
         return Group(*shown, *(() if shown else (Text(f"no row has both {self.x} and {self.y}"),)))
 

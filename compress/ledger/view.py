@@ -23,6 +23,8 @@ COLUMNS = {  # heading -> (field, format)
     "LPIPS": ("lpips", "{:.4f}"),
 }
 
+BUSY = "* measured on a busy machine: `compress ledger show ROW` says what else ran"
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -44,7 +46,7 @@ class Listing:
 
         lines = [f"{len(self.rows)} of {self.total} rows, newest first; {self.place}"]
         if any(row.busy for row in self.rows):
-            lines.append("* measured on a busy machine: `compress ledger show ROW` says what else ran")
+            lines.append(BUSY)
         caption = Text("\n".join(lines))
         table = Table(caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
         for heading in COLUMNS:

@@ -13,7 +13,7 @@ from compress.progress import Progress
 from compress.recipe.library import find, is_path, read_document
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
-from compress.results.machine import busy_note
+from compress.results.machine import busy_notes
 from compress.results.performance import Latency, Performance
 from compress.targets.bench import BenchResult, runs
 
@@ -62,8 +62,7 @@ class Benches:
         from rich.table import Table
         from rich.text import Text
 
-        busy = dict.fromkeys(entry.busy for entry in self.performance if entry.busy)
-        notes = [busy_note(others) for others in busy]
+        notes = busy_notes(entry.busy for entry in self.performance)
         caption = Text("\n".join(["--json prints every figure", *notes]))
         table = Table(
             title=Text(str(self.bundle)),

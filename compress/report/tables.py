@@ -14,7 +14,7 @@ from compress.report.text import (
     number,
     percent,
 )
-from compress.results.machine import busy_note
+from compress.results.machine import busy_notes
 from compress.results.performance import Speedup
 from compress.results.quality import Quality
 from compress.text import printable
@@ -87,8 +87,7 @@ def _about(results: Results) -> tuple[str, list[str]]:
     quality = f"quality on {sets[0]} (n = {number(results.quality[0].n, 0)})" if sets else "quality not measured"
     speed = f"speed on {', '.join(devices)}" if devices else "speed not measured"
     about = f"{quality}, {speed}; drop, rise and shift against fp32"
-    notes = dict.fromkeys(busy_note(entry.busy) for entry in results.performance if entry.busy)
-    return f"{results.name} ({results.task})", [about, *notes]
+    return f"{results.name} ({results.task})", [about, *busy_notes(entry.busy for entry in results.performance)]
 
 
 def _table(title: str, caption: Sequence[str]) -> Table:

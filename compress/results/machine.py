@@ -1,5 +1,7 @@
 """Facts about the machine that a figure was measured on. What its system does not tell is null."""
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
 from compress.results.section import Count, Figure, Section, Text
@@ -9,9 +11,10 @@ BUSY_CORES = 0.2
 NAMED = 3
 
 
-def busy_note(others: str) -> str:
-    """The line below a table whose figures marked with * were measured while ``others`` worked."""
-    return f"* measured while other processes took {others}: measure again on an idle machine"
+def busy_notes(others: Iterable[str]) -> list[str]:
+    """The line below a table whose figures marked with * were measured while ``others`` worked; none where none did."""
+    told = " or ".join(dict.fromkeys(filter(None, others)))
+    return [f"* measured while other processes took {told}: measure again on an idle machine"] if told else []
 
 
 class BusyProcess(Section):

@@ -50,6 +50,14 @@ def test_a_mistake_in_each_kind_is_told_by_its_own_schema(tmp_path: Path, kind: 
     assert code == 2 and message in text and len(text.splitlines()) == 1
 
 
+def test_a_file_without_its_chief_key_is_told_by_its_other_keys(tmp_path: Path) -> None:
+    code, text = run(tmp_path, "version: 1\nname: board\nreach: ssh\nssh: {host: pi}\n")
+    assert code == 2 and "runtime: is missing" in text and "passes" not in text
+    code, text = run(tmp_path, "version: 1\nname: mine\ncount: 4\ncrop: 64\n")
+    assert code == 2 and "source" in text and "passes" not in text
+    assert "passes: is missing" in run(tmp_path, "version: 1\nname: mine\n")[1]
+
+
 def test_too_few_pictures_are_found_before_any_work(tmp_path: Path) -> None:
     """ptq would refuse them only after the float model was measured."""
     (tmp_path / "few").mkdir()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from compress.ledger import Filter, Ledger
 from compress.ledger.pareto import frontier, pareto
@@ -56,3 +57,16 @@ def test_devices_are_apart_and_old_measurements_do_not_count(ledger: Ledger, mak
     ]
     assert found["frontiers"][1]["points"][0]["latency_p50_ms"] == 10.0
     assert pareto(ledger, "macs", "lpips", Filter()).frontiers == []
+
+
+def test_a_point_of_a_busy_machine_is_marked(ledger: Ledger, make: Make) -> None:
+    busy = {"cpu": "x", "busy": [{"name": "chrome", "cores": 1.3}]}
+    ledger.append([row(make, "slow", 409.0, 25.0, machine=busy), row(make, "fast", 10.0, 24.0)])
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(pareto(ledger, "latency_p50_ms", "psnr_db", Filter()).table())
+    shown = captured.get()
+    assert shown.count("409*") == 1 and shown.count("* measured on a busy machine") == 1 and "10*" not in shown
+    with console.capture() as captured:
+        console.print(pareto(ledger, "bytes", "psnr_db", Filter()).table())
+    assert "*" not in captured.get()

@@ -43,12 +43,17 @@ class PairComparison:
 
     @property
     def notes(self) -> list[str]:
-        """What the speeds differ in beside the artifacts."""
+        """What the speeds differ in beside the artifacts, and what else ran while they were measured."""
         a, b = self.pair.a, self.pair.b
         if a.latency_p50_ms is None or b.latency_p50_ms is None:
             return []
         both = [(name, getattr(a, name), getattr(b, name)) for name in SAME_DEVICE]
-        return [f"{name} differs: {x} and {y}" for name, x, y in both if x != y]
+        busy = [
+            f"{side} was measured while other processes took {row.busy}: measure again on an idle machine"
+            for side, row in (("A", a), ("B", b))
+            if row.busy
+        ]
+        return [f"{name} differs: {x} and {y}" for name, x, y in both if x != y] + busy
 
     def change(self, measure: str) -> Change | None:
         """One measure's change, where both sides have it."""

@@ -65,13 +65,17 @@ def test_rows_of_the_ledger_and_another_device(edit: Any, ledger: Ledger, finish
 
     def there(results: dict[str, Any]) -> None:
         edit.timed(results, "onnx-int8", 5.0, "another CPU")
+        results["performance"][-1]["machine"]["busy"] = [{"name": "chrome", "cores": 1.3}]
 
     rows = [r for f in (variant("a", here), variant("b", there)) for r in bundle_measurements(f)]
     ledger.append(rows)
     a, b = (row.id for row in rows if row.target)
     (found,) = compare(a[:10], b).compared
     assert found.verdict == "B is 2.00x faster, as large, equal in PSNR, equal in LPIPS"
-    assert found.notes == ["cpu differs: a CPU and another CPU"]
+    assert found.notes == [
+        "cpu differs: a CPU and another CPU",
+        "B was measured while other processes took 1.3 cores (chrome): measure again on an idle machine",
+    ]
 
 
 def test_what_cannot_be_compared(finished: Any, variant: Variant, ledger: Ledger, tmp_path: Path) -> None:
