@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from compress.artifacts.about import about
 from compress.artifacts.artifact import Artifact
 from compress.files import write_text
-from compress.passes.quantize.scheme_formats import BOTH_X86, SCHEME_OF
+from compress.passes.quantize.schemes import BOTH_X86, SCHEME_OF
 from compress.recipe.schema import QUANTIZED, Recipe
 from compress.recipe.task import task_enlargement, task_scale
 

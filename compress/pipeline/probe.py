@@ -57,7 +57,7 @@ class Probe:
     def __init__(
         self, models: Models, scheme: str, pictures: PictureSet, most: int, layers: "dict[str, Layer]"
     ) -> None:
-        from compress.passes.quantize.model import SCHEMES
+        from compress.passes.quantize.schemes import SCHEMES
 
         self.models, self.scheme_name, self.scheme = models, scheme, SCHEMES[scheme]
         self.model, self.layers = models.subject.model, layers

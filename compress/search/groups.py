@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from compress.elir.model import Elir
     from compress.passes.quantize.model import Conv
-    from compress.passes.quantize.modules import Scheme
+    from compress.passes.quantize.schemes import Scheme
 
 STORED = {4: 4, 7: 8, 8: 8, FLOAT: 32}
 """Bits in the file for each weight; 4-bit weights two a byte (``compress.artifacts.export.four_bits``), but for

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from compress.errors import InputError
-from compress.passes.quantize.scheme_formats import SCHEME_OF
+from compress.passes.quantize.schemes import SCHEME_OF
 from compress.pipeline.models import Models
 from compress.pipeline.probe import Probe
 from compress.recipe.passes import FLOAT, PtqSettings
@@ -44,7 +44,7 @@ class Lab:
     def __init__(self, models: Models, format_: Format, settings: PtqSettings, bits: tuple[int, ...]) -> None:
         from compress.passes.ptq import Ptq
         from compress.passes.quantize.engines.elir import quantizable
-        from compress.passes.quantize.model import SCHEMES
+        from compress.passes.quantize.schemes import SCHEMES
 
         self.models, self.format, self.settings, self.bits = models, format_, settings, bits
         self.scheme_name = SCHEME_OF[format_]

@@ -11,7 +11,7 @@ from compress.artifacts.artifact import FORMATS
 from compress.errors import InputError
 from compress.files import locked, sha256_text, write_text
 from compress.folders import Owner, check_folder, claimed
-from compress.passes.quantize.scheme_formats import SCHEME_OF
+from compress.passes.quantize.schemes import SCHEME_OF
 from compress.pipeline.cache import Stages
 from compress.pipeline.context import RunContext
 from compress.pipeline.models import Models

@@ -8,7 +8,7 @@ from compress.elir.latent import noise_shape
 from compress.elir.macs import picture_macs
 from compress.elir.model import Elir
 from compress.passes.quantize.engines.elir import quantizable
-from compress.passes.quantize.model import SCHEMES
+from compress.passes.quantize.schemes import SCHEMES
 from compress.recipe.passes import PtqSettings
 from compress.search.groups import Group, groups_of, prefixes
 

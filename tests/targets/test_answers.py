@@ -24,7 +24,7 @@ from compress.results.performance import Performance
 from compress.targets.bench import bench_target
 from compress.targets.entries import Bench
 from compress.targets.ssh import bench as ssh_bench
-from compress.targets.ssh import device
+from compress.targets.ssh import retry
 
 SSH = """#!/bin/sh
 # In the place of ssh: prints what the test has written for the verb, and ends as it says.
@@ -106,7 +106,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("SLACK_S", "START_S", "LOAD_S"):
             patch.setattr(ssh_bench, name, 0.05)
         for name in ("RECONNECT_S", "PAUSE_S"):
-            patch.setattr(device, name, 0.01)
+            patch.setattr(retry, name, 0.01)
         yield folder
 
 

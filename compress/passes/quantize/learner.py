@@ -18,9 +18,10 @@ from compress.files import write_buffer
 from compress.passes.base import Pass, Subject
 from compress.passes.quantize.engines import QuantizedModel
 from compress.passes.quantize.engines.elir import as_quantized, pack, unpack
-from compress.passes.quantize.model import SCHEMES, Conv, Layer, build, replace_module
-from compress.passes.quantize.modules import WEIGHT_MAX, QuantConv, QuantizedWeight, Scheme
+from compress.passes.quantize.model import Conv, Layer, build, replace_module
+from compress.passes.quantize.modules import WEIGHT_MAX, QuantConv, QuantizedWeight
 from compress.passes.quantize.round_weights import limit_pairs
+from compress.passes.quantize.schemes import SCHEMES, Scheme
 
 KEPT_EVERY_S = 60.0
 TINY = 1e-16  # Adam's epsilon: gradients of a step of a weight are far below its usual 1e-8

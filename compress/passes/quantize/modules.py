@@ -4,56 +4,17 @@ The operators are PT2E's ``quantized_decomposed`` ones, so that eager torch is t
 exporter writes QuantizeLinear/DequantizeLinear, and XNNPACK's partitioner sees what torchao would have given it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.ao.quantization.fx._decomposed
 from torch import Tensor, nn
 from torch.nn import functional
 
+from compress.passes.quantize.schemes import ActivationRange, Scheme
+
 _OPS = torch.ops.quantized_decomposed
 WEIGHT_MAX = {8: 127, 7: 63, 4: 7}  # 7 bits: two products of u8 and s8 fit int16, so vpmaddubsw cannot saturate
-
-
-@dataclass(frozen=True)
-class ActivationRange:
-    """Range of a tensor, low <= 0 <= high; one scale for the whole tensor."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """How activations become 8-bit integers.
-
-    ``signed``: int8 instead of uint8. ``symmetric``: zero point 0. ``centred``: both where a tensor has negative
-    values, neither where it has none. ``outputs``: convolutions' outputs too. ``shortcuts``: large residual blocks add
-    8-bit tensors: what their first convolution reads, and the branch's output. ``enlarges``: nearest neighbours are
-    taken of 8-bit tensors, by a transposed convolution.
-    """
-
-    signed: bool = False
-    symmetric: bool = False
-    centred: bool = False
-    outputs: bool = False
-    shortcuts: bool = False
-    enlarges: bool = False
-
-    def of(self, range_: ActivationRange) -> "Scheme":
-        """What it makes of a tensor of this range."""
-        return replace(self, signed=True, symmetric=True) if self.centred and range_.low < 0 else self
-
-
-# OpenVINO: unsigned, so that what follows a ReLU keeps all 256 levels; a zero point elsewhere costs convolutions time,
-# and leaves transposed ones in float. A convolution may write floats.
-OPENVINO = Scheme(centred=True, shortcuts=True)
-# ONNX Runtime runs a convolution in int8 only when its output is quantized too.
-ONNXRUNTIME = Scheme(outputs=True)
-# TensorRT refuses uint8 and zero points: a tensor that follows a ReLU loses one bit there.
-TENSORRT = Scheme(signed=True, symmetric=True)
-# XNNPACK: as ONNX Runtime, the same scales, zero points less 128; it enlarges by no nearest neighbours.
-XNNPACK = Scheme(signed=True, outputs=True, enlarges=True)
 
 
 class FakeQuantize(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.passes.quantize.modules import ActivationRange
+from compress.passes.quantize.schemes import ActivationRange
 
 BINS = 2048
 HISTOGRAM_SAMPLES = 65536  # values of one tensor that enter the histogram

@@ -1,6 +1,6 @@
 """Where a quantized model errs: measured layer by layer, and remembered by the attempt that asks."""
 
-from compress.passes.quantize.scheme_formats import SCHEME_OF
+from compress.passes.quantize.schemes import SCHEME_OF
 from compress.pipeline.fallback.steps import Errors
 from compress.pipeline.models import Models
 from compress.pipeline.probe import Probe, network, settled

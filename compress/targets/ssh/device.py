@@ -21,6 +21,7 @@ from compress.targets.job import Job
 from compress.targets.runner_archive import NAME, runner_archive, runner_sha256
 from compress.targets.ssh.link import MOST_BYTES as BYTES
 from compress.targets.ssh.link import ConnectionLoss, open_at, remote
+from compress.targets.ssh.retry import DeviceLoss, retry
 
 if TYPE_CHECKING:
     from compress.progress import Progress
@@ -33,7 +34,6 @@ INSTALL = (
 )
 START_S, POLL_S, SHORT_S = 240, 120, 60
 SLOWEST = 20_000  # bytes/s: slower than this a transfer counts as lost
-RECONNECT_S, PAUSE_S, LONGEST_PAUSE_S = 180.0, 1.0, 15.0
 LONGEST_FOLDER = 1500
 T = TypeVar("T")
 
@@ -66,8 +66,8 @@ def run_on_device(
             return device.result(job.artifacts)
         except DeviceLoss as error:
             raise Unavailable(
-                f"target {target}: {ssh.host} was lost ({error}) and did not come back within {RECONNECT_S:.0f} s; "
-                f"{device.folder} is still there: run the same command to go on"
+                f"target {target}: {ssh.host} was lost {error}; {device.folder} is still there: run the same command "
+                "to go on"
             ) from None
         finally:
             device.remove()
@@ -98,10 +98,6 @@ def contact(target: str, ssh: Ssh, words: Sequence[str] = ("-c", ""), feed: byte
         ) from None
     except Unavailable as error:
         raise Unavailable(f"target {target}: {error}") from None
-
-
-class DeviceLoss(Exception):
-    """The connection was lost, and stayed so."""
 
 
 class Device:
@@ -216,15 +212,8 @@ class Device:
         )
 
     def _persist(self, action: Callable[[], T]) -> T:
-        pause, ends = PAUSE_S, 0.0
-        while True:
-            try:
-                return action()
-            except ConnectionLoss as error:
-                ends = ends or time.monotonic() + RECONNECT_S
-                if time.monotonic() + pause > ends:
-                    self.gone = True
-                    raise DeviceLoss(str(error)) from None
-                self.say(f"{self.ssh.host}: connection lost ({error}), trying again")
-                time.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_S)
+        try:
+            return retry(action, lambda loss: self.say(f"{self.ssh.host}: connection lost ({loss}), trying again"))
+        except DeviceLoss:
+            self.gone = True
+            raise

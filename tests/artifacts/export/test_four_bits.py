@@ -17,8 +17,9 @@ from compress.artifacts.inspect.weight_bits import stored_weights
 from compress.artifacts.runtime.base import Format
 from compress.artifacts.runtime.open import open_runner
 from compress.elir.model import Elir
-from compress.passes.quantize.model import SCHEMES, Layer, build
-from compress.passes.quantize.modules import ActivationRange, quantize_weight
+from compress.passes.quantize.model import Layer, build
+from compress.passes.quantize.modules import quantize_weight
+from compress.passes.quantize.schemes import SCHEMES, ActivationRange
 
 Pair = tuple[Tensor, Tensor]
 SIZE = 64

@@ -5,20 +5,16 @@ import torch
 from torch import nn
 
 from compress.passes.quantize.modules import (
-    OPENVINO,
-    TENSORRT,
-    XNNPACK,
-    ActivationRange,
     FakeQuantize,
     QuantBlock,
     QuantConv,
     QuantEnlarge,
     QuantUpsample,
-    Scheme,
     can_pair,
     pair_partners,
     quantize_weight,
 )
+from compress.passes.quantize.schemes import OPENVINO, TENSORRT, XNNPACK, ActivationRange, Scheme
 
 UNSIGNED = Scheme()
 X = torch.tensor([-1.0, -0.25, 0.0, 0.01, 1.0, 2.0, 9.0])

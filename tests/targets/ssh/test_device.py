@@ -25,7 +25,7 @@ from compress.recipe.schema import DeployTarget
 from compress.targets.bench import bench_target
 from compress.targets.entries import Bench
 from compress.targets.ssh import bench as ssh_benching
-from compress.targets.ssh import device
+from compress.targets.ssh import retry
 
 SIDE = 32
 SILENT = Progress("silent")
@@ -94,7 +94,7 @@ def bench(
 ) -> Measure:
     brief = Protocol("quick", min_runs=20, min_s=0.01, max_s=2, warmup_s=0.2)
     monkeypatch.setitem(PROTOCOLS, "quick", brief)
-    monkeypatch.setattr(device, "PAUSE_S", 0.1)
+    monkeypatch.setattr(retry, "PAUSE_S", 0.1)
 
     def run(**changes: Any) -> list[dict[str, Any]]:
         ssh = {"host": sshd.host, "python": sys.executable, "folder": str(there), "lock": str(tmp_path / LOCK)}
@@ -211,7 +211,7 @@ def test_a_connection_that_stays_lost_is_taken_up_by_the_same_command(
         sshd.wire.dead = True
         sshd.wire.cut()
 
-    monkeypatch.setattr(device, "RECONNECT_S", 0.5)
+    monkeypatch.setattr(retry, "RECONNECT_S", 0.5)
     when(there, "measuring", die)
     with pytest.raises(Unavailable, match=r"loopback was lost .*/there/[0-9a-f]{16} is still there: run the same"):
         bench(measuring={"cooldown_s": 2})

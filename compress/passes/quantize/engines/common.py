@@ -11,7 +11,7 @@ from compress.elir.latent import noise_shape
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.quantize.engines.elir import quantizable
-from compress.passes.quantize.scheme_formats import SCHEME_OF
+from compress.passes.quantize.schemes import SCHEME_OF
 from compress.recipe.passes import PtqSettings
 
 

@@ -17,10 +17,9 @@ from compress.elir.hooks import hooks
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.quantize.engines import QuantizedModel
-from compress.passes.quantize.model import SCHEMES, Conv, Layer, build, followed_by_conv
+from compress.passes.quantize.model import Conv, Layer, build, followed_by_conv
 from compress.passes.quantize.modules import (
     WEIGHT_MAX,
-    ActivationRange,
     QuantizedWeight,
     can_pair,
     output_axis,
@@ -29,7 +28,7 @@ from compress.passes.quantize.modules import (
 )
 from compress.passes.quantize.observers import MomentObserver, RangeObserver
 from compress.passes.quantize.round_weights import gptq
-from compress.passes.quantize.scheme_formats import FORMAT_OF
+from compress.passes.quantize.schemes import FORMAT_OF, SCHEMES, ActivationRange
 from compress.recipe.passes import PtqSettings, is_below
 
 MOMENT_PICTURES = 16  # second moments settle long before ranges do, and cost more
