@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -147,6 +148,25 @@ def write_buffer(path: Path, buffer: io.BytesIO) -> None:
     # Path.write_bytes leaves a view to the collector of cycles when it fails, which ends Python 3.12.1 by SIGSEGV.
     with whole_file(path) as part, part.open("wb") as file, buffer.getbuffer() as view:
         file.write(view)
+
+
+class TooLong(ValueError):
+    """A file has more bytes than are read of it."""
+
+
+def read_plain(path: Path, most: int) -> bytes:
+    """The bytes of a plain file, at most ``most``: where a stranger may have put a pipe, a device or a terabyte.
+
+    Raises OSError, TooLong for a file that has more, and ValueError for what is no plain file.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("no plain file")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise TooLong(f"has more than {most} bytes")
+    return data
 
 
 def sha256_file(path: Path) -> str:

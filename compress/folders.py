@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from compress.errors import InputError
-from compress.files import PART, check_room, locked, write_text
+from compress.files import PART, check_room, locked, read_plain, write_text
 from compress.hub import is_on_hub
 from compress.surroundings import expanded
 
@@ -27,6 +27,8 @@ STAGES = ".stages"
 _NOTHING = {".lock", ".DS_Store", "Thumbs.db", "desktop.ini", ".gitkeep", ".gitignore", ".directory"}
 _BESIDE = {MARK, STAGES, ".fallback", "distill", "search", ".git", ".gitattributes", ".cache", *_NOTHING}
 _NAMED = 3
+MOST_BYTES = 64 << 20
+"""Of a file that says whose a folder is, or what a stage gave: scores of ten thousand pictures take 10 MB."""
 Kind = Literal["bundle", "training run", "sweep", "search"]
 _KINDS: tuple[Kind, ...] = ("bundle", "training run", "sweep", "search")
 
@@ -163,11 +165,15 @@ def _mark(folder: Path) -> Owner | None:
     content = _json(folder / MARK)
     if not isinstance(content, dict) or content.get("kind") not in _KINDS:
         return None
+    texts, settings = [content.get(key) for key in ("source", "makes", "weights")], content.get("settings", [])
+    fits = all(text is None or isinstance(text, str) for text in texts) and isinstance(content.get("name", ""), str)
+    fits = fits and isinstance(settings, list) and all(isinstance(setting, str) for setting in settings)
     try:
         owner = Owner(**content)
-    except TypeError:  # of a newer release
-        return Owner(content["kind"])
-    return replace(owner, settings=tuple(owner.settings))
+    except TypeError:
+        fits = False
+    # Of a newer release, or of a stranger.
+    return replace(owner, settings=tuple(settings)) if fits else Owner(content["kind"])
 
 
 def _kind_of(folder: Path) -> str | None:
@@ -186,20 +192,30 @@ def _kind_of(folder: Path) -> str | None:
 def finished_stages(folder: Path) -> Iterator[dict[str, Any]]:
     """The records of finished stages below ``folder``."""
     for path in sorted((folder / STAGES).glob("*.json")):
-        record = _json(path)
-        if isinstance(record, dict) and {"key", "files", "result"} <= record.keys():
+        if record := stage_record(path):
             yield record
+
+
+def stage_record(path: Path) -> dict[str, Any] | None:
+    """key, files (hashes by path) and result of a finished stage; None for what is no record."""
+    record = _json(path)
+    if not isinstance(record, dict) or not {"key", "files", "result"} <= record.keys():
+        return None
+    files = record["files"]
+    return record if isinstance(files, dict) and all(isinstance(value, str) for value in files.values()) else None
 
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_plain(path, MOST_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
 
 
 def _first_line(path: Path) -> Any:
     try:
+        if not path.is_file():  # no pipe, which would be waited for
+            return None
         with path.open(encoding="utf-8") as file:
             return json.loads(file.readline(2**16))
     except (OSError, ValueError, RecursionError):

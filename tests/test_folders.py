@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 import compress
 from compress.cli.commands import app
 from compress.errors import InputError
-from compress.folders import MARK, Owner, claimed, remove_listed, remove_training
+from compress.folders import MARK, Owner, check_folder, claimed, remove_listed, remove_training
 from compress.progress import Progress
 from compress.recipe.load import to_yaml
 from compress.recipe.schema import Recipe
@@ -54,6 +55,28 @@ def test_a_folder_of_somebody_elses_is_left_as_it_is(kind: Any, name: str, tmp_p
     with pytest.raises(InputError, match="which compress did not write"):
         said(tmp_path, Owner(kind))
     assert snapshot(tmp_path) == {name: b"{}"}
+
+
+@pytest.mark.parametrize("value", [5, None, [], {}, ["x"], [1], [[]], "x", "\x1b[31m\n", True, 1e300])
+@pytest.mark.parametrize("key", ["name", "source", "settings", "makes", "weights", "kind", "more"])
+def test_a_mark_of_any_shape_is_read_or_refused(key: str, value: Any, tmp_path: Path) -> None:
+    mark = {"kind": "bundle", "name": "theirs", "source": "theirs.yaml", "settings": [], "makes": "two", "weights": "v"}
+    (tmp_path / ".compress.json").write_text(json.dumps({**mark, key: value}))
+    for owner in (OWN, Owner("sweep", "x")):
+        try:
+            check_folder(tmp_path, owner)
+        except InputError as error:
+            assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("name", [".compress.json", "manifest.json", "plan.json", "metrics.jsonl", ".stages/x.json"])
+@pytest.mark.parametrize("text", ["", "[" * 100_000, "null", "[]", "\xff", '{"kind": "bundle"}', None])
+def test_what_says_whose_a_folder_is_may_be_anything(name: str, text: str | None, tmp_path: Path) -> None:
+    """A pipe would be waited for, and JSON without end be an error of Python's."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / name) if text is None else (tmp_path / name).write_text(text, encoding="latin-1")
+    with suppress(InputError):
+        check_folder(tmp_path, OWN)
 
 
 @pytest.mark.parametrize("name", [".DS_Store", ".gitkeep", ".lock", "search/.compress.json"])

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from compress.artifacts.artifact import ENTRY
 from compress.bundle.schema import Manifest, ManifestFile
 from compress.errors import InputError, VerificationError
-from compress.files import sha256_file, write_text
+from compress.files import read_plain, sha256_file, write_text
 from compress.results.json_text import parse_json
 from compress.results.section import first_mistake
 
@@ -41,10 +41,10 @@ def read_bytes(folder: Path) -> bytes:
     path = folder / MANIFEST
     if not path.is_file():
         raise InputError(f"{folder}: not a bundle, it has no {MANIFEST}: give the folder that `compress apply` wrote")
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise VerificationError(f"{path}: has {size} bytes, at most {MOST_BYTES}: do not use it")
     try:
-        return path.read_bytes()
+        return read_plain(path, MOST_BYTES)
+    except ValueError as error:
+        raise VerificationError(f"{path}: {error}: do not use it") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}): check the path and its rights") from None
 

@@ -1,12 +1,11 @@
 """The one door to a bundle: manifest, schema, paths and hashes.
 
 What it hands out are the very bytes that the manifest's hash was held against, so that nothing can change between the
-check and the use. Only a runtime that reads files by itself gets a path: see ``OpenArtifact``.
+check and the use. What reads files by itself gets copies of them: ``Bundle.copy_artifact``.
 """
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from compress.artifacts.runtime.contents import Contents
 from compress.bundle.manifest import MANIFEST, is_inside, parse_manifest, read_bytes
 from compress.bundle.schema import Manifest, ManifestArtifact, ManifestFile
 from compress.errors import VerificationError
-from compress.files import sha256_file
+from compress.files import TooLong, read_plain, sha256_file
 from compress.folders import is_beside
 from compress.results.document import Results
 from compress.results.file import RESULTS, parse_results
@@ -29,12 +28,12 @@ SIGNATURE = f"{MANIFEST}.sig"
 @dataclass(frozen=True)
 class OpenArtifact:
     """An artifact whose every file is as the manifest says. ``contents``: what its runtime loads, read and checked
-    once; None for an ONNX model with weights in files of their own, which ONNX Runtime reads by itself, from ``path``.
+    once; ``path``, of its entry, names it.
     """
 
     facts: ManifestArtifact
     path: Path
-    contents: Contents | None
+    contents: Contents
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,11 @@ class Bundle:
         """A file's bytes. Raises VerificationError for one that the manifest does not list, or that differs from it."""
         file = self.file(name)
         try:
-            data = _read_plain(self.folder / name, file.bytes)
+            data = read_plain(self.folder / name, file.bytes)
         except FileNotFoundError:
             raise self._refused(f"{name}: missing") from None
+        except TooLong:
+            raise self._refused(f"{name}: differs from its hash in the manifest") from None
         except (OSError, ValueError) as error:
             raise self._refused(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
         if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
@@ -108,11 +109,19 @@ class Bundle:
         if artifact.format == "openvino":
             return OpenArtifact(artifact, path, self._openvino(artifact.entry, entry))
         if artifact.format == "onnx":
-            beside = self._external(artifact.entry, entry)
-            for name in beside:
-                self._check(name)
-            return OpenArtifact(artifact, path, None if beside else Contents(entry))
-        return OpenArtifact(artifact, path, Contents(entry))
+            external = {location: self.read(name) for location, name in self._external(artifact.entry, entry).items()}
+            return OpenArtifact(artifact, path, Contents(entry, external=external))
+        about = _about_of(artifact.entry)
+        return OpenArtifact(artifact, path, Contents(entry, about=self.read(about) if about in self.listed else b""))
+
+    def copy_artifact(self, artifact: ManifestArtifact, folder: Path) -> Path:
+        """Write an artifact's files below ``folder``, as the manifest says they are; its entry there. For what opens
+        files by itself: in a folder of our own nobody changes them. Raises VerificationError as ``open_artifact``.
+        """
+        for name in self.files_of(artifact):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(self.read(name))
+        return folder / artifact.entry
 
     def files_of(self, artifact: ManifestArtifact) -> list[str]:
         """Every file that an artifact is read from, its entry first. Raises VerificationError as ``open_artifact``."""
@@ -120,7 +129,9 @@ class Bundle:
         if artifact.format == "openvino":
             weights = _weights_of(entry)
             return [entry, weights] if weights in self.listed else [entry]
-        return [entry, *self._external(entry, self.read(entry))] if artifact.format == "onnx" else [entry]
+        if artifact.format == "onnx":
+            return [entry, *dict.fromkeys(self._external(entry, self.read(entry)).values())]
+        return [entry, about] if (about := _about_of(entry)) in self.listed else [entry]
 
     def _openvino(self, name: str, entry: bytes) -> Contents:
         weights = _weights_of(name)
@@ -131,20 +142,16 @@ class Bundle:
             self.file(weights)
         return Contents(entry, self.read(weights) if weights in self.listed else b"")
 
-    def _external(self, name: str, entry: bytes) -> list[str]:
-        """Files beside an ONNX model, by their paths below the bundle, each listed."""
+    def _external(self, name: str, entry: bytes) -> dict[str, str]:
+        """Files beside an ONNX model, their paths below the bundle by what the model calls them, each listed."""
         try:
             locations = sorted(external_data(entry))
         except ValueError as error:
             raise self._refused(f"{name}: no ONNX model ({error})") from None
-        paths = [(PurePosixPath(name).parent / location).as_posix() for location in locations]
-        for path in paths:
+        paths = {location: (PurePosixPath(name).parent / location).as_posix() for location in locations}
+        for path in paths.values():
             self.file(path)
         return paths
-
-    def _check(self, name: str) -> None:
-        if problem := _changed(self.folder, self.file(name)):
-            raise self._refused(problem)
 
     def file(self, name: str) -> ManifestFile:
         """A file's entry. Raises VerificationError for one that the manifest does not list."""
@@ -192,13 +199,9 @@ def _weights_of(entry: str) -> str:
     return PurePosixPath(entry).with_suffix(".bin").as_posix()
 
 
-def _read_plain(path: Path, size: int) -> bytes:
-    """At most ``size`` + 1 bytes of a plain file; a pipe or device is not waited for."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ValueError("no plain file")
-        return file.read(size + 1)
+def _about_of(entry: str) -> str:
+    """What a .pte says of itself lies here."""
+    return PurePosixPath(entry).with_suffix(".json").as_posix()
 
 
 def _changed(folder: Path, file: ManifestFile) -> str | None:

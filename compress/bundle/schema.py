@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from compress.recipe.schema import Format, Precision
-from compress.results.section import Count, Id, Section, Sha256, Text
+from compress.results.section import Id, Section, Sha256, Text
 
 Side = Annotated[int, Field(ge=1, le=2**16)]
 Path = Annotated[str, Field(min_length=1, max_length=4096)]
@@ -15,7 +15,7 @@ class ManifestFile(Section):
     """A file of the bundle, by its hash."""
 
     path: Path
-    bytes: Count
+    bytes: Annotated[int, Field(ge=0, le=2**33)]
     sha256: Sha256
 
 

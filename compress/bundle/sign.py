@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from compress.bundle.manifest import MANIFEST
 from compress.bundle.open import SIGNATURE, Bundle, check_files, open_bundle
 from compress.errors import InputError, Unavailable, VerificationError
-from compress.files import whole_file
+from compress.files import read_plain, whole_file
 from compress.text import install_extra
 
 SIGNATURE_BYTES = 64
+KEY_BYTES = 10_000  # and more than any key in PEM has
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -44,9 +45,8 @@ def check_signature(bundle: Bundle, key: Path) -> None:
             f"{bundle.folder}: not signed, it has no {SIGNATURE}: ask its maker to run `compress sign`"
         )
     try:
-        with path.open("rb") as file:
-            public.verify(file.read(SIGNATURE_BYTES + 1), bundle.text)
-    except InvalidSignature:
+        public.verify(read_plain(path, SIGNATURE_BYTES), bundle.text)
+    except (InvalidSignature, ValueError):
         raise VerificationError(f"{path}: not a signature of {MANIFEST} by {key.name}: do not use the bundle") from None
 
 
@@ -64,7 +64,7 @@ def _key(path: Path, load: Any, kind: type, what: str) -> Any:
     from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
-        key = load(path.read_bytes())
+        key = load(read_plain(path, KEY_BYTES))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}): name a {what} key in PEM") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):

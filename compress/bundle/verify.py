@@ -92,6 +92,7 @@ def _rerun(bundle: Bundle, artifact: ManifestArtifact, samples: list[Sample]) ->
     import numpy as np
 
     from compress.artifacts.runtime.open import open_runner
+    from compress.artifacts.runtime.trial import probe
     from compress.bundle.picture import read_picture
     from compress.data.pictures import to_uint8
     from compress.elir.noise import picture_inputs, picture_noise
@@ -104,6 +105,8 @@ def _rerun(bundle: Bundle, artifact: ManifestArtifact, samples: list[Sample]) ->
             f"{folder / 'results.json'}: damaged (samples: none of {artifact.id}): write the bundle again"
         )
     opened = bundle.open_artifact(artifact)
+    if artifact.format == "executorch":
+        probe(opened.path, opened.contents)
     runner = open_runner(opened.path, artifact.format, physical_cores(), contents=opened.contents)
     picture = read_picture(bundle, sample.image if runner.takes_pictures and sample.image else sample.degraded)
     height, width = runner.tile

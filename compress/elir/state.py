@@ -39,13 +39,18 @@ def read_state(path: Path) -> tuple[dict, dict[str, str]]:
     return _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickled(path), {})
 
 
-def _read_pickled(path: Path) -> dict:
+def load_pickled(path: Path) -> object:
+    """What torch saved, on the CPU, if it is plain data. Raises what torch raises, and ValueError for an archive that
+    would grow when it is read.
+    """
     if _is_compressed(path):
-        raise VerificationError(
-            f"{path}: refused, its archive is compressed, as torch writes none: get an undamaged file"
-        )
+        raise ValueError("its archive is compressed, as torch writes none")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _read_pickled(path: Path) -> dict:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_pickled(path)
     except Exception as error:
         # torch raises UnpicklingError, RuntimeError, EOFError, KeyError ... by where the damage lies.
         why = _why_refused(error)

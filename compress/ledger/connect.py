@@ -1,5 +1,6 @@
 """Opening a ledger: SQLite with a write-ahead log, or PostgreSQL; made and migrated when it is not as it must be."""
 
+import re
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,6 +46,7 @@ def _sqlite(url: "URL") -> "Engine":
     def _no_hidden_begin(connection: Any, record: object) -> None:
         # sqlite3 would begin by itself, and late: a reader that turns writer then fails instead of waiting.
         connection.isolation_level = None
+        check_schema(connection, url)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: "Connection") -> None:
@@ -54,6 +56,30 @@ def _sqlite(url: "URL") -> "Engine":
     assert url.database is not None
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     return engine
+
+
+_OURS = ("alembic_version", "measurements", "details")
+_OBJECTS = {
+    "table": re.compile(r"CREATE TABLE (?!.*\b(CHECK|DEFAULT|GENERATED|AS)\b).*", re.DOTALL | re.IGNORECASE),
+    "index": re.compile(r"CREATE (UNIQUE )?INDEX \w+ ON \w+ \([\w, ]+\)"),
+    "trigger": re.compile(
+        r"CREATE TRIGGER \w+ BEFORE (UPDATE|DELETE) ON \w+ BEGIN SELECT RAISE\(ABORT, '[^']*'\); END"
+    ),
+}
+"""What migrations write for SQLite, by its kind."""
+
+
+def check_schema(connection: Any, url: "URL") -> None:
+    """Raise VerificationError where one of our names is more than a table, or a table computes.
+
+    In a file from a stranger, a view of one of these names may have rows without end, and a trigger or a generated
+    column does what it likes with memory.
+    """
+    connection.execute("PRAGMA trusted_schema=OFF")
+    for kind, name, table, sql in connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"):
+        ours = str(name).lower() in _OURS or str(table).lower() in _OURS
+        if ours and sql is not None and not (kind in _OBJECTS and _OBJECTS[kind].fullmatch(str(sql))):
+            raise VerificationError(f"ledger {shown(url)}: its {kind} {name} is not as we write it: do not use it")
 
 
 def _postgresql(url: "URL") -> "Engine":

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from compress.results.section import first_mistake
 Fields = dict[str, Any]
 """A row's fields by name, as a file holds them."""
 VERSION = 1
+MOST_ROWS, BATCH = 1_000_000, 100
+"""Rows of a Parquet file, and how many of them are read at once."""
 NAMES = ("id", *Measurement.model_fields)
 
 
@@ -35,13 +37,12 @@ def read_rows(path: Path) -> list[Measurement]:
     """
     read = _by_suffix(path, READERS)
     try:
-        rows = read(path)
+        return [_checked(path, number, row) for number, row in enumerate(read(path), 1)]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}): check the path and its rights") from None
     except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         why = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not rows that `compress ledger export` wrote ({why}): export them again") from None
-    return [_checked(path, number, row) for number, row in enumerate(rows, 1)]
 
 
 def _by_suffix(path: Path, known: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
@@ -108,11 +109,15 @@ def _write_parquet(rows: Sequence[Fields], path: Path) -> None:
     parquet.write_table(pa.Table.from_pylist(list(map(_flat, rows)), schema), path)
 
 
-def _read_parquet(path: Path) -> list[Fields]:
+def _read_parquet(path: Path) -> Iterator[Fields]:
     from pyarrow import parquet
 
-    # pyarrow's own errors are ValueErrors and OSErrors.
-    return list(map(_deep, parquet.read_table(path).to_pylist()))
+    # pyarrow's own errors are ValueErrors and OSErrors. A column of equal values takes no room in the file.
+    with parquet.ParquetFile(path) as file:
+        if (count := file.metadata.num_rows) > MOST_ROWS:
+            raise ValueError(f"{count} rows, at most {MOST_ROWS}")
+        for batch in file.iter_batches(BATCH):
+            yield from map(_deep, batch.to_pylist())
 
 
 WRITERS: dict[str, Callable[[Sequence[Fields], Path], None]] = {
@@ -120,7 +125,7 @@ WRITERS: dict[str, Callable[[Sequence[Fields], Path], None]] = {
     ".csv": _write_csv,
     ".parquet": _write_parquet,
 }
-READERS: dict[str, Callable[[Path], list[Fields]]] = {
+READERS: dict[str, Callable[[Path], Iterable[Fields]]] = {
     ".json": _read_json,
     ".csv": _read_csv,
     ".parquet": _read_parquet,

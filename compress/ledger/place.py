@@ -41,6 +41,10 @@ def ledger_url() -> "URL":
             f"{VARIABLE}: {url.drivername} is not supported: write sqlite:////folder/{FILE} or "
             "postgresql://user@host/database"
         )
+    if driver == DRIVERS["sqlite"] and url.host:
+        raise InputError(
+            f"{VARIABLE}: a file has no host: write three slashes, sqlite:///file, or four, sqlite:////folder"
+        )
     if driver == DRIVERS["sqlite"] and (url.database or ":memory:") == ":memory:":
         raise InputError(f"{VARIABLE}: a ledger in memory keeps nothing: write sqlite:////folder/{FILE}")
     return url.set(drivername=driver)

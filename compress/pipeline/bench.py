@@ -1,12 +1,15 @@
 """`compress bench`: a bundle's artifacts measured on a target again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from compress.artifacts.artifact import artifact_of
-from compress.bundle.open import open_bundle
-from compress.errors import InputError, Unavailable, VerificationError
+from compress.artifacts.artifact import Artifact, artifact_of
+from compress.bundle.open import Bundle, open_bundle
+from compress.bundle.schema import ManifestArtifact
+from compress.errors import CompressError, InputError, Unavailable, VerificationError
+from compress.files import temporary_folder
 from compress.ledger.record import record_bench
 from compress.progress import Progress
 from compress.recipe.library import find
@@ -35,19 +38,13 @@ def bench(
     opened = open_bundle(bundle)
     if changed := opened.changed_files():
         raise VerificationError(*(f"{bundle}/{line}" for line in changed))
-    for artifact in opened.manifest.artifacts:
-        opened.files_of(artifact)  # refused here: the runtimes open files in processes of their own
     loaded = load_model(DeployTarget, find("targets", target))
     if host is not None:
         loaded = at_host(loaded, host)
-    artifacts = {
-        artifact_of(a.id, a.format, a.precision): bundle / a.entry
-        for a in opened.manifest.artifacts
-        if only in (None, a.id)
-    }
+    artifacts = {artifact_of(a.id, a.format, a.precision): a for a in opened.manifest.artifacts if only in (None, a.id)}
     seed, recipe = opened.noise_seed(), opened.manifest.recipe
     mode = recipe.measure if recipe else "quick"
-    chosen = {artifact: path for artifact, path in artifacts.items() if runs(loaded, artifact)}
+    chosen = {artifact: facts for artifact, facts in artifacts.items() if runs(loaded, artifact)}
     if not chosen:
         what = f"{only} is" if only else "holds"
         raise InputError(f"{bundle}: {what} no {loaded.format} artifact for target {target}: choose another target")
@@ -57,8 +54,22 @@ def bench(
         check_target(loaded)
         pictures = sample_pictures(partial(read_picture, opened), opened.samples(), seed)
         macs = next((a.macs for a in opened.results().artifacts), None)
-        entries = bench_target(Bench(chosen, loaded, pictures, mode, progress, seed), macs)
+        with copies(opened, chosen) as paths:
+            entries = bench_target(Bench(paths, loaded, pictures, mode, progress, seed), macs)
     except Unavailable as error:
         return BenchResult(bundle, unavailable(loaded, chosen, str(error)), str(error))
     record(bundle, entries, progress.say)
     return BenchResult(bundle, entries, next((entry.why for entry in entries if entry.why), None))
+
+
+@contextmanager
+def copies(bundle: Bundle, artifacts: Mapping[Artifact, ManifestArtifact]) -> Iterator[dict[Artifact, Path]]:
+    """Each artifact's entry, in a folder of our own: what measures opens files by their paths, in other processes.
+
+    Errors name the bundle's files.
+    """
+    with temporary_folder() as folder:
+        try:
+            yield {artifact: bundle.copy_artifact(facts, Path(folder)) for artifact, facts in artifacts.items()}
+        except CompressError as error:
+            raise type(error)(*(str(line).replace(folder, str(bundle.folder)) for line in error.args)) from None

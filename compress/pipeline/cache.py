@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from compress.bundle.open import holds
 from compress.files import sha256_file, sha256_text, write_text
+from compress.folders import stage_record
 
 T = TypeVar("T")
 
@@ -39,14 +42,14 @@ class Stages:
         ``extra``: what the stage depends on beyond the run's key. ``files``: what it writes, relative to the folder;
         they must be as the stage left them, or it runs again; a function tells them from the result.
         """
-        key = self._key(extra)
-        path = self.folder / FOLDER / f"{name}.json"
-        if self.resume and (record := self._read(path)) and record["key"] == key and self._intact(record["files"]):
-            return record["result"]
+        record = self._finished(name, extra)
+        return record["result"] if record else self._work(name, work, extra, files)
+
+    def _work(self, name: str, work: Callable[[], Any], extra: Any, files: Files) -> Any:
         result = work()
         written = files(result) if callable(files) else files
         hashes = {f: sha256_file(self.folder / f) for f in written}
-        write_text(path, json.dumps({"key": key, "files": hashes, "result": result}))
+        write_text(self._path(name), json.dumps({"key": self._key(extra), "files": hashes, "result": result}))
         return result
 
     def run_as(
@@ -66,24 +69,30 @@ class Stages:
         def made() -> Any:
             return adapter.dump_python(work(), mode="json", exclude_unset=True)
 
-        return adapter.validate_python(self.run(name, made, extra, listed))
+        if record := self._finished(name, extra):
+            with suppress(ValidationError):  # a stranger may have written it: it is made again
+                return adapter.validate_python(record["result"])
+        return adapter.validate_python(self._work(name, made, extra, listed))
 
     def done(self, name: str, extra: Any = None) -> bool:
         """Whether ``run`` would find the stage finished."""
-        key = self._key(extra)
-        record = self._read(self.folder / FOLDER / f"{name}.json") if self.resume else None
-        return bool(record and record["key"] == key and self._intact(record["files"]))
+        return self._finished(name, extra) is not None
+
+    def _path(self, name: str) -> Path:
+        return self.folder / FOLDER / f"{name}.json"
+
+    def _finished(self, name: str, extra: Any) -> dict[str, Any] | None:
+        """The record of a stage whose key and files are those of now. Whoever knows them all can write one, too."""
+        record = stage_record(self._path(name)) if self.resume else None
+        return record if record and record["key"] == self._key(extra) and self._intact(record["files"]) else None
 
     def _key(self, extra: Any) -> str:
         # What JSON does not know raises TypeError: an object's address as text would be a key that is never met again.
         return sha256_text(json.dumps([self.key, extra], sort_keys=True))
 
-    def _read(self, path: Path) -> dict[str, Any] | None:
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return record if isinstance(record, dict) and {"key", "files", "result"} <= record.keys() else None
-
     def _intact(self, files: dict[str, str]) -> bool:
-        return all((self.folder / f).is_file() and sha256_file(self.folder / f) == h for f, h in files.items())
+        try:
+            inside = all(holds(self.folder, f) and (self.folder / f).is_file() for f in files)
+            return inside and all(sha256_file(self.folder / f) == h for f, h in files.items())
+        except OSError:  # a name that is too long
+            return False

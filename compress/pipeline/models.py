@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.artifacts.artifact import Artifact
+from compress.errors import InputError
 from compress.files import whole_file
 from compress.folders import remove_training
 from compress.pipeline.cache import FOLDER, Stages
@@ -93,6 +94,7 @@ class Models:
         self, stages: Stages, name: str, make: "Callable[[], dict[str, torch.Tensor]]"
     ) -> "dict[str, torch.Tensor]":
         """Remembered as safetensors, since a bundle's folder may come from a stranger."""
+        from safetensors import SafetensorError
         from safetensors.torch import save as as_bytes
 
         from compress.tensors import read_tensors
@@ -112,7 +114,10 @@ class Models:
                 shared.leave(key, path)
 
         stages.run(name, work, files=(file,))
-        return read_tensors(path)[0]
+        try:
+            return read_tensors(path)[0]
+        except SafetensorError as error:  # a stranger's, who knew the key
+            raise InputError(f"{path}: damaged ({error}): start again with --fresh") from None
 
     def _underway(self, name: str) -> Path:
         """A file that no other recipe's run takes for its own, and that the next success removes."""

@@ -15,7 +15,7 @@ from compress.recipe.paths import from_file, move_paths, relative_to
 from compress.recipe.published import to_fill_in
 from compress.recipe.schema import Recipe, RecipeData, RecipeModel
 from compress.recipe.train import TrainRecipe
-from compress.recipe.validation import Mistake, Source, check, load_model
+from compress.recipe.validation import MOST_MISTAKES, Mistake, Source, check, load_model
 from compress.surroundings import expanded
 
 __all__ = ["RecipeFile", "load_any", "load_model", "load_recipe", "load_training", "recipe_hash", "to_yaml"]
@@ -136,6 +136,8 @@ def _section(source: Source, name: str) -> Mapping[str, Any]:
 def _unknown(kind: Kind, at: tuple[str, ...], given: Any) -> list[Mistake]:
     mistakes: list[Mistake] = []
     for i, name in enumerate(given if isinstance(given, list) else [given]):
+        if len(mistakes) > MOST_MISTAKES:  # each looks for the nearest valid name
+            break
         try:
             if isinstance(name, str) and name:
                 find(kind, name)

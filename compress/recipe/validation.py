@@ -42,6 +42,8 @@ _TYPES = {
 
 DEEPEST = 40
 """Parts of a key path; a YAML file may be as deep."""
+MOST_MISTAKES = 100
+"""Lines of one refusal."""
 DIGITS = 9
 """Of an item's number in a list."""
 
@@ -94,8 +96,10 @@ class Source:
     def refuse(self, mistakes: list[Mistake]) -> None:
         """Raise InputError with one line a mistake, when there are any."""
         if mistakes:
-            lines = (f"{self.place(at)}: {dotted(at) + ': ' if at else ''}{text}" for at, text in mistakes)
-            raise InputError(*dict.fromkeys(lines))
+            shown = mistakes[:MOST_MISTAKES]
+            lines = [f"{self.place(at)}: {dotted(at) + ': ' if at else ''}{text}" for at, text in shown]
+            more = len(mistakes) - len(shown)
+            raise InputError(*dict.fromkeys(lines), *([f"and {more} more mistakes"] if more else []))
 
 
 def _merged(base: Any, top: Any, at: KeyPath, places: dict[KeyPath, str]) -> Any:

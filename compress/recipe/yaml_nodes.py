@@ -8,6 +8,7 @@ import yaml
 KeyPath = tuple[str | int, ...]
 
 MAX_DEPTH = 40
+MAX_NODES = 20_000  # each key, item and value; PyYAML takes seconds for as many
 MAX_BITS = 64
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = {_TAG + name for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
@@ -22,7 +23,7 @@ class Refusal(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    depth = 0
+    depth = nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()
@@ -32,7 +33,10 @@ class _Loader(yaml.SafeLoader):
             raise Refusal(line, "anchors and aliases are not allowed: write the value out")
         if self.depth >= MAX_DEPTH:
             raise Refusal(line, f"nested deeper than {MAX_DEPTH} levels: flatten it")
+        if self.nodes >= MAX_NODES:
+            raise Refusal(line, f"more than {MAX_NODES} keys and values: shorten it")
         self.depth += 1
+        self.nodes += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node

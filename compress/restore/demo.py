@@ -80,7 +80,7 @@ def choose(opened: Bundle, wanted: str | None) -> OnnxArtifact:
     facts = known[wanted]
     opened.side(facts)
     contents = opened.open_artifact(facts).contents
-    if contents is None:
+    if contents.external:
         raise InputError(f"{bundle}: {wanted} keeps weights in files of their own, which a browser does not read")
     return OnnxArtifact(wanted, contents.entry, facts.task, {port.name: port.shape for port in facts.inputs})
 

@@ -132,9 +132,10 @@ def _advice(task: Task | None, k_steps: int) -> str:
 def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
     entry, format = artifact.entry, format_of(artifact.entry)
     bundled = artifact.bundled
-    if format == "executorch" and bundled is None and entry.is_file():
-        probe(entry)
-    runner = open_runner(entry, format, physical_cores(), contents=bundled.contents if bundled else None)
+    contents = bundled.contents if bundled else None
+    if format == "executorch" and (contents or entry.is_file()):
+        probe(entry, contents)
+    runner = open_runner(entry, format, physical_cores(), contents=contents)
     tile = height, width = runner.tile
     if settings.tile is not None and (settings.tile, settings.tile) != tile:
         raise InputError(f"tile (={settings.tile}) differs from the artifact's {height} x {width} px: leave it out")

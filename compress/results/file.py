@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from compress.errors import InputError, VerificationError
+from compress.files import read_plain
 from compress.results.document import Results
 from compress.results.json_text import parse_json
 from compress.results.section import first_mistake
@@ -29,10 +30,10 @@ def read_results(folder: Path) -> Results:
     path = folder / RESULTS
     if not path.is_file():
         raise InputError(f"{folder}: not a bundle, it has no {RESULTS}: give the folder that `compress apply` wrote")
-    if path.stat().st_size > MOST_BYTES:
-        raise VerificationError(f"{path}: has {path.stat().st_size} bytes, at most {MOST_BYTES}: do not use it")
     try:
-        text = path.read_bytes()
+        text = read_plain(path, MOST_BYTES)
+    except ValueError as error:
+        raise VerificationError(f"{path}: {error}: do not use it") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}): check the path and its rights") from None
     return parse_results(text, path)

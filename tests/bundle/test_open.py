@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from typer.testing import CliRunner
 
-from compress.artifacts.artifact import ENTRY
+from compress.artifacts.artifact import ENTRY, artifact_of
 from compress.bundle.manifest import write_manifest
 from compress.bundle.open import open_bundle
 from compress.cli.commands import app
@@ -80,7 +81,72 @@ def test_listed_external_data_is_of_the_artifact(small: Path) -> None:
     (facts,) = bundle.manifest.artifacts
     assert bundle.files_of(facts) == ["fp32/onnx/model.onnx", "fp32/onnx/weights.bin"]
     opened = bundle.open_artifact(facts)
-    assert opened.contents is None, "ONNX Runtime reads them by itself"
+    assert opened.contents.external == {"weights.bin": np.array([2.0], np.float32).tobytes()}
+
+
+@pytest.mark.parametrize("change", [lambda p: p.write_bytes(bytes(4)), lambda p: p.unlink(), Path.touch])
+@pytest.mark.parametrize("location", ["weights.bin", "./weights.bin", "more/weights.bin"])
+def test_external_data_does_not_change_with_the_file(
+    tmp_path: Path, location: str, change: Callable[[Path], Any]
+) -> None:
+    """ONNX Runtime would read it by its path, after it was checked."""
+    from compress.artifacts.runtime.open import open_runner
+
+    path = tmp_path / "fp32/onnx" / location
+    write_onnx(tmp_path / "fp32/onnx/model.onnx", location)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(np.array([2.0], np.float32).tobytes())
+    files = ["fp32/onnx/model.onnx", path.relative_to(tmp_path).as_posix()]
+    write_manifest(tmp_path, {"artifacts": [artifact()]}, files)
+    bundle = open_bundle(tmp_path)
+    opened = bundle.open_artifact(bundle.manifest.artifacts[0])
+    change(path)
+    lq, noise = (np.ones(port["shape"], np.float32) for port in PORTS)
+    assert np.array_equal(open_runner(opened.path, "onnx", 1, contents=opened.contents).run(lq, noise), 2 * lq)
+
+
+def test_copies_are_what_the_manifest_says_or_nothing(small: Path, tmp_path: Path) -> None:
+    bundle = open_bundle(small)
+    (facts,) = bundle.manifest.artifacts
+    entry = bundle.copy_artifact(facts, tmp_path / "copy")
+    assert entry == tmp_path / "copy/fp32/onnx/model.onnx"
+    for name in bundle.files_of(facts):
+        assert (tmp_path / "copy" / name).read_bytes() == (small / name).read_bytes()
+    for name in bundle.files_of(facts):
+        whole = (small / name).read_bytes()
+        (small / name).write_bytes(whole[:-1] + b"x")
+        with pytest.raises(VerificationError, match="differs from its hash"):
+            bundle.copy_artifact(facts, tmp_path / "other")
+        (small / name).write_bytes(whole)
+
+
+def test_a_bench_measures_copies_and_its_errors_name_the_bundle(small: Path) -> None:
+    from compress.pipeline.bench import copies
+
+    bundle = open_bundle(small)
+    chosen = {artifact_of(a.id, a.format, a.precision): a for a in bundle.manifest.artifacts}
+    with pytest.raises(VerificationError) as caught, copies(bundle, chosen) as paths:
+        (path,) = paths.values()
+        assert not path.is_relative_to(small) and path.stat().st_uid == os.getuid()
+        assert path.parents[2].stat().st_mode & 0o77 == 0, "nobody else changes what is measured"
+        raise VerificationError(f"target x: {path}: refused")
+    assert str(caught.value) == f"target x: {small}/fp32/onnx/model.onnx: refused" and not path.exists()
+
+
+@pytest.mark.parametrize("data", [b"\xff" * 64, b"", b"\0" * 100, b"\x10\0\0\0ET12" + b"\xff" * 100, b"\x10\0\0\0ET12"])
+def test_a_program_of_a_bundle_is_tried_elsewhere_first(tmp_path: Path, photo_file: Path, data: bytes) -> None:
+    """Its hash says only that it is the stranger's: what is wrong in it can end the process that opens it."""
+    bundle = tmp_path / "b"
+    (bundle / "fp32/executorch").mkdir(parents=True)
+    (bundle / "fp32/executorch/model.pte").write_bytes(data)
+    shutil.copy(photo_file, bundle / "photo.png")
+    sample = {"name": "photo", "degraded": "photo.png", "outputs": {"executorch-fp32": "photo.png"}}
+    (bundle / "results.json").write_text(json.dumps({"schema_version": 1, "samples": [sample]}))
+    files = ["fp32/executorch/model.pte", "photo.png", "results.json"]
+    write_manifest(bundle, {"artifacts": [artifact("executorch")], "seeds": {"noise": 0}}, files)
+    for command in (["verify", bundle], ["restore", bundle, photo_file, "-o", tmp_path / "out.png"]):
+        code, line = ended(*command)
+        assert code == 5 and "model.pte: refused, not a readable ExecuTorch program" in line
 
 
 def test_external_data_that_was_altered_is_refused(small: Path, photo_file: Path) -> None:

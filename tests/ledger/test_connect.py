@@ -140,6 +140,7 @@ def test_a_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:
         ("s3cret", "COMPRESS_LEDGER_URL: not a database URL"),
         ("postgresql://a:s3cret@b:port/c", "COMPRESS_LEDGER_URL: not a database URL"),
         ("sqlite://", "COMPRESS_LEDGER_URL: a ledger in memory keeps nothing"),
+        ("sqlite://host/x", "COMPRESS_LEDGER_URL: a file has no host"),
     ],
 )
 def test_a_wrong_url(url: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +159,52 @@ def test_a_file_that_is_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "x.sqlite").write_text("no database" * 1000)
     error = refusal(f"sqlite:///{tmp_path}/x.sqlite", monkeypatch)
     assert isinstance(error, VerificationError) and "file is not a database" in str(error)
+
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)"
+FORGED = {
+    **{
+        f"{table} is a view without end": [
+            f"ALTER TABLE {table} RENAME TO real_{table}",
+            f"CREATE VIEW {table} AS {ENDLESS} SELECT real_{table}.* FROM real_{table}, c",
+        ]
+        for table in ("measurements", "details", "alembic_version")
+    },
+    "a trigger without end": [
+        f"CREATE TRIGGER t AFTER INSERT ON measurements BEGIN INSERT INTO details (id) {ENDLESS} SELECT x FROM c; END"
+    ],
+    "a trigger of our name": [
+        "CREATE TRIGGER measurements_no_update BEFORE INSERT ON Measurements BEGIN "
+        f"INSERT INTO details (id) {ENDLESS} SELECT x FROM c; END"
+    ],
+    "a column that takes gigabytes": [
+        "ALTER TABLE measurements ADD COLUMN more TEXT GENERATED ALWAYS AS (hex(zeroblob(400000000))) VIRTUAL"
+    ],
+    "a default that takes gigabytes": [
+        "DROP TABLE details",
+        "CREATE TABLE details (id VARCHAR, pictures JSON DEFAULT (hex(zeroblob(400000000))))",
+    ],
+    "a check that takes gigabytes": [
+        "DROP TABLE details",
+        "CREATE TABLE details (id VARCHAR cHECK (hex(zeroblob(400000000)) > id))",
+    ],
+    "an index that computes": ["CREATE INDEX i ON details (hex(zeroblob(40)))"],
+    "an index with a condition": ["CREATE INDEX i ON details (id) WHERE length(zeroblob(40)) > 3"],
+    "a virtual table": ["DROP TABLE details", "CREATE VIRTUAL TABLE details USING fts5(id, machine)"],
+}
+
+
+@pytest.mark.parametrize("how", FORGED)
+def test_a_ledger_whose_tables_are_none_of_ours(how: str, ledger: Ledger, make: Make) -> None:
+    """Its rows may have no end, and a value of it a gigabyte: nothing of it is asked."""
+    ledger.append([make()])
+    with sqlite3.connect(str(ledger.url.database)) as connection:
+        connection.execute("PRAGMA legacy_alter_table=ON")
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for statement in (*(f"DROP TRIGGER {name}" for (name,) in names), *FORGED[how]):
+            connection.execute(statement)
+    with pytest.raises(VerificationError, match="is not as we write it: do not use it"):
+        open_ledger().rows()
 
 
 def test_a_ledger_of_a_newer_release(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,16 @@
 """A finished stage runs once, until what it stands on or what it wrote changes."""
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compress.files import sha256_text
+from compress.folders import finished_stages
 from compress.pipeline.cache import FOLDER, Stages
+from compress.results.document import StageSeconds
 
 
 class Work:
@@ -50,12 +55,46 @@ def test_a_file_missing_or_changed_repeats_it(tmp_path: Path, spoil: Any) -> Non
     assert (tmp_path / "file").read_text() == "result"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"key": 1}'])
+STRANGE = ["", "[]", "{", '{"key": 1}', "[" * 100_000, "\xff", "null", '{"key": "KEY", "result": {"runs": 9}}']
+STRANGE += [f'{{"key": "KEY", "result": {{"runs": 9}}, "files": {files}}}' for files in ("[]", "3", '"x"', '{"a": 1}')]
+FILES = ("../outside", "/etc/passwd", "pipe", ".", "", "a\\u0000b", "link/outside", "x" * 300)
+STRANGE += [f'{{"key": "KEY", "result": {{"runs": 9}}, "files": {{"{file}": "HASH"}}}}' for file in FILES]
+
+
+@pytest.mark.parametrize("text", STRANGE)
 def test_a_damaged_record_is_no_record(tmp_path: Path, text: str) -> None:
-    stages, work = Stages(tmp_path, {}, resume=True), Work()
+    folder = tmp_path / "folder"
+    stages, work = Stages(folder, {}, resume=True), Work()
     stages.run("x", work)
-    (tmp_path / FOLDER / "x.json").write_text(text)
+    (tmp_path / "outside").write_text("theirs")
+    (folder / "link").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe")
+    record = folder / FOLDER / "x.json"
+    known = {"KEY": json.loads(record.read_text())["key"], "HASH": sha256_text("theirs")}
+    for name, value in known.items():
+        text = text.replace(name, value)
+    record.write_text(text, encoding="latin-1")
+    assert not stages.done("x")
+    assert list(finished_stages(folder)) == [] or "HASH" not in text
     assert stages.run("x", work) == {"runs": 2}
+
+
+@pytest.mark.parametrize("result", [None, 3, "x", {"stage": 1}, [{"stage": "a", "seconds": 1e999}], [{}]])
+def test_a_result_of_another_shape_is_made_again(tmp_path: Path, result: Any) -> None:
+    made = [StageSeconds(stage="a", seconds=1.0)]
+    stages = Stages(tmp_path, {}, resume=True)
+    assert stages.run_as(list[StageSeconds], "x", lambda: made) == made
+    record = json.loads((tmp_path / FOLDER / "x.json").read_text())
+    (tmp_path / FOLDER / "x.json").write_text(json.dumps({**record, "result": result}))
+    assert stages.run_as(list[StageSeconds], "x", lambda: made) == made
+    assert stages.run_as(list[StageSeconds], "x", lambda: []) == made
+
+
+def test_a_record_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).mkdir()
+    os.mkfifo(tmp_path / FOLDER / "x.json")
+    assert list(finished_stages(tmp_path)) == []
+    assert Stages(tmp_path, {}, resume=True).run("x", Work()) == {"runs": 1}
 
 
 def test_a_stage_that_fails_leaves_no_record(tmp_path: Path) -> None:

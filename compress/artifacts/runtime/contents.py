@@ -1,11 +1,16 @@
 """An artifact that was read and checked already, for a runtime to load."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Contents:
-    """Bytes of an artifact's entry file, and of the weights beside it, which only OpenVINO's IR has."""
+    """Bytes of an artifact's files: its entry; ``weights``, beside an OpenVINO IR; ``external``, the files that an ONNX
+    model keeps weights in, as it names them; ``about``, the .json beside a .pte.
+    """
 
     entry: bytes
     weights: bytes = b""
+    external: Mapping[str, bytes] = field(default_factory=dict)
+    about: bytes = b""

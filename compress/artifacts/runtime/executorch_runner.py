@@ -13,6 +13,7 @@ from compress.artifacts.about import KEYS
 from compress.artifacts.runtime.base import IMAGE, Option, Runner, check_shapes, damaged, load_library
 from compress.artifacts.runtime.contents import Contents
 from compress.errors import InputError
+from compress.files import read_plain
 from compress.quiet import quiet_native
 
 MOST_ABOUT = 100_000  # bytes
@@ -44,7 +45,7 @@ class ExecutorchRunner(Runner):
             raise damaged(path, "ExecuTorch program", error) from None
         facts = self._method.metadata
         self.shapes, self.output = check_shapes(path, _shapes(facts), tuple(facts.output_tensor_meta(0).sizes()))
-        self.about = _about(path)
+        self.about = _about(contents.about if contents else _beside(path))
         self.facts = {"executorch": importlib.metadata.version("executorch"), "threads": threads}
 
     def _execute(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
@@ -55,13 +56,19 @@ class ExecutorchRunner(Runner):
             return self._method.execute(given)[0].numpy()
 
 
-def _about(path: Path) -> dict[str, str]:
-    """What the .json beside a .pte says; nothing where there is none of ours."""
-    beside = path.with_suffix(".json")
+def _beside(path: Path) -> bytes:
+    """The .json beside a .pte; empty where there is none of ours."""
     try:
-        with beside.open("rb") as file:
-            values = json.loads(file.read(MOST_ABOUT))
-    except (OSError, ValueError, RecursionError):
+        return read_plain(path.with_suffix(".json"), MOST_ABOUT)
+    except (OSError, ValueError):
+        return b""
+
+
+def _about(text: bytes) -> dict[str, str]:
+    """What the .json beside a .pte says; nothing where it is none of ours."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
         return {}
     return {key: values[key] for key in KEYS if isinstance(values, dict) and isinstance(values.get(key), str)}
 

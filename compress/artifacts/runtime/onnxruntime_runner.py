@@ -32,6 +32,9 @@ class OnnxruntimeRunner(Runner):
         settings = _settings(ort, threads, options)
         try:
             model = contents.entry if contents else str(path)
+            if contents and contents.external:
+                names, data = list(contents.external), list(contents.external.values())
+                settings.add_external_initializers_from_files_in_memory(names, data, list(map(len, data)))
             self._session = ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
         except Exception as error:
             # ONNX Runtime's exceptions have no common base but Exception.

@@ -12,18 +12,33 @@ from pathlib import Path
 import numpy as np
 
 from compress.artifacts.runtime.base import dtype_of
+from compress.artifacts.runtime.contents import Contents
 from compress.artifacts.runtime.open import open_runner
 from compress.errors import CompressError, VerificationError
+from compress.files import temporary_folder
 from compress.python_process import python_command, python_environment
 
 LIMIT_S = 600.0
 """Of one run; a minute is long for a tile on a small board."""
 
 
-def probe(path: Path) -> None:
-    """Open the .pte ``path`` and run it once elsewhere. Raises VerificationError where that process dies or hangs."""
+def probe(path: Path, contents: Contents | None = None) -> None:
+    """Open the .pte ``path``, or the ``contents`` that were read of it, and run it once elsewhere.
+
+    Raises VerificationError where that process dies or hangs.
+    """
+    with temporary_folder() as folder:
+        file = path
+        if contents is not None:
+            file = Path(folder) / "model.pte"
+            file.write_bytes(contents.entry)
+        _probe(file, path)
+
+
+def _probe(file: Path, path: Path) -> None:
+    """``path``: what messages call ``file``."""
     try:
-        command = python_command("-m", "compress.artifacts.runtime.trial", str(path))
+        command = python_command("-m", "compress.artifacts.runtime.trial", str(file))
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=LIMIT_S, env=python_environment()
         )

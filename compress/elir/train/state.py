@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from pydantic import ValidationError
 
+from compress.elir.state import load_pickled
 from compress.errors import InputError, VerificationError
 from compress.files import sha256_text, write_buffer
 from compress.recipe.train import DistillRun, TrainRecipe
@@ -40,7 +41,7 @@ def read_state(path: Path, recipe: TrainRecipe | DistillRun) -> TrainingState:
     Raises VerificationError (damaged, or no training checkpoint) or InputError (of another recipe: what differs).
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_pickled(path)
     except Exception:
         # torch raises UnpicklingError, RuntimeError, EOFError ... by where the damage lies.
         raise VerificationError(f"{path}: damaged training checkpoint: start again with --fresh") from None

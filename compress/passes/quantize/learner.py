@@ -1,7 +1,6 @@
 """A quantized model that learns: weights and biases of its convolutions, one truth for the schemes of all formats."""
 
 import io
-import pickle
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.elir.latent import LATENT_STRIDE, noise_shape
+from compress.elir.state import load_pickled
 from compress.errors import InputError
 from compress.files import write_buffer
 from compress.passes.base import Pass, Subject
@@ -83,11 +83,11 @@ class TrainingProgress:
             return 0
         try:
             # A bundle's folder may come from a stranger.
-            state = torch.load(self.path, weights_only=True)
+            state: Any = load_pickled(self.path)
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
             return int(state["done"])
-        except (OSError, EOFError, RuntimeError, KeyError, ValueError, TypeError, pickle.UnpicklingError):
+        except Exception:  # torch raises by where the damage lies
             raise InputError(f"{self.path}: damaged: delete it, or start again with --fresh") from None
 
     def did(self, steps: int) -> None:
