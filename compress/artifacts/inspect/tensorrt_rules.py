@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from compress.errors import VerificationError
+
 OPSET = 20
 SYMMETRIC_TYPES = ("INT8", "FLOAT8E4M3FN")
 
@@ -12,11 +14,18 @@ def lint(path: Path) -> list[str]:
 
     Opset at most 20; static shapes; quantization symmetric (no zero point) and in int8; no dequantized bias.
     Source: TensorRT developer guide, "Working with quantized types"; what its ONNX parser refuses.
+    Raises VerificationError for a file that cannot be read.
     """
     import onnx
 
-    model = onnx.load(path, load_external_data=False)
-    return [*_opset(model), *_shapes(model), *_zero_points(model), *_biases(model)]
+    try:
+        model = onnx.load(path, load_external_data=False)
+        return [*_opset(model), *_shapes(model), *_zero_points(model), *_biases(model)]
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of protobuf, and where nodes lack inputs or tensors are of no known type
+        why = " ".join(str(error).split())[:200]
+        raise VerificationError(f"{path}: not a readable ONNX model ({why}): export it again") from None
 
 
 def _opset(model: Any) -> list[str]:

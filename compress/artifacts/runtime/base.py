@@ -101,8 +101,10 @@ class Runner(ABC):
         except Exception as error:  # the runtimes' exceptions have no common base
             why = " ".join(str(error).split())[:200]
             raise VerificationError(f"artifact fails when it is run ({why}): export it again") from None
-        if (shape := getattr(made, "shape", None)) != self.output or (self.takes_pictures and made.dtype != np.uint8):
-            raise VerificationError(f"artifact gives {shape} for {_told(given)}: export it again")
+        kind = "uint8" if self.takes_pictures else "float32"
+        if (shape := getattr(made, "shape", None)) != self.output or made.dtype != kind:
+            got = f"{getattr(made, 'dtype', type(made).__name__)} {shape}"
+            raise VerificationError(f"artifact gives {got} for {_told(given)}: export it again")
         return made
 
 

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from compress.artifacts.artifact import Artifact
-from compress.errors import InputError, Unavailable
+from compress.errors import InputError, Unavailable, VerificationError
 from compress.measure.latency import PROTOCOLS
 from compress.measure.machine import machine_facts, physical_cores
 from compress.results.performance import Accuracy, Fact, Performance
@@ -141,7 +141,9 @@ def _accuracy(
     pages: dict[Artifact, np.ndarray] = {}
     native: dict[Artifact, np.ndarray] = {}
     for artifact, path in bench.artifacts.items():
-        outputs = [posted[f"output/{artifact.id}/{i}"] for i in range(len(lq))]
+        outputs = [posted.get(f"output/{artifact.id}/{i}", b"") for i in range(len(lq))]
+        if any(len(values) != lq[0].nbytes for values in outputs):
+            raise VerificationError(f"{path}: gives pictures of another size in the browser: do not use it")
         pages[artifact] = np.stack([np.frombuffer(values, np.float32).reshape(lq.shape[1:]) for values in outputs])
         runner = open_runner(path, "onnx", threads)
         native[artifact] = np.concatenate([runner.run(lq[i : i + 1], noise[i : i + 1]) for i in range(len(lq))])

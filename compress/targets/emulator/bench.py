@@ -35,7 +35,7 @@ def bench_emulated(bench: Bench) -> list[Performance]:
     100, 8-bit: ``psnr_db`` against the true pictures, ``fidelity_db`` against the fp32 artifact and ``parity_db``
     against the same artifact, both run here, ``simulated_db`` of the first picture against the torch model that
     simulates an int8 artifact; ``max_difference`` from the same artifact here, of values in [0, 1].
-    Raises Unavailable when the emulator is not set up, CompressError when a program fails under it.
+    Raises Unavailable when the emulator is not set up, VerificationError when an artifact fails under it.
     """
     from compress.targets.emulator.qemu import Emulator
     from compress.targets.tools.arm_emulator import ArmEmulator
@@ -72,10 +72,13 @@ class _References:
     def output(self, artifact: Artifact, i: int) -> "np.ndarray":
         """(3, H, W) float32 of picture ``i``."""
         from compress.artifacts.runtime.open import open_runner
+        from compress.artifacts.runtime.trial import probe
         from compress.targets.runner.accuracy import picture
 
         if (artifact, i) not in self._outputs:
             if artifact not in self._runners:
+                if artifact.format == "executorch":
+                    probe(self.bench.artifacts[artifact])
                 self._runners[artifact] = open_runner(self.bench.artifacts[artifact], artifact.format, 1)
             inputs = picture(dict(self.bench.pictures), i)
             self._outputs[artifact, i] = self._runners[artifact].run(inputs["lq"], inputs["noise"])[0]

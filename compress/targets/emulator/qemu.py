@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress import __version__
 from compress.cache import cache_folder
-from compress.errors import CompressError, Unavailable
+from compress.errors import Unavailable, VerificationError
 from compress.files import sha256_file, sha256_text, whole_file
 from compress.targets.job import INPUTS, Job, JobArtifact
 from compress.targets.runner_archive import NAME, runner_archive, runner_sha256
@@ -50,7 +50,7 @@ class Emulator:
         """Run ``artifact`` on pictures lq (N, H, W, 3) uint8 with noise (N, 16, H/8, W/8).
 
         Everything is deterministic: what the same emulator ran before is taken from the cache folder.
-        Raises Unavailable when it cannot run there, CompressError when the emulated program fails.
+        Raises Unavailable when it cannot run there, VerificationError when the artifact fails there.
         """
         import numpy as np
 
@@ -90,7 +90,7 @@ class Emulator:
         answer, instructions = self._watch(command, b"", folder, note)
         facts = json.loads(answer)
         if "error" in facts:
-            raise CompressError(f"emulated {self.cpu}: {facts['error']['message']}")
+            raise VerificationError(f"emulated {self.cpu}: {facts['error']['message']}")
         return EmulatorResult(np.load(folder / "output-it.npy"), instructions, facts)
 
     def _native(
@@ -109,9 +109,12 @@ class Emulator:
         command = [*self._emulate(folder), str(self.tool.executorch_runner), str(artifact.absolute()), "1"]
         answer, instructions = self._watch(command, "\n".join(commands).encode(), folder, note)
         if error := next((line for line in answer.splitlines() if line.startswith("error")), None):
-            raise CompressError(f"emulated {self.cpu}: {artifact}: {error.removeprefix('error ')}")
+            raise VerificationError(f"emulated {self.cpu}: {artifact}: {error.removeprefix('error ')}")
         shape = (3, *lq.shape[1:3])
-        outputs = [np.fromfile(folder / f"hq{i}", np.float32).reshape(shape) for i in range(len(lq))]
+        outputs = [np.fromfile(folder / f"hq{i}", np.float32) for i in range(len(lq))]
+        if any(output.size != np.prod(shape) for output in outputs):
+            raise VerificationError(f"emulated {self.cpu}: {artifact}: gives another shape than {shape}: do not use it")
+        outputs = [output.reshape(shape) for output in outputs]
         return EmulatorResult(np.stack(outputs), instructions, {"threads": 1})
 
     def _emulate(self, folder: Path) -> list[str]:
@@ -132,7 +135,7 @@ class Emulator:
         lines = paths[2].read_text(errors="replace").splitlines()
         if process.returncode and not paths[1].read_bytes().strip():
             why = "an illegal instruction" if process.returncode == -signal.SIGILL else (lines or ["no message"])[-1]
-            raise CompressError(f"emulated {self.cpu}: ended with {process.returncode} ({why})")
+            raise VerificationError(f"emulated {self.cpu}: ended with {process.returncode} ({why})")
         marks = [json.loads(line.removeprefix("insn ")) for line in lines if line.startswith("insn {")]
         inside = [mark for mark in marks if mark.pop("mark") == 2]
         if not inside:

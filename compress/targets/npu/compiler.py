@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from compress.errors import CompressError
+from compress.errors import VerificationError
 from compress.results.performance import Estimate, EstimatedLayer
 from compress.targets.tools.intel_npu_compiler import IntelNpuCompiler
 from compress.targets.tools.packages import run
@@ -44,7 +44,7 @@ def compile_for(platform: str, model: Path, tool: IntelNpuCompiler) -> Compilati
         answers = re.findall(r"^npuc (ok|error) ?(.*)$", text, re.MULTILINE)
         if not answers:
             last = (text.strip().splitlines() or ["no message"])[-1][:200]
-            raise CompressError(f"compile for {platform}: the compiler ended without an answer ({last})")
+            raise VerificationError(f"compile for {platform}: the compiler ended without an answer ({last})")
         if answers[-1][0] == "error":
             return Compilation(shortened(answers[-1][1]))
         size = (Path(folder) / "model.blob").stat().st_size

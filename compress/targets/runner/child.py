@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Callable, Dict, List
 
 from compress.targets.runner.accuracy import as_picture, picture
+from compress.targets.runner.failure import DAMAGED, Failure
 from compress.targets.runner.machine import PROC, read_text
 from compress.targets.runner.runtimes import load, version
 from compress.targets.runner.state import Job
@@ -37,7 +38,7 @@ def cold(folder: str, job: Job, name: str) -> Dict[str, Any]:
     opened: List[Any] = []
     load_ms = timed(lambda: opened.append(load(folder, job, name, first)))
     runner = opened[0]
-    first_ms = timed(lambda: runner.run(first))
+    first_ms = timed(lambda: first_run(name, runner, first))
     peak = peak_rss_mb(getattr(runner, "pid", "self"))
     if job["outputs"]:
         keep_outputs(os.path.join(folder, f"output-{name}.npy"), runner, stored)
@@ -47,6 +48,24 @@ def cold(folder: str, job: Job, name: str) -> Dict[str, Any]:
         "peak_rss_mb": peak,
         "facts": {job["runtime"]: runtime_version, **runner.facts},
     }
+
+
+def first_run(name: str, runner: Any, inputs: Dict[str, Any]) -> None:
+    """Raises Failure for an artifact that fails, or that gives another shape than its picture's."""
+    try:
+        hq = runner.run(inputs)
+        shape, kind = hq.shape, str(hq.dtype)
+    except (Failure, MemoryError):
+        raise
+    except Exception as error:  # the runtimes' exceptions have no common base
+        why = " ".join(str(error).split())[:200]
+        raise Failure(f"{name} fails when it is run ({why}): do not use it", DAMAGED) from None
+    if "lq" in inputs:
+        fits = (shape, kind) == (inputs["lq"].shape, "float32")
+    else:
+        fits = len(shape) == 4 and (shape[0], shape[3], kind) == (1, 3, "uint8")
+    if not fits:
+        raise Failure(f"{name} gives {kind} {shape}, no picture of what it is given: do not use it", DAMAGED)
 
 
 def peak_rss_mb(pid: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from compress.targets.runner.accuracy import accuracy
 from compress.targets.runner.child import TIMED
-from compress.targets.runner.failure import FAULT, UNAVAILABLE, Failure
+from compress.targets.runner.failure import DAMAGED, FAULT, UNAVAILABLE, Failure
 from compress.targets.runner.locks import lock
 from compress.targets.runner.machine import cores, machine, read_text, recorded
 from compress.targets.runner.program import program
@@ -70,7 +70,9 @@ class Children:
             process.wait()
         last = (read_text(paths[1]).splitlines() or ["no message"])[-1].strip()[:200]
         if process.returncode == -signal.SIGKILL:
-            raise Failure(f"{what}: killed: the machine is short of memory, or somebody ended it", FAULT)
+            raise Failure(f"{what}: killed: the machine is short of memory, or somebody ended it")
+        if process.returncode < 0:  # a runtime ends so at a file that it does not expect
+            raise Failure(f"{what}: ended by signal {-process.returncode} ({last}): do not use it", DAMAGED)
         if process.returncode:
             raise Failure(f"{what}: ended with {process.returncode} ({last})", FAULT)
         result = read_json(paths[0])
@@ -86,7 +88,7 @@ class Children:
                 return
             each()
             if time.monotonic() > ends:
-                raise Failure(f"{what}: not done after {limit_s:.10g} s, so it was stopped: run it again", FAULT)
+                raise Failure(f"{what}: not done after {limit_s:.10g} s, so it was stopped: run it again")
 
 
 def check_device(folder: str, job: Job) -> str:

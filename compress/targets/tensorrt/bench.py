@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from compress.artifacts.artifact import Artifact
-from compress.errors import CompressError
+from compress.errors import VerificationError
 from compress.python_process import python_command, python_environment
 from compress.results.machine import Machine
 from compress.results.performance import Parser, Performance
@@ -51,10 +51,10 @@ def _parse(path: Path, site: Path) -> Parsed:
     try:
         done = subprocess.run(command, capture_output=True, env=python_environment(site), timeout=PARSE_S)
     except subprocess.TimeoutExpired:
-        raise CompressError(f"{path}: TensorRT-RTX's parser was not done after {PARSE_S} s") from None
+        raise VerificationError(f"{path}: TensorRT-RTX's parser was not done after {PARSE_S} s") from None
     if done.returncode:
         last = one_line((done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"])[-1])
-        raise CompressError(f"{path}: TensorRT-RTX's parser ended with {done.returncode} ({last})")
+        raise VerificationError(f"{path}: TensorRT-RTX's parser ended with {done.returncode} ({last})")
     return Parsed.model_validate_json(done.stdout)
 
 

@@ -1,6 +1,8 @@
 """What of an ExecuTorch program its backend runs."""
 
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 
 import pytest
@@ -69,3 +71,15 @@ def test_a_damaged_program(tmp_path: Path) -> None:
     (tmp_path / "m.pte").write_bytes(b"not a program" * 10)
     with pytest.raises(VerificationError, match=r"m.pte: not a readable ExecuTorch program \(.*\): export it again"):
         coverage(tmp_path / "m.pte")
+
+
+def test_a_program_with_any_bytes_changed_is_read_or_refused(tmp_path: Path) -> None:
+    """What it says may lead anywhere: places of operators, of values, of shapes."""
+    whole, random = lower(tmp_path / "m.pte", False).read_bytes(), Random(0)
+    for _ in range(25):
+        spoilt = bytearray(whole)
+        for _ in range(random.choice([1, 8, 200])):
+            spoilt[random.randrange(len(whole))] = random.choice([0, 1, 127, 255])
+        (tmp_path / "m.pte").write_bytes(spoilt)
+        with suppress(VerificationError):
+            coverage(tmp_path / "m.pte")

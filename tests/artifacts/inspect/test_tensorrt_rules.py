@@ -1,6 +1,8 @@
 """TensorRT's rules for ONNX files, without TensorRT."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -8,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from compress.artifacts.inspect.tensorrt_rules import lint
+from compress.errors import VerificationError
 
 
 def model(path: Path, kind: int = TensorProto.INT8, point: int = 0, opset: int = 20, width: int | str = 8) -> Path:
@@ -51,3 +54,35 @@ def test_a_dequantized_bias(tmp_path: Path) -> None:
     proto.graph.node.append(helper.make_node("DequantizeLinear", ["bias", "scale"], ["b"]))
     onnx.save(proto, path)
     assert lint(path) == ["1 biases are dequantized from int32: leave biases in float"]
+
+
+def _changed(change: Callable[[Any], object]) -> Callable[[bytes], bytes]:
+    def spoil(data: bytes) -> bytes:
+        proto = onnx.load_model_from_string(data)
+        change(proto)
+        return bytes(proto.SerializeToString())
+
+    return spoil
+
+
+SPOILT: dict[str, Callable[[bytes], bytes]] = {
+    "no protobuf": lambda data: b"\xff" * 100,
+    "cut": lambda data: data[:-7],
+    "text that is no UTF-8": lambda data: data.replace(b"point", b"p\xff\xfent"),
+    "a node without inputs": _changed(lambda p: p.graph.node[0].ClearField("input")),
+    "a dequantizer without inputs": _changed(lambda p: p.graph.node[1].ClearField("input")),
+    "a tensor of no known type": _changed(lambda p: setattr(p.graph.initializer[1], "data_type", 999)),
+    "a tensor without its numbers": _changed(lambda p: p.graph.initializer[1].ClearField("raw_data")),
+    "a tensor of a negative side": _changed(lambda p: p.graph.initializer[1].dims.append(-5)),
+    "numbers that lie elsewhere": _changed(lambda p: setattr(p.graph.initializer[1], "data_location", 1)),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_strangers_file_is_linted_or_refused(how: str, tmp_path: Path) -> None:
+    path = model(tmp_path / "m.onnx")
+    path.write_bytes(SPOILT[how](path.read_bytes()))
+    try:
+        assert all(line.isprintable() for line in lint(path))
+    except VerificationError as error:
+        assert str(error).startswith(f"{path}: not a readable ONNX model (") and str(error).isprintable()

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from compress.artifacts.runtime.open import open_runner
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 
 only = pytest.mark.parametrize("format", ["onnx"], indirect=True)
 
@@ -35,3 +36,18 @@ def test_unknown_options_are_refused(artifact: Path) -> None:
         open_runner(artifact, "onnx", 1, {"graph_optimization_level": "x"})
     with pytest.raises(InputError, match=r"option threads: unknown to ONNX Runtime"):
         open_runner(artifact, "onnx", 1, {"threads": 2})
+
+
+@pytest.mark.parametrize("kind", ["STRING", "INT64", "DOUBLE", "BOOL", "FLOAT16"])
+def test_an_output_of_another_type_is_refused(kind: str, tmp_path: Path) -> None:
+    """What comes next counts on float32: text, of the right shape, failed when it was rounded."""
+    from onnx import TensorProto, helper
+
+    to, shape = getattr(TensorProto, kind), [1, 3, 64, 64]
+    ports = [helper.make_tensor_value_info("lq", TensorProto.FLOAT, shape)]
+    output = [helper.make_tensor_value_info("hq", to, shape)]
+    graph = helper.make_graph([helper.make_node("Cast", ["lq"], ["hq"], to=to)], "g", ports, output)
+    model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(VerificationError, match=r"artifact gives \w+ \(1, 3, 64, 64\) for lq .*: export it again"):
+        open_runner(tmp_path / "m.onnx", "onnx", 1).run(np.zeros(shape, np.float32), None)
