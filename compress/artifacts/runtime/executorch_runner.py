@@ -41,10 +41,11 @@ class ExecutorchRunner(Runner):
             # A program keeps no reference of its own to what its methods need: hold it as long as the method.
             self._program = runtime.Runtime.get().load_program(contents.entry if contents else path)
             self._method = self._program.load_method(METHOD)
-        except (RuntimeError, KeyError) as error:
+            facts = self._method.metadata
+            inputs, output = _shapes(facts), tuple(facts.output_tensor_meta(0).sizes())
+        except (RuntimeError, LookupError, ValueError, TypeError) as error:
             raise damaged(path, "ExecuTorch program", error) from None
-        facts = self._method.metadata
-        self.shapes, self.output = check_shapes(path, _shapes(facts), tuple(facts.output_tensor_meta(0).sizes()))
+        self.shapes, self.output = check_shapes(path, inputs, output)
         self.about = _about(contents.about if contents else _beside(path))
         self.facts = {"executorch": importlib.metadata.version("executorch"), "threads": threads}
 

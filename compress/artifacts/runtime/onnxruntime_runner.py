@@ -36,11 +36,12 @@ class OnnxruntimeRunner(Runner):
                 names, data = list(contents.external), list(contents.external.values())
                 settings.add_external_initializers_from_files_in_memory(names, data, list(map(len, data)))
             self._session = ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
+            inputs = {port.name: _shape(port) for port in self._session.get_inputs()}
+            output = _shape(self._session.get_outputs()[0])
         except Exception as error:
             # ONNX Runtime's exceptions have no common base but Exception.
             raise damaged(path, "ONNX model", error) from None
-        inputs = {port.name: _shape(port) for port in self._session.get_inputs()}
-        self.shapes, self.output = check_shapes(path, inputs, _shape(self._session.get_outputs()[0]))
+        self.shapes, self.output = check_shapes(path, inputs, output)
         said = self._session.get_modelmeta().custom_metadata_map
         self.about = {k.removeprefix(f"{ABOUT}."): v for k, v in said.items() if k.startswith(f"{ABOUT}.")}
         self.facts = {"onnxruntime": ort.__version__, "threads": threads, LEVEL: "all", **options}

@@ -58,8 +58,11 @@ class OpenvinoRunner(Runner):
                     f"{path}: its weights, {weights.name}, are not beside it: copy both files of the artifact"
                 ) from None
             raise damaged(path, "OpenVINO IR", error) from None
-        inputs = {port.any_name: _shape(port) for port in model.inputs}
-        self.shapes, self.output = check_shapes(path, inputs, _shape(model.outputs[0]))
+        try:
+            inputs, output = {port.any_name: _shape(port) for port in model.inputs}, _shape(model.outputs[0])
+        except (RuntimeError, LookupError) as error:  # a port without a name, or without a rank; no output
+            raise damaged(path, "OpenVINO IR", error) from None
+        self.shapes, self.output = check_shapes(path, inputs, output)
         self.about = _about(model)
         given = dict(options)
         device = str(given.pop(DEVICE, "CPU"))

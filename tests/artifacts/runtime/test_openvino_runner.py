@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from openvino import properties
 
@@ -84,3 +85,31 @@ def test_no_place_in_openvinos_source_is_told(artifact: Path, tmp_path: Path) ->
     with pytest.raises(VerificationError) as caught:
         open_runner(tmp_path / "model.xml", "openvino", 1)
     assert ".cpp" not in str(caught.value) and ".hpp" not in str(caught.value)
+
+
+IR = """<net name="x" version="11"><layers>
+<layer id="0" name="p" type="Parameter" version="opset1"><data shape="{shape}" element_type="{kind}"/>
+<output><port id="0" precision="FP32"{names}>{dims}</port></output></layer>
+<layer id="1" name="r" type="Result" version="opset1"><input><port id="0" precision="FP32">{dims}</port></input></layer>
+</layers><edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/></edges><rt_info/></net>"""
+DIMS = "<dim>1</dim><dim>3</dim><dim>64</dim><dim>64</dim>"
+ODD = {
+    "no name": {"names": ""},
+    "no rank": {"shape": "...", "dims": ""},
+    "no sides": {"shape": "", "dims": ""},
+    "a side that is not known": {"shape": "1,3,?,64", "dims": DIMS.replace("64", "-1", 1)},
+    "a side beyond 64 bits": {"shape": f"1,3,64,{2**70}"},
+    "a type of its own": {"kind": "f99"},
+    "text": {"kind": "string"},
+    "another name": {"names": ' names="[/x]"'},
+}
+
+
+@pytest.mark.parametrize("how", ODD)
+def test_an_ir_that_a_stranger_wrote(how: str, tmp_path: Path) -> None:
+    given = {"shape": "1,3,64,64", "kind": "f32", "names": ' names="lq"', "dims": DIMS, **ODD[how]}
+    (tmp_path / "m.xml").write_text(IR.format(**given))
+    (tmp_path / "m.bin").write_bytes(b"")
+    with pytest.raises(VerificationError) as caught:
+        open_runner(tmp_path / "m.xml", "openvino", 1).run(np.zeros((1, 3, 64, 64), np.float32), None)
+    assert str(caught.value).isprintable()
