@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.artifacts.runtime.base import IMAGE
 from compress.bundle.open import Bundle, open_bundle
 from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.noise import noise_field
@@ -15,7 +16,7 @@ from compress.errors import InputError
 from compress.measure.machine import physical_cores
 from compress.recipe.task import TASKS, task_scale
 from compress.results.file import RESULTS
-from compress.targets.browser.chromium import LOOPBACK, PAGES, Content, Pages
+from compress.targets.browser.chromium import LOOPBACK, PAGES, Content, Pages, address_of
 from compress.targets.browser.onnxruntime_web import runtime_files
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def demo(bundle: Path, artifact: str | None, port: int, progress: "Progress", *,
     The result is what ``compress restore`` gives by ONNX Runtime with the same seed, 0, but for the runtimes' own
     rounding. Raises InputError for a bundle without ONNX or a ``host`` that is no address, and as ``runtime_files``.
     """
+    address_of(host)  # before anything is fetched
     opened = open_bundle(bundle)
     chosen = choose(opened, artifact)
     facts = page_facts(bundle, chosen)
@@ -78,6 +80,11 @@ def choose(opened: Bundle, wanted: str | None) -> OnnxArtifact:
     if wanted not in known:
         raise InputError(f"{bundle}: has no ONNX artifact {wanted}: give one of {', '.join(known)}")
     facts = known[wanted]
+    if any(port.name == IMAGE for port in facts.inputs):
+        raise InputError(
+            f"{bundle}: {wanted} enlarges and rounds inside (export.io: uint8), which the page does itself: use "
+            "compress restore, or a bundle with export.io: float"
+        )
     opened.side(facts)
     contents = opened.open_artifact(facts).contents
     if contents.external:

@@ -268,7 +268,14 @@ def test_mistakes_are_one_line(finished: Any, tmp_path: Path) -> None:
     (tmp_path / "model.xml").write_bytes(b"")
     facts = {"artifacts": [{"id": "openvino-int8", "format": "openvino", "precision": "int8", "entry": "model.xml"}]}
     write_manifest(tmp_path, facts, ["model.xml"])
+    eight_bits = tmp_path / "eight_bits"
+    eight_bits.mkdir()
+    (eight_bits / "model.onnx").write_bytes(b"")
+    port = {"name": "image", "shape": [1, 16, 16, 3], "dtype": "uint8"}
+    onnx = {"id": "onnx-int8", "format": "onnx", "precision": "int8", "entry": "model.onnx", "inputs": [port]}
+    write_manifest(eight_bits, {"artifacts": [onnx]}, ["model.onnx"])
     for args, text in (
+        ([str(eight_bits)], f"{eight_bits}: onnx-int8 enlarges and rounds inside (export.io: uint8), which the page"),
         ([str(tmp_path / "none")], f"{tmp_path / 'none'}: not a bundle"),
         ([str(tmp_path)], f"{tmp_path}: holds no ONNX artifact, which a browser runs"),
         ([str(finished.folder), "--artifact", "onnx"], f"{finished.folder}: has no ONNX artifact onnx: give one of"),

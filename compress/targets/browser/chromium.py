@@ -84,7 +84,7 @@ class Pages:
         self, contents: Mapping[str, Content], port: int = 0, *, host: str = LOOPBACK, answers: bool = False
     ) -> None:
         self.posted: queue.Queue[tuple[str, bytes]] = queue.Queue()
-        address = _address(host)
+        address = address_of(host)
         server = _Server6 if address.version == 6 else _Server
         self._secret = secrets.token_hex(16)
         posted = self.posted if answers else None
@@ -99,13 +99,13 @@ class Pages:
     @property
     def is_local(self) -> bool:
         """Whether only this machine reaches it."""
-        return _address(str(self._server.server_address[0])).is_loopback
+        return address_of(str(self._server.server_address[0])).is_loopback
 
     @property
     def url(self) -> str:
         """Of the folder of all paths; ends in a slash."""
         host, port = self._server.server_address[:2]
-        address = _address(str(host))
+        address = address_of(str(host))
         if address.is_unspecified:
             address = _own_address(address.version)
         return f"http://{f'[{address}]' if address.version == 6 else address}:{port}/{self._secret}/"
@@ -124,7 +124,8 @@ class Pages:
         self._server.server_close()
 
 
-def _address(host: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address":
+def address_of(host: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address":
+    """The IP address to listen on. Raises InputError for any other text."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
