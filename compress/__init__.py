@@ -78,7 +78,7 @@ def open(
     overlap: int | None = None,
     seed: int = 0,
 ) -> "Source":
-    """Open a bundled model by its name, or a checkpoint, an artifact or a bundle by its path.
+    """Open a bundled model by its name, or a checkpoint, an artifact or a bundle by its path or ``hf://OWNER/NAME``.
 
     A bundle restores by its best artifact that a runtime is installed for: int8 before fp16 and fp32. ``task``,
     ``k_steps`` and ``sigma_s`` are for a file that does not record them, ``scale`` enlarges by another factor than the

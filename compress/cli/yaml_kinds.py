@@ -6,6 +6,7 @@ from pathlib import Path
 from compress.data.sets import load_set
 from compress.pipeline.inputs import load_sets
 from compress.recipe.calibration_set import CalibrationSet
+from compress.recipe.kinds import own_kind
 from compress.recipe.library import Kind, find, is_path, load_yaml, names
 from compress.recipe.load import load_any, load_model
 from compress.recipe.published import to_fill_in
@@ -22,8 +23,6 @@ SCHEMAS: dict[str, type[Strict]] = {
     "train": TrainRecipe,
     "sweep": Sweep,
 }
-OWN_KEYS = {"stages": "train", "recipes": "sweep", "source": "calibration", "pairs": "calibration", "runtime": "target"}
-"""Keys that only one kind has. A file without any of them is of the kind that has most of its keys."""
 BUILT_IN: dict[str, Kind] = {"recipe": "recipes", "calibration": "calibration", "target": "targets"}
 
 
@@ -60,7 +59,9 @@ def _kind(name_or_path: str) -> tuple[str, Path]:
 
 
 def _kind_of(data: Mapping[str, object]) -> str:
+    """The kind that a key of its own shows, else the one that has most of its keys."""
+
     def known(kind: str) -> int:
         return len(data.keys() & SCHEMAS[kind].model_fields.keys())
 
-    return next((kind for key, kind in OWN_KEYS.items() if key in data), max(SCHEMAS, key=known))
+    return own_kind(data) or max(SCHEMAS, key=known)

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from compress.data.degradations import degrade_both
 from compress.data.names import set_names
+from compress.data.open import suffixes
 from compress.data.pairs import PairedPictures
 from compress.data.sources import FolderPictures, HubPictures, Pictures
 from compress.errors import InputError
@@ -208,6 +209,8 @@ def load_set(name_or_path: str, task: Task, crop: int | None = None, name: str |
     path = library.find("calibration", name_or_path)
     if path.is_dir():
         settings, base = _of_folder(path), Path()
+    elif path.suffix.lower() in suffixes():
+        raise InputError(f"{path}: is a picture, not a set: give the folder that holds it")
     else:
         settings, base = load_model(CalibrationSet, path), path.parent
     if crop is not None:

@@ -91,4 +91,6 @@ def _cell(value: Any, form: str) -> str:
 def _flat(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_flat(item)}" for key, item in value.items())
-    return " ".join(map(str, value)) if isinstance(value, list) else _cell(value, "{}")
+    if isinstance(value, list):
+        return " ".join(f"({_flat(item)})" if isinstance(item, dict) else str(item) for item in value)
+    return _cell(value, "{}")

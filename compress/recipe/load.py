@@ -9,6 +9,7 @@ from typing import Any
 
 from compress.errors import InputError
 from compress.files import sha256_text
+from compress.recipe.kinds import check_kind
 from compress.recipe.library import Kind, find, is_path, load_yaml
 from compress.recipe.pass_order import order_mistakes
 from compress.recipe.paths import from_file, move_paths, relative_to
@@ -36,8 +37,7 @@ class RecipeFile:
 
     def __init__(self, name_or_path: str) -> None:
         self._source = _resolved(find("recipes", name_or_path), ())
-        if "stages" in self._source.data and "passes" not in self._source.data:
-            raise InputError(f"{self._source.path}: is a training recipe: use `compress train {name_or_path}`")
+        check_kind("recipe", self._source.data, self._source.path, name_or_path)
 
     def load(self, overrides: Iterable[str] = (), targets: Iterable[str] = ()) -> Recipe:
         """See ``load_recipe``."""
@@ -64,7 +64,9 @@ def load_any(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | Train
 
 def load_training(name_or_path: str, overrides: Iterable[str] = ()) -> TrainRecipe:
     """The training recipe of a built-in name or a path; paths and errors as ``load_recipe``'s."""
-    return load_model(TrainRecipe, find("recipes", name_or_path), overrides, from_file)
+    path = find("recipes", name_or_path)
+    check_kind("train", load_yaml(path).data, path, name_or_path)
+    return load_model(TrainRecipe, path, overrides, from_file)
 
 
 def recipe_hash(recipe: Recipe) -> str:

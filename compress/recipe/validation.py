@@ -164,7 +164,8 @@ def _message(items: list[Any]) -> str:
         return f"must be {' or '.join(kinds)}, got {got}"
     kind, context = item["type"], item.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown {model.key_noun}{nearest(str(item['loc'][-1]), model.model_fields)}"
+        keys = [field.alias or name for name, field in model.model_fields.items()]
+        return f"unknown {model.key_noun}{nearest(str(item['loc'][-1]), keys)}"
     if kind == "missing":
         return "is missing: add it"
     if kind in ("literal_error", "union_tag_invalid"):

@@ -20,7 +20,7 @@ from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, plan
 from compress.errors import InputError, Unavailable
 from compress.hub import is_on_hub
 from compress.measure.machine import physical_cores
-from compress.recipe.library import find
+from compress.recipe.library import find, is_path
 from compress.recipe.task import TASKS, Task, task_scale
 
 if TYPE_CHECKING:
@@ -93,6 +93,11 @@ def open_restorer(source: str, settings: Settings) -> Restorer:
     path = Path(source)
     if is_on_hub(source) and path.suffix != ".safetensors":
         path = local(source)
+    elif is_path(source) and not path.suffix and not path.exists():
+        raise InputError(
+            f"{source}: no such bundle (looked for {path.absolute()}): check the path, or give a built-in model's name "
+            "(`compress ls models`)"
+        )
     if not (path.is_dir() or path.suffix in SUFFIXES):
         return _checkpoint(find("weights", source), settings)
     if settings.k_steps is not None or settings.sigma_s is not None:
@@ -210,7 +215,7 @@ def located(source: str) -> tuple[Path, str | None]:
 
     Raises InputError for what lies in no bundle.
     """
-    path = Path(source)
+    path = local(source)
     if path.is_dir():
         return path, None
     bundled = _file(path).bundled if path.suffix in SUFFIXES else None

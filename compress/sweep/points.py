@@ -9,6 +9,8 @@ from typing import Any
 
 from compress.errors import InputError
 from compress.files import sha256_text
+from compress.recipe.kinds import check_kind
+from compress.recipe.library import load_yaml
 from compress.recipe.load import RecipeFile
 from compress.recipe.paths import from_file
 from compress.recipe.schema import Recipe
@@ -33,6 +35,7 @@ class Points:
 
     def __init__(self, path: Path, overrides: Iterable[str] = ()) -> None:
         self.path = path
+        check_kind("sweep", load_yaml(path).data, path, str(path))
         self.sweep = load_model(Sweep, path, overrides, from_file)
         try:
             self._files = {name: RecipeFile(name) for name in self.sweep.recipes}

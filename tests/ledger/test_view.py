@@ -26,10 +26,16 @@ def test_a_listing_tells_what_is_not_shown(make: Make) -> None:
 
 
 def test_a_row_tells_every_field(make: Make) -> None:
-    row = make(machine={"cpu": "x", "features": ["avx2", "fma"]}).row()
+    busy = [{"name": "chrome", "cores": 1.3}, {"name": "tar", "cores": 0.4}]
+    row = make(machine={"cpu": "x", "features": ["avx2", "fma"], "busy": busy}).row()
     told = " ".join(text(RowView(row)).split())
     assert all(name in told for name in row.to_json())
-    assert "versions torch 2.13" in told and "features avx2 fma" in told and "pictures scores of 1" in told
+    assert (
+        "versions torch 2.13" in told
+        and "features avx2 fma" in told
+        and "busy (name chrome, cores 1.3) (name tar, cores 0.4)" in told
+        and "pictures scores of 1" in told
+    )
 
 
 def test_a_row_of_a_busy_machine_is_marked(make: Make) -> None:
