@@ -233,7 +233,8 @@ def _timing(row: Performance, precision: str) -> list[Cell]:
     measured = row.evidence == "measured"
     against = _speedup(best, reference=measured and precision not in ("int8", "weights"))
     if best and best.artifact and not against.kind:
-        against = replace(against, note=f"{against.note}, {best.artifact}".removeprefix(", "))
+        computed = f" in {best.computed_in}" if best.computed_in else ""
+        against = replace(against, note=f"{against.note}, {best.artifact}{computed}".removeprefix(", "))
     return [
         Cell(row.artifact),
         words(row.target),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compress.report.rows import Row, against_fp32, datasets, rows, targets
+from compress.report.rows import Row, against_best_float, against_fp32, datasets, rows, targets
 from compress.report.text import (
     bound_on_cpu,
     goal_figure,
@@ -87,7 +87,21 @@ def _about(results: Results) -> tuple[str, list[str]]:
     quality = f"quality on {sets[0]} (n = {number(results.quality[0].n, 0)})" if sets else "quality not measured"
     speed = f"speed on {', '.join(devices)}" if devices else "speed not measured"
     about = f"{quality}, {speed}; drop, rise and shift against fp32"
-    return f"{results.name} ({results.task})", [about, *busy_notes(entry.busy for entry in results.performance)]
+    notes = busy_notes(entry.busy for entry in results.performance)
+    return f"{results.name} ({results.task})", [about, *_against_bf16(results), *notes]
+
+
+def _against_bf16(results: Results) -> list[str]:
+    """What a float model computed in bfloat16 takes, where that is the fastest float of all."""
+    lines = []
+    for row in results.performance:
+        best = against_best_float(row)
+        if best and best.computed_in:
+            ratio = number(best.value, 2, unit="x")
+            lines.append(
+                f"{row.artifact} on {row.target}: {ratio} against {best.artifact} computed in {best.computed_in}"
+            )
+    return lines
 
 
 def _table(title: str, caption: Sequence[str]) -> Table:

@@ -32,10 +32,15 @@ class Speedup(Section):
     low: Figure | None = None
     high: Figure | None = None
     artifact: Id | None = Field(None, description="Artifact that this one is compared with.")
+    computed_in: Text | None = Field(
+        None, description="Precision that the other one was computed in, where it is not its own: bf16."
+    )
 
 
 class Speedups(Section):
-    """Against the fp32 artifact, and against the fastest float one of the same runtime."""
+    """Against the fp32 artifact, and against the fastest float run of the same runtime: of any float artifact, and of
+    the fp32 one in bfloat16 where OpenVINO chooses that by itself.
+    """
 
     fp32: Speedup | None = None
     best_float: Speedup | None = None
@@ -115,6 +120,10 @@ class Performance(Section):
     target: Id | None = None
     evidence: Evidence = "measured"
     latency_ms: Latency | None = None
+    bf16_latency_ms: Latency | None = Field(
+        None,
+        description="The fp32 artifact computed in bfloat16, where OpenVINO chooses that by itself (AMX, AVX512-BF16).",
+    )
     first_inference_ms: Figure | None = None
     load_ms: Figure | None = None
     peak_rss_mb: Figure | None = None

@@ -21,7 +21,17 @@ Pictures = Mapping[str, "np.ndarray"]
 of 8 bits, which they are given instead of lq; for accuracy also clean, output-<artifact> of here, and of
 the first pictures simulated-<artifact>: what the torch model with the artifact's scheme makes of them."""
 
-NOT_TIMED = ("latency_ms", "first_inference_ms", "load_ms", "peak_rss_mb", "throughput", "speedup_vs")
+BF16 = "fp32-in-bf16"
+"""The run of the fp32 artifact in bfloat16, beside the artifacts' ids."""
+NOT_TIMED = (
+    "latency_ms",
+    "bf16_latency_ms",
+    "first_inference_ms",
+    "load_ms",
+    "peak_rss_mb",
+    "throughput",
+    "speedup_vs",
+)
 
 
 @dataclass(frozen=True)
@@ -39,22 +49,32 @@ class Bench:
         """What is known of an artifact where nothing was timed."""
         return untimed(self.target, artifact, evidence, **facts)
 
-    def measured(self, timed: "Mapping[Artifact, Timed]", rest: Mapping[Artifact, Performance]) -> list[Performance]:
-        """Entries of what ran: ``rest`` of each (first inference, load, memory, and so on) with its timed runs."""
-        latencies = {artifact: Latency(tuple(item.samples), item.warmup) for artifact, item in timed.items()}
+    def measured(
+        self,
+        timed: "Mapping[Artifact, Timed]",
+        rest: Mapping[Artifact, Performance],
+        bf16: "Timed | None" = None,
+    ) -> list[Performance]:
+        """Entries of what ran: ``rest`` of each (first inference, load, memory, and so on) with its timed runs.
+
+        ``bf16``: timed runs of the fp32 artifact, computed in bfloat16.
+        """
+        latencies = {artifact: latency_of(item) for artifact, item in timed.items()}
+        in_bf16 = latency_of(bf16) if bf16 else None
         return [
             rest[artifact].model_copy(
                 update={
                     "latency_ms": latency.figures(),
+                    "bf16_latency_ms": in_bf16.figures() if in_bf16 and artifact == self.fp32 else None,
                     "throughput": round(1000 / latency.mean, 4),
-                    "speedup_vs": speedups(artifact, latencies, self.seed),
+                    "speedup_vs": speedups(artifact, latencies, self.seed, bf16=in_bf16),
                 }
             )
             for artifact, latency in latencies.items()
         ]
 
     def ran(self, runs: "Mapping[str, ArtifactRun]", **common: Any) -> list[Performance]:
-        """Entries of what the runner ran, by artifacts' ids; ``common``: what they have in common."""
+        """Entries of what the runner ran, by artifacts' ids and ``BF16``; ``common``: what they have in common."""
         rest = {
             artifact: self.entry(
                 artifact,
@@ -70,7 +90,7 @@ class Bench:
             for artifact in self.artifacts
             for run in [runs[artifact.id]]
         }
-        return self.measured({artifact: runs[artifact.id] for artifact in self.artifacts}, rest)
+        return self.measured({artifact: runs[artifact.id] for artifact in self.artifacts}, rest, runs.get(BF16))
 
     @property
     def fp32(self) -> Artifact | None:
@@ -84,17 +104,27 @@ def untimed(target: DeployTarget, artifact: Artifact, evidence: Evidence, **fact
     return Performance(artifact=artifact.id, target=target.name, evidence=evidence, **fields)
 
 
-def speedups(artifact: Artifact, latencies: Mapping[Artifact, Latency], seed: int = 0) -> Speedups:
-    """Speedup of ``artifact`` against the fp32 artifact and, if it is no float itself, the fastest float one.
+def latency_of(timed: "Timed") -> Latency:
+    """What timed runs amount to."""
+    return Latency(tuple(timed.samples), timed.warmup)
+
+
+def speedups(
+    artifact: Artifact, latencies: Mapping[Artifact, Latency], seed: int = 0, *, bf16: Latency | None = None
+) -> Speedups:
+    """Speedup of ``artifact`` against the fp32 artifact and, if it is no float itself, the fastest float run: of a
+    float artifact, or of the fp32 one computed in bfloat16 (``bf16``).
 
     Each is None where there is nothing to compare with.
     """
-    floats = [other for other in latencies if other.is_float]
+    floats = {other: latency for other, latency in latencies.items() if other.is_float}
     fp32 = next((other for other in floats if other.precision == "fp32"), None)
-    best = min(floats, key=lambda other: latencies[other].p50, default=None)
     own = latencies[artifact]
-    against_fp32 = speedup(latencies[fp32], own, seed) if fp32 and fp32 != artifact else None
-    against_best = None
-    if best and not artifact.is_float:
-        against_best = speedup(latencies[best], own, seed).model_copy(update={"artifact": best.id})
-    return Speedups(fp32=against_fp32, best_float=against_best)
+    against_fp32 = speedup(floats[fp32], own, seed) if fp32 and fp32 != artifact else None
+    if not floats or artifact.is_float:
+        return Speedups(fp32=against_fp32, best_float=None)
+    best = min(floats, key=lambda other: floats[other].p50)
+    fastest, facts = floats[best], {"artifact": best.id}
+    if fp32 and bf16 and bf16.p50 < fastest.p50:
+        fastest, facts = bf16, {"artifact": fp32.id, "computed_in": "bf16"}
+    return Speedups(fp32=against_fp32, best_float=speedup(fastest, own, seed).model_copy(update=facts))

@@ -25,11 +25,12 @@ class JobFile(_Part):
 
 
 class JobArtifact(_Part):
-    """``entry``: its file, in the job's folder or by an absolute path."""
+    """``entry``: its file, in the job's folder or by an absolute path; ``options``: its own, before the job's."""
 
     entry: str
     precision: Precision | None = None
     files: list[JobFile] = []
+    options: dict[str, str] = {}
 
 
 class NativeRunner(_Part):

@@ -12,11 +12,12 @@ from compress.python_process import python_environment
 from compress.recipe.schema import DeployTarget
 from compress.results.performance import Performance
 from compress.targets.answers import ArtifactRun
-from compress.targets.entries import Bench
+from compress.targets.entries import BF16, Bench
 from compress.targets.job import INPUTS, Job, JobArtifact, job_for
 from compress.targets.runner.failure import Failure
 from compress.targets.runner.worker import Children
 
+PRECISION = "INFERENCE_PRECISION_HINT"
 ARCHES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -32,6 +33,9 @@ def bench_local(bench: Bench) -> list[Performance]:
         artifact.id: JobArtifact(entry=str(path.absolute()), precision=artifact.precision)
         for artifact, path in bench.artifacts.items()
     }
+    if bench.fp32 and _computes_in_bf16(bench.target):
+        options = {PRECISION: "bf16"}
+        entries[BF16] = entries[bench.fp32.id].model_copy(update={"options": options})
     job = job_for(bench, entries).model_copy(update={"threads": bench.target.threads or physical_cores()})
     machine = machine_facts().model_copy(update={"busy": busy_processes()})
     return bench.ran(_run(job, bench), threads=job.threads, machine=machine)
@@ -43,6 +47,19 @@ def check_arch(target: DeployTarget) -> None:
     here = ARCHES.get(here, here)
     if here != target.arch:
         raise Unavailable(f"target {target.name}: needs {target.arch}, this machine is {here}: measure it there")
+
+
+def _computes_in_bf16(target: DeployTarget) -> bool:
+    """Whether OpenVINO, left to itself, computes float models in bfloat16 here: on CPUs with AMX, where that is much
+    faster, and on those with AVX512-BF16 alone, where it may be slower.
+    """
+    if target.runtime != "openvino" or target.device != "CPU" or target.options.get(PRECISION, "f32") != "f32":
+        return False
+    import openvino as ov
+
+    from compress.artifacts.runtime.openvino_runner import shared_core
+
+    return bool(shared_core().get_property("CPU", PRECISION) == ov.Type.bf16)
 
 
 def _run(job: Job, bench: Bench) -> dict[str, ArtifactRun]:

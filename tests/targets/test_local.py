@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from compress.artifacts.artifact import Artifact
+from compress.artifacts.runtime.openvino_runner import shared_core
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.measure.latency import Latency
 from compress.progress import Progress
 from compress.recipe.schema import DeployTarget
 from compress.targets.entries import Bench, speedups
-from compress.targets.local import bench_local
+from compress.targets.local import PRECISION, bench_local
 
 SIDE = 64
 PICTURES = {
@@ -77,10 +78,27 @@ def test_speedups_against_fp32_and_the_best_float(entries: list[dict]) -> None:
     assert fp32 == {"fp32": None, "best_float": None}
     assert fp16["best_float"] is None
     assert fp16["fp32"]["value"] > 1.2
-    assert int8["best_float"]["artifact"] == "openvino-fp16"
+    assert int8["best_float"]["artifact"] in ("openvino-fp16", "openvino-fp32")
     assert int8["fp32"]["value"] > int8["best_float"]["value"] > 1
+    assert int8["best_float"].get("computed_in") == ("bf16" if "32" in int8["best_float"]["artifact"] else None)
     for ratio in (fp16["fp32"], int8["fp32"], int8["best_float"]):
         assert ratio["low"] <= ratio["value"] <= ratio["high"]
+
+
+def test_the_fp32_model_in_bfloat16_where_openvino_chooses_it(entries: list[dict]) -> None:
+    """A speedup that leaves out what a user gets without any setting could flatter."""
+    computes = str(shared_core().get_property("CPU", PRECISION)) == "<Type: 'bfloat16'>"
+    assert [(entry.get("bf16_latency_ms") or {}).get("n", 0) >= 20 for entry in entries] == [computes, False, False]
+
+
+def test_the_fastest_float_may_be_fp32_in_bfloat16() -> None:
+    fp32, int8 = Artifact("openvino", "fp32"), Artifact("openvino", "int8")
+    latencies = {fp32: Latency((4.0, 4.0), 0), int8: Latency((1.0, 1.0), 0)}
+    best = speedups(int8, latencies, bf16=Latency((2.0, 2.0), 0)).best_float
+    assert best is not None and (best.value, best.artifact, best.computed_in) == (2, "openvino-fp32", "bf16")
+    slower = speedups(int8, latencies, bf16=Latency((5.0, 5.0), 0)).best_float
+    assert slower is not None and (slower.value, slower.computed_in) == (4, None)
+    assert speedups(fp32, latencies, bf16=Latency((2.0, 2.0), 0)).best_float is None
 
 
 def test_without_a_float_there_is_nothing_to_compare_with() -> None:

@@ -219,7 +219,9 @@ def numbers(text: str) -> Tuple[int, ...]:
 def load(folder: str, job: Job, name: str, inputs: Dict[str, Any]) -> Any:
     """An artifact, ready for ``inputs``. Raises Failure for a damaged one, and for one that takes other inputs."""
     kind = ExecuTorchNative if job.get("native") else RUNTIMES[job["runtime"]]
-    runner = kind(os.path.join(folder, job["artifacts"][name]["entry"]), {**job, "folder": folder})
+    artifact = job["artifacts"][name]
+    options = {**job["options"], **artifact.get("options", {})}
+    runner = kind(os.path.join(folder, artifact["entry"]), {**job, "folder": folder, "options": options})
     for key, shape in runner.shapes.items():
         given = inputs[key].shape if key in inputs else None
         if given != shape:
