@@ -2,40 +2,31 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 from compress.errors import VerificationError
 from compress.recipe.library import data_folder, names
-from compress.results.json_text import parse_json
-
-MAX_HEADER = 100 * 2**20  # bytes, the format's own limit
-MOST_SIDES, MOST_NUMBERS = 8, 2**53  # of a tensor
+from compress.text import one_line
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _header(path: Path) -> tuple[dict[str, str], dict[str, list[int]]]:
+    """Metadata and the shape of each tensor. Raises VerificationError."""
+    from safetensors import SafetensorError, safe_open
+
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > MAX_HEADER:
-                raise ValueError(f"header of {length} bytes")
-            header = parse_json(file.read(length))
-        about = header.get("__metadata__", {}) if isinstance(header, dict) else None
-        if not isinstance(about, dict):
-            raise ValueError("no mapping")
-        if not all(isinstance(value, str) for value in about.values()):
-            raise ValueError("metadata that is no text")
-        return header
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from None
+        with safe_open(path, framework="np") as file:
+            return file.metadata() or {}, {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise damaged(path, error) from None
 
 
-def _damaged(path: Path, error: object) -> VerificationError:
-    return VerificationError(f"{path}: refused, damaged safetensors ({error}): get an undamaged file")
+def damaged(path: Path, error: object) -> VerificationError:
+    """The error for a safetensors file that cannot be read."""
+    return VerificationError(f"{path}: refused, damaged safetensors ({one_line(str(error))}): get an undamaged file")
 
 
 def read_metadata(path: Path) -> dict[str, str]:
     """Metadata of a safetensors file. Raises VerificationError for a damaged one."""
-    metadata = _header(path).get("__metadata__", {})
+    metadata, _ = _header(path)
     for key, kind in (("k_steps", int), ("sigma_s", float)):
         try:
             known = math.isfinite(kind(metadata.get(key, 0)))
@@ -81,26 +72,8 @@ def count_values(path: Path) -> dict[str, int]:
     """
     if path.suffix != ".safetensors":
         return {"": path.stat().st_size // 4}
-    header = _header(path)
-    owner = path.parent / Path(str(header.get("__metadata__", {}).get("decoder_of", ""))).name
-    shared = _count(owner, "dec.") if owner.is_file() else {}
-    return _count(path, "") | shared
-
-
-def _count(path: Path, prefix: str) -> dict[str, int]:
-    try:
-        return {
-            name: _product(entry["shape"])
-            for name, entry in _header(path).items()
-            if name != "__metadata__" and name.startswith(prefix)
-        }
-    except (TypeError, KeyError, ValueError):
-        raise _damaged(path, "a tensor without a shape") from None
-
-
-def _product(shape: list[int]) -> int:
-    """Raises ValueError for what is no shape, or of more numbers than there are bytes on a disk."""
-    fits = len(shape) <= MOST_SIDES and all(type(side) is int and side >= 0 for side in shape)
-    if not fits or (count := math.prod(shape)) > MOST_NUMBERS:
-        raise ValueError("no shape")
-    return count
+    metadata, shapes = _header(path)
+    owner = path.parent / Path(metadata.get("decoder_of", "")).name
+    decoder = _header(owner)[1] if owner.is_file() else {}
+    shared = {name: shape for name, shape in decoder.items() if name.startswith("dec.")}
+    return {name: math.prod(shape) for name, shape in (shapes | shared).items()}

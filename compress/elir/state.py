@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from compress.elir.metadata import damaged
 from compress.errors import InputError, VerificationError
 
 State = dict[str, Tensor]
@@ -88,7 +89,7 @@ def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise VerificationError(f"{path}: refused, damaged safetensors ({error}): get an undamaged file") from None
+        raise damaged(path, error) from None
 
 
 def unwrapped(state: Mapping[str, object]) -> tuple[Mapping[str, object], str]:

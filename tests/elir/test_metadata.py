@@ -50,7 +50,7 @@ def test_a_file_without_metadata(tmp_path: Path) -> None:
     assert read_metadata(header(tmp_path / "x.safetensors", {})) == {}
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"", b'{"__metadata__": 3}', b'{"__metadata__": null}'])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"", b'{"__metadata__": 3}', b'{"x": {}}'])
 def test_a_damaged_header(tmp_path: Path, content: bytes) -> None:
     path = header(tmp_path / "x.safetensors", content)
     with pytest.raises(VerificationError, match="refused, damaged safetensors") as caught:
@@ -61,7 +61,7 @@ def test_a_damaged_header(tmp_path: Path, content: bytes) -> None:
 def test_a_header_of_a_terabyte_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes((2**40).to_bytes(8, "little") + b"{}")
-    with pytest.raises(VerificationError, match="header of 1099511627776 bytes"):
+    with pytest.raises(VerificationError, match="header too large"):
         read_metadata(path)
 
 
