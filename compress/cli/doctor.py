@@ -118,7 +118,7 @@ def cpu_flags() -> set[str]:
 
 
 def saturation(flags: set[str], machine: str) -> tuple[bool | None, str]:
-    """Whether 8-bit products are added exactly, and what it means for int8 artifacts."""
+    """Whether 8-bit products are added exactly, and what that means for int8 artifacts."""
     if machine.lower() not in ("x86_64", "amd64"):
         return None, "int8 products are added without saturation; the x86 targets cannot be measured here"
     if not flags:

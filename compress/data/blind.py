@@ -68,7 +68,7 @@ def _order(values: np.ndarray, grid: tuple[float, float], order: Order, rng: np.
 
 
 def draw_factor(rng: np.random.Generator, order: Order) -> float:
-    """Of resizing: above 1, below 1 or 1, by the order's probabilities."""
+    """A resizing factor: above 1, below 1 or 1, by the order's probabilities."""
     low, high = order.resize_range
     match rng.choice(3, p=order.resize_probability):
         case 0:
@@ -107,7 +107,7 @@ def _jpeg(values: np.ndarray, quality: Range, rng: np.random.Generator) -> np.nd
 
 
 def _finish(values: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """To the final size, then the sinc filter (Real-ESRGAN's section 3.3), by its probability."""
+    """Resize to the final size, then apply the sinc filter (Real-ESRGAN's section 3.3), by its probability."""
     values = resize(values, height, width, METHODS[rng.integers(3)])
     if rng.random() < FINAL_SINC_PROBABILITY:
         values = convolve(values, kernels.draw_sinc(rng, final=True).kernel())

@@ -60,7 +60,7 @@ class Metadata:
 
 
 def read_metadata(image: ImageFile.ImageFile) -> tuple[Metadata, list[str]]:
-    """Of an opened picture, and a note where parts are damaged."""
+    """The metadata of an opened picture, and a note where parts are damaged."""
     lost = ["metadata"] if image.info.get("damaged") else []
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -100,7 +100,7 @@ def _value(exif: Image.Exif, tag: int) -> Any:
 
 
 def _sound(directory: int, values: Tags, called: str, lost: list[str]) -> dict[int, Any]:
-    """Those of ``values`` that can be written."""
+    """The ``values`` that can be written."""
     kept = {tag: value for tag, value in values.items() if _can_be_written(directory, tag, value)}
     if len(kept) < len(values):
         lost.append(f"{len(values) - len(kept)} of {len(values)} tags of {called}")

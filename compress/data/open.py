@@ -48,7 +48,7 @@ Load = Callable[[ImageFile.ImageFile], None]
 
 @cache
 def formats() -> tuple[str, ...]:
-    """Those of FORMATS that can be opened here; pillow-heif adds HEIF where it is installed."""
+    """The FORMATS that can be opened here; pillow-heif adds HEIF where it is installed."""
     Image.init()
     try:
         import pillow_heif
@@ -96,13 +96,13 @@ def jpeg_round_trip(data: io.BytesIO) -> Image.Image:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """Both sides in px by the header alone, as stored: EXIF may turn them. Raises InputError as ``opened`` does."""
+    """Width and height in px by the header alone, before EXIF turns them. Raises InputError as ``opened`` does."""
     with opened(path) as image:
         return image.size
 
 
 def frame_sizes(path: Path) -> list[tuple[int, int]]:
-    """Both sides of every frame or page, as ``size_of``."""
+    """Width and height of every frame or page, as ``size_of``."""
     sizes = []
     with opened(path) as image:
         for number in range(frame_count(image)):

@@ -69,7 +69,7 @@ def read_frames(path: Path) -> Iterator[Picture]:
 
 
 def _frame(image: ImageFile.ImageFile, name: str, *, with_metadata: bool, last: bool) -> Picture:
-    """Of the frame that ``image`` stands at, not loaded yet. ``last``: its pixels may go once others hold them."""
+    """The frame that ``image`` stands at, not loaded yet. ``last``: its pixels may go once others hold them."""
     frames = frame_count(image)  # first: counting goes through the file
     given = meaning(image)
     kind = _KINDS.get(image.mode, image.mode) if image.mode != "RGB" else ""

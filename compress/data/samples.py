@@ -44,7 +44,7 @@ class Meaning:
 
 
 def meaning(image: ImageFile.ImageFile) -> Meaning:
-    """Of a picture whose pixels have not been loaded: how they lie in the file is known until then."""
+    """What the samples of a picture mean. Its pixels must not be loaded yet: their layout in the file is lost then."""
     if image.format == "TIFF":
         return _of_tiff(image)
     if image.mode == "F":

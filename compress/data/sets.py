@@ -94,7 +94,7 @@ class PictureSet:
 
     @property
     def truth_note(self) -> str:
-        """That the set has no truth, and what is measured then; empty where it has."""
+        """A note that the set has no truth, and what is measured then; empty if it has."""
         return "" if self.has_truth else f"{self.name}: {NO_TRUTH}"
 
     def require_truth(self, asks: str) -> None:

@@ -102,7 +102,7 @@ class HubPictures:
 
     @property
     def longest_name(self) -> str:
-        """As any other of its names."""
+        """Any of its names: all have the same length."""
         return f"{0:06d}"
 
     def __iter__(self) -> Iterator[NamedPicture]:

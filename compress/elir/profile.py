@@ -62,7 +62,7 @@ class Profile:
         }
 
     def table(self) -> "Group":
-        """For a terminal: by network at every size, then the growth of the whole."""
+        """Tables for a terminal: by network at every size, then the growth of the whole."""
         from rich.console import Group
 
         return Group(*(self._by_network(size) for size in self.sizes), self._growth())

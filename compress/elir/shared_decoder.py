@@ -55,7 +55,7 @@ def decoder_of(path: Path) -> State:
 
 
 def _digest(state: State) -> str:
-    """Of names and values; float16 and float32 of the same values are the same."""
+    """A hash of names and values; float16 and float32 of the same values are the same."""
     digest = hashlib.sha256()
     for name, value in sorted(state.items()):
         digest.update(f"{name} {tuple(value.shape)} ".encode() + value.detach().float().contiguous().numpy().tobytes())

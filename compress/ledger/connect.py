@@ -109,7 +109,7 @@ def _check_known(url: "URL", revision: str | None) -> None:
 
 
 def _migrate(engine: "Engine", url: "URL") -> None:
-    """To ``HEAD``, whole or not at all, one process at a time."""
+    """Migrate to ``HEAD``, whole or not at all, one process at a time."""
     from filelock import FileLock
 
     if url.drivername != DRIVERS["sqlite"]:

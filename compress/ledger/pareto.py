@@ -90,7 +90,7 @@ def pareto(ledger: "Ledger", x: Cost, y: Quality, which: "Filter") -> Pareto:
 
 
 def newest(rows: "Iterable[Row]") -> "list[Row]":
-    """Of rows of one file on one device and the same pictures, the first; ``rows`` are newest first."""
+    """The first row of each file on one device and the same pictures; ``rows`` are newest first."""
     kept: dict[tuple[Any, ...], Row] = {}
     for row in rows:
         kept.setdefault(tuple(getattr(row, name) for name in (*GROUP, "files_sha256")), row)

@@ -22,7 +22,7 @@ LEAST_ID = 6
 
 @dataclass(frozen=True)
 class Filter:
-    """Which rows: those that agree with every field that is given.
+    """A choice of rows: those that agree with every field that is given.
 
     Times are UTC texts as in ``Measurement.created``: from ``since`` on, before ``until``.
     """
@@ -58,7 +58,7 @@ class Ledger:
 
     @property
     def place(self) -> str:
-        """For people: a file, or a server and database; no password."""
+        """The ledger's place for people: a file, or a server and database; no password."""
         return shown(self.url)
 
     def append(self, rows: "Iterable[Measurement]") -> int:

@@ -22,12 +22,12 @@ def require_calibration(subject: Subject, name: str) -> None:
 
 
 def inputs_of(module: nn.Module, see: Callable[[Tensor], None]) -> RemovableHandle:
-    """Have ``see`` called with everything that ``module`` reads."""
+    """Call ``see`` with everything that ``module`` reads."""
     return module.register_forward_pre_hook(lambda _, given: see(given[0]))
 
 
 def outputs_of(module: nn.Module, see: Callable[[Tensor], None]) -> RemovableHandle:
-    """Have ``see`` called with everything that ``module`` gives."""
+    """Call ``see`` with everything that ``module`` gives."""
     return module.register_forward_hook(lambda _, given, result: see(result))
 
 

@@ -32,7 +32,7 @@ TRAINED = ("recipe", "recipe_hash", "steps", "ema", "seed")  # of a checkpoint's
 
 
 class Distill(Pass):
-    """Train the model of the passes before, the student, to do what the reference does."""
+    """Train the student, which is the model after the passes before, to do what the reference does."""
 
     name = "distill"
     settings: DistillSettings
@@ -101,7 +101,7 @@ class Distill(Pass):
         return {name: value.to(dtype).float().contiguous() for name, value in state.items()}
 
     def _metadata(self, subject: Subject, teacher: Elir, run: DistillRun, data: str) -> dict[str, str]:
-        """The teacher's, without what tells of its own training."""
+        """The teacher's metadata, without what describes its own training."""
         inherited = {name: value for name, value in teacher.metadata.items() if name not in TRAINED}
         numbers = {"steps": str(sum(stage.steps for stage in run.stages)), "seed": str(self.settings.seed)}
         return {**inherited, "task": subject.task, "data": data, "training": describe(run.stages), **numbers}

@@ -15,7 +15,7 @@ from compress.recipe.student import PruneSettings, Widths
 
 
 class Prune(Pass):
-    """Take channels out of the networks; what is left is a smaller Elir. Accuracy is for `distill` to bring back."""
+    """Take channels out of the networks; what is left is a smaller Elir. Accuracy is restored by `distill`."""
 
     name = "prune"
     settings: PruneSettings

@@ -67,8 +67,8 @@ class Weights(Pass):
 
 @torch.no_grad()
 def round_weight(conv: Conv, bits: int, group: int | None) -> RoundedWeight:
-    """To nearest: 16: float16; 8 or 4: integers, one scale for each output channel and, in it, for each ``group`` input
-    channels, where their number divides by it; in 4 bits the scale of least squared error."""
+    """Round to nearest. 16 bits: float16. 8 or 4: integers, with one scale for each output channel and, in it, for
+    each ``group`` input channels, where their number divides by it; in 4 bits the scale of least squared error."""
     weight = conv.weight.detach()
     if bits == 16:
         if problem := too_large({"a weight": weight}, torch.float16):

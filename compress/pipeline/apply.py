@@ -77,7 +77,7 @@ def apply(plan: Plan) -> ApplyResult:
 
 
 def _long_names(planned: Sequence[Artifact], inputs: Inputs, targets: Sequence[DeployTarget]) -> list[str]:
-    """Of the files of a run, those with the longest names."""
+    """The files of a run with the longest names."""
     sample, simulated = inputs.validation[0].longest_name, [f"simulated-{a.id}" for a in planned]
     names = [sample_path(sample, kind) for kind in ("degraded", "clean", *simulated)]
     names += [f"{STAGES}/quality-{a.format}-{pictures.name}.json" for a in planned for pictures in inputs.validation]

@@ -19,7 +19,7 @@ Files: TypeAlias = Iterable[str] | Callable[[Any], Iterable[str]]
 
 
 class PassStore(Protocol):
-    """Where runs leave for each other what a pass took long to make. ``key`` names all that it depends on."""
+    """What passes took long to make, shared between runs. ``key`` names all that it depends on."""
 
     def fetch(self, key: str, path: Path) -> bool:
         """Put the file of ``key`` at ``path``; False where nobody left it."""

@@ -46,7 +46,7 @@ class RunContext:
 
     @cached_property
     def floats(self) -> Stages:
-        """Those of them that no quantizing pass has a part in."""
+        """The finished stages that depend on no quantizing pass."""
         return Stages(self.folder, self.inputs.float_key, resume=self.resume)
 
     @cached_property

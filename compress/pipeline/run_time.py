@@ -26,7 +26,7 @@ class RunTime:
 
 
 def run_time(context: RunContext) -> RunTime:
-    """By the bundle in the run's folder, else the one in its recipe's default folder, if it was made from the start."""
+    """Expected time, by the bundle in the run's folder or else the recipe's default folder, if made from the start."""
     name = context.recipe.name
     for folder, results in _earlier(context):
         if results.name == name and results.seconds is not None and _is_whole(results):

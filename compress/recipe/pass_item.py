@@ -44,7 +44,7 @@ class PassItem(Strict):
 
     @property
     def settings(self) -> Strict:
-        """Of the pass, each with its value."""
+        """Settings of the pass, each with its value."""
         settings: Strict = getattr(self, self.name)
         return settings
 

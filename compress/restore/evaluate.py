@@ -138,7 +138,7 @@ class Evaluation:
         return list(self.results[0].scores["model"].values())
 
     def table(self) -> "Table":
-        """For a terminal."""
+        """The figures for a terminal."""
         from rich.table import Table
 
         notes = "\n".join(f"{r.dataset}: {note}" for r in self.results for note in r.notes)

@@ -31,7 +31,7 @@ class Forecast:
 
     @classmethod
     def of(cls, restorer: Restorer, jobs: Iterable[tuple[Path, Path]], *, frames: bool) -> "Forecast":
-        """Of (picture, file to write), by the headers alone. What cannot be read, or written, counts as nothing."""
+        """The forecast of (picture, file to write), by headers alone. What cannot be read or written is not counted."""
         sizes = [size for job in jobs for size in _sizes(*job, restorer.scale, frames=frames)]
         pixels = sum(width * height for width, height in sizes)
         tiles = sum(restorer.tiles(height, width) for width, height in sizes)

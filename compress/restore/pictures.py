@@ -225,7 +225,7 @@ def _pictures_of(path: Path, out: Path, say: Callable[[str], None]) -> list[tupl
 
 
 def _suffix(path: Path, *, frames: bool) -> str:
-    """Of the file to write in a folder: pages have sizes of their own, which no animation holds."""
+    """Suffix of the file to write in a folder: pages have sizes of their own, which no animation holds."""
     try:
         return ".tif" if frames and path.suffix.lower() in PAGES and len(frame_sizes(path)) > 1 else ".png"
     except InputError:

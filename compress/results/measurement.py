@@ -145,5 +145,5 @@ class Measurement(MeasurementFields):
         return sha256_text(json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False))
 
     def row(self) -> Row:
-        """As the ledger holds it."""
+        """The row as the ledger holds it."""
         return Row.model_construct(None, id=self.id, **{name: getattr(self, name) for name in type(self).model_fields})

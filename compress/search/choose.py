@@ -121,7 +121,7 @@ class Trial:
 
 
 def pareto(tried: Sequence[Trial]) -> list[Trial]:
-    """Those that no other beats in size, time and fidelity together, the smallest first; of equals, the first."""
+    """The trials that no other beats in size, time and fidelity together, the smallest first; of equals, the first."""
     kept = [
         t
         for i, t in enumerate(tried)

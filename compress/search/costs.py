@@ -35,7 +35,7 @@ class Costs:
 
 
 def measure_costs(lab: Lab, target: DeployTarget | None) -> Costs:
-    """Of the fp32 file, of the recipe's own int8 file and, on ``target``, of those with each network in float.
+    """Costs of the fp32 file, of the recipe's own int8 file and, on ``target``, of files with one network in float.
 
     Raises Unavailable for a target that is not here.
     """

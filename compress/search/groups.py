@@ -37,7 +37,7 @@ class Group:
         return network(self.name)
 
     def bytes(self, bits: int, format_: str) -> float:
-        """Of its weights in the file."""
+        """Bytes of its weights in the file."""
         stored = 8 if bits == 4 and format_ == "executorch" else STORED[bits]
         return self.parameters * stored / 8
 

@@ -75,7 +75,7 @@ class Lab:
 
     @cached_property
     def probe(self) -> Probe:
-        """On calibration pictures."""
+        """A probe on calibration pictures."""
         usual = self.layers[self.settings.weight_bits]
         return Probe(self.models, self.scheme_name, self.models.context.inputs.calibration, PROBED, usual)
 

@@ -39,7 +39,7 @@ class Judge:
         self.border = task_border(models.context.recipe.model.task)
 
     def quality(self, model: "nn.Module") -> TorchQuality:
-        """Of a model that takes (lq, noise)."""
+        """Quality of a model that takes (lq, noise)."""
         from compress.measure.quality import mean_score, psnr_db
 
         outputs = self._restored(model)

@@ -119,7 +119,7 @@ class SearchResult:
         write_text(path, draw_scatter(title, axes, dots, names))
 
     def table(self) -> "Lines":
-        """For a terminal: the combinations that nothing beats, the smallest first, after the recipe's own."""
+        """A table for a terminal: the combinations that nothing beats, the smallest first, after the recipe's own."""
         from rich.console import Group as Lines
         from rich.table import Table
         from rich.text import Text

@@ -90,7 +90,7 @@ class Sensitivity:
         write_text(path, draw_bars(title, bars))
 
     def table(self) -> "Table":
-        """For a terminal: stages in the model's order, then the worst layers."""
+        """A table for a terminal: stages in the model's order, then the worst layers."""
         from rich.table import Table
 
         table = Table(

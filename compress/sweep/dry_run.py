@@ -59,7 +59,7 @@ class SweepPlan:
         }
 
     def table(self) -> "Group":
-        """For a terminal."""
+        """The plan for a terminal."""
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
@@ -93,7 +93,7 @@ def plan(points: Points, folder: Path, units: Sequence[Unit], store: Store) -> S
 
 
 def _seconds(units: Sequence[Unit], cached: frozenset[str], store: Store) -> float | None:
-    """By the mean of earlier units of each kind; None where a kind has none."""
+    """Expected time, by the mean of earlier units of each kind; None where a kind has none."""
     try:
         took: dict[str, list[float]] = store.read(SECONDS) or {}
     except InputError:

@@ -98,7 +98,7 @@ class SweepResult:
         return {_title(target, dataset): front(rows) for (target, dataset), rows in groups(self.rows).items()}
 
     def table(self) -> "Group":
-        """For a terminal: a frontier a target, what failed, where things are."""
+        """Tables for a terminal: a frontier for each target, what failed, where things are."""
         from rich.console import Group
         from rich.text import Text
 
@@ -199,7 +199,7 @@ def front(rows: Sequence[Row]) -> list[Row]:
 
 
 def best(rows: Iterable[Row]) -> dict[str, Best]:
-    """By measure, the int8 artifact that is best so far."""
+    """The best int8 artifact so far, by measure."""
     best_of: dict[str, Best] = {}
     for row in rows:
         for name in MEASURES if row.precision == "int8" else ():
@@ -210,7 +210,7 @@ def best(rows: Iterable[Row]) -> dict[str, Best]:
 
 
 def worst(rows: Iterable[Row], measure: str) -> float | None:
-    """Of int8 rows, the worst value by a measure; None where nothing was measured."""
+    """The worst value of int8 rows by a measure; None where nothing was measured."""
     values = [value for row in rows if row.precision == "int8" and (value := getattr(row, measure)) is not None]
     if not values:
         return None

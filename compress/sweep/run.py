@@ -118,7 +118,7 @@ class SweepRun:
         self.store.write(SECONDS, took)
 
     def _write_plan(self) -> None:
-        """For `compress sweep status`."""
+        """Write the list of units, which `compress sweep status` reads."""
         units = [{"key": u.task.key, "kind": u.kind, "label": u.task.label} for u in self.units]
         document = {"name": self.points.sweep.name, "store": self.store.url, "units": units}
         write_text(self.folder / PLAN, json.dumps(document))

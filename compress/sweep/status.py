@@ -29,7 +29,7 @@ class Status:
         return {name: value for name, value in asdict(self).items() if name != "exit_code"}
 
     def table(self) -> "Group":
-        """For a terminal."""
+        """The status for a terminal."""
         from rich.console import Group
         from rich.text import Text
 

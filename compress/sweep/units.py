@@ -130,7 +130,7 @@ class Planner:
         return Unit("bench", task, point.label)
 
     def _bytes(self, recipe: Recipe) -> int:
-        """Of the artifacts, as `apply --dry-run` estimates them."""
+        """Bytes of the artifacts, as `apply --dry-run` estimates them."""
         from compress.elir.metadata import count_values
         from compress.pipeline.inputs import estimated_bytes
 

@@ -46,7 +46,7 @@ class Refusal(Message):
 
 
 class Status(Message):
-    """Where a job stands. ``received``: bytes that have arrived, by file; ``seq`` changes with the state."""
+    """State of a job. ``received``: bytes that have arrived, by file; ``seq`` changes with the state."""
 
     state: Literal["none", "starting", "receiving", "measuring", "done", "failed"]
     seq: Count
@@ -84,7 +84,7 @@ class DeviceSampled(Sampled, extra="ignore"):
 
 
 class DeviceAccuracy(Accuracy, extra="ignore"):
-    """Of the sample pictures."""
+    """Figures over the sample pictures."""
 
 
 class Timed(Message):

@@ -47,7 +47,7 @@ class Survey:
         return {"targets": [asdict(state) for state in self.targets]}
 
     def table(self) -> "Table":
-        """For a terminal."""
+        """The survey for a terminal."""
         from rich.table import Table
 
         table = Table("", "target", "reach", "evidence", "next")

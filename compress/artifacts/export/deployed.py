@@ -26,7 +26,7 @@ class DeployedModel(nn.Module):
 
 
 class BakedModel(nn.Module):
-    """As ``DeployedModel`` with a seeded noise inside: one input."""
+    """A ``DeployedModel`` with a seeded noise inside: one input."""
 
     def __init__(self, model: nn.Module, noise: Tensor) -> None:
         super().__init__()

@@ -75,7 +75,7 @@ class LoweringWorker:
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.log, text=True, env=environment)
 
     def _failure(self, code: int) -> RuntimeError:
-        """With all that the process printed as a note, which a bug report includes."""
+        """The error, with all that the process printed as a note, which a bug report includes."""
         self.log.seek(0)
         output = self.log.read().strip()
         last = output.splitlines()[-1] if output else "no message"

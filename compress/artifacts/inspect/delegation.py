@@ -39,7 +39,7 @@ class Coverage:
     outside: list[Outside]
 
     def share(self, macs: int | None) -> float | None:
-        """Of the program's multiply-accumulates, those that the backend runs; None where their number is not known."""
+        """Share of the program's multiply-accumulates that the backend runs; None where their number is not known."""
         lost = sum(item.macs for item in self.outside)
         if not lost:
             return 1.0
@@ -55,7 +55,7 @@ class Coverage:
 
 
 def coverage(path: Path) -> Coverage:
-    """Of the program's ``forward``. Raises VerificationError when it cannot be read."""
+    """What the backend runs of the program's ``forward``. Raises VerificationError when it cannot be read."""
     with quiet():
         from executorch.exir._serialize._program import deserialize_pte_binary
     try:

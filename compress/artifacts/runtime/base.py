@@ -109,7 +109,7 @@ class Runner(ABC):
 
 
 def dtype_of(name: str) -> str:
-    """Of an input, by its name."""
+    """Type of an input, by its name."""
     return "uint8" if name == IMAGE else "float32"
 
 

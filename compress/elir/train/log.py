@@ -105,7 +105,7 @@ class TrainingLog:
         self._points(self._total(record), {f"loss/{name}": value for name, value in means.items()} | rates)
 
     def _lr(self, record: Record) -> float:
-        """Of the step that was just taken."""
+        """Learning rate of the step that was just taken."""
         from compress.elir.train.loop import learning_rate
 
         return float(f"{learning_rate(self.recipe.stages[record['stage']], record['step'] - 1):.6g}")

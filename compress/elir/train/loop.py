@@ -77,7 +77,7 @@ class Training:
 
     @property
     def diverged(self) -> Path:
-        """Where a step that came to no number is kept."""
+        """Where a step whose loss or gradient was not finite is kept."""
         return self.folder / "diverged.safetensors"
 
     def run(self) -> Elir:

@@ -40,7 +40,7 @@ def summary(checked: "CheckResult") -> str:
 
 
 def markdown_summary(checked: "CheckResult") -> str:
-    """For a pull request: a heading, and a table with a line a limit."""
+    """Markdown for a pull request: a heading, and a table with one line per limit."""
     lines = [HEADINGS, ("---", "---", "---:", "---:", "---:", "---:", "---"), *map(_cells, checked.verdicts)]
     body = "\n".join("| " + " | ".join(markdown(cell) for cell in line) + " |" for line in lines)
     return f"### {markdown(summary(checked))}\n\n{body}\n"
@@ -124,7 +124,7 @@ class CheckResult:
         return {"bundle": self.bundle, "against": self.against, "passed": not self.regressions, "checks": checks}
 
     def table(self) -> "Group":
-        """For a terminal."""
+        """The result for a terminal."""
 
         return table(self)
 

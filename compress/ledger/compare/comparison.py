@@ -61,7 +61,7 @@ class PairComparison:
 
     @property
     def verdict(self) -> str:
-        """In words: speed, size, PSNR and LPIPS."""
+        """Speed, size, PSNR and LPIPS in words."""
         return in_words(self.change)
 
     def to_json(self) -> dict[str, Any]:
@@ -90,12 +90,12 @@ class Comparison:
         return {"a": self.a, "b": self.b, "comparisons": [compared.to_json() for compared in self.compared]}
 
     def table(self) -> "Group":
-        """For a terminal."""
+        """The comparison for a terminal."""
         return comparison_table(self)
 
 
 def comparison_table(comparison: "Comparison") -> "Group":
-    """For each pair: verdict, measures, most changed pictures."""
+    """Verdict, measures and most changed pictures of each pair."""
     from rich.console import Group
     from rich.text import Text
 

@@ -47,7 +47,7 @@ def _scores(row: Row, measure: str) -> list[float]:
 
 
 def _most_changed(pair: Pair) -> list[PictureChange]:
-    """Of the same pictures on both sides, which their data's hash says they are."""
+    """The pictures that changed most; both sides have the same ones, as the hash of their data says."""
     scores = [_scores(row, "psnr_db") for row in (pair.a, pair.b)]
     if not scores[0] or len(scores[0]) != len(scores[1]):
         return []

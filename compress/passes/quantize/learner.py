@@ -205,7 +205,7 @@ class LearntWeight(nn.Module):
         return (self.steps + (self.integers() - self.steps).detach()) * self.scale
 
     def quantized(self) -> QuantizedWeight:
-        """As integers."""
+        """The weight as integers."""
         return replace(self.weight, values=self.integers().to(torch.int8))
 
 

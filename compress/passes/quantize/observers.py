@@ -81,7 +81,7 @@ class RangeObserver:
         return (self.counts * error).sum().item()
 
     def _divergence(self, range_: ActivationRange, centers: Tensor) -> float:
-        """Of what is inside the range, with what lies beyond counted at its ends, from the same in LEVELS levels."""
+        """Divergence of the values, those outside the range counted at its ends, from the same in LEVELS levels."""
         low, high = range_.low, range_.high
         inside = (centers >= low) & (centers <= high)
         if not inside.any():

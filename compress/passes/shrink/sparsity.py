@@ -19,7 +19,7 @@ def unstructured(model: nn.Module, share: float) -> None:
 
 @torch.no_grad()
 def two_of_four(model: nn.Module) -> int:
-    """Of each four weights beside one another along the input channels, zero the two smallest; returns how many layers
+    """Zero the two smallest of every four adjacent weights along the input channels; returns how many layers
     that reached: those whose input channels are a multiple of 4."""
     done = 0
     for m in model.modules():

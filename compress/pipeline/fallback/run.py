@@ -1,4 +1,4 @@
-"""From a bundle that misses a goal to the best one that its recipe's ``fallback`` leads to."""
+"""The best bundle that a recipe's ``fallback`` leads to, from one that misses a goal."""
 
 import shutil
 from collections.abc import Callable

@@ -47,7 +47,7 @@ def nothing_left(step: str) -> str:
 
 
 def settings_of(recipe: Recipe) -> PtqSettings:
-    """Of the ptq of a recipe that has it."""
+    """Settings of ptq, of a recipe that has it."""
     assert recipe.ptq is not None
     return recipe.ptq
 

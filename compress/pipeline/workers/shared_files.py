@@ -23,10 +23,10 @@ class SharedFiles:
 
 
 def shared_files(folder: Path, store: str | None) -> SharedFiles:
-    """In the store of a URL or a folder; None: one in ``folder``."""
+    """Shared files in the store of a URL or a folder; None: in a store below ``folder``."""
     return SharedFiles(Store(store or str((folder / ".shared").absolute())))
 
 
 def scratch(key: str) -> Path:
-    """Where a unit works on its node; one that was killed goes on there."""
+    """The folder that a unit works in on its node; a unit that was killed continues there."""
     return cache_folder() / "sweep" / key[:24]

@@ -54,7 +54,7 @@ class Store:
 
     @property
     def place(self) -> str:
-        """For people: no query, which may hold keys."""
+        """The store's address for people, without the query, which may hold keys."""
         return self.url.partition("?")[0]
 
     def check(self) -> None:

@@ -130,8 +130,8 @@ def _facts(result: PageResult, artifact: Artifact) -> dict[str, Fact]:
 def _accuracy(
     posted: Mapping[str, bytes], bench: Bench, inputs: "tuple[np.ndarray, np.ndarray]", threads: int
 ) -> dict[Artifact, Accuracy]:
-    """As over ssh: psnr_db, fidelity_db, parity_db, of 8-bit pictures; ``parity_float_db`` and the largest difference
-    are of the outputs as they are, in [0, 1]. Parity is with ONNX Runtime on the same inputs."""
+    """Accuracy as over ssh: psnr_db, fidelity_db, parity_db, of 8-bit pictures; ``parity_float_db`` and the largest
+    difference are of the outputs as they are, in [0, 1]. Parity is with ONNX Runtime on the same inputs."""
     import numpy as np
 
     from compress.artifacts.runtime.open import open_runner

@@ -103,7 +103,7 @@ class Pages:
 
     @property
     def url(self) -> str:
-        """Of the folder of all paths; ends in a slash."""
+        """Address of the folder of all paths; ends in a slash."""
         host, port = self._server.server_address[:2]
         address = address_of(str(host))
         if address.is_unspecified:

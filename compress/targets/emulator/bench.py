@@ -115,7 +115,7 @@ def _ratio(fp32: "EmulatorResult", int8: "EmulatorResult") -> float:
 
 
 def _kernels(result: "EmulatorResult") -> str | None:
-    """By the class that most of the integer products belong to."""
+    """The kernels, by the class that most of the integer products belong to."""
     most = max(KERNELS, key=lambda key: result.instructions[key])
     return KERNELS[most] if result.instructions[most] else None
 

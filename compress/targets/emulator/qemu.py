@@ -78,7 +78,7 @@ class Emulator:
     def _python(
         self, folder: Path, artifact: Path, lq: "np.ndarray", noise: "np.ndarray", note: Note
     ) -> EmulatorResult:
-        """By the device runner, under the emulated Python."""
+        """Run an artifact by the device runner, under the emulated Python."""
         import numpy as np
 
         np.savez(folder / INPUTS, lq=lq, noise=noise)
@@ -96,7 +96,7 @@ class Emulator:
     def _native(
         self, folder: Path, artifact: Path, lq: "np.ndarray", noise: "np.ndarray", note: Note
     ) -> EmulatorResult:
-        """By ExecuTorch's native runner."""
+        """Run an artifact by ExecuTorch's native runner."""
         import numpy as np
 
         from compress.targets.runner.accuracy import picture

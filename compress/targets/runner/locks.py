@@ -32,7 +32,7 @@ def is_locked(path: str) -> bool:
 
 
 def lock_handle(path: str, *, wait: bool) -> int:
-    """Of the locked file that now has this name: its last holder deletes it."""
+    """A handle of the locked file that now has this name: its last holder deletes it."""
     while True:
         handle = open_lock(path)
         try:

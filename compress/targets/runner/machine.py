@@ -25,7 +25,7 @@ def values(pattern: str, unit: float) -> List[float]:
 
 
 def field(text: str, name: str) -> str:
-    """Of /proc/cpuinfo and its like; "" for what it does not tell."""
+    """A field of /proc/cpuinfo and its like; "" for what it does not have."""
     match = re.search(rf"^{name}\s*:\s*(.+)$", text, re.MULTILINE)
     return match.group(1).strip() if match else ""
 

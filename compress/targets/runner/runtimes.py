@@ -20,7 +20,7 @@ LEVELS = {"all": "ENABLE_ALL", "extended": "ENABLE_EXTENDED", "basic": "ENABLE_B
 
 
 def damaged(path: str, kind: str, error: Exception) -> Failure:
-    """For a file that its runtime refuses, with the runtime's words on one line."""
+    """The error for a file that its runtime refuses, with the runtime's words on one line."""
     # OpenVINO's messages begin with places in its own source code.
     places = r"(?:Exception from|Check '[^']*' failed at) \S+?\.[ch]pp:\d+:?\s*"
     why = re.sub(places, "", " ".join(str(error).split()))[:200]
@@ -191,7 +191,7 @@ MODULES: Dict[str, Tuple[str, ...]] = {
 
 
 def version(job: Job) -> str:
-    """Of the installed package, which it imports, or of the native runner that was sent."""
+    """Version of the installed package, which it imports, or of the native runner that was sent."""
     runtime: str = job["runtime"]
     native = job.get("native")
     try:

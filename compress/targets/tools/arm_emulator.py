@@ -99,7 +99,7 @@ class ArmEmulator(Tool):
 
     @property
     def environment(self) -> dict[str, str]:
-        """For the host's programs."""
+        """Environment variables for the host's programs."""
         return {"LD_LIBRARY_PATH": ":".join(str(self.host / name / "x86_64-linux-gnu") for name in ("usr/lib", "lib"))}
 
     def emulate(self, cpu: str, folder: Path) -> list[str]:

@@ -69,7 +69,7 @@ class IntelNpuCompiler(Tool):
 
     @property
     def environment(self) -> dict[str, str]:
-        """For ``command``. Wine keeps its files in the tool's folder, nothing in the user's home."""
+        """Environment of ``command``. Wine keeps its files in the tool's folder, nothing in the user's home."""
         if NATIVELY:
             return {}
         libraries = self._wine_folder / "usr/lib/x86_64-linux-gnu"

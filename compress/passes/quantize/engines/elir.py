@@ -45,7 +45,7 @@ class Statistics:
 
 
 def quantize(subject: Subject, settings: PtqSettings) -> QuantizedModel:
-    """Calibrate and round, once for all formats, and build one module a scheme."""
+    """Calibrate and round, once for all formats, and build one module per scheme."""
     convs = quantizable(subject.model, settings)
     kept = subject.keep("calibration", lambda: pack(settle(subject, settings, convs), convs))
     counts = Counter(weight_grid(name, conv, settings)[0] for name, conv in convs.items())
@@ -89,7 +89,7 @@ def settle_on(
 
 
 def pack(layers: dict[str, Layer], convs: dict[str, Conv]) -> dict[str, Tensor]:
-    """As tensors by name, for a file; a weight that several convolutions share is there once."""
+    """The layers as tensors by name, for a file; a weight that several convolutions share is there once."""
     packed: dict[str, Tensor] = {}
     for (name, layer), owner in zip(layers.items(), _owners(convs), strict=True):
         ends = (layer.inputs.low, layer.inputs.high, layer.outputs.low, layer.outputs.high)

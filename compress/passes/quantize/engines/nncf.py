@@ -1,4 +1,4 @@
-"""nncf: post-training quantization of the runtime's own graph, OpenVINO's and ONNX's each for itself.
+"""nncf: post-training quantization of the runtime's own graph, OpenVINO's and ONNX's separately.
 
 Only convolutions are quantized: nncf's own choice, sums and norms too, rounds the residual stream at every block.
 """
@@ -22,7 +22,7 @@ FLOAT_TYPES = {
 
 
 def quantize(subject: Subject, settings: PtqSettings) -> QuantizedModel:
-    """One quantized graph a format. Raises InputError when ``keep_float`` names no layer."""
+    """One quantized graph per format. Raises InputError when ``keep_float`` names no layer."""
     formats = [name for name in FLOAT_TYPES if name in subject.formats]
     graphs = {name: _quantize(subject, settings, name) for name in formats}
     subject.notes.append(f"ptq: nncf, {settings.weight_bits}-bit weights, {settings.range} ranges, calibrated a format")

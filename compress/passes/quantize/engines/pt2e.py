@@ -36,7 +36,7 @@ def layer_of(node: Node) -> str:
 
 
 def unshare(graph: GraphModule) -> None:
-    """One node a use of each weight: XNNPACK's quantizer passes over a convolution whose weight another one has."""
+    """One node for each use of a weight: XNNPACK's quantizer passes over a convolution whose weight another one has."""
     for node in [n for n in graph.graph.nodes if n.op == "get_attr"]:
         for user in list(node.users)[1:]:
             with graph.graph.inserting_before(user):
@@ -80,7 +80,7 @@ def limit_weights(prepared: nn.Module, settings: PtqSettings) -> None:
 
 
 def _widen(observer: Any, given: tuple[Tensor], result: Any) -> None:
-    """Let the scale that comes of the observed range be that of ``pair_limit``."""
+    """Widen the observed range so that its scale is that of ``pair_limit``."""
     weight, axis = given[0].detach(), observer.ch_axis
     paired = weight.shape[1 - axis] % 2 == 0
     reach = WEIGHT_MAX[8] * (
