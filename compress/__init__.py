@@ -8,7 +8,7 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, overload
 
 if TYPE_CHECKING:
     from compress.pipeline.dry_run import Plan
@@ -23,6 +23,42 @@ __version__ = "0.1.0"
 
 # OpenVINO and nncf report each use over the network unless their user has said no; without this package neither does.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+
+class _Options(TypedDict, total=False):
+    """Those of ``apply`` that have no part in what it returns."""
+
+    overrides: Iterable[str]
+    targets: Iterable[str]
+    resume: bool
+    reuse: bool
+    progress: "Progress | None"
+
+
+@overload
+def apply(
+    recipe: "str | Path | Recipe",
+    out: str | Path | None = None,
+    *,
+    dry_run: Literal[False] = False,
+    **options: Unpack[_Options],
+) -> "ApplyResult": ...
+
+
+@overload
+def apply(
+    recipe: "str | Path | Recipe",
+    out: str | Path | None = None,
+    *,
+    dry_run: Literal[True],
+    **options: Unpack[_Options],
+) -> "Plan": ...
+
+
+@overload
+def apply(
+    recipe: "str | Path | Recipe", out: str | Path | None = None, *, dry_run: bool, **options: Unpack[_Options]
+) -> "ApplyResult | Plan": ...
 
 
 def apply(

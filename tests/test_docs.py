@@ -241,6 +241,16 @@ def test_links_resolve(page: Path) -> None:
             assert anchor[1:] in slugs, f"{target} has no heading {anchor}"
 
 
+def test_the_changelog_has_a_dated_release() -> None:
+    """What comes after the newest release stands on top."""
+    from compress import __version__
+
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    releases = [heading for heading in headings if heading != "Unreleased"]
+    assert headings[0] in ("Unreleased", releases[0]) and headings.count("Unreleased") <= 1
+    assert re.fullmatch(re.escape(__version__) + r" \(\d{4}-\d\d-\d\d\)", releases[0])
+
+
 def test_pages_are_short() -> None:
     lengths = {page: len(page.read_text("utf-8").splitlines()) for page in PAGES if page.parent.name != "reference"}
     assert not {page.name: n for page, n in lengths.items() if n > 200}, "a page of more than 200 lines is two pages"

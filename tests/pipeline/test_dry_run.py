@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_overloads
 
 import pytest
 from rich.console import Console
@@ -50,6 +50,14 @@ def test_the_time_of_the_readme_is_the_readmes() -> None:
     (machines,) = (row for row in rows if row[0] == cores)
     (times,) = (row for row in rows if row[0] == "whole run")
     assert dict(zip(machines, times, strict=True))[machine] == f"{seconds} s"
+
+
+def test_a_type_checker_knows_a_plan_from_a_result() -> None:
+    assert [each.__annotations__["return"] for each in get_overloads(compress.apply)] == [
+        "ApplyResult",
+        "Plan",
+        "ApplyResult | Plan",
+    ]
 
 
 def test_what_exists_is_reused_continued_or_made_again(tiny_recipe: Make, bundle: Path) -> None:
