@@ -105,7 +105,7 @@ def _advice(row: Row) -> str:
     missed = [goal for goal in row.goals if not goal.met]
     entry = row.artifact.entry
     if missed:
-        return f"{entry} misses {'a goal' if len(missed) == 1 else f'{len(missed)} goals'}"
+        return f"{entry} misses {f'the goal {missed[0].goal}' if len(missed) == 1 else f'{len(missed)} goals'}"
     speed = speed_gain(against_fp32(row.performance))
     if "smaller" not in size_gain(row.artifact.size_ratio) and "faster" not in speed:
         return f"{entry} gains nothing"

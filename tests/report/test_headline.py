@@ -30,7 +30,7 @@ def test_a_missed_goal_stands_in_the_way_of_the_fastest(document: dict[str, Any]
     speed.update(value=1.2, met=False)
     assert sentence(document).endswith(": use int8/onnx/model.onnx")
     document["artifacts"] = [a for a in document["artifacts"] if a["format"] == "openvino"]
-    assert sentence(document).endswith("int8/openvino/model.xml misses a goal")
+    assert sentence(document).endswith("int8/openvino/model.xml misses the goal speedup")
 
 
 @pytest.mark.parametrize(
