@@ -198,6 +198,28 @@ def bundle(finished: Interrupted, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def picture_bundle(
+    tiny_recipe: Callable[..., Recipe], shared: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The bundle of ``tiny_recipe()`` whose artifacts take and give pictures of 8 bits. Not to be changed."""
+    folder, _ = shared("pictures", _write_pictures(tiny_recipe))
+    return Path(shutil.copytree(folder / "tiny", tmp_path_factory.mktemp("pictures") / "tiny"))
+
+
+def _write_pictures(tiny_recipe: Callable[..., Recipe]) -> Callable[[Path], None]:
+    import compress
+
+    both = {"precisions": ["fp32", "int8"]}
+    exports = {"openvino": both, "onnx": both, "executorch": {"precisions": ["fp32"]}}
+    recipe = tiny_recipe(export=exports | {"io": "uint8"})
+
+    def write(folder: Path) -> None:
+        compress.apply(recipe, folder / "tiny", progress=Progress("silent"))
+
+    return write
+
+
+@pytest.fixture(scope="session")
 def web_runtime() -> None:
     """onnxruntime-web is in the user's cache, fetched by npm where it was not."""
     from needs import require

@@ -95,11 +95,12 @@ class Bundle:
         raise self._damaged(f"artifacts: none is {id}")
 
     def side(self, artifact: ManifestArtifact) -> int:
-        """Width in px of an artifact's pictures. Raises VerificationError where its inputs do not say."""
-        for port in artifact.inputs:
-            if port.name == "lq" and len(port.shape) == 4:
-                return port.shape[-1]
-        raise self._damaged(f"artifacts: {artifact.id} has no input lq (1, 3, H, W)")
+        """Width in px of what an artifact gives. Raises VerificationError where its inputs or outputs do not say."""
+        axes = {"lq": 3, "restored": 2}
+        for port in (*artifact.inputs, *artifact.outputs):
+            if port.name in axes and len(port.shape) == 4:
+                return port.shape[axes[port.name]]
+        raise self._damaged(f"artifacts: {artifact.id} has no input lq (1, 3, H, W), no output restored (1, H, W, 3)")
 
     def open_artifact(self, artifact: ManifestArtifact) -> OpenArtifact:
         """An artifact, ready to be loaded. Raises VerificationError where a file that it reads is not listed or differs

@@ -35,7 +35,7 @@ from PIL import Image
 picture = Image.open("photo.png").convert("RGB").resize(({width}, {height}), Image.Resampling.BICUBIC)
 """
 _TAKE_FLOATS = 'inputs = {"lq": np.asarray(picture, np.float32).transpose(2, 0, 1)[None] / 255}\n'
-_TAKE_BYTES = 'inputs = {"image": np.asarray(picture)[None]}\n'
+_TAKE_BYTES = 'inputs = {"image": np.array(picture)[None]}\n'
 _DRAW = 'inputs["noise"] = np.random.default_rng(0).standard_normal({shape}, np.float32)\n'
 _AFTER_FLOATS = """\
 Image.fromarray((output[0].transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)).save("restored_by_{format}.png")

@@ -86,8 +86,8 @@ def restore_bytes(
 ) -> np.ndarray:
     """As ``restore`` of a model of a fixed tile, by one that enlarges ``scale`` times itself.
 
-    What lies beyond the picture's edge is mirrored before it is enlarged: where the picture is padded, the last px
-    before its edge see other neighbours than in ``restore``.
+    What lies beyond the picture's edge is mirrored before it is enlarged, by the edge: near it, the picture that the
+    networks see differs a little from that of ``restore``.
     """
     height, width = (side * scale for side in picture.shape[:2])
     tiles = plan(height, width, tile, overlap, fixed=True)

@@ -33,11 +33,17 @@ class Axis:
         With ``unit`` 8 (latents) the picture's last, partly filled 32 px count as inside.
         """
         inside = self.size if unit == 1 else math.ceil(self.size / SIZE_MULTIPLE) * SIZE_MULTIPLE // unit
-        return _mirrored(inside, self.padded // unit)
+        # numpy reflects again and again when the padding is longer than the side, and repeats a single sample.
+        return np.pad(np.arange(inside), (0, self.padded // unit - inside), mode="reflect")
 
     def reduced(self, scale: int) -> np.ndarray:
-        """As ``source``, of a picture ``scale`` times smaller, which is padded before it is enlarged: its samples."""
-        return _mirrored(self.size // scale, self.padded // scale)
+        """As ``source``, of a picture ``scale`` times smaller, which is padded before it is enlarged: its samples.
+
+        The last sample is repeated: mirrored at its edge, not at its centre, the enlarged picture is mirrored where
+        ``source`` mirrors it, to half a px, and the kernel sees near the edge about what it would see without padding.
+        """
+        inside = self.size // scale
+        return np.pad(np.arange(inside), (0, self.padded // scale - inside), mode="symmetric")
 
     def weights(self, unit: int = 1) -> np.ndarray:
         """Weight of each sample of each tile, (tiles, tile / unit) float32; they sum to one wherever tiles overlap.
@@ -56,11 +62,6 @@ class Axis:
         for start, weight in zip(starts, weights, strict=True):
             total[start : start + tile] += weight
         return np.stack([w / total[s : s + tile] for s, w in zip(starts, weights, strict=True)]).astype(np.float32)
-
-
-def _mirrored(inside: int, padded: int) -> np.ndarray:
-    # numpy reflects again and again when the padding is longer than the side, and repeats a single sample.
-    return np.pad(np.arange(inside), (0, padded - inside), mode="reflect")
 
 
 def plan_axis(size: int, tile: int, overlap: int, *, fixed: bool) -> Axis:

@@ -80,11 +80,6 @@ def choose(opened: Bundle, wanted: str | None) -> OnnxArtifact:
     if wanted not in known:
         raise InputError(f"{bundle}: has no ONNX artifact {wanted}: give one of {', '.join(known)}")
     facts = known[wanted]
-    if any(port.name == IMAGE for port in facts.inputs):
-        raise InputError(
-            f"{bundle}: {wanted} enlarges and rounds inside (export.io: uint8), which the page does itself: use "
-            "compress restore, or a bundle with export.io: float"
-        )
     opened.side(facts)
     contents = opened.open_artifact(facts).contents
     if contents.external:
@@ -98,7 +93,9 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
     if task not in TASKS:
         raise InputError(f"{bundle}: its task is not known (={task}): use compress restore")
     scale = task_scale(task)
-    tile = artifact.inputs["lq"][2:]
+    images = IMAGE in artifact.inputs
+    sides = artifact.inputs[IMAGE][1:3] if images else artifact.inputs["lq"][2:]
+    tile = [side * scale if images else side for side in sides]
     return {
         "name": bundle.resolve().name,
         "what": WHAT.get(task, f"enlarges {scale} times" if scale > 1 else "restores"),
@@ -106,6 +103,7 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
         "bytes": len(artifact.model),
         "scale": scale,
         "inputs": artifact.inputs,
+        "images": images,
         "tile": tile,
         "overlap": max(0, min(DEFAULT_OVERLAP, min(tile) - SIZE_MULTIPLE)),
         "threads": physical_cores(),

@@ -21,6 +21,8 @@ Pictures = Mapping[str, "np.ndarray"]
 of 8 bits, which they are given instead of lq; for accuracy also clean, output-<artifact> of here, and of
 the first pictures simulated-<artifact>: what the torch model with the artifact's scheme makes of them."""
 
+GIVEN = ("lq", "noise", "image")
+"""Of ``Pictures``, what artifacts are given."""
 BF16 = "fp32-in-bf16"
 """The run of the fp32 artifact in bfloat16, beside the artifacts' ids."""
 NOT_TIMED = (

@@ -12,7 +12,7 @@ from compress.python_process import python_environment
 from compress.recipe.schema import DeployTarget
 from compress.results.performance import Performance
 from compress.targets.answers import ArtifactRun
-from compress.targets.entries import BF16, Bench
+from compress.targets.entries import BF16, GIVEN, Bench
 from compress.targets.job import INPUTS, Job, JobArtifact, job_for
 from compress.targets.runner.failure import Failure
 from compress.targets.runner.worker import Children
@@ -67,7 +67,7 @@ def _run(job: Job, bench: Bench) -> dict[str, ArtifactRun]:
 
     name, steps = bench.target.name, 2 * len(job.artifacts)
     with temporary_folder() as folder, bench.progress.stage(f"measure {name}", steps) as stage:
-        first_picture = {key: bench.pictures[key][:1] for key in ("lq", "noise", "image") if key in bench.pictures}
+        first_picture = {key: bench.pictures[key][:1] for key in GIVEN if key in bench.pictures}
         np.savez(Path(folder) / INPUTS, **first_picture)  # type: ignore[arg-type]
         (Path(folder) / "job.json").write_text(job.model_dump_json())
 

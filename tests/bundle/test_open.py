@@ -316,7 +316,7 @@ def test_entries_of_another_shape_are_one_line(
 @pytest.mark.parametrize(
     ("facts", "code", "told"),
     [
-        (artifact(inputs=[]), 5, "damaged manifest (artifacts: onnx-fp32 has no input lq (1, 3, H, W))"),
+        (artifact(inputs=[]), 5, "damaged manifest (artifacts: onnx-fp32 has no input lq (1, 3, H, W), no output"),
         (artifact(inputs=[{"name": "lq", "shape": [64]}]), 5, "has no input lq (1, 3, H, W)"),
         (artifact(task=None), 2, "its task is not known"),
     ],

@@ -75,3 +75,10 @@ def test_a_tile_that_is_no_number_is_refused(value: float) -> None:
 
     with pytest.raises(VerificationError, match=r"gives NaN or Inf for the tile at row 0, column 32: check it"):
         list(blend(plan(64, 96, (64, 64), 32), 3, compute))
+
+
+def test_a_small_picture_is_mirrored_by_its_edge() -> None:
+    """Enlarged, it goes on as the enlarged picture mirrored, to half a px; a single sample is repeated."""
+    axis = plan_axis(40, 64, 32, fixed=True)
+    assert axis.reduced(4).tolist() == [*range(10), *range(9, 3, -1)]
+    assert plan_axis(4, 64, 32, fixed=True).reduced(4).tolist() == [0] * 16

@@ -77,15 +77,17 @@ def png(picture: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize("form", ["planes", "bytes"])
 @pytest.mark.usefixtures("web_runtime")
 def test_a_dropped_picture_is_restored_as_the_runtime_restores_it(
-    finished: Any, small: np.ndarray, chromium: Callable[..., Any]
+    form: str, finished: Any, picture_bundle: Path, small: np.ndarray, chromium: Callable[..., Any]
 ) -> None:
-    entry = {name: finished.folder / f"{name}/onnx/model.onnx" for name in ("fp32", "int8")}
+    folder = finished.folder if form == "planes" else picture_bundle
+    entry = {name: folder / f"{name}/onnx/model.onnx" for name in ("fp32", "int8")}
     wanted = {name: open_restorer(str(path), Settings()).restore(small, lambda: None) for name, path in entry.items()}
     with chromium() as driver:
         for name in wanted:
-            with opened(driver, finished.folder, f"onnx-{name}"):
+            with opened(driver, folder, f"onnx-{name}"):
                 driver.execute_script(DROP, base64.b64encode(png(small)).decode())
                 until(driver, lambda: status(driver).startswith("Restored: 148 x 100 px in "))
                 assert (canvas(driver, "before") == enlarge(small, 4)).all()
@@ -268,14 +270,7 @@ def test_mistakes_are_one_line(finished: Any, tmp_path: Path) -> None:
     (tmp_path / "model.xml").write_bytes(b"")
     facts = {"artifacts": [{"id": "openvino-int8", "format": "openvino", "precision": "int8", "entry": "model.xml"}]}
     write_manifest(tmp_path, facts, ["model.xml"])
-    eight_bits = tmp_path / "eight_bits"
-    eight_bits.mkdir()
-    (eight_bits / "model.onnx").write_bytes(b"")
-    port = {"name": "image", "shape": [1, 16, 16, 3], "dtype": "uint8"}
-    onnx = {"id": "onnx-int8", "format": "onnx", "precision": "int8", "entry": "model.onnx", "inputs": [port]}
-    write_manifest(eight_bits, {"artifacts": [onnx]}, ["model.onnx"])
     for args, text in (
-        ([str(eight_bits)], f"{eight_bits}: onnx-int8 enlarges and rounds inside (export.io: uint8), which the page"),
         ([str(tmp_path / "none")], f"{tmp_path / 'none'}: not a bundle"),
         ([str(tmp_path)], f"{tmp_path}: holds no ONNX artifact, which a browser runs"),
         ([str(finished.folder), "--artifact", "onnx"], f"{finished.folder}: has no ONNX artifact onnx: give one of"),

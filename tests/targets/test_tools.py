@@ -132,7 +132,7 @@ def test_onnx_runtime_on_an_emulated_core(
 ) -> None:
     path = write(tmp_path / "model.onnx", int8)
     monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path))  # it runs, whatever was run before
-    found = Emulator(cpu, "onnxruntime", {}, emulator).run(path, stored["lq"], stored["noise"], lambda text: None)
+    found = Emulator(cpu, "onnxruntime", {}, emulator).run(path, stored, lambda text: None)
     np.testing.assert_allclose(found.outputs[0], here(path, "onnx", stored), atol=1e-5)
     counted = found.instructions
     if int8 and cpu == "cortex-a76":
@@ -163,11 +163,11 @@ def test_executorch_on_an_emulated_core(emulator: ArmEmulator, stored: dict, tmp
     path = tmp_path / "model.pte"
     path.write_bytes(to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
     core = Emulator("cortex-a76", "executorch", {}, emulator)
-    found = core.run(path, stored["lq"], stored["noise"], lambda text: None)
+    found = core.run(path, stored, lambda text: None)
     np.testing.assert_allclose(found.outputs[0], here(path, "executorch", stored), atol=1e-5)
     assert found.instructions["total"] > found.instructions["fmla"] > 0
     told: list[str] = []
-    again = core.run(path, stored["lq"], stored["noise"], told.append)
+    again = core.run(path, stored, told.append)
     assert again.instructions == found.instructions and told == ["run before: from the cache folder"]
 
 

@@ -30,11 +30,11 @@ class PictureModel(nn.Module):
         self.register_buffer("lower", torch.from_numpy(lower.T.copy()))
 
     def forward(self, image: Tensor, *noise: Tensor) -> Tensor:
-        x = image.permute(0, 3, 1, 2).float()
+        x = image.float().permute(0, 3, 1, 2)  # of floats, axes change places inside of XNNPACK's delegate
         if self.enlarges:
             x = self._enlarged(self._enlarged(x).transpose(2, 3)).transpose(2, 3)
         hq = self.model(x / 255, *noise)
-        return (hq * 255 + 0.5).floor().to(torch.uint8).permute(0, 2, 3, 1)
+        return (hq * 255 + 0.5).floor().permute(0, 2, 3, 1).to(torch.uint8)
 
     def _enlarged(self, x: Tensor) -> Tensor:
         """Along the last axis."""

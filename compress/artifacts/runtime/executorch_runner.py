@@ -52,7 +52,9 @@ class ExecutorchRunner(Runner):
     def _execute(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         import torch
 
-        given = [torch.from_numpy(inputs[name]) for name in self.shapes]
+        # torch warns of an array that must not be written to, as Pillow's are.
+        own = (inputs[name] for name in self.shapes)
+        given = [torch.from_numpy(values if values.flags.writeable else values.copy()) for values in own]
         with _ONE_AT_A_TIME:
             return self._method.execute(given)[0].numpy()
 

@@ -1,7 +1,7 @@
 // Restores pictures away from the page's own thread.
 
 import { bytes, floats, open, runtime } from "./runtime.js";
-import { enlarge, restore, roundedUp } from "./tiles.js";
+import { enlarge, planes, restore, roundedUp } from "./tiles.js";
 
 const ready = (async () => {
   const facts = await (await fetch("facts.json")).json();
@@ -9,12 +9,12 @@ const ready = (async () => {
   facts.threads = self.crossOriginIsolated ? Math.min(facts.threads, navigator.hardwareConcurrency) : 1;
   const ort = await runtime(facts.threads);
   const session = await open(ort, await bytes("model.onnx"));
-  const run = async (lq, noise) => {
-    const given = { lq, noise };
-    const feeds = Object.fromEntries(
-      session.inputNames.map((name) => [name, new ort.Tensor("float32", given[name], facts.inputs[name])]),
-    );
-    return (await session.run(feeds))[session.outputNames[0]].data;
+  const run = async (picture, noise) => {
+    const given = { lq: picture, image: picture, noise };
+    const tensor = (name) => new ort.Tensor(name === "image" ? "uint8" : "float32", given[name], facts.inputs[name]);
+    const feeds = Object.fromEntries(session.inputNames.map((name) => [name, tensor(name)]));
+    const { data } = (await session.run(feeds))[session.outputNames[0]];
+    return facts.images ? planes(data) : data;
   };
   return { facts, run };
 })();
@@ -39,11 +39,11 @@ const rgba = ({ data, width, height }) => {
 self.onmessage = async ({ data: picture }) => {
   try {
     const { facts, run } = await ready;
-    const lq = enlarge(rgb(picture), facts.scale);
+    const small = rgb(picture), lq = enlarge(small, facts.scale);
     self.postMessage({ before: rgba(lq) });
     const noise = await floats(`noise.bin?height=${roundedUp(lq.height)}&width=${roundedUp(lq.width)}`);
     const started = performance.now();
-    const hq = await restore(lq, noise, facts, run, (done, total) => self.postMessage({ done, total }));
+    const hq = await restore(facts.images ? small : lq, noise, facts, run, (done, total) => self.postMessage({ done, total }));
     self.postMessage({ after: rgba(hq), seconds: (performance.now() - started) / 1000 });
   } catch (error) {
     self.postMessage({ error: String(error.message || error) });

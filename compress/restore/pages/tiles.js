@@ -23,6 +23,15 @@ export function source(axis, unit = 1) {
   });
 }
 
+// The same for a picture `scale` times smaller, which is padded before it is enlarged: its last sample is repeated.
+function reduced({ size, padded }, scale) {
+  const inside = size / scale;
+  return Int32Array.from({ length: padded / scale }, (_, i) => {
+    const at = i % (2 * inside);
+    return at < inside ? at : 2 * inside - 1 - at;
+  });
+}
+
 // Weight of each sample of each tile; they sum to one wherever tiles overlap.
 export function weights(axis) {
   const { starts, tile, padded } = axis;
@@ -85,19 +94,22 @@ export function enlarge({ data, width, height }, scale) {
 
 // --- tiles -------------------------------------------------------------------------------------------------------
 
-// picture {data (height, width, 3) bytes, width, height}, already enlarged; noise (16, h/8, w/8) floats of the picture,
-// rounded up to 32 px; run(lq, noise) -> hq -> {data, width, height}.
-export async function restore(picture, noise, { tile, overlap }, run, onTile) {
-  const { width, height } = picture, [tileHeight, tileWidth] = tile;
+// picture {data (height, width, 3) bytes, width, height}, already enlarged unless the model takes images and does so;
+// noise (16, h/8, w/8) floats of the enlarged picture, rounded up to 32 px; run(lq or image, noise) -> hq
+// -> {data, width, height}.
+export async function restore(picture, noise, { tile, overlap, images, scale }, run, onTile) {
+  const [tileHeight, tileWidth] = tile, factor = images ? scale : 1;
+  const size = { width: picture.width * factor, height: picture.height * factor }, { width, height } = size;
   const rows = planAxis(height, tileHeight, overlap), columns = planAxis(width, tileWidth, overlap);
   const sum = new Float32Array(3 * width * height), total = rows.starts.length * columns.starts.length;
   const down = weights(rows), across = weights(columns);
-  const read = reader(picture, noise, rows, columns);
+  const window = noiseReader(noise, rows, columns);
+  const read = images ? imageReader(picture, rows, columns, scale) : planesReader(picture, rows, columns);
   let done = 0;
   for (const [i, top] of rows.starts.entries()) {
     for (const [j, left] of columns.starts.entries()) {
-      const hq = await run(...read(top, left));
-      add(sum, picture, hq, { top, left, tileHeight, tileWidth }, down[i], across[j]);
+      const hq = await run(read(top, left), window(top, left));
+      add(sum, size, hq, { top, left, tileHeight, tileWidth }, down[i], across[j]);
       onTile(++done, total);
     }
   }
@@ -105,24 +117,51 @@ export async function restore(picture, noise, { tile, overlap }, run, onTile) {
   return { data, width, height };
 }
 
-function reader({ data, width }, noise, rows, columns) {
-  const y = source(rows), x = source(columns), v = source(rows, LATENT), u = source(columns, LATENT);
-  const [h, w] = [rows.tile, columns.tile], noiseWidth = roundedUp(columns.size) / LATENT;
-  const noiseSize = noiseWidth * (roundedUp(rows.size) / LATENT);
+// (height, width, 3) bytes -> (3, height, width) floats in [0, 1].
+export function planes(bytes) {
+  const size = bytes.length / 3;
+  return Float32Array.from({ length: bytes.length }, (_, i) => bytes[3 * (i % size) + Math.floor(i / size)] / 255);
+}
+
+function imageReader({ data, width }, rows, columns, scale) {
+  const y = reduced(rows, scale), x = reduced(columns, scale), [h, w] = [rows.tile / scale, columns.tile / scale];
   return (top, left) => {
-    const lq = new Float32Array(3 * h * w), window = new Float32Array((16 * h * w) / LATENT ** 2);
+    const image = new Uint8Array(3 * h * w);
+    for (let i = 0, at = 0; i < h; i++) {
+      for (let j = 0; j < w; j++) {
+        const from = 3 * (y[top / scale + i] * width + x[left / scale + j]);
+        for (let c = 0; c < 3; c++) image[at++] = data[from + c];
+      }
+    }
+    return image;
+  };
+}
+
+function planesReader({ data, width }, rows, columns) {
+  const y = source(rows), x = source(columns), [h, w] = [rows.tile, columns.tile];
+  return (top, left) => {
+    const lq = new Float32Array(3 * h * w);
     for (let c = 0, at = 0; c < 3; c++) {
       for (let i = 0; i < h; i++) {
         for (let j = 0; j < w; j++) lq[at++] = data[3 * (y[top + i] * width + x[left + j]) + c] / 255;
       }
     }
+    return lq;
+  };
+}
+
+function noiseReader(noise, rows, columns) {
+  const v = source(rows, LATENT), u = source(columns, LATENT), [h, w] = [rows.tile, columns.tile];
+  const noiseWidth = roundedUp(columns.size) / LATENT, noiseSize = noiseWidth * (roundedUp(rows.size) / LATENT);
+  return (top, left) => {
+    const window = new Float32Array((16 * h * w) / LATENT ** 2);
     for (let c = 0, at = 0; c < 16; c++) {
       for (let i = 0; i < h / LATENT; i++) {
         const start = c * noiseSize + v[top / LATENT + i] * noiseWidth;
         for (let j = 0; j < w / LATENT; j++) window[at++] = noise[start + u[left / LATENT + j]];
       }
     }
-    return [lq, window];
+    return window;
   };
 }
 

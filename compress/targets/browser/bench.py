@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from statistics import fmean
@@ -44,8 +44,7 @@ def bench_browser(bench: Bench) -> list[Performance]:
         **{name: PAGES / name for name in ("bench.js", "bench_worker.js", "runtime.js")},
         **{f"{artifact.id}.onnx": path for artifact, path in artifacts.items()},
         "nothing.onnx": nothing(),
-        "lq.bin": inputs[0].tobytes(),
-        "noise.bin": inputs[1].tobytes(),
+        **{f"{name}.bin": values.tobytes() for name, values in inputs.items()},
         "job.json": json.dumps(_job(bench, inputs, threads)).encode(),
     }
     protocol = PROTOCOLS[bench.mode]
@@ -91,25 +90,27 @@ def nothing() -> bytes:
     )
 
 
-def _inputs(pictures: Pictures) -> "tuple[np.ndarray, np.ndarray]":
+def _inputs(pictures: Pictures) -> "dict[str, np.ndarray]":
+    """Of every picture, what artifacts are given: lq or image, then noise."""
     import numpy as np
 
-    from compress.data.pictures import to_float
+    from compress.targets.runner.accuracy import picture
 
-    return to_float(list(pictures["lq"])), np.ascontiguousarray(pictures["noise"], np.float32)
+    each = [picture(pictures, i) for i in range(len(pictures["noise"]))]
+    return {name: np.concatenate([inputs[name] for inputs in each]) for name in each[0]}
 
 
-def _job(bench: Bench, inputs: "tuple[np.ndarray, np.ndarray]", threads: int) -> dict[str, object]:
+def _job(bench: Bench, inputs: "Mapping[str, np.ndarray]", threads: int) -> dict[str, object]:
     target, protocol = bench.target, PROTOCOLS[bench.mode]
     unknown = sorted(target.options.keys() - {LEVEL})
     if unknown:
         raise InputError(f"target {target.name}: option {unknown[0]}: unknown to onnxruntime-web: give {LEVEL}")
     warmup_s = target.measuring.warmup_s or protocol.warmup_s
-    shapes = {name: [1, *array.shape[1:]] for name, array in zip(("lq", "noise"), inputs, strict=True)}
+    ports = {name: {"shape": [1, *values.shape[1:]], "type": str(values.dtype)} for name, values in inputs.items()}
     return {
         "artifacts": [{"id": artifact.id, "url": f"{artifact.id}.onnx"} for artifact in bench.artifacts],
-        "inputs": shapes,
-        "pictures": len(inputs[0]),
+        "inputs": ports,
+        "pictures": len(inputs["noise"]),
         "threads": threads,
         "options": {"graphOptimizationLevel": target.options.get(LEVEL, "all")},
         "protocol": {**asdict(protocol), "warmup_s": warmup_s, "block": BLOCK, "window": WINDOW, "steady": STEADY},
@@ -128,35 +129,39 @@ def _facts(result: PageResult, artifact: Artifact) -> dict[str, Fact]:
 
 
 def _accuracy(
-    posted: Mapping[str, bytes], bench: Bench, inputs: "tuple[np.ndarray, np.ndarray]", threads: int
+    posted: Mapping[str, bytes], bench: Bench, inputs: "Mapping[str, np.ndarray]", threads: int
 ) -> dict[Artifact, Accuracy]:
     """Accuracy as over ssh: psnr_db, fidelity_db, parity_db, of 8-bit pictures; ``parity_float_db`` and the largest
     difference are of the outputs as they are, in [0, 1]. Parity is with ONNX Runtime on the same inputs."""
     import numpy as np
 
     from compress.artifacts.runtime.open import open_runner
-    from compress.data.pictures import to_uint8
+    from compress.targets.runner.accuracy import as_picture, output_form
 
-    lq, noise = inputs
-    pages: dict[Artifact, np.ndarray] = {}
-    native: dict[Artifact, np.ndarray] = {}
+    shape, dtype = output_form(dict(inputs))
+    given, noise = inputs.values()
+    places = [slice(i, i + 1) for i in range(len(noise))]
+    pages: dict[Artifact, list[np.ndarray]] = {}
+    native: dict[Artifact, list[np.ndarray]] = {}
     for artifact, path in bench.artifacts.items():
-        outputs = [posted.get(f"output/{artifact.id}/{i}", b"") for i in range(len(lq))]
-        if any(len(values) != lq[0].nbytes for values in outputs):
+        outputs = [posted.get(f"output/{artifact.id}/{at.start}", b"") for at in places]
+        if any(len(values) != np.prod(shape) * np.dtype(dtype).itemsize for values in outputs):
             raise VerificationError(f"{path}: gives pictures of another size in the browser: do not use it")
-        pages[artifact] = np.stack([np.frombuffer(values, np.float32).reshape(lq.shape[1:]) for values in outputs])
+        pages[artifact] = [np.frombuffer(values, dtype).reshape(shape) for values in outputs]
         runner = open_runner(path, "onnx", threads)
-        native[artifact] = np.concatenate([runner.run(lq[i : i + 1], noise[i : i + 1]) for i in range(len(lq))])
-    eight = {artifact: np.stack([to_uint8(output) for output in outputs]) for artifact, outputs in pages.items()}
-    fp32 = bench.fp32
+        run = runner.restore if runner.takes_pictures else runner.run
+        native[artifact] = [run(given[at], noise[at]) for at in places]
+    eight = {artifact: np.stack([as_picture(output) for output in outputs]) for artifact, outputs in pages.items()}
+    here = {artifact: np.stack([as_picture(output) for output in outputs]) for artifact, outputs in native.items()}
+    fp32, peak = bench.fp32, 255.0 if dtype == "uint8" else 1.0
     return {
         artifact: Accuracy(
-            n=len(lq),
+            n=len(places),
             psnr_db=_mean_psnr(eight[artifact], bench.pictures.get("clean")),
             fidelity_db=_mean_psnr(eight[artifact], eight[fp32]) if fp32 and fp32 != artifact else None,
-            parity_db=_mean_psnr(eight[artifact], np.stack([to_uint8(output) for output in native[artifact]])),
-            parity_float_db=_mean_psnr(pages[artifact], native[artifact], 1.0),
-            largest_difference=round(float(np.abs(pages[artifact] - native[artifact]).max()), 6),
+            parity_db=_mean_psnr(eight[artifact], here[artifact]),
+            parity_float_db=_mean_psnr(np.concatenate(pages[artifact]), np.concatenate(native[artifact]), peak),
+            largest_difference=round(_largest(pages[artifact], native[artifact]) / peak, 6),
         )
         for artifact in bench.artifacts
     }
@@ -166,3 +171,10 @@ def _mean_psnr(a: "np.ndarray", b: "np.ndarray | None", peak: float = 255.0) -> 
     if b is None or a.shape != b.shape:
         return None
     return round(fmean(psnr_db(x, y, peak) for x, y in zip(a, b, strict=True)), 4)
+
+
+def _largest(a: "Sequence[np.ndarray]", b: "Sequence[np.ndarray]") -> float:
+    """Largest difference of any values, in their own unit."""
+    import numpy as np
+
+    return max(float(np.abs(x.astype(np.float32) - y).max()) for x, y in zip(a, b, strict=True))

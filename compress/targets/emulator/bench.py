@@ -8,7 +8,7 @@ from compress.artifacts.artifact import Artifact
 from compress.measure.machine import FEATURES
 from compress.results.machine import Machine
 from compress.results.performance import Accuracy, Performance
-from compress.targets.entries import Bench
+from compress.targets.entries import GIVEN, Bench
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,8 @@ def bench_emulated(bench: Bench) -> list[Performance]:
             n = min(len(pictures["lq"]), PICTURES[bench.mode] if artifact.precision == "int8" else 1)
             stage.note(artifact.id)
             note = partial(_note, stage, artifact.id)
-            ran[artifact] = emulator.run(path, pictures["lq"][:n], pictures["noise"][:n], note)
+            given = {key: pictures[key][:n] for key in GIVEN if key in pictures}
+            ran[artifact] = emulator.run(path, given, note)
             stage.advance()
     here = _References(bench)
     return [_entry(artifact, bench, ran, emulator, _accuracy(artifact, ran[artifact], here)) for artifact in ran]
@@ -70,7 +71,7 @@ class _References:
         self._outputs: dict[tuple[Artifact, int], np.ndarray] = {}
 
     def output(self, artifact: Artifact, i: int) -> "np.ndarray":
-        """(3, H, W) float32 of picture ``i``."""
+        """Of picture ``i``, as the artifact gives it: (3, H, W) float32 or (H, W, 3) uint8."""
         from compress.artifacts.runtime.open import open_runner
         from compress.artifacts.runtime.trial import probe
         from compress.targets.runner.accuracy import picture
@@ -80,8 +81,9 @@ class _References:
                 if artifact.format == "executorch":
                     probe(self.bench.artifacts[artifact])
                 self._runners[artifact] = open_runner(self.bench.artifacts[artifact], artifact.format, 1)
-            inputs = picture(dict(self.bench.pictures), i)
-            self._outputs[artifact, i] = self._runners[artifact].run(inputs["lq"], inputs["noise"])[0]
+            runner = self._runners[artifact]
+            given, noise = picture(dict(self.bench.pictures), i).values()
+            self._outputs[artifact, i] = (runner.restore if runner.takes_pictures else runner.run)(given, noise)[0]
         return self._outputs[artifact, i]
 
 
@@ -121,24 +123,29 @@ def _kernels(result: "EmulatorResult") -> str | None:
 
 
 def _accuracy(artifact: Artifact, result: "EmulatorResult", here: _References) -> Accuracy:
-    import numpy as np
-
-    from compress.data.pictures import to_uint8
-    from compress.targets.runner.accuracy import psnr_db
+    from compress.targets.runner.accuracy import as_picture, psnr_db
 
     def mean(others: "Sequence[np.ndarray]") -> float | None:
         scores = [psnr_db(a, b) for a, b in zip(own, others, strict=False)]
         return round(fmean(scores), 4) if scores else None
 
     count, pictures, fp32 = range(len(result.outputs)), here.bench.pictures, here.bench.fp32
-    own = [to_uint8(hq) for hq in result.outputs]
+    own = [as_picture(output[None]) for output in result.outputs]
     same = [here.output(artifact, i) for i in count]
-    float_outputs = [to_uint8(here.output(fp32, i)) for i in count] if fp32 and fp32 != artifact else []
+    float_outputs = [as_picture(here.output(fp32, i)[None]) for i in count] if fp32 and fp32 != artifact else []
     return Accuracy(
         n=len(own),
         psnr_db=mean(list(pictures.get("clean", []))),
         fidelity_db=mean(float_outputs),
-        parity_db=mean([to_uint8(hq) for hq in same]),
+        parity_db=mean([as_picture(output[None]) for output in same]),
         simulated_db=mean(list(pictures.get(f"simulated-{artifact.id}", []))),
-        max_difference=max(float(np.abs(a - b).max()) for a, b in zip(result.outputs, same, strict=True)),
+        max_difference=max(_largest(a, b) for a, b in zip(result.outputs, same, strict=True)),
     )
+
+
+def _largest(a: "np.ndarray", b: "np.ndarray") -> float:
+    """Largest difference of two outputs, of values in [0, 1]."""
+    import numpy as np
+
+    peak = 255 if a.dtype == np.uint8 else 1
+    return float(np.abs(a.astype(np.float32) - b).max()) / peak

@@ -15,6 +15,7 @@ from compress import __version__
 from compress.cache import cache_folder
 from compress.errors import Unavailable, VerificationError
 from compress.files import sha256_file, sha256_text, whole_file
+from compress.targets.entries import Pictures
 from compress.targets.job import INPUTS, Job, JobArtifact
 from compress.targets.runner_archive import NAME, runner_archive, runner_sha256
 from compress.targets.tools.arm_emulator import ArmEmulator
@@ -30,7 +31,8 @@ Counts = dict[str, int]
 
 @dataclass(frozen=True)
 class EmulatorResult:
-    """What ran: outputs (N, 3, H, W) float32, instructions of one inference by class, the runtime's own facts."""
+    """What ran: outputs (N, 3, H, W) float32 or (N, H, W, 3) uint8, as the artifact gives them, instructions of one
+    inference by class, the runtime's own facts."""
 
     outputs: "np.ndarray"
     instructions: Counts
@@ -46,21 +48,21 @@ class Emulator:
     options: Mapping[str, Any]
     tool: ArmEmulator
 
-    def run(self, artifact: Path, lq: "np.ndarray", noise: "np.ndarray", note: Note) -> EmulatorResult:
-        """Run ``artifact`` on pictures lq (N, H, W, 3) uint8 with noise (N, 16, H/8, W/8).
+    def run(self, artifact: Path, pictures: Pictures, note: Note) -> EmulatorResult:
+        """Run ``artifact`` on pictures lq (N, H, W, 3) uint8, or image (N, h, w, 3), with noise (N, 16, H/8, W/8).
 
         Everything is deterministic: what the same emulator ran before is taken from the cache folder.
         Raises Unavailable when it cannot run there, VerificationError when the artifact fails there.
         """
         import numpy as np
 
-        kept = cache_folder() / "emulated" / f"{self._key(artifact, lq, noise)}.npz"
+        kept = cache_folder() / "emulated" / f"{self._key(artifact, pictures)}.npz"
         if kept.exists():
             note("run before: from the cache folder")
         else:
             with tempfile.TemporaryDirectory(prefix="compress-emulate-") as folder:
                 run = self._native if self.runtime == "executorch" else self._python
-                result = run(Path(folder), artifact, lq, noise, note)
+                result = run(Path(folder), artifact, pictures, note)
             with whole_file(kept) as part:
                 facts = json.dumps([result.instructions, dict(result.facts)])
                 np.savez_compressed(part, outputs=result.outputs, facts=np.array(facts))
@@ -68,20 +70,18 @@ class Emulator:
             instructions, facts = json.loads(str(stored["facts"]))
             return EmulatorResult(stored["outputs"], instructions, facts)
 
-    def _key(self, artifact: Path, lq: "np.ndarray", noise: "np.ndarray") -> str:
-        inputs = sha256_text(lq.tobytes().hex() + noise.tobytes().hex())
+    def _key(self, artifact: Path, pictures: Pictures) -> str:
+        inputs = sha256_text("".join(values.tobytes().hex() for values in pictures.values()))
         # An edited runner makes other inputs or outputs of the same files: what the old one made must not be found.
         files = [sha256_file(artifact), runner_sha256()]
         parts = [__version__, self.cpu, self.runtime, dict(self.options), self.tool.folder.name, *files, inputs]
         return sha256_text(json.dumps(parts))[:32]
 
-    def _python(
-        self, folder: Path, artifact: Path, lq: "np.ndarray", noise: "np.ndarray", note: Note
-    ) -> EmulatorResult:
+    def _python(self, folder: Path, artifact: Path, pictures: Pictures, note: Note) -> EmulatorResult:
         """Run an artifact by the device runner, under the emulated Python."""
         import numpy as np
 
-        np.savez(folder / INPUTS, lq=lq, noise=noise)
+        np.savez(folder / INPUTS, **pictures)  # type: ignore[arg-type]
         artifacts = {"it": JobArtifact(entry=str(artifact.absolute()))}
         job = Job(artifacts=artifacts, runtime=self.runtime, threads=1, options=dict(self.options))
         (folder / "job.json").write_text(job.model_dump_json())
@@ -93,28 +93,28 @@ class Emulator:
             raise VerificationError(f"emulated {self.cpu}: {facts['error']['message']}")
         return EmulatorResult(np.load(folder / "output-it.npy"), instructions, facts)
 
-    def _native(
-        self, folder: Path, artifact: Path, lq: "np.ndarray", noise: "np.ndarray", note: Note
-    ) -> EmulatorResult:
+    def _native(self, folder: Path, artifact: Path, pictures: Pictures, note: Note) -> EmulatorResult:
         """Run an artifact by ExecuTorch's native runner."""
         import numpy as np
 
-        from compress.targets.runner.accuracy import picture
+        from compress.targets.runner.accuracy import output_form, picture
 
         commands = []
-        for i in range(len(lq)):
-            for name, values in picture({"lq": lq, "noise": noise}, i).items():
+        each = [picture(pictures, i) for i in range(len(pictures["noise"]))]
+        for i, inputs in enumerate(each):
+            for name, values in inputs.items():
                 values.tofile(folder / f"{name}{i}")
-            commands += [f"in {folder}/lq{i} {folder}/noise{i}", "run", f"out {folder}/hq{i}"]
+            given = " ".join(f"{folder}/{name}{i}" for name in inputs)
+            commands += [f"in {given}", "run", f"out {folder}/made{i}"]
         command = [*self._emulate(folder), str(self.tool.executorch_runner), str(artifact.absolute()), "1"]
         answer, instructions = self._watch(command, "\n".join(commands).encode(), folder, note)
         if error := next((line for line in answer.splitlines() if line.startswith("error")), None):
             raise VerificationError(f"emulated {self.cpu}: {artifact}: {error.removeprefix('error ')}")
-        shape = (3, *lq.shape[1:3])
-        outputs = [np.fromfile(folder / f"hq{i}", np.float32) for i in range(len(lq))]
+        shape, dtype = output_form(each[0])
+        outputs = [np.fromfile(folder / f"made{i}", dtype) for i in range(len(each))]
         if any(output.size != np.prod(shape) for output in outputs):
             raise VerificationError(f"emulated {self.cpu}: {artifact}: gives another shape than {shape}: do not use it")
-        outputs = [output.reshape(shape) for output in outputs]
+        outputs = [output.reshape(shape)[0] for output in outputs]
         return EmulatorResult(np.stack(outputs), instructions, {"threads": 1})
 
     def _emulate(self, folder: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 import statistics
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 from compress.targets.runner.state import Job
 
@@ -17,6 +17,12 @@ def picture(stored: Any, i: int) -> Dict[str, Any]:
         return {"image": np.ascontiguousarray(stored["image"][i : i + 1]), "noise": noise}
     lq = stored["lq"][i].transpose(2, 0, 1)[None].astype(np.float32) / 255
     return {"lq": np.ascontiguousarray(lq), "noise": noise}
+
+
+def output_form(inputs: Dict[str, Any]) -> Tuple[Tuple[int, ...], str]:
+    """Shape and type of what an artifact gives for the inputs that ``picture`` makes."""
+    height, width = (8 * side for side in inputs["noise"].shape[2:])
+    return ((1, height, width, 3), "uint8") if "image" in inputs else ((1, 3, height, width), "float32")
 
 
 def as_picture(output: Any) -> Any:

@@ -11,6 +11,7 @@ import tempfile
 from typing import Any, Dict, Optional, Tuple
 
 from compress.artifacts.runtime.executorch_import import without_compiler
+from compress.targets.runner.accuracy import output_form
 from compress.targets.runner.failure import DAMAGED, INPUT, Failure
 from compress.targets.runner.state import Job
 from compress.targets.runner.tensorrt import TensorRt
@@ -170,10 +171,8 @@ class ExecuTorchNative:
         path = os.path.join(self.files, "hq")
         self._tell("out " + path)
         assert self.given is not None
-        height, width = (8 * side for side in self.given["noise"].shape[2:])
-        if "image" in self.given:
-            return np.fromfile(path, np.uint8).reshape(1, height, width, 3)
-        return np.fromfile(path, np.float32).reshape(1, 3, height, width)
+        shape, dtype = output_form(self.given)
+        return np.fromfile(path, dtype).reshape(shape)
 
 
 RUNTIMES: Dict[str, Any] = {

@@ -10,7 +10,7 @@ from compress.files import sha256_file, temporary_folder
 from compress.measure.machine import FEATURES
 from compress.recipe.schema import DeployTarget
 from compress.results.performance import Performance
-from compress.targets.entries import Bench
+from compress.targets.entries import GIVEN, Bench
 from compress.targets.job import INPUTS, Job, JobArtifact, JobFile, NativeRunner, job_for
 from compress.targets.runner.worker import LOAD_S, START_S
 
@@ -31,7 +31,7 @@ def bench_over_ssh(bench: Bench) -> list[Performance]:
     target = bench.target
     assert target.ssh is not None
     own = {f"{kind}-{artifact.id}" for kind in ("output", "simulated") for artifact in bench.artifacts}
-    sent = {key: value for key, value in bench.pictures.items() if key in {"lq", "noise", "image", "clean", *own}}
+    sent = {key: value for key, value in bench.pictures.items() if key in {*GIVEN, "clean", *own}}
     with temporary_folder() as folder:
         np.savez(Path(folder) / INPUTS, **sent)  # type: ignore[arg-type]
         files = {INPUTS: Path(folder) / INPUTS, **_files(bench), **_native(target)}

@@ -1,4 +1,7 @@
-"""Graphs that take and give pictures of 8 bits: what the model gives for what Pillow enlarges, in each runtime."""
+"""Graphs that take and give pictures of 8 bits: what the model gives for what Pillow enlarges.
+
+ExecuTorch's programs are lowered once for all tests: tests/pipeline/test_run.py.
+"""
 
 import json
 from collections.abc import Callable
@@ -34,15 +37,7 @@ def image(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def written(folder: Path, recipe: Recipe, model: Elir, format: Format, precision: Precision) -> Runner:
     artifact = Artifact(format, precision)
-    writer = Writer(recipe, folder)
-    try:
-        if format == "executorch":
-            writer.lower(model, artifact)
-            writer.lowered(artifact)
-        else:
-            writer.write_float(model, artifact)
-    finally:
-        writer.close()
+    Writer(recipe, folder).write_float(model, artifact)
     return open_runner(folder / artifact.entry, format, 1)
 
 
@@ -56,7 +51,7 @@ def wanted(folded_once: Elir, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize(
     ("format", "precision"),
-    [("openvino", "fp32"), ("openvino", "fp16"), ("onnx", "fp32"), ("onnx", "fp16"), ("executorch", "fp32")],
+    [("openvino", "fp32"), ("openvino", "fp16"), ("onnx", "fp32"), ("onnx", "fp16")],
 )
 def test_bytes_are_those_of_the_model_behind_pillow(
     format: Format,

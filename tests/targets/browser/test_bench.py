@@ -33,6 +33,16 @@ def test_int8_runs_in_the_browser(finished: Any) -> None:
     assert entries["onnx-int8"]["speedup_vs"]["fp32"]["value"] > 0 and fp32["psnr_db"] > 3
 
 
+@pytest.mark.needs("chromium")
+@pytest.mark.usefixtures("web_runtime")
+def test_pictures_of_8_bits_in_the_browser(picture_bundle: Path) -> None:
+    done = bench(picture_bundle, "web-wasm", Progress("silent"))
+    accuracy = {entry.artifact: entry.to_json()["accuracy"] for entry in done.performance}
+    assert done.exit_code == 0 and accuracy["onnx-fp32"]["n"] == 2
+    assert accuracy["onnx-fp32"]["parity_db"] > 75 and accuracy["onnx-fp32"]["largest_difference"] <= 0.004
+    assert accuracy["onnx-int8"]["parity_db"] > accuracy["onnx-int8"]["fidelity_db"] - 3 > 20
+
+
 def test_a_browser_that_is_not_here(finished: Any, tmp_path: Path) -> None:
     text = find("targets", "web-wasm").read_text()
     (tmp_path / "web.yaml").write_text(text.replace("browser: {}", "browser: {program: chromium-nightly}"))

@@ -21,9 +21,9 @@ async function load(ort, job, artifact) {
 
 async function inputs(ort, job, index) {
   const feeds = {};
-  for (const [name, shape] of Object.entries(job.inputs)) {
-    const all = await floats(`${name}.bin`);
-    feeds[name] = new ort.Tensor("float32", all.slice(index * count(shape), (index + 1) * count(shape)), shape);
+  for (const [name, { shape, type }] of Object.entries(job.inputs)) {
+    const all = await (type === "uint8" ? bytes : floats)(`${name}.bin`);
+    feeds[name] = new ort.Tensor(type, all.slice(index * count(shape), (index + 1) * count(shape)), shape);
   }
   return feeds;
 }

@@ -1,7 +1,7 @@
 // Runs an ExecuTorch program without Python's torch: et_runner MODEL THREADS. Commands on stdin, one answer a line:
-//   in LQ [NOISE]   raw float32 files, read once         -> "ok <inputs>"
+//   in LQ [NOISE]   raw files of its types, read once    -> "ok <inputs>"
 //   run             one inference                        -> "ok <nanoseconds>"
-//   out FILE        the last output, raw float32         -> "ok <values>"
+//   out FILE        the last output, raw, of its type    -> "ok <bytes>"
 // Anything that fails answers "error <text>" and ends the program with 1. Each run stands between two marks for the
 // instruction counter of qemu_insn_count.c, getpriority(0x5150, 1) and (.., 2); elsewhere the call fails and does nothing.
 #include <executorch/extension/module/module.h>
@@ -47,9 +47,9 @@ int main(int argc, char** argv) {
   if (module.load_forward() != executorch::runtime::Error::Ok) return fail("not a program that this runtime can load");
   auto meta = module.method_meta("forward");
   if (!meta.ok()) return fail("has no method forward");
-  std::vector<std::vector<float>> values(meta->num_inputs());
+  std::vector<std::vector<char>> values(meta->num_inputs());
   std::vector<TensorPtr> tensors(values.size());
-  std::vector<float> output;
+  std::vector<char> output;
   std::cout << "ok " << (pool == nullptr ? 1 : pool->get_thread_count()) << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream words(line);
@@ -59,11 +59,12 @@ int main(int argc, char** argv) {
       for (size_t i = 0; i < values.size(); i++) {
         auto tensor = meta->input_tensor_meta(i);
         if (!(words >> path) || !tensor.ok()) return fail("takes " + std::to_string(values.size()) + " inputs");
-        values[i].resize(tensor->nbytes() / sizeof(float));
+        values[i].resize(tensor->nbytes());
         std::ifstream file(path, std::ios::binary);
-        if (!file.read(reinterpret_cast<char*>(values[i].data()), tensor->nbytes())) return fail(path + " is too short");
+        if (!file.read(values[i].data(), tensor->nbytes())) return fail(path + " is too short");
         std::vector<executorch::aten::SizesType> sizes(tensor->sizes().begin(), tensor->sizes().end());
-        tensors[i] = executorch::extension::make_tensor_ptr(std::move(sizes), values[i].data());
+        tensors[i] =
+            executorch::extension::make_tensor_ptr(std::move(sizes), values[i].data(), tensor->scalar_type());
       }
       std::cout << "ok " << values.size() << std::endl;
     } else if (verb == "run") {
@@ -75,13 +76,13 @@ int main(int argc, char** argv) {
       mark(2);
       if (!result.ok()) return fail("inference failed: error " + std::to_string(static_cast<int>(result.error())));
       const auto& tensor = result->at(0).toTensor();
-      const float* data = tensor.const_data_ptr<float>();
-      output.assign(data, data + tensor.numel());
+      const char* data = static_cast<const char*>(tensor.const_data_ptr());
+      output.assign(data, data + tensor.nbytes());
       std::cout << "ok " << std::chrono::duration_cast<std::chrono::nanoseconds>(ended - started).count() << std::endl;
     } else if (verb == "out") {
       words >> path;
       std::ofstream file(path, std::ios::binary);
-      file.write(reinterpret_cast<const char*>(output.data()), output.size() * sizeof(float));
+      file.write(output.data(), output.size());
       if (!file.flush()) return fail(path + " cannot be written");
       std::cout << "ok " << output.size() << std::endl;
     } else {
