@@ -62,6 +62,9 @@ def _measure(lab: Lab, target: DeployTarget | None, variants: Sequence[str]) -> 
         timed = {name: _artifact(lab, name) for name in variants}
         chosen = {timed[n]: context.folder / files[0] for n, files in artifacts.items() if runs(target, timed[n])}
         pictures = {"lq": to_uint8(lq[0].numpy())[None], "noise": noise.numpy()}
+        image = next(iter(context.inputs.validation[0])).image
+        if context.recipe.export.io == "uint8" and image is not None:
+            pictures["image"] = image[None]
         entries = bench_target(Bench(chosen, target, pictures, context.recipe.measure, context.progress))
         medians = {entry.artifact: entry.latency_ms.p50 for entry in entries if entry.latency_ms}
         ms = {name: p50 for name in variants if (p50 := medians.get(timed[name].id)) is not None}
