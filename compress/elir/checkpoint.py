@@ -64,7 +64,8 @@ def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float
     sigma = _setting(path, metadata, "sigma_s", sigma_s, float, (0, MAX_SIGMA_S))
     if k is None or sigma is None:
         raise InputError(
-            f"{path}: holds no k_steps or sigma_s: give --k-steps and --sigma-s (published: {_published_numbers()})"
+            f"{path}: holds no k_steps or sigma_s: give --k-steps and --sigma-s (published: {_published_numbers()}), "
+            "or record them and the task once, by `compress convert`"
         )
     with torch.device("meta"):
         residual = metadata.get(RESIDUAL) == str(True)

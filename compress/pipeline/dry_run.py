@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from compress.errors import InputError
-from compress.folders import Owner
+from compress.folders import MANIFEST, Owner, finished_stages
 from compress.pipeline.context import RunContext
 from compress.pipeline.inputs import estimated_bytes
 from compress.pipeline.run_time import RunTime, run_time
@@ -56,7 +56,7 @@ class Plan:
         context = self.context
         if self.refused:
             return "refused"
-        if not (context.folder.is_dir() and any(context.folder.iterdir())):
+        if not ((context.folder / MANIFEST).is_file() or any(True for _ in finished_stages(context.folder))):
             return "new"
         if not context.resume:
             return "replaced"

@@ -364,6 +364,7 @@ def test_weights_that_are_no_floats(
 def test_k_and_sigma_unknown(tiny_elir: Elir, tmp_path: Path, settings: dict[str, float]) -> None:
     path = changed(tiny_elir, tmp_path, lambda s: None)
     refused(InputError, "holds no k_steps or sigma_s: give --k-steps and --sigma-s", path, **settings)
+    refused(InputError, "or record them and the task once, by `compress convert`", path, **settings)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ def shown(plan: Plan) -> list[str]:
 
 def test_a_new_folder_and_no_basis_for_a_time(tiny_recipe: Make, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.lock").touch()
     plan = planned(tiny_recipe(), tmp_path / "out")
     assert (plan.state, plan.exit_code, plan.to_json()["expected_seconds"]) == ("new", 0, None)
     assert "folder: new" in shown(plan)
