@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 import compress.artifacts.export.to_executorch as module
 from compress.artifacts.export.to_executorch import save_executorch, to_executorch
@@ -75,8 +76,14 @@ class Mixed(Plain):
 
 
 @pytest.mark.parametrize("kind", [Plain, Mixed])
-def test_passes_that_do_not_apply_change_nothing(kind: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_left_out_changes_nothing(kind: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passes that do not apply, and Python code of graphs that nobody calls."""
     model = kind().eval().requires_grad_(False)
     program = to_executorch(model, 64)
-    monkeypatch.setattr(module, "_passes_that_apply", nullcontext)
+    for shortcut in ("_passes_that_apply", "_compiled_on_demand"):
+        monkeypatch.setattr(module, shortcut, nullcontext)
     assert to_executorch(model, 64) == program
+
+
+def test_nothing_of_torch_stays_changed(program: bytes) -> None:
+    assert "__getattr__" not in vars(GraphModule) and GraphModule.recompile.__module__ == "torch.fx.graph_module"
