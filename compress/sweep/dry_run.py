@@ -95,7 +95,7 @@ def plan(points: Points, folder: Path, units: Sequence[Unit], store: Store) -> S
 def _seconds(units: Sequence[Unit], cached: frozenset[str], store: Store) -> float | None:
     """Expected time, by the mean of earlier units of each kind; None where a kind has none."""
     try:
-        took: dict[str, list[float]] = store.read(SECONDS) or {}
+        took = store.read_as(dict[str, list[float]], SECONDS) or {}
     except InputError:
         return None
     kinds = count(unit for unit in units if unit.task.key not in cached)

@@ -14,7 +14,7 @@ from compress.recipe.library import load_yaml
 from compress.recipe.load import RecipeFile
 from compress.recipe.paths import from_file
 from compress.recipe.schema import Recipe
-from compress.recipe.validation import load_model
+from compress.recipe.validation import MOST_MISTAKES, load_model
 from compress.sweep.schema import Optuna, Settings, Sweep
 
 SHORT = 28  # characters of a value in a point's label
@@ -61,6 +61,8 @@ class Points:
                     points.append(self._point(name, settings))
                 except InputError as error:
                     mistakes |= dict.fromkeys(f"{self.path}: {line}" for line in str(error).splitlines())
+            if len(mistakes) > MOST_MISTAKES:
+                break
         if mistakes:
             raise InputError(*mistakes)
         return points

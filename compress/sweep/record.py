@@ -10,6 +10,34 @@ from compress.results.quality import Quality
 from compress.results.section import Section, Text
 
 
+class PlannedUnit(Section):
+    """A unit of ``plan.json``."""
+
+    key: Text
+
+
+class PlanFile(Section):
+    """``plan.json`` of a sweep's folder, for ``compress sweep status``."""
+
+    name: Text
+    store: Text
+    units: list[PlannedUnit]
+
+
+class RunningUnit(Section):
+    """A unit at work, and where."""
+
+    label: str
+    host: str
+
+
+class FailedUnit(Section):
+    """A unit that failed, and why."""
+
+    label: str
+    message: str
+
+
 class UnitRecord(Section):
     """A prefix has ``kept``, hashes of tensors by their names; a build its artifacts and their quality; a bench their
     performance. ``rows``: of the ledger, which whoever runs the sweep appends.

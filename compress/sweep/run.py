@@ -110,7 +110,7 @@ class SweepRun:
 
     def _write_seconds(self, units: list[Unit]) -> None:
         """What units of each kind took, for the plans of later sweeps."""
-        took = self.store.read(SECONDS) or {}
+        took = self.store.read_as(dict[str, list[float]], SECONDS) or {}
         for unit in units:
             outcome = self.outcomes[unit.task.key]
             if outcome.status == "done":

@@ -1,6 +1,7 @@
 """The schema of a sweep's YAML."""
 
 import itertools
+import math
 import random
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -16,7 +17,14 @@ Settings = dict[str, Any]
 """Set path -> value: what --set would be given."""
 MEASURES = ("psnr_db", "fidelity_db", "psnr_drop_db", "lpips_rise", "bytes", "size_ratio", "latency_p50_ms")
 Measure = Literal["psnr_db", "fidelity_db", "psnr_drop_db", "lpips_rise", "bytes", "size_ratio", "latency_p50_ms"]
+MOST_POINTS, MOST_COMBINATIONS = 10_000, 10**15
+"""Of one search: its points are years of work, and more would not even be counted in a minute."""
 HIGHER: frozenset[str] = frozenset({"psnr_db", "fidelity_db"})
+
+
+def combinations(values: Values) -> int:
+    """How many there are."""
+    return math.prod(map(len, values.values()))
 
 
 class Grid(Strict):
@@ -24,6 +32,12 @@ class Grid(Strict):
 
     kind: Literal["grid"] = "grid"
     values: Values
+
+    @model_validator(mode="after")
+    def _can_be_listed(self) -> "Grid":
+        if (count := combinations(self.values)) > MOST_POINTS:
+            raise ValueError(f"values give {count} points, at most {MOST_POINTS}: draw some with kind random")
+        return self
 
     def points(self) -> Iterator[Settings]:
         """Settings of each point, in order."""
@@ -49,13 +63,25 @@ class Random(Strict):
 
     kind: Literal["random"] = "random"
     values: Values
-    count: int = Field(gt=0, description="Number of points to draw; all of them if there are fewer.")
+    count: int = Field(gt=0, le=MOST_POINTS, description="Number of points to draw; all of them if there are fewer.")
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _can_be_numbered(self) -> "Random":
+        if (count := combinations(self.values)) > MOST_COMBINATIONS:
+            raise ValueError(f"values give {count} combinations, at most {MOST_COMBINATIONS}: leave some out")
+        return self
 
     def points(self) -> Iterator[Settings]:
         """Settings of each point, in the order drawn."""
-        everything = list(Grid(values=self.values).points())
-        yield from random.Random(self.seed).sample(everything, min(self.count, len(everything)))
+        total = combinations(self.values)
+        # By number, in the grid's order: nobody lists a billion of them.
+        for number in random.Random(self.seed).sample(range(total), min(self.count, total)):
+            chosen: Settings = {}
+            for path, values in reversed(self.values.items()):
+                number, place = divmod(number, len(values))
+                chosen[path] = values[place]
+            yield {path: chosen[path] for path in self.values}
 
 
 class Interval(Strict):
@@ -89,7 +115,7 @@ class Optuna(Strict):
     goals: list[Measure] = Field(
         min_length=1, description="Measures to improve; the worst of a point's int8 artifacts counts."
     )
-    trials: int = Field(gt=0)
+    trials: int = Field(gt=0, le=MOST_POINTS)
     at_once: int = Field(
         2, gt=0, description="Number of points that are proposed together, before their results are known."
     )

@@ -129,8 +129,7 @@ def _rows(folder: Path, store: Store, key: str, timed: Sequence[Performance] | N
 
 def finished(store: Store, key: str) -> UnitRecord | None:
     """The record of a unit; None where it is not done."""
-    record = store.read(f"units/{key}.json")
-    return None if record is None else UnitRecord.model_validate(record)
+    return store.read_as(UnitRecord, f"units/{key}.json")
 
 
 def once(job: Job, work: Callable[[Path, Store], UnitRecord]) -> UnitRecord:

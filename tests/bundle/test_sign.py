@@ -1,5 +1,6 @@
 """Signatures of bundles: right, missing, of another key, of another manifest; OpenSSL agrees."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -124,3 +125,20 @@ def test_what_is_no_key(small: Path, tmp_path: Path, text: str | None) -> None:
         path.write_text(text)
     with pytest.raises(InputError, match=r"no\.pem: (not a private Ed25519 key in PEM|cannot be read)"):
         sign(small, path)
+
+
+@pytest.mark.parametrize("what", ["/dev/zero", "pipe", "long", "link"])
+def test_a_key_that_has_no_end_is_no_key(what: str, small: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
+    path = Path(what) if what.startswith("/") else tmp_path / what
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "long":
+        path.write_bytes(keys[0].read_bytes() + b"\n" * 20_000)
+    elif what == "link":
+        path.symlink_to("/dev/zero")
+    for command in (["sign", str(small)], ["verify", str(small)]):
+        done = CliRunner().invoke(app, [*command, "--key", str(path)])
+        assert done.exit_code == 2 and "Ed25519 key in PEM" in done.stderr
+    os.mkfifo(small / "manifest.json.sig")
+    done = CliRunner().invoke(app, ["verify", str(small), "--key", str(keys[1])])
+    assert done.exit_code == 5 and "not signed" in done.stderr

@@ -10,7 +10,7 @@ import pytest
 
 from compress.errors import InputError, VerificationError
 from compress.ledger import Ledger
-from compress.ledger.exchange import read_rows, write_rows
+from compress.ledger.exchange import MOST_ROWS, read_rows, write_rows
 from compress.results.measurement import Measurement
 
 Make = Callable[..., Measurement]
@@ -94,3 +94,15 @@ def test_the_csv_has_a_header_and_one_line_a_row(make: Make, tmp_path: Path) -> 
     write_rows([make().row()], tmp_path / "x.csv")
     (row,) = csv.DictReader((tmp_path / "x.csv").open(newline=""))
     assert (row["psnr_db"], row["latency_p50_ms"], json.loads(row["versions"])) == ("24.1", "", {"torch": "2.13"})
+
+
+def test_a_parquet_file_whose_rows_take_no_room_is_refused(tmp_path: Path) -> None:
+    """Equal values are stored once: a file of a kilobyte may have more rows than fit in memory."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = tmp_path / "rows.parquet"
+    for count, why in ((MOST_ROWS + 1, f"{MOST_ROWS + 1} rows, at most {MOST_ROWS}"), (MOST_ROWS, "row 1: ")):
+        parquet.write_table(pa.table({"id": pa.array(["x"] * count).dictionary_encode()}), path, compression="zstd")
+        with pytest.raises(InputError, match=why):
+            read_rows(path)

@@ -11,6 +11,7 @@ from compress.recipe.library import data_folder, find, parse_value
 from compress.recipe.load import load_any, load_model, load_recipe, recipe_hash, to_yaml
 from compress.recipe.schema import Recipe
 from compress.recipe.train import TrainRecipe
+from compress.recipe.validation import MOST_MISTAKES
 
 MINIMAL = "version: 1\nname: mine\npasses:\n  - collapse: {}\n  - ptq: {engine: elir}\nexport: {onnx: {}}\n"
 
@@ -299,3 +300,13 @@ def test_built_in_sets_load() -> None:
 )
 def test_a_setting_has_no_comments(text: str, value: Any) -> None:
     assert parse_value(text, "--set") == value
+
+
+@pytest.mark.parametrize("items", ["targets: [{}]", "targets: [{}]\ndata: {{validation: [{}]}}"])
+def test_a_thousand_mistakes_are_not_a_thousand_lines(items: str, tmp_path: Path) -> None:
+    text = items.format("unknown, " * 3000, "1, " * 3000)
+    (tmp_path / "r.yaml").write_text(f"version: 1\nname: r\npasses: [collapse: {{}}]\n{text}\n")
+    with pytest.raises(InputError) as caught:
+        load_recipe(str(tmp_path / "r.yaml"))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == MOST_MISTAKES + 1 and lines[-1].endswith(" more mistakes")

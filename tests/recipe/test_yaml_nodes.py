@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from yaml import YAMLError as PlainError
 
-from compress.recipe.yaml_nodes import Refusal, parse
+from compress.recipe.yaml_nodes import MAX_NODES, Refusal, parse
 
 WORDS = [
     *("yes", "no", "on", "off", "y", "n", "true", "True", "TRUE", "false", "null", "Null", "~", "tRue"),
@@ -96,3 +96,11 @@ def test_a_tag_that_is_not_true(text: str) -> None:
 
 def test_on_is_a_key() -> None:
     assert parse("on: 1\nyes: 2\n", {}) == {"on": 1, "yes": 2}
+
+
+@pytest.mark.parametrize("item", ["a: [{}]", "{}", "[{}]"])
+def test_a_file_of_too_many_values_is_refused_before_it_takes_minutes(item: str) -> None:
+    few, many = (", ".join(item.format(1) for _ in range(n)) for n in (100, MAX_NODES))
+    with pytest.raises(Refusal, match=f"more than {MAX_NODES} keys and values: shorten it"):
+        parse(f"a: [{many}]", {})
+    assert len(parse(f"a: [{few}]", {})["a"]) == 100

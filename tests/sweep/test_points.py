@@ -1,5 +1,6 @@
 """A sweep's file: its points, and one line for each mistake in it."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from compress.errors import InputError
 from compress.sweep.optuna_study import Study
 from compress.sweep.points import Points
-from compress.sweep.schema import Optuna
+from compress.sweep.schema import Grid, Optuna, Random
 
 HEAD = "version: 1\nname: s\nrecipes: [int8_sr]\n"
 GRID = """search:
@@ -16,6 +17,11 @@ GRID = """search:
     passes.3.ptq.engine: [elir, onnxruntime]
     export: [{openvino: {precisions: [fp32, int8]}}, {onnx: {precisions: [int8], tensorrt: false}}]
 """
+
+
+def tens(count: int) -> str:
+    """So many settings with ten values each."""
+    return ", ".join(f"a{i}: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]" for i in range(count))
 
 
 def points(folder: Path, text: str) -> Points:
@@ -69,6 +75,9 @@ def test_lists_draws_and_recipes_alone(tmp_path: Path) -> None:
             "sweep.yaml: --set passes.9.ptq={}: passes is a list of 4: give a number from 0 to 3",
         ),
         ("targets: [x86-openvin]", "x86-openvin"),
+        (f"search: {{kind: grid, values: {{{tens(12)}}}}}", "values give 1000000000000 points, at most 10000"),
+        (f"search: {{kind: random, count: 2, values: {{{tens(19)}}}}}", "at most 1000000000000000: leave some out"),
+        (f"search: {{kind: random, count: 99999, values: {{{tens(1)}}}}}", "must be <= 10000"),
         ("search: {kind: bayes}", "search"),
         (
             "search: {kind: optuna, trials: 2, goals: [bytes], values: {model.seed: {low: 3, high: 1}}}",
@@ -81,6 +90,16 @@ def test_mistakes_are_one_line_each(tmp_path: Path, text: str, line: str) -> Non
         _ = points(tmp_path, f"{HEAD}{text}\n").known
     assert line in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("count", [1, 5, 29, 30, 100])
+def test_a_draw_is_what_it_was_when_every_combination_was_listed(seed: int, count: int) -> None:
+    values = {"a": [1, 2, 3], "b": ["x", "y"], "c": [0.1, 0.2, 0.3, 0.4, 0.5]}
+    everything = list(Grid(values=values).points())
+    wanted = random.Random(seed).sample(everything, min(count, len(everything)))
+    found = list(Random(values=values, count=count, seed=seed).points())
+    assert found == wanted and [list(point) for point in found] == [list(point) for point in wanted]
 
 
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:

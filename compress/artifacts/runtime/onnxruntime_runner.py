@@ -18,7 +18,7 @@ LEVELS = {
     "basic": "ORT_ENABLE_BASIC",
     "disable": "ORT_DISABLE_ALL",
 }
-LOG_ERRORS = 3
+LOG_FATAL = 4  # errors are raised; printed as well, they would bring names of nodes to the terminal as they are
 
 
 class OnnxruntimeRunner(Runner):
@@ -59,7 +59,7 @@ def _settings(ort: Any, threads: int, options: Mapping[str, Option]) -> Any:
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
     settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    settings.log_severity_level = LOG_ERRORS
+    settings.log_severity_level = LOG_FATAL
     level = str(options.get(LEVEL, "all"))
     if level not in LEVELS:
         raise InputError(f"option {LEVEL} must be one of {', '.join(LEVELS)}, got {level}: correct it")

@@ -4,13 +4,19 @@ import json
 import uuid
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from compress.errors import InputError
 from compress.files import PART, whole_file
+from compress.results.json_text import parse_json
+from compress.results.section import first_mistake
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+T = TypeVar("T")
 
 
 class Store:
@@ -29,6 +35,8 @@ class Store:
     @cached_property
     def _opened(self) -> "tuple[AbstractFileSystem, str]":
         try:
+            if not self.url.isprintable():  # a NUL, which fails later, and elsewhere
+                raise ValueError("its place has control characters")
             if self.url.startswith("s3://"):
                 from fsspec.implementations.arrow import ArrowFSWrapper
                 from pyarrow.fs import FileSystem
@@ -39,7 +47,7 @@ class Store:
 
             system, path = url_to_fs(self.url)
             return system, path.rstrip("/")
-        except (ImportError, ValueError, OSError) as error:
+        except Exception as error:  # of any of fsspec's systems
             raise self._refused(error) from None
 
     @property
@@ -65,11 +73,19 @@ class Store:
             raise InputError(f"store {self.place}: what was written is not there: give another store")
         self.remove(name)
 
+    def read_as(self, kind: type[T], path: str) -> T | None:
+        """A JSON document that is a ``kind``, a type that pydantic reads; None where there is none."""
+        document = self.read(path)
+        try:
+            return None if document is None else TypeAdapter(kind).validate_python(document)
+        except ValidationError as error:
+            raise self._refused(ValueError(f"{path} is damaged: {first_mistake(error)}")) from None
+
     def read(self, path: str) -> Any:
         """A JSON document; None where there is none."""
         system, root = self._opened
         try:
-            return json.loads(system.cat_file(f"{root}/{path}"))
+            return parse_json(system.cat_file(f"{root}/{path}"))
         except FileNotFoundError:
             return None
         except ValueError as error:

@@ -51,3 +51,22 @@ def test_an_output_of_another_type_is_refused(kind: str, tmp_path: Path) -> None
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(VerificationError, match=r"artifact gives \w+ \(1, 3, 64, 64\) for lq .*: export it again"):
         open_runner(tmp_path / "m.onnx", "onnx", 1).run(np.zeros(shape, np.float32), None)
+
+
+def test_errors_are_raised_and_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """ONNX Runtime prints a failing node's name as it stands in the file: a terminal would obey it."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    size = numpy_helper.from_array(np.array([2**40], np.int64), "size")
+    nodes = [
+        helper.make_node("ConstantOfShape", ["size"], ["huge"], name="\x1b]0;title\x07"),
+        helper.make_node("ReduceMax", ["huge"], ["most"], keepdims=0),
+        helper.make_node("Mul", ["lq", "most"], ["hq"]),
+    ]
+    lq, hq = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 64, 64]) for name in ("lq", "hq"))
+    graph = helper.make_graph(nodes, "g", [lq], [hq], [size])
+    model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(VerificationError) as caught:
+        open_runner(tmp_path / "m.onnx", "onnx", 1).run(np.zeros((1, 3, 64, 64), np.float32), None)
+    assert str(caught.value).isprintable() and capfd.readouterr() == ("", "")
