@@ -17,7 +17,7 @@ OUTSIDE = 97  # exit code of a case that wrote, ran or connected where it may no
 DEVICES = ("/dev/", "/proc/")
 _WRITES = {"os.rename": 2, "os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.link": 2, "os.symlink": 2}
 SENDER = "SENDER:"
-PROBE = ["-m", "compress.artifacts.runtime.trial"]  # the one program that opening a stranger's file may start
+PROBE = ["-P", "-m", "compress.artifacts.runtime.trial"]  # the one program that opening a stranger's file may start
 _NEVER = {"os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect", "os.startfile"}
 
 
@@ -154,7 +154,7 @@ def watch(inside: Path) -> None:
         return (text + os.sep).startswith(root) or text.startswith(DEVICES)
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event == "subprocess.Popen" and list(args[1][1:3]) == PROBE:
+        if event == "subprocess.Popen" and list(args[1][1:4]) == PROBE:
             return
         if event in _NEVER:
             _stop(event, args)

@@ -119,6 +119,27 @@ def pickled(base: Base) -> st.SearchStrategy[Any]:
     )
 
 
+def described(base: Base) -> st.SearchStrategy[Any]:
+    """Bytes of a .pth file that describes a model of any size: strides of 0, blocks by their names alone, odd keys."""
+    names = st.sampled_from(["mmse.lrm.{}.x", "fmir.mid_blocks.{}.x", "enc.layers.{}.x", "dec.layers.{}.weight", "{}"])
+    keys = st.sampled_from([None, 1, ("fmir", 2), "\x1b[31m", f"enc.layers.{'9' * 5000}.weight", "mmse.lrm.\u00b2.x"])
+    wide, count = st.sampled_from([1, 1, 8, 1024, 2**16]), st.sampled_from([0, 0, 1, 100, 5000])
+    data = st.builds(lambda *how: _described(base, *how), wide, names, count, keys)
+    return st.tuples(data, st.sampled_from(["convert", "restore"]), st.sampled_from([".pth", ".ckpt"]))
+
+
+def _described(base: Base, wide: int, name: str, count: int, key: Any) -> bytes:
+    import torch
+    from safetensors.torch import load_file
+
+    state: dict[Any, Any] = {n: value.float() for n, value in load_file(base.checkpoint).items()}
+    if wide > 1:
+        shapes = {n: [side * wide for side in value.shape[:2]] + [*value.shape[2:]] for n, value in state.items()}
+        state = {n: torch.zeros(1).expand(shape) for n, shape in shapes.items()}
+    state |= {name.format(i): torch.zeros(0) for i in range(10, 10 + count)}
+    return _saved(state | {key: torch.zeros(1)})
+
+
 def _saved(document: Any) -> bytes:
     import torch
 

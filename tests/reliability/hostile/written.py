@@ -68,3 +68,20 @@ def bundle_file(name: str) -> tuple[Callable[[Base], Files], Callable[[Base, Any
         return bundle_command(base, bundle, what, folder)
 
     return strategy, prepare
+
+
+def sweep_folder(base: Base) -> Files:
+    """A sweep's plan.json, and what its store says of two units."""
+    from compress.sweep.record import FailedUnit, PlanFile, RunningUnit
+
+    known = {"key": st.sampled_from(["k", "l"]), "store": st.just("STORE")}
+    return st.tuples(documents(PlanFile, known), documents(RunningUnit), documents(FailedUnit))
+
+
+def prepare_sweep(base: Base, example: tuple[Any, Any, Any], folder: Path) -> Sequence[str]:
+    """Write the folder; its status is asked."""
+    for name, document in zip(("plan", "store/running/k", "store/failed/l"), example, strict=True):
+        path = folder / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(json.dumps(document).replace("STORE", str(folder / "store")).encode(errors="replace"))
+    return ["sweep", "status", "--out", str(folder)]
