@@ -109,7 +109,7 @@ def _limits(folder: Path) -> tuple[int, int]:
 
 
 def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Raise InputError unless a file can be written at ``path``, which is none of ``inputs``: before a long work."""
+    """Raise InputError unless a file can be written at ``path``, which is not one of ``inputs``: before a long work."""
     check_room(path.parent, [path.name])
     if path.is_dir():
         raise InputError(f"{path}: is a folder: name a file to write")
@@ -157,7 +157,7 @@ class TooLong(ValueError):
 def read_plain(path: Path, most: int) -> bytes:
     """The bytes of a plain file, at most ``most``: where a stranger may have put a pipe, a device or a terabyte.
 
-    Raises OSError, TooLong for a file that has more, and ValueError for what is no plain file.
+    Raises OSError, TooLong for a file that has more, and ValueError for what is not a plain file.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:

@@ -197,7 +197,7 @@ def finished_stages(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def stage_record(path: Path) -> dict[str, Any] | None:
-    """key, files (hashes by path) and result of a finished stage; None for what is no record."""
+    """key, files (hashes by path) and result of a finished stage; None for what is not a record."""
     record = _json(path)
     if not isinstance(record, dict) or not {"key", "files", "result"} <= record.keys():
         return None

@@ -1,4 +1,4 @@
-"""Silence around packages that print, draw bars and warn about what is no concern of a user's."""
+"""Silence around packages that print, draw bars and warn about what does not concern a user."""
 
 import contextlib
 import io

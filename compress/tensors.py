@@ -32,7 +32,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def too_large(state: Mapping[str, Tensor], dtype: torch.dtype) -> str | None:
     """What ``dtype`` cannot hold, as ``w reaches 1.2e+05, float16 ends at 65504``; None where it holds every value.
 
-    NaN and Inf are no such values: they are wrong in every type.
+    NaN and Inf are not such values: they are wrong in every type.
     """
     limit = torch.finfo(dtype).max
     for name, value in state.items():

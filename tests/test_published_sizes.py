@@ -46,7 +46,7 @@ def pairs(count: int = 1, side: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
 
 @pytest.fixture(scope="module")
 def bundled() -> Callable[[Published], Elir]:
-    """The bundled model, its flow narrowed where the published width is no multiple of its own."""
+    """The bundled model, its flow narrowed where the published width is not a multiple of its own."""
 
     def make(like: Published) -> Elir:
         model = load_checkpoint("elir_sr_x4", like.k_steps, like.sigma_s)

@@ -12,7 +12,7 @@ from compress.errors import InputError, VerificationError
 def read_picture(bundle: Bundle, name: str) -> np.ndarray:
     """(H, W, 3) uint8 of a bundle's file.
 
-    Raises VerificationError for one that the manifest does not list, that differs from it, or that is no picture.
+    Raises VerificationError for one that the manifest does not list, that differs from it, or that is not a picture.
     """
     try:
         return read_rgb(io.BytesIO(bundle.read(name)), str(bundle.folder / name))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def sign(bundle: Path, key: Path) -> Path:
     """Write the signature of a bundle's manifest by the private key in ``key``; its file.
 
-    Raises InputError for what is no unencrypted Ed25519 key, Unavailable without ``cryptography``, VerificationError
+    Raises InputError for all but an unencrypted Ed25519 key, Unavailable without ``cryptography``, VerificationError
     for a bundle that is not what its manifest says, and what opening it raises.
     """
     opened, private = open_bundle(bundle), _private(key)

@@ -47,7 +47,7 @@ def _in_place_of(own: inspect.Parameter) -> list[inspect.Parameter]:
 
 
 def _filter(given: dict[str, str | None]) -> "Filter":
-    """Raises InputError for what is no time."""
+    """Raises InputError for what is not a time."""
     from datetime import UTC, datetime
 
     from compress.ledger import Filter

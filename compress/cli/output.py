@@ -34,7 +34,7 @@ def show(result: Any, *, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    # Names of files, recipes and extras are no markup: rich would drop `[ray]` and turn `:x:` into a picture.
+    # Names of files, recipes and extras are not markup: rich would drop `[ray]` and turn `:x:` into a picture.
     console = Console(markup=False, emoji=False)
     if not console.is_terminal:
         console.width = WIDTH  # rich assumes 80 columns there, and folds names that the tables have room for

@@ -48,7 +48,7 @@ def _type_mistake(array: np.ndarray) -> str:
         return "convert it to floating point and divide it by its white"
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        return "replace values that are no finite numbers"
+        return "replace values that are not finite numbers"
     if low >= 0 and high <= 1:
         return ""
     return f"its values are {low:.4g} to {high:.4g}, scale them (0 is black, 1 is white) or clip them"

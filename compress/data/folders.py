@@ -97,7 +97,7 @@ class _Walker:
         elif path.is_file():
             self.listing.pictures.append(path)
         else:
-            self.listing.notes.append(f"{path.name} is no file (a pipe or device): left out")
+            self.listing.notes.append(f"{path.name} is not a file (a pipe or device): left out")
 
     def _unreadable(self, error: OSError) -> None:
         self.listing.notes.append(f"{error.filename} cannot be read ({error.strerror}): left out")

@@ -196,7 +196,7 @@ def check_file(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a picture: name a file in it")
     if not path.is_file():
-        raise InputError(f"{path}: is no file (a pipe or device): save the picture as a file")
+        raise InputError(f"{path}: is not a file (a pipe or device): save the picture as a file")
     if not status.st_size:
         raise InputError(f"{path}: not a readable picture (the file is empty): replace or remove it")
     if not os.access(path, os.R_OK):

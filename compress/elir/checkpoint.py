@@ -97,7 +97,7 @@ def save_checkpoint(
     from safetensors.torch import save as as_bytes
 
     if isinstance(model.fmir, FoldedFlow):
-        raise ValueError("a folded flow is no checkpoint, its time MLP is gone: save the model before `fold_time`")
+        raise ValueError("a folded flow is not a checkpoint, its time MLP is gone: save the model before `fold_time`")
     config = model.config
     own = {
         "format": "elir",
@@ -168,7 +168,7 @@ def _autoencoder_part(state: Mapping[str, Tensor]) -> State:
 def infer_config(state: Mapping[str, Tensor], path: Path) -> ElirConfig:
     """Widths, depths and form of a flat state; K and sigma_s are not in it.
 
-    Raises VerificationError when it is no ELIR at all.
+    Raises VerificationError when it is not an ELIR at all.
     """
     conv1, proj = "mmse.lrm.0.RDB1.conv1.block.0.weight", "fmir.first_proj.weight"
     for name in (conv1, proj):

@@ -87,7 +87,7 @@ def convert(
 def _published(source: Path, config: ElirConfig, task: str | None, *, numbers_given: bool) -> Published | None:
     """The authors' checkpoint that ``source`` is, by its widths and ``task``.
 
-    None when it is none of theirs, or nobody says so. Raises InputError when its K and sigma_s would be a guess.
+    None when it is not one of theirs, or nobody says so. Raises InputError when its K and sigma_s would be a guess.
     """
     like = by_widths((config.hid_channels, config.n_mid_blocks, config.c_hid, config.n_rrdb), task)
     if numbers_given and (task is None or not like):

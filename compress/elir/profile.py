@@ -123,7 +123,7 @@ def profile(
 ) -> Profile:
     """Measure a checkpoint (a path, or a bundled name), collapsed, in float32, at square pictures of ``sizes`` px.
 
-    Raises InputError for a size that is no multiple of 32, or too large for the memory, and what loading raises.
+    Raises InputError for a size that is not a multiple of 32, or too large for the memory, and what loading raises.
     """
     from compress.elir.checkpoint import load_checkpoint
     from compress.elir.overparam import collapse

@@ -23,7 +23,7 @@ def with_shared_decoder(state: State, metadata: Mapping[str, str], path: Path) -
         return state
     name = metadata[OWNER]
     if Path(name).name != name:
-        raise VerificationError(f"{path}: its decoder cannot be in {name!r}, that is no file beside it: get another")
+        raise VerificationError(f"{path}: its decoder cannot be in {name!r}, that is not a file beside it: get another")
     owner = path.parent / name
     if not owner.is_file():
         raise VerificationError(f"{path}: its decoder is in {name}, which is not beside it: put both into one folder")

@@ -32,7 +32,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
 def read_rows(path: Path) -> list[Measurement]:
     """Rows that ``write_rows`` wrote.
 
-    Raises InputError for a file that cannot be read or is none of these, VerificationError for a row that is not
+    Raises InputError for a file that cannot be read or is not one of these, VerificationError for a row that is not
     what its id says.
     """
     read = _by_suffix(path, READERS)

@@ -73,7 +73,7 @@ def plain_errors(url: "URL") -> Iterator[None]:
         why = next(iter(str(error.orig).strip().splitlines()), type(error.orig).__name__).strip()
         raise _kind(url, f"{why} {error.orig.__class__.__name__}")(_line(url, why)) from None
     except UnicodeDecodeError:  # SQLite's message quotes a damaged file's bytes, and Python's binding fails at it
-        raise VerificationError(_line(url, "its texts are no UTF-8: the file is damaged")) from None
+        raise VerificationError(_line(url, "its texts are not UTF-8: the file is damaged")) from None
     except ValidationError as error:
         raise VerificationError(_line(url, f"a row is damaged: {first_mistake(error)}")) from None
     except ValueError as error:  # of a column of JSON

@@ -83,7 +83,7 @@ def _checked(uri: str | None) -> str:
     if not uri:
         raise InputError(f"MLflow: no server: give --uri http://host:5000, or set {VARIABLE}")
     if not uri.startswith(("http://", "https://")) or not urlsplit(uri).hostname:
-        raise InputError(f"MLflow: {_shown(uri)} is no tracking server: give http://host:5000 or https://...")
+        raise InputError(f"MLflow: {_shown(uri)} is not a tracking server: give http://host:5000 or https://...")
     return uri.rstrip("/")
 
 

@@ -46,7 +46,9 @@ class Qat(LearningPass):
                 wanted = subject.model(lq, noise)
             loss = functional.mse_loss(student.models[step % len(student.models)](lq, noise), wanted)
             if not torch.isfinite(loss):
-                raise InputError(f"passes.qat: the loss is no number at step {step}: lower bias_rate and weight_rate")
+                raise InputError(
+                    f"passes.qat: the loss is not a number at step {step}: lower bias_rate and weight_rate"
+                )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

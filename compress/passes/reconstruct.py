@@ -104,7 +104,7 @@ class Reconstruct(LearningPass):
             loss = functional.mse_loss(unit(*given), one.outputs[crop])
             if not torch.isfinite(loss):
                 raise InputError(
-                    f"passes.reconstruct: the loss of {name} is no number at step {step}: lower bias_rate and "
+                    f"passes.reconstruct: the loss of {name} is not a number at step {step}: lower bias_rate and "
                     "weight_rate"
                 )
             optimizer.zero_grad()

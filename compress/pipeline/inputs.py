@@ -82,7 +82,7 @@ class Inputs:
 
     @cached_property
     def key(self) -> RunKey:
-        """Validation data, goals and targets are no part of it."""
+        """Validation data, goals and targets are not part of it."""
         key = RunKey(
             recipe=recipe_parts(self.recipe),
             weights=self.weights_sha256,

@@ -106,12 +106,15 @@ def _scalar(node: yaml.Node) -> Any:
     text, kind = str(node.value), node.tag.removeprefix(_TAG)
     line = node.start_mark.line + 1
     if getattr(node, "style", None) is None and _DOUBTFUL.match(text):
-        raise Refusal(line, f"{text} is another number in another YAML: write it in plain digits, or quote it as text")
+        raise Refusal(
+            line,
+            f"{text} is a different number in other versions of YAML: write it in plain digits, or quote it as text",
+        )
     # A version or a name that looks like a date is text to us.
     if kind in ("str", "timestamp"):
         return text
     if not _MATCH[kind].match(text):
-        raise Refusal(line, f"{text!r} is no {kind}: write one, or leave the tag out")
+        raise Refusal(line, f"{text!r} cannot be read as {kind}: correct it, or leave the tag out")
     if kind == "null":
         return None
     if kind == "bool":

@@ -39,7 +39,7 @@ def demo(bundle: Path, artifact: str | None, port: int, progress: "Progress", *,
     ``host``: the IP address to listen on.
 
     The result is what ``compress restore`` gives by ONNX Runtime with the same seed, 0, but for the runtimes' own
-    rounding. Raises InputError for a bundle without ONNX or a ``host`` that is no address, and as ``runtime_files``.
+    rounding. Raises InputError for a bundle without ONNX or a ``host`` other than an address, and as ``runtime_files``.
     """
     address_of(host)  # before anything is fetched
     opened = open_bundle(bundle)

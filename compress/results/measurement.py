@@ -26,7 +26,7 @@ def utc(text: str) -> str:
     try:
         return when.astimezone(UTC).isoformat(timespec="seconds")
     except OverflowError:
-        raise ValueError(f"is no time in UTC: {text!r}") from None
+        raise ValueError(f"is not a time in UTC: {text!r}") from None
 
 
 def _finite(facts: dict[str, Any]) -> dict[str, Any]:

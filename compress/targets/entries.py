@@ -114,7 +114,7 @@ def latency_of(timed: "Timed") -> Latency:
 def speedups(
     artifact: Artifact, latencies: Mapping[Artifact, Latency], seed: int = 0, *, bf16: Latency | None = None
 ) -> Speedups:
-    """Speedup of ``artifact`` against the fp32 artifact and, if it is no float itself, the fastest float run: of a
+    """Speedup of ``artifact`` against the fp32 artifact and, if it is quantized, the fastest float run: of a
     float artifact, or of the fp32 one computed in bfloat16 (``bf16``).
 
     Each is None where there is nothing to compare with.

@@ -43,7 +43,7 @@ def test_every_text_is_a_sentence(names: tuple[str, ...]) -> None:
     for what, text in described(names):
         assert re.match(r"[A-Z]|`compress ", text), f"{what}: begins small: {text!r}"
         assert text.endswith("."), f"{what}: has no full stop: {text!r}"
-        assert len(text.split()) >= 3, f"{what}: is no sentence: {text!r}"
+        assert len(text.split()) >= 3, f"{what}: is not a sentence: {text!r}"
         assert not re.match(r"(Of|In|For|By|From|Before|Whose) ", text), f"{what}: has to be decoded: {text!r}"
 
 

@@ -71,7 +71,7 @@ def test_links_are_followed_once_or_named(tmp_path: Path) -> None:
         "alias links to a folder that was read already: left out",
         "dead.png is a link that leads to no file: left out",
         "loop links to a folder that was read already: left out",
-        "pipe.png is no file (a pipe or device): left out",
+        "pipe.png is not a file (a pipe or device): left out",
         "real/up links to a folder that was read already: left out",
     ]
 

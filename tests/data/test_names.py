@@ -11,7 +11,7 @@ from PIL import Image
 from compress.data.names import LONGEST, distinct_names, file_name, same_name, set_names
 from compress.errors import InputError
 
-# Whatever Linux takes for a name; surrogates stand for bytes that are no UTF-8.
+# Whatever Linux takes for a name; surrogates stand for bytes that are not UTF-8.
 PARTS = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=120).filter(
     lambda t: t not in (".", "..")
 )

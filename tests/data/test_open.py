@@ -156,7 +156,7 @@ def test_any_segment_of_a_jpeg_leaves_the_pixels(segments: list[tuple[int, bytes
     file = io.BytesIO()
     Image.fromarray(PIXELS).save(file, "JPEG", quality=95)
     plain = read_rgb(io.BytesIO(file.getvalue()), "x")
-    # APP14 says how colours are stored: it is no metadata.
+    # APP14 says how colours are stored: it is not metadata.
     middle = b"".join(
         struct.pack(">BBH", 0xFF, number, 2 + len(kind + body)) + kind + body
         for number, kind, body in segments
@@ -227,7 +227,7 @@ def test_what_the_file_gave_is_told(tmp_path: Path, stream: bool) -> None:
 
 def test_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    with pytest.raises(InputError, match=r"pipe\.png: is no file \(a pipe or device\): save the picture as a file"):
+    with pytest.raises(InputError, match=r"pipe\.png: is not a file \(a pipe or device\): save the picture as a file"):
         read_rgb(tmp_path / "pipe.png")
     (tmp_path / "loop.png").symlink_to("loop.png")
     with pytest.raises(InputError, match=r"loop\.png: cannot be read \(.*symbolic links"):

@@ -1,4 +1,4 @@
-"""A student's layout, from names and shapes alone: every layout comes back, and what is none of ours is refused."""
+"""A student's layout, from names and shapes alone: every layout comes back, and what is not one of ours is refused."""
 
 from pathlib import Path
 

@@ -76,7 +76,9 @@ def test_a_path_is_not_followed(owner: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a shared decoder must lie beside"):
         save_checkpoint(model, away, {}, decoder_of=owner)
     save_checkpoint(model, away, {"decoder_of": "../owner.safetensors", "decoder_sha256": "0"})
-    with pytest.raises(VerificationError, match=r"cannot be in '\.\./owner\.safetensors', that is no file beside it"):
+    with pytest.raises(
+        VerificationError, match=r"cannot be in '\.\./owner\.safetensors', that is not a file beside it"
+    ):
         load_checkpoint(away)
 
 

@@ -54,7 +54,7 @@ def test_what_is_no_number_in_a_rows_details_is_refused(number: str, make: Make,
     document = json.loads(path.read_text())
     document["rows"][0]["machine"] = {"cores": "@"}
     path.write_text(json.dumps(document).replace('"@"', number))
-    with pytest.raises(InputError, match=r"x\.json: not rows that .* wrote \(.* is no .*number\)"):
+    with pytest.raises(InputError, match=r"x\.json: not rows that .* wrote \(.* is not a .*number\)"):
         read_rows(path)
 
 

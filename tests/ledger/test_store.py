@@ -138,5 +138,5 @@ def test_a_schema_that_is_no_utf_8_is_damage(tmp_path: Path, make: Make) -> None
     for path in tmp_path.iterdir():
         path.unlink()
     (tmp_path / "l.sqlite").write_bytes(whole.replace(b"NOT NULL", b"NOT \xffULL"))
-    with pytest.raises(VerificationError, match=r"l\.sqlite: cannot be used \(its texts are no UTF-8"):
+    with pytest.raises(VerificationError, match=r"l\.sqlite: cannot be used \(its texts are not UTF-8"):
         Ledger(url).rows()

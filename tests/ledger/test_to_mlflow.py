@@ -134,7 +134,7 @@ def test_the_artifacts_files_and_one_cut_short(server: str, bundle: Path, tmp_pa
         (["export"], 2, "export: give a FILE, or --to mlflow"),
         (["export", "x.csv", "--to", "mlflow"], 2, "export: give a FILE, or --to mlflow"),
         (["export", "--to", "mlflow"], 2, "MLflow: no server: give --uri http://host:5000, or set MLFLOW_TRACKING_URI"),
-        (["export", "--to", "mlflow", "--uri", "./mlruns"], 2, "MLflow: ./mlruns is no tracking server"),
+        (["export", "--to", "mlflow", "--uri", "./mlruns"], 2, "MLflow: ./mlruns is not a tracking server"),
         (
             ["export", "--to", "mlflow", "--uri", "http://me:s3cret@127.0.0.1:9"],
             4,

@@ -182,7 +182,7 @@ def test_a_calibration_is_kept(bundle: Path, tiny_recipe: Make, monkeypatch: pyt
 def test_other_validation_pictures_measure_again(
     bundle: Path, tiny_inputs: Path, tiny_recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apply.Run, "_write", never)  # they are no part of what artifacts depend on
+    monkeypatch.setattr(apply.Run, "_write", never)  # they are not part of what artifacts depend on
     shutil.copytree(tiny_inputs / "validation", tmp_path / "validation")
     data = {"calibration": str(tiny_inputs / "calibration"), "validation": [str(tmp_path / "validation")]}
     assert not again(tiny_recipe(data=data), bundle).reused, "the recipe names another folder"
@@ -199,7 +199,7 @@ def test_a_missed_goal_ends_in_3_with_the_bundle_written(
     bundle: Path, tiny_recipe: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for stage in ("_write", "_parity"):
-        monkeypatch.setattr(apply.Run, stage, never)  # goals are no part of what artifacts depend on
+        monkeypatch.setattr(apply.Run, stage, never)  # goals are not part of what artifacts depend on
     result = again(tiny_recipe(goals={"fidelity_db": 149.0, "size_ratio": 0.9}), bundle)
     goals = {(g["goal"], g["artifact"]): g["met"] for g in result.results["goals"]}
     assert goals[("fidelity_db", "onnx-int8")] is False and goals[("size_ratio", "onnx-int8")] is True

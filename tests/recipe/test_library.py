@@ -115,7 +115,7 @@ def test_scientific_numbers_are_numbers(tmp_path: Path) -> None:
         ("", ":1: must hold a mapping (key: value), got nothing: begin with version: 1"),
         ("a: [" + "[" * 100, ":1: nested deeper than 40 levels: flatten it"),
         ("a: 0x" + "f" * 5000, ":1: an integer of 20000 bits, more than 64: shorten it"),
-        ("a: !!bool maybe", ":1: 'maybe' is no bool: write one, or leave the tag out"),
+        ("a: !!bool maybe", ":1: 'maybe' cannot be read as bool: correct it, or leave the tag out"),
         ("a: [1, 2\nb: 3\n", ":2: not valid YAML: expected ',' or ']', but got ':'"),
         ("a: 1\n---\nb: 2\n", ":2: not valid YAML: but found another document"),
         (b"a: \xff\xfe\x00", ": not a YAML file (not UTF-8 text): check the path"),

@@ -66,7 +66,7 @@ def test_plain_scalars(text: str) -> None:
 @pytest.mark.parametrize("text", ["010", "08", "-010", "1_000", "0.1_0", "1_0e3", "0b11", "-0x10", "00"])
 def test_other_numbers_elsewhere_are_refused(text: str) -> None:
     with pytest.raises(
-        Refusal, match="is another number in another YAML: write it in plain digits, or quote it as text"
+        Refusal, match="is a different number in other versions of YAML: write it in plain digits, or quote it as text"
     ):
         parse(f"seed: {text}\n", {})
     assert parse(f"seed: '{text}'\n", {}) == {"seed": text}

@@ -97,7 +97,7 @@ def test_a_dropped_picture_is_restored_as_the_runtime_restores_it(
                 # One rounding in 8 bits that falls to the other side moves all that follows.
                 assert psnr_db(found, wanted[name]) > (60 if name == "fp32" else 35)
                 assert psnr_db(found, wanted[name]) > psnr_db(found, canvas(driver, "before")) + 5
-        # Chromium's advice on how often this test itself reads the canvas is no error.
+        # Chromium's advice on how often this test itself reads the canvas is not an error.
         assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
@@ -274,7 +274,10 @@ def test_mistakes_are_one_line(finished: Any, tmp_path: Path) -> None:
         ([str(tmp_path / "none")], f"{tmp_path / 'none'}: not a bundle"),
         ([str(tmp_path)], f"{tmp_path}: holds no ONNX artifact, which a browser runs"),
         ([str(finished.folder), "--artifact", "onnx"], f"{finished.folder}: has no ONNX artifact onnx: give one of"),
-        ([str(finished.folder), "--host", "mypc.local"], "host (=mypc.local) is no IP address: give this machine's"),
+        (
+            [str(finished.folder), "--host", "mypc.local"],
+            "host (=mypc.local) is not an IP address: give this machine's",
+        ),
     ):
         done = CliRunner().invoke(app, ["demo", *args])
         assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)

@@ -53,7 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(place: Path, photo: np.ndarray) -> Path:
-    """Two pictures whose sides are no multiples of 4."""
+    """Two pictures whose sides are not multiples of 4."""
     folder = place / "pictures"
     folder.mkdir()
     Image.fromarray(photo[:70, :99]).save(folder / "a.png")

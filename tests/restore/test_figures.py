@@ -92,7 +92,7 @@ def test_the_others_figures_are_those_without_it(model: str, pictures: Path, pho
     Image.fromarray(photo[:20, :20]).save(pictures / "0_icon.png")
     found = evaluate(model, [str(pictures)], JudgeOptions(), SILENT)
     assert found.results[0].scores == alone.scores
-    found.raise_failed()  # too small is no failure
+    found.raise_failed()  # too small is not a failure
 
 
 def test_a_model_that_fails_on_one_picture(model: str, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,7 +202,7 @@ def test_the_folder_of_the_inputs_is_no_output(folder: Path, tmp_path: Path, out
     Image.new("RGB", (8, 8)).save(folder / "d.jpg")
     with pytest.raises(InputError, match="is the folder of the pictures to restore"):
         destinations([folder / "b.jpg", folder / "d.jpg"], tmp_path / out)
-    # One picture beside itself is no batch: the same command gives the same file again.
+    # One picture beside itself is not a batch: the same command gives the same file again.
     assert destinations([folder / "b.jpg"], tmp_path / out) == [(folder / "b.jpg", tmp_path / out / "b.png")]
 
 

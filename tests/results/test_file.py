@@ -81,7 +81,7 @@ def test_figures_of_another_type_or_out_of_range_are_refused(
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
 def test_what_is_no_number_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "results.json").write_text(f'{{"schema_version": 1, "seconds": {text}}}')
-    with pytest.raises(VerificationError, match=rf"damaged \({text} is no number\)"):
+    with pytest.raises(VerificationError, match=rf"damaged \({text} is not a number\)"):
         read_results(tmp_path)
 
 

@@ -35,9 +35,9 @@ def test_whatever_is_read_can_be_written_again(shells: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("NaN", "NaN is no number"),
-        ("[-Infinity]", "-Infinity is no number"),
-        ("1e999", "1e999 is no finite number"),
+        ("NaN", "NaN is not a number"),
+        ("[-Infinity]", "-Infinity is not a number"),
+        ("1e999", "1e999 is not a finite number"),
         (str(2**63), "does not fit in 64 bits"),
         ("9" * 5000, "does not fit in 64 bits"),
         ("[" * 200_000, "nested too deep"),

@@ -182,7 +182,7 @@ def replaced(path: str, value: Any) -> bytes:
         ({"result": replaced("result.artifacts", {"../x": RUN})}, "x.[key]: String should"),
         ({"result": replaced("result.artifacts.onnx-fp32.samples", [])}, "samples: List should have at least 2 items"),
         ({"result": replaced("result.artifacts.onnx-fp32.samples", [0.0])}, "samples.0: Input should be greater"),
-        ({"result": replaced("result.artifacts.onnx-fp32.load_ms", float("nan"))}, "(no JSON: NaN is no number)"),
+        ({"result": replaced("result.artifacts.onnx-fp32.load_ms", float("nan"))}, "(no JSON: NaN is not a number)"),
         ({"result": replaced("result.threads", 1 << 70)}, "does not fit in 64 bits)"),
     ],
 )  # fmt: skip

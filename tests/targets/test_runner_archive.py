@@ -41,7 +41,7 @@ def test_it_runs_as_one_file_without_this_package(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text(json.dumps({"artifacts": {}, "inputs": inputs}))
     command = [sys.executable, "-I", "-S", str(tmp_path / NAME), "put", str(tmp_path), "../escaped", "0"]
     done = subprocess.run(command, input=b"x", capture_output=True, check=True, cwd=tmp_path)
-    assert json.loads(done.stdout) == {"error": {"message": "../escaped is no file of this job", "exit_code": 4}}
+    assert json.loads(done.stdout) == {"error": {"message": "../escaped is not a file of this job", "exit_code": 4}}
     assert not (tmp_path.parent / "escaped").exists()
 
 

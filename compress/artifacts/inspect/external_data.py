@@ -19,7 +19,7 @@ _EXTERNAL, _KEY, _VALUE = 13, 1, 2
 def external_data(model: bytes) -> set[str]:
     """Every location, as the model names it, that a tensor of it is read from.
 
-    Tensors of subgraphs, functions and attributes too. Raises ValueError for what is no ONNX model.
+    Tensors of subgraphs, functions and attributes too. Raises ValueError for what is not an ONNX model.
     """
     locations: set[str] = set()
     todo = [("model", memoryview(model))]

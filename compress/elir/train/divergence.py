@@ -1,4 +1,4 @@
-"""A loss or gradient that is no number: the step is saved with all that is needed to see it again."""
+"""A loss or gradient that is not a number: the step is saved with all that is needed to see it again."""
 
 import json
 from collections.abc import Mapping

@@ -150,7 +150,7 @@ class Training:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(stage, self.step)
         terms = loss(*batch)
-        # Every process sees the mean: a term that is no number in one of them stops all.
+        # Every process sees the mean: a term that is not a number in one of them stops all.
         values = self.processes.mean(torch.stack([term.detach().float() for term in terms.values()])).tolist()
         seen = dict(zip(terms, values, strict=True))
         if bad := [name for name, value in seen.items() if not math.isfinite(value)]:
@@ -169,7 +169,7 @@ class Training:
             bad = [n for n, p in learn.items() if p.grad is not None and not torch.isfinite(p.grad).all()]
             which = f"gradient of {bad[0]}" if bad else "norm of the gradient"
             more = f", and of {len(bad) - 1} more" if len(bad) > 1 else ""
-            self._stop(stage, f"{which} is no finite number{more}", terms)
+            self._stop(stage, f"{which} is not a finite number{more}", terms)
         nn.utils.clip_grads_with_norm_(learn.values(), GRAD_CLIP, norm)
 
     def _stop(self, stage: Stage, what: str, terms: dict[str, float]) -> NoReturn:

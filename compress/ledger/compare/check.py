@@ -34,7 +34,7 @@ class Limits:
     max_size_growth: float | None = None
 
     def given(self) -> dict[str, float]:
-        """The limits that are set. Raises InputError when none is, or one is no finite number."""
+        """The limits that are set. Raises InputError when none is, or one is not a finite number."""
         given = {name: value for name, value in asdict(self).items() if value is not None}
         if not given:
             raise InputError("no limit to check: give one or more, for instance --max-psnr-drop 0.05")

@@ -59,7 +59,7 @@ def _artifact(path: Path) -> list[Row]:
         raise InputError(f"{path}: lies in no bundle, so nothing measured it: give an artifact that `apply` wrote")
     ids = {a.id for a in read_manifest(folder).artifacts if (folder / a.entry).resolve() == entry}
     if not ids:
-        raise InputError(f"{path}: is no artifact of {folder}: give the entry file that its manifest names")
+        raise InputError(f"{path}: is not an artifact of {folder}: give the entry file that its manifest names")
     return [row for row in _bundle(folder) if row.artifact in ids]
 
 

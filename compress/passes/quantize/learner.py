@@ -51,7 +51,7 @@ class LearningPass(Pass):
         """What is learnt of each convolution."""
 
     def review(self, subject: Subject, settled: QuantizedModel) -> None:
-        """Put modules of ``settled`` back where what was learnt is no gain. Here: nowhere."""
+        """Put modules of ``settled`` back where what was learnt does not help. Here: nowhere."""
 
     @abstractmethod
     def summary(self, subject: Subject, convs: list[str]) -> str:

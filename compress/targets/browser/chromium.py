@@ -63,7 +63,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that closes its connection is no error; of anything else the traceback is printed, as usual."""
+        """A browser that closes its connection is not an error; of anything else the traceback is printed, as usual."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -77,7 +77,7 @@ class Pages:
     user or device finds them; all else is answered with 403.
 
     ``posted``: (name, body) of everything that the pages sent back, which ``answers`` allows them.
-    Raises InputError for a ``host`` that is no address, and Unavailable where it cannot be listened on.
+    Raises InputError for a ``host`` that is not an address, and Unavailable where it cannot be listened on.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ def address_of(host: str) -> "ipaddress.IPv4Address | ipaddress.IPv6Address":
         return ipaddress.ip_address(host)
     except ValueError:
         raise InputError(
-            f"host (={host}) is no IP address: give this machine's address on the network, 0.0.0.0 for all of its "
+            f"host (={host}) is not an IP address: give this machine's address on the network, 0.0.0.0 for all of its "
             f"addresses, or {LOOPBACK} for this machine alone"
         ) from None
 

@@ -79,4 +79,4 @@ def _check(archive: Path) -> None:
     with archive.open("rb") as file:
         digest = base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
     if f"sha512-{digest}" != INTEGRITY:
-        raise VerificationError(f"{archive}: is not {PACKAGE} {VERSION}, its sha512 is another: delete it, fetch again")
+        raise VerificationError(f"{archive}: is not {PACKAGE} {VERSION}, its sha512 differs: delete it, fetch again")

@@ -33,7 +33,7 @@ def cold(folder: str, job: Job, name: str) -> Dict[str, Any]:
     runtime_version = version(job)
     stored = stored_pictures(folder, job)
     first = picture(stored, 0)
-    if job["runtime"] == "tensorrt":  # building an engine takes minutes, and is no part of loading it
+    if job["runtime"] == "tensorrt":  # building an engine takes minutes, and is not part of loading it
         TensorRt.prepare(os.path.join(folder, job["artifacts"][name]["entry"]), {**job, "folder": folder})
     opened: List[Any] = []
     load_ms = timed(lambda: opened.append(load(folder, job, name, first)))

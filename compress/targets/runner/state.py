@@ -65,9 +65,9 @@ def check_names(job: Job) -> None:
     entries = [item["entry"] for item in job["artifacts"].values()]
     for name in [*job["artifacts"], *entries, *(file["name"] for file in listed(job))]:
         if not NAME.match(name):
-            raise Failure(f"{name!r} is no name for a file of a job")
+            raise Failure(f"{name!r} is not a name for a file of a job")
     if not LOCK.match(job["lock"]):
-        raise Failure("{!r} is no name for a lock".format(job["lock"]))
+        raise Failure("{!r} is not a name for a lock".format(job["lock"]))
 
 
 def received(folder: str, job: Job) -> Dict[str, int]:

@@ -70,7 +70,7 @@ def status(folder: str, seconds: float, ready: Callable[[Dict[str, Any]], bool])
 def put(folder: str, name: str, offset: int, stream: Any) -> Dict[str, Any]:
     """Write ``stream`` into a file of the job, from ``offset`` on."""
     if name not in {file["name"] for file in listed(read_json(os.path.join(folder, "job.json")))}:
-        raise Failure(name + " is no file of this job")
+        raise Failure(name + " is not a file of this job")
     path = os.path.join(folder, name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+b") as file:

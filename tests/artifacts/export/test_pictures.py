@@ -113,6 +113,6 @@ def test_the_files_constants_stay_small(folded_once: Elir, tiny_recipe: Callable
 
 
 def test_float_files_do_not_change(tiny_recipe: Callable[..., Recipe]) -> None:
-    """What is asked for by default is no part of a recipe's hash, which every artifact holds."""
+    """What is asked for by default is not part of a recipe's hash, which every artifact holds."""
     assert "io" not in json.loads(tiny_recipe().model_dump_json())["export"]
     assert json.loads(tiny_recipe(export={"onnx": {}, "io": "uint8"}).model_dump_json())["export"]["io"] == "uint8"

@@ -68,7 +68,7 @@ def _changed(change: Callable[[Any], object]) -> Callable[[bytes], bytes]:
 SPOILT: dict[str, Callable[[bytes], bytes]] = {
     "no protobuf": lambda data: b"\xff" * 100,
     "cut": lambda data: data[:-7],
-    "text that is no UTF-8": lambda data: data.replace(b"point", b"p\xff\xfent"),
+    "text that is not UTF-8": lambda data: data.replace(b"point", b"p\xff\xfent"),
     "a node without inputs": _changed(lambda p: p.graph.node[0].ClearField("input")),
     "a dequantizer without inputs": _changed(lambda p: p.graph.node[1].ClearField("input")),
     "a tensor of no known type": _changed(lambda p: setattr(p.graph.initializer[1], "data_type", 999)),

@@ -13,7 +13,7 @@ only = pytest.mark.parametrize("format", ["executorch"], indirect=True)
 
 @only
 def test_a_program_that_would_end_the_process_is_refused(artifact: Path, tmp_path: Path) -> None:
-    """ExecuTorch's binding quotes bytes that are no UTF-8, fails at it, and aborts."""
+    """ExecuTorch's binding quotes bytes that are not UTF-8, fails at it, and aborts."""
     path = tmp_path / "model.pte"
     path.write_bytes(b"\xff" * 8 + artifact.read_bytes()[8:])
     with pytest.raises(VerificationError, match=r"model\.pte: refused, not a readable ExecuTorch program \(.* -6: .*"):

@@ -89,7 +89,7 @@ def test_gradient_that_is_no_number_is_named(start: Callable[..., Training]) -> 
         block.conv4.block[0].bias.fill_(1e38)
         block.conv5.block[0].weight.mul_(1e-34)
     text = stopped(run)
-    assert "step 0: gradient of mmse.lrm.0.RDB3.conv5.block.0.weight is no finite number" in text
+    assert "step 0: gradient of mmse.lrm.0.RDB3.conv5.block.0.weight is not a finite number" in text
     assert math.isfinite(read_step(run.diverged)[1]["terms"]["mmse"])
     assert all(torch.isfinite(p).all() for p in run.model.parameters())
 

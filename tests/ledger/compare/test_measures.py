@@ -88,7 +88,7 @@ def test_what_cannot_be_compared(finished: Any, variant: Variant, ledger: Ledger
     for other, told in (
         (str(variant("b", other_pictures)), "nothing to compare: A holds "),
         (str(tmp_path / "alone.onnx"), "lies in no bundle"),
-        (f"{bundle}/results.json", "is no artifact of"),
+        (f"{bundle}/results.json", "is not an artifact of"),
         ("nowhere/x", "no such bundle or artifact"),
         ("abcdef", "no such row: see `compress ledger ls`"),
         (str(tmp_path), "not a bundle"),

@@ -1,4 +1,4 @@
-"""Folders as a stranger leaves them: devices, pipes, sockets, links in circles and out, names that are no text."""
+"""Folders as a stranger leaves them: devices, pipes, sockets, links in circles and out, names that are not text."""
 
 import os
 import socket

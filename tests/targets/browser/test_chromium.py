@@ -1,4 +1,4 @@
-"""The server for pages on loopback: a browser that goes away is no error, a fault of ours is."""
+"""The server for pages on loopback: a browser that goes away is not an error, a fault of ours is."""
 
 import socket
 import struct

@@ -43,9 +43,7 @@ def test_another_package_is_refused(cache: Path) -> None:
     (cache / web.ARCHIVE).write_bytes(b"something else")
     code, out, last = run()
     assert (code, out) == (5, "")
-    assert last == (
-        f"{cache / web.ARCHIVE}: is not onnxruntime-web 1.30.0, its sha512 is another: delete it, fetch again"
-    )
+    assert last == (f"{cache / web.ARCHIVE}: is not onnxruntime-web 1.30.0, its sha512 differs: delete it, fetch again")
     assert [path.name for path in cache.iterdir()] == [web.ARCHIVE]
 
 

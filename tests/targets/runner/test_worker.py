@@ -26,7 +26,7 @@ def test_a_disk_too_small_and_a_name_outside_the_job(tmp_path: Path) -> None:
     assert program() == [sys.executable, "-m", "compress.targets.runner"]
     command = [*program(), "put", str(tmp_path), "../escaped", "0"]
     done = subprocess.run(command, input=b"x", capture_output=True, check=True, cwd=Path(__file__).parents[3])
-    assert json.loads(done.stdout) == {"error": {"message": "../escaped is no file of this job", "exit_code": 4}}
+    assert json.loads(done.stdout) == {"error": {"message": "../escaped is not a file of this job", "exit_code": 4}}
     assert not (tmp_path.parent / "escaped").exists()
 
 
@@ -36,14 +36,14 @@ JOB = {"artifacts": {"onnx-int8": {"entry": "onnx-int8/model.onnx", "files": []}
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"inputs": {"name": "../.bashrc"}}, "'../.bashrc' is no name for a file of a job"),
-        ({"inputs": {"name": "/etc/passwd"}}, "'/etc/passwd' is no name"),
-        ({"inputs": {"name": "a/b/c"}}, "'a/b/c' is no name"),
-        ({"artifacts": {"onnx-int8-/../../..": {"entry": "x", "files": []}}}, "'onnx-int8-/../../..' is no name"),
-        ({"artifacts": {"a": {"entry": "a/.bashrc", "files": []}}}, "'a/.bashrc' is no name"),
-        ({"native": {"files": [{"name": "native/et_runner\n"}]}}, r"'native/et_runner\\n' is no name"),
-        ({"lock": "/home/anna/.bashrc"}, "'/home/anna/.bashrc' is no name for a lock"),
-        ({"lock": "/tmp/../elir-compress.lock"}, "is no name for a lock"),
+        ({"inputs": {"name": "../.bashrc"}}, "'../.bashrc' is not a name for a file of a job"),
+        ({"inputs": {"name": "/etc/passwd"}}, "'/etc/passwd' is not a name"),
+        ({"inputs": {"name": "a/b/c"}}, "'a/b/c' is not a name"),
+        ({"artifacts": {"onnx-int8-/../../..": {"entry": "x", "files": []}}}, "'onnx-int8-/../../..' is not a name"),
+        ({"artifacts": {"a": {"entry": "a/.bashrc", "files": []}}}, "'a/.bashrc' is not a name"),
+        ({"native": {"files": [{"name": "native/et_runner\n"}]}}, r"'native/et_runner\\n' is not a name"),
+        ({"lock": "/home/anna/.bashrc"}, "'/home/anna/.bashrc' is not a name for a lock"),
+        ({"lock": "/tmp/../elir-compress.lock"}, "is not a name for a lock"),
     ],
 )
 def test_a_job_names_nothing_outside_of_its_folder(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
