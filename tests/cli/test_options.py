@@ -93,7 +93,7 @@ def test_the_nearest_name_is_offered(args: list[str], offered: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [
-        ("apply int8_s", {"int8_sr"}),
+        ("apply qat", {"qat_int8_sr"}),
         ("bench x --target x86-on", {"x86-onnxruntime"}),
         ("evaluate x --data photos_v", {"photos_validation"}),
         ("ls mod", {"models"}),
