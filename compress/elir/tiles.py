@@ -42,6 +42,8 @@ class Axis:
         The last sample is repeated: mirrored at its edge, not at its centre, the enlarged picture is mirrored where
         ``source`` mirrors it, to half a px, and the kernel sees near the edge about what it would see without padding.
         """
+        if scale == 1:
+            return self.source()
         inside = self.size // scale
         return np.pad(np.arange(inside), (0, self.padded // scale - inside), mode="symmetric")
 

@@ -45,7 +45,7 @@ class Settings:
     sigma_s: float | None = None
     task: Task | None = None
     enlarged: bool = False
-    """Pictures are on the output grid already, for a source that takes such (``Restorer.enlarges``: it does not)."""
+    """Pictures are on the output grid already, for a source that takes such: not one that ``enlarges``."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Restorer:
     restore: "Callable[[np.ndarray, OnTile], np.ndarray]"
     """Picture (H, W, 3) uint8, and what is called ``steps`` times meanwhile -> (scale H, scale W, 3) uint8."""
     enlarges: bool = False
-    """The graph itself enlarges: a picture is never taken on the output grid, unless they are one."""
+    """The artifact enlarges pictures itself, and takes none that is on the output grid already."""
     staged: bool = False
     """Encoder and decoder are tiled, the flow is not."""
     remark: str = ""

@@ -82,3 +82,4 @@ def test_a_small_picture_is_mirrored_by_its_edge() -> None:
     axis = plan_axis(40, 64, 32, fixed=True)
     assert axis.reduced(4).tolist() == [*range(10), *range(9, 3, -1)]
     assert plan_axis(4, 64, 32, fixed=True).reduced(4).tolist() == [0] * 16
+    assert axis.reduced(1).tolist() == axis.source().tolist(), "not enlarged, it is padded as everywhere"

@@ -25,6 +25,7 @@ export function source(axis, unit = 1) {
 
 // The same for a picture `scale` times smaller, which is padded before it is enlarged: its last sample is repeated.
 function reduced({ size, padded }, scale) {
+  if (scale === 1) return source({ size, padded });
   const inside = size / scale;
   return Int32Array.from({ length: padded / scale }, (_, i) => {
     const at = i % (2 * inside);
