@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from budgets import Budgets, below_tests
 
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir, ElirConfig
@@ -31,10 +32,12 @@ pytest_plugins = ["needs", "budgets", "workers"]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    dear = Budgets().seconds
     for item in items:
         # The first to ask for the finished bundle makes it, which takes most of a minute. Given `-m "not slow"`, pytest
         # forgets that nightly tests are left out.
-        if "finished" in getattr(item, "fixturenames", ()) or item.get_closest_marker("nightly"):
+        bundle, nightly = "finished" in getattr(item, "fixturenames", ()), item.get_closest_marker("nightly")
+        if bundle or nightly or below_tests(item.nodeid) in dear:
             item.add_marker("slow")
 
 

@@ -37,10 +37,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # A dear file that begins last would run alone, while every other worker waits for it.
     if hasattr(config, "workerinput"):
         budgets = Budgets()
-        items.sort(key=lambda item: -budgets.of(_below_tests(item.nodeid)))
+        items.sort(key=lambda item: -budgets.of(below_tests(item.nodeid)))
 
 
-def _below_tests(nodeid: str) -> str:
+def below_tests(nodeid: str) -> str:
+    """A test's file, by its path below ``tests``."""
     return nodeid.partition("::")[0].removeprefix("tests/")
 
 
@@ -76,10 +77,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
-                clock[_below_tests(report.nodeid)] += report.duration
-                cpu[_below_tests(report.nodeid)] += sum(
-                    value for name, value in report.user_properties if name == SPENT
-                )
+                clock[below_tests(report.nodeid)] += report.duration
+                cpu[below_tests(report.nodeid)] += sum(value for name, value in report.user_properties if name == SPENT)
     if len(cpu) < 2:
         return
     budgets = Budgets()
