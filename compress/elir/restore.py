@@ -18,7 +18,7 @@ from PIL import Image
 
 from compress.elir.latent import LATENT_CHANNELS, LATENT_STRIDE
 from compress.elir.noise import noise_field
-from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, Plan, blend, plan
+from compress.elir.tiles import DEFAULT, Plan, Tiling, blend
 
 if TYPE_CHECKING:
     from compress.elir.model import Elir
@@ -47,23 +47,17 @@ def enlarge(picture: np.ndarray, scale: int) -> np.ndarray:
 def restore(
     picture: np.ndarray,
     run: Run,
+    tiling: Tiling = DEFAULT,
     *,
-    scale: int = 1,
-    tile: tuple[int, int] = (DEFAULT_TILE, DEFAULT_TILE),
-    overlap: int = DEFAULT_OVERLAP,
-    fixed: bool = False,
     seed: int = 0,
     on_tile: OnTile = _quiet,
 ) -> np.ndarray:
     """Restore ``picture`` (H, W, 3) uint8 -> (scale H, scale W, 3) uint8, tile by tile.
 
-    ``tile`` (height, width) and ``overlap`` are in px of the output, ``tile`` 0 is the whole side; ``fixed``: the
-    model takes this tile only. ``on_tile`` is called after each tile. Beside picture and output, one row of tiles
-    and the noise (1 byte a pixel) are held. Raises InputError for an impossible tile or overlap.
+    ``on_tile`` is called after each tile. Beside picture and output, one row of tiles and the noise (1 byte a pixel)
+    are held. Raises InputError for an impossible tile or overlap.
     """
-    lq = enlarge(picture, scale)
-    height, width = lq.shape[:2]
-    tiles = plan(height, width, tile, overlap, fixed=fixed)
+    lq, tiles = enlarge(picture, tiling.scale), tiling.plan(*picture.shape[:2])
     pixels, noise = _reader(lq, tiles), _noise_reader(tiles, seed)
 
     def compute(y: slice, x: slice) -> np.ndarray:
@@ -77,20 +71,17 @@ def restore(
 def restore_bytes(
     picture: np.ndarray,
     run: RunBytes,
+    tiling: Tiling,
     *,
-    scale: int,
-    tile: tuple[int, int],
-    overlap: int = DEFAULT_OVERLAP,
     seed: int = 0,
     on_tile: OnTile = _quiet,
 ) -> np.ndarray:
-    """As ``restore`` of a model of a fixed tile, by one that enlarges ``scale`` times itself.
+    """As ``restore`` of a model of a fixed tile, by one that enlarges pictures itself.
 
     What lies beyond the picture's edge is mirrored before it is enlarged, by the edge: near it, the picture that the
     networks see differs a little from that of ``restore``.
     """
-    height, width = (side * scale for side in picture.shape[:2])
-    tiles = plan(height, width, tile, overlap, fixed=True)
+    scale, tiles = tiling.scale, tiling.plan(*picture.shape[:2])
     rows, columns = tiles.rows.reduced(scale), tiles.columns.reduced(scale)
     noise = _noise_reader(tiles, seed)
 
@@ -100,16 +91,14 @@ def restore_bytes(
         on_tile()
         return restored.transpose(2, 0, 1).astype(np.float32) / 255
 
-    return _collect(tiles, compute, (height, width, 3))
+    return _collect(tiles, compute, (scale * picture.shape[0], scale * picture.shape[1], 3))
 
 
 def restore_staged(
     picture: np.ndarray,
     model: "Elir",
+    tiling: Tiling = DEFAULT,
     *,
-    scale: int = 1,
-    tile: tuple[int, int] = (DEFAULT_TILE, DEFAULT_TILE),
-    overlap: int = DEFAULT_OVERLAP,
     seed: int = 0,
     on_tile: OnTile = _quiet,
 ) -> np.ndarray:
@@ -120,9 +109,8 @@ def restore_staged(
     """
     import torch
 
-    lq = enlarge(picture, scale)
+    lq, tiles = enlarge(picture, tiling.scale), tiling.plan(*picture.shape[:2])
     height, width = lq.shape[:2]
-    tiles = plan(height, width, tile, overlap)
     pixels = _reader(lq, tiles)
 
     def encode(y: slice, x: slice) -> np.ndarray:

@@ -111,6 +111,25 @@ def plan(
     return Plan(plan_axis(height, tile[0], overlap, fixed=fixed), plan_axis(width, tile[1], overlap, fixed=fixed))
 
 
+@dataclass(frozen=True)
+class Tiling:
+    """How pictures are cut: into tiles of ``tile`` (height, width) px of the output, 0 being the whole side, of which
+    neighbours share ``overlap`` px. ``scale``: by how much pictures are enlarged; ``fixed``: the model takes this tile
+    only.
+    """
+
+    scale: int = 1
+    tile: tuple[int, int] = (DEFAULT_TILE, DEFAULT_TILE)
+    overlap: int = DEFAULT_OVERLAP
+    fixed: bool = False
+
+    def plan(self, height: int, width: int) -> Plan:
+        """The tiles over the output of a picture of height x width px. Raises InputError as ``plan_axis``."""
+        return plan(height * self.scale, width * self.scale, self.tile, self.overlap, fixed=self.fixed)
+
+
+DEFAULT = Tiling()
+
 Compute = Callable[[slice, slice], np.ndarray]
 """Rows and columns of the padded picture, in px -> (channels, tile height / unit, tile width / unit) float32."""
 

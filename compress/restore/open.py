@@ -16,7 +16,7 @@ from compress.bundle.schema import ManifestArtifact
 from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.metadata import student_for
 from compress.elir.restore import OnTile, restore, restore_bytes, restore_staged
-from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, plan
+from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, Tiling
 from compress.errors import InputError, Unavailable
 from compress.hub import is_on_hub
 from compress.measure.machine import physical_cores
@@ -62,11 +62,7 @@ class Restorer:
 
     task: Task | None
     """None where the source records none that is known."""
-    scale: int
-    tile: tuple[int, int]
-    """Height and width of a tile in px of the output; 0: the whole side."""
-    tiles: Callable[[int, int], int]
-    """Number of tiles of a picture of (H, W)."""
+    tiling: Tiling
     restore: "Callable[[np.ndarray, OnTile], np.ndarray]"
     """Picture (H, W, 3) uint8, and what is called ``steps`` times meanwhile -> (scale H, scale W, 3) uint8."""
     enlarges: bool = False
@@ -77,6 +73,20 @@ class Restorer:
     """What its user should know of the source."""
     advice: str = ""
     """What to take instead where the work is long; nothing where there is nothing faster."""
+
+    @property
+    def scale(self) -> int:
+        """By how much pictures are enlarged."""
+        return self.tiling.scale
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of a tile in px of the output; 0: the whole side."""
+        return self.tiling.tile
+
+    def tiles(self, height: int, width: int) -> int:
+        """Number of tiles of a picture of (H, W)."""
+        return self.tiling.plan(height, width).tiles
 
     def steps(self, height: int, width: int) -> int:
         """Calls of ``on_tile`` for a picture of (H, W)."""
@@ -113,16 +123,13 @@ def _checkpoint(path: Path, settings: Settings) -> Restorer:
     scale = _scale(path, task, settings)
     side = DEFAULT_TILE if settings.tile is None else settings.tile
     tile = (side, side)
-    overlap, seed = _overlap(settings, tile), settings.seed
+    tiling = Tiling(scale, tile, _overlap(settings, tile))
 
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
-        return restore_staged(picture, model, scale=scale, tile=tile, overlap=overlap, seed=seed, on_tile=on_tile)
-
-    def tiles(height: int, width: int) -> int:
-        return plan(height * scale, width * scale, tile, overlap).tiles
+        return restore_staged(picture, model, tiling, seed=settings.seed, on_tile=on_tile)
 
     advice = _advice(task, model.k_steps)
-    return Restorer(task, scale, tile, tiles, run, staged=True, remark=model.taken, advice=advice)
+    return Restorer(task, tiling, run, staged=True, remark=model.taken, advice=advice)
 
 
 def _advice(task: Task | None, k_steps: int) -> str:
@@ -148,21 +155,14 @@ def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
     scale = runner.scale if runner.takes_pictures else _scale(entry, task, settings)
     if settings.scale not in (None, scale):
         raise InputError(f"scale (={settings.scale}) differs from the artifact's {scale}, which enlarges: leave it out")
-    overlap, seed = _overlap(settings, tile), settings.seed
+    tiling = Tiling(scale, tile, _overlap(settings, tile), fixed=True)
 
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
         if runner.takes_pictures:
-            return restore_bytes(
-                picture, runner.restore, scale=scale, tile=tile, overlap=overlap, seed=seed, on_tile=on_tile
-            )
-        return restore(
-            picture, runner.run, scale=scale, tile=tile, overlap=overlap, fixed=True, seed=seed, on_tile=on_tile
-        )
+            return restore_bytes(picture, runner.restore, tiling, seed=settings.seed, on_tile=on_tile)
+        return restore(picture, runner.run, tiling, seed=settings.seed, on_tile=on_tile)
 
-    def tiles(height: int, width: int) -> int:
-        return plan(height * scale, width * scale, tile, overlap, fixed=True).tiles
-
-    return Restorer(task, scale, tile, tiles, run, enlarges=runner.scale > 1)
+    return Restorer(task, tiling, run, enlarges=runner.scale > 1)
 
 
 def _overlap(settings: Settings, tile: tuple[int, int]) -> int:

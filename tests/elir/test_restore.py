@@ -10,6 +10,7 @@ from compress.elir.checkpoint import load_checkpoint
 from compress.elir.model import Elir
 from compress.elir.noise import noise_field
 from compress.elir.restore import enlarge, restore, restore_staged
+from compress.elir.tiles import Tiling
 from compress.recipe.library import find
 
 SIZES = [(1, 1), (1, 40), (33, 17), (64, 64), (70, 100)]
@@ -39,14 +40,14 @@ def same(lq: np.ndarray, noise: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("fixed", [False, True])
 def test_any_size_comes_back_enlarged(photo: np.ndarray, height: int, width: int, scale: int, fixed: bool) -> None:
     picture = photo[:height, :width]
-    out = restore(picture, same, scale=scale, tile=(64, 96), overlap=32, fixed=fixed)
+    out = restore(picture, same, Tiling(scale, (64, 96), 32, fixed))
     assert out.shape == (scale * height, scale * width, 3)
     assert np.array_equal(out, enlarge(picture, scale))
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (70, 33)])
 def test_any_size_comes_back_enlarged_staged(tiny_elir: Elir, photo: np.ndarray, height: int, width: int) -> None:
-    out = restore_staged(photo[:height, :width], tiny_elir, scale=1, tile=(64, 64), overlap=32)
+    out = restore_staged(photo[:height, :width], tiny_elir, Tiling(1, (64, 64), 32))
     assert out.shape == (height, width, 3)
     assert out.dtype == np.uint8
 
@@ -68,8 +69,8 @@ def test_tiles_of_a_model_without_group_norm_do_not_show(photo: np.ndarray) -> N
         blurred = torch.nn.functional.conv2d(torch.from_numpy(lq), kernel, padding=4, groups=3)
         return (blurred + 0.05 * torch.from_numpy(noise[:, :3]).repeat_interleave(8, 2).repeat_interleave(8, 3)).numpy()
 
-    whole = restore(photo, run, tile=(0, 0)).astype(int)
-    apart = np.abs(restore(photo, run, tile=(96, 128), overlap=32) - whole)
+    whole = restore(photo, run, Tiling(tile=(0, 0))).astype(int)
+    apart = np.abs(restore(photo, run, Tiling(tile=(96, 128), overlap=32)) - whole)
     assert apart.max() <= 1  # rounding
     assert apart.mean() < 0.001
 
@@ -78,8 +79,8 @@ def test_tiles_of_the_bundled_model_do_not_show(photo: np.ndarray) -> None:
     """Encoder and decoder by tiles, the flow on the whole latent: below half an 8-bit step on average."""
     model = load_checkpoint(find("weights", "elir_sr_x4"))
     picture = photo[::2, ::2][:56, :56]
-    whole = restore_staged(picture, model, scale=4, tile=(0, 0)).astype(float)
-    tiled = restore_staged(picture, model, scale=4, tile=(160, 160), overlap=64).astype(float)
+    whole = restore_staged(picture, model, Tiling(4, (0, 0))).astype(float)
+    tiled = restore_staged(picture, model, Tiling(4, (160, 160), 64)).astype(float)
     assert 0 < np.abs(tiled - whole).mean() < 0.5
 
 
@@ -98,24 +99,24 @@ def test_neighbouring_tiles_see_the_same_noise(photo: np.ndarray) -> None:
         seen[noise.tobytes()] = noise
         return lq
 
-    restore(shrunk(photo, 96), run, tile=(64, 64), overlap=32, seed=3)
+    restore(shrunk(photo, 96), run, Tiling(tile=(64, 64), overlap=32), seed=3)
     windows = {field[:, y : y + 8, x : x + 8].tobytes() for y in (0, 4) for x in (0, 4)}
     assert set(seen) == windows
 
 
-def test_every_tile_is_told(tiny_elir: Elir, photo: np.ndarray) -> None:
-    told: list[int] = []
-    restore(shrunk(photo, 96), same, tile=(64, 64), overlap=32, on_tile=lambda: told.append(1))
-    assert len(told) == 4
-    restore_staged(photo[:32, :96], tiny_elir, tile=(64, 64), overlap=32, on_tile=lambda: told.append(1))
-    assert len(told) == 4 + 2 * 2 + 1
+def test_every_tile_is_announced(tiny_elir: Elir, photo: np.ndarray) -> None:
+    calls: list[int] = []
+    restore(shrunk(photo, 96), same, Tiling(tile=(64, 64), overlap=32), on_tile=lambda: calls.append(1))
+    assert len(calls) == 4
+    restore_staged(photo[:32, :96], tiny_elir, Tiling(tile=(64, 64), overlap=32), on_tile=lambda: calls.append(1))
+    assert len(calls) == 4 + 2 * 2 + 1
 
 
 def test_output_is_clipped_and_rounded(photo: np.ndarray) -> None:
     picture = shrunk(photo, 32)
-    out = restore(picture, lambda lq, noise: np.full_like(lq, 100.6 / 255), tile=(32, 32))
+    out = restore(picture, lambda lq, noise: np.full_like(lq, 100.6 / 255), Tiling(tile=(32, 32)))
     assert set(out.ravel()) == {101}
-    assert set(restore(picture, lambda lq, noise: lq * 0 + 7, tile=(32, 32)).ravel()) == {255}
+    assert set(restore(picture, lambda lq, noise: lq * 0 + 7, Tiling(tile=(32, 32))).ravel()) == {255}
 
 
 def test_enlarging_is_bicubic_as_in_training(photo: np.ndarray) -> None:

@@ -1,16 +1,27 @@
 """What is said before a restoration begins, and while it runs."""
 
 import io
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from compress.elir.tiles import Tiling
 from compress.progress import Progress
 from compress.restore.forecast import TRIAL_FROM, Forecast
 from compress.restore.open import Restorer
+
+
+@dataclass(frozen=True)
+class Counted(Restorer):
+    """A restorer that takes ``count`` tiles, whatever the picture."""
+
+    count: int = 3
+
+    def tiles(self, height: int, width: int) -> int:
+        return self.count
 
 
 def restorer(calls: list[tuple[int, ...]], tiles: int = 3) -> Restorer:
@@ -20,7 +31,7 @@ def restorer(calls: list[tuple[int, ...]], tiles: int = 3) -> Restorer:
         calls.append(picture.shape)
         return picture.repeat(2, 0).repeat(2, 1)
 
-    return Restorer("sr_x2", 2, (64, 96), lambda height, width: tiles, restore)
+    return Counted("sr_x2", Tiling(2, (64, 96)), restore, count=tiles)
 
 
 @pytest.fixture()
@@ -55,11 +66,11 @@ def test_much_work_is_timed_on_one_tile(jobs: list[tuple[Path, Path]]) -> None:
     assert calls == [(32, 48, 3)] * 2, "a picture of one tile, the first time to warm up"
 
 
-def test_long_work_is_told_what_is_faster(jobs: list[tuple[Path, Path]]) -> None:
-    for tiles, told in ((TRIAL_FROM, ["faster: the student"]), (TRIAL_FROM // 4, [])):
+def test_long_work_names_what_is_faster(jobs: list[tuple[Path, Path]]) -> None:
+    for tiles, named in ((TRIAL_FROM, ["faster: the student"]), (TRIAL_FROM // 4, [])):
         by = replace(restorer([], tiles), advice="the student")
         lines = said(Forecast.of(by, jobs[:1], frames=False), by)
-        assert [line for line in lines if "faster" in line] == told
+        assert [line for line in lines if "faster" in line] == named
 
 
 def test_every_frame_counts(tmp_path: Path) -> None:
