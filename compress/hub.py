@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SCHEME = "hf://"
 TIMEOUT_S = 10
+LARGEST = 2**53
+"""Bytes: no file is larger, and no Hub says so."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -79,8 +81,8 @@ def open_repository(source: str) -> tuple[Repository, str]:
             from huggingface_hub import HfApi
 
             info = HfApi().model_info(uri.id, revision=uri.revision, files_metadata=True, timeout=TIMEOUT_S)
-            sizes = {file.rfilename: file.size or 0 for file in info.siblings or [] if _is_below(file.rfilename)}
-            return Repository(source, uri.id, info.sha or uri.revision or "main", sizes), uri.path_in_repo
+            sizes = {file.rfilename: _size(file.size) for file in info.siblings or [] if _is_below(file.rfilename)}
+            return Repository(source, uri.id, _commit(info.sha), sizes), uri.path_in_repo
     except Unavailable:
         here = _files(_snapshot(uri.id, pinned)) if pinned else {}
         if not pinned or not here:
@@ -167,6 +169,22 @@ def _is_below(name: str) -> bool:
     """Whether a path in a repository, which may be a stranger's, stays in it."""
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts and "\\" not in name
+
+
+def _commit(said: object) -> str:
+    """A commit as a Hub names it, which becomes part of a path here. Raises ValueError for anything else."""
+    if not (isinstance(said, str) and _COMMIT.fullmatch(said)):
+        raise ValueError("its answer names no commit")
+    return said
+
+
+def _size(said: object) -> int:
+    """Bytes of a file as a Hub states them, 0 where it does not. Raises ValueError for what can be no size."""
+    if said is None:
+        return 0
+    if not isinstance(said, int) or not 0 <= said <= LARGEST:
+        raise ValueError("its answer gives a file a size that cannot be")
+    return said
 
 
 def _snapshot(id: str, commit: str) -> Path:

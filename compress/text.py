@@ -1,5 +1,10 @@
 """Text that several places write the same way: numbers, strangers' words, and how an extra is installed."""
 
+import re
+
+_WWW = re.compile(r"\b(www)\.", re.IGNORECASE)
+_EMPHASIS = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+
 
 def plain(value: float, digits: int, sign: str = "") -> str:
     """A number of so many digits that count, but never as a power of ten: 32037593, 0.0027; ``sign`` "+": always."""
@@ -28,10 +33,18 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def flat(text: str) -> str:
+    """Words that are not ours, whole and on one line: as ``printable``, line breaks and tabs as spaces."""
+    return printable(" ".join(text.split()))
+
+
 def markdown(text: str) -> str:
-    """Words that are not ours as Markdown that shows them: no cell, tag, link or emphasis comes out of a name."""
-    flat = printable(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
-    return "".join(f"\\{c}" if c in "\\`*[]|~" else c for c in flat)
+    """Words that are not ours as Markdown that shows them: no cell, tag, link, mention or emphasis comes out of a
+    name, and no address becomes a link by itself.
+    """
+    words = flat(text).replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;").replace("://", ":&#47;/")
+    words = _WWW.sub(r"\1&#46;", words)
+    return _EMPHASIS.sub(r"\_", "".join(f"\\{c}" if c in "\\`*[]|~" else c for c in words))
 
 
 def duration(seconds: float) -> str:

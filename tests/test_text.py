@@ -94,6 +94,20 @@ def test_reports_of_a_check_hold_any_name(name: str) -> None:
     assert "\x1b" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("photos_validation", "photos_validation"),
+        ("_it_ b__", r"\_it\_ b\_\_"),
+        ("https://evil.example", "https:&#47;/evil.example"),
+        ("WWW.evil.example", "WWW&#46;evil.example"),
+        ("@someone", "&#64;someone"),
+    ],
+)
+def test_no_link_mention_or_emphasis_comes_out_of_a_name(name: str, shown: str) -> None:
+    assert markdown(name) == shown
+
+
 NAMES = ["[/x]", "\x1b]0;owned\x07", "a\nbundle: 9 files verified", "\x9b2J", "\u202e"]
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from compress.bundle.manifest import MANIFEST, read_manifest
+from compress.bundle.manifest import MANIFEST, MOST_BYTES, read_manifest
 from compress.bundle.model_card import model_card
 from compress.bundle.open import SIGNATURE, Bundle, check_files, open_bundle
 from compress.errors import InputError, VerificationError
@@ -21,7 +21,8 @@ FOLDER = "bundle"
 def local(source: str) -> Path:
     """The path ``source``; for a bundle on the Hub, or an artifact in one, that of its local copy.
 
-    Of a repository only what the manifest lists is downloaded, and every file must be as it says.
+    Of a repository only what the manifest lists is downloaded, and every file must be as it says. What has another
+    size than it lists is not downloaded at all.
     Raises InputError for a repository without a bundle, VerificationError for a damaged one, Unavailable without a
     network.
     """
@@ -30,9 +31,17 @@ def local(source: str) -> Path:
     repository, path = open_repository(source)
     folder = _folder(repository, path)
     below = f"{folder}/" if folder else ""
+    if repository.sizes[below + MANIFEST] > MOST_BYTES:
+        raise VerificationError(f"{repository.pinned}/{below}{MANIFEST}: longer than {MOST_BYTES} bytes: do not use it")
     manifest = read_manifest(repository.download([below + MANIFEST]) / folder)
     signature = [below + SIGNATURE] if below + SIGNATURE in repository.sizes else []
     names = [below + file.path for file in manifest.files]
+    if problems := [
+        f"{repository.pinned}/{below}{file.path}: differs in size from the manifest: do not use it"
+        for file in manifest.files
+        if repository.sizes.get(below + file.path) not in (None, 0, file.bytes)
+    ]:
+        raise VerificationError(*problems)
     bundle = open_bundle(repository.download([*names, *signature]) / folder)
     if problems := bundle.changed_files():
         raise VerificationError(*(f"{repository.pinned}/{below}{problem}: do not use it" for problem in problems))

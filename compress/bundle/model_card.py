@@ -11,7 +11,7 @@ from compress.results.artifact import ArtifactEntry
 from compress.results.document import Results
 from compress.results.performance import Performance
 from compress.results.quality import Quality
-from compress.text import markdown
+from compress.text import flat, markdown
 
 PAPER = "https://arxiv.org/abs/2502.03500"
 METRICS = {"psnr": "psnr_db", "ssim": "ssim", "lpips": "lpips"}
@@ -70,9 +70,9 @@ def _metadata(manifest: Manifest, results: Results, formats: Sequence[str], lice
     evaluated = [
         EvalResult(
             task_type="image-to-image",
-            task_name=results.task or None,
-            dataset_type=row.dataset,
-            dataset_name=row.dataset,
+            task_name=flat(results.task) or None,
+            dataset_type=flat(row.dataset),
+            dataset_name=flat(row.dataset),
             metric_type=metric,
             metric_name=f"{metric.upper()} ({row.artifact})",
             metric_value=value,
@@ -84,11 +84,11 @@ def _metadata(manifest: Manifest, results: Results, formats: Sequence[str], lice
     data = ModelCardData(
         license=known or "other",
         license_name=None if known else "see-the-model-card",
-        tags=["elir", "image-restoration", results.task or "unknown-task", "quantized", *formats],
+        tags=["elir", "image-restoration", flat(results.task) or "unknown-task", "quantized", *formats],
         pipeline_tag="image-to-image",
         library_name="elir-compress",
         metrics=list(METRICS) if evaluated else None,
-        model_name=manifest.name or "bundle",
+        model_name=flat(manifest.name or "") or "bundle",
         eval_results=evaluated or None,
     )
     return str(data.to_yaml()).strip()

@@ -8,7 +8,7 @@ from compress.errors import CompressError
 from compress.pipeline.context import RunContext
 from compress.results.document import Results
 from compress.results.file import RESULTS, read_results
-from compress.text import duration
+from compress.text import duration, printable
 
 MEASURED = "int8_sr took 315 s on 2 cores, AVX-512 and VNNI (Intel Xeon)"
 """The run of README's table. Of other recipes, models and machines it says the order of magnitude at most."""
@@ -34,7 +34,7 @@ def run_time(context: RunContext) -> RunTime:
             others = next((entry.busy for entry in results.performance if entry.busy), None)
             where += f"; other processes took {others}" if others else ""
             took = f"the run of {results.created[:10]} that made {folder} took {results.seconds:.0f} s ({where})"
-            return RunTime(results.seconds, took)
+            return RunTime(results.seconds, printable(took))
     return RunTime(None, f"no earlier run of {name} from the start is here; where README was measured, {MEASURED}")
 
 

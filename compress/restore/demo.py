@@ -12,7 +12,7 @@ from compress.bundle.open import Bundle, open_bundle
 from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.noise import noise_field
 from compress.elir.tiles import DEFAULT_OVERLAP
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 from compress.measure.machine import physical_cores
 from compress.recipe.task import TASKS, task_scale
 from compress.results.file import RESULTS
@@ -94,7 +94,10 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
         raise InputError(f"{bundle}: its task is not known (={task}): use compress restore")
     scale = task_scale(task)
     images = IMAGE in artifact.inputs
-    sides = artifact.inputs[IMAGE][1:3] if images else artifact.inputs["lq"][2:]
+    shape = artifact.inputs.get(IMAGE if images else "lq", [])
+    if len(shape) != 4:
+        raise VerificationError(f"{bundle}: {artifact.id} has no input lq or image of 4 axes: write the bundle again")
+    sides = shape[1:3] if images else shape[2:]
     tile = [side * scale if images else side for side in sides]
     return {
         "name": bundle.resolve().name,

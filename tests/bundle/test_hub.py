@@ -14,6 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from compress.bundle.hub import local, push
+from compress.bundle.manifest import MOST_BYTES
 from compress.bundle.model_card import model_card
 from compress.bundle.open import open_bundle
 from compress.cli.commands import app
@@ -102,7 +103,7 @@ def test_an_altered_bundle_is_neither_pushed_nor_used(small: Path, hub: Hub) -> 
     files = dict(hub.repositories["someone/tiny"][parse(name).revision or ""])
     entry = f"bundle/{open_bundle(small).manifest.artifacts[0].entry}"
     hub.commit("someone/tiny", {**files, entry: files[entry] + b" "})
-    with pytest.raises(VerificationError, match=r"model\.xml .*do not use it"):
+    with pytest.raises(VerificationError, match=r"model\.xml: differs in size from the manifest: do not use it"):
         local("hf://someone/tiny")
     (small / "recipe.yaml").write_text("")
     with pytest.raises(VerificationError, match=r"recipe\.yaml: differs"):
@@ -117,6 +118,53 @@ def test_only_what_the_manifest_lists_is_downloaded(small: Path, hub: Hub) -> No
     folder = local("hf://someone/tiny")
     assert not open_bundle(folder).unlisted_files()
     assert not any("bashrc" in line or "pkl" in line for line in hub.requests)
+
+
+def test_what_has_another_size_than_the_manifest_says_is_not_downloaded(small: Path, hub: Hub) -> None:
+    name = push(small, "someone/tiny", private=False, branch=None)
+    files = dict(hub.repositories["someone/tiny"][parse(name).revision or ""])
+    for huge in (f"bundle/{open_bundle(small).manifest.artifacts[0].entry}", "bundle/manifest.json"):
+        hub.commit("someone/tiny", {**files, huge: b" " * (MOST_BYTES + 1)})
+        hub.requests.clear()
+        with pytest.raises(VerificationError, match="do not use it"):
+            local("hf://someone/tiny")
+        assert not any(line.endswith(huge) for line in hub.requests)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"sha": "/tmp/x"},
+        {"sha": "../../x"},
+        {"sha": 5},
+        {"sha": "a" * 41},
+        {"siblings": [{"rfilename": "manifest.json", "size": 10**400}]},
+        {"siblings": [{"rfilename": "manifest.json", "size": "9"}]},
+        {"siblings": [{"rfilename": "manifest.json", "size": -1}]},
+        {"siblings": [{"rfilename": 5, "size": 1}]},
+    ],
+)
+def test_an_answer_that_no_hub_gives(said: dict[str, object], hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import ModelInfo
+
+    answer = {"id": "someone/tiny", "sha": "a" * 40, "siblings": [], **said}
+    monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: ModelInfo(**answer))
+    done = CliRunner().invoke(app, ["verify", "hf://someone/tiny"])
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (4, "", 1), done.output
+
+
+@pytest.mark.parametrize("name", ["x\n---\nlicense: mit", "\u202eabc", "\u2028x", "\x1b[2J"])
+def test_names_forge_no_line_of_the_card(name: str, small: Path) -> None:
+    opened = open_bundle(small)
+    results = opened.results()
+    for row in results.quality:
+        row.dataset = name
+    results.task = name
+    text = model_card(opened.manifest.model_copy(update={"name": name}), results, "someone/tiny")
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert text.split("\n").count("---") == 2 and "\n    license" not in text
+    assert yaml.safe_load(text.split("---\n")[1])["license"] == "other"
 
 
 def test_a_pinned_bundle_is_used_without_the_hub(small: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

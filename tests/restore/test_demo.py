@@ -22,9 +22,10 @@ from compress.bundle.manifest import write_manifest
 from compress.cli.commands import app
 from compress.elir.noise import noise_field
 from compress.elir.restore import enlarge
+from compress.errors import VerificationError
 from compress.measure.quality import psnr_db
 from compress.progress import Progress
-from compress.restore.demo import demo, noise
+from compress.restore.demo import OnnxArtifact, demo, noise, page_facts
 from compress.restore.open import Settings, open_restorer
 
 PIXELS = """
@@ -264,6 +265,15 @@ def test_no_two_runs_share_an_address(finished: Any) -> None:
 def test_no_noise_for_nonsense(query: dict[str, str]) -> None:
     with pytest.raises(ValueError):
         noise(query)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [{}, {"noise": [1, 16, 8, 8]}, {"image": [1]}, {"image": [1, 2]}, {"lq": [1, 3, 64]}, {"lq": [1] * 8}],
+)
+def test_an_entry_that_tells_no_size_is_refused(inputs: dict[str, list[int]], tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match="has no input lq or image of 4 axes"):
+        page_facts(tmp_path, OnnxArtifact("onnx-int8", b"", "sr_x4", inputs))
 
 
 def test_mistakes_are_one_line(finished: Any, tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ Shape = tuple[int, ...]
 IMAGE = "image"
 """The input of an artifact that takes pictures of 8 bits."""
 
+MOST_SCALE = 8
+"""No artifact enlarges more: what it makes of a picture takes memory by the square."""
+
 SUFFIXES: dict[str, Format] = {".xml": "openvino", ".onnx": "onnx", ".pte": "executorch"}
 
 PACKAGES: dict[Format, str] = {"openvino": "openvino", "onnx": "onnxruntime", "executorch": "executorch"}
@@ -169,6 +172,8 @@ def check_shapes(path: Path, shapes: Mapping[str, Shape], output: Shape) -> tupl
 
 
 def _reduced(image: Shape, height: int, width: int) -> Shape:
-    """Shape of a picture that some whole factor enlarges to height x width; () where ``image`` is none."""
+    """Shape of a picture that ``image`` is, by a whole factor up to ``MOST_SCALE``, of height x width; () for none."""
     scale = height // image[1] if len(image) == 4 and image[1] > 0 else 0
-    return (1, height // scale, width // scale, 3) if scale and not height % scale and not width % scale else ()
+    if not 1 <= scale <= MOST_SCALE or height % scale or width % scale:
+        return ()
+    return (1, height // scale, width // scale, 3)

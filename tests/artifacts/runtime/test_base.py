@@ -96,6 +96,7 @@ def test_another_models_inputs_are_refused() -> None:
         ((1, 16, 8, 3), (1, 64, 64, 3)),  # one side enlarged more than the other
         ((1, 15, 15, 3), (1, 64, 64, 3)),
         ((1, 0, 16, 3), (1, 64, 64, 3)),
+        ((1, 1, 1, 3), (1, 4096, 4096, 3)),  # a picture of 20 x 30 px would take 30 GB
         ((16, 16, 3), (1, 64, 64, 3)),
         ((1, 16, 16, 3), ()),
     ],
