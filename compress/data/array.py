@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compress.errors import InputError
+from compress.text import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -12,12 +13,23 @@ if TYPE_CHECKING:
 RULE = "must be (height, width, 3), RGB, uint8 or floating point in [0, 1]"
 
 
+def as_array(picture: "ArrayLike") -> np.ndarray:
+    """``picture`` as numpy's array. Raises InputError for what can be none."""
+    try:
+        return np.asarray(picture)
+    except MemoryError:
+        raise
+    except Exception as error:  # a list of uneven rows; a tensor of another library, whose errors have no common class
+        got = f"{type(picture).__name__} that is no array ({one_line(str(error))})"
+        raise InputError(f"picture: {RULE}, got {got}: convert it to a numpy array") from None
+
+
 def as_rgb8(picture: "ArrayLike") -> np.ndarray:
     """``picture``, (H, W, 3) RGB, uint8 or floating point in [0, 1] -> (H, W, 3) uint8, rounded half up.
 
     Raises InputError for any other array.
     """
-    array = np.asarray(picture)
+    array = as_array(picture)
     if next_step := _shape_mistake(array.shape) or _type_mistake(array):
         raise InputError(f"picture: {RULE}, got {array.dtype} {array.shape}: {next_step}")
     if array.dtype != np.uint8:

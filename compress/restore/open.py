@@ -3,10 +3,11 @@
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress.artifacts.runtime.base import PACKAGES, SUFFIXES, format_of
+from compress.artifacts.runtime.base import MOST_SCALE, PACKAGES, SUFFIXES, format_of
 from compress.artifacts.runtime.open import open_runner
 from compress.artifacts.runtime.trial import probe
 from compress.bundle.hub import local
@@ -46,6 +47,17 @@ class Settings:
     task: Task | None = None
     enlarged: bool = False
     """Pictures are on the output grid already, for a source that takes such: not one that ``enlarges``."""
+
+    def __post_init__(self) -> None:
+        """Raise InputError for what is no number, or a number out of range whatever the source is."""
+        for name in ("tile", "overlap", "seed", "scale", "k_steps", "sigma_s"):
+            value, kind = getattr(self, name), Real if name == "sigma_s" else Integral
+            if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+                raise InputError(f"{name} (={value!r}) must be a {'' if kind is Real else 'whole '}number: give one")
+        if self.seed < 0:
+            raise InputError(f"seed (={self.seed}) must be 0 or more: give another")
+        if self.scale is not None and not 1 <= self.scale <= MOST_SCALE:
+            raise InputError(f"scale (={self.scale}) must be in [1, {MOST_SCALE}]: give another")
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,9 @@ class Source:
         """
         import numpy as np
 
-        from compress.data.array import as_rgb8
+        from compress.data.array import as_array, as_rgb8
 
-        given = np.asarray(picture)
+        given = as_array(picture)
         restored = self.restorer.restore(as_rgb8(given), lambda: None)
         return restored if given.dtype == np.uint8 else restored.astype(np.float32) / 255
 

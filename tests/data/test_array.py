@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from compress.data.array import as_rgb8
 from compress.errors import InputError
@@ -22,6 +23,14 @@ def test_floating_point_is_rounded(dtype: type) -> None:
 
 
 @pytest.mark.parametrize(
+    "picture", [[[1, 2], [3]], torch.zeros(8, 9, 3, requires_grad=True), torch.zeros(8, 9, 3, dtype=torch.bfloat16)]
+)
+def test_what_numpy_cannot_take(picture: object) -> None:
+    with pytest.raises(InputError, match=r"got .* that is no array .*: convert it to a numpy array"):
+        as_rgb8(picture)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     ("array", "got", "next_step"),
     [
         (WHITE[..., 0], "uint8 (2, 3)", "np.stack"),
@@ -35,7 +44,7 @@ def test_floating_point_is_rounded(dtype: type) -> None:
         (WHITE > 0, "bool", "divide it by its white"),
         (WHITE.astype(np.float32), "float32", "its values are 255 to 255, scale them"),
         (WHITE / 255 - 1.5, "float64", "its values are -0.5 to -0.5, scale them"),
-        (WHITE * np.nan, "float64", "no finite numbers"),
+        (WHITE * np.nan, "float64", "not finite numbers"),
     ],
 )
 def test_the_rest_is_refused_with_the_rule_and_the_next_step(array: np.ndarray, got: str, next_step: str) -> None:

@@ -45,6 +45,19 @@ def test_settings_are_the_commands(checkpoint: Path, photo: np.ndarray) -> None:
         compress.open(checkpoint, task="denoise")
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        *(("seed", value) for value in (-1, 1.5, "x")),
+        *(("scale", value) for value in (0, -1, 10**6, "x", True)),  # 10^6: a picture of 2 x 2 px would take terabytes
+        *((name, "x") for name in ("tile", "overlap", "k_steps", "sigma_s")),
+    ],
+)
+def test_settings_that_are_no_numbers_or_out_of_range(checkpoint: Path, setting: str, value: Any) -> None:
+    with pytest.raises(InputError, match=rf"^{setting} \(="):
+        compress.open(checkpoint, **{setting: value})
+
+
 def test_a_path_needs_no_separator(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ``Path`` never means a built-in name."""
     monkeypatch.chdir(checkpoint.parent)
