@@ -31,8 +31,9 @@ def local(source: str) -> Path:
     repository, path = open_repository(source)
     folder = _folder(repository, path)
     below = f"{folder}/" if folder else ""
-    if repository.sizes[below + MANIFEST] > MOST_BYTES:
-        raise VerificationError(f"{repository.pinned}/{below}{MANIFEST}: longer than {MOST_BYTES} bytes: do not use it")
+    for name in (below + MANIFEST, below + SIGNATURE):
+        if repository.sizes.get(name, 0) > MOST_BYTES:
+            raise VerificationError(f"{repository.pinned}/{name}: longer than {MOST_BYTES} bytes: do not use it")
     manifest = read_manifest(repository.download([below + MANIFEST]) / folder)
     signature = [below + SIGNATURE] if below + SIGNATURE in repository.sizes else []
     names = [below + file.path for file in manifest.files]

@@ -123,7 +123,8 @@ def test_only_what_the_manifest_lists_is_downloaded(small: Path, hub: Hub) -> No
 def test_what_has_another_size_than_the_manifest_says_is_not_downloaded(small: Path, hub: Hub) -> None:
     name = push(small, "someone/tiny", private=False, branch=None)
     files = dict(hub.repositories["someone/tiny"][parse(name).revision or ""])
-    for huge in (f"bundle/{open_bundle(small).manifest.artifacts[0].entry}", "bundle/manifest.json"):
+    entry = open_bundle(small).manifest.artifacts[0].entry
+    for huge in (f"bundle/{entry}", "bundle/manifest.json", "bundle/manifest.json.sig"):
         hub.commit("someone/tiny", {**files, huge: b" " * (MOST_BYTES + 1)})
         hub.requests.clear()
         with pytest.raises(VerificationError, match="do not use it"):
