@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
 from compress.surroundings import NO_HOME, has_home
+from compress.text import printable
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -47,13 +48,16 @@ def ledger_url() -> "URL":
         )
     if driver == DRIVERS["sqlite"] and (url.database or ":memory:") == ":memory:":
         raise InputError(f"{VARIABLE}: a ledger in memory keeps nothing: write sqlite:////folder/{FILE}")
+    if driver == DRIVERS["sqlite"] and str(url.database).startswith("file:"):
+        # SQLite's own URIs may name memory too, and our lock would lie under another name than the file.
+        raise InputError(f"{VARIABLE}: names a URI of SQLite's: write the file, sqlite:////folder/{FILE}")
     return url.set(drivername=driver)
 
 
 def shown(url: "URL") -> str:
     """A ledger's place, for people: SQLite's file, or the server and database without user's secrets."""
     if url.drivername == DRIVERS["sqlite"]:
-        return str(Path(str(url.database)))
+        return printable(str(Path(str(url.database))))
     port = f":{url.port}" if url.port else ""
     user = f"{url.username}@" if url.username else ""
     return f"postgresql://{user}{url.host or ''}{port}/{url.database or ''}"

@@ -140,6 +140,7 @@ def test_a_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:
         ("s3cret", "COMPRESS_LEDGER_URL: not a database URL"),
         ("postgresql://a:s3cret@b:port/c", "COMPRESS_LEDGER_URL: not a database URL"),
         ("sqlite://", "COMPRESS_LEDGER_URL: a ledger in memory keeps nothing"),
+        ("sqlite:///file::memory:?uri=true", "COMPRESS_LEDGER_URL: names a URI of SQLite's: write the file"),
         ("sqlite://host/x", "COMPRESS_LEDGER_URL: a file has no host"),
     ],
 )
