@@ -62,4 +62,6 @@ def blending(tile: int, overlap: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit("usage: run_artifact.py MODEL.onnx PICTURE OUT SCALE (4 for super-resolution x4, 1 for other tasks)")
     main(*sys.argv[1:])

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from budgets import Budgets, below_tests
 
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir, ElirConfig
@@ -32,6 +31,8 @@ pytest_plugins = ["needs", "budgets", "workers"]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    from budgets import Budgets, below_tests  # a plugin, whose asserts pytest rewrites: not before it is loaded
+
     dear = Budgets().seconds
     for item in items:
         # The first to ask for the finished bundle makes it, which takes most of a minute. Given `-m "not slow"`, pytest

@@ -56,7 +56,7 @@ def model_card(manifest: Manifest, results: Results, id: str) -> str:
         formats=_and(formats),
         id=id,
         rows="\n".join(_rows(results)),
-        dataset=markdown(results.quality[0].dataset) if results.quality else "no set",
+        dataset=_set(results),
         speed=_machines(results),
         licence=markdown(licence),
     )
@@ -113,7 +113,7 @@ def _row(entry: ArtifactEntry, quality: Quality | None, timed: Performance | Non
         _number(judged.lpips, 4),
         _number(judged.psnr_drop_db, 3),
         _number(_ms(timed) if timed else None, 1),
-        markdown(f"{timed.target} ({timed.evidence})") if timed else "-",
+        markdown(f"{timed.target} ({timed.evidence_words})") if timed else "-",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -124,6 +124,14 @@ def _ms(timed: Performance) -> float | None:
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _set(results: Results) -> str:
+    """The set of the table's figures, and how many pictures it has."""
+    if not results.quality:
+        return "no set"
+    first = results.quality[0]
+    return markdown(first.dataset) + (f" ({first.n} pictures)" if first.n is not None else "")
 
 
 def _machines(results: Results) -> str:

@@ -17,7 +17,8 @@ has changed.
 {rows}
 
 {takes} `compress restore` with this folder restores pictures of any size, tile by tile. The lines below restore a
-`photo.png` of {small} px (another size would be squeezed to it); run them in this folder.
+`photo.png` of {small} px (another size would be squeezed to it) that lies beside this folder; run them in this
+folder, and add nothing to it, or `compress verify` would refuse it.
 """
 _FLOATS = """\
 Each takes one picture of {width} x {height} px, {enlarged}RGB in [0, 1], float32,
@@ -32,15 +33,15 @@ _BEFORE = """\
 import numpy as np
 from PIL import Image
 {imports}
-picture = Image.open("photo.png").convert("RGB").resize(({width}, {height}), Image.Resampling.BICUBIC)
+picture = Image.open("../photo.png").convert("RGB").resize(({width}, {height}), Image.Resampling.BICUBIC)
 """
 _TAKE_FLOATS = 'inputs = {"lq": np.asarray(picture, np.float32).transpose(2, 0, 1)[None] / 255}\n'
 _TAKE_BYTES = 'inputs = {"image": np.array(picture)[None]}\n'
 _DRAW = 'inputs["noise"] = np.random.default_rng(0).standard_normal({shape}, np.float32)\n'
 _AFTER_FLOATS = """\
-Image.fromarray((output[0].transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)).save("restored_by_{format}.png")
+Image.fromarray((output[0].transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)).save("../restored_by_{format}.png")
 """
-_AFTER_BYTES = 'Image.fromarray(output[0]).save("restored_by_{format}.png")\n'
+_AFTER_BYTES = 'Image.fromarray(output[0]).save("../restored_by_{format}.png")\n'
 # format -> title, imports, lines that make the output of inputs
 _RUNTIMES = {
     "openvino": (

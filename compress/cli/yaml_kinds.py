@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from compress.data.sets import load_set
-from compress.pipeline.inputs import load_sets
+from compress.pipeline.inputs import checkpoint_numbers, load_sets
 from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.kinds import own_kind
 from compress.recipe.library import Kind, find, is_path, load_yaml, names
@@ -29,7 +29,8 @@ BUILT_IN: dict[str, Kind] = {"recipe": "recipes", "calibration": "calibration", 
 def check_file(name_or_path: str, overrides: Iterable[str] = ()) -> tuple[str, str]:
     """The name in a valid file of any kind, and what is still to be filled in; "" where nothing is.
 
-    The sets of a recipe must be there and large enough; their pictures are not read.
+    The sets of a recipe must be there and large enough; their pictures are not read. Its checkpoint must be there, for
+    its task, and say K and sigma_s where the recipe does not.
 
     Raises InputError, one line per mistake.
     """
@@ -44,9 +45,11 @@ def check_file(name_or_path: str, overrides: Iterable[str] = ()) -> tuple[str, s
     if kind == "target":
         return load_model(DeployTarget, path, overrides).name, ""
     loaded = load_any(name_or_path, overrides)
+    message = to_fill_in(loaded.model.weights)
     if isinstance(loaded, Recipe):
         load_sets(loaded)
-    message = to_fill_in(loaded.model.weights)
+        if not message:
+            checkpoint_numbers(find("weights", loaded.model.weights), loaded.model)
     return loaded.name, f"model.weights is to be filled in: {message}" if message else ""
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from compress.artifacts.runtime.open import open_runner
+from compress.bundle.open import open_bundle
 from compress.bundle.readme import README, readme
 
 INPUTS = [{"name": "lq", "shape": [1, 3, 64, 96]}, {"name": "noise", "shape": [1, 16, 8, 12]}]
@@ -49,7 +50,7 @@ def test_a_baked_noise_is_not_asked_for() -> None:
 
 def test_the_lines_run(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
     bundle = shutil.copytree(finished.folder, tmp_path / "bundle", ignore=shutil.ignore_patterns(".*"))
-    Image.fromarray(photo[:16, :16]).save(bundle / "photo.png")
+    Image.fromarray(photo[:16, :16]).save(tmp_path / "photo.png")
     blocks = BLOCKS.findall((bundle / README).read_text(encoding="utf-8"))
     assert blocks and all(len(block.splitlines()) <= 14 for block in blocks)
     for block in blocks:
@@ -57,14 +58,15 @@ def test_the_lines_run(finished: Any, photo: np.ndarray, tmp_path: Path) -> None
         assert done.returncode == 0, done.stderr
     enlarged = np.asarray(Image.fromarray(photo[:16, :16]).resize((64, 64), Image.Resampling.BICUBIC), np.float32)
     noise = np.random.default_rng(0).standard_normal((1, 16, 8, 8), np.float32)
-    for path in bundle.glob("restored_by_*.png"):
+    for path in tmp_path.glob("restored_by_*.png"):
         format_: Any = path.stem.removeprefix("restored_by_")
         used = next(b for b in blocks if path.name in b)
         model = bundle / re.search(r'"(\w+/\w+/model\.\w+)"', used)[1]  # type: ignore[index]
         hq = open_runner(model, format_, 1).run(enlarged.transpose(2, 0, 1)[None] / 255, noise)
         wanted = (hq[0].transpose(1, 2, 0) * 255 + 0.5).astype(int)
         assert np.abs(np.asarray(Image.open(path)).astype(int) - wanted).max() <= 1
-    assert len(list(bundle.glob("restored_by_*.png"))) == len(blocks)
+    assert len(list(tmp_path.glob("restored_by_*.png"))) == len(blocks)
+    assert open_bundle(bundle).unlisted_files() == []
 
 
 @pytest.mark.parametrize("format_", ["openvino", "onnx", "executorch"])

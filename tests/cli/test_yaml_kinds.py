@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from compress.cli.commands import app
-from compress.cli.yaml_kinds import SCHEMAS
+from compress.cli.yaml_kinds import SCHEMAS, check_file
+from compress.errors import InputError
 from compress.recipe.kinds import OWN_KEYS
 
 FILES = {
@@ -82,3 +83,19 @@ def test_a_set_that_is_not_there_says_where_it_was_looked_for(tmp_path: Path, mo
 @pytest.mark.parametrize("name", ["int8_sr", "train_sr_x4", "photos_validation", "x86-openvino"])
 def test_built_in_names_of_each_kind(name: str) -> None:
     assert CliRunner().invoke(app, ["validate", name]).stdout == f"{name}: valid\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("{weights: elir_sr_x4, task: denoise}", "was trained for sr_x4, the recipe's model.task is denoise"),
+        ("{weights: ./mine.ckpt, task: sr_x4}", "the file holds no k_steps or sigma_s"),
+        ("{weights: ./none.safetensors}", "no such weights file"),
+    ],
+)
+def test_a_recipe_whose_checkpoint_cannot_be_meant(model: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.ckpt").write_bytes(b"not read for this")
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"version: 1\nextends: int8_sr\nname: mine\nmodel: {model}\n")
+    with pytest.raises(InputError, match=message):
+        check_file(str(path))
