@@ -134,10 +134,11 @@ def test_the_readmes_lines_run(picture_bundle: Path, photo: NDArray[np.uint8], t
     blocks = re.findall(r"```python\n(.*?)```", (picture_bundle / README).read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == len(PROGRAMS) and "8 bits, as it is" in (picture_bundle / README).read_text(encoding="utf-8")
     noise = np.random.default_rng(0).standard_normal((1, 16, 8, 8), np.float32)
+    (folder := tmp_path / "in the bundle").mkdir()
     for block in blocks:
         lines = re.sub(r'"(?=\w+/\w+/model)', f'"{picture_bundle}/', block)
         Image.fromarray(photo[:16, :16]).save(tmp_path / "photo.png")
-        done = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-c", lines], cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     for format, path in PROGRAMS.items():
         runner = open_runner(picture_bundle / path, format, 1)
