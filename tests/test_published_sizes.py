@@ -27,7 +27,7 @@ from compress.passes.shrink.importance import scores
 from compress.passes.smooth import Smooth
 from compress.progress import Progress
 from compress.recipe.passes import CollapseSettings, FoldTimeSettings, SmoothSettings
-from compress.recipe.published import PUBLISHED, Published
+from compress.recipe.published import PUBLISHED, ReleaseFile
 from compress.recipe.schema import Recipe
 from tests.elir.widen import widen
 
@@ -45,10 +45,10 @@ def pairs(count: int = 1, side: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 @pytest.fixture(scope="module")
-def bundled() -> Callable[[Published], Elir]:
+def bundled() -> Callable[[ReleaseFile], Elir]:
     """The bundled model, its flow narrowed where the published width is not a multiple of its own."""
 
-    def make(like: Published) -> Elir:
+    def make(like: ReleaseFile) -> Elir:
         model = load_checkpoint("elir_sr_x4", like.k_steps, like.sigma_s)
         hid = model.config.hid_channels
         if like.hid_channels % hid:
@@ -59,13 +59,13 @@ def bundled() -> Callable[[Published], Elir]:
     return make
 
 
-def at(like: Published) -> ElirConfig:
+def at(like: ReleaseFile) -> ElirConfig:
     return ElirConfig(*like.widths, k_steps=like.k_steps, sigma_s=like.sigma_s)
 
 
 @pytest.mark.parametrize("like", SIZES, ids=lambda like: like.file)
 def test_a_model_of_published_size_computes_what_it_was_made_from(
-    like: Published, bundled: Callable[[Published], Elir]
+    like: ReleaseFile, bundled: Callable[[ReleaseFile], Elir]
 ) -> None:
     model = bundled(like)
     wide = widen(model, at(like))
@@ -77,12 +77,12 @@ def test_a_model_of_published_size_computes_what_it_was_made_from(
     assert (wanted["step_1"] - wanted["mmse"]).abs().max() > 100 * EXACT  # the flow does something
 
 
-def test_channels_of_three_in_a_group_do_not_come_of_two(bundled: Callable[[Published], Elir]) -> None:
+def test_channels_of_three_in_a_group_do_not_come_of_two(bundled: Callable[[ReleaseFile], Elir]) -> None:
     with pytest.raises(ValueError, match="hid_channels"):
         widen(bundled(SIZES[0]), ElirConfig(96, 1, 96, 3))
 
 
-def test_smooth_leaves_a_model_of_published_size_exact(bundled: Callable[[Published], Elir]) -> None:
+def test_smooth_leaves_a_model_of_published_size_exact(bundled: Callable[[ReleaseFile], Elir]) -> None:
     """Its identity blocks have sites that nothing reads: all weights zero."""
     like = next(model for model in SIZES if model.file == "elir_bfr.pth")
     subject = Subject(widen(bundled(like), replace(at(like), k_steps=1)), lambda: pairs(8), 8, 64, ("onnx",))
@@ -93,7 +93,7 @@ def test_smooth_leaves_a_model_of_published_size_exact(bundled: Callable[[Publis
 
 
 @pytest.mark.nightly
-def test_apply_at_the_published_sr_width(bundled: Callable[[Published], Elir], tmp_path: Path) -> None:
+def test_apply_at_the_published_sr_width(bundled: Callable[[ReleaseFile], Elir], tmp_path: Path) -> None:
     """All formats by `ptq`, on small pictures: the files are as large as those of the published model."""
     like = SIZES[0]
     wide = widen(bundled(like), at(like))

@@ -13,7 +13,7 @@ from compress.elir.overparam import collapse, expand
 from compress.elir.state import MODULES
 from compress.errors import InputError
 from compress.files import check_output, whole_file
-from compress.recipe.published import Published, by_widths
+from compress.recipe.published import ReleaseFile, by_widths
 from compress.recipe.task import TASKS
 
 SUFFIXES = {
@@ -84,7 +84,7 @@ def convert(
     return "\n".join(filter(None, (model.taken, note, untold)))
 
 
-def _published(source: Path, config: ElirConfig, task: str | None, *, numbers_given: bool) -> Published | None:
+def _published(source: Path, config: ElirConfig, task: str | None, *, numbers_given: bool) -> ReleaseFile | None:
     """The authors' checkpoint that ``source`` is, by its widths and ``task``.
 
     None when it is not one of theirs, or nobody says so. Raises InputError when its K and sigma_s would be a guess.
@@ -98,7 +98,7 @@ def _published(source: Path, config: ElirConfig, task: str | None, *, numbers_gi
     raise InputError(f"{source}: holds no k_steps or sigma_s: give --k-steps and --sigma-s{tasks}")
 
 
-def _taken_for(source: Path, like: Published, model: Elir) -> str:
+def _taken_for(source: Path, like: ReleaseFile, model: Elir) -> str:
     return (
         f"{source}: taken for the published {like.file} by its widths: task {like.task}, K {model.k_steps}, "
         f"sigma_s {model.sigma_s:g}; --task, --k-steps and --sigma-s say otherwise"

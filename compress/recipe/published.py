@@ -11,7 +11,7 @@ RELEASE = "release v1.0 of github.com/eladc-git/ELIR"
 
 
 @dataclass(frozen=True)
-class Published:
+class ReleaseFile:
     """One file of the release. ``k_trained``: segments of the consistency loss; ``k_steps``: Euler steps it runs with.
 
     ``image_size``, in px, is what it was trained and measured at; the last four are its widths and depths.
@@ -35,11 +35,11 @@ class Published:
 
 
 PUBLISHED = (
-    Published("elir_sr.pth", "sr_x8_published", 5, 3, 0.1, 256, 128, 1, 96, 3),
-    Published("elir_denoising.pth", "denoise_published", 5, 3, 0.025, 256, 128, 1, 96, 3),
-    Published("elir_inpainting.pth", "inpaint_published", 5, 3, 0.1, 256, 128, 1, 96, 3),
-    Published("elir_bsr.pth", "blind_sr_x4_published", 3, 3, 0.04, 256, 96, 1, 96, 3),
-    Published("elir_bfr.pth", "blind_face_published", 5, 5, 0.1, 512, 128, 3, 96, 3),
+    ReleaseFile("elir_sr.pth", "sr_x8_published", 5, 3, 0.1, 256, 128, 1, 96, 3),
+    ReleaseFile("elir_denoising.pth", "denoise_published", 5, 3, 0.025, 256, 128, 1, 96, 3),
+    ReleaseFile("elir_inpainting.pth", "inpaint_published", 5, 3, 0.1, 256, 128, 1, 96, 3),
+    ReleaseFile("elir_bsr.pth", "blind_sr_x4_published", 3, 3, 0.04, 256, 96, 1, 96, 3),
+    ReleaseFile("elir_bfr.pth", "blind_face_published", 5, 5, 0.1, 512, 128, 3, 96, 3),
 )
 
 
@@ -54,11 +54,11 @@ def to_fill_in(weights: str | Path | None) -> str:
     )
 
 
-def by_task(task: str) -> Published | None:
+def by_task(task: str) -> ReleaseFile | None:
     """The published checkpoint for ``task``."""
     return next((model for model in PUBLISHED if model.task == task), None)
 
 
-def by_widths(widths: tuple[int, int, int, int], task: str | None) -> list[Published]:
+def by_widths(widths: tuple[int, int, int, int], task: str | None) -> list[ReleaseFile]:
     """The published checkpoints of these ``Published.widths``, for ``task`` where it is known."""
     return [model for model in PUBLISHED if model.widths == widths and task in (None, model.task)]

@@ -59,7 +59,7 @@ class Series(Section):
     source: Text
 
 
-class Sampled(Section):
+class Readings(Section):
     """Clock, temperature and power of a device while it was measured, and its settings."""
 
     clock_mhz: Series | None = None

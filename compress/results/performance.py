@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from compress.results.machine import Machine, Sampled
+from compress.results.machine import Machine, Readings
 from compress.results.section import Count, Figure, Id, Section, Text
 
 Evidence = Literal["measured", "emulated", "estimated", "compiled", "parsed", "unavailable"]
@@ -55,7 +55,7 @@ class Operator(Section):
     why: Text
 
 
-class Delegated(Section):
+class Delegation(Section):
     """What ExecuTorch's backend runs of a program."""
 
     share: Figure | None = Field(None, description="Share of the multiply-accumulates, from 0 to 1.")
@@ -133,7 +133,7 @@ class Performance(Section):
     protocol: Text | None = Field(None, description="How long it was measured: quick or full.")
     runtime: dict[Text, Fact] | None = Field(None, description="Version and settings of the runtime.")
     machine: Machine | None = Field(None, description="Facts about the device.")
-    device: Sampled | None = Field(None, description="Clock, temperature and power during the measurement.")
+    device: Readings | None = Field(None, description="Clock, temperature and power during the measurement.")
     accuracy: Accuracy | None = Field(None, description="The device's pictures compared with those computed here.")
     instructions: dict[str, Count] | None = Field(None, description="Instructions of one emulated inference, by class.")
     instructions_vs_fp32: Figure | None = Field(None, description="Ratio of the fp32 artifact's instructions to these.")
@@ -143,7 +143,7 @@ class Performance(Section):
     estimate: Estimate | None = Field(None, description="Estimate of the vendor's own cost model.")
     lint: list[Text] | None = Field(None, description="Rules of the runtime that the file breaks.")
     parser: Parser | None = None
-    delegated: Delegated | None = None
+    delegated: Delegation | None = None
     why: Text | None = Field(None, description="Why nothing was measured.")
 
     @property

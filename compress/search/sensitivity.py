@@ -150,7 +150,7 @@ def sensitivity(
             kept = [_PartRecord(context.stages, name, convs, extra) for name, convs in [*whole, *parts]]
             known = _measure_at_once(workers, left, probe, kept) if workers and left else {}
             todo = sum(not part.done() for part in kept) - len(known)
-            expected = _Expected(context.progress, todo, pictures)
+            expected = _Forecast(context.progress, todo, pictures)
             for part in kept:
                 record = part.run(lambda convs: known.get(tuple(convs)) or expected.timed(probe.loss, convs))
                 network = "" if part.name == WHOLE else probe.network(part.convs[0])
@@ -162,7 +162,7 @@ def sensitivity(
     )
 
 
-class _Expected:
+class _Forecast:
     """Says, once the first of ``todo`` parts is measured, about how long all of them will take."""
 
     def __init__(self, progress: Progress, todo: int, pictures: int) -> None:

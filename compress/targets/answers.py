@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from compress.errors import Unavailable
 from compress.recipe.names import Name
 from compress.results.json_text import parse_json
-from compress.results.machine import Machine, Sampled, Series
+from compress.results.machine import Machine, Readings, Series
 from compress.results.performance import Accuracy, Fact
 from compress.results.section import Count, Figure, Text
 from compress.text import one_line
@@ -75,7 +75,7 @@ class DeviceSeries(Series, extra="ignore"):
     """One quantity, sampled."""
 
 
-class DeviceSampled(Sampled, extra="ignore"):
+class DeviceReadings(Readings, extra="ignore"):
     """Clock, temperature, power; and the settings that ``measuring.record`` names."""
 
     clock_mhz: DeviceSeries | None = None
@@ -87,14 +87,14 @@ class DeviceAccuracy(Accuracy, extra="ignore"):
     """Figures over the sample pictures."""
 
 
-class Timed(Message):
+class TimedRuns(Message):
     """An artifact's timed runs, in ms, and how many came before them."""
 
     samples: list[Milliseconds] = Field(min_length=2, max_length=1_000_000)
     warmup: Count
 
 
-class ArtifactRun(Timed):
+class ArtifactRun(TimedRuns):
     """One artifact: loaded and run in a process of its own, then timed among the others."""
 
     load_ms: Milliseconds
@@ -109,7 +109,7 @@ class RunnerResult(Message):
 
     machine: DeviceMachine
     threads: Count
-    sampled: DeviceSampled
+    sampled: DeviceReadings
     artifacts: dict[Name, ArtifactRun] = Field(max_length=1000)
 
 
@@ -127,7 +127,7 @@ class PageResult(Message):
 
     browser: Text
     cold: dict[Name, PageLoad]
-    warm: dict[Name, Timed]
+    warm: dict[Name, TimedRuns]
 
 
 def read_answer(kind: type[M], said: bytes) -> M | RunnerError:

@@ -9,7 +9,7 @@ from compress.artifacts.artifact import Artifact
 from compress.errors import GoalMissed, InputError, Unavailable, VerificationError
 from compress.recipe.schema import DeployTarget
 from compress.recipe.target_parts import Reach
-from compress.results.performance import Delegated, Evidence, Performance
+from compress.results.performance import Delegation, Evidence, Performance
 from compress.results.sample import Sample
 from compress.targets.entries import Bench, Pictures, untimed
 from compress.targets.local import bench_local, check_arch
@@ -149,13 +149,13 @@ def bench_target(bench: Bench, macs: int | None = None) -> list[Performance]:
     return entries
 
 
-def _delegated(path: Path, least: float | None, macs: int | None) -> Delegated:
+def _delegated(path: Path, least: float | None, macs: int | None) -> Delegation:
     from compress.artifacts.inspect.delegation import coverage
 
     delegation = coverage(path)
     share = delegation.share(macs)
     met = None if least is None or share is None else share >= least
-    return Delegated(**delegation.to_json(macs), min=least, met=met)
+    return Delegation(**delegation.to_json(macs), min=least, met=met)
 
 
 def _way_to(target: DeployTarget) -> Callable[[Bench], list[Performance]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from compress.progress import Progress
-    from compress.targets.answers import ArtifactRun, Timed
+    from compress.targets.answers import ArtifactRun, TimedRuns
 
 Pictures = Mapping[str, "np.ndarray"]
 """lq (N, H, W, 3) uint8, noise (N, 16, H/8, W/8) float32; image (N, h, w, 3) uint8 where the artifacts take pictures
@@ -53,9 +53,9 @@ class Bench:
 
     def measured(
         self,
-        timed: "Mapping[Artifact, Timed]",
+        timed: "Mapping[Artifact, TimedRuns]",
         rest: Mapping[Artifact, Performance],
-        bf16: "Timed | None" = None,
+        bf16: "TimedRuns | None" = None,
     ) -> list[Performance]:
         """Entries of what ran: ``rest`` of each (first inference, load, memory, and so on) with its timed runs.
 
@@ -106,7 +106,7 @@ def untimed(target: DeployTarget, artifact: Artifact, evidence: Evidence, **fact
     return Performance(artifact=artifact.id, target=target.name, evidence=evidence, **fields)
 
 
-def latency_of(timed: "Timed") -> Latency:
+def latency_of(timed: "TimedRuns") -> Latency:
     """What timed runs amount to."""
     return Latency(tuple(timed.samples), timed.warmup)
 

@@ -14,7 +14,7 @@ from compress.elir.latent import noise_shape
 from compress.elir.metadata import read_metadata
 from compress.elir.model import Elir, ElirConfig
 from compress.errors import InputError, VerificationError
-from compress.recipe.published import PUBLISHED, Published
+from compress.recipe.published import PUBLISHED, ReleaseFile
 
 FACTS = {"task": "sr_x4", "licence": "MIT"}
 
@@ -104,7 +104,9 @@ def authors(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.mark.parametrize("like", PUBLISHED, ids=lambda like: like.file)
-def test_what_the_authors_files_lack_is_known(like: Published, authors: Callable[[str], Path], tmp_path: Path) -> None:
+def test_what_the_authors_files_lack_is_known(
+    like: ReleaseFile, authors: Callable[[str], Path], tmp_path: Path
+) -> None:
     note = convert(authors(like.file), tmp_path / "known.safetensors", task=like.task)
     found = read_metadata(tmp_path / "known.safetensors")
     keys = ("task", "k_trained", "k_steps", "sigma_s")

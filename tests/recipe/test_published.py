@@ -9,7 +9,7 @@ from compress.cli.commands import app
 from compress.errors import InputError
 from compress.recipe.library import find
 from compress.recipe.load import load_recipe
-from compress.recipe.published import PUBLISHED, Published, by_task, by_widths, to_fill_in
+from compress.recipe.published import PUBLISHED, ReleaseFile, by_task, by_widths, to_fill_in
 
 RECIPES = {
     "published_sr": "elir_sr.pth",
@@ -24,7 +24,7 @@ ASKED = (
 )
 
 
-def of(file: str) -> Published:
+def of(file: str) -> ReleaseFile:
     return next(model for model in PUBLISHED if model.file == file)
 
 

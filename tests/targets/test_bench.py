@@ -13,7 +13,7 @@ from compress.errors import InputError, VerificationError
 from compress.recipe.library import find
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
-from compress.results.performance import Delegated, Performance
+from compress.results.performance import Delegation, Performance
 from compress.targets.bench import BenchResult, at_host, evidence_of, runs
 
 ARTIFACTS = [Artifact(format, precision) for format in FORMATS for precision in ("fp32", "int8")]
@@ -109,7 +109,7 @@ def test_a_host_that_ssh_would_take_for_an_option_is_refused() -> None:
 
 
 def test_a_missed_gate_ends_in_3_with_one_line() -> None:
-    gate = Delegated(share=0.95, min=0.99, met=False)
+    gate = Delegation(share=0.95, min=0.99, met=False)
     found = BenchResult(Path("b"), [Performance(artifact="executorch-int8", target="x86-executorch", delegated=gate)])
     assert found.exit_code == 3
     assert found.missed == [

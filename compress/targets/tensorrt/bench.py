@@ -18,7 +18,7 @@ PARSE_S = 900
 PARSER = Path(__file__).with_name("parse.py")
 
 
-class Parsed(BaseModel):
+class ParserAnswer(BaseModel):
     """What parse.py prints."""
 
     version: str
@@ -46,7 +46,7 @@ def bench_parsed(bench: Bench) -> list[Performance]:
     return entries
 
 
-def _parse(path: Path, site: Path) -> Parsed:
+def _parse(path: Path, site: Path) -> ParserAnswer:
     command = python_command(str(PARSER), str(path))
     try:
         done = subprocess.run(command, capture_output=True, env=python_environment(site), timeout=PARSE_S)
@@ -55,10 +55,10 @@ def _parse(path: Path, site: Path) -> Parsed:
     if done.returncode:
         last = one_line((done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"])[-1])
         raise VerificationError(f"{path}: TensorRT-RTX's parser ended with {done.returncode} ({last})")
-    return Parsed.model_validate_json(done.stdout)
+    return ParserAnswer.model_validate_json(done.stdout)
 
 
-def _entry(bench: Bench, artifact: Artifact, breaches: list[str], parsed: Parsed) -> Performance:
+def _entry(bench: Bench, artifact: Artifact, breaches: list[str], parsed: ParserAnswer) -> Performance:
     facts = {
         "accepted": parsed.accepted,
         "lint": breaches,
