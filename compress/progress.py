@@ -42,14 +42,20 @@ class Stage:
             self._owner._update(self._task, **change)
         elif self._due():
             self._told, self._told_at = time.monotonic(), self.done
-            of = f" of {self.total}" if self.total else ""
-            self._owner._line(f"{self.name}: {self.done}{of}{self._left()}{self._beside()}")
+            self._owner._line(f"{self.name}: {self._far()}")
 
     def _due(self) -> bool:
         if self.total and self.done >= self.total:
             return False  # the closing line says it
         share = (self.done - self._told_at) / self.total if self.total else 0.0
         return share >= EVERY_SHARE or time.monotonic() - self._told >= EVERY_S
+
+    def _far(self) -> str:
+        """How far it is; what nobody counts has its note alone."""
+        if not self.total and not self.done:
+            return self.text or "at work"
+        of = f" of {self.total}" if self.total else ""
+        return f"{self.done}{of}{self._left()}{self._beside()}"
 
     def _left(self) -> str:
         """About how long the rest takes, where that is long enough to go and do something else."""

@@ -39,10 +39,11 @@ class Forecast:
 
     def say(self, restorer: Restorer, progress: "Progress") -> None:
         """Say how much it is and, of much work, about how long it will take."""
+        digits = 1 if self.pixels >= 50_000 else 3
         many = "1 picture" if self.pictures == 1 else f"{self.pictures} pictures"
-        size = f"{self.pixels / 1e6:.1f} megapixels"
+        size = f"{self.pixels / 1e6:.{digits}f} megapixels"
         if self.scale > 1:
-            size += f", {self.pixels * self.scale**2 / 1e6:.1f} after enlarging x{self.scale}"
+            size += f", {self.pixels * self.scale**2 / 1e6:.{digits}f} after enlarging x{self.scale}"
         tiles = "1 tile" if self.tiles == 1 else f"{self.tiles:,} tiles"
         progress.say(f"restoring {many}: {size}; {tiles}")
         if self.tiles >= TRIAL_FROM and 0 not in restorer.tile:
