@@ -159,7 +159,8 @@ def restore(
         typer.Option(min=0, help="Side of a tile in px, or 0 for no tiles; by default 256, or the artifact's own."),
     ] = None,
     overlap: Annotated[
-        int | None, typer.Option(min=0, help="Overlap of neighbouring tiles in px; by default 64.")
+        int | None,
+        typer.Option(min=0, help="Overlap of neighbouring tiles in px; by default 64, or 32 less than a small tile."),
     ] = None,
     seed: SeedOption = 0,
     task: TaskOption = None,

@@ -23,6 +23,8 @@ Kind = Literal["recipes", "calibration", "targets", "weights"]
 
 PACKAGE = Path(__file__).parents[1]
 MAX_BYTES = 1_000_000
+MODEL = "elir_"
+"""How the names of built-in restorers begin; the other weights are parts of measures and of a training."""
 _FOLDERS = {"recipes": "recipes", "calibration": "calibration", "targets": "deploy_targets"}
 _ONE = {"recipes": "recipe", "calibration": "calibration set", "targets": "deploy target", "weights": "weights file"}
 
@@ -69,7 +71,8 @@ def find(kind: Kind, name_or_path: str) -> Path:
     if path.is_file():
         return path
     hint = f": for a file or folder here, write ./{name_or_path}" if Path(name_or_path).exists() else ""
-    raise InputError(f"{name_or_path!r}: unknown {_ONE[kind]}{nearest(name_or_path, names(kind))}{hint}")
+    valid = [name for name in names(kind) if kind != "weights" or name.startswith(MODEL)]
+    raise InputError(f"{name_or_path!r}: unknown {_ONE[kind]}{nearest(name_or_path, valid)}{hint}")
 
 
 def _existing(kind: Kind, path: Path) -> Path:

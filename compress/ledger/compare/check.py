@@ -67,7 +67,8 @@ def check(bundle: str | None, against: str, limits: Limits) -> CheckResult:
     if all(verdict.met is None for verdict in verdicts):
         where = "the ledger has no earlier row of it" if against == LEDGER else f"{against} has none of its measures"
         raise InputError(
-            f"{bundle or 'newest run'}: nothing to compare with, {where}: record one with `compress apply`"
+            f"{bundle or 'newest run'}: nothing to compare with, {where} (rows of `compress bench` alone do not "
+            "count): measure it again with `compress apply --fresh`, or name another bundle with --against"
         )
     return CheckResult(bundle or f"run {rows[0].run}", against, verdicts)
 
