@@ -82,7 +82,7 @@ def open_repository(source: str) -> tuple[Repository, str]:
 
             info = HfApi().model_info(uri.id, revision=uri.revision, files_metadata=True, timeout=TIMEOUT_S)
             sizes = {file.rfilename: _size(file.size) for file in info.siblings or [] if _is_below(file.rfilename)}
-            return Repository(source, uri.id, _commit(info.sha), sizes), uri.path_in_repo
+            return Repository(source, uri.id, _commit(info.sha, pinned), sizes), uri.path_in_repo
     except Unavailable:
         here = _files(_snapshot(uri.id, pinned)) if pinned else {}
         if not pinned or not here:
@@ -171,10 +171,14 @@ def _is_below(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
 
-def _commit(said: object) -> str:
-    """A commit as a Hub names it, which becomes part of a path here. Raises ValueError for anything else."""
+def _commit(said: object, pinned: str | None) -> str:
+    """A commit as a Hub names it, which becomes part of a path here. Raises ValueError for anything else, and for
+    another commit than the one that was asked for.
+    """
     if not (isinstance(said, str) and _COMMIT.fullmatch(said)):
         raise ValueError("its answer names no commit")
+    if pinned not in (None, said):
+        raise ValueError("its answer is of another commit")
     return said
 
 

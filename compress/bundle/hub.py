@@ -40,7 +40,7 @@ def local(source: str) -> Path:
     if problems := [
         f"{repository.pinned}/{below}{file.path}: differs in size from the manifest: do not use it"
         for file in manifest.files
-        if repository.sizes.get(below + file.path) not in (None, 0, file.bytes)
+        if repository.sizes.get(below + file.path) not in (None, file.bytes)
     ]:
         raise VerificationError(*problems)
     bundle = open_bundle(repository.download([*names, *signature]) / folder)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from compress.cli.commands import app
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
 from compress.errors import InputError, Unavailable, VerificationError
-from compress.hub import hub_file, is_on_hub, parse
+from compress.hub import hub_file, is_on_hub, open_repository, parse
 from compress.recipe.library import find
 from compress.recipe.load import load_recipe
 from compress.restore.open import Settings, open_restorer
@@ -153,6 +154,24 @@ def test_an_answer_that_no_hub_gives(said: dict[str, object], hub: Hub, monkeypa
     monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: ModelInfo(**answer))
     done = CliRunner().invoke(app, ["verify", "hf://someone/tiny"])
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (4, "", 1), done.output
+
+
+def test_another_commit_than_the_pinned_one(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import ModelInfo
+
+    monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: ModelInfo(id="someone/tiny", sha="a" * 40, siblings=[]))
+    with pytest.raises(Unavailable, match="its answer is of another commit"):
+        local(f"hf://someone/tiny@{'b' * 40}")
+
+
+def test_a_file_whose_size_the_hub_hides(small: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    push(small, "someone/tiny", private=False, branch=None)
+    opened, _ = open_repository("hf://someone/tiny")
+    hidden = replace(opened, sizes=dict.fromkeys(opened.sizes, 0))
+    monkeypatch.setattr("compress.bundle.hub.open_repository", lambda source: (hidden, ""))
+    with pytest.raises(VerificationError, match="differs in size from the manifest"):
+        local("hf://someone/tiny")
 
 
 @pytest.mark.parametrize("name", ["x\n---\nlicense: mit", "\u202eabc", "\u2028x", "\x1b[2J"])
