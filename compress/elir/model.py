@@ -63,15 +63,27 @@ class Elir(nn.Module):
     def iter_stages(self, lq: Tensor, noise: Tensor) -> Iterator[tuple[str, Tensor]]:
         """``stages`` one by one, each computed when it is asked for."""
         check_shapes(lq, noise)
-        z = self.enc(lq)
-        yield "latent", z
+        latent = self.enc(lq)
+        yield "latent", latent
+        for name, z in self._iter_flow(latent, noise):
+            latent = z
+            yield name, z
+        yield "output", self.decode(latent, lq)
+
+    def flow(self, latent: Tensor, noise: Tensor) -> Tensor:
+        """The networks between encoder and decoder, which see a picture as a whole: MMSE estimator, noise, every Euler
+        step. The encoder's latent (N, 16, h, w) -> the decoder's."""
+        for _, z in self._iter_flow(latent, noise):
+            latent = z
+        return latent
+
+    def _iter_flow(self, z: Tensor, noise: Tensor) -> Iterator[tuple[str, Tensor]]:
         z = self.mmse(z)
         yield "mmse", z
         z = z + self.sigma_s * noise
         for k in range(self.k_steps):
             z = z + self.fmir.velocity(z, k, self.k_steps) / self.k_steps
             yield f"step_{k + 1}", z
-        yield "output", self.decode(z, lq)
 
     def decode(self, z: Tensor, lq: Tensor) -> Tensor:
         """Latent -> picture, not clipped; of a residual model, the decoder draws what ``lq`` lacks."""

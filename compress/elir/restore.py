@@ -1,8 +1,9 @@
 """Restoring a picture of any size: enlarge, pad by reflection, tile, blend, crop.
 
-``restore`` runs a whole model, tile by tile: what a fixed-size artifact allows. GroupNorm then normalises over a tile
-where it would normalise over the picture. ``restore_staged`` needs the networks one by one: encoder and decoder are
-tiled, the networks between them see the whole latent, 1/64 of the pixels; tiles then hardly show (docs/restore.md).
+``restore`` runs a whole model, tile by tile: what one graph of a fixed size allows. GroupNorm then normalises over a
+tile where it would normalise over the picture. ``restore_staged`` needs the networks apart, as a checkpoint and a
+staged artifact have them: encoder and decoder are tiled, the networks between them see the whole latent, 1/64 of the
+pixels; tiles then hardly show (docs/restore.md).
 
 ``restore_bytes`` runs a whole model that takes and gives pictures of 8 bits, and enlarges them itself: tiles are cut
 out of the picture on its own grid.
@@ -11,7 +12,7 @@ In all, one seeded noise field lies under the whole picture, the same however it
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image
@@ -21,6 +22,8 @@ from compress.elir.noise import noise_field
 from compress.elir.tiles import DEFAULT, Plan, Tiling, blend
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from compress.elir.model import Elir
 
 Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -30,6 +33,45 @@ RunBytes = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """image (1, h / scale, w / scale, 3) uint8, noise (1, 16, h/8, w/8) float32 -> (1, h, w, 3) uint8."""
 
 OnTile = Callable[[], None]
+
+
+class Networks(Protocol):
+    """A model in three parts; all arrays are float32."""
+
+    def encode(self, lq: np.ndarray) -> np.ndarray:
+        """Tile (1, 3, h, w) in [0, 1] -> latent (1, 16, h/8, w/8)."""
+        ...
+
+    def flow(self, latent: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Latent and noise of a whole picture -> the latent to decode; all (1, 16, h, w), h and w multiples of 4."""
+        ...
+
+    def decode(self, latent: np.ndarray, lq: np.ndarray) -> np.ndarray:
+        """Latent (1, 16, h/8, w/8) and the tile that was encoded -> hq (1, 3, h, w)."""
+        ...
+
+
+class TorchNetworks:
+    """``Networks`` of a torch model."""
+
+    def __init__(self, model: "Elir") -> None:
+        self.model = model
+
+    def encode(self, lq: np.ndarray) -> np.ndarray:
+        return self._run(self.model.enc, lq)
+
+    def flow(self, latent: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        return self._run(self.model.flow, latent, noise)
+
+    def decode(self, latent: np.ndarray, lq: np.ndarray) -> np.ndarray:
+        return self._run(self.model.decode, latent, lq)
+
+    @staticmethod
+    def _run(network: Callable[..., "Tensor"], *inputs: np.ndarray) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode():
+            return network(*map(torch.from_numpy, inputs)).numpy()
 
 
 def _quiet() -> None:
@@ -96,42 +138,39 @@ def restore_bytes(
 
 def restore_staged(
     picture: np.ndarray,
-    model: "Elir",
+    networks: Networks,
     tiling: Tiling = DEFAULT,
     *,
     seed: int = 0,
     on_tile: OnTile = _quiet,
 ) -> np.ndarray:
-    """As ``restore``, by the torch model's own networks: only encoder and decoder are tiled.
+    """As ``restore``, by networks that are apart: only encoder and decoder are tiled.
 
     ``on_tile`` is called after each tile of the encoder, once for the flow, after each tile of the decoder. The
     networks on the whole latent hold some tens of bytes an output pixel.
     """
-    import torch
-
     lq, tiles = enlarge(picture, tiling.scale), tiling.plan(*picture.shape[:2])
-    height, width = lq.shape[:2]
     pixels = _reader(lq, tiles)
 
     def encode(y: slice, x: slice) -> np.ndarray:
-        latent = model.enc(torch.from_numpy(pixels(y, x)))[0].numpy()
+        latent = networks.encode(pixels(y, x))[0]
         on_tile()
         return latent
 
     def decode(y: slice, x: slice) -> np.ndarray:
         window = latent[:, :, _divided(y, LATENT_STRIDE), _divided(x, LATENT_STRIDE)]
-        hq = model.decode(window, torch.from_numpy(pixels(y, x)))[0].numpy()
+        hq = networks.decode(np.ascontiguousarray(window), pixels(y, x))[0]
         on_tile()
         return hq
 
-    with torch.inference_mode():
-        strips = [strip.copy() for _, strip in blend(tiles, LATENT_CHANNELS, encode, unit=LATENT_STRIDE)]
-        noise = torch.from_numpy(noise_field(height, width, seed)[None])
-        latent = model.mmse(torch.from_numpy(np.concatenate(strips, axis=1)[None])) + model.sigma_s * noise
-        for k in range(model.k_steps):
-            latent = latent + model.fmir.velocity(latent, k, model.k_steps) / model.k_steps
-        on_tile()
-        return _collect(tiles, decode, lq.shape)
+    strips = [strip.copy() for _, strip in blend(tiles, LATENT_CHANNELS, encode, unit=LATENT_STRIDE)]
+    noise = noise_field(tiles.rows.size, tiles.columns.size, seed)[None]
+    # A picture smaller than a tile of fixed size was padded to it: the flow must not see that.
+    inside = np.concatenate(strips, axis=1)[None, :, : noise.shape[2], : noise.shape[3]]
+    rows, columns = tiles.rows.source(LATENT_STRIDE), tiles.columns.source(LATENT_STRIDE)
+    latent = networks.flow(np.ascontiguousarray(inside), noise)[:, :, rows[:, None], columns]
+    on_tile()
+    return _collect(tiles, decode, lq.shape)
 
 
 def _divided(pixels: slice, unit: int) -> slice:

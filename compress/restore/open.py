@@ -16,7 +16,7 @@ from compress.bundle.open import OpenArtifact, open_bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.metadata import student_for
-from compress.elir.restore import OnTile, restore, restore_bytes, restore_staged
+from compress.elir.restore import OnTile, TorchNetworks, restore, restore_bytes, restore_staged
 from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, Tiling
 from compress.errors import InputError, Unavailable
 from compress.hub import is_on_hub
@@ -135,10 +135,10 @@ def _checkpoint(path: Path, settings: Settings) -> Restorer:
     scale = _scale(path, task, settings)
     side = DEFAULT_TILE if settings.tile is None else settings.tile
     tile = (side, side)
-    tiling = Tiling(scale, tile, _overlap(settings, tile))
+    tiling, networks = Tiling(scale, tile, _overlap(settings, tile)), TorchNetworks(model)
 
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
-        return restore_staged(picture, model, tiling, seed=settings.seed, on_tile=on_tile)
+        return restore_staged(picture, networks, tiling, seed=settings.seed, on_tile=on_tile)
 
     advice = _advice(task, model.k_steps)
     return Restorer(task, tiling, run, staged=True, remark=model.taken, advice=advice)

@@ -9,7 +9,7 @@ import torch
 from compress.elir.checkpoint import load_checkpoint
 from compress.elir.model import Elir
 from compress.elir.noise import noise_field
-from compress.elir.restore import enlarge, restore, restore_staged
+from compress.elir.restore import TorchNetworks, enlarge, restore, restore_staged
 from compress.elir.tiles import Tiling
 from compress.recipe.library import find
 
@@ -47,7 +47,7 @@ def test_any_size_comes_back_enlarged(photo: np.ndarray, height: int, width: int
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (70, 33)])
 def test_any_size_comes_back_enlarged_staged(tiny_elir: Elir, photo: np.ndarray, height: int, width: int) -> None:
-    out = restore_staged(photo[:height, :width], tiny_elir, Tiling(1, (64, 64), 32))
+    out = restore_staged(photo[:height, :width], TorchNetworks(tiny_elir), Tiling(1, (64, 64), 32))
     assert out.shape == (height, width, 3)
     assert out.dtype == np.uint8
 
@@ -58,7 +58,7 @@ def test_one_tile_is_the_model_itself(tiny_elir: Elir, photo: np.ndarray) -> Non
     lq = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
     wanted = (tiny_elir(lq, noise).clamp(0, 1)[0] * 255 + 0.5).to(torch.uint8).permute(1, 2, 0).numpy()
     assert np.array_equal(restore(picture, torch_run(tiny_elir), seed=5), wanted)
-    assert np.array_equal(restore_staged(picture, tiny_elir, seed=5), wanted)
+    assert np.array_equal(restore_staged(picture, TorchNetworks(tiny_elir), seed=5), wanted)
 
 
 def test_tiles_of_a_model_without_group_norm_do_not_show(photo: np.ndarray) -> None:
@@ -79,8 +79,8 @@ def test_tiles_of_the_bundled_model_do_not_show(photo: np.ndarray) -> None:
     """Encoder and decoder by tiles, the flow on the whole latent: below half an 8-bit step on average."""
     model = load_checkpoint(find("weights", "elir_sr_x4"))
     picture = photo[::2, ::2][:56, :56]
-    whole = restore_staged(picture, model, Tiling(4, (0, 0))).astype(float)
-    tiled = restore_staged(picture, model, Tiling(4, (160, 160), 64)).astype(float)
+    whole = restore_staged(picture, TorchNetworks(model), Tiling(4, (0, 0))).astype(float)
+    tiled = restore_staged(picture, TorchNetworks(model), Tiling(4, (160, 160), 64)).astype(float)
     assert 0 < np.abs(tiled - whole).mean() < 0.5
 
 
@@ -108,7 +108,9 @@ def test_every_tile_is_announced(tiny_elir: Elir, photo: np.ndarray) -> None:
     calls: list[int] = []
     restore(shrunk(photo, 96), same, Tiling(tile=(64, 64), overlap=32), on_tile=lambda: calls.append(1))
     assert len(calls) == 4
-    restore_staged(photo[:32, :96], tiny_elir, Tiling(tile=(64, 64), overlap=32), on_tile=lambda: calls.append(1))
+    restore_staged(
+        photo[:32, :96], TorchNetworks(tiny_elir), Tiling(tile=(64, 64), overlap=32), on_tile=lambda: calls.append(1)
+    )
     assert len(calls) == 4 + 2 * 2 + 1
 
 

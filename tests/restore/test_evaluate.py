@@ -87,7 +87,7 @@ def test_folder_is_measured_whole_beside_bicubic(evaluation: Evaluation, photo: 
 
 def test_model_s_pictures_are_what_restore_gives(checkpoint: Path, folder: Path, photo: np.ndarray) -> None:
     from compress.elir import load_checkpoint
-    from compress.elir.restore import restore_staged
+    from compress.elir.restore import TorchNetworks, restore_staged
     from compress.elir.tiles import Tiling
 
     clean = [np.ascontiguousarray(p) for p in (photo[:68, :96], photo[100:164, 50:114])]
@@ -96,7 +96,7 @@ def test_model_s_pictures_are_what_restore_gives(checkpoint: Path, folder: Path,
         np.asarray(Image.fromarray(p).resize((p.shape[1] // 4, p.shape[0] // 4), Image.Resampling.BICUBIC))
         for p in clean
     ]
-    wanted = score([restore_staged(p, model, Tiling(4), seed=7) for p in low], clean, border=4)
+    wanted = score([restore_staged(p, TorchNetworks(model), Tiling(4), seed=7) for p in low], clean, border=4)
     given = evaluate(str(checkpoint), [str(folder)], seeded(7), SILENT).results[0].scores["model"]
     assert given.psnr_db == pytest.approx(wanted.psnr_db, abs=1e-6)
     assert given.lpips == pytest.approx(wanted.lpips, abs=1e-5)
