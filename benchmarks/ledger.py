@@ -54,13 +54,13 @@ def rows(count: int) -> Iterator[Measurement]:
 
 def best(work: Callable[[], object], times: int = 5) -> tuple[float, float]:
     """Seconds of the quickest of some runs: passed, and of a CPU, which tells how busy the machine was."""
-    found = []
+    result = []
     for _ in range(times):
         began = (time.perf_counter(), *os.times()[:4])
         work()
         passed, *cpu = (now - before for now, before in zip((time.perf_counter(), *os.times()[:4]), began, strict=True))
-        found.append((passed, sum(cpu)))
-    return min(found)
+        result.append((passed, sum(cpu)))
+    return min(result)
 
 
 def command(*args: str) -> Callable[[], object]:

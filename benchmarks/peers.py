@@ -334,7 +334,9 @@ def judge(out: Path, format_: str, names: list[str], recipe: Recipe) -> dict[str
         n: [to_uint8(r.run(*picture_inputs(item.degraded, seed, i))[0]) for i, item in enumerate(items)]
         for n, r in runners.items()
     }
-    scores: dict[str, QualityScore] = {n: score(found, [item.clean for item in items]) for n, found in restored.items()}
+    scores: dict[str, QualityScore] = {
+        n: score(result, [item.clean for item in items]) for n, result in restored.items()
+    }
     feed = next(inputs(recipe, recipe.data.validation[0]))
     calls: dict[str, Callable[[], object]] = {n: partial(r.run, feed["lq"], feed["noise"]) for n, r in runners.items()}
     timed = interleaved(calls, asdict(PROTOCOLS["quick"]), seed)
@@ -364,8 +366,8 @@ def table(results: dict[str, dict[str, dict[str, Any]]]) -> str:
         "| runtime | made by | MB | PSNR drop dB | SSIM drop | LPIPS rise | fidelity dB | speedup | s | peak MB |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for format_, found in results.items():
-        for name, f in found.items():
+    for format_, result in results.items():
+        for name, f in result.items():
             made = f"{f['seconds']:.0f} | {f['peak_mb']:.0f} |"
             if f.get("failed"):
                 lines.append(f"| {format_} | {name} | {f['failed'][:80]} | - | - | - | - | - | {made}")

@@ -118,8 +118,8 @@ SYMBOLS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multi
 
 
 def _bound(constraint: Any) -> str:
-    found = [f"{symbol} {getattr(constraint, name)}" for name, symbol in SYMBOLS.items() if hasattr(constraint, name)]
-    return ", ".join(found)
+    result = [f"{symbol} {getattr(constraint, name)}" for name, symbol in SYMBOLS.items() if hasattr(constraint, name)]
+    return ", ".join(result)
 
 
 def _type(annotation: Any) -> str:

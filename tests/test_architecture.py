@@ -109,15 +109,15 @@ def test_no_circle_of_modules() -> None:
 
 def names_of(path: Path) -> set[str]:
     """What a module defines or imports, wherever it does."""
-    found: set[str] = set()
+    result: set[str] = set()
     for node in ast.walk(ast.parse((ROOT / path).read_text())):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
+            result.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
+            result.add(node.id)
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            found |= {alias.asname or alias.name for alias in node.names}
-    return found
+            result |= {alias.asname or alias.name for alias in node.names}
+    return result
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)
@@ -154,14 +154,14 @@ def test_tests_stand_where_their_sources_stand() -> None:
 
 def loaded_at_start(*first: str) -> set[str]:
     """The modules of this package that loading some of them loads, with the packages above them."""
-    todo, found = list(first), set[str]()
+    todo, result = list(first), set[str]()
     while todo:
         name = todo.pop()
-        if name in MODULES and name not in found:
-            found.add(name)
+        if name in MODULES and name not in result:
+            result.add(name)
             todo += [other for _, other in imports(MODULES[name], top_only=True) if other.startswith("compress")]
             todo += [name.rpartition(".")[0]] if "." in name else []
-    return found
+    return result
 
 
 @pytest.mark.parametrize("name", sorted(loaded_at_start("compress.__main__", "compress.recipe.load")))

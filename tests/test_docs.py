@@ -51,8 +51,8 @@ def _commands(page: Path) -> Iterator[Command]:
         if block["language"] in ("yaml", "python", "text"):
             continue
         for line in block["text"].splitlines():
-            if found := COMMAND.match(line):
-                yield Command(page, _without_shell(found["rest"]), block["why"])
+            if result := COMMAND.match(line):
+                yield Command(page, _without_shell(result["rest"]), block["why"])
 
 
 BLOCKS = [command for page in PAGES for command in _commands(page)]
@@ -76,8 +76,8 @@ def _resolve(words: list[str]) -> tuple[Any, list[str]]:
 @pytest.mark.parametrize("command", [c for c in (*BLOCKS, *INLINES) if c.page != GENERATED], ids=lambda c: c.id)
 def test_commands_and_their_options_exist(command: Command) -> None:
     words = re.findall(r"[\w./-]+", command.text) if SYNOPSIS.search(command.text) else shlex.split(command.text)
-    found, rest = _resolve(words)
-    known = {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    result, rest = _resolve(words)
+    known = {option for parameter in result.params for option in (*parameter.opts, *parameter.secondary_opts)}
     given = {word.split("=")[0] for word in rest if word.startswith("-") and not re.match(r"^-?-?\d", word)}
     assert given <= known | {"--help", "-h", "-"}, f"unknown options {sorted(given - known)}"
 
@@ -86,9 +86,9 @@ def test_every_command_is_documented() -> None:
     from compress.cli.commands import app
 
     top: Any = get_command(app)
-    told = " ".join(page.read_text("utf-8") for page in PAGES if page != GENERATED)
+    message = " ".join(page.read_text("utf-8") for page in PAGES if page != GENERATED)
     for name in top.commands:
-        assert f"compress {name}" in told, f"compress {name} is on no page"
+        assert f"compress {name}" in message, f"compress {name} is on no page"
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def _docstrings() -> Iterator[doctest.DocTest]:
         if ">>> " in path.read_text("utf-8"):
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             yield from (
-                found for found in doctest.DocTestFinder().find(importlib.import_module(name)) if found.examples
+                result for result in doctest.DocTestFinder().find(importlib.import_module(name)) if result.examples
             )
 
 

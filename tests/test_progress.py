@@ -37,8 +37,8 @@ def test_a_stage_of_unknown_length_tells_every_ten_seconds(monkeypatch: pytest.M
             now += 2.5
             stage.note(f"loss {step}")
             stage.advance()
-    told = ["train: 3 (loss 3)", "train: 7 (loss 7)", "train: 11 (loss 11)"]
-    assert lines(stream) == ["train ...", *told, "train: done in _ s (loss 11)"]
+    messages = ["train: 3 (loss 3)", "train: 7 (loss 7)", "train: 11 (loss 11)"]
+    assert lines(stream) == ["train ...", *messages, "train: done in _ s (loss 11)"]
 
 
 def test_a_long_stage_tells_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,8 +49,8 @@ def test_a_long_stage_tells_the_time_left(monkeypatch: pytest.MonkeyPatch) -> No
         for _ in range(4):
             now += 300
             stage.advance()
-    told = ["restore: 1 of 4, about 15 minutes left", "restore: 2 of 4, about 10 minutes left"]
-    assert lines(stream)[1:4] == [*told, "restore: 3 of 4, about 5 minutes left"]
+    messages = ["restore: 1 of 4, about 15 minutes left", "restore: 2 of 4, about 10 minutes left"]
+    assert lines(stream)[1:4] == [*messages, "restore: 3 of 4, about 5 minutes left"]
 
 
 def test_a_stage_that_fails_says_so() -> None:

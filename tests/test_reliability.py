@@ -24,7 +24,7 @@ KEPT = ROOT / "tests/kept/release_0_1_0.zip"
 
 
 @pytest.mark.parametrize(
-    ("ended", "told"),
+    ("ended", "message"),
     [
         (CaseEnd(0, "x", "", 1), []),
         (CaseEnd(2, "", "x.yaml:1: wrong", 1), []),
@@ -37,8 +37,8 @@ KEPT = ROOT / "tests/kept/release_0_1_0.zip"
         (CaseEnd(OUTSIDE, "", "WATCH: open ('/etc/x',)", 1), ["WATCH: open ('/etc/x',)"]),
     ],
 )
-def test_what_counts_as_a_fault(ended: CaseEnd, told: list[str]) -> None:
-    assert problems(ended, {0, 2}) == told
+def test_what_counts_as_a_fault(ended: CaseEnd, message: list[str]) -> None:
+    assert problems(ended, {0, 2}) == message
 
 
 def test_a_case_that_hangs_is_ended(tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_a_signal_of_nobody_s_names_its_sender(tmp_path: Path) -> None:
 
     ended = forked(case, tmp_path, 30)
     assert ended.code == 143 and not ended.hung
-    (found,) = problems(ended, {143})
-    assert found.startswith("SENDER: SIGTERM came from process ")
+    (result,) = problems(ended, {143})
+    assert result.startswith("SENDER: SIGTERM came from process ")
 
 
 def test_a_case_s_output_and_code_come_back(tmp_path: Path) -> None:

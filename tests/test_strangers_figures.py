@@ -51,14 +51,14 @@ def leaves(document: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 
 
 def changed(document: Any, path: tuple[str | int, ...], value: Any) -> Any:
-    found = at = copy.deepcopy(document)
+    result = at = copy.deepcopy(document)
     for key in path[:-1]:
         at = at[key]
     if value is MISSING:
         del at[path[-1]]
     else:
         at[path[-1]] = value
-    return found
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_a_ledger_with_a_value_that_nobody_measured(
             connection.execute(f'DROP TRIGGER "{trigger}"')
         connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
     id = rows[4].id
-    told = [
+    messages = [
         ended("ledger", "show", id),
         ended("ledger", "export", tmp_path / "rows.json"),
         ended("compare", id, id),
@@ -153,7 +153,7 @@ def test_a_ledger_with_a_value_that_nobody_measured(
     ended("ledger", "ls")
     ended("ledger", "pareto")
     ended("report", "-o", tmp_path / "page.html")
-    assert told[:3] == [5, 5, 5]
+    assert messages[:3] == [5, 5, 5]
 
 
 @pytest.mark.parametrize("limit", ["nan", "inf"])

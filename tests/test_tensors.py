@@ -25,11 +25,11 @@ VIEWS = {
 @pytest.mark.parametrize("value", VIEWS.values(), ids=VIEWS)
 @pytest.mark.parametrize("dtype", [None, torch.float16], ids=["same", "half"])
 def test_own_memory_contiguous_and_aligned(value: torch.Tensor, dtype: torch.dtype | None) -> None:
-    found = own(value, dtype)
-    assert found.dtype == (dtype or torch.float32) and torch.equal(found, value.to(found.dtype))
-    assert found.is_contiguous() and found.data_ptr() % ALIGNMENT == 0
-    assert found.untyped_storage().nbytes() == found.numel() * found.element_size()
-    assert not found.numel() or found.untyped_storage().data_ptr() != value.untyped_storage().data_ptr()
+    result = own(value, dtype)
+    assert result.dtype == (dtype or torch.float32) and torch.equal(result, value.to(result.dtype))
+    assert result.is_contiguous() and result.data_ptr() % ALIGNMENT == 0
+    assert result.untyped_storage().nbytes() == result.numel() * result.element_size()
+    assert not result.numel() or result.untyped_storage().data_ptr() != value.untyped_storage().data_ptr()
 
 
 @pytest.mark.parametrize("padding", range(0, 64, 7))

@@ -62,16 +62,16 @@ def test_tables_json_and_progress_show_names_and_obey_none(name: str, title: str
 
     for as_json in (False, True):
         with pytest.MonkeyPatch.context() as patch:
-            told = io.StringIO()
-            patch.setattr("sys.stdout", told)
+            printed = io.StringIO()
+            patch.setattr("sys.stdout", printed)
             show(Found(), as_json=as_json)
-        assert all(c.isprintable() or c == "\n" for c in told.getvalue())
-        assert not as_json or json.loads(told.getvalue()) == {name: title}
-    told = io.StringIO()
-    progress = Progress("lines", told)
+        assert all(c.isprintable() or c == "\n" for c in printed.getvalue())
+        assert not as_json or json.loads(printed.getvalue()) == {name: title}
+    printed = io.StringIO()
+    progress = Progress("lines", printed)
     with progress.stage(name):
         progress.say(title)
-    lines = told.getvalue().split("\n")
+    lines = printed.getvalue().split("\n")
     assert all(line.isprintable() for line in lines) and len(lines) == 3 + bool(title)
 
 

@@ -249,7 +249,8 @@ class DeployTarget(Strict):
     )
     memory_mb: int | None = Field(None, gt=0, description="Most memory that the process may take.")
     shapes: Literal["static", "dynamic"] = Field(
-        "static", description="Precisions that the target's runtime runs at full speed."
+        "static",
+        description="Whether the target's runtime takes static shapes only. Recorded for people; nothing depends on it.",
     )
     options: dict[str, str | int | float | bool] = Field(
         default={}, description="Settings that are handed to the runtime as they are."
@@ -257,7 +258,9 @@ class DeployTarget(Strict):
     precisions: list[KernelPrecision] = Field(
         default=["fp32", "fp16", "int8"], description="Precisions of the artifacts that the target's kernels run."
     )
-    quantization: Quantization | None = Field(None, description="How the target's int8 kernels quantize.")
+    quantization: Quantization | None = Field(
+        None, description="How the target's int8 kernels quantize. Recorded for people."
+    )
     min_delegated: float | None = Field(
         None,
         ge=0,

@@ -77,11 +77,11 @@ def int8(finished: Any, request: pytest.FixtureRequest) -> onnx.ModelProto:
 
 
 def constants(proto: onnx.ModelProto) -> dict[str, np.ndarray]:
-    found = {i.name: numpy_helper.to_array(i) for i in proto.graph.initializer}
+    result = {i.name: numpy_helper.to_array(i) for i in proto.graph.initializer}
     for node in proto.graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
-            found[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-    return found
+            result[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+    return result
 
 
 def test_int8_files_hold_int8_weights_and_plain_operators(int8: onnx.ModelProto) -> None:
@@ -128,8 +128,8 @@ def test_another_model_at_the_same_address_has_a_graph_of_its_own(
 ) -> None:
     writer = Writer(tiny_recipe(), tmp_path)
     monkeypatch.setattr(writer, "_onnx", lambda model: model.out_features)
-    found = []
+    result = []
     for size in range(1, 30):  # each is gone before the next is made, as far as the writer does not keep it
-        found.append(writer.float_graph(nn.Linear(1, size), "onnx"))
+        result.append(writer.float_graph(nn.Linear(1, size), "onnx"))
         gc.collect()
-    assert found == list(range(1, 30))
+    assert result == list(range(1, 30))

@@ -151,10 +151,10 @@ def test_a_program_of_a_bundle_is_tried_elsewhere_first(tmp_path: Path, photo_fi
 
 def test_external_data_that_was_altered_is_refused(small: Path, photo_file: Path) -> None:
     (small / "fp32/onnx/weights.bin").write_bytes(bytes(4))
-    told = f"{small}/fp32/onnx/weights.bin: differs from its hash in the manifest"
+    message = f"{small}/fp32/onnx/weights.bin: differs from its hash in the manifest"
     for source in (small, small / "fp32/onnx/model.onnx"):
         code, line = ended("restore", source, photo_file, "-o", small.parent / "out.png")
-        assert code == 5 and line.startswith(told)
+        assert code == 5 and line.startswith(message)
     assert not (small.parent / "out.png").exists()
 
 
@@ -198,8 +198,8 @@ def test_weights_beside_an_ir_must_be_listed(openvino: Path, photo_file: Path) -
     out = openvino.parent / "out.png"
     assert ended("restore", openvino, photo_file, "-o", out)[0] == 0
     edit(openvino, lambda m: m["files"].pop(0))
-    told = f"{openvino}/manifest.json: fp32/openvino/model.bin is not among its files: do not use it"
-    assert ended("restore", openvino, photo_file, "-o", out) == (5, told)
+    message = f"{openvino}/manifest.json: fp32/openvino/model.bin is not among its files: do not use it"
+    assert ended("restore", openvino, photo_file, "-o", out) == (5, message)
 
 
 def test_a_link_in_place_of_weights_is_refused(openvino: Path) -> None:
@@ -287,7 +287,7 @@ def test_what_commands_keep_in_a_bundle_is_none_of_it(small: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"artifacts": [artifact(), artifact()]}, "artifacts: Value error, onnx-fp32 is listed twice"),
         ({"artifacts": [artifact(inputs=[{}])]}, "artifacts.0.inputs.0.name: Field required"),
@@ -305,27 +305,27 @@ def test_what_commands_keep_in_a_bundle_is_none_of_it(small: Path) -> None:
 )
 @pytest.mark.parametrize("command", ["restore", "demo", "verify", "sbom"])
 def test_entries_of_another_shape_are_one_line(
-    small: Path, photo_file: Path, change: dict[str, Any], told: str, command: str
+    small: Path, photo_file: Path, change: dict[str, Any], message: str, command: str
 ) -> None:
     edit(small, lambda m: m.update(change))
     more = {"restore": [photo_file, "-o", small.parent / "out.png"], "sbom": ["-o", small.parent / "sbom.json"]}
     code, line = ended(command, small, *more.get(command, []))
-    assert code == 5 and line.startswith(f"{small}/manifest.json: damaged manifest (") and told in line
+    assert code == 5 and line.startswith(f"{small}/manifest.json: damaged manifest (") and message in line
 
 
 @pytest.mark.parametrize(
-    ("facts", "code", "told"),
+    ("facts", "code", "message"),
     [
         (artifact(inputs=[]), 5, "damaged manifest (artifacts: onnx-fp32 has no input lq (1, 3, H, W), no output"),
         (artifact(inputs=[{"name": "lq", "shape": [64]}]), 5, "has no input lq (1, 3, H, W)"),
         (artifact(task=None), 2, "its task is not known"),
     ],
 )
-def test_a_demo_of_an_entry_that_lacks_something(small: Path, facts: dict[str, Any], code: int, told: str) -> None:
+def test_a_demo_of_an_entry_that_lacks_something(small: Path, facts: dict[str, Any], code: int, message: str) -> None:
     write_onnx(small / "fp32/onnx/model.onnx")
     write_manifest(small, {"artifacts": [facts]}, ["fp32/onnx/model.onnx"])
     ended_with, line = ended("demo", small)
-    assert ended_with == code and told in line
+    assert ended_with == code and message in line
 
 
 def test_a_demo_of_an_artifact_that_was_altered(small: Path) -> None:

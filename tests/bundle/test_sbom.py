@@ -20,10 +20,10 @@ def of_bundle(folder: Path) -> dict[str, Any]:
 
 
 def test_a_bundle_s_files_and_makers(tmp_path: Path) -> None:
-    found = of_bundle(tmp_path)
-    assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
-    assert found["metadata"]["component"]["name"] == "tiny"
-    parts = {part["name"]: part for part in found["components"]}
+    result = of_bundle(tmp_path)
+    assert (result["bomFormat"], result["specVersion"]) == ("CycloneDX", "1.6")
+    assert result["metadata"]["component"]["name"] == "tiny"
+    parts = {part["name"]: part for part in result["components"]}
     assert set(parts) == {"results.json", "weights elir_sr_x4", "python", "torch"}
     assert parts["torch"]["purl"] == "pkg:pypi/torch@2.13.0"
     assert parts["weights elir_sr_x4"]["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
@@ -32,8 +32,8 @@ def test_a_bundle_s_files_and_makers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "/", "//", " ", "\x1b[31m", "a/b@1?c#d", "%", "é", "Torch", "x" * 4096])
 def test_a_package_that_cannot_exist_is_listed_all_the_same(tmp_path: Path, name: str) -> None:
     write_manifest(tmp_path, {"name": "", "artifacts": [], "versions": {name: "1\n", "torch": "2.13.0"}}, [])
-    found = json.loads(sbom(tmp_path))
-    assert sorted(part["name"] for part in found["components"]) == sorted([name, "torch"])
+    result = json.loads(sbom(tmp_path))
+    assert sorted(part["name"] for part in result["components"]) == sorted([name, "torch"])
 
 
 def installed(folder: Path, name: str, *needs: str) -> None:
@@ -54,6 +54,6 @@ def test_the_package_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.syspath_prepend(tmp_path)
     done = CliRunner().invoke(app, ["sbom", "-o", str(tmp_path / "sbom.json")])
     assert (done.exit_code, done.stdout) == (0, f"{tmp_path}/sbom.json\n")
-    found = json.loads((tmp_path / "sbom.json").read_text())
-    assert found["metadata"]["component"]["purl"] == "pkg:pypi/elir-compress@1.2"
-    assert {part["purl"] for part in found["components"]} == {"pkg:pypi/torch@1.2", "pkg:pypi/tiny-need@1.2"}
+    result = json.loads((tmp_path / "sbom.json").read_text())
+    assert result["metadata"]["component"]["purl"] == "pkg:pypi/elir-compress@1.2"
+    assert {part["purl"] for part in result["components"]} == {"pkg:pypi/torch@1.2", "pkg:pypi/tiny-need@1.2"}

@@ -67,7 +67,7 @@ def relist(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda b: (b / "samples").mkdir() or (b / "samples/new.png").write_text("x"), "samples/new.png: not in the"),
         (lambda b: (b / "report.html").write_text("<p>"), "report.html: differs from its hash in the manifest"),
@@ -81,7 +81,7 @@ def relist(folder: Path) -> None:
     ids=["added", "report", "results", "removed", "unsigned", "emptied", "relisted", "link"],
 )
 def test_what_changes_after_the_signature_fails(
-    tmp_path: Path, keys: tuple[Path, Path], change: Callable[[Path], object], told: str
+    tmp_path: Path, keys: tuple[Path, Path], change: Callable[[Path], object], message: str
 ) -> None:
     bundle = tmp_path / "bundle"
     bundle.mkdir()
@@ -94,7 +94,7 @@ def test_what_changes_after_the_signature_fails(
     change(bundle)
     done = CliRunner().invoke(app, command)
     assert (done.exit_code, done.stdout) == (5, "")
-    assert told in done.stderr.splitlines()[-1]
+    assert message in done.stderr.splitlines()[-1]
 
 
 def test_what_does_not_hold_is_not_signed(small: Path, keys: tuple[Path, Path]) -> None:

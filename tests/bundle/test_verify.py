@@ -47,10 +47,10 @@ def refused(folder: Path, text: str) -> None:
 
 
 def test_a_whole_bundle_is_verified_by_running_it(finished: Any) -> None:
-    found = verify(finished.folder, Progress("silent"))
-    assert (found.exit_code, found.to_json()["verified"]) == (0, True)
-    assert [p.artifact for p in found.parity] == [a["id"] for a in finished.result.results["artifacts"]]
-    assert all(p.psnr_db > 60 for p in found.parity), "on the same machine an artifact gives its picture again"
+    actual = verify(finished.folder, Progress("silent"))
+    assert (actual.exit_code, actual.to_json()["verified"]) == (0, True)
+    assert [p.artifact for p in actual.parity] == [a["id"] for a in finished.result.results["artifacts"]]
+    assert all(p.psnr_db > 60 for p in actual.parity), "on the same machine an artifact gives its picture again"
 
 
 def test_an_artifact_that_gives_another_picture_is_refused(bundle: Path) -> None:

@@ -160,9 +160,9 @@ def test_a_bug_is_one_line_and_a_log(capsys: pytest.CaptureFixture, monkeypatch:
     with pytest.raises(typer.Exit) as end, guard.guard(lambda: True):
         raise KeyError("two\nlines")
     assert end.value.exit_code == 1
-    told = capsys.readouterr().err
-    match = re.fullmatch(r"KeyError: 'two\\nlines': this is a bug, please report it with (\S+)\n", told)
-    assert match, told
+    message = capsys.readouterr().err
+    match = re.fullmatch(r"KeyError: 'two\\nlines': this is a bug, please report it with (\S+)\n", message)
+    assert match, message
     log = Path(match[1])
     assert "Traceback" in log.read_text()
     log.unlink()
@@ -172,9 +172,9 @@ def test_debugging_shows_the_traceback(capsys: pytest.CaptureFixture, monkeypatc
     monkeypatch.setenv("COMPRESS_DEBUG", "1")
     with pytest.raises(typer.Exit), guard.guard(lambda: True):
         raise KeyError("x")
-    told = capsys.readouterr().err
-    assert told.startswith("Traceback")
-    assert told.endswith("KeyError: 'x': this is a bug, please report it\n")
+    message = capsys.readouterr().err
+    assert message.startswith("Traceback")
+    assert message.endswith("KeyError: 'x': this is a bug, please report it\n")
 
 
 def test_a_full_disk_is_no_bug(capsys: pytest.CaptureFixture) -> None:
@@ -205,8 +205,8 @@ def test_a_full_disk_is_no_bug(capsys: pytest.CaptureFixture) -> None:
 def test_what_the_machine_lacks_is_no_bug(error: Exception, line: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(typer.Exit) as end, guard.guard(lambda: True):
         raise error
-    told = capsys.readouterr().err
-    assert end.value.exit_code == 2 and told.startswith(line) and len(told.splitlines()) == 1
+    message = capsys.readouterr().err
+    assert end.value.exit_code == 2 and message.startswith(line) and len(message.splitlines()) == 1
 
 
 STARVED = """
@@ -335,10 +335,12 @@ def test_a_native_call_does_not_hold_up_the_end(number: signal.Signals, code: in
     assert process.stderr.readline() == "ready\n"
     started = time.monotonic()
     process.send_signal(number)
-    told = process.stderr.read()
+    message = process.stderr.read()
     assert process.wait(30) == code
     assert time.monotonic() - started < guard.GRACE_S + 1.5
-    assert told.endswith("ed: the same command resumes at the last finished stage\n") and len(told.splitlines()) == 1
+    assert (
+        message.endswith("ed: the same command resumes at the last finished stage\n") and len(message.splitlines()) == 1
+    )
 
 
 def test_what_libraries_print_goes_to_stderr() -> None:

@@ -38,9 +38,9 @@ def test_list_show_and_filter(place: Path, finished: Any) -> None:
     done = run("import", finished.folder)
     assert done.stdout == f"{place}: 5 rows added, 0 were there\n"
     assert run("import", finished.folder).stdout == f"{place}: 0 rows added, 5 were there\n"
-    found = listed()
-    assert (found["total"], len(found["rows"])) == (5, 5)
-    assert {r["artifact"] for r in found["rows"]} == {a["id"] for a in finished.result.results["artifacts"]}
+    actual = listed()
+    assert (actual["total"], len(actual["rows"])) == (5, 5)
+    assert {r["artifact"] for r in actual["rows"]} == {a["id"] for a in finished.result.results["artifacts"]}
     for args, count in (
         (("--task", "sr_x4"), 5),
         (("--task", "denoise"), 0),
@@ -54,17 +54,17 @@ def test_list_show_and_filter(place: Path, finished: Any) -> None:
     for args, count in ((("--limit", 2), 2), (("--limit", 0), 0), (("--all", "--limit", 1), 5)):
         some = listed(*args)
         assert (some["total"], len(some["rows"])) == (5, count)
-    row = found["rows"][0]
+    row = actual["rows"][0]
     shown = json.loads(run("show", row["id"][:8], "--json").stdout)
     assert {name: shown[name] for name in row} == row and len(shown["pictures"]) == 2
 
 
 def test_the_frontier_by_bytes(place: Path, finished: Any) -> None:
     run("import", finished.folder)
-    (found,) = json.loads(run("pareto", "--x", "bytes", "--y", "lpips", "--json").stdout)["frontiers"]
-    costs = [(p["bytes"], p["lpips"]) for p in found["points"]]
+    (actual,) = json.loads(run("pareto", "--x", "bytes", "--y", "lpips", "--json").stdout)["frontiers"]
+    costs = [(p["bytes"], p["lpips"]) for p in actual["points"]]
     assert costs == sorted(costs) and [y for _, y in costs] == sorted((y for _, y in costs), reverse=True)
-    assert len(costs) + found["dominated"] == 5
+    assert len(costs) + actual["dominated"] == 5
     assert run("pareto", "--x", "macs").exit_code == 0
 
 

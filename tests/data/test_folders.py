@@ -22,12 +22,12 @@ def touch(folder: Path, *names: str) -> Path:
     return folder
 
 
-def found(folder: Path) -> list[str]:
+def names_below(folder: Path) -> list[str]:
     return [str(path.relative_to(folder)) for path in scan(folder).pictures]
 
 
 def test_everything_that_pillow_opens_here_is_a_picture(tmp_path: Path) -> None:
-    assert found(touch(tmp_path, *NAMES)) == NAMES
+    assert names_below(touch(tmp_path, *NAMES)) == NAMES
     assert scan(tmp_path).words(tmp_path) == []
 
 
@@ -41,7 +41,7 @@ def test_the_rest_is_named_with_counts(tmp_path: Path, monkeypatch: pytest.Monke
         f"{tmp_path}: left out, not opened as pictures: 1 .eps (d.eps), 2 .heic (b.heic, c.HEIC; pip install "
         "pillow-heif), 1 .txt (notes.txt), 1 without a suffix (README)"
     ]
-    assert found(tmp_path) == ["a.png"]
+    assert names_below(tmp_path) == ["a.png"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -66,7 +66,7 @@ def test_links_are_followed_once_or_named(tmp_path: Path) -> None:
     (folder / "f.png").symlink_to(other / "c.png")
     (folder / "dead.png").symlink_to("nowhere.png")
     os.mkfifo(folder / "pipe.png")
-    assert found(folder) == ["a.png", "away/c.png", "away/d/e.png", "f.png", "real/b.png"]
+    assert names_below(folder) == ["a.png", "away/c.png", "away/d/e.png", "f.png", "real/b.png"]
     assert sorted(scan(folder).notes) == [
         "alias links to a folder that was read already: left out",
         "dead.png is a link that leads to no file: left out",
@@ -85,7 +85,7 @@ def test_links_among_folders_do_not_multiply(tmp_path: Path) -> None:
             (tmp_path / "all" / f"{i}" / name).symlink_to(tmp_path / "all" / f"{i + 1}")
     (tmp_path / "in").mkdir()
     (tmp_path / "in/first").symlink_to(tmp_path / "all/0")
-    assert len(found(tmp_path / "in")) == 31
+    assert len(names_below(tmp_path / "in")) == 31
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert found(tmp_path) == ["b.png"]
+    assert names_below(tmp_path) == ["b.png"]
     assert scan(tmp_path).notes == [f"{tmp_path / 'shut'} cannot be read (Permission denied): left out"]
 
 

@@ -122,9 +122,9 @@ def test_transparency_is_laid_onto_white(tmp_path: Path, suffix: str, hidden: in
     given = read_picture(tmp_path / "in.png")
     notes = save_layers(doubled(given.rgb), given, tmp_path / f"out{suffix}")
     assert notes == [f"transparency laid onto white: {suffix} has none"]
-    found = read_picture(tmp_path / f"out{suffix}").rgb.astype(int)
-    assert np.abs(found[:, :24] - 200).max() <= 4
-    assert np.abs(found[:, 40:] - 255).max() <= 4
+    result = read_picture(tmp_path / f"out{suffix}").rgb.astype(int)
+    assert np.abs(result[:, :24] - 200).max() <= 4
+    assert np.abs(result[:, 40:] - 255).max() <= 4
 
 
 # --- what formats hold -----------------------------------------------------------------------------------------
@@ -176,12 +176,12 @@ def test_frames_go_from_format_to_format(tmp_path: Path, source: str, target: st
     given = list(read_frames(animation(tmp_path / f"in{source}", **options)))
     assert [picture.frames for picture in given] == [4] * 4
     save_frames([composed(doubled(p.rgb), p) for p in given], given, tmp_path / f"out{target}")
-    found = list(read_frames(tmp_path / f"out{target}"))
-    assert [p.rgb.shape for p in found] == [(32, 48, 3)] * 4
-    assert [p.rgb[..., 0].mean() for p in found] == pytest.approx(GREYS, abs=12)
+    result = list(read_frames(tmp_path / f"out{target}"))
+    assert [p.rgb.shape for p in result] == [(32, 48, 3)] * 4
+    assert [p.rgb[..., 0].mean() for p in result] == pytest.approx(GREYS, abs=12)
     if ".tif" not in (source, target):
-        assert [p.duration for p in found] == pytest.approx(DURATIONS, abs=10)
-        assert target == ".avif" or found[0].loop == 0
+        assert [p.duration for p in result] == pytest.approx(DURATIONS, abs=10)
+        assert target == ".avif" or result[0].loop == 0
 
 
 @pytest.mark.parametrize("target", [".png", ".webp", ".gif", ".tif", ".avif"])
@@ -195,8 +195,8 @@ def test_each_frame_keeps_its_transparency(tmp_path: Path, photo: np.ndarray, so
     frames[0].save(tmp_path / f"in{source}", save_all=True, append_images=frames[1:], **options)
     given = list(read_frames(tmp_path / f"in{source}"))
     save_frames([composed(p.rgb, p) for p in given], given, tmp_path / f"out{target}")
-    for found in (given, list(read_frames(tmp_path / f"out{target}"))):
-        seen = [p.alpha > 127 if p.alpha is not None else np.ones((40, 60), bool) for p in found]
+    for result in (given, list(read_frames(tmp_path / f"out{target}"))):
+        seen = [p.alpha > 127 if p.alpha is not None else np.ones((40, 60), bool) for p in result]
         assert [round(s.mean(), 2) for s in seen] == [0.25, 0.5, 0.75, 1]
 
 

@@ -49,10 +49,10 @@ def test_what_a_format_holds_is_kept(tmp_path: Path, suffix: str, format: str) -
     assert given.rgb.shape == (16, 12, 3)
     out = tmp_path / f"out{SUFFIXES[format]}"
     assert save_layers(given.rgb, given, out) == []
-    found, holds = read_picture(out), HOLDS[format]
+    result, holds = read_picture(out), HOLDS[format]
     # Not turned again, by EXIF or by XMP.
-    assert found.rgb.shape == (16, 12, 3) and found.kind != "turned"
-    exif = found.metadata.exif
+    assert result.rgb.shape == (16, 12, 3) and result.kind != "turned"
+    exif = result.metadata.exif
     if "exif" in holds:
         assert (exif[0][0x010E], exif[0][0x010F]) == (DESCRIPTION, MAKER)
         assert exif[EXIF_IFD][0x9003] == DATE and exif[GPS_IFD][1] == "N"
@@ -60,13 +60,13 @@ def test_what_a_format_holds_is_kept(tmp_path: Path, suffix: str, format: str) -
         assert not {0xA002, 0xA003} & exif[EXIF_IFD].keys()
     else:
         assert not exif
-    assert (found.metadata.profile == PROFILE) == ("profile" in holds)
-    assert (b"dc:title" in (found.metadata.xmp or b"")) == ("xmp" in holds)
-    assert b"tiff:Orientation" not in (found.metadata.xmp or b"")
+    assert (result.metadata.profile == PROFILE) == ("profile" in holds)
+    assert (b"dc:title" in (result.metadata.xmp or b"")) == ("xmp" in holds)
+    assert b"tiff:Orientation" not in (result.metadata.xmp or b"")
     if "dpi" in holds and suffix != ".webp":
-        assert found.metadata.dpi == pytest.approx((300, 300), abs=0.1)
+        assert result.metadata.dpi == pytest.approx((300, 300), abs=0.1)
     if format == suffix[1:].upper() == "PNG":
-        assert found.metadata.texts["Title"] == "a title"
+        assert result.metadata.texts["Title"] == "a title"
 
 
 def test_resolution_goes_into_exif_where_a_format_has_no_field(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_more_than_a_format_holds_is_left_out_with_a_word(tmp_path: Path) -> Non
     given = Metadata({0: {0x010E: "x" * 70000}}, b"y" * 70000, PROFILE, (300, 300))
     picture = Picture(PIXELS, None, False, "", given)
     assert save_layers(PIXELS, picture, tmp_path / "out.jpg") == ["left out, JPEG cannot hold it: XMP, EXIF"]
-    found = read_picture(tmp_path / "out.jpg").metadata
-    assert (found.profile, found.dpi) == (PROFILE, (300, 300))
+    result = read_picture(tmp_path / "out.jpg").metadata
+    assert (result.profile, result.dpi) == (PROFILE, (300, 300))
     assert save_layers(PIXELS, picture, tmp_path / "out.png") == []
 
 

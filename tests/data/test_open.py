@@ -61,14 +61,14 @@ def test_no_other_format_is_opened() -> None:
 
 def opens(path: Path) -> list[str]:
     """Calls in ``path`` that decode pictures."""
-    found = []
+    result = []
     for node in ast.walk(ast.parse(path.read_text())):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
         owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
         if (node.func.attr, owner) == ("open", "Image") or node.func.attr in ("imread", "Parser", "decode_image"):
-            found.append(f"{path.name}:{node.lineno}")
-    return found
+            result.append(f"{path.name}:{node.lineno}")
+    return result
 
 
 def test_nothing_else_opens_pictures() -> None:
@@ -118,8 +118,8 @@ def with_exif(format: str, block: bytes) -> io.BytesIO:
 @settings(max_examples=40, deadline=None)
 @given(block=exif_blocks())
 def test_any_exif_block_leaves_the_pixels(format: str, block: bytes) -> None:
-    found = read_picture(with_exif(format, block), "x").rgb
-    assert any(np.array_equal(found, np.rot90(p, k)) for p in (PIXELS, PIXELS[:, ::-1]) for k in range(4))
+    result = read_picture(with_exif(format, block), "x").rgb
+    assert any(np.array_equal(result, np.rot90(p, k)) for p in (PIXELS, PIXELS[:, ::-1]) for k in range(4))
 
 
 @settings(max_examples=40, deadline=None)
@@ -163,8 +163,8 @@ def test_any_segment_of_a_jpeg_leaves_the_pixels(segments: list[tuple[int, bytes
         if number != 0xEE
     )
     data = file.getvalue()
-    found = read_picture(io.BytesIO(data[:2] + middle + data[2:]), "x").rgb
-    assert any(np.array_equal(found, np.rot90(p, k)) for p in (plain, plain[:, ::-1]) for k in range(4))
+    result = read_picture(io.BytesIO(data[:2] + middle + data[2:]), "x").rgb
+    assert any(np.array_equal(result, np.rot90(p, k)) for p in (plain, plain[:, ::-1]) for k in range(4))
 
 
 @pytest.mark.parametrize("format", ["AVIF", "JPEG"])
@@ -180,9 +180,9 @@ def test_exif_that_fails_while_pillow_opens_or_turns(format: str, tmp_path: Path
     assert at > 0
     data[at : at + 8] = struct.pack(">HHL", 2, 2, 3)
     (tmp_path / "x").write_bytes(data)
-    found = read_picture(tmp_path / "x")
-    assert found.rgb.shape == (16, 12, 3)
-    assert any(note.startswith("damaged and left out: ") for note in found.notes)
+    result = read_picture(tmp_path / "x")
+    assert result.rgb.shape == (16, 12, 3)
+    assert any(note.startswith("damaged and left out: ") for note in result.notes)
 
 
 # --- what is refused -------------------------------------------------------------------------------------------

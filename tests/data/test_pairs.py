@@ -37,9 +37,9 @@ def pixels(image: Image.Image | None) -> np.ndarray:
 
 @pytest.mark.parametrize(("task", "by"), [("sr_x4", "bicubic"), ("blind_sr_x4", "bicubic")])
 def test_a_small_picture_is_enlarged_onto_the_grid_of_its_partner(pairs: Path, task: Task, by: str) -> None:
-    found = list(opened(pairs, task))
-    assert [(p.name, Path(p.origin).name) for p in found] == [("a", "a.png"), ("deep_b", "b.tiff")]
-    for picture, name in zip(found, ("a", "deep/b"), strict=True):
+    result = list(opened(pairs, task))
+    assert [(p.name, Path(p.origin).name) for p in result] == [("a", "a.png"), ("deep_b", "b.tiff")]
+    for picture, name in zip(result, ("a", "deep/b"), strict=True):
         high = Image.open(pairs / f"high/{name}.png")
         assert (pixels(picture.clean) == np.asarray(high)).all()
         assert (pixels(picture.low) == np.asarray(enlarge(shrink(high, 4), 4, by))).all()

@@ -72,8 +72,8 @@ def test_find_pictures_is_recursive_sorted_and_by_suffix(tmp_path: Path) -> None
     for name in ("b.PNG", "a.jpg", "deep/c.webp", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in find_pictures(tmp_path)]
-    assert found == ["a.jpg", "b.PNG", "deep/c.webp"]
+    result = [str(path.relative_to(tmp_path)) for path in find_pictures(tmp_path)]
+    assert result == ["a.jpg", "b.PNG", "deep/c.webp"]
     missing = tmp_path / "none"
     with pytest.raises(InputError, match=re.escape(f"{missing}: no such folder of pictures: check the path")):
         find_pictures(missing)

@@ -30,9 +30,9 @@ def tiff(values: np.ndarray, photometric: int = MINISBLACK, declared: tuple[floa
 
 def read(file: io.BytesIO) -> np.ndarray:
     """(H, W) uint8 of a grey picture."""
-    found = read_picture(file, "x.tif")
-    assert found.grey and (found.rgb == found.rgb[..., :1]).all()
-    return found.rgb[..., 0]
+    result = read_picture(file, "x.tif")
+    assert result.grey and (result.rgb == result.rgb[..., :1]).all()
+    return result.rgb[..., 0]
 
 
 @pytest.mark.parametrize("white_is_zero", [False, True])
@@ -45,8 +45,8 @@ def test_a_ramp_is_a_ramp(values: np.ndarray, white_is_zero: bool) -> None:
     """0 is black and the full range white in each kind, or the other way round where the file says so."""
     if white_is_zero and values.dtype == np.uint32:
         return  # Pillow opens none
-    found = read(tiff(values, MINISWHITE if white_is_zero else MINISBLACK))
-    assert np.array_equal(found, 255 - RAMP if white_is_zero else RAMP)
+    result = read(tiff(values, MINISWHITE if white_is_zero else MINISBLACK))
+    assert np.array_equal(result, 255 - RAMP if white_is_zero else RAMP)
 
 
 def test_signed_integers_of_the_whole_range() -> None:
@@ -69,20 +69,20 @@ def test_twelve_bits_of_a_tiff_are_twelve_bits() -> None:
     data[bits.valueoffset : bits.valueoffset + 2] = (12).to_bytes(2, "little")
     data[count.valueoffset : count.valueoffset + 2] = packed.size.to_bytes(2, "little")
     data[offset.valueoffset : offset.valueoffset + 4] = len(data).to_bytes(4, "little")
-    found = read(io.BytesIO(bytes(data) + packed.tobytes()))
-    assert np.abs(found.astype(int) - RAMP).max() <= 1
+    result = read(io.BytesIO(bytes(data) + packed.tobytes()))
+    assert np.abs(result.astype(int) - RAMP).max() <= 1
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int32, np.uint32, np.int16])
 def test_declared_range_is_taken(kind: type) -> None:
     values = (RAMP.astype(np.float64) * 4).astype(kind)
-    found = read_picture(tiff(values, declared=(0, 1020)), "x.tif")
-    assert np.array_equal(found.rgb[..., 0], RAMP)
-    assert "samples from 0 to 1020, as it declares" in found.notes[0]
+    result = read_picture(tiff(values, declared=(0, 1020)), "x.tif")
+    assert np.array_equal(result.rgb[..., 0], RAMP)
+    assert "samples from 0 to 1020, as it declares" in result.notes[0]
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         (RAMP.astype(np.float32), "32-bit floating-point samples from 0 to 255"),
         (RAMP.astype(np.int32), "32-bit signed integer samples from 0 to 255"),
@@ -93,10 +93,10 @@ def test_declared_range_is_taken(kind: type) -> None:
         (RAMP.astype(np.float32) / 255 - 0.5, "32-bit floating-point samples from -0.5 to 0.5"),
     ],
 )
-def test_ambiguous_ranges_are_refused_with_their_values(values: np.ndarray, told: str) -> None:
+def test_ambiguous_ranges_are_refused_with_their_values(values: np.ndarray, message: str) -> None:
     with pytest.raises(UnknownRange) as error:
         read(tiff(values))
-    assert f"x.tif: {told}, and it does not declare what white is" in str(error.value)
+    assert f"x.tif: {message}, and it does not declare what white is" in str(error.value)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -114,11 +114,11 @@ def test_overshoot_of_floats_is_clipped() -> None:
 
 def test_dark_sixteen_bits_are_reported(tmp_path: Path) -> None:
     Image.fromarray(RAMP.astype(np.uint16) * 16).save(tmp_path / "x.png")
-    found = read_picture(tmp_path / "x.png")
-    assert found.notes == (
+    result = read_picture(tmp_path / "x.png")
+    assert result.notes == (
         "its brightest sample is 4080 of 65535: dark, unless it was saved without scaling it to 16 bits",
     )
-    assert found.rgb.max() == 16
+    assert result.rgb.max() == 16
 
 
 @settings(max_examples=60, deadline=None)
@@ -135,12 +135,12 @@ def test_a_grey_tiff_is_monotonous_or_refused(kind: str, low: float, span: float
     with np.errstate(all="ignore"):
         values = (low + RAMP / 255 * span).astype(kind)
     try:
-        found = read(tiff(values, photometric)).astype(int)
+        result = read(tiff(values, photometric)).astype(int)
     except InputError as error:
         assert str(error).startswith("x.tif: ")
         return
     order = np.argsort(values, axis=None, kind="stable")
-    steps = np.diff(found.ravel()[order])
+    steps = np.diff(result.ravel()[order])
     assert (steps <= 0).all() if photometric == MINISWHITE else (steps >= 0).all()
 
 
@@ -151,10 +151,10 @@ def test_every_mode_of_eight_bits_or_less(mode: str) -> None:
     image = Image.fromarray(np.full((5, 9), 180 * 257, np.uint16)) if mode == "I;16" else _as(colour, mode)
     file = io.BytesIO()
     image.save(file, "TIFF")
-    found = read_picture(file, "x").rgb
-    assert found.shape == (5, 9, 3)
+    result = read_picture(file, "x").rgb
+    assert result.shape == (5, 9, 3)
     if mode != "1":
-        assert np.abs(found.astype(int) - 180).max() <= 2
+        assert np.abs(result.astype(int) - 180).max() <= 2
 
 
 def _as(image: Image.Image, mode: str) -> Image.Image:
@@ -167,6 +167,6 @@ def test_colours_multiplied_by_alpha_are_divided(colours: int) -> None:
     values = np.full((5, 9, colours + 1), 128, np.uint8)
     file = io.BytesIO()
     tifffile.imwrite(file, values, photometric=MINISBLACK if colours == 1 else 2, extrasamples=[1])
-    found = read_picture(file, "x")
-    assert found.alpha is not None and (found.alpha == 128).all()
-    assert (found.rgb == 255).all()
+    result = read_picture(file, "x")
+    assert result.alpha is not None and (result.alpha == 128).all()
+    assert (result.rgb == 255).all()

@@ -66,10 +66,10 @@ def test_too_few_pictures_are_refused(tmp_path: Path) -> None:
 
 
 def test_hub_pictures_are_streamed_and_small_ones_left_out(hub: HubSource) -> None:
-    found = list(HubPictures(hub, 4, 64))
-    assert [image.getpixel((0, 0))[0] for _, _, image, _ in found] == [0, 1, 2, 3]
-    assert found[0][1] == f"{hub.name}[train][0]"
-    assert all(image.mode == "RGB" for _, _, image, _ in found)
+    result = list(HubPictures(hub, 4, 64))
+    assert [image.getpixel((0, 0))[0] for _, _, image, _ in result] == [0, 1, 2, 3]
+    assert result[0][1] == f"{hub.name}[train][0]"
+    assert all(image.mode == "RGB" for _, _, image, _ in result)
 
 
 def test_hub_set_with_too_few_pictures(hub: HubSource) -> None:

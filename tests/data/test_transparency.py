@@ -22,12 +22,12 @@ def test_hidden_colours_do_not_matter(rgb: np.ndarray, other: np.ndarray, alpha:
         assert np.array_equal(bleed(rgb, alpha), rgb)
         return
     changed = np.where(hidden[..., None], other, rgb)
-    found = bleed(rgb, alpha)
-    assert np.array_equal(found, bleed(changed, alpha))
-    assert np.array_equal(found[~hidden], rgb[~hidden])
+    result = bleed(rgb, alpha)
+    assert np.array_equal(result, bleed(changed, alpha))
+    assert np.array_equal(result[~hidden], rgb[~hidden])
     # Every colour is one that can be seen.
     seen = {tuple(colour) for colour in rgb[~hidden]}
-    assert {tuple(colour) for colour in found.reshape(-1, 3)} <= seen
+    assert {tuple(colour) for colour in result.reshape(-1, 3)} <= seen
 
 
 def test_strips_do_not_show(monkeypatch) -> None:  # type: ignore[no-untyped-def]
@@ -37,17 +37,17 @@ def test_strips_do_not_show(monkeypatch) -> None:  # type: ignore[no-untyped-def
     alpha[:100] = 0
     whole = bleed(rgb, alpha)
     monkeypatch.setattr(transparency, "_STRIP", 16)
-    found = bleed(rgb, alpha)
+    result = bleed(rgb, alpha)
     # Pixels as near to two visible ones may take either.
-    assert (found != whole).any(-1).mean() < 0.01
+    assert (result != whole).any(-1).mean() < 0.01
 
 
 def test_far_from_all_that_is_visible_lies_the_mean() -> None:
     rgb = np.zeros((10, REACH + 40, 3), np.uint8)
     alpha = np.zeros(rgb.shape[:2], np.uint8)
     rgb[:, 0], rgb[:, 1], alpha[:, :2] = 100, 200, 255
-    found = bleed(rgb, alpha)[0, :, 0]
-    assert (found[1 : REACH + 2] == 200).all() and (found[REACH + 2 :] == 150).all()
+    result = bleed(rgb, alpha)[0, :, 0]
+    assert (result[1 : REACH + 2] == 200).all() and (result[REACH + 2 :] == 150).all()
 
 
 def test_a_sprite_reads_the_same_whatever_it_hides(tmp_path, photo: np.ndarray) -> None:  # type: ignore[no-untyped-def]

@@ -108,16 +108,16 @@ def test_what_the_authors_files_lack_is_known(
     like: ReleaseFile, authors: Callable[[str], Path], tmp_path: Path
 ) -> None:
     note = convert(authors(like.file), tmp_path / "known.safetensors", task=like.task)
-    found = read_metadata(tmp_path / "known.safetensors")
+    result = read_metadata(tmp_path / "known.safetensors")
     keys = ("task", "k_trained", "k_steps", "sigma_s")
-    assert [found[key] for key in keys] == [like.task, *map(str, (like.k_trained, like.k_steps, like.sigma_s))]
+    assert [result[key] for key in keys] == [like.task, *map(str, (like.k_trained, like.k_steps, like.sigma_s))]
     assert f"taken for the published {like.file} by its widths: task {like.task}, K {like.k_steps}, " in note
 
 
 def test_widths_alone_tell_blind_models_apart(authors: Callable[[str], Path], tmp_path: Path) -> None:
     convert(authors("elir_bsr.pth"), tmp_path / "bsr.safetensors")
-    found = read_metadata(tmp_path / "bsr.safetensors")
-    assert (found["task"], found["sigma_s"]) == ("blind_sr_x4_published", "0.04")
+    result = read_metadata(tmp_path / "bsr.safetensors")
+    assert (result["task"], result["sigma_s"]) == ("blind_sr_x4_published", "0.04")
 
 
 def test_three_published_models_have_the_same_widths(authors: Callable[[str], Path], tmp_path: Path) -> None:
@@ -133,11 +133,11 @@ def test_three_published_models_have_the_same_widths(authors: Callable[[str], Pa
 
 def test_numbers_that_are_given_stay(authors: Callable[[str], Path], tmp_path: Path) -> None:
     assert "taken for" not in convert(authors("elir_sr.pth"), tmp_path / "a.safetensors", 5, 0.2)
-    found = read_metadata(tmp_path / "a.safetensors")
-    assert (found["k_steps"], found["sigma_s"], found.get("k_trained")) == ("5", "0.2", None)
+    result = read_metadata(tmp_path / "a.safetensors")
+    assert (result["k_steps"], result["sigma_s"], result.get("k_trained")) == ("5", "0.2", None)
     convert(authors("elir_sr.pth"), tmp_path / "b.safetensors", 5, task="denoise_published")
-    found = read_metadata(tmp_path / "b.safetensors")
-    assert (found["k_steps"], found["sigma_s"], found["k_trained"]) == ("5", "0.025", "5")
+    result = read_metadata(tmp_path / "b.safetensors")
+    assert (result["k_steps"], result["sigma_s"], result["k_trained"]) == ("5", "0.025", "5")
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ def header(path: Path, content: Any) -> Path:
 
 
 def test_what_a_checkpoint_says(saved: Path) -> None:
-    found = read_metadata(saved)
-    assert (found["task"], int(found["k_steps"]), float(found["sigma_s"])) == ("sr_x4", 3, 0.1)
+    result = read_metadata(saved)
+    assert (result["task"], int(result["k_steps"]), float(result["sigma_s"])) == ("sr_x4", 3, 0.1)
 
 
 def test_the_student_of_a_task_is_the_built_in_model_with_fewer_steps() -> None:

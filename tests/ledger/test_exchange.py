@@ -22,9 +22,9 @@ def test_a_colleagues_rows_merge_without_duplicates(suffix: str, ledger: Ledger,
     mine, both, theirs = make(run="mine"), make(run="both", pictures=many), make(run="theirs", psnr_db=0.1 + 0.2)
     ledger.append([mine, both])
     write_rows([both.row(), theirs.row()], tmp_path / f"theirs{suffix}")
-    found = read_rows(tmp_path / f"theirs{suffix}")
-    assert found == [both, theirs]
-    assert ledger.append(found) == 1
+    result = read_rows(tmp_path / f"theirs{suffix}")
+    assert result == [both, theirs]
+    assert ledger.append(result) == 1
     assert {row.run for row in ledger.rows()} == {"mine", "both", "theirs"}
 
 
@@ -59,7 +59,7 @@ def test_what_is_no_number_in_a_rows_details_is_refused(number: str, make: Make,
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("x.txt", "", "its suffix tells no format: end it in .json, .csv, .parquet"),
         ("x.json", "{", "not rows that `compress ledger export` wrote"),
@@ -69,11 +69,11 @@ def test_what_is_no_number_in_a_rows_details_is_refused(number: str, make: Make,
         ("x.csv", "a,b\n1,2\n", "row 1: "),
     ],
 )
-def test_what_is_no_export(name: str, text: str, told: str, tmp_path: Path) -> None:
+def test_what_is_no_export(name: str, text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError) as error:
         read_rows(tmp_path / name)
-    assert told in str(error.value) and len(str(error.value).splitlines()) == 1
+    assert message in str(error.value) and len(str(error.value).splitlines()) == 1
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -31,9 +31,9 @@ def test_the_frontier_is_what_nothing_beats(higher_is_better: bool) -> None:
 
     wanted = {p[1:] for p in points if not any(beats(q, p) for q in points)}
     by_id = {p[0]: p[1:] for p in points}
-    found = [by_id[id] for id in frontier(points, higher_is_better=higher_is_better)]
-    assert set(found) == wanted and len(found) == len(wanted)
-    assert found == sorted(found)
+    result = [by_id[id] for id in frontier(points, higher_is_better=higher_is_better)]
+    assert set(result) == wanted and len(result) == len(wanted)
+    assert result == sorted(result)
 
 
 def test_devices_are_apart_and_old_measurements_do_not_count(ledger: Ledger, make: Make) -> None:
@@ -48,14 +48,14 @@ def test_devices_are_apart_and_old_measurements_do_not_count(ledger: Ledger, mak
             row(make, "untimed", None, 26.0),
         ]
     )
-    found = pareto(ledger, "latency_p50_ms", "psnr_db", Filter()).to_json()
-    shown = [(f["target"], f["cpu"], [p["artifact"] for p in f["points"]], f["dominated"]) for f in found["frontiers"]]
+    result = pareto(ledger, "latency_p50_ms", "psnr_db", Filter()).to_json()
+    shown = [(f["target"], f["cpu"], [p["artifact"] for p in f["points"]], f["dominated"]) for f in result["frontiers"]]
     assert shown == [
         ("arm", None, ["fast"], 0),
         ("x86", None, ["fast", "good"], 1),
         ("x86", "another CPU", ["fast"], 0),
     ]
-    assert found["frontiers"][1]["points"][0]["latency_p50_ms"] == 10.0
+    assert result["frontiers"][1]["points"][0]["latency_p50_ms"] == 10.0
     assert pareto(ledger, "macs", "lpips", Filter()).frontiers == []
 
 

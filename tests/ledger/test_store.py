@@ -45,7 +45,7 @@ def test_newest_first_and_every_filter(ledger: Ledger, make: Make) -> None:
     assert [row.id for row in ledger.rows()] == [row.id for row in reversed(rows)]
     assert [row.id for row in ledger.rows(limit=2)] == [rows[5].id, rows[4].id]
     for row, kind in zip(rows, kinds, strict=True):
-        assert [found.id for found in ledger.rows(Filter(**kind))] == [row.id], kind
+        assert [result.id for result in ledger.rows(Filter(**kind))] == [row.id], kind
         assert ledger.count(Filter(**kind)) == 1
     between = Filter(since=rows[1].created, until=rows[3].created)
     assert [row.id for row in ledger.rows(between)] == [rows[2].id, rows[1].id]
@@ -98,8 +98,8 @@ def test_the_latest_apply_that_is_fields(ledger: Ledger, make: Make) -> None:
     ledger.append([old, new, bench])
     fields = {"artifact": "onnx-int8", "target": None}
     for until, own, wanted in ((bench.created, "", new), (bench.created, new.id, old), (old.created, "", old)):
-        found = ledger.latest(fields, until, own)
-        assert found is not None and found.id == wanted.id
+        result = ledger.latest(fields, until, own)
+        assert result is not None and result.id == wanted.id
     assert ledger.latest({"target": "x86"}, bench.created, "") is None
 
 

@@ -74,8 +74,8 @@ def runs(uri: str, experiment: str) -> list[Any]:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
-    found = client.get_experiment_by_name(experiment)
-    return list(client.search_runs([found.experiment_id])) if found else []
+    result = client.get_experiment_by_name(experiment)
+    return list(client.search_runs([result.experiment_id])) if result else []
 
 
 def test_runs_params_metrics_and_artifacts(server: str, finished: Any, tmp_path: Path) -> None:
@@ -86,17 +86,17 @@ def test_runs_params_metrics_and_artifacts(server: str, finished: Any, tmp_path:
     args = ("export", "--to", "mlflow", "--uri", server, "--experiment", "team")
     assert run(*args).stdout == f"{server}, experiment team: {len(rows)} runs sent, 0 were there\n"
     client = MlflowClient(tracking_uri=server)
-    found = {r.data.tags["elir-compress.row"]: r for r in runs(server, "team")}
-    assert found.keys() == rows.keys()
+    result = {r.data.tags["elir-compress.row"]: r for r in runs(server, "team")}
+    assert result.keys() == rows.keys()
     for id, row in rows.items():
-        data = found[id].data
-        told = {**data.params, **data.metrics}
+        data = result[id].data
+        message = {**data.params, **data.metrics}
         wanted = {k: v for k, v in row.to_json().items() if v is not None and k not in (*DETAILS, "id", "bundle")}
-        assert told.keys() == wanted.keys()
-        assert all(told[k] == (v if k in data.metrics else str(v)) for k, v in wanted.items())
+        assert message.keys() == wanted.keys()
+        assert all(message[k] == (v if k in data.metrics else str(v)) for k, v in wanted.items())
         assert data.metrics["psnr_db"] == row.psnr_db and data.params["artifact"] == row.artifact
-        assert found[id].info.status == "FINISHED" and found[id].info.start_time // 1000 > 1_700_000_000
-        local = client.download_artifacts(found[id].info.run_id, "row.json", str(tmp_path))
+        assert result[id].info.status == "FINISHED" and result[id].info.start_time // 1000 > 1_700_000_000
+        local = client.download_artifacts(result[id].info.run_id, "row.json", str(tmp_path))
         assert json.loads(Path(local).read_text()) == row.to_json()
     # Again, and from another ledger with the same rows: no duplicate.
     assert run(*args).stdout.endswith(f"0 runs sent, {len(rows)} were there\n")

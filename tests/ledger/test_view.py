@@ -12,29 +12,29 @@ Make = Callable[..., Measurement]
 
 
 def text(shown: Listing | RowView) -> str:
-    told = io.StringIO()
-    Console(width=110, file=told).print(shown.table())
-    return told.getvalue()
+    printed = io.StringIO()
+    Console(width=110, file=printed).print(shown.table())
+    return printed.getvalue()
 
 
 def test_a_listing_tells_what_is_not_shown(make: Make) -> None:
     row = make(target="x86", bytes=8_610_000, latency_p50_ms=40.39, lpips=0.15446)
-    told = text(Listing("here", 100, [row.row(), make().row()]))
-    assert f"{row.id[:8]} 2026-11-23T12:00 int8_sr onnx-int8 x86" in " ".join(told.split())
-    assert "8.61 40.4 24.100 0.1545" in " ".join(told.split())
-    assert "2 of 100 rows, newest first; here" in told
+    printed = text(Listing("here", 100, [row.row(), make().row()]))
+    assert f"{row.id[:8]} 2026-11-23T12:00 int8_sr onnx-int8 x86" in " ".join(printed.split())
+    assert "8.61 40.4 24.100 0.1545" in " ".join(printed.split())
+    assert "2 of 100 rows, newest first; here" in printed
 
 
 def test_a_row_tells_every_field(make: Make) -> None:
     busy = [{"name": "chrome", "cores": 1.3}, {"name": "tar", "cores": 0.4}]
     row = make(machine={"cpu": "x", "features": ["avx2", "fma"], "busy": busy}).row()
-    told = " ".join(text(RowView(row)).split())
-    assert all(name in told for name in row.to_json())
+    printed = " ".join(text(RowView(row)).split())
+    assert all(name in printed for name in row.to_json())
     assert (
-        "versions torch 2.13" in told
-        and "features avx2 fma" in told
-        and "busy (name chrome, cores 1.3) (name tar, cores 0.4)" in told
-        and "pictures scores of 1" in told
+        "versions torch 2.13" in printed
+        and "features avx2 fma" in printed
+        and "busy (name chrome, cores 1.3) (name tar, cores 0.4)" in printed
+        and "pictures scores of 1" in printed
     )
 
 

@@ -31,10 +31,10 @@ def test_a_process_that_works_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with process("busy-bee", "while True: pass"), process("sleepy-bee", "time.sleep(600)"):
         busy_processes()  # as long as the one that sleeps may still be on its way to it
         rounds = [busy_processes()]
-        while len(rounds) < 20 and not any(found.name == "busy-bee" for found in rounds[-1]):
+        while len(rounds) < 20 and not any(entry.name == "busy-bee" for entry in rounds[-1]):
             rounds.append(busy_processes())
-    names = [found.name for each in rounds for found in each]
+    names = [entry.name for each in rounds for entry in each]
     assert "busy-bee" in names
     assert "sleepy-bee" not in names
-    assert all(found == sorted(found, key=lambda f: -f.cores) for found in rounds)
-    assert all(found.cores >= 0.01 for each in rounds for found in each)
+    assert all(entries == sorted(entries, key=lambda f: -f.cores) for entries in rounds)
+    assert all(entry.cores >= 0.01 for each in rounds for entry in each)

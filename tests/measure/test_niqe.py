@@ -40,9 +40,9 @@ def test_noise_and_blur_are_less_natural() -> None:
 
     clean = data.chelsea()
     noisy = (clean + np.random.default_rng(0).normal(0, 25, clean.shape)).clip(0, 255).astype(np.uint8)
-    found = [niqe(picture) for picture in (clean, noisy, gaussian_filter(clean, (2, 2, 0)))]
-    assert None not in found
-    assert found[0] == min(found)  # type: ignore[type-var]
+    result = [niqe(picture) for picture in (clean, noisy, gaussian_filter(clean, (2, 2, 0)))]
+    assert None not in result
+    assert result[0] == min(result)  # type: ignore[type-var]
 
 
 @pytest.mark.parametrize(

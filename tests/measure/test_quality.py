@@ -86,13 +86,13 @@ def test_lpips_of_a_batch_equals_one_by_one(photo: np.ndarray) -> None:
 def test_score_of_bicubic_on_the_bundled_photographs() -> None:
     """Stored values: the figures that every table is compared with."""
     items = list(load_set("photos_validation", "sr_x4"))
-    found = score([item.degraded for item in items], [item.clean for item in items], border=4)
-    assert found.n == len(items) == 24
-    assert found.psnr_db == pytest.approx(23.932, abs=0.01)
-    assert found.psnr_y_db == pytest.approx(25.311, abs=0.01)
-    assert found.ssim == pytest.approx(0.6779, abs=0.001)
-    assert found.lpips == pytest.approx(0.4308, abs=0.001)
-    assert found.color_shift == pytest.approx(0.0365, abs=0.001)
+    result = score([item.degraded for item in items], [item.clean for item in items], border=4)
+    assert result.n == len(items) == 24
+    assert result.psnr_db == pytest.approx(23.932, abs=0.01)
+    assert result.psnr_y_db == pytest.approx(25.311, abs=0.01)
+    assert result.ssim == pytest.approx(0.6779, abs=0.001)
+    assert result.lpips == pytest.approx(0.4308, abs=0.001)
+    assert result.color_shift == pytest.approx(0.0365, abs=0.001)
 
 
 def test_score_of_equals_goes_into_json(photo: np.ndarray) -> None:

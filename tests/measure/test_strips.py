@@ -11,10 +11,10 @@ from compress.measure.strips import strips
 
 @pytest.mark.parametrize(("height", "width", "unit"), [(8000, 8000, 1), (8001, 6000, 96), (700, 70_000, 16), (5, 5, 1)])
 def test_they_cover_every_row_once(height: int, width: int, unit: int) -> None:
-    found = list(strips(height, width, unit))
-    assert [row for top, bottom in found for row in range(top, bottom)] == list(range(height))
-    assert all((bottom - top) % unit == 0 for top, bottom in found[:-1])
-    assert len(found) == 1 or found[0][1] * width <= max(module.PIXELS, module.LEAST * width)
+    result = list(strips(height, width, unit))
+    assert [row for top, bottom in result for row in range(top, bottom)] == list(range(height))
+    assert all((bottom - top) % unit == 0 for top, bottom in result[:-1])
+    assert len(result) == 1 or result[0][1] * width <= max(module.PIXELS, module.LEAST * width)
 
 
 def test_measures_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

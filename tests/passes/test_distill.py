@@ -74,10 +74,10 @@ def test_a_kept_student_is_not_trained_again(subject: Subject, pictures: Path) -
     subject.keep = lambda name, make: kept.setdefault(name, None) or kept.update({name: make()}) or kept[name]  # type: ignore[func-returns-value]
     first = subject.model
     Distill(settings(pictures)).run(subject)
-    found, subject.model = subject.model, first
+    result, subject.model = subject.model, first
     (pictures / "photo.png").unlink()
     Distill(settings(pictures)).run(subject)
-    assert all(torch.equal(a, b) for a, b in zip(found.parameters(), subject.model.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(result.parameters(), subject.model.parameters(), strict=True))
 
 
 def test_the_coarse_entry_is_fitted_to_what_was_there(make_subject: Callable[..., Subject]) -> None:

@@ -30,16 +30,16 @@ def uneven(tiny_elir: Elir) -> Elir:
 def peaks(model: Elir, pair: tuple[Tensor, Tensor]) -> list[Tensor]:
     """Largest magnitude of each channel that reaches the first reader of every stream."""
     streams = [s for net in (model.enc, model.dec) for s in find_streams(net.layers)]
-    found: dict[int, Tensor] = {}
+    result: dict[int, Tensor] = {}
     handles = [
-        s.readers[0].register_forward_pre_hook(lambda _, x, i=i: found.__setitem__(i, x[0].abs().amax((0, 2, 3))))
+        s.readers[0].register_forward_pre_hook(lambda _, x, i=i: result.__setitem__(i, x[0].abs().amax((0, 2, 3))))
         for i, s in enumerate(streams)
     ]
     with torch.no_grad():
         model(*pair)
     for handle in handles:
         handle.remove()
-    return [found[i] for i in range(len(streams))]
+    return [result[i] for i in range(len(streams))]
 
 
 def spread(peaks: list[Tensor]) -> float:
@@ -87,10 +87,10 @@ def test_a_checkpoint_with_tied_weights_and_views(
 
 def test_only_as_many_pictures_as_asked(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:
     subject = make_subject(tiny_elir)
-    told: list[tuple[int, int]] = []
-    subject.advance = lambda _, done, total: told.append((done, total))
+    messages: list[tuple[int, int]] = []
+    subject.advance = lambda _, done, total: messages.append((done, total))
     Equalize(EqualizeSettings(pictures=2)).run(subject)
-    assert told == [(1, 2), (2, 2)]
+    assert messages == [(1, 2), (2, 2)]
 
 
 def test_a_dead_channel_stays_finite(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:

@@ -68,8 +68,8 @@ def test_a_budget_is_kept_where_least_is_lost() -> None:
         if name.startswith(("dec", "enc"))
     ]
     channels[0] = Channels(channels[0].layer, torch.linspace(1, 100, len(channels[0].scores)))
-    found = within(model, 0.9, channels)
-    assert macs(found) <= 0.9 * macs(CONFIG)
+    result = within(model, 0.9, channels)
+    assert macs(result) <= 0.9 * macs(CONFIG)
     assert len(list(narrower(CONFIG))) == 10
     with torch.device("meta"):
         nearly = Elir(NARROW)

@@ -50,8 +50,8 @@ def mean_closeness(subject: Subject, module: torch.nn.Module) -> float:
     """SQNR in dB over all calibration pictures."""
     with torch.no_grad():
         pairs = [(subject.model(*pair).clamp(0, 1), module(*pair).clamp(0, 1)) for pair in subject.calibration()]
-    wanted, found = (torch.cat(outputs).double() for outputs in zip(*pairs, strict=True))
-    return 10 * torch.log10(wanted.square().sum() / (wanted - found).square().sum()).item()
+    wanted, result = (torch.cat(outputs).double() for outputs in zip(*pairs, strict=True))
+    return 10 * torch.log10(wanted.square().sum() / (wanted - result).square().sum()).item()
 
 
 @pytest.mark.numerics
@@ -94,13 +94,13 @@ def test_a_scheme_that_what_was_learnt_would_harm_stays_as_ptq_left_it(quantized
 
 
 def test_two_runs_are_equal(quantized: Callable[..., Subject]) -> None:
-    found = []
+    result = []
     for _ in range(2):
         subject = quantized()
         Qat(QatSettings(steps=2, crop=32)).run(subject)
-        found.append(subject)
+        result.append(subject)
     for read in (integers, biases):
-        first, second = (read(s) for s in found)
+        first, second = (read(s) for s in result)
         assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -114,10 +114,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(
     whole, subject = quantized(("onnx",)), quantized(("onnx",))
     learning.run(whole)
     subject.underway = tmp_path.joinpath
-    told: list[int] = []
+    messages: list[int] = []
 
     def stop(what: str, done: int, total: int) -> None:
-        told.append(done)
+        messages.append(done)
         if done == 3:
             raise KeyboardInterrupt
 
@@ -125,13 +125,13 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(
     with pytest.raises(KeyboardInterrupt):
         learning.run(subject)
     assert (tmp_path / learning.name).is_file()
-    assert told.pop() == 3
-    subject.advance = lambda what, done, total: told.append(done)
+    assert messages.pop() == 3
+    subject.advance = lambda what, done, total: messages.append(done)
     learning.run(subject)
-    assert told[:3] == [1, 2, 3] and told.count(1) == 1 and not (tmp_path / learning.name).exists()
+    assert messages[:3] == [1, 2, 3] and messages.count(1) == 1 and not (tmp_path / learning.name).exists()
     for read in (integers, biases):
-        wanted, found = (read(s) for s in (whole, subject))
-        assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+        wanted, result = (read(s) for s in (whole, subject))
+        assert all(torch.equal(wanted[name], result[name]) for name in wanted)
 
 
 def test_what_a_stopped_run_kept_is_damaged(quantized: Callable[..., Subject], tmp_path: Path) -> None:

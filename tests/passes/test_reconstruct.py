@@ -48,24 +48,24 @@ def test_nearer_to_the_float_model_over_all_schemes(
 
 
 def test_weights_learn_within_their_bits_and_two_runs_are_equal(quantized: Callable[..., Subject]) -> None:
-    found = []
+    result = []
     for _ in range(2):
         subject = quantized(("onnx",), layer_bits={"dec": 4})
         start = integers(subject, "onnxruntime")
         Reconstruct(ReconstructSettings(steps=3, crops=2, crop=32, weight_rate=0.3)).run(subject)
-        found.append(integers(subject, "onnxruntime"))
-    assert all(torch.equal(found[0][name], found[1][name]) for name in start)
-    assert any(not torch.equal(found[0][name], start[name]) for name in start)
-    assert all(weight.abs().max() <= 7 for name, weight in found[0].items() if name.startswith("dec."))
+        result.append(integers(subject, "onnxruntime"))
+    assert all(torch.equal(result[0][name], result[1][name]) for name in start)
+    assert any(not torch.equal(result[0][name], start[name]) for name in start)
+    assert all(weight.abs().max() <= 7 for name, weight in result[0].items() if name.startswith("dec."))
 
 
 def test_units_hold_every_convolution_once_and_a_block_of_all_steps(folded: Callable[..., Subject]) -> None:
     model = folded(k_steps=2).model
     convs = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Conv2d | torch.nn.ConvTranspose2d)]
-    found = units(model, convs, "block")
-    assert ["fmir.steps.0.mid_blocks.0", "fmir.steps.1.mid_blocks.0"] in found
-    assert ["mmse.lrm.0.RDB1"] in found and ["enc.layers.0"] in found and ["dec.layers.2"] in found
-    held = [c for names in found for name in names for c in convs if c == name or c.startswith(name + ".")]
+    result = units(model, convs, "block")
+    assert ["fmir.steps.0.mid_blocks.0", "fmir.steps.1.mid_blocks.0"] in result
+    assert ["mmse.lrm.0.RDB1"] in result and ["enc.layers.0"] in result and ["dec.layers.2"] in result
+    held = [c for names in result for name in names for c in convs if c == name or c.startswith(name + ".")]
     assert sorted(held) == sorted(convs)
     assert sorted(name for names in units(model, convs, "layer") for name in names) == sorted(convs)
 

@@ -32,20 +32,20 @@ def uneven(folded: Callable[..., Subject]) -> Callable[..., Subject]:
 def peaks(subject: Subject) -> list[Tensor]:
     """Largest magnitude of each channel behind every SiLU, over one picture."""
     sites = [sequence[i] for site in find_sites(subject.model) for sequence, i in site.activations]
-    found: dict[int, Tensor] = {}
+    result: dict[int, Tensor] = {}
     handles = [
-        m.register_forward_hook(lambda _, x, y, n=n: found.__setitem__(n, y.abs().amax((0, 2, 3))))
+        m.register_forward_hook(lambda _, x, y, n=n: result.__setitem__(n, y.abs().amax((0, 2, 3))))
         for n, m in enumerate(sites)
     ]
     with torch.no_grad():
         subject.model(*next(iter(subject.calibration())))
     for handle in handles:
         handle.remove()
-    return [found[n] for n in range(len(sites))]
+    return [result[n] for n in range(len(sites))]
 
 
-def spread(found: list[Tensor]) -> float:
-    return torch.stack([p.clamp_min(1e-6).log().std() for p in found]).mean().item()
+def spread(result: list[Tensor]) -> float:
+    return torch.stack([p.clamp_min(1e-6).log().std() for p in result]).mean().item()
 
 
 @pytest.mark.parametrize(("strength", "share"), [(0.5, 0.8), (1.0, 0.35)])
@@ -99,14 +99,14 @@ def test_the_fp32_artifact_stays_as_it_was(folded: Callable[..., Subject]) -> No
 @pytest.mark.slow
 @pytest.mark.numerics
 def test_it_helps_where_channels_differ(uneven: Callable[..., Subject], closeness: Callable[..., float]) -> None:
-    found = []
+    result = []
     for smooth in (False, True):
         subject = uneven(formats=("openvino",))
         if smooth:
             Smooth(SmoothSettings(strength=0.7)).run(subject)
         Ptq(PtqSettings(rounding="nearest", keep_float=["enc", "dec"])).run(subject)
-        found.append(closeness(subject, subject.quantized.modules["openvino"]))
-    assert found[1] > found[0] + 2, found
+        result.append(closeness(subject, subject.quantized.modules["openvino"]))
+    assert result[1] > result[0] + 2, result
 
 
 def test_where_it_cannot_stand(tiny_elir: Elir, make_subject: Callable[..., Subject]) -> None:

@@ -59,13 +59,13 @@ def test_16_bits_are_float16() -> None:
 
 def test_the_float_model_stays_and_more_bits_are_nearer(folded: Make, closeness: Callable) -> None:
     subject = folded(k_steps=2)
-    before, found = subject.probe(), {}
+    before, result = subject.probe(), {}
     for bits in (4, 8, 16):
         subject.quantized = None
         load_pass(PassItem.model_validate({"weights": {"bits": bits}})).run(subject)
-        found[bits] = closeness(subject, subject.quantized.modules["x86"])
+        result[bits] = closeness(subject, subject.quantized.modules["x86"])
     assert torch.equal(before, subject.probe())
-    assert 15 < found[4] < found[8] - 10 < found[16] - 20
+    assert 15 < result[4] < result[8] - 10 < result[16] - 20
 
 
 def test_layers_have_bits_of_their_own(folded: Make) -> None:

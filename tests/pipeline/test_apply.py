@@ -51,9 +51,9 @@ def never(*args: object) -> None:
 
 def test_the_manifest_lists_every_file_by_its_hash(finished: Any) -> None:
     listed = {file.path: file for file in read_manifest(finished.folder).files}
-    found = {p.relative_to(finished.folder).as_posix() for p in finished.folder.rglob("*") if p.is_file()}
-    own = {p for p in found if p.startswith(".stages/") or p in (".lock", ".compress.json")}
-    assert set(listed) == found - own - {"manifest.json"}
+    actual = {p.relative_to(finished.folder).as_posix() for p in finished.folder.rglob("*") if p.is_file()}
+    own = {p for p in actual if p.startswith(".stages/") or p in (".lock", ".compress.json")}
+    assert set(listed) == actual - own - {"manifest.json"}
     assert {"recipe.yaml", "results.json", "report.html"} <= set(listed)
     for name, entry in listed.items():
         assert entry.sha256 == sha256_file(finished.folder / name)
@@ -255,8 +255,8 @@ def test_a_tool_that_is_not_set_up_costs_its_figures_only(
         assert (result.exit_code, result.reused) == (4, False)
         (why,) = result.unavailable
         assert why.startswith("target jetson-orin-nano: tensorrt-rtx is not set up here") and "\n" not in why
-        told = {p["artifact"]: (p["evidence"], p["why"]) for p in result.results["performance"]}
-        assert told == dict.fromkeys(("onnx-fp32", "onnx-int8-tensorrt"), ("unavailable", why))
+        message = {p["artifact"]: (p["evidence"], p["why"]) for p in result.results["performance"]}
+        assert message == dict.fromkeys(("onnx-fp32", "onnx-int8-tensorrt"), ("unavailable", why))
     goals = [(g["goal"], g["artifact"], g["met"]) for g in result.results["goals"]]
     assert goals == [("fidelity_db", "onnx-int8-tensorrt", True), ("breaches", "onnx-int8-tensorrt", False)]
     check_files(open_bundle(bundle))

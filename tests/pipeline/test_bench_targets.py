@@ -89,5 +89,7 @@ def test_the_command_prints_a_table_or_json(bundle: Path) -> None:
     done = CliRunner().invoke(app, ["bench", str(bundle), "--target", "x86-onnxruntime"])
     assert done.exit_code == 0, done.stderr
     assert "onnx-int8" in done.stdout and "vs fp32" in done.stdout and "{" not in done.stdout
-    told = json.loads(CliRunner().invoke(app, ["bench", str(bundle), "--target", "x86-onnxruntime", "--json"]).stdout)
-    assert {entry["artifact"] for entry in told["performance"]} == {"onnx-fp32", "onnx-int8"}
+    document = json.loads(
+        CliRunner().invoke(app, ["bench", str(bundle), "--target", "x86-onnxruntime", "--json"]).stdout
+    )
+    assert {entry["artifact"] for entry in document["performance"]} == {"onnx-fp32", "onnx-int8"}

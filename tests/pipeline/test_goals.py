@@ -17,14 +17,14 @@ QUALITY = {
 }
 
 
-def check_goals(goals: Goals, found: dict[str, Any]) -> list[dict[str, Any]]:
+def check_goals(goals: Goals, result: dict[str, Any]) -> list[dict[str, Any]]:
     """As they stand in results.json."""
-    return [goal.to_json() for goal in module.check_goals(goals, Results.model_validate(found))]
+    return [goal.to_json() for goal in module.check_goals(goals, Results.model_validate(result))]
 
 
 def results(**changes: Any) -> dict[str, Any]:
     ids = {"onnx-fp32": "fp32", "onnx-int8": "int8", "onnx-int8-tensorrt": "int8"}
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "schema_version": 1,
         "artifacts": [
             {"id": name, "format": "onnx", "precision": precision, "entry": "model.onnx", "size_ratio": 0.26}
@@ -33,7 +33,7 @@ def results(**changes: Any) -> dict[str, Any]:
         "quality": [{"artifact": name, "dataset": set_, **QUALITY} for name in ids for set_ in ("a", "b")],
         "performance": [],
     }
-    return found | changes
+    return result | changes
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,16 @@ def results(**changes: Any) -> dict[str, Any]:
 )
 def test_every_quality_goal_has_its_direction(goal: str, met: float, missed: float) -> None:
     for bound, wanted in ((met, True), (missed, False)):
-        found = check_goals(Goals(**{goal: bound}), results())
-        assert [(g["goal"], g["artifact"], g["dataset"], g["met"]) for g in found] == [
+        result = check_goals(Goals(**{goal: bound}), results())
+        assert [(g["goal"], g["artifact"], g["dataset"], g["met"]) for g in result] == [
             (goal, "onnx-int8", set_, wanted) for set_ in ("a", "b")
         ]
 
 
 def test_weights_alone_are_judged_too() -> None:
-    found = results()
-    found["artifacts"][1] |= {"precision": "weights"}
-    assert [g["artifact"] for g in check_goals(Goals(size_ratio=0.27), found)] == ["onnx-int8"]
+    result = results()
+    result["artifacts"][1] |= {"precision": "weights"}
+    assert [g["artifact"] for g in check_goals(Goals(size_ratio=0.27), result)] == ["onnx-int8"]
 
 
 def test_size() -> None:
@@ -104,23 +104,23 @@ BY_FEATURE = {"avx2": 1.6, "avx512_vnni": 3.0, "amx_int8": 5.5}
 def test_speed_is_held_against_the_bound_of_the_cpu(features: list[str], bound: float, feature: str | None) -> None:
     goals = Goals.model_validate({"speedup": {"min": BY_FEATURE}})
     for value, met in ((bound, True), (bound - 0.01, False)):
-        found = results(machine={"features": features}, performance=timed(value))
-        (entry,) = check_goals(goals, found)
+        result = results(machine={"features": features}, performance=timed(value))
+        (entry,) = check_goals(goals, result)
         assert (entry["bound"], entry.get("cpu_feature"), entry["met"]) == (bound, feature, met)
 
 
 def test_a_device_of_its_own_has_its_own_bound() -> None:
     (here,) = timed(2.0)
     there = {**here, "target": "xeon", "machine": {"features": ["avx2", "amx_int8"]}}
-    found = results(machine={"features": ["avx2"]}, performance=[here, there])
+    result = results(machine={"features": ["avx2"]}, performance=[here, there])
     goals = Goals.model_validate({"speedup": {"min": BY_FEATURE}})
-    held = [(g["dataset"], g["bound"], g["cpu_feature"], g["met"]) for g in check_goals(goals, found)]
+    held = [(g["dataset"], g["bound"], g["cpu_feature"], g["met"]) for g in check_goals(goals, result)]
     assert held == [("x86", 1.6, "avx2", True), ("xeon", 5.5, "amx_int8", False)]
 
 
 def test_a_plain_bound_means_every_cpu() -> None:
-    found = results(machine={"features": ["avx2", "amx_int8"]}, performance=timed(1.6))
-    (entry,) = check_goals(Goals.model_validate({"speedup": {"min": 1.5}}), found)
+    result = results(machine={"features": ["avx2", "amx_int8"]}, performance=timed(1.6))
+    (entry,) = check_goals(Goals.model_validate({"speedup": {"min": 1.5}}), result)
     assert (entry["bound"], entry["met"]) == (1.5, True) and "cpu_feature" not in entry
 
 
@@ -155,7 +155,7 @@ def test_a_target_that_gives_no_time_has_no_speed_to_judge() -> None:
     assert (entry["dataset"], entry["met"]) == ("x86", True)
 
 
-def told(artifact: str = "onnx-int8", **facts: Any) -> list[dict[str, Any]]:
+def performance_entries(artifact: str = "onnx-int8", **facts: Any) -> list[dict[str, Any]]:
     return [{"artifact": artifact, "target": "device", "speedup_vs": None, **facts}]
 
 
@@ -184,27 +184,29 @@ def told(artifact: str = "onnx-int8", **facts: Any) -> list[dict[str, Any]]:
     ],
 )
 def test_what_stands_in_for_a_device(goal: str, bound: float, facts: dict, value: float, met: bool) -> None:
-    (entry,) = check_goals(Goals(**{goal: bound}), results(performance=told(**facts)))
+    (entry,) = check_goals(Goals(**{goal: bound}), results(performance=performance_entries(**facts)))
     assert (entry["goal"], entry["dataset"], entry["value"], entry["met"]) == (goal, "device", value, met)
 
 
 @pytest.mark.parametrize("goal", ["instructions_ratio", "estimated_speedup", "breaches"])
 def test_what_no_device_told_is_not_met(goal: str) -> None:
-    for performance in ([], told(evidence="unavailable"), timed(2.0)):
+    for performance in ([], performance_entries(evidence="unavailable"), timed(2.0)):
         (entry,) = check_goals(Goals(**{goal: 0 if goal == "breaches" else 1.0}), results(performance=performance))
         assert (entry["value"], entry["met"]) == (None, False)
 
 
 def test_no_stand_in_is_a_measured_speed() -> None:
     facts = {"instructions_vs_fp32": 3.5, "estimate": {"latency_ms": 1.0, "speedup_vs_fp16": 1.7}}
-    (entry,) = check_goals(Goals.model_validate({"speedup": {"min": 1.5}}), results(performance=told(**facts)))
+    (entry,) = check_goals(
+        Goals.model_validate({"speedup": {"min": 1.5}}), results(performance=performance_entries(**facts))
+    )
     assert (entry["value"], entry["met"]) == (None, False)
 
 
 def test_tensorrts_file_is_judged_where_a_target_reads_it() -> None:
-    parsed = told("onnx-int8-tensorrt", accepted=True, lint=[])
-    found = check_goals(Goals(fidelity_db=39.5), results(performance=parsed))
-    assert [(g["artifact"], g["met"]) for g in found] == [("onnx-int8-tensorrt", True)] * 2
+    parsed = performance_entries("onnx-int8-tensorrt", accepted=True, lint=[])
+    result = check_goals(Goals(fidelity_db=39.5), results(performance=parsed))
+    assert [(g["artifact"], g["met"]) for g in result] == [("onnx-int8-tensorrt", True)] * 2
     assert {g["artifact"] for g in check_goals(Goals(fidelity_db=39.5), results())} == {"onnx-int8"}
 
 
@@ -212,7 +214,7 @@ def test_tensorrts_file_is_judged_where_a_target_reads_it() -> None:
 def test_a_collapsed_picture_is_told_whatever_the_goals_say(shift: float | None, missed: int) -> None:
     pictures = [{"name": "a", "histogram_vs_fp32": 0.1}, {"name": "b", "histogram_vs_fp32": shift}]
     quality = {"artifact": "onnx-int8", "dataset": "a", **QUALITY, "pictures": pictures}
-    found = check_goals(Goals(), results(quality=[quality]))
-    assert [(e["goal"], e["value"], e["met"]) for e in found] == [("histogram", 2.1, False)] * missed
+    result = check_goals(Goals(), results(quality=[quality]))
+    assert [(e["goal"], e["value"], e["met"]) for e in result] == [("histogram", 2.1, False)] * missed
     for other in (Goals(histogram=3.0), Goals(histogram=None)):
         assert check_goals(other, results(quality=[quality])) == []

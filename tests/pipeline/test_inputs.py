@@ -81,9 +81,9 @@ def test_so_do_weights_and_pictures(tiny_recipe: Make, tiny_inputs: Path, tmp_pa
 
 
 def test_the_key_names_the_code_and_every_runtime(tiny_recipe: Make) -> None:
-    found = resolve(tiny_recipe()).key
-    assert len(found["code"]) == 64
-    assert {"python", "torch", "onnx", "onnxruntime", "openvino"} <= set(found["versions"])
+    actual = resolve(tiny_recipe()).key
+    assert len(actual["code"]) == 64
+    assert {"python", "torch", "onnx", "onnxruntime", "openvino"} <= set(actual["versions"])
 
 
 def test_two_sets_of_one_name(tiny_recipe: Make, tiny_inputs: Path, tmp_path: Path) -> None:

@@ -31,11 +31,11 @@ def pictures(tiny_recipe: Make) -> Any:
 
 
 def test_drops_are_against_the_fp32_artifact(finished: Any, tiny_recipe: Make, pictures: Any) -> None:
-    found = format_quality(
+    actual = format_quality(
         ArtifactOutputs(finished.folder, 0), [FP32, INT8], pictures, tiny_recipe(), Progress("silent")
     )
-    fp32, int8 = found
-    assert [(e.artifact, e.dataset, e.n) for e in found] == [
+    fp32, int8 = actual
+    assert [(e.artifact, e.dataset, e.n) for e in actual] == [
         ("onnx-fp32", "validation", 2),
         ("onnx-int8", "validation", 2),
     ]
@@ -43,7 +43,7 @@ def test_drops_are_against_the_fp32_artifact(finished: Any, tiny_recipe: Make, p
     assert int8.ssim_drop == pytest.approx(fp32.ssim - int8.ssim, abs=2e-5)
     assert int8.lpips_rise == pytest.approx(int8.lpips - fp32.lpips, abs=2e-5)
     assert int8.fidelity_db > 30 and fp32.fidelity_db is None
-    assert found == [e for e in finished.result.document.quality if e.artifact in ("onnx-fp32", "onnx-int8")]
+    assert actual == [e for e in finished.result.document.quality if e.artifact in ("onnx-fp32", "onnx-int8")]
 
 
 def test_without_fp32_there_is_nothing_to_compare_with(finished: Any, tiny_recipe: Make, pictures: Any) -> None:
@@ -119,9 +119,9 @@ def test_without_truth_a_large_enough_picture_has_a_niqe(photo: np.ndarray, tiny
         Image.fromarray(picture).save(tmp_path / name / "p.png")
         (tmp_path / f"{name}.yaml").write_text(f"version: 1\nname: {name}\npairs: {{low: {name}, enlarged: true}}\n")
     large, small = (load_set(str(tmp_path / f"{n}.yaml"), "sr_x4", s) for n, s in (("a", 256), ("b", 64)))
-    found = input_baseline([large, small], tiny_recipe())
-    assert [entry.niqe for entry in found] == [pytest.approx(niqe(photo, 4), abs=1e-5), None]
-    assert [entry.psnr_db for entry in found] == [None, None]
+    actual = input_baseline([large, small], tiny_recipe())
+    assert [entry.niqe for entry in actual] == [pytest.approx(niqe(photo, 4), abs=1e-5), None]
+    assert [entry.psnr_db for entry in actual] == [None, None]
 
 
 def test_without_truth_samples_have_none(finished: Any, without_truth: Any, tmp_path: Path) -> None:

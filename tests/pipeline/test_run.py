@@ -81,7 +81,7 @@ def test_the_quantized_graph_in_the_middle_is_the_same(
 
 
 def test_verify_runs_them_again(picture_bundle: Path) -> None:
-    assert all(found.psnr_db > 60 for found in verify(picture_bundle, SILENT).parity)
+    assert all(actual.psnr_db > 60 for actual in verify(picture_bundle, SILENT).parity)
 
 
 @pytest.mark.parametrize("format", ["openvino", "onnx"])

@@ -46,8 +46,8 @@ def _judged(report: Any) -> Any:
 
 
 def _reason(report: Any) -> str:
-    told = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-    return str(told).removeprefix("Skipped: ")
+    message = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return str(message).removeprefix("Skipped: ")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -19,8 +19,8 @@ SET = {"version": 1, "name": "s", "source": {"kind": "bundled", "folder": "valid
 
 
 def mistakes(step: dict[str, Any]) -> list[str]:
-    found = check(CalibrationSet, {**SET, "degradation": [step]})[1]
-    return [f"{'.'.join(map(str, at[2:]))}: {text}" for at, text in found]
+    result = check(CalibrationSet, {**SET, "degradation": [step]})[1]
+    return [f"{'.'.join(map(str, at[2:]))}: {text}" for at, text in result]
 
 
 ORDER = "must be [low, high], two numbers with low <= high, got"
@@ -88,8 +88,8 @@ def test_mistakes_are_one_line(step: dict[str, Any], message: str) -> None:
     ],
 )
 def test_settings_are_kept(step: dict[str, Any]) -> None:
-    model, found = check(CalibrationSet, {**SET, "degradation": [step]})
-    assert not found and model is not None
+    model, result = check(CalibrationSet, {**SET, "degradation": [step]})
+    assert not result and model is not None
     kept = model.degradation[0].model_dump()  # type: ignore[union-attr]
     assert {key: kept[key] for key in step} == step
 

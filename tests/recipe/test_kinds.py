@@ -20,7 +20,7 @@ FILES = {
 
 
 @pytest.mark.parametrize(
-    ("command", "file", "told"),
+    ("command", "file", "message"),
     [
         ("train", "recipe.yaml", "is a recipe: use `compress apply recipe.yaml`"),
         ("apply", "train.yaml", "is a training recipe: use `compress train train.yaml`"),
@@ -31,12 +31,12 @@ FILES = {
     ],
 )
 def test_one_line_says_where_a_file_belongs(
-    command: str, file: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, file: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(file).write_text(FILES[file])
     done = CliRunner().invoke(app, [command, file])
-    assert (done.exit_code, done.stderr) == (2, f"{file}: {told}\n")
+    assert (done.exit_code, done.stderr) == (2, f"{file}: {message}\n")
 
 
 def test_a_key_of_its_own_kind_leaves_the_schema_to_tell(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_an_artifact_that_would_climb_on_a_device_is_refused_with_its_bundle(id_
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("ssh.folder=~nosuch", "ssh.folder: must be a path whose parts are letters, digits, '.', '_' and '-', without"),
         ("ssh.lock=/home/anna/.bashrc", "ssh.lock: must be an absolute path that ends in elir-compress.lock, or"),
@@ -74,10 +74,10 @@ def test_an_artifact_that_would_climb_on_a_device_is_refused_with_its_bundle(id_
         ("runtime_min=new", "runtime_min: must be numbers with points between, such as 1.18, got 'new'"),
     ],
 )  # fmt: skip
-def test_a_target_is_told_what_a_name_must_be(setting: str, told: str) -> None:
+def test_a_target_is_told_what_a_name_must_be(setting: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         load_model(DeployTarget, find("targets", "rpi5"), [setting])
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_target_from_a_stranger_starts_no_program_of_his(tmp_path: Any) -> None:

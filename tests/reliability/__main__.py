@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Read when torch loads: idle threads that spin would slow every other process down.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-SECTIONS = ("crash", "learning", "resources", "concurrency", "hostile", "coverage", "numerical")
+SECTIONS = ("crash", "train", "resources", "concurrency", "hostile", "coverage", "numerical")
 
 
 def main() -> int:
@@ -54,10 +54,10 @@ def _section(section: "Section", given: argparse.Namespace, base: "Base") -> Non
             from tests.reliability import crash
 
             crash.run(base, section, given.kills, given.seed, given.operations)
-        case "learning":
-            from tests.reliability import learning
+        case "train":
+            from tests.reliability import train
 
-            learning.run(base, section, given.kills, given.seed)
+            train.run(base, section, given.kills, given.seed)
         case "resources":
             from tests.reliability import resources
 

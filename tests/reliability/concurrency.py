@@ -25,26 +25,26 @@ def run(base: Base, section: Section) -> None:
 def _same(base: Base, section: Section) -> None:
     folder = emptied(base.folder / "together")
     ended = _all(folder, [["apply", str(base.recipe), "--out", str(folder / "out"), "--json"]] * AT_ONCE)
-    found = [text for one in ended for text in problems(one, {0})]
-    if not found:
+    faults = [text for one in ended for text in problems(one, {0})]
+    if not faults:
         reused = [json.loads(one.out)["reused"] for one in ended]
         waited = sum("another run is at work there, waiting for it" in one.err for one in ended)
         section.tell(
             "same folder: did the work, reused it, said that they wait", [reused.count(False), sum(reused), waited]
         )
-        found += [] if reused.count(False) == 1 else [f"{reused.count(False)} runs did the work"]
-        found += [] if _runs(folder) == 1 else [f"{_runs(folder)} runs in the ledger, 1 is wanted"]
-    section.add("four applies of one recipe into one folder", found, "tiny recipe")
+        faults += [] if reused.count(False) == 1 else [f"{reused.count(False)} runs did the work"]
+        faults += [] if _runs(folder) == 1 else [f"{_runs(folder)} runs in the ledger, 1 is wanted"]
+    section.add("four applies of one recipe into one folder", faults, "tiny recipe")
 
 
 def _different(base: Base, section: Section) -> None:
     folder = emptied(base.folder / "together")
     recipes = [write_recipe(base.inputs, f"seed{n}", n) for n in range(AT_ONCE)]
     ended = _all(folder, [["apply", str(r), "--out", str(folder / r.stem), "--json"] for r in recipes])
-    found = [text for one in ended for text in problems(one, {0})]
-    found += [] if _runs(folder) == AT_ONCE else [f"{_runs(folder)} runs in the ledger, {AT_ONCE} are wanted"]
-    found += [f"{r.stem}: no artifacts" for r in recipes if not stable_hashes(folder / r.stem)]
-    section.add("four applies of different recipes, one ledger", found, "tiny recipes")
+    faults = [text for one in ended for text in problems(one, {0})]
+    faults += [] if _runs(folder) == AT_ONCE else [f"{_runs(folder)} runs in the ledger, {AT_ONCE} are wanted"]
+    faults += [f"{r.stem}: no artifacts" for r in recipes if not stable_hashes(folder / r.stem)]
+    section.add("four applies of different recipes, one ledger", faults, "tiny recipes")
 
 
 def _all(folder: Path, commands: list[list[str]]) -> list[CaseEnd]:

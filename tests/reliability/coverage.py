@@ -67,8 +67,8 @@ def run(base: Base, section: Section, runs: int, seed: int) -> None:
         command = [sys.executable, "-m", "tests.reliability.coverage", name, "seeds", *options]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S)
         lines = done.stderr.splitlines()
-        told = next((line for line in lines if line.startswith("Uncaught") or "Error" in line), "ended early")
-        section.add(f"fuzzing by coverage: {name}", [told] if done.returncode else [], f"seed {seed}, {runs} runs")
+        message = next((line for line in lines if line.startswith("Uncaught") or "Error" in line), "ended early")
+        section.add(f"fuzzing by coverage: {name}", [message] if done.returncode else [], f"seed {seed}, {runs} runs")
         section.tell(f"inputs given to the parser of a {name}", _count(lines))
 
 

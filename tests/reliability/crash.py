@@ -87,7 +87,7 @@ class Crashes:
 
     def after_kill(self) -> list[str]:
         """What is wrong with the folder as the kill left it."""
-        found = [
+        faults = [
             f"partial {name}" for name, digest in stable_hashes(self.out).items() if self.wanted.get(name) != digest
         ]
         for path in self.out.rglob("*.json") if self.out.is_dir() else ():
@@ -96,20 +96,20 @@ class Crashes:
             try:
                 json.loads(path.read_text(encoding="utf-8"))
             except ValueError:
-                found.append(f"partial {path.name}")
+                faults.append(f"partial {path.name}")
         if (self.out / "manifest.json").is_file():
-            found += _changed(self.out)
-        return found
+            faults += _changed(self.out)
+        return faults
 
     def after_next(self, ended: CaseEnd) -> list[str]:
         """What is wrong after the run that followed."""
-        found = [f"the next run: {text}" for text in problems(ended, {0})]
-        if not found and stable_hashes(self.out) != self.wanted:
-            found.append("the next run's files differ from an undisturbed run's")
+        faults = [f"the next run: {text}" for text in problems(ended, {0})]
+        if not faults and stable_hashes(self.out) != self.wanted:
+            faults.append("the next run's files differ from an undisturbed run's")
         left = [p.relative_to(self.folder).as_posix() for p in self.folder.rglob(".part-*")]
         left += [f"tmp/{p.name}" for p in (self.folder / "tmp").iterdir() if not p.name.startswith("torchinductor")]
-        found += [f"left behind: {name}" for name in left[:3]]
-        return found + _ledger_faults(self.ledger, self.out)
+        faults += [f"left behind: {name}" for name in left[:3]]
+        return faults + _ledger_faults(self.ledger, self.out)
 
     def case(
         self,
@@ -123,11 +123,11 @@ class Crashes:
         """One case: a disturbed run, ended in one of ``codes``; a look at what it left; the next run; a look again."""
         self.begin(kept)
         disturbed = self.apply(before, kill_after_s)
-        found = self.after_kill()
+        faults = self.after_kill()
         if disturbed.code != -signal.SIGKILL or disturbed.code not in codes:
-            found += problems(disturbed, codes)
-        found += self.after_next(self.apply())
-        self.section.add(kind, found, f"seed {self.seed}, after {kept} stage records, {how}", disturbed)
+            faults += problems(disturbed, codes)
+        faults += self.after_next(self.apply())
+        self.section.add(kind, faults, f"seed {self.seed}, after {kept} stage records, {how}", disturbed)
         return disturbed
 
     # --- the kinds of disturbance ------------------------------------------------------------------------------
@@ -303,6 +303,6 @@ def _ledger_faults(url: str, out: Path) -> list[str]:
         lone = ask("SELECT count(*) FROM measurements WHERE id NOT IN (SELECT id FROM details)").scalar()
     results = json.loads((out / "results.json").read_text()) if (out / "results.json").is_file() else {}
     rows = max(counts.values(), default=0)
-    found = [f"{n} of {rows} rows of run {name}" for name, n in counts.items() if n != rows]
-    found += ["rows without details"] if lone else []
-    return found if results.get("run") in counts else [*found, "the finished run is not in the ledger"]
+    faults = [f"{n} of {rows} rows of run {name}" for name, n in counts.items() if n != rows]
+    faults += ["rows without details"] if lone else []
+    return faults if results.get("run") in counts else [*faults, "the finished run is not in the ledger"]

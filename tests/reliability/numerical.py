@@ -34,10 +34,10 @@ def _poisoned(base: Base, section: Section, network: str, poison: str) -> None:
     ]
     ended = forked(command(arguments, folder, watched=False), folder / "log", APPLY_LIMIT_S)
     last = next(reversed(ended.err.strip().splitlines()), "")
-    found = problems(ended, {2, 5})
-    if not found and not ("NaN or Inf" in last and "." in last):
-        found = [f"does not name where: {last[:200]}"]
-    section.add(f"{poison} in the weights", found, network, ended)
+    faults = problems(ended, {2, 5})
+    if not faults and not ("NaN or Inf" in last and "." in last):
+        faults = [f"does not name where: {last[:200]}"]
+    section.add(f"{poison} in the weights", faults, network, ended)
 
 
 def write_poisoned(source: Path, to: Path, network: str, poison: str) -> None:
@@ -70,10 +70,10 @@ def _threads(base: Base, section: Section) -> None:
             torch.set_num_threads(threads)
 
         ended = forked(command(arguments, folder, watched=False, before=before), folder / "log", APPLY_LIMIT_S)
-        found = problems(ended, {0})
+        faults = problems(ended, {0})
         differ = [name for name, digest in wanted.items() if _artifacts(folder / "out").get(name) != digest]
         section.add(
-            "same bytes from another process", [*found, *(f"{name} differs" for name in differ)], f"{threads} threads"
+            "same bytes from another process", [*faults, *(f"{name} differs" for name in differ)], f"{threads} threads"
         )
 
 

@@ -47,8 +47,8 @@ def flags() -> set[str]:
 
 def saturates() -> bool:
     """Whether 8-bit convolutions on x86 saturate in this process: for want of VNNI, or because they are held down."""
-    found = flags()
-    return "avx2" in found and (held() or not found & EXACT)
+    faults = flags()
+    return "avx2" in faults and (held() or not faults & EXACT)
 
 
 class OnnxRuntime:

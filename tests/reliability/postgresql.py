@@ -21,10 +21,10 @@ def program(name: str) -> str:
     """A program of PostgreSQL's server. Raises FileNotFoundError, saying what is missing, where there is none."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     places = [*map(str, folders), os.environ.get("PATH", ""), *([str(wheel / "bin")] if (wheel := _wheel()) else ())]
-    found = shutil.which(name, path=os.pathsep.join(places))
-    if found is None:
+    path = shutil.which(name, path=os.pathsep.join(places))
+    if path is None:
         raise FileNotFoundError(f"{name} of PostgreSQL is missing: pip install {WHEEL}, or apt-get install postgresql")
-    return found
+    return path
 
 
 def _wheel() -> Path | None:
@@ -69,20 +69,20 @@ def _server(folder: Path, user: dict[str, Any]) -> Iterator[str]:
     (folder / "password").write_text("s3cret")
     settings = {"check": True, "capture_output": True, "cwd": folder, **user}
     options = ["--username=team", f"--pwfile={folder / 'password'}", "--auth=scram-sha-256", "--encoding=UTF8"]
-    found = _reachable(folder, user)
-    subprocess.run([found("initdb"), f"--pgdata={folder / 'data'}", *options], **settings)
+    reached = _reachable(folder, user)
+    subprocess.run([reached("initdb"), f"--pgdata={folder / 'data'}", *options], **settings)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [found("postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), "-c", "fsync=off"],
+        [reached("postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), "-c", "fsync=off"],
         stdout=subprocess.DEVNULL,
         stderr=(folder / "log").open("w"),
         cwd=folder,
         **user,
     )
     try:
-        ready = [found("pg_isready"), "--host=127.0.0.1", f"--port={port}", "--timeout=1"]
+        ready = [reached("pg_isready"), "--host=127.0.0.1", f"--port={port}", "--timeout=1"]
         for _ in range(60):
             if subprocess.run(ready, capture_output=True).returncode == 0:
                 break

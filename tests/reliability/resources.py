@@ -36,8 +36,8 @@ def _limited(crashes: Crashes, kept: int, how: str, limit: Callable[[], None]) -
     """A run after ``kept`` stage records that meets the limit, and the next one, which does not."""
     crashes.begin(kept)
     ended = crashes.apply(limit)
-    found = problems(ended, {0, 2}) + crashes.after_kill() + crashes.after_next(crashes.apply())
-    crashes.section.add(how, found, f"after {kept} stage records", ended)
+    faults = problems(ended, {0, 2}) + crashes.after_kill() + crashes.after_next(crashes.apply())
+    crashes.section.add(how, faults, f"after {kept} stage records", ended)
 
 
 def _memory(more: int) -> None:

@@ -50,14 +50,14 @@ def problems(ended: CaseEnd, codes: Collection[int], results: bool = True) -> li
         return [f"killed by signal {-ended.code}"]
     if ended.code == OUTSIDE:
         return [next((line for line in ended.err.splitlines() if line.startswith("WATCH")), "wrote outside")[:300]]
-    found = [line[:300] for line in ended.err.splitlines() if line.startswith(SENDER)]
+    result = [line[:300] for line in ended.err.splitlines() if line.startswith(SENDER)]
     last = next(reversed(ended.err.strip().splitlines()), "")
     if "Traceback" in ended.err:
-        found.append(f"traceback: {last[:200]}")
+        result.append(f"traceback: {last[:200]}")
     if ended.code not in codes:
-        found.append(f"exit {ended.code}: {last[:300]}")
+        result.append(f"exit {ended.code}: {last[:300]}")
     if ended.code not in (0, 3) and not last:
-        found.append(f"exit {ended.code} without a word")
+        result.append(f"exit {ended.code} without a word")
     if ended.code not in (0, 3) and results and ended.out.strip():
-        found.append(f"exit {ended.code} with results on stdout: {ended.out.strip()[:80]}")
-    return found
+        result.append(f"exit {ended.code} with results on stdout: {ended.out.strip()[:80]}")
+    return result

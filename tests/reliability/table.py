@@ -28,8 +28,8 @@ def tables(entries: Sequence[dict[str, Any]], findings: Sequence[dict[str, str]]
     cases = [entry for entry in entries if "kind" in entry]
     figures = {f"{e['section']}: {e['figure']}": e["value"] for e in entries if "figure" in e}
     parts = [_sections(cases, findings), _kinds(cases), _rows(("figure", "value"), figures.items())]
-    found = [(f["section"], f["what"], f["fixed"] or "left", f["test"]) for f in findings]
-    return "\n".join([*parts, _rows(("section", "what was found", "what was done", "test"), found)])
+    faults = [(f["section"], f["what"], f["fixed"] or "left", f["test"]) for f in findings]
+    return "\n".join([*parts, _rows(("section", "what was found", "what was done", "test"), faults)])
 
 
 def _sections(cases: Sequence[dict[str, Any]], findings: Sequence[dict[str, str]]) -> str:
@@ -37,10 +37,10 @@ def _sections(cases: Sequence[dict[str, Any]], findings: Sequence[dict[str, str]
     rows = []
     for name in names:
         own = [case for case in cases if case["section"] == name]
-        found = [finding for finding in findings if finding["section"] == name]
-        fixed = sum(bool(finding["fixed"]) for finding in found)
+        faults = [finding for finding in findings if finding["section"] == name]
+        fixed = sum(bool(finding["fixed"]) for finding in faults)
         failing = sum(bool(case["problems"]) for case in own)
-        rows.append((name, len(own), failing, len(found), fixed, len(found) - fixed))
+        rows.append((name, len(own), failing, len(faults), fixed, len(faults) - fixed))
     columns = ("section", "cases tried", "failing now", "failures found", "fixed", "left")
     return _rows(columns, rows)
 
@@ -51,8 +51,8 @@ def _kinds(cases: Sequence[dict[str, Any]]) -> str:
     for section, kind in kinds:
         own = [case for case in cases if (case["section"], case["kind"]) == (section, kind)]
         codes = Counter(case["code"] for case in own if case["code"] is not None)
-        told = ", ".join(f"{code}: {n}" for code, n in sorted(codes.items()))
-        rows.append((section, kind, len(own), sum(bool(case["problems"]) for case in own), told))
+        message = ", ".join(f"{code}: {n}" for code, n in sorted(codes.items()))
+        rows.append((section, kind, len(own), sum(bool(case["problems"]) for case in own), message))
     return _rows(("section", "kind of case", "cases", "failing", "exit codes"), rows)
 
 

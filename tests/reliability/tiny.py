@@ -15,7 +15,7 @@ export: {{{format}: {{precisions: [fp32, int8]}}}}
 """
 LEARNT = """\
 - distill:
-    data: [{folder}/learning]
+    data: [{folder}/train]
     checkpoint_minutes: 0.001
     stages:
     - {{steps: 40, batch: 1, crop: 32, warmup: 0, weights: {{latent: 1.0, l1: 1.0}}}}
@@ -25,7 +25,7 @@ TRAINING = """\
 version: 1
 name: learnt
 model: {{weights: {folder}/tiny.safetensors}}
-data: {{train: [{folder}/learning], validation: {folder}/held_back.yaml}}
+data: {{train: [{folder}/train], validation: {folder}/held_back.yaml}}
 checkpoint_minutes: 0.001
 validate_every: 20
 stages:
@@ -37,7 +37,7 @@ name: held_back
 source: {{kind: folder, path: {folder}/validation}}
 crop: 64
 """
-SETS = {"calibration": ("astronaut", 8), "validation": ("coffee", 1), "learning": ("chelsea", 4)}
+SETS = {"calibration": ("astronaut", 8), "validation": ("coffee", 1), "train": ("chelsea", 4)}
 
 
 def write_inputs(folder: Path) -> Path:

@@ -29,16 +29,16 @@ NOISE = {"fp32": 0.0, "fp16": 0.2, "int8": 2.2}
 
 
 def _artifacts() -> list[dict[str, Any]]:
-    found = []
+    result = []
     for name in FORMATS:
         for precision, ratio in zip(PRECISIONS, (1.0, 0.502, 0.264), strict=True):
-            found.append({
+            result.append({
                 "id": f"{name}-{precision}", "format": name, "precision": precision,
                 "entry": f"{precision}/{name}/{ENTRY[name]}", "files": [], "bytes": int(36_400_000 * ratio),
                 "size_ratio": ratio, "sha256": "5b" * 32, "engine": "elir" if precision == "int8" else None,
             })  # fmt: skip
-    extra = {**found[5], "id": "onnx-int8-tensorrt", "bytes": 9_511_000, "entry": "int8/onnx/model_tensorrt.onnx"}
-    return [*found, extra]
+    extra = {**result[5], "id": "onnx-int8-tensorrt", "bytes": 9_511_000, "entry": "int8/onnx/model_tensorrt.onnx"}
+    return [*result, extra]
 
 
 def _quality(artifact: dict[str, Any], dataset: str, step: int) -> dict[str, Any]:

@@ -35,8 +35,8 @@ def page(tmp_path: Path, measured: Make) -> Path:
 
 def held(page: Path) -> dict[str, Any]:
     """The page's own JSON."""
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
-    return json.loads(found[1])
+    match = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
+    return json.loads(match[1])
 
 
 def run(*args: object) -> Result:
@@ -77,7 +77,7 @@ def test_points_match_the_json_and_the_ledgers_frontier(page: Path, browser: Cal
                 assert_linear(plot["points"], {i: rows[i][y] for i in rows}, "cy", plot["y"])
             best = {point["row"] for plot in plots for point in plot["points"] if point["best"]}
             frontiers = pareto(open_ledger(), x, y, Filter(dataset="set14")).frontiers
-            assert best == {row.id for found in frontiers for row in found.points}
+            assert best == {row.id for match in frontiers for row in match.points}
         quiet(driver)
 
 
@@ -212,9 +212,9 @@ def test_detail_tells_errors_shares_and_gaps(page: Path, browser: Callable[..., 
     index = next(i for i, a in enumerate(data["artifacts"]) if a["id"] == "onnx-int8")
     with browser() as driver:
         opened(driver, page, f"#artifact-{data['artifacts'][index]['file'][:12]}")
-        told = " ".join(driver.find_element("id", "detail").text.split())
+        message = " ".join(driver.find_element("id", "detail").text.split())
         for text in ("step_2", "teacher-forced", "6.00 MB 67 %", "30.5 ms 74 %", "a p90 needs 64 runs, there were 22"):
-            assert text in told
+            assert text in message
         choose(driver, "which", str(next(i for i, a in enumerate(data["artifacts"]) if a["precision"] == "fp32")))
         assert "fp32 is the reference" in driver.find_element("id", "detail").text
         quiet(driver)
@@ -285,14 +285,14 @@ def test_fifty_artifacts_stay_under_6_mb(tmp_path: Path, measured: Make) -> None
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         ((), "report: the ledger has no such rows: see `compress ledger ls`, or give bundles"),
         (("x", "--target", "t"), "report: bundles and a filter of the ledger: give one of the two"),
         (("nowhere",), "nowhere: not a bundle, it has no manifest.json: give the folder that `compress apply` wrote"),
     ],
 )
-def test_mistakes_are_one_line(tmp_path: Path, args: tuple[str, ...], told: str) -> None:
+def test_mistakes_are_one_line(tmp_path: Path, args: tuple[str, ...], message: str) -> None:
     done = run(*args, "-o", tmp_path / "page.html")
-    assert done.exit_code == 2 and told in done.stderr.replace("\n", " ")
+    assert done.exit_code == 2 and message in done.stderr.replace("\n", " ")
     assert not (tmp_path / "page.html").exists()

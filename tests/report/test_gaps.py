@@ -14,10 +14,10 @@ def test_fp32_is_no_gap_for_what_is_held_against_it(results: Results) -> None:
 
 def test_what_did_not_run_is_told_with_its_reason(results: Results) -> None:
     results.performance[-1].why = "no TensorRT here"
-    told = _told(results)
-    assert ("onnx-int8-tensorrt", "quality", "it was not run here") in told
-    assert ("onnx-int8-tensorrt", "speed on cpu_local", "no TensorRT here") in told
-    assert ("executorch-fp16", "speed on cpu_local", "the target was not available on this machine") in told
+    message = _told(results)
+    assert ("onnx-int8-tensorrt", "quality", "it was not run here") in message
+    assert ("onnx-int8-tensorrt", "speed on cpu_local", "no TensorRT here") in message
+    assert ("executorch-fp16", "speed on cpu_local", "the target was not available on this machine") in message
 
 
 def test_equal_gaps_share_a_line(results: Results) -> None:
@@ -35,9 +35,11 @@ def test_evidence_short_of_measured_is_told(results: Results, evidence: str) -> 
 def test_null_goal_and_null_field_are_told(results: Results) -> None:
     results.goals[0].value = None
     results.performance[0].peak_rss_mb = None
-    told = _told(results)
-    assert any(what == "goal psnr_drop_db on photos_validation" and "counts as missed" in why for _, what, why in told)
-    assert ("openvino-fp32", "peak memory on cpu_local", "no figure recorded") in told
+    message = _told(results)
+    assert any(
+        what == "goal psnr_drop_db on photos_validation" and "counts as missed" in why for _, what, why in message
+    )
+    assert ("openvino-fp32", "peak memory on cpu_local", "no figure recorded") in message
 
 
 def test_empty_sections_are_told() -> None:

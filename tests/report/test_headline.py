@@ -34,28 +34,28 @@ def test_a_missed_goal_stands_in_the_way_of_the_fastest(document: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("speedup", "told"),
+    ("speedup", "message"),
     [
         ({"value": 0.8, "low": 0.78, "high": 0.83}, "1.2x slower, 0.03 dB worse: use {} only where size counts more"),
         ({"value": 1.08, "low": 0.96, "high": 1.2}, "as fast, 0.03 dB worse: use {}"),
         ({"value": 1.02, "low": 1.01, "high": 1.03}, "as fast, 0.03 dB worse: use {}"),
     ],
 )
-def test_what_is_not_faster_is_not_called_so(document: dict[str, Any], speedup: dict[str, float], told: str) -> None:
-    told = told.format("int8/openvino/model.xml")
-    assert sentence(document, speedup_vs={"fp32": speedup}).startswith(f"3.8x smaller, {told}")
+def test_what_is_not_faster_is_not_called_so(document: dict[str, Any], speedup: dict[str, float], message: str) -> None:
+    message = message.format("int8/openvino/model.xml")
+    assert sentence(document, speedup_vs={"fp32": speedup}).startswith(f"3.8x smaller, {message}")
 
 
 def test_what_is_neither_smaller_nor_faster_is_not_recommended(document: dict[str, Any]) -> None:
     for artifact in document["artifacts"]:
         artifact["size_ratio"] = 0.99
     slow = {"fp32": {"value": 0.88, "low": 0.87, "high": 0.9}}
-    told = sentence(document, speedup_vs=slow)
-    assert told == "as large, 1.1x slower, 0.03 dB worse: int8/openvino/model.xml gains nothing"
+    message = sentence(document, speedup_vs=slow)
+    assert message == "as large, 1.1x slower, 0.03 dB worse: int8/openvino/model.xml gains nothing"
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"evidence": "unavailable"}, "speed not measured (unavailable)"),
         ({"evidence": "compiled"}, "speed not measured (compiled)"),
@@ -69,9 +69,11 @@ def test_what_is_neither_smaller_nor_faster_is_not_recommended(document: dict[st
         ),
     ],
 )
-def test_speed_without_a_clock_is_said_to_be_none(document: dict[str, Any], changes: dict[str, Any], told: str) -> None:
+def test_speed_without_a_clock_is_said_to_be_none(
+    document: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
     empty = dict.fromkeys(("latency_ms", "speedup_vs"))
-    assert sentence(document, **empty, **changes).startswith(f"3.8x smaller, {told}, 0.03 dB worse: use ")
+    assert sentence(document, **empty, **changes).startswith(f"3.8x smaller, {message}, 0.03 dB worse: use ")
 
 
 def test_a_busy_machine_is_named(document: dict[str, Any]) -> None:
@@ -102,5 +104,7 @@ def test_missed_goals_are_named_once_and_at_most_three(document: dict[str, Any])
     assert missed_goals(Results.model_validate(document)) == "fidelity_db of executorch-int8 (39.4 dB, goal ≥ 39.5 dB)"
     for goal in document["goals"]:
         goal["met"] = False
-    told = missed_goals(Results.model_validate(document))
-    assert told.startswith("psnr_drop_db of openvino-int8 (0.031 dB, goal ≤ 0.050 dB); ") and "; and 12 more" in told
+    message = missed_goals(Results.model_validate(document))
+    assert (
+        message.startswith("psnr_drop_db of openvino-int8 (0.031 dB, goal ≤ 0.050 dB); ") and "; and 12 more" in message
+    )

@@ -113,7 +113,7 @@ def test_null_fields_read_as_not_measured(bundle: Path, rewrite: Rewrite) -> Non
     html = rewrite(bundle, empty)
     row = next(row for row in _section(html, "artifacts").split("<tr>") if ">openvino-int8<" in row)
     assert row.count("not measured") == 3
-    told = _section(html, "gaps")
+    message = _section(html, "gaps")
     for text in (
         "LPIPS, LPIPS rise, fidelity on photos_validation",
         "error by stage",
@@ -121,7 +121,7 @@ def test_null_fields_read_as_not_measured(bundle: Path, rewrite: Rewrite) -> Non
         "a p90 needs 64 runs, there were 22",
         "the target was not available on this machine",
     ):
-        assert text in told
+        assert text in message
     assert "null" not in html.split("<script>")[0] and ">None<" not in html and ">nan<" not in html
 
 
@@ -148,7 +148,7 @@ def test_given_facts_win_over_the_file(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "told"),
+    ("text", "error", "message"),
     [
         (None, InputError, "not a bundle, it has no results.json: give the folder that `compress apply` wrote"),
         ('{"schema', VerificationError, "damaged ("),
@@ -156,14 +156,14 @@ def test_given_facts_win_over_the_file(bundle: Path) -> None:
         ('{"schema_version": 9}', VerificationError, "not results of schema_version 1: write the bundle again"),
     ],
 )
-def test_damaged_results_are_refused_in_one_line(bundle: Path, text: str | None, error: type, told: str) -> None:
+def test_damaged_results_are_refused_in_one_line(bundle: Path, text: str | None, error: type, message: str) -> None:
     (bundle / "results.json").unlink()
     (bundle / "manifest.json").unlink()
     if text is not None:
         (bundle / "results.json").write_text(text)
     with pytest.raises(error) as raised:
         write_report(bundle)
-    assert told in str(raised.value) and "\n" not in str(raised.value)
+    assert message in str(raised.value) and "\n" not in str(raised.value)
     assert not (bundle / "report.html").exists()
 
 

@@ -14,8 +14,8 @@ def test_dots_inside_their_axes() -> None:
     ET.fromstring(text)
     assert text.count("<title>") == len(DOTS)
     assert "small &amp; far" in text and "fidelity, dB" in text
-    found = re.findall(r'<circle class="k(\d)" cx="([\d.]+)" cy="([\d.]+)" r="5"><title>([^<]*)', text)
-    places = {tip: (float(x), float(y), int(kind)) for kind, x, y, tip in found}
+    marks = re.findall(r'<circle class="k(\d)" cx="([\d.]+)" cy="([\d.]+)" r="5"><title>([^<]*)', text)
+    places = {tip: (float(x), float(y), int(kind)) for kind, x, y, tip in marks}
     assert places["no use"][2] == 1
     assert places["small &amp; far"][0] < places["no use"][0] < places["own"][0] < WIDTH
     assert 0 < places["own"][1] < places["no use"][1] < places["small &amp; far"][1] < HEIGHT

@@ -45,9 +45,9 @@ def card(folder: Path) -> str:
 
 def row(card: str, who: str) -> list[str]:
     """The figures of one row of the card's table."""
-    found = re.search(rf"^\| pictures \| 2 \| {who} \| (.*) \|$", card, re.MULTILINE)
-    assert found, card
-    return found[1].split(" | ")
+    match = re.search(rf"^\| pictures \| 2 \| {who} \| (.*) \|$", card, re.MULTILINE)
+    assert match, card
+    return match[1].split(" | ")
 
 
 def test_card_tells_what_is_in_the_file(card: str) -> None:

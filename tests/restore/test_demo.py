@@ -92,12 +92,12 @@ def test_a_dropped_picture_is_restored_as_the_runtime_restores_it(
                 driver.execute_script(DROP, base64.b64encode(png(small)).decode())
                 until(driver, lambda: status(driver).startswith("Restored: 148 x 100 px in "))
                 assert (canvas(driver, "before") == enlarge(small, 4)).all()
-                found = canvas(driver, "after")
+                result = canvas(driver, "after")
                 if name == "fp32":
-                    assert np.abs(found.astype(int) - wanted[name]).max() <= 1
+                    assert np.abs(result.astype(int) - wanted[name]).max() <= 1
                 # One rounding in 8 bits that falls to the other side moves all that follows.
-                assert psnr_db(found, wanted[name]) > (60 if name == "fp32" else 35)
-                assert psnr_db(found, wanted[name]) > psnr_db(found, canvas(driver, "before")) + 5
+                assert psnr_db(result, wanted[name]) > (60 if name == "fp32" else 35)
+                assert psnr_db(result, wanted[name]) > psnr_db(result, canvas(driver, "before")) + 5
         # Chromium's advice on how often this test itself reads the canvas is not an error.
         assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
 
@@ -144,11 +144,11 @@ def test_a_picture_while_another_is_restored_is_refused_aloud(
     with chromium() as driver, opened(driver, finished.folder, None):
         driver.execute_script(TWICE, base64.b64encode(png(small)).decode())
         notice = driver.find_element("id", "notice")
-        told = "second.png was not taken: first.png is being restored. Give it again when that is done."
-        assert notice.text == told and notice.is_displayed() and notice.aria_role == "alert"
+        message = "second.png was not taken: first.png is being restored. Give it again when that is done."
+        assert notice.text == message and notice.is_displayed() and notice.aria_role == "alert"
         until(driver, lambda: status(driver).startswith("Restored"))
         assert driver.find_element("id", "save").get_attribute("download") == "first_restored.png"
-        assert notice.text == told, "it stays until the next picture"
+        assert notice.text == message, "it stays until the next picture"
         driver.execute_script(DROP, base64.b64encode(png(small)).decode())
         until(driver, lambda: driver.find_element("id", "save").get_attribute("download") == "dropped_restored.png")
         assert notice.text == ""

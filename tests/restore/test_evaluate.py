@@ -160,12 +160,12 @@ def test_csv_holds_every_picture(evaluation: Evaluation, tmp_path: Path) -> None
 
 def test_denoiser_is_measured_beside_its_noisy_input(folder: Path, tmp_path: Path, photo: np.ndarray) -> None:
     identity_artifact(tmp_path / "bundle", "denoise")
-    found = evaluate(str(tmp_path / "bundle"), [str(folder)], SEED_0, SILENT)
-    given = found.results[0].scores["input"]
+    actual = evaluate(str(tmp_path / "bundle"), [str(folder)], SEED_0, SILENT)
+    given = actual.results[0].scores["input"]
     # Noise of sigma 25 alone would give 20.17 dB; what it loses by clipping depends on the picture.
     assert 20.1 < given.psnr_db < 21.5
-    assert found.to_json()["results"][0]["noisy input"]["n"] == 2
-    assert evaluate(str(tmp_path / "bundle"), [str(folder)], SEED_0, SILENT).results == found.results
+    assert actual.to_json()["results"][0]["noisy input"]["n"] == 2
+    assert evaluate(str(tmp_path / "bundle"), [str(folder)], SEED_0, SILENT).results == actual.results
 
 
 def test_niqe_is_of_the_pictures_that_are_large_enough(
@@ -173,20 +173,20 @@ def test_niqe_is_of_the_pictures_that_are_large_enough(
 ) -> None:
     Image.fromarray(photo[:200, :208]).save(tmp_path / "large.png")
     Image.fromarray(photo[:196, :208]).save(tmp_path / "small.png")
-    found = evaluate(str(checkpoint), [str(tmp_path)], SEED_0, Progress("lines"))
+    actual = evaluate(str(checkpoint), [str(tmp_path)], SEED_0, Progress("lines"))
     low = degrade(np.ascontiguousarray(photo[:200, :208]), [SuperResolution(scale=4)], 0)
     wanted = niqe(low, border=4)
-    result = found.results[0]
+    result = actual.results[0]
     assert wanted is not None
     assert [figures["input"].others["niqe"] for _, figures in result.pictures] == [wanted, None]
     assert result.scores["input"].others["niqe"] == wanted
     note = (
         "niqe is missing for 1 of 2 pictures (small.png): it needs 192 px a side inside a border of 4 px, and texture"
     )
-    assert found.to_json()["results"][0]["notes"] == [note]
+    assert actual.to_json()["results"][0]["notes"] == [note]
     assert f"{tmp_path.name}: {note}" in capsys.readouterr().err
-    assert found.table().caption == f"{tmp_path.name}: {note}"
-    found.write_csv(tmp_path / "figures.csv")
+    assert actual.table().caption == f"{tmp_path.name}: {note}"
+    actual.write_csv(tmp_path / "figures.csv")
     lines = (tmp_path / "figures.csv").read_text().splitlines()
     assert [line.endswith(",") for line in lines] == [False, False, False, True, True]
 
@@ -241,13 +241,13 @@ def test_every_runtime_gives_the_checkpoint_s_figures(
     folder = place / "tile"
     folder.mkdir()
     Image.fromarray(photo[96:160, 96:160]).save(folder / "tile.png")
-    found = {
+    actual = {
         name: evaluate(str(path), [str(folder)], seeded(3), SILENT).results[0].scores["model"].values()
         for name, path in deployed.items()
     }
-    wanted = found.pop("torch")
+    wanted = actual.pop("torch")
     assert wanted.pop("niqe") is None
-    for name, figures in found.items():
+    for name, figures in actual.items():
         assert figures.pop("niqe") is None
         assert figures == pytest.approx(wanted, abs=2e-3), name
 
@@ -298,14 +298,14 @@ def test_given_pairs_are_measured_as_they_are(paired: Path, checkpoint: Path, ph
 
 
 def test_without_truth_niqe_stands_alone(paired: Path, checkpoint: Path, photo: np.ndarray) -> None:
-    found = evaluate(str(checkpoint), [str(paired / "alone.yaml")], SEED_0, SILENT)
-    values = found.results[0].scores["input"].values()
+    actual = evaluate(str(checkpoint), [str(paired / "alone.yaml")], SEED_0, SILENT)
+    values = actual.results[0].scores["input"].values()
     assert values == {**dict.fromkeys(COLUMNS), "niqe": niqe(photo // 2, 4)}
-    assert found.results[0].notes == [NO_TRUTH]
+    assert actual.results[0].notes == [NO_TRUTH]
     shown = io.StringIO()
-    Console(file=shown, width=200).print(found.table())
+    Console(file=shown, width=200).print(actual.table())
     assert "no true pictures" in shown.getvalue()
-    found.write_csv(paired / "alone.csv")
+    actual.write_csv(paired / "alone.csv")
     assert (paired / "alone.csv").read_text().splitlines()[1].startswith("alone,p,model,,,,,,")
 
 

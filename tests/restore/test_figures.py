@@ -75,24 +75,24 @@ def some_bad(pictures: Path, photo: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_pictures_without_figures_cost_no_others(model: str, some_bad: Path, shards: int) -> None:
-    found = evaluate(model, [str(some_bad)], JudgeOptions(), SILENT, shards=shards)
-    (result,) = found.results
+    actual = evaluate(model, [str(some_bad)], JudgeOptions(), SILENT, shards=shards)
+    (result,) = actual.results
     assert [name for name, _ in result.pictures] == ["0.png", "1.png", "3.png", "4.png", "below/0.png"]
     assert [(left.name, left.failed) for left in result.left_out] == [("2.png", True), ("z_icon.png", False)]
     assert result.scores["model"].n == 5
-    told = found.to_json()["results"][0]
-    assert [left["picture"] for left in told["left_out"]] == ["2.png", "z_icon.png"]
-    assert f"left out: {some_bad / 'z_icon.png'}: 20 x 20 px, LPIPS needs 32 px a side" in told["notes"]
+    figures = actual.to_json()["results"][0]
+    assert [left["picture"] for left in figures["left_out"]] == ["2.png", "z_icon.png"]
+    assert f"left out: {some_bad / 'z_icon.png'}: 20 x 20 px, LPIPS needs 32 px a side" in figures["notes"]
     with pytest.raises(InputError, match=r"^1 pictures were not measured, the figures are of the others: .*2\.png"):
-        found.raise_failed()
+        actual.raise_failed()
 
 
 def test_the_others_figures_are_those_without_it(model: str, pictures: Path, photo: np.ndarray) -> None:
     alone = evaluate(model, [str(pictures)], JudgeOptions(), SILENT).results[0]
     Image.fromarray(photo[:20, :20]).save(pictures / "0_icon.png")
-    found = evaluate(model, [str(pictures)], JudgeOptions(), SILENT)
-    assert found.results[0].scores == alone.scores
-    found.raise_failed()  # too small is not a failure
+    actual = evaluate(model, [str(pictures)], JudgeOptions(), SILENT)
+    assert actual.results[0].scores == alone.scores
+    actual.raise_failed()  # too small is not a failure
 
 
 def test_a_model_that_fails_on_one_picture(model: str, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,8 +133,8 @@ def test_rows_are_told_apart(model: str, pictures: Path, tmp_path: Path) -> None
     other = tmp_path / "other/pictures"
     other.mkdir(parents=True)
     (pictures / "4.png").rename(other / "1.png")
-    found = evaluate(model, [str(pictures), str(other)], JudgeOptions(), SILENT)
-    found.write_csv(tmp_path / "x.csv")
+    actual = evaluate(model, [str(pictures), str(other)], JudgeOptions(), SILENT)
+    actual.write_csv(tmp_path / "x.csv")
     rows = [tuple(line.split(",")[:3]) for line in (tmp_path / "x.csv").read_text().splitlines()[1:]]
     assert len(set(rows)) == len(rows) == 10
     assert {row[:2] for row in rows} >= {
@@ -145,12 +145,12 @@ def test_rows_are_told_apart(model: str, pictures: Path, tmp_path: Path) -> None
 
 
 def test_the_command_shows_what_it_has_and_says_what_failed(model: str, some_bad: Path, tmp_path: Path) -> None:
-    found = CliRunner().invoke(
+    actual = CliRunner().invoke(
         app, ["evaluate", model, "--data", str(some_bad), "--csv", str(tmp_path / "x.csv"), "--json"]
     )
-    assert found.exit_code == 2
-    assert json.loads(found.stdout)["results"][0]["model"]["n"] == 5
-    assert "2.png" in found.stderr and len((tmp_path / "x.csv").read_text().splitlines()) == 11
+    assert actual.exit_code == 2
+    assert json.loads(actual.stdout)["results"][0]["model"]["n"] == 5
+    assert "2.png" in actual.stderr and len((tmp_path / "x.csv").read_text().splitlines()) == 11
     (tmp_path / "folder").mkdir()
     refused = CliRunner().invoke(app, ["evaluate", model, "--data", str(some_bad), "--csv", str(tmp_path / "folder")])
     assert (refused.exit_code, refused.stdout) == (2, "")

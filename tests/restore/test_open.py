@@ -60,10 +60,10 @@ def test_int8_openvino_is_preferred(tmp_path: Path) -> None:
 def test_a_bundle_restores_at_its_tasks_scale(bundle: Path, photo: np.ndarray) -> None:
     restorer = open_restorer(str(bundle), Settings(overlap=32))
     assert (restorer.scale, restorer.steps(40, 50)) == (2, 6)
-    told: list[int] = []
-    out = restorer.restore(photo[:40, :50], lambda: told.append(1))
+    messages: list[int] = []
+    out = restorer.restore(photo[:40, :50], lambda: messages.append(1))
     assert out.shape == (80, 100, 3)
-    assert len(told) == 6
+    assert len(messages) == 6
     assert abs(out.mean() - photo[:40, :50].mean() / 2) < 1
 
 
@@ -74,9 +74,9 @@ def test_an_artifact_inside_a_bundle_knows_its_task(bundle: Path) -> None:
 def test_steps_of_a_checkpoint(tiny_elir: Elir, tmp_path: Path, photo: np.ndarray) -> None:
     save_checkpoint(tiny_elir, tmp_path / "tiny.safetensors", {"task": "sr_x4"})
     restorer = open_restorer(str(tmp_path / "tiny.safetensors"), Settings(tile=64, overlap=32, scale=1))
-    told: list[int] = []
-    restorer.restore(photo[:32, :96], lambda: told.append(1))
-    assert len(told) == restorer.steps(32, 96) == 5
+    messages: list[int] = []
+    restorer.restore(photo[:32, :96], lambda: messages.append(1))
+    assert len(messages) == restorer.steps(32, 96) == 5
 
 
 def test_k_steps_reach_the_model(tiny_elir: Elir, tmp_path: Path, photo: np.ndarray) -> None:

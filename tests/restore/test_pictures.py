@@ -148,11 +148,11 @@ def test_a_picture_too_large_for_memory(artifact: str, folder: Path, monkeypatch
 
 def test_progress_names_the_picture(artifact: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     restore_pictures(artifact, [folder], folder / "out", Settings(overlap=32, scale=4), Progress("lines"))
-    told = capsys.readouterr()
-    lines = told.err.splitlines()
+    text = capsys.readouterr()
+    lines = text.err.splitlines()
     amount = r"restoring 3 pictures: 0\.0\d\d megapixels, 0\.\d{3} after enlarging x4; "
     assert re.match(amount, lines[0]), lines[0]
-    assert "b.jpg (2 of 3)" in told.err and "restore: 2 of 3" in told.err
+    assert "b.jpg (2 of 3)" in text.err and "restore: 2 of 3" in text.err
 
 
 def test_visible_blocks_of_jpeg_are_warned_of_whatever_the_file_is_now(
@@ -185,9 +185,9 @@ def test_what_is_skipped_in_a_folder_is_named(artifact: str, folder: Path, capsy
     for name in ("notes.txt", "film.mp4"):
         (folder / name).touch()
     restore_pictures(artifact, [folder], folder / "out", Settings(overlap=32, scale=1), Progress("lines"))
-    told = capsys.readouterr()
-    assert f"{folder}: left out, not opened as pictures: 1 .mp4 (film.mp4), 1 .txt (notes.txt)" in told.err
-    assert told.out == ""
+    text = capsys.readouterr()
+    assert f"{folder}: left out, not opened as pictures: 1 .mp4 (film.mp4), 1 .txt (notes.txt)" in text.err
+    assert text.out == ""
 
 
 # --- where it may be written -----------------------------------------------------------------------------------
@@ -321,9 +321,9 @@ def test_the_first_of_several_frames_is_said(
     artifact: str, moving: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     restore_pictures(artifact, [moving], tmp_path / "out", Settings(overlap=32, scale=1), Progress("lines"))
-    told = capsys.readouterr().err
+    text = capsys.readouterr().err
     for name in ("a.gif", "s.tif"):
-        assert f"{name}: frame 1 of 3 was taken: --frames restores all of them" in told
+        assert f"{name}: frame 1 of 3 was taken: --frames restores all of them" in text
     for name in ("a.png", "s.png"):
         with Image.open(tmp_path / "out" / name) as image:
             assert getattr(image, "n_frames", 1) == 1

@@ -35,11 +35,11 @@ def test_a_folder_without_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("{", "damaged"), ("[]", "not results of schema_version 1"), ('{"schema_version": 2}', "not")]
+    ("text", "message"), [("{", "damaged"), ("[]", "not results of schema_version 1"), ('{"schema_version": 2}', "not")]
 )
-def test_damaged_results(tmp_path: Path, text: str, told: str) -> None:
+def test_damaged_results(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "results.json").write_text(text)
-    with pytest.raises(VerificationError, match=told) as caught:
+    with pytest.raises(VerificationError, match=message) as caught:
         read_results(tmp_path)
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
 

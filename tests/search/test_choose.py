@@ -30,11 +30,11 @@ def every(problem: Problem) -> list[dict[str, int]]:
     ("most_bytes", "most_ms"), [(800, 20.0), (1200, 20.0), (1500, 21.0), (3000, 22.5), (9e9, 30.0)]
 )
 def test_no_choice_within_the_bounds_errs_less(problem: Problem, most_bytes: float, most_ms: float) -> None:
-    found = problem.solve(most_bytes, most_ms)
-    assert found is not None
+    result = problem.solve(most_bytes, most_ms)
+    assert result is not None
     costs = [problem.cost(bits) for bits in every(problem)]
     least = min(error for error, size, ms in costs if size <= most_bytes and ms is not None and ms <= most_ms)
-    assert problem.cost(found)[0] == pytest.approx(least, rel=1e-3, abs=1e-9)
+    assert problem.cost(result)[0] == pytest.approx(least, rel=1e-3, abs=1e-9)
 
 
 def test_bounds_that_nothing_keeps(problem: Problem) -> None:
@@ -47,24 +47,24 @@ def test_own_bounds_count_too(problem: Problem) -> None:
     from dataclasses import replace
 
     tight = replace(problem, most_bytes=1000, most_ms=20.0)
-    found = tight.solve()
-    assert found is not None and 16 not in found.values()
-    assert tight.cost(found)[1] <= 1000
+    result = tight.solve()
+    assert result is not None and 16 not in result.values()
+    assert tight.cost(result)[1] <= 1000
 
 
 def test_a_sweep_begins_with_the_recipes_own(problem: Problem) -> None:
-    found = list(problem.sweep(USUAL, 10))
-    assert found[0] == USUAL
-    sizes = [problem.cost(bits)[1] for bits in found]
+    result = list(problem.sweep(USUAL, 10))
+    assert result[0] == USUAL
+    sizes = [problem.cost(bits)[1] for bits in result]
     assert min(sizes) == problem.smallest() and max(sizes) <= 1.5 * problem.cost(USUAL)[1]
-    slow = [ms for bits in found if (ms := problem.cost(bits)[2]) is not None]
+    slow = [ms for bits in result if (ms := problem.cost(bits)[2]) is not None]
     assert min(slow) == 20.0 and max(slow) <= 20.0 + 0.1 * 4 + 1e-5
 
 
 def test_between_neighbours(problem: Problem) -> None:
     ends = [point(problem, USUAL, 50.0), point(problem, dict.fromkeys(ERRORS, 4), 40.0)]
-    found = next(problem.between(ends))
-    assert ends[1].bytes < problem.cost(found)[1] < ends[0].bytes
+    result = next(problem.between(ends))
+    assert ends[1].bytes < problem.cost(result)[1] < ends[0].bytes
 
 
 def quality(fidelity_db: float) -> TorchQuality:
@@ -84,8 +84,8 @@ def test_the_gap_where_constraints_begin_to_be_met_comes_first(problem: Problem)
         point(problem, middle, 49.0, met=False),
         point(problem, small, 30.0, met=False),
     ]
-    found = next(problem.between(tried))
-    sizes = [problem.cost(bits)[1] for bits in (middle, found, large)]
+    result = next(problem.between(tried))
+    sizes = [problem.cost(bits)[1] for bits in (middle, result, large)]
     assert sizes[0] <= sizes[1] <= sizes[2]
 
 

@@ -44,12 +44,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(tiny_recipe: Callable[..., Recipe], folder: Path) -> SearchResult:
+def search_result(tiny_recipe: Callable[..., Recipe], folder: Path) -> SearchResult:
     return run(tiny_recipe(passes=PASSES, search=SEARCH, targets=["x86-openvino"]), folder)
 
 
 def test_an_engine_measures_the_same_at_once(
-    found: SearchResult,
+    search_result: SearchResult,
     folder: Path,
     tiny_recipe: Callable[..., Recipe],
     tmp_path: Path,
@@ -71,43 +71,43 @@ def test_an_engine_measures_the_same_at_once(
     (many / ".stages").mkdir(parents=True)
     shutil.copy(folder / ".stages/costs-openvino.json", many / ".stages")
     again = run(recipe, many, workers=Noted())
-    assert again.tried == found.tried and again.problem == found.problem
+    assert again.tried == search_result.tried and again.problem == search_result.problem
     assert {"layer 1", "combination 1"} <= set(asked)
 
 
-def test_fewer_bits_are_smaller_and_further_away(found: SearchResult) -> None:
-    assert len(found.tried) == 8
-    own = found.tried[0]
+def test_fewer_bits_are_smaller_and_further_away(search_result: SearchResult) -> None:
+    assert len(search_result.tried) == 8
+    own = search_result.tried[0]
     assert set(own.bits.values()) == {8}
-    assert own.bytes == found.costs.bytes["int8"]
-    smallest, largest = found.pareto[0], found.pareto[-1]
+    assert own.bytes == search_result.costs.bytes["int8"]
+    smallest, largest = search_result.pareto[0], search_result.pareto[-1]
     assert smallest.bytes < own.bytes
     assert smallest.fidelity_db < largest.fidelity_db
-    for group in found.groups:
-        four, eight, float_ = found.problem.options[group.name]
+    for group in search_result.groups:
+        four, eight, float_ = search_result.problem.options[group.name]
         assert four.error > eight.error > float_.error == 0
         assert float_.bytes == 4 * eight.bytes == 8 * four.bytes
         assert four.ms == eight.ms == 0 <= float_.ms
 
 
-def test_costs_are_measured_for_every_network_in_float(found: SearchResult) -> None:
-    assert set(found.costs.ms) == {"fp32", "int8", "flow", "decoder"}
-    assert all(ms > 0 for ms in found.costs.ms.values())
-    assert found.costs.bytes["int8"] < found.costs.bytes["fp32"]
+def test_costs_are_measured_for_every_network_in_float(search_result: SearchResult) -> None:
+    assert set(search_result.costs.ms) == {"fp32", "int8", "flow", "decoder"}
+    assert all(ms > 0 for ms in search_result.costs.ms.values())
+    assert search_result.costs.bytes["int8"] < search_result.costs.bytes["fp32"]
 
 
-def test_every_point_is_a_recipe_with_its_bits(found: SearchResult) -> None:
-    assert len(found.recipes) == len(found.pareto)
-    for tried, path in zip(found.pareto, found.recipes, strict=True):
+def test_every_point_is_a_recipe_with_its_bits(search_result: SearchResult) -> None:
+    assert len(search_result.recipes) == len(search_result.pareto)
+    for tried, path in zip(search_result.pareto, search_result.recipes, strict=True):
         recipe = load_recipe(str(path))
         assert recipe.name == path.stem
         bits = recipe.ptq
         assert bits is not None
-        assert {layer: bits.bits_of(layer) for layer in found.by_layer(tried)} == found.by_layer(tried)
+        assert {layer: bits.bits_of(layer) for layer in search_result.by_layer(tried)} == search_result.by_layer(tried)
 
 
 def test_what_was_measured_is_kept(
-    found: SearchResult, folder: Path, tiny_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+    search_result: SearchResult, folder: Path, tiny_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def again(*_: Any) -> Any:
         raise AssertionError("measured before")
@@ -115,19 +115,19 @@ def test_what_was_measured_is_kept(
     monkeypatch.setattr(Lab, "error", again)
     monkeypatch.setattr(Judge, "quality", again)
     recipe = tiny_recipe(passes=PASSES, search=SEARCH, targets=["x86-openvino"])
-    assert run(recipe, folder).to_json() == found.to_json()
+    assert run(recipe, folder).to_json() == search_result.to_json()
     with pytest.raises(AssertionError, match="measured before"):
         run(recipe, folder, "onnx")
 
 
-def test_json_table_and_plot(found: SearchResult, tmp_path: Path) -> None:
-    document = json.loads(json.dumps(found.to_json()))
+def test_json_table_and_plot(search_result: SearchResult, tmp_path: Path) -> None:
+    document = json.loads(json.dumps(search_result.to_json()))
     assert document["constraints_met"]
-    assert sum(t["pareto"] for t in document["trials"]) == len(found.pareto)
+    assert sum(t["pareto"] for t in document["trials"]) == len(search_result.pareto)
     assert all(t["quality_simulated"]["n"] == 2 for t in document["trials"])
     svg = tmp_path / "search.svg"
-    found.write_plot(svg)
-    assert svg.read_text().count("<title>") == len(found.tried)
+    search_result.write_plot(svg)
+    assert svg.read_text().count("<title>") == len(search_result.tried)
 
 
 def test_what_cannot_be_searched(tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:

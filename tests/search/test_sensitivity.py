@@ -31,24 +31,24 @@ def test_parts_and_the_whole(
 ) -> None:
     recipe = tiny_recipe(passes=[{"collapse": {}}, {"fold_time": {}}, PTQ])
     said = io.StringIO()
-    found = run(recipe, tmp_path, said=said)
+    result = run(recipe, tmp_path, said=said)
     expected = (
-        rf"expected time: about \d+ (s|minutes) for {3 + len(found.layers)} parts on 2 pictures \(.* s per part\)"
+        rf"expected time: about \d+ (s|minutes) for {3 + len(result.layers)} parts on 2 pictures \(.* s per part\)"
     )
     assert len(re.findall(expected, said.getvalue())) == 1, "once, after the first part"
-    assert [stage.name for stage in found.stages] == ["flow, step 1", "decoder", "whole model"]
-    assert (found.format, found.dataset, found.pictures) == ("openvino", "validation", 2)
-    flow, decoder, whole = found.stages
-    assert whole.layers == flow.layers + decoder.layers == len(found.layers) > 20
+    assert [stage.name for stage in result.stages] == ["flow, step 1", "decoder", "whole model"]
+    assert (result.format, result.dataset, result.pictures) == ("openvino", "validation", 2)
+    flow, decoder, whole = result.stages
+    assert whole.layers == flow.layers + decoder.layers == len(result.layers) > 20
     assert whole.fidelity_db < min(flow.fidelity_db, decoder.fidelity_db)
-    assert all(loss.fidelity_db > whole.fidelity_db for loss in found.layers)
-    assert whole.parameters == sum(loss.parameters for loss in found.layers)
+    assert all(loss.fidelity_db > whole.fidelity_db for loss in result.layers)
+    assert whole.parameters == sum(loss.parameters for loss in result.layers)
 
     def again(*_: Any) -> dict[str, Any]:
         raise AssertionError("measured before")
 
     monkeypatch.setattr(Probe, "loss", again)
-    assert run(recipe, tmp_path) == found
+    assert run(recipe, tmp_path) == result
     with pytest.raises(AssertionError, match="measured before"):
         run(recipe, tmp_path, "onnx")
 
@@ -57,29 +57,29 @@ def test_parts_and_the_whole(
     monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "cache"))
     left = str(tmp_path / "left")
     engine = InProcess()
-    assert sensitivity(RunContext(recipe, tmp_path / "other", Progress("silent")), None, 2, engine, left) == found
+    assert sensitivity(RunContext(recipe, tmp_path / "other", Progress("silent")), None, 2, engine, left) == result
     assert len(list((tmp_path / "left/prefixes").iterdir())) == 1
 
     # Stages alone, of which all were measured before.
     monkeypatch.setattr(Probe, "loss", again)
     context = RunContext(recipe, tmp_path, Progress("silent"))
     stages = sensitivity(context, None, 2, quick=True)
-    assert (stages.stages, stages.layers) == (found.stages, [])
+    assert (stages.stages, stages.layers) == (result.stages, [])
     stages.write_plot(tmp_path / "stages.svg")
     assert (tmp_path / "stages.svg").read_text().count("<title>") == 2
     assert stages.table().row_count == 3
 
     svg = tmp_path / "layers.svg"
-    found.write_plot(svg)
-    assert svg.read_text().count("<title>") == len(found.layers)
+    result.write_plot(svg)
+    assert svg.read_text().count("<title>") == len(result.layers)
     assert "decoder" in svg.read_text()
 
 
 def test_every_layer_fills_the_table(tiny_recipe: Callable[..., Recipe]) -> None:
     loss = module.Loss("dec.layers.2", "decoder", 1, 100, 40.0, 0.01)
-    found = module.Sensitivity("tiny", "onnx", "validation", 2, 128, [loss], [loss] * 30)
-    assert found.table().row_count == 1 + module.WORST
-    assert found.to_json()["stages"][0]["fidelity_db"] == 40.0
+    result = module.Sensitivity("tiny", "onnx", "validation", 2, 128, [loss], [loss] * 30)
+    assert result.table().row_count == 1 + module.WORST
+    assert result.to_json()["stages"][0]["fidelity_db"] == 40.0
 
 
 def test_what_cannot_be_asked(tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:

@@ -31,20 +31,20 @@ def points(folder: Path, text: str) -> Points:
 
 
 def test_a_grid(tmp_path: Path) -> None:
-    found = points(tmp_path, HEAD + "set: {model.image_size: 64}\n" + GRID).known
-    assert [p.label for p in found] == [
+    result = points(tmp_path, HEAD + "set: {model.image_size: 64}\n" + GRID).known
+    assert [p.label for p in result] == [
         "int8_sr engine=elir openvino",
         "int8_sr engine=elir onnx",
         "int8_sr engine=onnxruntime openvino",
         "int8_sr engine=onnxruntime onnx",
     ]
-    assert {p.recipe.model.image_size for p in found} == {64}
-    assert len({p.recipe.name for p in found}) == 4
-    assert found[0].recipe.name.startswith("s-int8_sr-")
-    assert found[0].targets == ("x86-openvino", "x86-onnxruntime", "x86-executorch")
-    assert found[0].recipe.targets == []
+    assert {p.recipe.model.image_size for p in result} == {64}
+    assert len({p.recipe.name for p in result}) == 4
+    assert result[0].recipe.name.startswith("s-int8_sr-")
+    assert result[0].targets == ("x86-openvino", "x86-onnxruntime", "x86-executorch")
+    assert result[0].recipe.targets == []
     # --set merges a mapping's value as a whole: the other formats are gone.
-    assert found[1].recipe.export.openvino is None
+    assert result[1].recipe.export.openvino is None
 
 
 def test_lists_draws_and_recipes_alone(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_a_draw_is_what_it_was_when_every_combination_was_listed(seed: int, coun
     values = {"a": [1, 2, 3], "b": ["x", "y"], "c": [0.1, 0.2, 0.3, 0.4, 0.5]}
     everything = list(Grid(values=values).points())
     wanted = random.Random(seed).sample(everything, min(count, len(everything)))
-    found = list(Random(values=values, count=count, seed=seed).points())
-    assert found == wanted and [list(point) for point in found] == [list(point) for point in wanted]
+    result = list(Random(values=values, count=count, seed=seed).points())
+    assert result == wanted and [list(point) for point in result] == [list(point) for point in wanted]
 
 
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:

@@ -151,8 +151,8 @@ def test_shared_once_failures_recorded_nothing_repeated(
     ]
     assert "first/store/bundles/" in (open_ledger().rows()[0].bundle or "")
 
-    told = status(used / "first")
-    assert (told.units, told.done, len(told.running), len(told.failed)) == (4, 3, 0, 1)
+    text = status(used / "first")
+    assert (text.units, text.done, len(text.running), len(text.failed)) == (4, 3, 0, 1)
 
     asked: list[str] = []
     before = InProcess.run
@@ -190,12 +190,12 @@ def test_a_killed_node_changes_nothing(swept: Swept, folder: Path, monkeypatch: 
             return before(self, tasks, on_outcome, kill)
 
         monkeypatch.setattr(OnRay, "run", disturbed)
-        found = run("there", cluster.address)
+        actual = run("there", cluster.address)
     finally:
         cluster.shutdown()
     assert killed == ["second"]
-    assert found.sha256 == swept.result.sha256
-    assert [u.status for u in found.units] == [u.status for u in swept.result.units]
+    assert actual.sha256 == swept.result.sha256
+    assert [u.status for u in actual.units] == [u.status for u in swept.result.units]
 
 
 def test_no_sweep_there(tmp_path: Path) -> None:

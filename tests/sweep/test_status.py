@@ -23,7 +23,7 @@ ODD = [
 ]
 
 
-def told(folder: Path, plan: Any, **files: Any) -> tuple[int, str]:
+def printed_status(folder: Path, plan: Any, **files: Any) -> tuple[int, str]:
     """Exit code, and what was printed."""
     for name, document in {"plan": plan, **files}.items():
         path = folder / f"{name.replace('_', '/')}.json"
@@ -40,14 +40,14 @@ def plan(folder: Path, **more: Any) -> dict[str, Any]:
 
 
 def test_a_sweep_of_ours(tmp_path: Path) -> None:
-    code, text = told(tmp_path, plan(tmp_path), store_running_k=UNIT, store_failed_l=UNIT)
+    code, text = printed_status(tmp_path, plan(tmp_path), store_running_k=UNIT, store_failed_l=UNIT)
     assert (code, text) == (0, "s: 0 of 2 units done, 1 running, 1 failed\nrunning: a (b)\nfailed: a: c\n")
 
 
 @pytest.mark.parametrize("unit", ODD)
 @pytest.mark.parametrize("what", ["running", "failed"])
 def test_a_unit_of_any_shape(what: str, unit: Any, tmp_path: Path) -> None:
-    code, text = told(tmp_path, plan(tmp_path), **{f"store_{what}_k": unit})
+    code, text = printed_status(tmp_path, plan(tmp_path), **{f"store_{what}_k": unit})
     assert code == (0 if unit is None or unit == ODD[-1] else 2)
     assert code == 0 or f"{what}/k.json is damaged" in text
 
@@ -58,10 +58,10 @@ def test_a_unit_of_any_shape(what: str, unit: Any, tmp_path: Path) -> None:
     + [{"store": value} for value in (5, None, "nosuch://x", "reference://x", "a\0b", "x" * 5000, "::", "zip://x::a")],
 )
 def test_a_plan_of_any_shape(more: dict[str, Any], tmp_path: Path) -> None:
-    assert told(tmp_path, plan(tmp_path, **more))[0] in (0, 2)
+    assert printed_status(tmp_path, plan(tmp_path, **more))[0] in (0, 2)
 
 
 @pytest.mark.parametrize("text", ["", "[" * 100_000, "[]", "null", "NaN", '{"name": 1e999}'])
 def test_a_plan_that_is_none(text: str, tmp_path: Path) -> None:
-    code, printed = told(tmp_path, text)
+    code, printed = printed_status(tmp_path, text)
     assert code == 2 and "no sweep has run there" in printed

@@ -240,17 +240,17 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 @st.composite
 def answers(draw: st.DrawFn) -> dict[str, bytes]:
     """Of one to three verbs something else than it should be."""
-    found: dict[str, bytes] = {}
+    result: dict[str, bytes] = {}
     for verb in draw(st.lists(st.sampled_from(["install", *HONEST]), min_size=1, max_size=3, unique=True)):
         kind = draw(st.sampled_from(["bytes", "value", "value", "value", "removed", "code"]))
         if kind == "code":
-            found |= {f"{verb}.code": b"%d\n" % draw(st.sampled_from([1, 127, 255])), f"{verb}.stderr": draw(BYTES)}
+            result |= {f"{verb}.code": b"%d\n" % draw(st.sampled_from([1, 127, 255])), f"{verb}.stderr": draw(BYTES)}
         elif kind == "bytes" or verb == "install":
-            found[verb] = draw(BYTES)
+            result[verb] = draw(BYTES)
         else:
             at = draw(st.sampled_from([place for place in places(HONEST[verb]) if place]))
-            found[verb] = changed(HONEST[verb], at, *([] if kind == "removed" else [draw(VALUES)]))
-    return found
+            result[verb] = changed(HONEST[verb], at, *([] if kind == "removed" else [draw(VALUES)]))
+    return result
 
 
 def texts(value: Any) -> Iterator[str]:

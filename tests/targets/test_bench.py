@@ -97,9 +97,9 @@ def test_a_board_that_cannot_be_reached(shell: Path) -> None:
 
 @pytest.mark.parametrize("target", ["arm-cortex-a76-onnxruntime", "intel-npu-3720", "jetson-thor", "rpi5"])
 def test_host_names_the_device_of_any_target(target: str) -> None:
-    found = at_host(load_model(DeployTarget, find("targets", target)), "anna@board-7")
-    assert found.reach == "ssh" and found.ssh is not None and found.ssh.host == "anna@board-7"
-    assert (found.emulator, found.compiler) == (None, None) and evidence_of(found) == "measured"
+    result = at_host(load_model(DeployTarget, find("targets", target)), "anna@board-7")
+    assert result.reach == "ssh" and result.ssh is not None and result.ssh.host == "anna@board-7"
+    assert (result.emulator, result.compiler) == (None, None) and evidence_of(result) == "measured"
 
 
 def test_a_host_that_ssh_would_take_for_an_option_is_refused() -> None:
@@ -110,9 +110,9 @@ def test_a_host_that_ssh_would_take_for_an_option_is_refused() -> None:
 
 def test_a_missed_gate_ends_in_3_with_one_line() -> None:
     gate = Delegation(share=0.95, min=0.99, met=False)
-    found = BenchResult(Path("b"), [Performance(artifact="executorch-int8", target="x86-executorch", delegated=gate)])
-    assert found.exit_code == 3
-    assert found.missed == [
+    result = BenchResult(Path("b"), [Performance(artifact="executorch-int8", target="x86-executorch", delegated=gate)])
+    assert result.exit_code == 3
+    assert result.missed == [
         "target x86-executorch: executorch-int8: ExecuTorch's backend runs 95.0% of the multiply-accumulates, "
         "min_delegated asks for 99.0%: see delegated.outside"
     ]

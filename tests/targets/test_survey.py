@@ -16,23 +16,23 @@ def run(*words: str) -> tuple[int, dict[str, dict]]:
 
 
 def test_every_target_is_listed_and_no_device_is_asked() -> None:
-    code, found = run("ls")
-    assert code == 0 and list(found) == names("targets")
-    assert found["rpi5"]["available"] is None
-    assert found["rpi5"]["next"] == "not asked: `compress targets check rpi5`"
-    assert (found["rpi5"]["evidence"], found["rpi5"]["available"]) == ("unknown", None)
-    npu = found["intel-npu-4000"]
+    code, result = run("ls")
+    assert code == 0 and list(result) == names("targets")
+    assert result["rpi5"]["available"] is None
+    assert result["rpi5"]["next"] == "not asked: `compress targets check rpi5`"
+    assert (result["rpi5"]["evidence"], result["rpi5"]["available"]) == ("unknown", None)
+    npu = result["intel-npu-4000"]
     assert (npu["available"], npu["evidence"]) == (False, "unavailable")
     assert npu["next"] == "`compress targets setup intel-npu-compiler`, 290 MB; or --host"
-    assert found["x86-openvino"]["available"] is (platform.machine() == "x86_64")
+    assert result["x86-openvino"]["available"] is (platform.machine() == "x86_64")
 
 
 def test_check_tries_what_is_behind_ssh(tmp_path: Path) -> None:
     board = tmp_path / "board.yaml"
     board.write_text(find("targets", "rpi5").read_text().replace("host: rpi5", "host: no-such-host.invalid"))
-    code, found = run("check", str(board))
+    code, result = run("check", str(board))
     assert code == 4
-    assert found["rpi5"]["next"].startswith("no-such-host.invalid cannot be reached (ssh: Could not resolve hostname")
+    assert result["rpi5"]["next"].startswith("no-such-host.invalid cannot be reached (ssh: Could not resolve hostname")
 
 
 def test_people_get_a_table() -> None:

@@ -47,14 +47,14 @@ def set_up(name: str, folder: Path) -> Tool:
     """The tool, or the reason why this test is skipped."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COMPRESS_CACHE", str(folder))
-        found = tool(name)
+        result = tool(name)
         try:
-            found.setup(Progress("lines"))
+            result.setup(Progress("lines"))
         except Unavailable as error:
             if str(error).startswith(UNREACHABLE):
                 pytest.skip(f"{name}: what it is made of cannot be downloaded here: {error}")
             raise
-    return found
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +132,9 @@ def test_onnx_runtime_on_an_emulated_core(
 ) -> None:
     path = write(tmp_path / "model.onnx", int8)
     monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path))  # it runs, whatever was run before
-    found = Emulator(cpu, "onnxruntime", {}, emulator).run(path, stored, lambda text: None)
-    np.testing.assert_allclose(found.outputs[0], here(path, "onnx", stored), atol=1e-5)
-    counted = found.instructions
+    result = Emulator(cpu, "onnxruntime", {}, emulator).run(path, stored, lambda text: None)
+    np.testing.assert_allclose(result.outputs[0], here(path, "onnx", stored), atol=1e-5)
+    counted = result.instructions
     if int8 and cpu == "cortex-a76":
         assert counted["dot_product"] * 16 >= MACS // 2
     else:
@@ -163,12 +163,12 @@ def test_executorch_on_an_emulated_core(emulator: ArmEmulator, stored: dict, tmp
     path = tmp_path / "model.pte"
     path.write_bytes(to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
     core = Emulator("cortex-a76", "executorch", {}, emulator)
-    found = core.run(path, stored, lambda text: None)
-    np.testing.assert_allclose(found.outputs[0], here(path, "executorch", stored), atol=1e-5)
-    assert found.instructions["total"] > found.instructions["fmla"] > 0
-    told: list[str] = []
-    again = core.run(path, stored, told.append)
-    assert again.instructions == found.instructions and told == ["run before: from the cache folder"]
+    result = core.run(path, stored, lambda text: None)
+    np.testing.assert_allclose(result.outputs[0], here(path, "executorch", stored), atol=1e-5)
+    assert result.instructions["total"] > result.instructions["fmla"] > 0
+    messages: list[str] = []
+    again = core.run(path, stored, messages.append)
+    assert again.instructions == result.instructions and messages == ["run before: from the cache folder"]
 
 
 def test_intels_compiler_accepts_and_refuses(compiler: IntelNpuCompiler, tmp_path: Path) -> None:

@@ -87,9 +87,9 @@ def test_outputs_are_equal_to_the_last_bit_and_weights_half(
     sizes = [sum(file.stat().st_size for file in path.parent.glob(f"{path.stem}.*")) for path in (packed, plain)]
     assert sizes[1] - sizes[0] > 0.9 * held[0]["4"] / 2
 
-    found = [(_openvino_kernels if format_ == "openvino" else _onnx_kernels)(path) for path in (packed, plain)]
-    assert found[0] == found[1]
-    assert sum(n for kind, n in found[0].items() if kind in ("u8", "i8", "QLinearConv")) > 20
+    result = [(_openvino_kernels if format_ == "openvino" else _onnx_kernels)(path) for path in (packed, plain)]
+    assert result[0] == result[1]
+    assert sum(n for kind, n in result[0].items() if kind in ("u8", "i8", "QLinearConv")) > 20
 
 
 def _openvino_kernels(path: Path) -> Counter[str]:

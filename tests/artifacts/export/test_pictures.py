@@ -82,9 +82,9 @@ def test_a_task_that_does_not_enlarge(
     with torch.no_grad():
         noise = torch.randn(noise_shape(SIZE, SIZE), generator=torch.Generator().manual_seed(0))
         wanted = to_uint8(folded_once(torch.from_numpy(to_float([photo[:SIZE, :SIZE]])), noise)[0].numpy())
-    found = runner.restore(photo[None, :SIZE, :SIZE], None)[0]
+    result = runner.restore(photo[None, :SIZE, :SIZE], None)[0]
     assert runner.shapes == {"image": (1, SIZE, SIZE, 3)} and runner.scale == 1
-    assert np.abs(found.astype(int) - wanted).max() <= 1
+    assert np.abs(result.astype(int) - wanted).max() <= 1
 
 
 def test_what_it_does_not_take(
@@ -92,12 +92,12 @@ def test_what_it_does_not_take(
 ) -> None:
     runner = written(tmp_path, tiny_recipe(export={"onnx": {}, "io": "uint8"}), folded_once, "onnx", "fp32")
     takes = r"artifact takes image \(1, 16, 16, 3\) uint8 and noise \(1, 16, 8, 8\), got image "
-    for wrong, told in (
+    for wrong, message in (
         (image.astype(np.float32), r"\(1, 16, 16, 3\) float32"),
         (image[..., :1], r"\(1, 16, 16, 1\) uint8"),
         (image[:, :8], r"\(1, 8, 16, 3\) uint8"),
     ):
-        with pytest.raises(InputError, match=takes + told):
+        with pytest.raises(InputError, match=takes + message):
             runner.restore(wrong, NOISE)
     with pytest.raises(InputError, match=r"got lq \(1, 3, 64, 64\) and noise"):
         runner.run(np.zeros((1, 3, SIZE, SIZE), np.float32), NOISE)

@@ -25,15 +25,15 @@ def with_retrace(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture()
 def retraces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grows by an item at every second trace."""
-    found: list[str] = []
+    result: list[str] = []
     decompose = _fx_passes.decompose_with_registry
 
     def counted(*given: Any) -> Any:
-        found.append("retrace")
+        result.append("retrace")
         return decompose(*given)
 
     monkeypatch.setattr(_fx_passes, "decompose_with_registry", counted)
-    return found
+    return result
 
 
 def test_a_float_model_gives_the_same_bytes(

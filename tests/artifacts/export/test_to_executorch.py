@@ -44,9 +44,9 @@ def test_weights_of_the_steps_are_stored_once(program: bytes, folded: Elir) -> N
 @pytest.mark.slow
 def test_nothing_that_computes_is_left_outside(program: bytes, tmp_path: Path) -> None:
     save_executorch(program, tmp_path / "model.pte")
-    found = coverage(tmp_path / "model.pte")
-    assert {item.operator for item in found.outside} <= {"_to_copy"}
-    assert found.delegates == 1
+    result = coverage(tmp_path / "model.pte")
+    assert {item.operator for item in result.outside} <= {"_to_copy"}
+    assert result.delegates == 1
 
 
 @pytest.mark.slow

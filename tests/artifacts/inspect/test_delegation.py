@@ -35,19 +35,19 @@ def lower(path: Path, delegate: bool) -> Path:
 
 
 def test_what_xnnpack_does_not_take_is_named_with_its_reason(tmp_path: Path) -> None:
-    found = coverage(lower(tmp_path / "m.pte", True))
-    outside = {item.operator: (item.count, item.macs, item.why) for item in found.outside}
+    result = coverage(lower(tmp_path / "m.pte", True))
+    outside = {item.operator: (item.count, item.macs, item.why) for item in result.outside}
     assert outside["native_group_norm"] == (1, 0, "XNNPACK has no group normalisation")
     assert outside["upsample_nearest2d"] == (1, 0, "XNNPACK resizes bilinearly only")
-    assert found.delegates == 2 and found.to_json(None)["share"] == 1.0
+    assert result.delegates == 2 and result.to_json(None)["share"] == 1.0
 
 
 def test_convolutions_left_outside_are_counted_as_torch_counts(tmp_path: Path) -> None:
-    found = coverage(lower(tmp_path / "m.pte", False))
+    result = coverage(lower(tmp_path / "m.pte", False))
     macs = 16 * 16 * 8 * 27 + 32 * 32 * 3 * 8
-    assert found.delegates == 0
-    assert [(item.operator, item.count, item.macs) for item in found.outside[:1]] == [("convolution", 2, macs)]
-    assert found.share(macs) == 0.0 and found.share(4 * macs) == 0.75 and found.share(None) is None
+    assert result.delegates == 0
+    assert [(item.operator, item.count, item.macs) for item in result.outside[:1]] == [("convolution", 2, macs)]
+    assert result.share(macs) == 0.0 and result.share(4 * macs) == 0.75 and result.share(None) is None
 
 
 def test_products_and_transposed_convolutions() -> None:

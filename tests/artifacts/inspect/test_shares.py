@@ -41,11 +41,11 @@ def inputs() -> dict[str, np.ndarray]:
 
 
 def test_stages_sum_to_the_file_and_every_step_has_its_time(artifact: Path, inputs: dict[str, np.ndarray]) -> None:
-    found = onnx_shares("onnx-int8", artifact, 1, inputs)
+    result = onnx_shares("onnx-int8", artifact, 1, inputs)
     names = ["encoder", "MMSE estimator", "flow, step 1", "flow, step 2", "decoder"]
-    assert [share.stage for share in found] == [*names, "flow, shared by the steps", OTHER]
-    assert sum(share.bytes or 0 for share in found) == artifact.stat().st_size
-    times = {share.stage: share.ms for share in found if share.ms is not None}
+    assert [share.stage for share in result] == [*names, "flow, shared by the steps", OTHER]
+    assert sum(share.bytes or 0 for share in result) == artifact.stat().st_size
+    times = {share.stage: share.ms for share in result if share.ms is not None}
     assert list(times) == names and all(ms > 0 for ms in times.values())
 
 

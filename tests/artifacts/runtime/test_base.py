@@ -35,8 +35,8 @@ def test_four_threads_share_a_runner(artifact: Path, format: Format, example) ->
     pictures = np.random.default_rng(0).random((200, 1, 3, 32, 32), np.float32)
     right = [runner.run(picture, example.noise) for picture in pictures]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda picture: runner.run(picture, example.noise), pictures))
-    wrong = sum(not np.array_equal(a, b) for a, b in zip(right, found, strict=True))
+        result = list(pool.map(lambda picture: runner.run(picture, example.noise), pictures))
+    wrong = sum(not np.array_equal(a, b) for a, b in zip(right, result, strict=True))
     assert wrong == 0, f"{wrong} of {len(pictures)} outputs are another picture's"
 
 

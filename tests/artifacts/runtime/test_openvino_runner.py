@@ -14,22 +14,22 @@ from compress.errors import InputError, VerificationError
 only = pytest.mark.parametrize("format", ["openvino"], indirect=True)
 
 
-def told(runner: object, name: str) -> object:
+def compiled_property(runner: object, name: str) -> object:
     return runner._compiled.get_property(name)  # type: ignore[attr-defined]
 
 
 @only
 def test_settings_reach_the_runtime(artifact: Path) -> None:
     runner = open_runner(artifact, "openvino", threads=1)
-    assert told(runner, properties.inference_num_threads()) == 1
-    assert told(runner, properties.hint.inference_precision()).get_type_name() == "f32"
-    assert str(told(runner, properties.num_streams())) == "1"
+    assert compiled_property(runner, properties.inference_num_threads()) == 1
+    assert compiled_property(runner, properties.hint.inference_precision()).get_type_name() == "f32"
+    assert str(compiled_property(runner, properties.num_streams())) == "1"
 
 
 @only
 def test_options_win(artifact: Path) -> None:
     runner = open_runner(artifact, "openvino", 1, {"INFERENCE_NUM_THREADS": 2})
-    assert told(runner, properties.inference_num_threads()) == 2
+    assert compiled_property(runner, properties.inference_num_threads()) == 2
     assert runner.facts["INFERENCE_NUM_THREADS"] == 2
 
 

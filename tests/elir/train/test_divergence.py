@@ -73,11 +73,11 @@ def test_saved_step_comes_to_the_same_again(start: Callable[..., Training], stag
     stopped(run)
     seen = read_step(run.diverged)[1]["terms"]
     again = start(run.recipe, "again")
-    found = replay(run.diverged, run.recipe, again.model, again.teacher)
-    assert found.keys() == seen.keys()
-    assert all(found[name] == pytest.approx(value, rel=1e-5, nan_ok=True) for name, value in seen.items())
+    result = replay(run.diverged, run.recipe, again.model, again.teacher)
+    assert result.keys() == seen.keys()
+    assert all(result[name] == pytest.approx(value, rel=1e-5, nan_ok=True) for name, value in seen.items())
     grads = [p.grad for p in again.model.parameters() if p.grad is not None]
-    finite = all(map(math.isfinite, found.values())) and all(torch.isfinite(grad).all() for grad in grads)
+    finite = all(map(math.isfinite, result.values())) and all(torch.isfinite(grad).all() for grad in grads)
     assert not finite
 
 

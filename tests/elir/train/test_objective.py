@@ -135,10 +135,10 @@ def test_output_terms() -> None:
 @pytest.mark.parametrize("objective", ["consistency", "flow_matching"])
 def test_objectives_combine_freely(objective: str, mmse: float, pixel: float) -> None:
     weights = OFF | {objective: 0.999, "mmse": mmse, "pixel": pixel}
-    found = terms(weights)
-    assert set(found) == {name for name, weight in weights.items() if weight}
+    result = terms(weights)
+    assert set(result) == {name for name, weight in weights.items() if weight}
     if not pixel:  # it draws times of its own, after those of plain flow matching
-        assert found[objective] == terms(only(objective, weight=0.999))[objective]
+        assert result[objective] == terms(only(objective, weight=0.999))[objective]
 
 
 # --- what learns ------------------------------------------------------------------------------------------------
@@ -152,9 +152,9 @@ def test_term_teaches_its_networks_and_no_other(start: Callable[..., Training], 
     run.model.requires_grad_(True)
     objective = Objective(run.model, run.teacher, run.recipe.model, run.recipe.stages[0])
     torch.manual_seed(0)
-    found = objective(*run.batch(0, 1, 64, slice(None)))
-    assert set(found) == {term}
-    found[term].backward()
+    result = objective(*run.batch(0, 1, 64, slice(None)))
+    assert set(result) == {term}
+    result[term].backward()
     assert taught(run.model) == TEACHES[term]
     assert all(p.grad is None for p in run.teacher.parameters())
 
@@ -168,13 +168,13 @@ def test_share_of_a_batch_sees_what_it_sees_in_the_whole(start: Callable[..., Tr
     stage = {**PIXELS, "batch": 4, "weights": dict.fromkeys(TEACHES, 0.5)}
     data = {"version": 1, "name": "t", "data": {"train": ["x"]}, "stages": [stage]}
     run = start(TrainRecipe.model_validate(data))
-    found = []
+    result = []
     for share in (slice(0, 4), slice(0, 2), slice(2, 4)):
         objective = Objective(run.model, run.teacher, run.recipe.model, run.recipe.stages[0], share)
         torch.manual_seed(1)
         with torch.no_grad():
-            found.append(objective(*run.batch(0, 4, 64, share)))
-    whole, first, second = found
+            result.append(objective(*run.batch(0, 4, 64, share)))
+    whole, first, second = result
     assert set(whole) == set(TEACHES)
     for name, value in whole.items():
         assert first[name] != second[name]
@@ -226,9 +226,9 @@ def test_settings_without_effect_are_refused(change: dict[str, Any], text: str) 
 @pytest.fixture()
 def features(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bool]]:
     """The CPU's features, to set."""
-    found: dict[str, bool] = {}
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
-    yield found
+    result: dict[str, bool] = {}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: result)
+    yield result
 
 
 def test_bf16_is_slow_where_the_cpu_lacks_it(features: dict[str, bool]) -> None:

@@ -76,8 +76,8 @@ def test_loss_that_is_no_number_in_one_process_stops_both(tmp_path: Path) -> Non
     folder = tmp_path / "run"
     done = train(folder, "poison", two="fork")
     assert done.returncode != 0
-    told = [line for line in done.stderr.splitlines() if line.startswith("told: ")]
-    assert len(told) == 1 and told[0].startswith("told: training diverged in stages[1], step 0: mmse is nan")
+    message = [line for line in done.stderr.splitlines() if line.startswith("told: ")]
+    assert len(message) == 1 and message[0].startswith("told: training diverged in stages[1], step 0: mmse is nan")
     tensors, facts = read_step(folder / "diverged.safetensors")
     # The whole batch, though the first process had the sound half.
     assert torch.isfinite(tensors["clean"][:3]).all() and torch.isnan(tensors["clean"][3]).all()

@@ -84,9 +84,9 @@ def test_second_run_goes_on_and_fresh_starts_again(
     assert run_training(given, out, fresh=False, progress=Progress("lines")).read_bytes() == first
     assert "resumed at stage 2, step 0" in capsys.readouterr().err
     assert run_training(given, out, fresh=True, progress=Progress("lines")).read_bytes() == first
-    told = capsys.readouterr().err
-    assert "resumed" not in told
-    assert "step 2: PSNR" in told and "(input" in told
+    message = capsys.readouterr().err
+    assert "resumed" not in message
+    assert "step 2: PSNR" in message and "(input" in message
 
 
 def test_what_a_killed_run_left_is_removed(data: dict[str, Any], tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_pictures_that_are_converted_or_skipped_are_told_once_and_in_the_checkpo
     (tmp_path / "train" / "broken.jpg").write_bytes(b"no picture")
     Image.open(tmp_path / "train" / "x" / "a.png").convert("CMYK").save(tmp_path / "train" / "x" / "c.tif")
     path = run_training(recipe(data, LATENTS), tmp_path / "run", fresh=False, progress=Progress("lines"))
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training pictures")]
-    assert told == ["training pictures: 3 read; 1 converted (1 CMYK), 1 skipped (1 unreadable: broken.jpg)"]
+    message = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training pictures")]
+    assert message == ["training pictures: 3 read; 1 converted (1 CMYK), 1 skipped (1 unreadable: broken.jpg)"]
     assert load_checkpoint(path).metadata["data"] == (
         "3 pictures of 64 px or more a side: x 2, y 1; 1 converted, 1 skipped"
     )

@@ -35,9 +35,9 @@ def test_a_drop_within_the_limit_passes_and_beyond_it_fails(edit: Any, earlier: 
         variant("bad", edit.worse("onnx-int8", [0.2, 0.03])),
     )
     assert check(str(good), "ledger", PSNR).exit_code == 0
-    found = check(str(bad), "ledger", PSNR)
-    (verdict,) = found.regressions
-    assert (found.exit_code, verdict.artifact, verdict.limit) == (3, "onnx-int8", "max_psnr_drop")
+    result = check(str(bad), "ledger", PSNR)
+    (verdict,) = result.regressions
+    assert (result.exit_code, verdict.artifact, verdict.limit) == (3, "onnx-int8", "max_psnr_drop")
     assert verdict.value == pytest.approx(0.115, abs=1e-5) and verdict.interval is not None
 
 
@@ -87,8 +87,8 @@ def test_speed_is_judged_on_one_device(
         with pytest.raises(InputError, match="nothing to compare with"):
             check(now, "ledger", limits)
         return
-    found = check(now, "ledger", limits)
-    assert (found.exit_code, [v.artifact for v in found.verdicts]) == (code, ["onnx-int8"])
+    result = check(now, "ledger", limits)
+    assert (result.exit_code, [v.artifact for v in result.verdicts]) == (code, ["onnx-int8"])
 
 
 def test_a_gate_without_limits(finished: Any) -> None:

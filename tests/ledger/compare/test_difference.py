@@ -11,10 +11,10 @@ def test_it_covers_the_truth_as_often_as_it_says() -> None:
     hits = 0
     for _ in range(60):
         hard = rng.normal(25, 5, 24)  # what both sides share; it must cancel
-        found = difference(hard, hard + rng.normal(-0.04, 0.1, 24))
-        assert found.low is not None and found.high is not None
-        hits += found.low <= -0.04 <= found.high
-        assert found.high - found.low < 0.2, "as wide as the pictures differ: not paired"
+        result = difference(hard, hard + rng.normal(-0.04, 0.1, 24))
+        assert result.low is not None and result.high is not None
+        hits += result.low <= -0.04 <= result.high
+        assert result.high - result.low < 0.2, "as wide as the pictures differ: not paired"
     assert hits >= 51  # 0.85 of 60
 
 
@@ -25,10 +25,10 @@ def test_the_same_scores_give_the_same_interval() -> None:
 
 
 def test_equal_differences_have_no_width() -> None:
-    found = difference([1.0, 2.0, 3.0], [1.5, 2.5, 3.5])
-    assert (found.mean, found.low, found.high) == (0.5, 0.5, 0.5)
+    result = difference([1.0, 2.0, 3.0], [1.5, 2.5, 3.5])
+    assert (result.mean, result.low, result.high) == (0.5, 0.5, 0.5)
 
 
 def test_one_picture_has_no_interval() -> None:
-    found = difference([1.0], [2.0])
-    assert (found.mean, found.low, found.high) == (1.0, None, None)
+    result = difference([1.0], [2.0])
+    assert (result.mean, result.low, result.high) == (1.0, None, None)

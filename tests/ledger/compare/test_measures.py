@@ -22,9 +22,9 @@ def test_two_bundles_by_artifact(edit: Any, finished: Any, variant: Variant) -> 
         edit.worse("onnx-int8", [0.3, 0.1])(results)
 
     other = variant("later", change)
-    found = compare(str(finished.folder), str(other)).to_json()
-    assert len(found["comparisons"]) == 5
-    by_artifact = {c["b"]["artifact"]: c for c in found["comparisons"]}
+    result = compare(str(finished.folder), str(other)).to_json()
+    assert len(result["comparisons"]) == 5
+    by_artifact = {c["b"]["artifact"]: c for c in result["comparisons"]}
     psnr = next(m for m in by_artifact["onnx-int8"]["measures"] if m["measure"] == "psnr_db")
     assert psnr["difference"] == pytest.approx(-0.2, abs=1e-6)
     assert -0.3 - 1e-6 <= psnr["interval"]["low"] <= psnr["interval"]["high"] <= -0.1 + 1e-6
@@ -45,18 +45,18 @@ def test_five_pictures_are_named(edit: Any, variant: Variant) -> None:
         for i, picture in enumerate(edit.quality(results, "onnx-int8")["pictures"]):
             picture["psnr_db"] += i * (-1) ** i
 
-    found = compare(str(variant("a", many)), str(variant("b", lower)) + "/int8/onnx/model.onnx")
-    (compared,) = found.compared
+    result = compare(str(variant("a", many)), str(variant("b", lower)) + "/int8/onnx/model.onnx")
+    (compared,) = result.compared
     assert [p.picture for p in compared.pictures] == ["8.png", "7.png", "6.png", "5.png", "4.png"]
 
 
 def test_two_artifacts_of_one_bundle(finished: Any) -> None:
     fp32, int8 = (str(finished.folder / name) for name in ("fp32/onnx/model.onnx", "int8/openvino/model.xml"))
-    (found,) = compare(fp32, int8).compared
-    assert (found.pair.a.artifact, found.pair.b.artifact) == ("onnx-fp32", "openvino-int8")
-    change = found.change("psnr_db")
+    (result,) = compare(fp32, int8).compared
+    assert (result.pair.a.artifact, result.pair.b.artifact) == ("onnx-fp32", "openvino-int8")
+    change = result.change("psnr_db")
     assert change is not None and change.difference is not None and change.difference.low is not None
-    assert "x smaller" in found.verdict
+    assert "x smaller" in result.verdict
 
 
 def test_rows_of_the_ledger_and_another_device(edit: Any, ledger: Ledger, finished: Any, variant: Variant) -> None:
@@ -70,9 +70,9 @@ def test_rows_of_the_ledger_and_another_device(edit: Any, ledger: Ledger, finish
     rows = [r for f in (variant("a", here), variant("b", there)) for r in bundle_measurements(f)]
     ledger.append(rows)
     a, b = (row.id for row in rows if row.target)
-    (found,) = compare(a[:10], b).compared
-    assert found.verdict == "B is 2.00x faster, as large, equal in PSNR, equal in LPIPS"
-    assert found.notes == [
+    (result,) = compare(a[:10], b).compared
+    assert result.verdict == "B is 2.00x faster, as large, equal in PSNR, equal in LPIPS"
+    assert result.notes == [
         "cpu differs: a CPU and another CPU",
         "B was measured while other processes took 1.3 cores (chrome): measure again on an idle machine",
     ]
@@ -85,7 +85,7 @@ def test_what_cannot_be_compared(finished: Any, variant: Variant, ledger: Ledger
 
     (tmp_path / "alone.onnx").write_bytes(b"x")
     bundle = str(finished.folder)
-    for other, told in (
+    for other, message in (
         (str(variant("b", other_pictures)), "nothing to compare: A holds "),
         (str(tmp_path / "alone.onnx"), "lies in no bundle"),
         (f"{bundle}/results.json", "is not an artifact of"),
@@ -95,7 +95,7 @@ def test_what_cannot_be_compared(finished: Any, variant: Variant, ledger: Ledger
     ):
         with pytest.raises(InputError) as error:
             compare(bundle, other)
-        assert told in str(error.value) and len(str(error.value).splitlines()) == 1
+        assert message in str(error.value) and len(str(error.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", [["compare"], ["ledger", "compare"]])

@@ -39,15 +39,15 @@ def test_exact_when_weights_are_on_the_grid() -> None:
     generator = torch.Generator().manual_seed(1)
     integers = torch.randint(-63, 64, (6, 140), generator=generator).double()
     scales = torch.rand(6, generator=generator, dtype=torch.float64) + 0.1
-    found = gptq(integers * scales[:, None], scales, 63, correlated(140, 2))
-    assert torch.equal(found, integers)
+    result = gptq(integers * scales[:, None], scales, 63, correlated(140, 2))
+    assert torch.equal(result, integers)
 
 
 def test_stays_within_the_limit() -> None:
     w = torch.randn(4, 32, generator=torch.Generator().manual_seed(3))
-    found = gptq(w, w.abs().amax(1) / 63 / 2, 63, correlated(32, 4))
-    assert found.abs().max() == 63
-    assert torch.equal(found, found.round())
+    result = gptq(w, w.abs().amax(1) / 63 / 2, 63, correlated(32, 4))
+    assert result.abs().max() == 63
+    assert torch.equal(result, result.round())
 
 
 def test_dead_inputs_do_no_harm() -> None:

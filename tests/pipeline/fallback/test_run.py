@@ -49,29 +49,29 @@ def run(base: Path, tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> Calla
 @pytest.fixture()
 def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Artifacts as they are written."""
-    found: list[str] = []
+    actual: list[str] = []
     write = pipeline.Run._write
 
     def count(self: pipeline.Run, artifact: Any) -> None:
-        found.append(artifact.id)
+        actual.append(artifact.id)
         write(self, artifact)
 
     monkeypatch.setattr(pipeline.Run, "_write", count)
-    return found
+    return actual
 
 
 @pytest.fixture()
 def probes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Schemes for which layers are measured, as it is done."""
-    found: list[str] = []
+    actual: list[str] = []
 
     class Noted(layer_errors.Probe):
         def __init__(self, models: Any, scheme: str, *rest: Any) -> None:
-            found.append(scheme)
+            actual.append(scheme)
             super().__init__(models, scheme, *rest)
 
     monkeypatch.setattr(layer_errors, "Probe", Noted)
-    return found
+    return actual
 
 
 def test_a_missed_goal_is_met_in_the_end_though_it_was_stopped(
@@ -103,9 +103,9 @@ def test_a_missed_goal_is_met_in_the_end_though_it_was_stopped(
     assert floated["changed"] == "encoder left in float"
     assert floated["kept"] and not floated["missed_after"]
 
-    told = capsys.readouterr().err
-    assert f"fallback: raise_bits: {raised['changed']} (fidelity_db of openvino-int8 7" in told
-    assert "fallback: float_stage: kept: 0 of 1 goals missed, 1 before" in told
+    message = capsys.readouterr().err
+    assert f"fallback: raise_bits: {raised['changed']} (fidelity_db of openvino-int8 7" in message
+    assert "fallback: float_stage: kept: 0 of 1 goals missed, 1 before" in message
 
     folder = result.folder
     assert not (folder / ".fallback").exists()

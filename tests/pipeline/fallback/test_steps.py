@@ -22,11 +22,11 @@ def first(step: str, recipe: Recipe) -> Change | None:
 
 
 def test_recalibrate_takes_another_range(make: Callable[..., Recipe]) -> None:
-    found = list(changes("recalibrate", make(range="percentile", percentile=99.9), lambda: ERRORS))
-    assert [change.text for change in found] == [
+    result = list(changes("recalibrate", make(range="percentile", percentile=99.9), lambda: ERRORS))
+    assert [change.text for change in result] == [
         f"range percentile -> {other}" for other in ("min_max", "mse", "entropy")
     ]
-    assert [settings_of(change.recipe).range for change in found] == ["min_max", "mse", "entropy"]
+    assert [settings_of(change.recipe).range for change in result] == ["min_max", "mse", "entropy"]
 
 
 def test_reconstruct_adds_qat_once(make: Callable[..., Recipe]) -> None:

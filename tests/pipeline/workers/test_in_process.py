@@ -20,11 +20,11 @@ def task(number: int, *after: str) -> Task:
 
 
 def test_a_failed_task_stops_only_what_stands_on_it() -> None:
-    told: list[str] = []
+    messages: list[str] = []
     tasks = [task(1), task(3), task(5, "t3"), task(4), task(2, "t1")]
-    outcomes = InProcess().run(tasks, lambda outcome: told.append(outcome.key))
-    assert told == ["t1", "t3", "t5", "t4", "t2"]
-    assert [outcomes[key].value for key in told] == [2, None, None, None, 4]
+    outcomes = InProcess().run(tasks, lambda outcome: messages.append(outcome.key))
+    assert messages == ["t1", "t3", "t5", "t4", "t2"]
+    assert [outcomes[key].value for key in messages] == [2, None, None, None, 4]
     assert (outcomes["t3"].message, outcomes["t3"].exit_code) == (r"3: is not\n wanted: give another", 2)
     assert outcomes["t5"].message == r"needs what failed: 3: is not\n wanted: give another"
     assert outcomes["t4"].message == "ZeroDivisionError: by zero"

@@ -25,9 +25,9 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     head = {**NODE, "resources": {"device:one": 1}, "include_dashboard": False}
-    found = Cluster(initialize_head=True, head_node_args=head)
-    yield found
-    found.shutdown()
+    result = Cluster(initialize_head=True, head_node_args=head)
+    yield result
+    result.shutdown()
 
 
 @pytest.fixture()
@@ -87,23 +87,23 @@ def alive(pid: str) -> bool:
 def test_order_devices_and_whole_nodes(engine: OnRay, second: Callable[..., Any], tmp_path: Path) -> None:
     second()
     assert engine.count == 2
-    told: list[Outcome] = []
+    messages: list[Outcome] = []
     tasks = [
         task(tmp_path, "first"),
         task(tmp_path, "second", after=("first",)),
         task(tmp_path, "a", device="one", cpus=ALL),
         task(tmp_path, "b", device="one", cpus=ALL),
     ]
-    outcomes = engine.run(tasks, told.append)
+    outcomes = engine.run(tasks, messages.append)
     assert {key: o.value for key, o in outcomes.items()} == {name: name for name in ("first", "second", "a", "b")}
-    assert sorted(o.key for o in told) == ["a", "b", "first", "second"]
+    assert sorted(o.key for o in messages) == ["a", "b", "first", "second"]
     lines = log(tmp_path)
     assert lines.index("first ends") < lines.index("second begins")
     # One at a time on a device: neither begins inside the other.
     inside = [line for line in lines if line[0] in "ab"]
     assert [line.split()[1] for line in inside] == ["begins", "ends", "begins", "ends"]
     with pytest.raises(InputError, match=r"^target far: no Ray node declares it: .*device:far"):
-        engine.run([task(tmp_path, "c", device="far", remote=True)], told.append)
+        engine.run([task(tmp_path, "c", device="far", remote=True)], messages.append)
 
 
 def test_a_killed_nodes_task_runs_again_elsewhere(

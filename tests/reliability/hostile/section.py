@@ -31,9 +31,9 @@ def run(
 def _kind(section: Section, base: Base, kind: Kind, count: int, seed: int, keep: Path | None) -> None:
     def use(example: Any, number: int) -> None:
         ended = one(base, kind, example)
-        found = problems(ended, kind.codes)
-        section.add(kind.name, found, f"--kind {kind.name!r} --seed {seed}, number {number} of {count}", ended)
-        if found and keep is not None:
+        faults = problems(ended, kind.codes)
+        section.add(kind.name, faults, f"--kind {kind.name!r} --seed {seed}, number {number} of {count}", ended)
+        if faults and keep is not None:
             place = keep / f"{kind.name.replace(' ', '-')}-{seed}-{number}"
             shutil.rmtree(place, ignore_errors=True)
             shutil.copytree(base.folder / "case", place, symlinks=True, ignore=_special)

@@ -44,11 +44,11 @@ class StandIn:
 
 
 def test_an_estimate_is_read_from_the_trace() -> None:
-    found = estimate(Trace.model_validate(TRACE)).to_json()
-    assert (found["latency_ms"], found["frequency_mhz"], found["int8_share"]) == (6.3765, 1850.0, 0.75)
-    assert found["busy_ms"] == {"dpu": 3.6114, "dma": 2.6329, "software": 1.2203}
-    assert found["layers"][0] == {"layer": "19", "type": "Convolution", "ms": 1.8483, "dpu": 0.83631, "dma": 1.012}
-    assert found["layer_types"] == {"Convolution": 1.8483, "Swish": 0.011}
+    result = estimate(Trace.model_validate(TRACE)).to_json()
+    assert (result["latency_ms"], result["frequency_mhz"], result["int8_share"]) == (6.3765, 1850.0, 0.75)
+    assert result["busy_ms"] == {"dpu": 3.6114, "dma": 2.6329, "software": 1.2203}
+    assert result["layers"][0] == {"layer": "19", "type": "Convolution", "ms": 1.8483, "dpu": 0.83631, "dma": 1.012}
+    assert result["layer_types"] == {"Convolution": 1.8483, "Swish": 0.011}
 
 
 def test_an_accepted_model(tmp_path: Path) -> None:
@@ -58,16 +58,16 @@ def test_an_accepted_model(tmp_path: Path) -> None:
         f"pathlib.Path('compileTimeScheduleTrace.json').write_text({json.dumps(json.dumps(TRACE))});"
         "print('[INFO] VCL Compiler Properties: ID: 2026.5, Version: 8.4, Supported'); print(); print('npuc ok 12')"
     )
-    found = compile_for("NPU4000", tmp_path / "model.xml", StandIn(code))  # type: ignore[arg-type]
-    assert found.error is None and found.blob_bytes == 5 and found.estimate is not None
-    assert (found.estimate.compiler, found.estimate.latency_ms) == ("2026.5", 6.3765)
+    result = compile_for("NPU4000", tmp_path / "model.xml", StandIn(code))  # type: ignore[arg-type]
+    assert result.error is None and result.blob_bytes == 5 and result.estimate is not None
+    assert (result.estimate.compiler, result.estimate.latency_ms) == ("2026.5", 6.3765)
 
 
 def test_a_refused_model(tmp_path: Path) -> None:
     code = "print('npuc error Exception from src/x.cpp:2: Check a failed at y.cpp:3: Upper bounds are not specified')"
-    found = compile_for("NPU4000", tmp_path / "model.xml", StandIn(code))  # type: ignore[arg-type]
-    assert found.error is not None and found.error.endswith("Upper bounds are not specified")
-    assert (found.blob_bytes, found.estimate) == (None, None)
+    result = compile_for("NPU4000", tmp_path / "model.xml", StandIn(code))  # type: ignore[arg-type]
+    assert result.error is not None and result.error.endswith("Upper bounds are not specified")
+    assert (result.blob_bytes, result.estimate) == (None, None)
 
 
 def test_a_compiler_that_dies(tmp_path: Path) -> None:

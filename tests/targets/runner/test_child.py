@@ -41,8 +41,8 @@ def job(folder: Path, nodes: list[Any], kind: int = TensorProto.FLOAT) -> dict[s
 
 
 def test_a_right_one_is_measured(tmp_path: Path) -> None:
-    found = cold(str(tmp_path), job(tmp_path, NODES["right"]), "it")
-    assert found["first_inference_ms"] > 0 and (tmp_path / "output-it.npy").is_file()
+    result = cold(str(tmp_path), job(tmp_path, NODES["right"]), "it")
+    assert result["first_inference_ms"] > 0 and (tmp_path / "output-it.npy").is_file()
 
 
 @pytest.mark.parametrize("how", [name for name in NODES if name != "right"])

@@ -25,10 +25,10 @@ def test_clock_heat_and_power_from_sysfs(tmp_path: Path, monkeypatch: pytest.Mon
     taken.take()
     put(tmp_path, "devices/system/cpu/cpu1/cpufreq/scaling_cur_freq", "1000000")
     taken.take()
-    found = taken.stop()
-    assert found["clock_mhz"] == {"min": 1500, "median": 1950, "max": 2400, "n": 2, "source": "cpufreq"}
-    assert found["temperature_c"]["max"] == 48.31
-    assert (found["power_w"]["median"], found["power_w"]["source"]) == (3.25, "hwmon, all sensors")
+    result = taken.stop()
+    assert result["clock_mhz"] == {"min": 1500, "median": 1950, "max": 2400, "n": 2, "source": "cpufreq"}
+    assert result["temperature_c"]["max"] == 48.31
+    assert (result["power_w"]["median"], result["power_w"]["source"]) == (3.25, "hwmon, all sensors")
 
 
 def test_power_from_rapl_counters_that_wrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +50,6 @@ def test_power_from_tegrastats() -> None:
         "RAM 2448/7620MB CPU [5%@1510,3%@1510] cpu@48.5C tj@50.2C VDD_IN 4940mW/4900mW VDD_SOC 1200mW/1190mW"
     )
     taken.tegra_line("CPU@30C VDD_GPU_SOC 2000mW/2000mW VDD_CPU_CV 1000mW/1000mW")
-    found = taken.stop()
-    assert (found["power_w"]["min"], found["power_w"]["max"]) == (3.0, 4.94)
-    assert (found["temperature_c"]["min"], found["temperature_c"]["max"]) == (30.0, 50.2)
+    result = taken.stop()
+    assert (result["power_w"]["min"], result["power_w"]["max"]) == (3.0, 4.94)
+    assert (result["temperature_c"]["min"], result["temperature_c"]["max"]) == (30.0, 50.2)

@@ -34,7 +34,7 @@ JOB = {"artifacts": {"onnx-int8": {"entry": "onnx-int8/model.onnx", "files": []}
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"inputs": {"name": "../.bashrc"}}, "'../.bashrc' is not a name for a file of a job"),
         ({"inputs": {"name": "/etc/passwd"}}, "'/etc/passwd' is not a name"),
@@ -46,14 +46,14 @@ JOB = {"artifacts": {"onnx-int8": {"entry": "onnx-int8/model.onnx", "files": []}
         ({"lock": "/tmp/../elir-compress.lock"}, "is not a name for a lock"),
     ],
 )
-def test_a_job_names_nothing_outside_of_its_folder(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+def test_a_job_names_nothing_outside_of_its_folder(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     """Whatever the sender checked: the device's own user relies on the device's own check."""
     job = {**JOB, "lock": "/tmp/elir-compress.lock", "holder": "anna@desk", **changes}
     command = [*program(), "start", str(tmp_path / "job")]
     (tmp_path / "job").mkdir()
     feed = json.dumps(job).encode()
     done = subprocess.run(command, input=feed, capture_output=True, check=True, cwd=Path(__file__).parents[3])
-    assert told in json.loads(done.stdout)["error"]["message"].replace("\\n", "\\\\n")
+    assert message in json.loads(done.stdout)["error"]["message"].replace("\\n", "\\\\n")
     assert list(tmp_path.rglob("*")) == [tmp_path / "job"]
 
 

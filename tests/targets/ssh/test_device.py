@@ -70,16 +70,16 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[Artifact, Path]:
 def pictures(artifacts: dict[Artifact, Path]) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     lq = rng.integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
-    found = {
+    result = {
         "lq": lq,
         "noise": rng.standard_normal((2, 16, 4, 4)).astype(np.float32),
         "clean": (lq * 0.75).astype("u1"),
     }
     for artifact, path in artifacts.items():
         runner = open_runner(path, "onnx", 1)
-        hq = [runner.run(p.transpose(2, 0, 1)[None].astype(np.float32) / 255, found["noise"][:1])[0] for p in lq]
-        found[f"output-{artifact.id}"] = np.stack([(p * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0) for p in hq])
-    return found | {"simulated-onnx-int8": found["output-onnx-fp32"][:1]}
+        hq = [runner.run(p.transpose(2, 0, 1)[None].astype(np.float32) / 255, result["noise"][:1])[0] for p in lq]
+        result[f"output-{artifact.id}"] = np.stack([(p * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0) for p in hq])
+    return result | {"simulated-onnx-int8": result["output-onnx-fp32"][:1]}
 
 
 @pytest.fixture()

@@ -21,15 +21,15 @@ CONVS = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
 
 
 def int8_weights(module: torch.nn.Module) -> list[torch.Tensor]:
-    found = {id(b): b for b in [*module.buffers(), *module.parameters()] if b.dtype == torch.int8}
-    return list(found.values())
+    result = {id(b): b for b in [*module.buffers(), *module.parameters()] if b.dtype == torch.int8}
+    return list(result.values())
 
 
 def with_pairs(weights: list[torch.Tensor], model: torch.nn.Module) -> list[tuple[torch.Tensor, int]]:
     """Weights with an even number of input channels, each with its dimension of them."""
     transposed = {m.weight.shape for m in model.modules() if isinstance(m, torch.nn.ConvTranspose2d)}
-    found = [(w, 0 if w.shape in transposed else 1) for w in weights]
-    return [(w, axis) for w, axis in found if w.shape[axis] % 2 == 0]
+    result = [(w, 0 if w.shape in transposed else 1) for w in weights]
+    return [(w, axis) for w, axis in result if w.shape[axis] % 2 == 0]
 
 
 def quantizers(module: Any) -> list[torch.fx.Node]:

@@ -23,7 +23,7 @@ def run(base: Base, section: Section, kills: int, seed: int) -> None:
 def trainings(base: Base, section: Section, count: int, seed: int) -> None:
     """SIGKILL at a random moment of `compress train`: the next run's weights are an undisturbed run's, to the byte."""
     recipe = write_training_recipe(base.inputs)
-    folder = emptied(base.folder / "learning")
+    folder = emptied(base.folder / "train")
     whole = _train(recipe, folder / "reference", folder)
     if whole.code:
         raise RuntimeError(f"the tiny training itself failed with {whole.code}: {whole.err[-2000:]}")
@@ -32,11 +32,11 @@ def trainings(base: Base, section: Section, count: int, seed: int) -> None:
     for number in range(count):
         out, at = folder / f"out{number}", chosen.uniform(0, whole.seconds)
         killed = _train(recipe, out, folder, at)
-        found = [f"the next run: {text}" for text in problems(_train(recipe, out, folder), {0})]
-        if not found and (out / "learnt.safetensors").read_bytes() != wanted:
-            found.append("the next run's weights differ from an undisturbed run's")
-        found += [f"left behind: {path.name}" for path in out.rglob(".part-*")]
-        section.add("SIGKILL in `compress train`", found, f"seed {seed}, {at:.2f} s", killed)
+        faults = [f"the next run: {text}" for text in problems(_train(recipe, out, folder), {0})]
+        if not faults and (out / "learnt.safetensors").read_bytes() != wanted:
+            faults.append("the next run's weights differ from an undisturbed run's")
+        faults += [f"left behind: {path.name}" for path in out.rglob(".part-*")]
+        section.add("SIGKILL in `compress train`", faults, f"seed {seed}, {at:.2f} s", killed)
 
 
 def _train(recipe: Path, out: Path, folder: Path, kill_after_s: float | None = None) -> CaseEnd:
