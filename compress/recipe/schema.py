@@ -250,7 +250,7 @@ class DeployTarget(Strict):
     memory_mb: int | None = Field(None, gt=0, description="Most memory that the process may take.")
     shapes: Literal["static", "dynamic"] = Field(
         "static",
-        description="Whether the target's runtime takes static shapes only. Recorded for people; nothing depends on it.",
+        description="Shapes that the target's runtime takes. Recorded for people.",
     )
     options: dict[str, str | int | float | bool] = Field(
         default={}, description="Settings that are handed to the runtime as they are."
