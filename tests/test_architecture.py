@@ -33,7 +33,7 @@ GROUND = (
 """The modules that stand alone below the first folder: nothing of ELIR is in them."""
 FOLDERS = (
     *("ground", "recipe", "results", "data", "measure", "elir", "passes", "artifacts", "targets", "bundle", "report"),
-    *("ledger", "pipeline", "search", "sweep", "restore", "cli"),
+    *("ledger", "pipeline", "search", "sweep", "restore", "package", "cli"),
 )
 """The one rule: a folder imports itself and what stands to its left, inside functions and for types too."""
 FACE = FOLDERS.index("cli")  # compress/__init__.py and __main__.py, which hand the whole on

@@ -1,4 +1,4 @@
-"""Commands that hand a bundle on: `compress sign`, `push` and `sbom`. No logic."""
+"""Commands that hand a bundle on: `compress package`, `sign`, `push` and `sbom`. No logic."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,10 +6,36 @@ from typing import Annotated
 import typer
 
 from compress.cli.guard import results_only
-from compress.cli.options import BundleArg, bundle_path
+from compress.cli.options import BundleArg, built_in, bundle_path
 from compress.cli.panels import DATA
 
 app = typer.Typer()
+
+
+@app.command(rich_help_panel=DATA)
+def package(
+    bundle: BundleArg,
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="T", help="Package the artifact for this deploy target.", autocompletion=built_in("targets")
+        ),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Write to this folder, a new or empty one.")],
+    artifact: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Take this artifact; by default the fastest on the target, or an int8 one."),
+    ] = None,
+) -> None:
+    """Write a folder to copy into a product: an artifact for a target, programs that run it, and its measured figures.
+
+    Example: compress package runs/int8_sr --target x86-openvino -o product/
+    """
+    with results_only():
+        from compress.package.write import package as run
+
+        written = run(bundle, target, out, artifact)
+    typer.echo(written)
 
 
 @app.command(rich_help_panel=DATA)

@@ -37,6 +37,12 @@ def data_folder(kind: Kind) -> Path:
     return shipped if shipped.is_dir() else PACKAGE.parent / _FOLDERS[kind]
 
 
+def shipped(name: str) -> Path:
+    """A file that stands beside the package in a checkout: LICENSE or NOTICE."""
+    inside = PACKAGE / "_data" / name
+    return inside if inside.is_file() else PACKAGE.parent / name
+
+
 def _suffix(kind: Kind) -> str:
     return ".safetensors" if kind == "weights" else ".yaml"
 

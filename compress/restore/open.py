@@ -22,12 +22,15 @@ from compress.errors import InputError, Unavailable
 from compress.hub import is_on_hub
 from compress.measure.machine import physical_cores
 from compress.recipe.library import find, is_path
+from compress.recipe.schema import Precision
 from compress.recipe.task import TASKS, Task, task_scale
 
 if TYPE_CHECKING:
     import numpy as np
 
-PREFERRED = [(precision, format) for precision in ("int8", "weights", "fp16", "fp32") for format in PACKAGES]
+PRECISIONS: tuple[Precision, ...] = ("int8", "weights", "fp16", "fp32")
+"""Of a bundle's artifacts, those of the first precision are taken before the others."""
+PREFERRED = [(precision, format) for precision in PRECISIONS for format in PACKAGES]
 DEPTH = 4  # folders above an artifact where its bundle's manifest may lie
 
 
@@ -178,10 +181,12 @@ def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
 
 
 def _overlap(settings: Settings, tile: tuple[int, int]) -> int:
-    if settings.overlap is not None:
-        return settings.overlap
-    side = min(tile) or DEFAULT_TILE
-    return max(0, min(DEFAULT_OVERLAP, side - SIZE_MULTIPLE))
+    return default_overlap(tile) if settings.overlap is None else settings.overlap
+
+
+def default_overlap(tile: tuple[int, int]) -> int:
+    """Px that neighbouring tiles of (height, width) share where nothing else is asked."""
+    return max(0, min(DEFAULT_OVERLAP, (min(tile) or DEFAULT_TILE) - SIZE_MULTIPLE))
 
 
 def _chosen(path: Path, recorded: str | None, settings: Settings) -> Task | None:

@@ -1,0 +1,1 @@
+"""`compress package`: an artifact for one target as a folder to copy into a product."""

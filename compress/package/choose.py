@@ -1,0 +1,52 @@
+"""Which artifact of a bundle goes into a target's package."""
+
+from collections.abc import Sequence
+
+from compress.artifacts.artifact import artifact_of
+from compress.bundle.open import Bundle
+from compress.bundle.schema import ManifestArtifact
+from compress.errors import InputError
+from compress.recipe.library import nearest
+from compress.recipe.schema import DeployTarget
+from compress.restore.open import PRECISIONS
+from compress.targets.bench import runs
+
+
+def choose(bundle: Bundle, target: DeployTarget, wanted: str | None = None) -> ManifestArtifact:
+    """The artifact ``wanted``, else, of those that the target runs, the one that was fastest there; where none was
+    timed there, that of the precision that ``restore`` prefers.
+
+    Raises InputError where the bundle has no such artifact, or the target runs none.
+    """
+    artifacts = bundle.manifest.artifacts
+    fitting = [facts for facts in artifacts if runs(target, artifact_of(facts.id, facts.format, facts.precision))]
+    if wanted is not None:
+        return _wanted(bundle, target, wanted, [facts.id for facts in fitting])
+    if not fitting:
+        raise InputError(
+            f"{bundle.folder}: none of its artifacts ({_listed(artifacts)}) runs on target {target.name}, which takes "
+            f"{target.format} in {' or '.join(target.precisions)}: add {target.format} to the recipe's export"
+        )
+    ms = {
+        row.artifact: row.latency_ms.p50
+        for row in bundle.results().performance
+        if row.target == target.name and row.latency_ms and row.latency_ms.p50 is not None
+    }
+    timed = [facts for facts in fitting if facts.id in ms]
+    if timed:
+        return min(timed, key=lambda facts: ms[facts.id])
+    return min(fitting, key=lambda facts: PRECISIONS.index(facts.precision))
+
+
+def _wanted(bundle: Bundle, target: DeployTarget, wanted: str, fitting: Sequence[str]) -> ManifestArtifact:
+    ids = [facts.id for facts in bundle.manifest.artifacts]
+    if wanted not in ids:
+        raise InputError(f"{bundle.folder}: has no artifact {wanted!r}{nearest(wanted, ids)}")
+    if wanted not in fitting:
+        instead = f"give one of {', '.join(fitting)}" if fitting else "give another target"
+        raise InputError(f"{wanted}: does not run on target {target.name} ({target.runtime}): {instead}")
+    return bundle.artifact(wanted)
+
+
+def _listed(artifacts: Sequence[ManifestArtifact]) -> str:
+    return ", ".join(facts.id for facts in artifacts) or "none"

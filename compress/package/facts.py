@@ -1,0 +1,67 @@
+"""compress.json of a package: what its programs need to know of the artifact."""
+
+from typing import Any
+
+from compress import __version__
+from compress.artifacts.runtime.base import IMAGE, PACKAGES
+from compress.bundle.open import Bundle
+from compress.bundle.schema import ManifestArtifact
+from compress.errors import VerificationError
+from compress.recipe.schema import DeployTarget
+from compress.recipe.task import TASKS, task_scale
+from compress.restore.open import default_overlap
+
+FACTS = "compress.json"
+SCHEMA_VERSION = 1
+
+
+def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -> dict[str, Any]:
+    """What compress.json says. ``tile``: height and width in px of the output; ``overlap``: px that tiles share.
+
+    Raises VerificationError where the manifest does not say what the artifact is for, or what it takes.
+    """
+    bundle.side(artifact)  # refuses an artifact without the ports that are read below
+    if artifact.task not in TASKS:
+        raise VerificationError(
+            f"{bundle.folder}: the manifest does not say what {artifact.id} is for: write the bundle again"
+        )
+    ports = [*artifact.inputs, *artifact.outputs]
+    takes_pictures = any(port.name == IMAGE for port in ports)
+    tile = next(port.shape[1:3] if takes_pictures else port.shape[2:] for port in ports if port.name in _SIZED)
+    weights, package = bundle.manifest.weights, PACKAGES[artifact.format]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "made_by": f"elir-compress {__version__}",
+        "recipe": bundle.manifest.name,
+        "target": target.name,
+        "artifact": artifact.id,
+        "model": artifact.entry,
+        "task": artifact.task,
+        "scale": task_scale(artifact.task),
+        "k_steps": artifact.k_steps,
+        "sigma_s": artifact.sigma_s,
+        "io": "uint8" if takes_pictures else "float",
+        "noise": "input" if any(port.name == "noise" for port in ports) else "baked",
+        "tile": tile,
+        "overlap": default_overlap((tile[0], tile[1])),
+        "inputs": [port.to_json() for port in artifact.inputs],
+        "outputs": [port.to_json() for port in artifact.outputs],
+        "runtime": package,
+        "runtime_version": bundle.manifest.versions.get(package),
+        "device": target.device,
+        "options": _options(target),
+        "licence": weights.licence if weights else None,
+        "weights_sha256": weights.sha256 if weights else None,
+    }
+
+
+_SIZED = ("lq", "restored")
+"""The ports that have the size of a tile of the output, of either form."""
+
+
+def _options(target: DeployTarget) -> dict[str, str | int | float | bool]:
+    """The runtime's settings, with which the bundle's figures were measured."""
+    if target.runtime != "openvino":
+        return target.options
+    precision = {"INFERENCE_PRECISION_HINT": "f32"} if target.device == "CPU" else {}
+    return {"PERFORMANCE_HINT": "LATENCY", **precision, **target.options}

@@ -1,0 +1,18 @@
+"""The artifact in ExecuTorch. Apache License 2.0, see licences/."""
+
+import executorch.kernels.quantized  # noqa: F401 - quantize and dequantize outside of XNNPACK
+import torch
+from executorch.runtime import Runtime
+
+
+class Model:
+    """``facts``: compress.json, of which nothing counts here."""
+
+    def __init__(self, path, facts):
+        # A method does not keep its program alive.
+        self.program = Runtime.get().load_program(path)
+        self.method = self.program.load_method("forward")
+
+    def run(self, inputs):
+        """Arrays by their names, in the artifact's order -> array."""
+        return self.method.execute([torch.from_numpy(value) for value in inputs.values()])[0].numpy()

@@ -1,0 +1,24 @@
+"""The artifact in ONNX Runtime. Apache License 2.0, see licences/."""
+
+import onnxruntime
+
+# A device's processor -> ONNX Runtime's providers, the first that can take an operator first.
+PROVIDERS = {"CPU": ["CPUExecutionProvider"], "GPU": ["TensorrtExecutionProvider", "CPUExecutionProvider"]}
+LEVELS = {"disable": "DISABLE_ALL", "basic": "ENABLE_BASIC", "extended": "ENABLE_EXTENDED", "all": "ENABLE_ALL"}
+
+
+class Model:
+    """``facts``: compress.json, of which ``device`` and ``options`` count here."""
+
+    def __init__(self, path, facts):
+        settings = onnxruntime.SessionOptions()
+        for name, value in facts["options"].items():
+            if name == "graph_optimization_level":
+                settings.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, "ORT_" + LEVELS[value])
+            else:
+                settings.add_session_config_entry(name, str(int(value) if isinstance(value, bool) else value))
+        self.session = onnxruntime.InferenceSession(path, settings, providers=PROVIDERS[facts["device"]])
+
+    def run(self, inputs):
+        """Arrays by their names -> array."""
+        return self.session.run(None, inputs)[0]

@@ -1,0 +1,141 @@
+"""Restore pictures of any size with the artifact beside this file.
+
+    python run.py photo.jpg restored.png
+
+In a program of your own (pictures are (H, W, 3) uint8, RGB):
+
+    from run import Restorer
+    restorer = Restorer()
+    restored = restorer.restore(picture)
+
+Needs numpy, Pillow and the runtime that model.py imports; compress.json says what the artifact takes and gives. The
+same picture and seed give the picture that `compress restore` gives. Apache License 2.0, see licences/.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from model import Model
+from PIL import Image, ImageOps
+
+GRID = 32  # px; tiles start at its multiples, where every stride of the networks has the same phase
+LATENT, CHANNELS = 8, 16  # px of the output per sample of the noise, and its channels
+
+
+class Axis:
+    """Tiles along one side of ``size`` px: each ``tile`` px long, at ``starts``, over ``padded`` px."""
+
+    def __init__(self, size, tile, overlap):
+        self.size, self.tile = size, tile
+        self.whole = -(-size // GRID) * GRID
+        self.padded = max(self.whole, tile)
+        step = (tile - overlap) // GRID * GRID
+        self.starts = [*range(0, self.padded - tile, step), self.padded - tile]
+
+    def pixels(self, unit):
+        """Index of the pixel that each padded one mirrors, of the picture on the output grid (``unit`` 1), or of the
+        small one that the artifact enlarges ``unit`` times: that is mirrored at the last pixel's edge.
+        """
+        inside = self.size // unit
+        return np.pad(np.arange(inside), (0, self.padded // unit - inside), "reflect" if unit == 1 else "symmetric")
+
+    def samples(self):
+        """Index of the noise's sample that each padded one mirrors."""
+        return np.pad(np.arange(self.whole // LATENT), (0, (self.padded - self.whole) // LATENT), "reflect")
+
+    def tile_at(self, start, unit):
+        """The tile at ``start``, where one sample stands for ``unit`` px."""
+        return slice(start // unit, (start + self.tile) // unit)
+
+    def weights(self):
+        """Weight of each px of each tile: (tiles, tile); they sum to one wherever tiles overlap.
+
+        Over what two tiles share: nothing in the outer quarter, whose sight is cut short, then a raised cosine.
+        """
+        weights = np.ones((len(self.starts), self.tile))
+        for i in range(len(self.starts) - 1):
+            shared = self.starts[i] + self.tile - self.starts[i + 1]
+            at = (np.arange(shared) + 0.5) / max(1, shared) * 2 - 0.5
+            ramp = np.maximum(0.5 - 0.5 * np.cos(np.pi * at.clip(0, 1)), 1e-6)
+            weights[i, self.tile - shared :] *= ramp[::-1]
+            weights[i + 1, :shared] *= ramp
+        total = np.zeros(self.padded)
+        for start, weight in zip(self.starts, weights):
+            total[start : start + self.tile] += weight
+        return np.stack([w / total[s : s + self.tile] for s, w in zip(self.starts, weights)]).astype(np.float32)
+
+
+class Restorer:
+    """The artifact of a package, loaded. ``folder``: where compress.json lies."""
+
+    def __init__(self, folder=Path(__file__).parent):
+        self.facts = json.loads((Path(folder) / "compress.json").read_text(encoding="utf-8"))
+        self.model = Model(str(Path(folder) / self.facts["model"]), self.facts)
+        self.scale, self.overlap = self.facts["scale"], self.facts["overlap"]
+        self.takes_bytes = self.facts["io"] == "uint8"
+
+    def restore(self, picture, seed=0):
+        """Picture (H, W, 3) uint8 -> (scale H, scale W, 3) uint8. ``seed``: of the noise."""
+        size = [side * self.scale for side in picture.shape[:2]]
+        rows, columns = (Axis(*axis, self.overlap) for axis in zip(size, self.facts["tile"]))
+        picture_at, noise_at = self._picture(picture, rows, columns), self._noise(rows, columns, seed)
+        restored = np.empty((*size, 3), np.uint8)
+        band = np.zeros((rows.tile, columns.padded, 3), np.float32)  # one row of tiles, in [0, 1]
+        for top, end, down in zip(rows.starts, [*rows.starts[1:], rows.padded], rows.weights()):
+            for left, across in zip(columns.starts, columns.weights()):
+                tile = self._run(picture_at(top, left), noise_at(top, left))
+                band[:, left : left + columns.tile] += tile * (down[:, None] * across)[..., None]
+            done = end - top  # these rows no later tile touches
+            finished = band[: max(0, min(end, rows.size) - top), : columns.size].clip(0, 1)
+            restored[top : top + len(finished)] = (finished * 255 + 0.5).astype(np.uint8)
+            band[: rows.tile - done] = band[done:].copy()
+            band[rows.tile - done :] = 0
+        return restored
+
+    def _run(self, picture, noise):
+        """A tile's inputs -> (H, W, 3) float32 in [0, 1]."""
+        given = {"lq": picture, "image": picture, "noise": noise}
+        names = [port["name"] for port in self.facts["inputs"]]
+        output = self.model.run({name: np.ascontiguousarray(given[name]) for name in names})[0]
+        return output.astype(np.float32) / 255 if self.takes_bytes else output.transpose(1, 2, 0)
+
+    def _picture(self, picture, rows, columns):
+        """Reads the input of a tile: (1, h, w, 3) uint8 of the picture as it is, where the artifact enlarges it, or
+        (1, 3, H, W) float32 in [0, 1] of the enlarged picture; the models learnt Pillow's bicubic.
+        """
+        unit = self.scale if self.takes_bytes else 1
+        y, x = rows.pixels(unit), columns.pixels(unit)
+        if self.scale > unit:
+            picture = np.asarray(Image.fromarray(picture).resize((columns.size, rows.size), Image.BICUBIC))
+
+        def read(top, left):
+            window = picture[y[rows.tile_at(top, unit), None], x[columns.tile_at(left, unit)]][None]
+            return window if self.takes_bytes else window.transpose(0, 3, 1, 2).astype(np.float32) / 255
+
+        return read
+
+    def _noise(self, rows, columns, seed):
+        """Reads windows (1, 16, H/8, W/8) of one standard normal noise that lies under the whole picture."""
+        shape = (CHANNELS, rows.whole // LATENT, columns.whole // LATENT)
+        noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+        y, x = rows.samples(), columns.samples()
+        return lambda top, left: noise[None, :, y[rows.tile_at(top, LATENT), None], x[columns.tile_at(left, LATENT)]]
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Restore a picture of any size.")
+    parser.add_argument("picture", help="picture to restore, of any format that Pillow reads")
+    parser.add_argument("out", help="picture to write; its suffix is the format")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise; by default 0")
+    args = parser.parse_args()
+    try:
+        picture = np.array(ImageOps.exif_transpose(Image.open(args.picture)).convert("RGB"))
+        Image.fromarray(Restorer().restore(picture, args.seed)).save(args.out)
+    except (OSError, ValueError) as error:
+        parser.exit(2, f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Writes a package: the artifact, the programs that run it, compress.json, README.md, licences, and last the manifest.
+
+Its manifest.json has a bundle's form, with this one artifact, so that `compress restore` takes the folder as it takes a
+bundle, and holds what it reads against its hashes.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from compress.bundle.manifest import write_manifest
+from compress.bundle.open import Bundle, check_files, open_bundle
+from compress.bundle.schema import ManifestArtifact
+from compress.errors import InputError
+from compress.files import PART, check_room, what_to_do
+from compress.package.choose import choose
+from compress.package.facts import FACTS, facts_of
+from compress.package.readme import README, readme
+from compress.recipe.library import find, shipped
+from compress.recipe.schema import DeployTarget
+from compress.recipe.validation import load_model
+
+TEMPLATES = Path(__file__).parent / "templates"
+LICENCES = ("LICENSE", "NOTICE")
+SOURCES = {
+    "openvino": {"run.py": "python/run.py", "model.py": "python/model_openvino.py"},
+    "onnx": {"run.py": "python/run.py", "model.py": "python/model_onnxruntime.py"},
+    "executorch": {"run.py": "python/run.py", "model.py": "python/model_executorch.py"},
+}
+"""Of each format: file of the package -> file below ``TEMPLATES``."""
+
+
+def package(bundle: Path, target: str, out: Path, artifact: str | None = None) -> Path:
+    """Write a package of ``bundle`` for ``target``, a name or a YAML file, to ``out``, a folder that is new or empty.
+
+    ``artifact``: its id; by default the best that runs there (``choose``). Returns ``out``.
+    Raises InputError for an unknown target or artifact, one that does not fit the other, or a folder that is in use;
+    VerificationError for a bundle that is not as its manifest says.
+    """
+    device = load_model(DeployTarget, find("targets", target))
+    _check_new(out)
+    opened = open_bundle(bundle)
+    check_files(opened)
+    chosen = choose(opened, device, artifact)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=PART, dir=out.parent))
+        try:
+            _write(opened, chosen, device, part)
+            part.chmod(0o755)
+            os.replace(part, out)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror or error}): {what_to_do(error)}") from None
+    return out
+
+
+def _check_new(out: Path) -> None:
+    check_room(out)
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if os.path.lexists(out):
+        what = "is a folder with files in it" if out.is_dir() else "is a file"
+        raise InputError(f"{out}: {what}: name a new or an empty folder")
+
+
+def _write(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget, folder: Path) -> None:
+    facts = facts_of(bundle, artifact, target)
+    bundle.copy_artifact(artifact, folder)
+    for name, source in SOURCES[artifact.format].items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(TEMPLATES / source, folder / name)
+    (folder / "licences").mkdir()
+    for name in LICENCES:
+        shutil.copyfile(shipped(name), folder / "licences" / name)
+    (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    (folder / README).write_text(readme(bundle, facts), encoding="utf-8")
+    manifest = bundle.manifest.to_json()
+    kept = {key: manifest[key] for key in ("created", "name", "weights", "versions") if manifest.get(key) is not None}
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    write_manifest(folder, {**kept, "artifacts": [artifact.to_json()]}, files)
