@@ -44,10 +44,12 @@ def run(folder: Path, count: int) -> None:
             yield torch.from_numpy(lq), torch.from_numpy(noise)
 
     start = time.monotonic()
-    subject = Subject(load_checkpoint(find("weights", "elir_sr_x4"), None, None), pairs, count, SIZE, ("openvino",))
+    subject = Subject(
+        load_checkpoint(find("weights", "elir_sr_x4"), None, None), pairs, count, (SIZE, SIZE), ("openvino",)
+    )
     for name in ("collapse", "fold_time", "equalize", "ptq"):
         load_pass(PassItem.model_validate({name: {}})).run(subject)
-    to_openvino(to_onnx(subject.quantized.modules["openvino"], SIZE))
+    to_openvino(to_onnx(subject.quantized.modules["openvino"], (SIZE, SIZE)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"pictures": count, "seconds": round(time.monotonic() - start, 1), "peak_mb": round(peak)}))
 

@@ -31,6 +31,7 @@ from compress.files import write_text
 from compress.measure.latency import PROTOCOLS, Latency, speedup
 from compress.measure.machine import machine_facts, physical_cores
 from compress.measure.quality import QualityScore, psnr_db, score
+from compress.recipe.image_size import Shape
 from compress.recipe.library import find
 from compress.recipe.load import load_recipe
 from compress.recipe.pass_item import PassItem
@@ -44,7 +45,7 @@ MAX_DROP_DB = 0.05  # what accuracy control is asked to keep
 
 def pictures(recipe: Recipe, name: str) -> PictureSet:
     """A set, degraded for the recipe's task."""
-    return load_set(name, recipe.model.task, recipe.model.image_size)
+    return load_set(name, recipe.model.task, recipe.model.shape)
 
 
 def inputs(recipe: Recipe, name: str) -> Iterator[dict[str, Any]]:
@@ -69,7 +70,7 @@ def subject(recipe: Recipe, formats: tuple[str, ...], passes: tuple[str, ...] = 
             yield torch.from_numpy(feed["lq"]), torch.from_numpy(feed["noise"])
 
     count = len(pictures(recipe, recipe.data.calibration))
-    made = Subject(model, pairs, count, recipe.model.image_size, formats)
+    made = Subject(model, pairs, count, recipe.model.shape, formats)
     for item in recipe.passes:
         if item.name in passes:
             load_pass(item).run(made)
@@ -80,10 +81,10 @@ def float_onnx(recipe: Recipe) -> Any:
     """The float model's ONNX graph."""
     from compress.artifacts.export.to_onnx import to_onnx
 
-    return to_onnx(subject(recipe, ()).model, recipe.model.image_size)
+    return to_onnx(subject(recipe, ()).model, recipe.model.shape)
 
 
-def write(format_: str, folder: Path, made: Any, size: int) -> None:
+def write(format_: str, folder: Path, made: Any, size: Shape) -> None:
     """An ONNX graph or a torch module, in ``format_``."""
     from compress.artifacts.export.to_executorch import save_executorch, to_executorch
     from compress.artifacts.export.to_onnx import save_onnx, to_onnx
@@ -107,7 +108,7 @@ def ours(format_: str) -> Callable[[Recipe, Path], None]:
     def make(recipe: Recipe, folder: Path) -> None:
         names = tuple(item.name for item in recipe.passes)
         made = subject(recipe, (format_,), names).quantized.modules[schemes[format_]]
-        write(format_, folder, made, recipe.model.image_size)
+        write(format_, folder, made, recipe.model.shape)
 
     return make
 
@@ -119,7 +120,7 @@ def nncf_through_us(recipe: Recipe, folder: Path) -> None:
     from compress.passes import load_pass
 
     made = subject(recipe, ("openvino",))
-    made.float_graph = lambda format_: to_openvino(to_onnx(made.model, recipe.model.image_size))
+    made.float_graph = lambda format_: to_openvino(to_onnx(made.model, recipe.model.shape))
     settings = {
         "engine": "nncf",
         "weight_bits": 8,
@@ -136,7 +137,7 @@ def floats(format_: str) -> Callable[[Recipe, Path], None]:
 
     def make(recipe: Recipe, folder: Path) -> None:
         made = subject(recipe, ()).model if format_ == "executorch" else float_onnx(recipe)
-        write(format_, folder, made, recipe.model.image_size)
+        write(format_, folder, made, recipe.model.shape)
 
     return make
 
@@ -229,7 +230,7 @@ def neural_compressor(recipe: Recipe, folder: Path) -> None:
             prepared(lq, noise)
         converted = quantization.convert(prepared)
         fold_weights(converted)
-    write("onnx", folder, ConvertedGraph(converted), recipe.model.image_size)
+    write("onnx", folder, ConvertedGraph(converted), recipe.model.shape)
 
 
 def torchao(recipe: Recipe, folder: Path) -> None:
@@ -246,7 +247,7 @@ def torchao(recipe: Recipe, folder: Path) -> None:
     from compress.artifacts.export.deployed import deployed
 
     made = subject(recipe, ("executorch",))
-    module, example = deployed(made.model, recipe.model.image_size, None)
+    module, example = deployed(made.model, recipe.model.shape, None)
     with torch.no_grad():
         exported = torch.export.export(module, example).module()
         quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))

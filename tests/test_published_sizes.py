@@ -52,7 +52,7 @@ def bundled() -> Callable[[ReleaseFile], Elir]:
         model = load_checkpoint("elir_sr_x4", like.k_steps, like.sigma_s)
         hid = model.config.hid_channels
         if like.hid_channels % hid:
-            subject = Subject(model, pairs, 1, 64, ("onnx",))
+            subject = Subject(model, pairs, 1, (64, 64), ("onnx",))
             model = narrow(model, replace(model.config, hid_channels=hid // 2), scores("magnitude", subject, 1))
         return model
 
@@ -85,7 +85,7 @@ def test_channels_of_three_in_a_group_do_not_come_of_two(bundled: Callable[[Rele
 def test_smooth_leaves_a_model_of_published_size_exact(bundled: Callable[[ReleaseFile], Elir]) -> None:
     """Its identity blocks have sites that nothing reads: all weights zero."""
     like = next(model for model in SIZES if model.file == "elir_bfr.pth")
-    subject = Subject(widen(bundled(like), replace(at(like), k_steps=1)), lambda: pairs(8), 8, 64, ("onnx",))
+    subject = Subject(widen(bundled(like), replace(at(like), k_steps=1)), lambda: pairs(8), 8, (64, 64), ("onnx",))
     Collapse(CollapseSettings()).run(subject)
     FoldTime(FoldTimeSettings()).run(subject)
     Smooth(SmoothSettings(pictures=1)).run(subject)
@@ -128,7 +128,7 @@ def _recipe(weights: Path) -> Recipe:
 
 
 def _items() -> Iterator[Any]:
-    return islice(load_set("photos_validation", "sr_x4", 64), None)
+    return islice(load_set("photos_validation", "sr_x4", (64, 64)), None)
 
 
 def _restored(model: Elir, item: Any) -> np.ndarray:

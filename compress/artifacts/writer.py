@@ -39,7 +39,7 @@ class Writer:
         self, recipe: Recipe, folder: Path, facts: Callable[[Artifact], Mapping[str, str]] = lambda artifact: {}
     ) -> None:
         self.recipe, self.folder, self.facts = recipe, folder, facts
-        self.size = recipe.model.image_size
+        self.shape = recipe.model.shape
         self.baked_seed = recipe.model.seed if recipe.export.noise == "baked" else None
         self._float_graphs: dict[nn.Module, Any] = {}  # by the model, which it keeps: an id can be another's later
         self._lowering: LoweringWorker | None = None
@@ -96,7 +96,7 @@ class Writer:
     @property
     def _program(self) -> dict[str, Any]:
         """What an ExecuTorch program is made by beside the model: arguments of ``to_executorch``."""
-        return {"size": self.size, "baked_seed": self.baked_seed, "enlargement": self._enlargement}
+        return {"shape": self.shape, "baked_seed": self.baked_seed, "enlargement": self._enlargement}
 
     def _worker(self) -> "LoweringWorker":
         if self._lowering is None:
@@ -158,7 +158,7 @@ class Writer:
         from compress.artifacts.export.to_onnx import to_onnx
 
         opset = self.recipe.export.onnx.opset if self.recipe.export.onnx else 20
-        return to_onnx(model, self.size, opset, self.baked_seed)
+        return to_onnx(model, self.shape, opset, self.baked_seed)
 
     def _about(self, artifact: Artifact) -> dict[str, str]:
         export = self.recipe.export
@@ -170,7 +170,7 @@ class Writer:
             from compress.artifacts.export.pictures import picture_onnx, picture_openvino
 
             around = picture_openvino if artifact.format == "openvino" else picture_onnx
-            graph = around(graph, self.size, enlargement)
+            graph = around(graph, self.shape, enlargement)
         if artifact.format == "openvino":
             from compress.artifacts.export.to_openvino import save_openvino
 

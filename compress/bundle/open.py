@@ -18,6 +18,7 @@ from compress.bundle.schema import Manifest, ManifestArtifact, ManifestFile
 from compress.errors import VerificationError
 from compress.files import TooLong, read_plain, sha256_file
 from compress.folders import is_beside
+from compress.recipe.image_size import Shape
 from compress.results.document import Results
 from compress.results.file import RESULTS, parse_results
 from compress.results.sample import Sample
@@ -94,12 +95,13 @@ class Bundle:
                 return artifact
         raise self._damaged(f"artifacts: none is {id}")
 
-    def side(self, artifact: ManifestArtifact) -> int:
-        """Width in px of what an artifact gives. Raises VerificationError where its inputs or outputs do not say."""
-        axes = {"lq": 3, "restored": 2}
+    def shape(self, artifact: ManifestArtifact) -> Shape:
+        """Height and width in px of what an artifact gives. Raises VerificationError where its ports do not say."""
+        axes = {"lq": slice(2, 4), "restored": slice(1, 3)}
         for port in (*artifact.inputs, *artifact.outputs):
             if port.name in axes and len(port.shape) == 4:
-                return port.shape[axes[port.name]]
+                height, width = port.shape[axes[port.name]]
+                return height, width
         raise self._damaged(f"artifacts: {artifact.id} has no input lq (1, 3, H, W), no output restored (1, H, W, 3)")
 
     def open_artifact(self, artifact: ManifestArtifact) -> OpenArtifact:

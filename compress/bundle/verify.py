@@ -110,10 +110,10 @@ def _rerun(bundle: Bundle, artifact: ManifestArtifact, samples: list[Sample]) ->
     runner = open_runner(opened.path, artifact.format, physical_cores(), contents=opened.contents)
     picture = read_picture(bundle, sample.image if runner.takes_pictures and sample.image else sample.degraded)
     height, width = runner.tile
-    if picture.shape != (height // runner.scale, width // runner.scale, 3) or height != width:
+    if picture.shape != (height // runner.scale, width // runner.scale, 3):
         raise VerificationError(f"{folder}: sample {sample.name} is not of {artifact.id}'s size: do not use it")
     if runner.takes_pictures:
-        restored = runner.restore(picture[None], picture_noise(height, bundle.noise_seed(), sample.index))[0]
+        restored = runner.restore(picture[None], picture_noise((height, width), bundle.noise_seed(), sample.index))[0]
     else:
         hq = runner.run(*picture_inputs(picture, bundle.noise_seed(), sample.index))[0]
         if not np.isfinite(hq).all():

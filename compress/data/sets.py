@@ -19,6 +19,7 @@ from compress.files import sha256_text
 from compress.recipe import library
 from compress.recipe.calibration_set import BundledSource, CalibrationSet, FolderSource, HubSource
 from compress.recipe.degradation import BlindSuperResolution, SuperResolution
+from compress.recipe.image_size import Shape
 from compress.recipe.task import Task, task_degradation, task_scale
 from compress.recipe.validation import load_model
 from compress.surroundings import expanded
@@ -31,7 +32,7 @@ NO_TRUTH = (
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One crop: ``clean`` and ``degraded`` are (crop, crop, 3) uint8 on the same grid."""
+    """One crop: ``clean`` and ``degraded`` are (height, width, 3) uint8 on the same grid."""
 
     name: str
     clean: np.ndarray | None
@@ -73,9 +74,12 @@ class PictureRecord:
 class PictureSet:
     """Iterating gives Items, one at a time, the same ones every time; nothing but hashes is kept."""
 
-    def __init__(self, settings: CalibrationSet, task: Task, pictures: Pictures, name: str) -> None:
+    def __init__(
+        self, settings: CalibrationSet, task: Task, pictures: Pictures, name: str, crop: Shape | None = None
+    ) -> None:
         self.name = name
         self.settings = settings
+        self.crop = crop or (settings.crop, settings.crop)
         self.steps = task_degradation(task) if settings.degradation == "task" else settings.degradation
         if settings.pairs is not None:
             self.steps = []
@@ -171,21 +175,22 @@ class PictureSet:
         self._seen = everything
 
     def _crop(self, origin: str, image: Image.Image, sha256: str) -> np.ndarray:
-        side = self.settings.crop
+        rows, columns = self.crop
         width, height = image.size
         if self.settings.crop_at == "whole":
-            whole = ImageOps.fit(image, (side, side), Image.Resampling.BICUBIC)
+            whole = ImageOps.fit(image, (columns, rows), Image.Resampling.BICUBIC)
             return np.asarray(whole)
-        if min(width, height) < side:
+        if width < columns or height < rows:
+            crop = f"{rows} px" if rows == columns else f"{columns} x {rows} px"
             raise InputError(
-                f"{origin}: {width} x {height} px, smaller than the crop of {side} px: "
+                f"{origin}: {width} x {height} px, smaller than the crop of {crop}: "
                 "leave the picture out, or lower the crop (a recipe's image_size)"
             )
-        left, top = (width - side) // 2, (height - side) // 2
+        left, top = (width - columns) // 2, (height - rows) // 2
         if self.settings.crop_at == "random":
             rng = np.random.default_rng((self.settings.seed, int(sha256[:16], 16)))
-            left, top = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
-        return np.array(image.crop((left, top, left + side, top + side)))
+            left, top = int(rng.integers(width - columns + 1)), int(rng.integers(height - rows + 1))
+        return np.array(image.crop((left, top, left + columns, top + rows)))
 
     def _seed(self, seen: PictureRecord) -> int:
         """A noise of its own for each crop, whatever the order and the number of the pictures."""
@@ -199,10 +204,10 @@ def pixels_sha256(picture: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def load_set(name_or_path: str, task: Task, crop: int | None = None, name: str | None = None) -> PictureSet:
+def load_set(name_or_path: str, task: Task, crop: Shape | None = None, name: str | None = None) -> PictureSet:
     """The set of a built-in name, of a set's YAML, or of a folder of pictures (all of them, centre crops of 256 px).
 
-    ``crop``, in px, stands in for the set's own: a model of a static shape calibrates and is measured at that shape.
+    ``crop`` stands in for the set's own: a model of a static shape calibrates and is measured at that shape.
     ``name``: what it is called, one of ``set_names`` where there are several.
     Raises InputError when there is no such set, when it is not valid, or when it has too few pictures.
     """
@@ -213,9 +218,8 @@ def load_set(name_or_path: str, task: Task, crop: int | None = None, name: str |
         raise InputError(f"{path}: is a picture, not a set: give the folder that holds it")
     else:
         settings, base = load_model(CalibrationSet, path), path.parent
-    if crop is not None:
-        settings = settings.model_copy(update={"crop": crop})
-    return PictureSet(settings, task, _pictures(settings, base, task), name or set_names([name_or_path])[0])
+    crop = crop or (settings.crop, settings.crop)
+    return PictureSet(settings, task, _pictures(settings, base, task, crop), name or set_names([name_or_path])[0], crop)
 
 
 def _of_folder(folder: Path) -> CalibrationSet:
@@ -223,7 +227,7 @@ def _of_folder(folder: Path) -> CalibrationSet:
     return CalibrationSet.model_validate({"version": 1, "name": "pictures", "source": source})
 
 
-def _pictures(settings: CalibrationSet, base: Path, task: Task) -> Pictures:
+def _pictures(settings: CalibrationSet, base: Path, task: Task, crop: Shape) -> Pictures:
     """``base``: the folder that a relative path starts from."""
     if (pairs := settings.pairs) is not None:
         high = None if pairs.high is None else base / expanded(pairs.high)
@@ -236,7 +240,7 @@ def _pictures(settings: CalibrationSet, base: Path, task: Task) -> Pictures:
         case HubSource() as source:
             if settings.count is None:
                 raise InputError(f"{settings.name}: a hub set must say how many pictures to take: add count, say 32")
-            return HubPictures(source, settings.count, settings.crop)
+            return HubPictures(source, settings.count, crop)
     raise AssertionError(settings.source)  # the schema admits no other kind
 
 

@@ -14,6 +14,7 @@ from compress.data.names import distinct_names
 from compress.data.pictures import open_rgb, read_rgb
 from compress.errors import InputError
 from compress.recipe.calibration_set import HubSource
+from compress.recipe.image_size import Shape, size_text
 from compress.recipe.train import StreamSource
 
 Row: TypeAlias = dict[str, Any]
@@ -87,14 +88,14 @@ class FolderPictures:
 
 
 class HubPictures:
-    """The first ``count`` pictures of a hub data set with sides of ``min_side`` px or more.
+    """The first ``count`` pictures of a hub data set of ``least`` height and width or more.
 
     Smaller and unreadable ones are left out: nobody can remove them there. The hub is asked at iteration.
     Raises InputError, with the way out, when it or the data set cannot be reached.
     """
 
-    def __init__(self, source: HubSource, count: int, min_side: int) -> None:
-        self.source, self.count, self.min_side = source, count, min_side
+    def __init__(self, source: HubSource, count: int, least: Shape) -> None:
+        self.source, self.count, self.least = source, count, least
         self.notes: list[str] = []
 
     def __len__(self) -> int:
@@ -114,15 +115,15 @@ class HubPictures:
                 picture = read_rgb(file, origin)
             except InputError:
                 continue
-            if min(picture.shape[:2]) < self.min_side:
+            if picture.shape[0] < self.least[0] or picture.shape[1] < self.least[1]:
                 continue
             yield NamedPicture(f"{i:06d}", origin, Image.fromarray(picture))
             usable += 1
             if usable == self.count:
                 return
         raise InputError(
-            f"{self.source.name}: has {usable} pictures of {self.min_side} px or more in split {self.source.split!r}, "
-            f"count asks for {self.count}: lower count or crop"
+            f"{self.source.name}: has {usable} pictures of {size_text(self.least)} px or more in split "
+            f"{self.source.split!r}, count asks for {self.count}: lower count or crop"
         )
 
 

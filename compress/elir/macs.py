@@ -21,13 +21,13 @@ def stage_macs(model: "Elir", lq: "Tensor", noise: "Tensor") -> dict[str, int]:
     return macs
 
 
-def picture_macs(model: "Elir", size: int) -> int:
-    """Multiply-accumulates of a whole restoration of (3, ``size``, ``size``)."""
+def picture_macs(model: "Elir", height: int, width: int) -> int:
+    """Multiply-accumulates of a whole restoration of (3, ``height``, ``width``)."""
     import torch
 
     from compress.elir.latent import noise_shape
 
     with torch.inference_mode():
         shapes = copy.deepcopy(model).to("meta")
-        pair = torch.empty(1, 3, size, size, device="meta"), torch.empty(noise_shape(size, size), device="meta")
+        pair = torch.empty(1, 3, height, width, device="meta"), torch.empty(noise_shape(height, width), device="meta")
         return sum(stage_macs(shapes, *pair).values())

@@ -1,6 +1,7 @@
 """The inputs of a model for a picture: ``lq``, and the seeded noise that every artifact gets for it."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,22 +21,23 @@ def seeded_noise(height: int, width: int, seed: int) -> "Tensor":
     return torch.randn(noise_shape(height, width), generator=torch.Generator().manual_seed(seed))
 
 
-def picture_noise(size: int, seed: int, index: int) -> np.ndarray:
-    """The noise (1, 16, S/8, S/8) float32 of picture number ``index`` of a set.
+def picture_noise(size: Sequence[int], seed: int, index: int) -> np.ndarray:
+    """The noise (1, 16, H/8, W/8) float32 of picture number ``index`` of a set; ``size``: its height and width.
 
     Every artifact and the torch model get the same; it is torch's own where torch is installed, since a runtime is
     all that `compress verify` needs.
     """
+    height, width = size
     seed = (seed << 20) + index
     try:
-        return seeded_noise(size, size, seed).numpy()
+        return seeded_noise(height, width, seed).numpy()
     except ImportError:
-        return standard_normal(noise_shape(size, size), seed)
+        return standard_normal(noise_shape(height, width), seed)
 
 
 def picture_inputs(picture: np.ndarray, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """``lq`` (1, 3, S, S) in [0, 1] and ``noise`` (1, 16, S/8, S/8), float32, of (S, S, 3) uint8, number ``index``."""
-    return to_float([picture]), picture_noise(len(picture), seed, index)
+    """``lq`` (1, 3, H, W) in [0, 1] and ``noise`` (1, 16, H/8, W/8), float32, of (H, W, 3) uint8, number ``index``."""
+    return to_float([picture]), picture_noise(picture.shape[:2], seed, index)
 
 
 def noise_field(height: int, width: int, seed: int) -> np.ndarray:

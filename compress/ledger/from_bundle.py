@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from compress.bundle.open import Bundle
 from compress.errors import VerificationError
 from compress.files import sha256_text
+from compress.recipe.image_size import size_text
 from compress.results.artifact import ArtifactEntry
 from compress.results.document import Results
 from compress.results.measurement import Measurement
@@ -103,9 +104,13 @@ def _artifact(bundle: Bundle, artifact: ArtifactEntry) -> dict[str, object]:
         **{name: getattr(artifact, name) for name in ("format", "precision", "engine", "bytes", "size_ratio", "macs")},
         "artifact_sha256": artifact.sha256,
         "files_sha256": together({path: bundle.file(path).sha256 for path in artifact.files}),
-        "image_size": bundle.side(interface),
+        **_size(*bundle.shape(interface)),
         "k_steps": interface.k_steps,
     }
+
+
+def _size(height: int, width: int) -> dict[str, object]:
+    return {"image_size": height} if height == width else {"image_shape": size_text((height, width))}
 
 
 def _quality(bundle: Bundle, quality: Quality | None) -> dict[str, object]:

@@ -57,7 +57,8 @@ class Pareto:
         shown = []
         for frontier in self.frontiers:
             facts = {name: "-" if value is None else value for name, value in frontier.facts.items()}
-            title = "{target} · {task} · {dataset} · {image_size} px · {cpu} · {threads} threads".format(**facts)
+            size = frontier.points[0].size_text
+            title = "{target} · {task} · {dataset} · {size} · {cpu} · {threads} threads".format(**facts, size=size)
             timed = self.x == "latency_p50_ms"
             beaten = f"{frontier.dominated} more, beaten"
             if timed and any(row.busy for row in frontier.points):

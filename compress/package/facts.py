@@ -20,14 +20,13 @@ def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -
 
     Raises VerificationError where the manifest does not say what the artifact is for, or what it takes.
     """
-    bundle.side(artifact)  # refuses an artifact without the ports that are read below
+    tile = bundle.shape(artifact)
     if artifact.task not in TASKS:
         raise VerificationError(
             f"{bundle.folder}: the manifest does not say what {artifact.id} is for: write the bundle again"
         )
     ports = [*artifact.inputs, *artifact.outputs]
     takes_pictures = any(port.name == IMAGE for port in ports)
-    tile = next(port.shape[1:3] if takes_pictures else port.shape[2:] for port in ports if port.name in _SIZED)
     weights, package = bundle.manifest.weights, PACKAGES[artifact.format]
     return {
         "schema_version": SCHEMA_VERSION,
@@ -42,8 +41,8 @@ def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -
         "sigma_s": artifact.sigma_s,
         "io": "uint8" if takes_pictures else "float",
         "noise": "input" if any(port.name == "noise" for port in ports) else "baked",
-        "tile": tile,
-        "overlap": default_overlap((tile[0], tile[1])),
+        "tile": list(tile),
+        "overlap": default_overlap(tile),
         "inputs": [port.to_json() for port in artifact.inputs],
         "outputs": [port.to_json() for port in artifact.outputs],
         "runtime": package,
@@ -53,10 +52,6 @@ def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -
         "licence": weights.licence if weights else None,
         "weights_sha256": weights.sha256 if weights else None,
     }
-
-
-_SIZED = ("lq", "restored")
-"""The ports that have the size of a tile of the output, of either form."""
 
 
 def _options(target: DeployTarget) -> dict[str, str | int | float | bool]:

@@ -14,6 +14,7 @@ from compress.elir.finite import first_not_finite
 from compress.elir.latent import noise_shape
 from compress.elir.model import Elir
 from compress.errors import InputError, VerificationError
+from compress.recipe.image_size import Shape
 from compress.recipe.strict import Strict
 from compress.recipe.task import Task
 
@@ -30,7 +31,8 @@ class Subject:
     """What passes work on.
 
     ``model`` is the float model, kept exact by exact passes. ``calibration`` yields (lq, noise), each of one picture:
-    (1, 3, S, S) in [0, 1] and (1, 16, S/8, S/8), made on every call and never held together. ``quantized`` is what
+    (1, 3, H, W) in [0, 1] and (1, 16, H/8, W/8), H and W those of ``shape``, made on every call and never held
+    together. ``quantized`` is what
     a quantizing pass leaves for export. ``float_graph`` gives ``model`` as a runtime's own graph, by format
     (openvino: ov.Model, onnx: ModelProto; inputs lq and noise, static), for engines that work on such graphs.
     ``keep(name, make)`` gives what ``make`` gives, tensors by name, or what it gave before the run was interrupted;
@@ -42,7 +44,7 @@ class Subject:
     model: Elir
     calibration: Callable[[], Iterator[tuple[Tensor, Tensor]]]
     calibration_count: int
-    image_size: int
+    shape: Shape
     formats: tuple[str, ...]
     quantized: Any = None
     notes: list[str] = field(default_factory=list)

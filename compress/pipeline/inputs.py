@@ -156,7 +156,7 @@ def load_sets(recipe: Recipe) -> tuple[PictureSet, list[PictureSet]]:
 
     Raises InputError for a set that is not there, that has too few pictures, or that lacks what the goals need.
     """
-    task, size = recipe.model.task, recipe.model.image_size
+    task, size = recipe.model.task, recipe.model.shape
     given = [recipe.data.calibration, *recipe.data.validation]
     calibration, *validation = (
         load_set(path, task, size, name) for path, name in zip(given, set_names(given), strict=True)

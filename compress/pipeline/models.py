@@ -48,7 +48,7 @@ class Models:
             model,
             lambda: self.pairs(context.inputs.calibration),
             len(context.inputs.calibration),
-            m.image_size,
+            m.shape,
             tuple(dict.fromkeys(a.format for a in context.planned if a.precision in QUANTIZED)),
             float_graph=lambda format: context.writer.float_graph(subject.model, format),
             keep=partial(self._keep, context.floats),
@@ -158,7 +158,7 @@ class Models:
         return folder
 
     def pairs(self, pictures: Any, most: int | None = None) -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":
-        """(lq, noise) of the first ``most`` pictures of a set: (1, 3, S, S) in [0, 1], (1, 16, S/8, S/8)."""
+        """(lq, noise) of the first ``most`` pictures of a set: (1, 3, H, W) in [0, 1], (1, 16, H/8, W/8)."""
         import torch
 
         from compress.elir.noise import picture_inputs

@@ -50,7 +50,7 @@ class ArtifactOutputs:
         self._outputs: dict[tuple[str, int], np.ndarray] = {}
 
     def of(self, artifact: Artifact, item: Item, index: int) -> "np.ndarray":
-        """(3, S, S) float32 of picture number ``index``, of pictures of 8 bits in steps of 1/255.
+        """(3, H, W) float32 of picture number ``index``, of pictures of 8 bits in steps of 1/255.
 
         Raises VerificationError for NaN or Inf, naming both.
         """
@@ -66,7 +66,7 @@ class ArtifactOutputs:
         runner = self._runners[artifact.id]
         if runner.takes_pictures:
             assert item.image is not None  # require_images refuses the set before
-            noise = picture_noise(len(item.degraded), self.seed, index)
+            noise = picture_noise(item.degraded.shape[:2], self.seed, index)
             output = to_float(runner.restore(item.image[None], noise))[0]
         else:
             output = runner.run(*picture_inputs(item.degraded, self.seed, index))[0]

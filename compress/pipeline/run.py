@@ -231,7 +231,7 @@ class Run:
 
         def work() -> dict[str, int]:
             models = {"reference": self.models.reference, "model": self.models.subject.model}
-            return {name: picture_macs(model, self.recipe.model.image_size) for name, model in models.items()}
+            return {name: picture_macs(model, *self.recipe.model.shape) for name, model in models.items()}
 
         return self.context.floats.run_as(dict[str, int], "macs", work)
 

@@ -90,15 +90,15 @@ def unchanged(context: RunContext) -> Results | None:
 
 def interface(artifact: Artifact, recipe: Recipe) -> ManifestArtifact:
     """What a program needs to run ``artifact``: entry file, inputs and outputs with static shapes."""
-    size = recipe.model.image_size
+    height, width = recipe.model.shape
     if recipe.export.io == "uint8":
-        side = size // task_scale(recipe.model.task)
-        picture = Port(name="image", shape=[1, side, side, 3], dtype="uint8")
-        output = Port(name="restored", shape=[1, size, size, 3], dtype="uint8")
+        scale = task_scale(recipe.model.task)
+        picture = Port(name="image", shape=[1, height // scale, width // scale, 3], dtype="uint8")
+        output = Port(name="restored", shape=[1, height, width, 3], dtype="uint8")
     else:
-        picture = Port(name="lq", shape=[1, 3, size, size], dtype="float32")
-        output = Port(name="hq", shape=[1, 3, size, size], dtype="float32")
-    noise = Port(name="noise", shape=list(noise_shape(size, size)), dtype="float32")
+        picture = Port(name="lq", shape=[1, 3, height, width], dtype="float32")
+        output = Port(name="hq", shape=[1, 3, height, width], dtype="float32")
+    noise = Port(name="noise", shape=list(noise_shape(height, width)), dtype="float32")
     return ManifestArtifact(
         id=artifact.id,
         format=artifact.format,

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from compress.recipe.image_size import ImageSize, Shape, shape_of, shortest
 from compress.recipe.names import Name, Version, names_a_path
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import PtqSettings
@@ -28,8 +29,10 @@ class RecipeModel(Strict):
 
     task: Task = "sr_x4"
     weights: str = Field("elir_sr_x4", min_length=1, description="Name of a built-in model, or path of a checkpoint.")
-    image_size: int = Field(
-        256, ge=64, le=4096, multiple_of=32, description="Side of the artifacts' static input in px."
+    image_size: ImageSize = Field(
+        256,
+        description="Size of the artifacts' static input in px: the side of a square, or [height, width], each from 64 "
+        "to 4096 and a multiple of 32.",
     )
     k_steps: int | None = Field(
         None, gt=0, le=64, description="Number of Euler steps; by default what the checkpoint records."
@@ -38,6 +41,16 @@ class RecipeModel(Strict):
         None, ge=0, le=10, description="Scale of the source noise; by default what the checkpoint records."
     )
     seed: int = Field(0, ge=0, description="Seed of the sampling noise.")
+
+    @field_validator("image_size")
+    @classmethod
+    def _shortest(cls, value: int | list[int]) -> int | list[int]:
+        return shortest(value)
+
+    @property
+    def shape(self) -> Shape:
+        """Height and width of ``image_size``."""
+        return shape_of(self.image_size)
 
 
 class RecipeData(Strict):

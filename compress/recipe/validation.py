@@ -178,7 +178,14 @@ def _message(items: list[Any]) -> str:
         return f"{GRAMMARS.get(context['pattern'], item['msg'])}, got {got}"
     bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
     rule = _RULES[kind].format(**bounds) if kind in _RULES else item["msg"]
-    return f"{rule}, got {got}"
+    return f"{rule}, got {got}{_nearest_multiples(item['input'], context.get('multiple_of'))}"
+
+
+def _nearest_multiples(value: Any, unit: int | None) -> str:
+    if unit is None:
+        return ""
+    below = value // unit * unit
+    return f": the nearest are {below} and {below + unit}" if below > 0 else f": the nearest is {unit}"
 
 
 def _choice(item: Any, context: Mapping[str, Any]) -> str:

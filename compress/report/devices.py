@@ -32,7 +32,7 @@ FIGURES = (
 )
 
 FACTS = (
-    *("format", "precision", "engine", "image_size", "k_steps"),
+    *("format", "precision", "engine", "image_size", "image_shape", "k_steps"),
     *("artifact_sha256", "weights_sha256", "recipe_sha256", "calibration_sha256"),
 )
 
@@ -117,7 +117,8 @@ def _labels(groups: Sequence[PageObject]) -> list[PageObject]:
         threads = None if group["threads"] is None else f"{group['threads']} threads"
         known = (group["target"], group["cpu"], threads) if group["target"] else ()
         device = " · ".join(str(part) for part in known if part is not None) or "not timed"
-        size = None if group["image_size"] is None else f"{group['image_size']} px"
+        known = group["image_shape"] or group["image_size"]
+        size = None if known is None else f"{known} px"
         about = " · ".join(str(part) for part in (group["task"], group["dataset"], size) if part is not None)
         labelled.append({**group, "device": device, "about": about})
     texts = [(group["device"], group["about"]) for group in labelled]
@@ -194,5 +195,5 @@ def _every_gap(artifacts: Sequence[Mapping[str, Any]]) -> list[PageObject]:
 
 HIGHER_IS_BETTER = {"psnr_db": True, "lpips": False}
 
-GROUP = ("target", "task", "dataset", "image_size", "cpu", "threads", "data_sha256")
+GROUP = ("target", "task", "dataset", "image_size", "image_shape", "cpu", "threads", "data_sha256")
 """Only what was measured on one device, one task, the same pictures and one size can be compared."""

@@ -104,6 +104,7 @@ def _facts(results: Results, facts: Facts) -> list[tuple[str, str]]:
     """The head of the page; what is not known is left out."""
     model = facts.recipe.model if facts.recipe else {}
     settings = {"image_size": "{} px", "k_steps": "K = {}", "sigma_s": "sigma_s = {}", "seed": "seed {}"}
+    model = model | {"image_size": _size(model.get("image_size"))}
     known = [text.format(model[key]) for key, text in settings.items() if model.get(key) is not None]
     shown = {
         "Task": results.task,
@@ -113,6 +114,11 @@ def _facts(results: Results, facts: Facts) -> list[tuple[str, str]]:
         "Date": _date(results.created or facts.created),
     }
     return [(key, value) for key, value in shown.items() if value]
+
+
+def _size(image_size: Any) -> Any:
+    """[384, 640] as 384x640."""
+    return "x".join(map(str, image_size)) if isinstance(image_size, list) else image_size
 
 
 def _machine(machine: Machine) -> str:

@@ -80,7 +80,7 @@ def choose(opened: Bundle, wanted: str | None) -> OnnxArtifact:
     if wanted not in known:
         raise InputError(f"{bundle}: has no ONNX artifact {wanted}: give one of {', '.join(known)}")
     facts = known[wanted]
-    opened.side(facts)
+    opened.shape(facts)
     contents = opened.open_artifact(facts).contents
     if contents.external:
         raise InputError(f"{bundle}: {wanted} keeps weights in files of their own, which a browser does not read")

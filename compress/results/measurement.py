@@ -44,9 +44,10 @@ Size = Annotated[int, Field(ge=1, le=2**53)]
 class MeasurementFields(BaseModel):
     """What was measured. None: it was not, or it does not apply.
 
-    ``target`` is None where nobody timed the artifact, ``dataset`` where nobody judged it. ``artifact_sha256`` is the
-    entry file's, as in results.json; ``files_sha256`` that of all the artifact's files together. Every number is
-    finite and bounded.
+    ``image_size`` is the side in px of what a square artifact gives, ``image_shape`` the height and width of another,
+    as 384x640: one of them is None. ``target`` is None where nobody timed the artifact, ``dataset`` where nobody judged
+    it. ``artifact_sha256`` is the entry file's, as in results.json; ``files_sha256`` that of all the artifact's files
+    together. Every number is finite and bounded.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -61,6 +62,7 @@ class MeasurementFields(BaseModel):
     precision: Words
     engine: Text | None = None
     image_size: Count | None = None
+    image_shape: Annotated[str, Field(pattern=r"^\d{1,5}x\d{1,5}$")] | None = None
     k_steps: Count | None = None
     target: Text | None = None
     dataset: Text | None = None
@@ -106,6 +108,11 @@ class MeasurementFields(BaseModel):
     machine: Annotated[dict[str, Any], AfterValidator(_finite)] = {}
     pictures: list[PictureScores] | None = None
     """Each picture's own scores, in the data set's order."""
+
+    @property
+    def size_text(self) -> str:
+        """Of an artifact's picture: "256 px", "384x640 px"; "- px" where it is not known."""
+        return f"{self.image_shape or self.image_size or '-'} px"
 
     @property
     def busy(self) -> str:

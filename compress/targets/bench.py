@@ -201,7 +201,7 @@ def sample_pictures(read: "Callable[[str], np.ndarray]", samples: Sequence[Sampl
     if any(sample.outputs.keys() != samples[0].outputs.keys() for sample in samples):
         raise VerificationError("samples: not every one is of the same artifacts: do not use the bundle")
     lq = stacked([sample.degraded for sample in samples])
-    noise = [picture_noise(lq.shape[1], noise_seed, sample.index) for sample in samples]
+    noise = [picture_noise(lq.shape[1:3], noise_seed, sample.index) for sample in samples]
     outputs = {f"output-{name}": stacked([s.outputs[name] for s in samples]) for name in samples[0].outputs}
     # Bundles from before these were kept have none.
     outputs |= {f"simulated-{name}": stacked([path]) for name, path in samples[0].simulated.items()}

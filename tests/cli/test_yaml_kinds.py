@@ -18,8 +18,11 @@ FILES = {
     "sweep": "version: 1\nname: s\nrecipes: [int8_sr]\nsearch: {kind: list, points: [{model.seed: 1}]}\n",
 }
 WRONG = {
-    "recipe": ("model: {image_size: 100}\n", "model.image_size: must be a multiple of 32, got 100"),
-    "calibration": ("crop: 100\n", "crop: must be a multiple of 32, got 100"),
+    "recipe": (
+        "model: {image_size: 100}\n",
+        "model.image_size: must be a multiple of 32, got 100: the nearest are 96 and 128",
+    ),
+    "calibration": ("crop: 100\n", "crop: must be a multiple of 32, got 100: the nearest are 96 and 128"),
     "target": ("reech: local\n", "reech: unknown key, did you mean reach?"),
     "train": ("sead: 3\n", "sead: unknown key"),
     "sweep": ("set: {model.seeds: 1}\n", "model.seeds: unknown key, did you mean seed?"),

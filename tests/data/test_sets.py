@@ -55,7 +55,7 @@ def test_items_hold_the_clean_crop_and_the_tasks_degradation() -> None:
 
 
 def test_a_folder_is_a_set_of_centre_crops(folder: Path, photo: np.ndarray) -> None:
-    pictures = load_set(str(folder), "sr_x4", crop=64)
+    pictures = load_set(str(folder), "sr_x4", crop=(64, 64))
     items = list(pictures)
     assert [item.name for item in items] == ["p0", "p1", "p2", "p3"]
     assert (items[0].clean == photo[48:112, 32:96]).all()
@@ -71,7 +71,7 @@ def test_a_relative_path_starts_at_the_set_file(folder: Path, monkeypatch: pytes
 def test_crop_stands_in_for_the_sets_own(folder: Path) -> None:
     file = write_set(folder / "set.yaml", crop=64)
     assert next(iter(load_set(file, "sr_x4"))).clean.shape[0] == 64
-    assert next(iter(load_set(file, "sr_x4", crop=96))).clean.shape[0] == 96
+    assert next(iter(load_set(file, "sr_x4", crop=(96, 96)))).clean.shape[0] == 96
 
 
 def test_random_crops_are_seeded(folder: Path) -> None:
@@ -98,22 +98,22 @@ def test_noise_is_seeded_and_each_pictures_own(folder: Path) -> None:
 
 
 def test_iterating_twice_gives_the_same_items(folder: Path) -> None:
-    pictures = load_set(str(folder), "sr_x4", crop=64)
+    pictures = load_set(str(folder), "sr_x4", crop=(64, 64))
     for a, b in zip(pictures, pictures, strict=True):
         assert (a.degraded == b.degraded).all() and a.crop_sha256 == b.crop_sha256
 
 
 def test_hash_follows_content_and_settings_not_place(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    first = load_set(str(folder), "sr_x4", crop=64).hash
+    first = load_set(str(folder), "sr_x4", crop=(64, 64)).hash
     moved = tmp_path_factory.mktemp("elsewhere")
     for path in folder.glob("*.png"):
         Image.open(path).save(moved / path.with_suffix(".bmp").name)
-    assert load_set(str(moved), "sr_x4", crop=64).hash == first
-    assert load_set(str(folder), "sr_x2", crop=64).hash != first
-    assert load_set(str(folder), "sr_x4", crop=96).hash != first
+    assert load_set(str(moved), "sr_x4", crop=(64, 64)).hash == first
+    assert load_set(str(folder), "sr_x2", crop=(64, 64)).hash != first
+    assert load_set(str(folder), "sr_x4", crop=(96, 96)).hash != first
     assert load_set(write_set(folder / "set.yaml", crop=64, seed=1), "sr_x4").hash != first
     (folder / "p3.png").unlink()
-    assert load_set(str(folder), "sr_x4", crop=64).hash != first
+    assert load_set(str(folder), "sr_x4", crop=(64, 64)).hash != first
 
 
 def test_memory_is_flat_in_the_number_of_pictures(tmp_path: Path, photo: np.ndarray) -> None:
@@ -151,7 +151,7 @@ def test_too_few_pictures_are_refused_at_once(folder: Path) -> None:
 def test_an_unreadable_picture_is_named(folder: Path) -> None:
     (folder / "p2.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"p2\.png: not a readable picture \(the file is empty\)"):
-        _ = load_set(str(folder), "sr_x4", crop=64).hash
+        _ = load_set(str(folder), "sr_x4", crop=(64, 64)).hash
 
 
 def test_a_hub_set_must_say_count(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_shared_picture_is_refused_by_both_names(folder: Path, tmp_path_factor
     """The same pixels in another file of another format, under another name."""
     other = tmp_path_factory.mktemp("validation")
     Image.open(folder / "p1.png").save(other / "copy.bmp")
-    sets = load_set(str(folder), "sr_x4", crop=64), load_set(str(other), "sr_x4", crop=96)
+    sets = load_set(str(folder), "sr_x4", crop=(64, 64)), load_set(str(other), "sr_x4", crop=(96, 96))
     message = f"{folder / 'p1.png'} and {other / 'copy.bmp'} hold the same pixels: take it out of one of them"
     with pytest.raises(InputError, match=re.escape(message)):
         check_disjoint(sets[0], [sets[1]])
@@ -188,7 +188,7 @@ def test_a_shared_picture_is_refused_by_both_names(folder: Path, tmp_path_factor
 def test_a_crop_of_a_calibration_picture_is_refused(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = tmp_path_factory.mktemp("validation")
     Image.open(folder / "p1.png").crop((32, 48, 96, 112)).save(other / "crop.png")
-    whole, part = load_set(str(folder), "sr_x4", crop=64), load_set(str(other), "sr_x4", crop=64)
+    whole, part = load_set(str(folder), "sr_x4", crop=(64, 64)), load_set(str(other), "sr_x4", crop=(64, 64))
     with pytest.raises(InputError, match=r"p1\.png and .*crop\.png hold the same pixels"):
         check_disjoint(whole, [part])
     with pytest.raises(InputError, match=r"crop\.png and .*p1\.png hold the same pixels"):
@@ -197,7 +197,7 @@ def test_a_crop_of_a_calibration_picture_is_refused(folder: Path, tmp_path_facto
 
 def test_whole_squares_are_resized_to_the_crop(folder: Path) -> None:
     """What published models see of a face: all of it, by Pillow's bicubic, enlarged where it is small."""
-    pictures = load_set(write_set(folder / "set.yaml", crop_at="whole"), "sr_x4", crop=96)
+    pictures = load_set(write_set(folder / "set.yaml", crop_at="whole"), "sr_x4", crop=(96, 96))
     for item, path in zip(pictures, sorted(folder.glob("*.png")), strict=True):
         image = Image.open(path).convert("RGB")
         side, (width, height) = min(image.size), image.size
@@ -206,9 +206,20 @@ def test_whole_squares_are_resized_to_the_crop(folder: Path) -> None:
         assert (item.clean == np.asarray(wanted)).all()
 
 
+def test_crops_of_a_rectangle(folder: Path, photo: np.ndarray) -> None:
+    center = next(iter(load_set(str(folder), "sr_x4", crop=(128, 96))))
+    assert (center.clean == photo[16:144, 16:112]).all() and center.degraded.shape == (128, 96, 3)
+    random = load_set(write_set(folder / "random.yaml", crop_at="random"), "sr_x4", crop=(160, 64))
+    whole = load_set(write_set(folder / "whole.yaml", crop_at="whole"), "sr_x4", crop=(64, 96))
+    assert {item.truth.shape for item in random} == {(160, 64, 3)}
+    assert {item.truth.shape for item in whole} == {(64, 96, 3)}
+    with pytest.raises(InputError, match="128 x 160 px, smaller than the crop of 160 x 96 px: leave"):
+        list(load_set(str(folder), "sr_x4", crop=(96, 160)))
+
+
 @pytest.mark.parametrize("side", ["calibration", "validation"])
 def test_bundled_pictures_serve_any_size_when_taken_whole(side: str) -> None:
-    pictures = load_set(f"photos_whole_{side}", "sr_x4", crop=320)
+    pictures = load_set(f"photos_whole_{side}", "sr_x4", crop=(320, 320))
     assert next(iter(pictures)).clean.shape == (320, 320, 3) and len(pictures) == len(
         load_set(f"photos_{side}", "sr_x4")
     )
@@ -228,7 +239,7 @@ def pairs(tmp_path: Path, photo: np.ndarray) -> Path:
 @pytest.mark.parametrize("crop_at", ["center", "random"])
 def test_pairs_are_cropped_at_one_place_and_stay_as_they_are(pairs: Path, crop_at: str) -> None:
     path = write_set(pairs / "set.yaml", source="null", pairs="{low: low, high: high}", crop_at=crop_at)
-    items = list(load_set(path, "denoise", crop=64))
+    items = list(load_set(path, "denoise", crop=(64, 64)))
     assert len(items) == 2
     for item in items:
         assert (item.degraded == item.truth // 2).all() and item.truth.max() > 100
@@ -236,7 +247,7 @@ def test_pairs_are_cropped_at_one_place_and_stay_as_they_are(pairs: Path, crop_a
 
 def test_low_alone_has_no_truth(pairs: Path) -> None:
     path = write_set(pairs / "set.yaml", source="null", pairs="{low: low}")
-    pictures = load_set(path, "denoise", crop=64)
+    pictures = load_set(path, "denoise", crop=(64, 64))
     assert not pictures.has_truth and [item.clean for item in pictures] == [None, None]
     assert pictures.notes == [f"mine: {NO_TRUTH}"]
     message = "mine: has no true pictures, and x does: give pairs.high in its file, or name another set"
@@ -246,12 +257,12 @@ def test_low_alone_has_no_truth(pairs: Path) -> None:
 
 def test_a_pairs_hash_is_over_both(pairs: Path) -> None:
     path = write_set(pairs / "set.yaml", source="null", pairs="{low: low, high: high}")
-    first = load_set(path, "denoise", crop=64).hash
-    assert load_set(path, "deblur", crop=64).hash == first  # nothing is made: the task changes nothing
+    first = load_set(path, "denoise", crop=(64, 64)).hash
+    assert load_set(path, "deblur", crop=(64, 64)).hash == first  # nothing is made: the task changes nothing
     low = np.asarray(Image.open(pairs / "low/p1.png")).copy()
     low[64, 48] += 1
     Image.fromarray(low).save(pairs / "low/p1.png")
-    assert load_set(path, "denoise", crop=64).hash != first
+    assert load_set(path, "denoise", crop=(64, 64)).hash != first
 
 
 def test_hashes_of_sets_stay_what_releases_recorded(folder: Path) -> None:
@@ -280,8 +291,8 @@ def test_hashes_of_sets_stay_what_releases_recorded(folder: Path) -> None:
 @pytest.mark.parametrize("side", ["low", "high"])
 def test_a_pair_shares_either_of_its_pictures(pairs: Path, side: str) -> None:
     both = write_set(pairs / "set.yaml", source="null", pairs="{low: low, high: high}")
-    paired = load_set(both, "denoise", crop=64)
-    alone = load_set(str(pairs / side), "denoise", crop=64)
+    paired = load_set(both, "denoise", crop=(64, 64))
+    alone = load_set(str(pairs / side), "denoise", crop=(64, 64))
     with pytest.raises(InputError, match=f"share a picture: .*{side}/p0.png"):
         check_disjoint(alone, [paired])
     with pytest.raises(InputError, match="share a picture"):

@@ -66,7 +66,7 @@ def test_too_few_pictures_are_refused(tmp_path: Path) -> None:
 
 
 def test_hub_pictures_are_streamed_and_small_ones_left_out(hub: HubSource) -> None:
-    result = list(HubPictures(hub, 4, 64))
+    result = list(HubPictures(hub, 4, (64, 64)))
     assert [image.getpixel((0, 0))[0] for _, _, image, _ in result] == [0, 1, 2, 3]
     assert result[0][1] == f"{hub.name}[train][0]"
     assert all(image.mode == "RGB" for _, _, image, _ in result)
@@ -74,19 +74,19 @@ def test_hub_pictures_are_streamed_and_small_ones_left_out(hub: HubSource) -> No
 
 def test_hub_set_with_too_few_pictures(hub: HubSource) -> None:
     with pytest.raises(InputError, match=r"has 5 pictures of 64 px or more in split 'train', count asks for 6"):
-        list(HubPictures(hub, 6, 64))
+        list(HubPictures(hub, 6, (64, 64)))
 
 
 def test_hub_column_that_is_not_there(hub: HubSource) -> None:
     wrong = hub.model_copy(update={"column": "photo"})
     with pytest.raises(InputError, match=r"no column 'photo' \(it has: image.*\): set source\.column"):
-        list(HubPictures(wrong, 1, 64))
+        list(HubPictures(wrong, 1, (64, 64)))
 
 
 def test_hub_split_that_is_not_there(hub: HubSource) -> None:
     wrong = hub.model_copy(update={"split": "valid"})
     with pytest.raises(InputError, match=r"split 'valid': the hub data set cannot be read \(.*train"):
-        list(HubPictures(wrong, 1, 64))
+        list(HubPictures(wrong, 1, (64, 64)))
 
 
 def test_shuffled_rows_go_on_without_end_and_hold_files(hub: HubSource) -> None:
@@ -106,7 +106,7 @@ def test_shuffled_rows_without_pictures(tmp_path: Path) -> None:
 
 
 OFFLINE = [
-    ("list(HubPictures(HubSource(name='someone/photos'), 1, 64))", "source: {kind: folder, path: ...}"),
+    ("list(HubPictures(HubSource(name='someone/photos'), 1, (64, 64)))", "source: {kind: folder, path: ...}"),
     ("next(shuffled_rows(StreamSource(name='someone/photos'), 0))", "data.train: [FOLDER]"),
 ]
 

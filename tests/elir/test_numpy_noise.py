@@ -12,7 +12,7 @@ from compress.elir.numpy_noise import standard_normal
 def test_it_is_what_artifacts_were_measured_with(size: int, seed: int, index: int) -> None:
     ours = standard_normal(noise_shape(size, size), (seed << 20) + index)
     assert ours.dtype == np.float32
-    assert np.abs(ours - picture_noise(size, seed, index)).max() < 1e-6
+    assert np.abs(ours - picture_noise((size, size), seed, index)).max() < 1e-6
 
 
 def test_other_shapes_are_refused() -> None:

@@ -216,6 +216,17 @@ def test_a_ledger_of_a_newer_release(ledger: Ledger, monkeypatch: pytest.MonkeyP
     assert str(error).endswith(f"has revision 9999, this release reads up to {HEAD}: upgrade elir-compress")
 
 
+def test_a_ledger_of_an_older_release_is_migrated_and_its_rows_stay(ledger: Ledger, make: Make) -> None:
+    before, after = make(), make(image_size=None, image_shape="384x640")
+    ledger.append([before])
+    with sqlite3.connect(str(ledger.url.database)) as connection:
+        connection.execute("ALTER TABLE measurements DROP COLUMN image_shape")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    migrated = open_ledger()
+    assert migrated.append([before, after]) == 1
+    assert {row.id: row.size_text for row in migrated.rows()} == {before.id: "64 px", after.id: "384x640 px"}
+
+
 def test_the_default_lies_in_the_users_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COMPRESS_LEDGER_URL")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))

@@ -51,7 +51,7 @@ def make_subject(calibration: Callable) -> Callable[..., Subject]:
     """(model, formats) -> Subject with the model as given."""
 
     def make(model: Elir, formats: tuple[str, ...] = ("openvino", "onnx")) -> Subject:
-        return Subject(model, calibration, COUNT, SIZE, formats)
+        return Subject(model, calibration, COUNT, (SIZE, SIZE), formats)
 
     return make
 
@@ -74,7 +74,7 @@ def folded(make_subject: Callable[..., Subject], exported: dict[int, Any]) -> Ca
 
         def float_graph(format_: str) -> Any:
             if k_steps not in exported:
-                exported[k_steps] = to_onnx(subject.model, SIZE)
+                exported[k_steps] = to_onnx(subject.model, (SIZE, SIZE))
             return copy.deepcopy(exported[k_steps]) if format_ == "onnx" else to_openvino(exported[k_steps])
 
         subject.float_graph = float_graph

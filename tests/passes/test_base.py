@@ -49,7 +49,7 @@ def test_weights_that_overflow_are_no_fault_of_a_pass(tiny_elir: Elir, make_subj
 
 def test_a_subject_without_float_graphs_says_so(tiny_elir: Elir, calibration: Callable) -> None:
     with pytest.raises(RuntimeError, match=r"no float onnx graph: set Subject.float_graph"):
-        Subject(tiny_elir, calibration, 8, 64, ("onnx",)).float_graph("onnx")
+        Subject(tiny_elir, calibration, 8, (64, 64), ("onnx",)).float_graph("onnx")
 
 
 STAGE = {"inputs": "student", "steps": 1, "batch": 1, "crop": 64, "lr": 1e-4, "warmup": 0, "weights": {"l1": 1.0}}

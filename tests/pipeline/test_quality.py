@@ -27,7 +27,7 @@ FP32, INT8 = Artifact("onnx", "fp32"), Artifact("onnx", "int8")
 
 @pytest.fixture()
 def pictures(tiny_recipe: Make) -> Any:
-    return load_set(tiny_recipe().data.validation[0], "sr_x4", 64)
+    return load_set(tiny_recipe().data.validation[0], "sr_x4", (64, 64))
 
 
 def test_drops_are_against_the_fp32_artifact(finished: Any, tiny_recipe: Make, pictures: Any) -> None:
@@ -97,7 +97,7 @@ def without_truth(tiny_inputs: Path, tmp_path: Path) -> Any:
     path = tmp_path / "alone.yaml"
     low = tiny_inputs / "validation"
     path.write_text(f"version: 1\nname: alone\npairs: {{low: {low}, enlarged: true}}\n")
-    return load_set(str(path), "sr_x4", 64)
+    return load_set(str(path), "sr_x4", (64, 64))
 
 
 def test_without_truth_the_artifact_is_held_against_fp32_alone(
@@ -118,7 +118,7 @@ def test_without_truth_a_large_enough_picture_has_a_niqe(photo: np.ndarray, tiny
         (tmp_path / name).mkdir()
         Image.fromarray(picture).save(tmp_path / name / "p.png")
         (tmp_path / f"{name}.yaml").write_text(f"version: 1\nname: {name}\npairs: {{low: {name}, enlarged: true}}\n")
-    large, small = (load_set(str(tmp_path / f"{n}.yaml"), "sr_x4", s) for n, s in (("a", 256), ("b", 64)))
+    large, small = (load_set(str(tmp_path / f"{n}.yaml"), "sr_x4", (s, s)) for n, s in (("a", 256), ("b", 64)))
     actual = input_baseline([large, small], tiny_recipe())
     assert [entry.niqe for entry in actual] == [pytest.approx(niqe(photo, 4), abs=1e-5), None]
     assert [entry.psnr_db for entry in actual] == [None, None]

@@ -124,7 +124,11 @@ def test_targets_replace_the_recipes_own() -> None:
         ("passes.7.ptq=1", "--set passes.7.ptq=1: passes is a list of 2: give a number from 0 to 1"),
         ("extends=int8_sr", "--set extends=int8_sr: extends: cannot be changed by a setting: write it in a file"),
         ("name=[", "--set name=[:1: not valid YAML: expected the node content, but found '<stream end>'"),
-        ("model.image_size=100", "--set model.image_size=100: model.image_size: must be a multiple of 32, got 100"),
+        (
+            "model.image_size=100",
+            "--set model.image_size=100: model.image_size: must be a multiple of 32, got 100: the nearest are 96 "
+            "and 128",
+        ),
         ("model.k_steps=true", "--set model.k_steps=true: model.k_steps: must be an integer, got True"),
     ],
 )
@@ -138,7 +142,10 @@ def test_a_bad_override(tmp_path: Path, setting: str, message: str) -> None:
         ("goals:\n  psnr_drop: 1\n", "mine.yaml:8: goals.psnr_drop: unknown key, did you mean psnr_drop_db? (valid: "),
         ("goal: {}\n", "mine.yaml:7: goal: unknown key, did you mean goals? (valid: version, name, description, "),
         ("zzz: 1\n", "mine.yaml:7: zzz: unknown key (valid: version, name, "),
-        ("model: {image_size: 200}\n", "mine.yaml:7: model.image_size: must be a multiple of 32, got 200"),
+        (
+            "model: {image_size: 200}\n",
+            "mine.yaml:7: model.image_size: must be a multiple of 32, got 200: the nearest are 192 and 224",
+        ),
         ("model: {image_size: 32}\n", "mine.yaml:7: model.image_size: must be >= 64, got 32"),
         ("model: {image_size: 8192}\n", "mine.yaml:7: model.image_size: must be <= 4096, got 8192"),
         ("model: {image_size: big}\n", "mine.yaml:7: model.image_size: must be an integer, got 'big'"),
@@ -275,7 +282,7 @@ SET = "version: 1\nname: s\nsource: {kind: bundled, folder: validation}\n"
         ),
         (SET + "degradation: [{sigma: 3}]\n", "4: degradation.0: is missing its key 'kind': add it"),
         (SET + "degradation: tsk\n", "4: degradation: must be one of task, got 'tsk', did you mean task?"),
-        (SET + "crop: 100\n", "4: crop: must be a multiple of 32, got 100"),
+        (SET + "crop: 100\n", "4: crop: must be a multiple of 32, got 100: the nearest are 96 and 128"),
         ("version: 1\nname: s\nsource: {kind: folder, folder: x}\n", "3: source.path: is missing: add it"),
         ("version: 1\nname: a/b\nsource: {kind: folder, path: x}\n", "2: name: must be letters, digits, '.', '_' and"),
         ("version: 2\nname: s\nsource: {kind: folder, path: x}\n", "1: version: must be one of 1, got 2"),

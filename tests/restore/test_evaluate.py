@@ -218,13 +218,13 @@ def deployed(place: Path) -> dict[str, Path]:
     save_checkpoint(
         model, files["torch"], {**FACTS, "recipe": "r", "recipe_hash": "0123456789abcdef" * 4}, torch.float32
     )
-    subject = Subject(model, lambda: iter(()), 0, 64, ())
+    subject = Subject(model, lambda: iter(()), 0, (64, 64), ())
     Collapse(CollapseSettings()).run(subject)
     FoldTime(FoldTimeSettings()).run(subject)
-    graph = to_onnx(model, 64)
+    graph = to_onnx(model, (64, 64))
     save_onnx(graph, files["onnx"])
     save_openvino(to_openvino(graph), files["openvino"])
-    save_executorch(to_executorch(model, 64), files["executorch"])
+    save_executorch(to_executorch(model, (64, 64)), files["executorch"])
     facts = [
         {"id": f"{n}-fp32", "format": n, "precision": "fp32", "entry": f"{n}/{f}", "task": "sr_x4"}
         for n, f in ARTIFACTS.items()

@@ -34,7 +34,7 @@ def test_steps_share_their_choice(folded: Elir, scheme: str) -> None:
         assert set(named) == set(convs)
         assert sum(g.parameters for g in groups) == sum(p.numel() for p in {c.weight for c in convs.values()})
         # All but what is not a convolution.
-        assert 0.9 < sum(g.macs for g in groups) / picture_macs(folded, 64) <= 1
+        assert 0.9 < sum(g.macs for g in groups) / picture_macs(folded, 64, 64) <= 1
     else:
         assert not any(name.endswith(("enc.layers.0", "final_proj")) for name in named)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.fx import config
 
 from compress.elir.noise import seeded_noise
+from compress.recipe.image_size import Shape
 
 INPUT_NAMES = ("lq", "noise")
 
@@ -37,12 +38,12 @@ class BakedModel(nn.Module):
         return self.model(lq, self.noise).clamp(0, 1)
 
 
-def deployed(model: nn.Module, size: int, baked_seed: int | None) -> tuple[nn.Module, tuple[Tensor, ...]]:
-    """The module to export and its example inputs."""
-    lq = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+def deployed(model: nn.Module, shape: Shape, baked_seed: int | None) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """The module to export for pictures of ``shape``, and its example inputs."""
+    lq = torch.rand(1, 3, *shape, generator=torch.Generator().manual_seed(0))
     if baked_seed is None:
-        return DeployedModel(model).eval(), (lq, seeded_noise(size, size, 0))
-    return BakedModel(model, seeded_noise(size, size, baked_seed)).eval(), (lq,)
+        return DeployedModel(model).eval(), (lq, seeded_noise(*shape, 0))
+    return BakedModel(model, seeded_noise(*shape, baked_seed)).eval(), (lq,)
 
 
 @contextmanager

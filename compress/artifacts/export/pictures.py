@@ -15,46 +15,61 @@ from torch.nn import functional
 
 from compress.artifacts.export.deployed import INPUT_NAMES, OUTPUT_NAME
 from compress.artifacts.export.enlargement import HALF, STEP, Enlargement
+from compress.recipe.image_size import Shape
 
 IMAGE, RESTORED = "image", "restored"
 
 
 class PictureModel(nn.Module):
-    """``model`` (lq, noise or nothing) -> hq, for ``size`` px, as (image uint8, noise or nothing) -> restored uint8."""
+    """``model`` (lq, noise or nothing) -> hq, for ``shape``, as (image uint8, noise or nothing) -> restored uint8."""
 
-    def __init__(self, model: nn.Module, size: int, enlargement: Enlargement) -> None:
+    def __init__(self, model: nn.Module, shape: Shape, enlargement: Enlargement) -> None:
         super().__init__()
         self.model, self.enlarges = model, enlargement.scale > 1
-        upper, lower = enlargement.weights(size // enlargement.scale)
-        self.register_buffer("upper", torch.from_numpy(upper.T.copy()))
-        self.register_buffer("lower", torch.from_numpy(lower.T.copy()))
+        rows, columns = _reduced(shape, enlargement)
+        self.along_rows = _Enlarged(columns, enlargement)
+        self.along_columns = self.along_rows if rows == columns else _Enlarged(rows, enlargement)
 
     def forward(self, image: Tensor, *noise: Tensor) -> Tensor:
         x = image.float().permute(0, 3, 1, 2)  # of floats, axes change places inside of XNNPACK's delegate
         if self.enlarges:
-            x = self._enlarged(self._enlarged(x).transpose(2, 3)).transpose(2, 3)
+            x = self.along_columns(self.along_rows(x).transpose(2, 3)).transpose(2, 3)
         hq = self.model(x / 255, *noise)
         return (hq * 255 + 0.5).floor().permute(0, 2, 3, 1).to(torch.uint8)
 
-    def _enlarged(self, x: Tensor) -> Tensor:
-        """Along the last axis."""
+
+class _Enlarged(nn.Module):
+    """Enlargement along the last axis, of ``size`` samples."""
+
+    def __init__(self, size: int, enlargement: Enlargement) -> None:
+        super().__init__()
+        upper, lower = enlargement.weights(size)
+        self.register_buffer("upper", torch.from_numpy(upper.T.copy()))
+        self.register_buffer("lower", torch.from_numpy(lower.T.copy()))
+
+    def forward(self, x: Tensor) -> Tensor:
         rest = (functional.linear(x, self.lower) + HALF).floor() / STEP
         return (functional.linear(x, self.upper) + rest).floor().clamp(0, 255)
 
 
-def picture_inputs(size: int, enlargement: Enlargement, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def picture_inputs(shape: Shape, enlargement: Enlargement, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Example inputs of a ``PictureModel``, of the float model's."""
-    side = size // enlargement.scale
-    return torch.zeros(1, side, side, 3, dtype=torch.uint8), *inputs[1:]
+    return torch.zeros(1, *_reduced(shape, enlargement), 3, dtype=torch.uint8), *inputs[1:]
 
 
-def picture_onnx(proto: Any, size: int, enlargement: Enlargement) -> Any:
+def _reduced(shape: Shape, enlargement: Enlargement) -> Shape:
+    """Shape before the enlargement."""
+    height, width = shape
+    return height // enlargement.scale, width // enlargement.scale
+
+
+def picture_onnx(proto: Any, shape: Shape, enlargement: Enlargement) -> Any:
     """A copy of a float graph's ModelProto that takes ``image`` instead of ``lq`` and gives ``restored``."""
     import onnx
 
     whole = onnx.ModelProto()
     whole.CopyFrom(proto)
-    before, after = _before(size, enlargement), _after(size)
+    before, after = _before(shape, enlargement), _after(shape)
     nodes = [*before.node, *whole.graph.node, *after.node]
     noise = [port for port in whole.graph.input if port.name != INPUT_NAMES[0]]
     for field, values in (("node", nodes), ("input", [*before.input, *noise]), ("output", after.output)):
@@ -65,13 +80,13 @@ def picture_onnx(proto: Any, size: int, enlargement: Enlargement) -> Any:
     return whole
 
 
-def picture_openvino(model: Any, size: int, enlargement: Enlargement) -> Any:
+def picture_openvino(model: Any, shape: Shape, enlargement: Enlargement) -> Any:
     """``model`` (ov.Model) with the same around it; it is changed."""
     import openvino as ov
 
     from compress.artifacts.export.to_openvino import to_openvino
 
-    before, after = (to_openvino(_model(graph)) for graph in (_before(size, enlargement), _after(size)))
+    before, after = (to_openvino(_model(graph)) for graph in (_before(shape, enlargement), _after(shape)))
     lq, hq = model.input(INPUT_NAMES[0]), model.output(0).get_node().input_value(0)
     for made, reader in ((before.output(0).get_node().input_value(0), lq), (hq, after.input(0))):
         for user in reader.get_target_inputs():
@@ -86,24 +101,27 @@ def _model(graph: Any) -> Any:
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])
 
 
-def _before(size: int, enlargement: Enlargement) -> Any:
+def _before(shape: Shape, enlargement: Enlargement) -> Any:
     """GraphProto: ``image`` -> ``lq``."""
     from onnx import TensorProto
 
-    side = size // enlargement.scale
+    small = _reduced(shape, enlargement)
     graph = _Graph("before")
     x = graph.add("Cast", IMAGE, to=TensorProto.FLOAT)
     x = graph.add("Transpose", x, perm=[0, 3, 1, 2])
     if enlargement.scale > 1:
         # Stored in float16, which holds them exactly: half the bytes. Runtimes make floats of them while loading.
-        parts = [
-            graph.add("Cast", graph.constant(part.astype(np.float16)), to=TensorProto.FLOAT)
-            for part in enlargement.weights(side)
-        ]
-        for _ in range(2):
-            x = graph.add("Transpose", _enlarged(graph, x, *parts), perm=[0, 1, 3, 2])
+        parts = {
+            side: [
+                graph.add("Cast", graph.constant(part.astype(np.float16)), to=TensorProto.FLOAT)
+                for part in enlargement.weights(side)
+            ]
+            for side in dict.fromkeys(reversed(small))
+        }
+        for side in reversed(small):  # along rows, then along columns, as Pillow
+            x = graph.add("Transpose", _enlarged(graph, x, *parts[side]), perm=[0, 1, 3, 2])
     graph.add("Div", x, graph.constant(np.float32(255)), made=INPUT_NAMES[0])
-    return graph.proto((IMAGE, "UINT8", [1, side, side, 3]), (INPUT_NAMES[0], "FLOAT", [1, 3, size, size]))
+    return graph.proto((IMAGE, "UINT8", [1, *small, 3]), (INPUT_NAMES[0], "FLOAT", [1, 3, *shape]))
 
 
 def _enlarged(graph: "_Graph", x: str, upper: str, lower: str) -> str:
@@ -114,7 +132,7 @@ def _enlarged(graph: "_Graph", x: str, upper: str, lower: str) -> str:
     return graph.add("Clip", whole, graph.constant(np.float32(0)), graph.constant(np.float32(255)))
 
 
-def _after(size: int) -> Any:
+def _after(shape: Shape) -> Any:
     """GraphProto: ``hq`` -> ``restored``."""
     from onnx import TensorProto
 
@@ -122,7 +140,7 @@ def _after(size: int) -> Any:
     x = graph.add("Mul", OUTPUT_NAME, graph.constant(np.float32(255)))
     x = graph.add("Floor", graph.add("Add", x, graph.constant(np.float32(0.5))))
     graph.add("Transpose", graph.add("Cast", x, to=TensorProto.UINT8), perm=[0, 2, 3, 1], made=RESTORED)
-    return graph.proto((OUTPUT_NAME, "FLOAT", [1, 3, size, size]), (RESTORED, "UINT8", [1, size, size, 3]))
+    return graph.proto((OUTPUT_NAME, "FLOAT", [1, 3, *shape]), (RESTORED, "UINT8", [1, *shape, 3]))
 
 
 class _Graph:

@@ -18,6 +18,7 @@ from compress.artifacts.export.enlargement import Enlargement
 from compress.artifacts.export.pictures import PictureModel, picture_inputs
 from compress.files import whole_file
 from compress.quiet import quiet
+from compress.recipe.image_size import Shape
 
 # XNNPACK's pass -> parts of the names of the operators that it rewrites
 _REWRITES = {
@@ -43,13 +44,13 @@ class _Half(nn.Module):
 
 def to_executorch(
     model: nn.Module,
-    size: int,
+    shape: Shape,
     baked_seed: int | None = None,
     *,
     float16: bool = False,
     enlargement: Enlargement | None = None,
 ) -> bytes:
-    """.pte bytes of ``model`` ((lq, noise) -> hq) for pictures of ``size`` px, delegated to XNNPACK where it can be.
+    """.pte bytes of ``model`` ((lq, noise) -> hq) for pictures of ``shape``, delegated to XNNPACK where it can be.
 
     ``enlargement``: takes and gives pictures of 8 bits (``export.pictures``).
     """
@@ -59,11 +60,11 @@ def to_executorch(
     model = _unshared(model)
     if not float16:  # the squares that DelegatedGroupNorm takes the mean of come near float16's largest number
         delegate(model)
-    module, inputs = deployed(model, size, baked_seed)
+    module, inputs = deployed(model, shape, baked_seed)
     if float16:
         module = _Half(module)
     if enlargement is not None:
-        module, inputs = PictureModel(module, size, enlargement), picture_inputs(size, enlargement, inputs)
+        module, inputs = PictureModel(module, shape, enlargement), picture_inputs(shape, enlargement, inputs)
     with quiet(), without_stack_traces(), _shared_provenance(), _passes_that_apply(), _compiled_on_demand():
         exported = torch.export.export(module, inputs, strict=False)
         edge = to_edge_transform_and_lower(

@@ -13,20 +13,21 @@ from compress.artifacts.export.deployed import INPUT_NAMES, OUTPUT_NAME, deploye
 from compress.artifacts.export.retrace import without_retrace
 from compress.files import whole_file
 from compress.quiet import quiet
+from compress.recipe.image_size import Shape
 
 FLOAT16_MAX = 65504.0
 """Without it, the converter cuts weights off at 10,000."""
 
 
-def to_onnx(model: nn.Module, size: int, opset: int = 20, baked_seed: int | None = None) -> Any:
-    """ONNX ModelProto of ``model`` ((lq, noise) -> hq) for pictures of ``size`` px, static shapes.
+def to_onnx(model: nn.Module, shape: Shape, opset: int = 20, baked_seed: int | None = None) -> Any:
+    """ONNX ModelProto of ``model`` ((lq, noise) -> hq) for pictures of ``shape``, static shapes.
 
     The K unrolled steps share their weights; quantize/dequantize pairs become QuantizeLinear/DequantizeLinear.
     """
     import onnx_ir as ir
     from onnx_ir.passes.common import DeduplicateInitializersPass, RemoveUnusedNodesPass
 
-    module, inputs = deployed(model, size, baked_seed)
+    module, inputs = deployed(model, shape, baked_seed)
     with quiet(), without_stack_traces(), without_retrace(), _slices_split_at_slices():
         program = torch.onnx.export(
             module,

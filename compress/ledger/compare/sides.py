@@ -10,7 +10,7 @@ from compress.ledger.record import bundle_measurements
 from compress.results.measurement import Row
 
 DEPTH = 4  # folders above an artifact where its bundle lies
-COMPARABLE = ("task", "data_sha256", "image_size")
+COMPARABLE = ("task", "data_sha256", "image_size", "image_shape")
 
 
 @dataclass(frozen=True)
@@ -89,5 +89,5 @@ def _paired(a: list[Row], b: list[Row]) -> list[Pair]:
 
 
 def _why_not(a: Sequence[Row], b: Sequence[Row]) -> str:
-    left, right = (", ".join(sorted({f"{r.artifact} on {r.dataset} at {r.image_size} px" for r in s})) for s in (a, b))
+    left, right = (", ".join(sorted({f"{r.artifact} on {r.dataset} at {r.size_text}" for r in s})) for s in (a, b))
     return f"nothing to compare: A holds {left}; B holds {right}: the artifact, task, pictures and size must agree"

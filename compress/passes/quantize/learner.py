@@ -60,7 +60,7 @@ class LearningPass(Pass):
 
 def crops(subject: Subject, count: int, side: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """``count`` random squares of the calibration pictures in turn, (1, 3, S, S) in [0, 1], with noise of their own."""
-    side = min(side, subject.image_size)
+    side = min(side, *subject.shape)
     pictures = _forever(subject)
     for _ in range(count):
         crop = _crop(next(pictures), side, generator)

@@ -21,7 +21,7 @@ SIZE = 64
 def _folded(k_steps: int) -> Elir:
     torch.manual_seed(0)
     model = Elir(ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=k_steps)).eval().requires_grad_(False)
-    subject = Subject(model, lambda: iter(()), 0, SIZE, ())
+    subject = Subject(model, lambda: iter(()), 0, (SIZE, SIZE), ())
     Collapse(CollapseSettings()).run(subject)
     FoldTime(FoldTimeSettings()).run(subject)
     assert isinstance(model.fmir, FoldedFlow)
@@ -43,7 +43,7 @@ def folded_once() -> Elir:
 @pytest.fixture(scope="session")
 def graph(folded: Elir) -> Any:
     """ONNX ModelProto of ``folded``."""
-    return to_onnx(folded, SIZE)
+    return to_onnx(folded, (SIZE, SIZE))
 
 
 @pytest.fixture(scope="session")

@@ -17,14 +17,14 @@ class Loud(nn.Module):
 
 
 def test_the_output_is_clipped() -> None:
-    module, inputs = deployed(Loud(), 64, None)
+    module, inputs = deployed(Loud(), (64, 64), None)
     hq = module(*inputs)
     assert (hq.min().item(), hq.max().item()) == (0.0, 1.0)
     assert [tuple(x.shape) for x in inputs] == [(1, 3, 64, 64), (1, 16, 8, 8)]
 
 
 def test_baked_noise_is_that_of_its_seed(folded: Elir, pair: tuple[Tensor, Tensor]) -> None:
-    module, inputs = deployed(folded, 64, 5)
+    module, inputs = deployed(folded, (64, 64), 5)
     assert len(inputs) == 1
     with torch.no_grad():
         assert torch.equal(module(pair[0]), folded(pair[0], seeded_noise(64, 64, 5)).clamp(0, 1))
@@ -32,7 +32,7 @@ def test_baked_noise_is_that_of_its_seed(folded: Elir, pair: tuple[Tensor, Tenso
 
 
 def test_each_picture_has_its_own_noise_the_same_every_time() -> None:
-    assert np.array_equal(picture_noise(64, 0, 1), picture_noise(64, 0, 1))
-    kinds = [picture_noise(64, seed, index) for seed in (0, 1) for index in (0, 1)]
+    assert np.array_equal(picture_noise((64, 64), 0, 1), picture_noise((64, 64), 0, 1))
+    kinds = [picture_noise((64, 64), seed, index) for seed in (0, 1) for index in (0, 1)]
     assert all(not np.array_equal(a, b) for i, a in enumerate(kinds) for b in kinds[:i])
     assert abs(np.concatenate(kinds).std() - 1) < 0.05

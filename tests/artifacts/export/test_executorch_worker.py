@@ -56,7 +56,7 @@ def test_one_that_cannot_be_written_is_one_line_and_the_next_holds_the_same_byte
     with pytest.raises(InputError, match=r"cannot be written \(File exists\): choose another folder"):
         worker.wait(bad)
     worker.wait(good)
-    assert good.read_bytes() == to_executorch(model, 64, 3)
+    assert good.read_bytes() == to_executorch(model, (64, 64), 3)
 
 
 def test_a_killed_worker_is_told(worker: LoweringWorker, model: nn.Module, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_only_int8_weights_between_minus_8_and_7_fit(values: np.ndarray, wanted:
 def protos(folded_once: Elir) -> dict[str, bytes]:
     """The ONNX graph in 4 bits that each format's file is made of, its weights in int8."""
     return {
-        format_: to_onnx(quantized(folded_once, scheme, 4), SIZE).SerializeToString()
+        format_: to_onnx(quantized(folded_once, scheme, 4), (SIZE, SIZE)).SerializeToString()
         for format_, scheme in (("openvino", "openvino"), ("onnx", "onnxruntime"))
     }
 

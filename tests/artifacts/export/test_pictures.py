@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
 from compress.artifacts.artifact import Artifact
+from compress.artifacts.export.enlargement import Enlargement
+from compress.artifacts.export.pictures import PictureModel
 from compress.artifacts.runtime.base import Runner
 from compress.artifacts.runtime.open import open_runner
 from compress.artifacts.writer import Writer
@@ -69,6 +73,40 @@ def test_bytes_are_those_of_the_model_behind_pillow(
     # Of a step of 1/255, what lies next to it may round to its other side.
     assert away.max() <= 1 and (away > 0).mean() < (1e-3 if precision == "fp32" else 0.05)
     assert runner.about["io"] == "uint8" and "enlarged inside (bicubic" in runner.about["input"]
+
+
+class _Nothing(torch.nn.Module):
+    def forward(self, lq: torch.Tensor) -> torch.Tensor:
+        return lq
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 5), st.sampled_from([2, 4, 8]), st.integers(0, 2**32 - 1))
+def test_rectangles_are_enlarged_as_pillow_does(rows: int, columns: int, scale: int, seed: int) -> None:
+    shape = (32 * rows, 32 * columns)
+    small = np.random.default_rng(seed).integers(256, size=(shape[0] // scale, shape[1] // scale, 3), dtype=np.uint8)
+    model = PictureModel(_Nothing(), shape, Enlargement(scale, "bicubic"))
+    actual = model(torch.from_numpy(small[None]))[0].numpy()
+    assert (actual == np.asarray(enlarge(Image.fromarray(small), scale))).all()
+
+
+@pytest.mark.parametrize("format", ["openvino", "onnx"])
+def test_a_rectangle_of_bytes(
+    format: Format,
+    folded_once: Elir,
+    tiny_recipe: Callable[..., Recipe],
+    photo: NDArray[np.uint8],
+    tmp_path: Path,
+) -> None:
+    recipe = tiny_recipe(model={"weights": "x", "image_size": [64, 96]}, export={format: {}, "io": "uint8"})
+    runner = written(tmp_path, recipe, folded_once, format, "fp32")
+    noise = torch.randn(noise_shape(64, 96), generator=torch.Generator().manual_seed(3))
+    enlarged = np.asarray(enlarge(Image.fromarray(photo[:16, :24]), SCALE))
+    with torch.no_grad():
+        wanted = to_uint8(folded_once(torch.from_numpy(to_float([enlarged])), noise)[0].numpy())
+    actual = runner.restore(photo[None, :16, :24], noise.numpy())[0]
+    assert runner.shapes["image"] == (1, 16, 24, 3) and runner.tile == (64, 96)
+    assert np.abs(actual.astype(int) - wanted).max() <= 1
 
 
 def test_a_task_that_does_not_enlarge(

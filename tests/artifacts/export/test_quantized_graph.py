@@ -25,7 +25,7 @@ Pair = tuple[Tensor, Tensor]
 
 
 def quantized(model: Elir, pair: Pair, **settings: Any) -> QuantizedModel:
-    subject = Subject(model, lambda: iter([pair]), 1, SIZE, ("openvino", "onnx"))
+    subject = Subject(model, lambda: iter([pair]), 1, (SIZE, SIZE), ("openvino", "onnx"))
     return quantize(subject, PtqSettings(**settings))
 
 
@@ -42,7 +42,7 @@ def once(folded_once: Elir, pair: Pair) -> QuantizedModel:
 
 @pytest.fixture(scope="module")
 def graph_once(folded_once: Elir) -> Any:
-    return to_onnx(folded_once, SIZE)
+    return to_onnx(folded_once, (SIZE, SIZE))
 
 
 def nodes(proto: Any) -> Counter[str]:
@@ -67,14 +67,14 @@ def test_it_is_what_exporting_the_module_gives(
     scheme: str, once: QuantizedModel, graph_once: Any, pair: Pair, onnxruntime_run: Run
 ) -> None:
     module = once.modules[scheme]
-    check(to_onnx(module, SIZE), quantized_graph(graph_once, once.model, module), pair, onnxruntime_run)
+    check(to_onnx(module, (SIZE, SIZE)), quantized_graph(graph_once, once.model, module), pair, onnxruntime_run)
 
 
 def test_steps_share_integers_unless_one_stays_float(
     rounded: QuantizedModel, graph: Any, pair: Pair, onnxruntime_run: Run
 ) -> None:
     module = rounded.modules["openvino"]
-    check(to_onnx(module, SIZE), quantized_graph(graph, rounded.model, module), pair, onnxruntime_run)
+    check(to_onnx(module, (SIZE, SIZE)), quantized_graph(graph, rounded.model, module), pair, onnxruntime_run)
 
 
 def test_the_float_graph_stays_as_it_is(rounded: QuantizedModel, graph: Any) -> None:
@@ -89,7 +89,12 @@ def test_equal_float_weights_may_be_rounded_apart(folded_once: Elir, pair: Pair,
     assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
     second.weight = first.weight.__class__(first.weight.clone(), requires_grad=False)
     module = quantized(model, pair, layer_bits={"dec.layers.2.conv.2": 4}).modules["openvino"]
-    check(to_onnx(module, SIZE), quantized_graph(to_onnx(model, SIZE), model, module), pair, onnxruntime_run)
+    check(
+        to_onnx(module, (SIZE, SIZE)),
+        quantized_graph(to_onnx(model, (SIZE, SIZE)), model, module),
+        pair,
+        onnxruntime_run,
+    )
 
 
 def test_a_graph_of_another_model_is_refused(

@@ -19,7 +19,7 @@ from compress.recipe.passes import PtqSettings
 def with_retrace(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> Any:
     with monkeypatch.context() as patch:
         patch.setattr(exporter, "without_retrace", nullcontext)
-        return exporter.to_onnx(model, 64)
+        return exporter.to_onnx(model, (64, 64))
 
 
 @pytest.fixture()
@@ -39,7 +39,7 @@ def retraces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_float_model_gives_the_same_bytes(
     folded_once: Elir, monkeypatch: pytest.MonkeyPatch, retraces: list[str]
 ) -> None:
-    given = exporter.to_onnx(folded_once, 64)
+    given = exporter.to_onnx(folded_once, (64, 64))
     assert not retraces
     assert given.SerializeToString(deterministic=True) == with_retrace(folded_once, monkeypatch).SerializeToString(
         deterministic=True
@@ -50,10 +50,10 @@ def test_a_float_model_gives_the_same_bytes(
 def test_a_quantized_model_gives_the_same_bytes(
     folded_once: Elir, pair: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch, retraces: list[str]
 ) -> None:
-    subject = Subject(folded_once, lambda: iter([pair] * 8), 8, 64, ("onnx",))
+    subject = Subject(folded_once, lambda: iter([pair] * 8), 8, (64, 64), ("onnx",))
     Ptq(PtqSettings(rounding="nearest")).run(subject)
     module = subject.quantized.modules["tensorrt"]
-    given = exporter.to_onnx(module, 64)
+    given = exporter.to_onnx(module, (64, 64))
     assert not retraces and any(node.op_type == "QuantizeLinear" for node in given.graph.node)
     assert given.SerializeToString(deterministic=True) == with_retrace(module, monkeypatch).SerializeToString(
         deterministic=True
@@ -68,7 +68,7 @@ class Other(nn.Module):
 
 
 def test_an_operator_without_a_translation_is_decomposed_as_before(retraces: list[str]) -> None:
-    graph = exporter.to_onnx(Other(), 64)
+    graph = exporter.to_onnx(Other(), (64, 64))
     assert retraces and graph.graph.output[0].name == "hq"
 
 

@@ -28,9 +28,9 @@ SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
 @pytest.fixture(scope="module")
 def rounded(folded: Elir) -> tuple[QuantizedModel, Any]:
     """Weights of 4 bits in groups of 8 channels, of 8 bits and of 16, and the graph of the model that has them."""
-    subject = Subject(folded, lambda: iter(()), 0, SIZE, ("openvino", "onnx"))
+    subject = Subject(folded, lambda: iter(()), 0, (SIZE, SIZE), ("openvino", "onnx"))
     Weights(WeightsSettings(bits=4, group=8, layer_bits={"enc": 8, "dec": 16})).run(subject)
-    return subject.quantized, to_onnx(subject.quantized.modules["x86"], SIZE)
+    return subject.quantized, to_onnx(subject.quantized.modules["x86"], (SIZE, SIZE))
 
 
 def save(proto: Any, path: Path) -> Path:

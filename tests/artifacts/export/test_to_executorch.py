@@ -20,7 +20,7 @@ Pair = tuple[Tensor, Tensor]
 
 @pytest.fixture(scope="module")
 def program(folded: Elir) -> bytes:
-    return to_executorch(folded, 64)
+    return to_executorch(folded, (64, 64))
 
 
 def run(program: bytes, folder: Path, lq: Tensor, noise: Tensor | None) -> np.ndarray:
@@ -79,10 +79,10 @@ class Mixed(Plain):
 def test_what_is_left_out_changes_nothing(kind: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
     """Passes that do not apply, and Python code of graphs that nobody calls."""
     model = kind().eval().requires_grad_(False)
-    program = to_executorch(model, 64)
+    program = to_executorch(model, (64, 64))
     for shortcut in ("_passes_that_apply", "_compiled_on_demand"):
         monkeypatch.setattr(module, shortcut, nullcontext)
-    assert to_executorch(model, 64) == program
+    assert to_executorch(model, (64, 64)) == program
 
 
 def test_nothing_of_torch_stays_changed(program: bytes) -> None:

@@ -41,6 +41,16 @@ def test_it_gives_what_torch_gives(graph: Any, pair: Pair, wanted: Tensor) -> No
     np.testing.assert_allclose(run(graph, lq=pair[0], noise=pair[1]), wanted.numpy(), atol=1e-4)
 
 
+@pytest.mark.numerics
+def test_a_rectangle(folded_once: Elir) -> None:
+    graph = to_onnx(folded_once, (64, 96))
+    assert shapes(graph.graph.input) == {"lq": [1, 3, 64, 96], "noise": [1, 16, 8, 12]}
+    lq, noise = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1)), seeded_noise(64, 96, 2)
+    with torch.no_grad():
+        wanted = folded_once(lq, noise).clamp(0, 1)
+    np.testing.assert_allclose(run(graph, lq=lq, noise=noise), wanted.numpy(), atol=1e-4)
+
+
 def test_weights_of_the_steps_are_stored_once(graph: Any, folded: Elir) -> None:
     numbers = sum({id(p): p.numel() for p in folded.parameters()}.values())
     stored = sum(int(np.prod(i.dims)) for i in graph.graph.initializer)
@@ -58,14 +68,14 @@ def test_nothing_of_the_machine_is_inside(graph: Any) -> None:
 
 def test_the_same_model_gives_the_same_bytes(graph: Any, folded: Elir, tmp_path: Path) -> None:
     save_onnx(graph, tmp_path / "a.onnx")
-    save_onnx(to_onnx(folded, 64), tmp_path / "b.onnx")
+    save_onnx(to_onnx(folded, (64, 64)), tmp_path / "b.onnx")
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
 @pytest.fixture(scope="module")
 def older(folded: Elir) -> Any:
     """Of an older opset, its noise baked in."""
-    return to_onnx(folded, 64, 18, baked_seed=4)
+    return to_onnx(folded, (64, 64), 18, baked_seed=4)
 
 
 def test_baked_noise_leaves_one_input(older: Any, graph: Any, pair: Pair) -> None:

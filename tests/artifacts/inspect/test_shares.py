@@ -20,7 +20,7 @@ SIZE = 64
 def model() -> Elir:
     torch.manual_seed(0)
     made = Elir(ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=2)).eval().requires_grad_(False)
-    subject = Subject(made, lambda: iter(()), 0, SIZE, ())
+    subject = Subject(made, lambda: iter(()), 0, (SIZE, SIZE), ())
     Collapse(CollapseSettings()).run(subject)
     FoldTime(FoldTimeSettings()).run(subject)
     return made
@@ -29,7 +29,7 @@ def model() -> Elir:
 @pytest.fixture(scope="module")
 def artifact(model: Elir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("shares") / "model.onnx"
-    save_onnx(to_onnx(model, SIZE), path)
+    save_onnx(to_onnx(model, (SIZE, SIZE)), path)
     return path
 
 

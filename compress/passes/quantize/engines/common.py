@@ -16,9 +16,8 @@ from compress.recipe.passes import PtqSettings
 
 
 def example(subject: Subject) -> tuple[Tensor, Tensor]:
-    """Inputs of the artifact's shape: (1, 3, S, S) in [0, 1] and (1, 16, S/8, S/8)."""
-    size = subject.image_size
-    return torch.zeros(1, 3, size, size), torch.zeros(noise_shape(size, size))
+    """Inputs of the artifact's shape: (1, 3, H, W) in [0, 1] and (1, 16, H/8, W/8)."""
+    return torch.zeros(1, 3, *subject.shape), torch.zeros(noise_shape(*subject.shape))
 
 
 def pictures(subject: Subject) -> Iterator[tuple[Tensor, Tensor]]:

@@ -37,7 +37,7 @@ def settled(folded: Callable[..., Subject]) -> Subject:
 @pytest.fixture(scope="module")
 def openvino_graph(settled: Subject) -> Any:
     """ov.Model. Not to be changed."""
-    return to_openvino(to_onnx(settled.quantized.modules["openvino"], settled.image_size))
+    return to_openvino(to_onnx(settled.quantized.modules["openvino"], settled.shape))
 
 
 def test_every_scheme_is_near_the_float_model(settled: Subject, closeness: Callable[..., float]) -> None:
@@ -59,7 +59,7 @@ def test_the_runtimes_kernels_are_as_near_as_the_simulation(
     settled: Subject, openvino_graph: Any, closeness: Callable[..., float], run_onnx: Callable, run_openvino: Callable
 ) -> None:
     modules = settled.quantized.modules
-    onnx = to_onnx(modules["onnxruntime"], settled.image_size)
+    onnx = to_onnx(modules["onnxruntime"], settled.shape)
     for name, run in (("onnxruntime", run_onnx(onnx)), ("openvino", run_openvino(openvino_graph))):
         assert closeness(settled, run) > closeness(settled, modules[name]) - 3, name
 

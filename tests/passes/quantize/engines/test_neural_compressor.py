@@ -38,7 +38,7 @@ def test_quantized_exported_and_run(
     convs = [m for m in subject.model.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(weights) == len(convs)  # folded to int8; transposed convolutions stay float
     assert max(int(w.abs().max()) for w in weights) == 63
-    proto = to_onnx(module, subject.image_size)
+    proto = to_onnx(module, subject.shape)
     kinds = Counter(node.op_type for node in proto.graph.node)
     assert kinds["QuantizeLinear"] > len(convs) / 2
     int8 = [t for t in proto.graph.initializer if t.data_type == 3 and len(t.dims) == 4]

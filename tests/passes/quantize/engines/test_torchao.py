@@ -80,7 +80,7 @@ def test_it_is_exported_and_run(
     weights = [w.int() for w in int8_weights(modules["onnxruntime"])]
     assert 64 < max(int(w.abs().max()) for w in weights) <= 127
     assert all(torch.equal(limit_pairs(w, axis), w) for w, axis in with_pairs(weights, subject.model))
-    proto = to_onnx(modules["onnxruntime"], subject.image_size)
+    proto = to_onnx(modules["onnxruntime"], subject.shape)
     assert Counter(node.op_type for node in proto.graph.node)["QuantizeLinear"] > 50
     simulated = closeness(subject, modules["onnxruntime"])
     assert simulated > 26

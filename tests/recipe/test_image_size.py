@@ -1,0 +1,57 @@
+"""``model.image_size``: the side of a square, or [height, width]."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compress.errors import InputError
+from compress.recipe.image_size import shape_of, shortest, size_text
+from compress.recipe.load import load_recipe, recipe_hash
+
+MINE = "version: 1\nname: mine\npasses: [{{ptq: {{}}}}]\nexport: {{onnx: {{}}}}\nmodel: {{image_size: {}}}\n"
+SIDES = st.integers(2, 128).map(lambda n: 32 * n)
+
+
+def recipe_file(folder: Path, size: object) -> str:
+    path = folder / "mine.yaml"
+    path.write_text(MINE.format(size))
+    return str(path)
+
+
+def test_a_rectangle_is_height_and_width(tmp_path: Path) -> None:
+    model = load_recipe(recipe_file(tmp_path, [384, 640])).model
+    assert model.shape == (384, 640)
+    assert model.model_dump(mode="json")["image_size"] == [384, 640]
+
+
+def test_a_square_is_the_same_recipe_however_it_is_written(tmp_path: Path) -> None:
+    side, sides = (load_recipe(recipe_file(tmp_path, size)) for size in (128, [128, 128]))
+    assert sides.model.image_size == 128 and sides.model.shape == (128, 128)
+    assert recipe_hash(side) == recipe_hash(sides)
+
+
+@given(SIDES, SIDES)
+def test_every_shape_is_written_in_one_way(height: int, width: int) -> None:
+    shape = (height, width)
+    assert shape_of(shortest([height, width])) == shape
+    assert size_text(shape) == (str(height) if height == width else f"{height}x{width}")
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ("[360, 640]", "model.image_size.0: must be a multiple of 32, got 360: the nearest are 352 and 384"),
+        ("[384, 642]", "model.image_size.1: must be a multiple of 32, got 642: the nearest are 640 and 672"),
+        ("[384, 32]", "model.image_size.1: must be >= 64, got 32"),
+        ("[384]", "model.image_size: must hold at least 2 item(s), got [384]"),
+        ("[384, 640, 3]", "model.image_size: must hold at most 2 item(s), got [384, 640, 3]"),
+        ("[big, 64]", "model.image_size.0: must be an integer, got 'big'"),
+        ("384x640", "model.image_size: must be an integer, got '384x640'"),
+    ],
+)
+def test_what_is_no_size(tmp_path: Path, size: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        load_recipe(recipe_file(tmp_path, size))
+    assert str(error.value).endswith(f"mine.yaml:5: {message}")
