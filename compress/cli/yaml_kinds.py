@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from compress.artifacts.artifact import plan_artifacts
 from compress.data.sets import load_set
-from compress.pipeline.inputs import checkpoint_numbers, load_sets
+from compress.errors import Refusals
+from compress.pipeline.inputs import check_data, find_weights, load_targets
 from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.kinds import own_kind
 from compress.recipe.library import Kind, find, is_path, load_yaml, names
@@ -13,7 +15,7 @@ from compress.recipe.published import to_fill_in
 from compress.recipe.schema import DeployTarget, Recipe
 from compress.recipe.strict import Strict
 from compress.recipe.train import TrainRecipe
-from compress.sweep.points import Points
+from compress.sweep.points import Point, Points
 from compress.sweep.schema import Sweep
 
 SCHEMAS: dict[str, type[Strict]] = {
@@ -29,28 +31,56 @@ BUILT_IN: dict[str, Kind] = {"recipe": "recipes", "calibration": "calibration", 
 def check_file(name_or_path: str, overrides: Iterable[str] = ()) -> tuple[str, str]:
     """The name in a valid file of any kind, and what is still to be filled in; "" where nothing is.
 
-    The sets of a recipe must be there and large enough; their pictures are not read. Its checkpoint must be there, for
-    its task, and say K and sigma_s where the recipe does not.
+    Pictures of sets are read, those of a hub excepted. A recipe's checkpoint must be there, for its task, and say K and
+    sigma_s where the recipe does not.
 
     Raises InputError, one line per mistake.
     """
     kind, path = _kind(name_or_path)
     if kind == "sweep":
         points = Points(path, overrides)
-        _ = points.known  # checks the settings of every point
+        _check_points(points.known)
         return points.sweep.name, ""
     if kind == "calibration":
-        load_set(name_or_path, "sr_x4")  # whatever the task is: the pictures must be there
-        return load_model(CalibrationSet, path, overrides).name, ""
+        name = load_model(CalibrationSet, path, overrides).name
+        load_set(name_or_path, "sr_x4").check()  # whatever the task is: the pictures must be there
+        return name, ""
     if kind == "target":
         return load_model(DeployTarget, path, overrides).name, ""
     loaded = load_any(name_or_path, overrides)
     message = to_fill_in(loaded.model.weights)
+    refusals = Refusals()
     if isinstance(loaded, Recipe):
-        load_sets(loaded)
+        check_data(loaded, refusals, remote=False)
+        load_targets(loaded, refusals)
+        with refusals.gathered():
+            plan_artifacts(loaded)
         if not message:
-            checkpoint_numbers(find("weights", loaded.model.weights), loaded.model)
+            with refusals.gathered():
+                find_weights(loaded)
+    else:
+        with refusals.gathered():
+            pictures = load_set(loaded.data.validation, loaded.model.task)
+            pictures.require_truth("training is validated against them")
+            pictures.check()
+    refusals.refuse()
     return loaded.name, f"model.weights is to be filled in: {message}" if message else ""
+
+
+def _check_points(points: Iterable[Point]) -> None:
+    """What the recipes of a sweep's points stand on, once for those that stand on the same."""
+    refusals = Refusals()
+    for recipe in {_stands_on(point.recipe): point.recipe for point in points}.values():
+        check_data(recipe, refusals, remote=False)
+        with refusals.gathered():
+            find_weights(recipe)
+    refusals.refuse()
+
+
+def _stands_on(recipe: Recipe) -> str:
+    """Equal for recipes of which ``check_data`` finds the same."""
+    same = recipe.model_copy(update={"model": recipe.model.model_copy(update={"seed": 0})})
+    return f"{same.model_dump_json(include={'model', 'data', 'export', 'goals'})} {recipe.ptq is None}"
 
 
 def _kind(name_or_path: str) -> tuple[str, Path]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -10,7 +11,7 @@ from compress.data.degradations import enlarge
 from compress.data.folders import scan
 from compress.data.names import distinct_names
 from compress.data.pictures import open_rgb
-from compress.data.sources import NamedPicture, evenly
+from compress.data.sources import NamedPicture, Pictures, Read, evenly
 from compress.errors import InputError
 from compress.recipe.task import Task, task_enlargement, task_scale
 
@@ -23,7 +24,7 @@ class _Pair:
     high: Path | None
 
 
-class PairedPictures:
+class PairedPictures(Pictures):
     """``count`` pictures of the folder ``low``, spread evenly over its sorted paths (all where it is None), each with
     the one of ``high`` that has the same path below its folder, whatever its suffix.
 
@@ -57,14 +58,15 @@ class PairedPictures:
         """The name that takes most room in a file system."""
         return max(self._pairs, key=lambda name: len(name.encode()))
 
-    def __iter__(self) -> Iterator[NamedPicture]:
-        for name, pair in self._pairs.items():
-            low = open_rgb(pair.low)
-            if pair.high is None:
-                yield NamedPicture(name, str(pair.low), None, low if self._enlarged else self._on_grid(low))
-            else:
-                high = open_rgb(pair.high)
-                yield NamedPicture(name, str(pair.low), high, self._fitted(pair, low, high))
+    def reads(self) -> Iterator[Read]:
+        return (partial(self._read, name, pair) for name, pair in self._pairs.items())
+
+    def _read(self, name: str, pair: _Pair) -> NamedPicture:
+        low = open_rgb(pair.low)
+        if pair.high is None:
+            return NamedPicture(name, str(pair.low), None, low if self._enlarged else self._on_grid(low))
+        high = open_rgb(pair.high)
+        return NamedPicture(name, str(pair.low), high, self._fitted(pair, low, high))
 
     def _by_name(self, folder: Path) -> dict[str, Path]:
         listing = scan(folder)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -13,8 +14,8 @@ from compress.data.degradations import degrade_both
 from compress.data.names import set_names
 from compress.data.open import suffixes
 from compress.data.pairs import PairedPictures
-from compress.data.sources import FolderPictures, HubPictures, Pictures
-from compress.errors import InputError
+from compress.data.sources import FolderPictures, HubPictures, NamedPicture, Pictures
+from compress.errors import InputError, Refusals, shortened
 from compress.files import sha256_text
 from compress.recipe import library
 from compress.recipe.calibration_set import BundledSource, CalibrationSet, FolderSource, HubSource
@@ -69,6 +70,10 @@ class PictureRecord:
     def hashes(self) -> tuple[str, ...]:
         """Every one: a picture of another set that has one of them is the same picture."""
         return self.sha256, self.crop_sha256, *self.low
+
+
+_Crop: TypeAlias = tuple[str, np.ndarray | None, np.ndarray | None, PictureRecord]
+"""Name, clean and low crop, of which one may be missing, and record of a picture."""
 
 
 class PictureSet:
@@ -136,11 +141,17 @@ class PictureSet:
 
     @property
     def seen(self) -> list[PictureRecord]:
-        """Origins and hashes of the pictures, in order; reads the pictures when they have not been read yet."""
+        """Origins and hashes of the pictures, in order; reads the pictures when they have not been read yet.
+
+        Raises InputError, a line for each that cannot be read or is too small.
+        """
         if self._seen is None:
-            for _ in self._crops():
-                pass
-        assert self._seen is not None
+            refusals, seen = Refusals(), []
+            for read in self._pictures.reads():
+                with refusals.gathered():
+                    seen.append(self._cropped(read())[-1])
+            refusals.refuse()
+            self._seen = seen
         return self._seen
 
     @property
@@ -154,25 +165,33 @@ class PictureSet:
         return sha256_text(json.dumps(facts, sort_keys=True))
 
     def check(self) -> None:
-        """Read a folder's pictures once. Raises InputError for one that cannot be read or is too small.
+        """Read a folder's pictures once. Raises InputError as ``seen``.
 
         A hub's are not read twice: those that cannot be used are left out there.
         """
-        if not isinstance(self.settings.source, HubSource):
+        if not self.is_remote:
             _ = self.seen
 
-    def _crops(self) -> Iterator[tuple[str, np.ndarray | None, np.ndarray | None, PictureRecord]]:
-        """Name, clean and low crop, of which one may be missing, and record of each picture."""
+    @property
+    def is_remote(self) -> bool:
+        """Whether reading its pictures asks the network for them."""
+        return isinstance(self.settings.source, HubSource)
+
+    def _crops(self) -> Iterator[_Crop]:
         everything = []
-        for name, origin, *pair in self._pictures:
-            wholes = [pixels_sha256(np.asarray(image)) for image in pair if image is not None]
-            # Both at one place, which the true picture decides.
-            clean, low = (None if image is None else self._crop(origin, image, wholes[0]) for image in pair)
-            crops = [pixels_sha256(crop) for crop in (clean, low) if crop is not None]
-            seen = PictureRecord(origin, wholes[0], crops[0], (*wholes[1:], *crops[1:]))
-            everything.append(seen)
-            yield name, clean, low, seen
+        for picture in self._pictures:
+            crop = self._cropped(picture)
+            everything.append(crop[-1])
+            yield crop
         self._seen = everything
+
+    def _cropped(self, picture: NamedPicture) -> _Crop:
+        name, origin, *pair = picture
+        wholes = [pixels_sha256(np.asarray(image)) for image in pair if image is not None]
+        # Both at one place, which the true picture decides.
+        clean, low = (None if image is None else self._crop(origin, image, wholes[0]) for image in pair)
+        crops = [pixels_sha256(crop) for crop in (clean, low) if crop is not None]
+        return name, clean, low, PictureRecord(origin, wholes[0], crops[0], (*wholes[1:], *crops[1:]))
 
     def _crop(self, origin: str, image: Image.Image, sha256: str) -> np.ndarray:
         rows, columns = self.crop
@@ -245,13 +264,14 @@ def _pictures(settings: CalibrationSet, base: Path, task: Task, crop: Shape) -> 
 
 
 def check_disjoint(calibration: PictureSet, validation: Sequence[PictureSet]) -> None:
-    """Raise InputError, naming both files, when a validation picture, or its crop, is one of calibration's."""
+    """Raise InputError, a line for each validation picture that is, or whose crop is, one of calibration's."""
     known = {value: seen.origin for seen in calibration.seen for value in seen.hashes}
-    for pictures in validation:
-        for seen in pictures.seen:
-            twin = next((known[value] for value in seen.hashes if value in known), None)
-            if twin:
-                raise InputError(
-                    f"calibration set {calibration.name} and validation set {pictures.name} share a picture: "
-                    f"{twin} and {seen.origin} hold the same pixels: take it out of one of them"
-                )
+    twins = [
+        f"calibration set {calibration.name} and validation set {pictures.name} share a picture: {known[shared[0]]} "
+        f"and {seen.origin} hold the same pixels: take it out of one of them"
+        for pictures in validation
+        for seen in pictures.seen
+        if (shared := [value for value in seen.hashes if value in known])
+    ]
+    if twins:
+        raise InputError(*shortened(twins))

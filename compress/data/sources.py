@@ -2,8 +2,9 @@
 
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -32,6 +33,7 @@ class NamedPicture(NamedTuple):
     low: Image.Image | None = None
 
 
+Read: TypeAlias = Callable[[], NamedPicture]
 T = TypeVar("T")
 
 
@@ -46,7 +48,11 @@ class Pictures(Protocol):
     @property
     def longest_name(self) -> str: ...
 
-    def __iter__(self) -> Iterator[NamedPicture]: ...
+    def reads(self) -> "Iterator[Read]":
+        """What reads each picture, and raises InputError for one that cannot be read."""
+
+    def __iter__(self) -> Iterator[NamedPicture]:
+        return (read() for read in self.reads())
 
 
 def evenly(items: Sequence[T], count: int | None) -> list[T]:
@@ -54,7 +60,7 @@ def evenly(items: Sequence[T], count: int | None) -> list[T]:
     return list(items) if count is None else [items[i * len(items) // count] for i in range(count)]
 
 
-class FolderPictures:
+class FolderPictures(Pictures):
     """``count`` pictures spread evenly over the sorted paths below ``folder``; all of them where it is None.
 
     Raises InputError when the folder is missing or holds too few; on iteration, when a picture cannot be read.
@@ -82,12 +88,15 @@ class FolderPictures:
         """The name that takes most room in a file system."""
         return max((name for name, _ in self._files), key=lambda name: len(name.encode()))
 
-    def __iter__(self) -> Iterator[NamedPicture]:
-        for name, path in self._files:
-            yield NamedPicture(name, str(path), open_rgb(path))
+    def reads(self) -> Iterator[Read]:
+        return (partial(_read, name, path) for name, path in self._files)
 
 
-class HubPictures:
+def _read(name: str, path: Path) -> NamedPicture:
+    return NamedPicture(name, str(path), open_rgb(path))
+
+
+class HubPictures(Pictures):
     """The first ``count`` pictures of a hub data set of ``least`` height and width or more.
 
     Smaller and unreadable ones are left out: nobody can remove them there. The hub is asked at iteration.
@@ -106,7 +115,7 @@ class HubPictures:
         """Any of its names: all have the same length."""
         return f"{0:06d}"
 
-    def __iter__(self) -> Iterator[NamedPicture]:
+    def reads(self) -> Iterator[Read]:
         usable = 0
         for i, row in enumerate(_rows(self.source)):
             origin = f"{self.source.name}[{self.source.split}][{i}]"
@@ -117,7 +126,7 @@ class HubPictures:
                 continue
             if picture.shape[0] < self.least[0] or picture.shape[1] < self.least[1]:
                 continue
-            yield NamedPicture(f"{i:06d}", origin, Image.fromarray(picture))
+            yield partial(NamedPicture, f"{i:06d}", origin, Image.fromarray(picture))
             usable += 1
             if usable == self.count:
                 return

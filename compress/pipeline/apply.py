@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 
 from compress.artifacts.artifact import Artifact
-from compress.errors import InputError
+from compress.errors import InputError, Refusals
 from compress.files import check_room
 from compress.folders import STAGES, Owner, check_folder, claimed
 from compress.ledger.record import record_apply
 from compress.pipeline.context import RunContext
 from compress.pipeline.dry_run import Plan
 from compress.pipeline.fallback import fall_back
-from compress.pipeline.inputs import Inputs
+from compress.pipeline.inputs import Inputs, load_targets
 from compress.pipeline.quality import sample_path
 from compress.pipeline.result import ApplyResult
 from compress.pipeline.run import Run
 from compress.pipeline.write_bundle import owner_before, owner_of, unchanged
-from compress.recipe.library import find
 from compress.recipe.schema import DeployTarget
-from compress.recipe.validation import load_model
 from compress.targets.bench import check_target, missing_tool
 
 
@@ -26,15 +24,21 @@ def plan(
 ) -> Plan:
     """What ``apply`` will do. ``source`` (a name or path) and ``settings`` say where the recipe came from.
 
-    Raises InputError for bad data or weights, or a folder that is not to be written into, which a ``dry_run`` only
-    tells: a bundle of another recipe is replaced only when the context does not resume.
+    Raises InputError, a line for each mistake in data, weights, artifacts and targets; and for a folder that is not to
+    be written into, which a ``dry_run`` only tells: a bundle of another recipe is replaced only when the context does
+    not resume.
     """
     recipe, out = context.recipe, context.folder
     if not dry_run:
         check_folder(out, Owner("bundle", recipe.name))  # before pictures are read
-    inputs = context.inputs
-    targets = [load_model(DeployTarget, find("targets", name)) for name in recipe.targets]
-    planned = context.planned
+    refusals = Refusals()
+    with refusals.gathered():
+        _ = context.inputs
+    with refusals.gathered():
+        _ = context.planned
+    targets = load_targets(recipe, refusals)
+    refusals.refuse()
+    inputs, planned = context.inputs, context.planned
     missing = {target.name: why for target in targets if (why := missing_tool(target))}
     owner, before = owner_of(inputs, out, source, settings), owner_before(out, inputs)
     refused = ""

@@ -7,20 +7,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
+from compress.artifacts.artifact import Artifact
 from compress.data.names import set_names
 from compress.data.sets import PictureSet, check_disjoint, load_set
-from compress.errors import InputError
+from compress.errors import InputError, Refusals
 from compress.files import sha256_file, sha256_text
 from compress.recipe import library
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import MIN_PICTURES
 from compress.recipe.published import by_task
-from compress.recipe.schema import QUANTIZED, Goals, Recipe, RecipeModel
-
-if TYPE_CHECKING:
-    from compress.artifacts.artifact import Artifact
+from compress.recipe.schema import QUANTIZED, DeployTarget, Goals, Recipe, RecipeModel
+from compress.recipe.validation import load_model
 
 PACKAGES = (
     *("elir-compress", "torch", "torchao", "executorch", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript"),
@@ -142,35 +141,71 @@ def made_by(recipe: Recipe, weights_sha256: str) -> str:
 def resolve(recipe: Recipe, *, reuse: bool = False) -> Inputs:
     """Find weights and data of ``recipe``, with ``reuse`` its finished student too, and refuse what cannot work.
 
-    Raises InputError.
+    Raises InputError, a line for each mistake.
     """
+    refusals = Refusals()
+    with refusals.gathered():
+        weights = find_weights(recipe)
+        student = finished_student(recipe, weights) if reuse else None
+    calibration, *validation = check_data(recipe, refusals, remote=True)
+    refusals.refuse()
+    assert calibration is not None
+    return Inputs(recipe, weights, calibration, [pictures for pictures in validation if pictures], student)
+
+
+def find_weights(recipe: Recipe) -> Path:
+    """The checkpoint of ``recipe``. Raises InputError for none, or for one that the recipe cannot mean."""
     weights = library.find("weights", recipe.model.weights)
-    calibration, validation = load_sets(recipe)
-    check_disjoint(calibration, validation)
     checkpoint_numbers(weights, recipe.model)
-    return Inputs(recipe, weights, calibration, validation, finished_student(recipe, weights) if reuse else None)
+    return weights
 
 
-def load_sets(recipe: Recipe) -> tuple[PictureSet, list[PictureSet]]:
-    """The calibration set and the validation sets of ``recipe``; no picture is read.
+def check_data(recipe: Recipe, refusals: Refusals, *, remote: bool) -> list[PictureSet | None]:
+    """The calibration set of ``recipe``, then its validation sets; None for one that cannot be used.
 
-    Raises InputError for a set that is not there, that has too few pictures, or that lacks what the goals need.
+    Gathered as ``refusals``: a set that is not there, has too few pictures or lacks what the goals need; a picture that
+    cannot be read or is too small; one that stands on both sides.
+    ``remote``: sets of a hub are read, too.
     """
-    task, size = recipe.model.task, recipe.model.shape
     given = [recipe.data.calibration, *recipe.data.validation]
-    calibration, *validation = (
-        load_set(path, task, size, name) for path, name in zip(given, set_names(given), strict=True)
-    )
-    if recipe.ptq and len(calibration) < MIN_PICTURES:
-        raise InputError(
-            f"data.calibration: {len(calibration)} pictures are too few for ptq, it needs {MIN_PICTURES} or more "
-            f"(32 are usual): use a larger set than {calibration.name}"
-        )
-    for pictures in validation:
-        _check_truth(pictures, recipe.goals)
+    sets: list[PictureSet | None] = [None for _ in given]
+    with refusals.gathered():
+        for i, (path, name) in enumerate(zip(given, set_names(given), strict=True)):
+            with refusals.gathered():
+                pictures = load_set(path, recipe.model.task, recipe.model.shape, name)
+                _check_set(recipe, pictures, refusals, calibrates=i == 0)
+                if remote or not pictures.is_remote:
+                    _ = pictures.seen
+                sets[i] = pictures
+    read = [pictures for pictures in sets if pictures and (remote or not pictures.is_remote)]
+    if sets[0] in read:
+        with refusals.gathered():
+            check_disjoint(read[0], read[1:])
+    return sets
+
+
+def load_targets(recipe: Recipe, refusals: Refusals) -> list[DeployTarget]:
+    """The targets of ``recipe``; gathered as ``refusals``: those whose files are not valid."""
+    targets = []
+    for name in recipe.targets:
+        with refusals.gathered():
+            targets.append(load_model(DeployTarget, library.find("targets", name)))
+    return targets
+
+
+def _check_set(recipe: Recipe, pictures: PictureSet, refusals: Refusals, *, calibrates: bool) -> None:
+    if calibrates and recipe.ptq and len(pictures) < MIN_PICTURES:
+        with refusals.gathered():
+            raise InputError(
+                f"data.calibration: {len(pictures)} pictures are too few for ptq, it needs {MIN_PICTURES} or more "
+                f"(32 are usual): use a larger set than {pictures.name}"
+            )
+    if not calibrates:
+        with refusals.gathered():
+            _check_truth(pictures, recipe.goals)
         if recipe.export.io == "uint8":
-            pictures.require_images("export.io: uint8")
-    return calibration, validation
+            with refusals.gathered():
+                pictures.require_images("export.io: uint8")
 
 
 def _check_truth(pictures: PictureSet, goals: Goals) -> None:
@@ -229,7 +264,7 @@ def artifact_steps(recipe: Recipe, k_steps: int, precision: str) -> int:
     return next((k for k in reversed(asked) if k is not None), k_steps)
 
 
-def estimated_bytes(recipe: Recipe, values: Mapping[str, int], artifact: "Artifact") -> int:
+def estimated_bytes(recipe: Recipe, values: Mapping[str, int], artifact: Artifact) -> int:
     """About how large an artifact's file is: ``values`` numbers of each tensor, in the bits that the recipe gives it.
 
     Passes that take channels away are not reckoned with; ExecuTorch stores no fewer than 8 bits.

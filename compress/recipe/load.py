@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from compress.errors import InputError
+from compress.errors import MOST_MISTAKES, InputError
 from compress.files import sha256_text
 from compress.recipe.kinds import check_kind
 from compress.recipe.library import Kind, find, is_path, load_yaml
@@ -16,7 +16,7 @@ from compress.recipe.paths import from_file, move_paths, relative_to
 from compress.recipe.published import to_fill_in
 from compress.recipe.schema import Recipe, RecipeData, RecipeModel
 from compress.recipe.train import TrainRecipe
-from compress.recipe.validation import MOST_MISTAKES, Mistake, Source, check, load_model
+from compress.recipe.validation import Mistake, Source, check, load_model
 from compress.surroundings import expanded
 
 __all__ = ["RecipeFile", "load_any", "load_model", "load_recipe", "load_training", "recipe_hash", "to_yaml"]

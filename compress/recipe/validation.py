@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Tag, ValidationError
 
-from compress.errors import InputError
+from compress.errors import InputError, shortened
 from compress.recipe.library import Document, did_you_mean, load_yaml, nearest, parse_value
 from compress.recipe.names import GRAMMARS
 from compress.recipe.yaml_nodes import KeyPath, dotted
@@ -42,8 +42,6 @@ _TYPES = {
 
 DEEPEST = 40
 """Parts of a key path; a YAML file may be as deep."""
-MOST_MISTAKES = 100
-"""Lines of one refusal."""
 DIGITS = 9
 """Of an item's number in a list."""
 
@@ -96,10 +94,8 @@ class Source:
     def refuse(self, mistakes: list[Mistake]) -> None:
         """Raise InputError with one line a mistake, when there are any."""
         if mistakes:
-            shown = mistakes[:MOST_MISTAKES]
-            lines = [f"{self.place(at)}: {dotted(at) + ': ' if at else ''}{text}" for at, text in shown]
-            more = len(mistakes) - len(shown)
-            raise InputError(*dict.fromkeys(lines), *([f"and {more} more mistakes"] if more else []))
+            lines = (f"{self.place(at)}: {dotted(at) + ': ' if at else ''}{text}" for at, text in mistakes)
+            raise InputError(*shortened(lines))
 
 
 def _merged(base: Any, top: Any, at: KeyPath, places: dict[KeyPath, str]) -> Any:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from compress.cli.commands import app
@@ -67,7 +68,7 @@ def test_too_few_pictures_are_found_before_any_work(tmp_path: Path) -> None:
     """ptq would refuse them only after the float model was measured."""
     (tmp_path / "few").mkdir()
     for i in range(3):
-        (tmp_path / f"few/{i}.png").touch()
+        Image.effect_noise((256, 256), 40 + i).save(tmp_path / f"few/{i}.png")
     code, text = run(tmp_path, FILES["recipe"] + "data: {calibration: ./few}\n")
     assert code == 2
     assert text == (
@@ -102,3 +103,52 @@ def test_a_recipe_whose_checkpoint_cannot_be_meant(model: str, message: str, tmp
     path.write_text(f"version: 1\nextends: int8_sr\nname: mine\nmodel: {model}\n")
     with pytest.raises(InputError, match=message):
         check_file(str(path))
+
+
+def test_every_mistake_is_listed_and_pictures_are_opened(tmp_path: Path) -> None:
+    """Each cost a dry run of its own: the first one hid the others."""
+    for name in ("few", "mixed", "right"):
+        (tmp_path / name).mkdir()
+    for i in range(3):
+        Image.effect_noise((256, 256), 40 + i).save(tmp_path / f"few/{i}.png")
+    (tmp_path / "mixed/broken.png").write_bytes(b"not a picture")
+    Image.effect_noise((64, 200), 40).save(tmp_path / "mixed/small.png")
+    Image.effect_noise((90, 90), 40).save(tmp_path / "mixed/smaller.png")
+    Image.open(tmp_path / "few/1.png").save(tmp_path / "right/twin.png")
+    (tmp_path / "board.yaml").write_text("version: 1\nname: board\nruntime: openvino\n")
+    recipe = (
+        "version: 1\nname: mine\nextends: int8_sr\nmodel: {weights: elir_denoise}\n"
+        "data: {calibration: ./few, validation: [./mixed, ./right]}\n"
+        "targets: [./board.yaml]\nexport: {onnx: {precisions: [weights]}}\n"
+    )
+    code, text = run(tmp_path, recipe)
+    lines = text.splitlines()
+    wanted = [
+        "3 pictures are too few for ptq",
+        "broken.png: not a readable picture",
+        "small.png: 64 x 200 px, smaller than the crop of 256 px",
+        "smaller.png: 90 x 90 px, smaller than the crop",
+        "set few and validation set right share a picture",
+        "board.yaml:1: format: is missing",
+        "export.onnx: weights needs the pass weights",
+        "was trained for denoise",
+    ]
+    assert code == 2
+    assert [any(each in line for line in lines) for each in wanted] == [True] * len(wanted), text
+    assert len(lines) == len(wanted), text
+    done = CliRunner().invoke(app, ["apply", str(tmp_path / "x.yaml"), "--dry-run", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2 and sorted(done.stderr.splitlines()) == sorted(lines), "the dry run finds no other"
+
+
+@pytest.mark.parametrize("kind", ["calibration", "train", "sweep"])
+def test_pictures_of_the_other_kinds_are_opened_too(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.effect_noise((100, 90), 40).save(tmp_path / "photos/small.png")
+    files = {
+        "calibration": "version: 1\nname: c\nsource: {kind: folder, path: ./photos}\n",
+        "train": FILES["train"].replace("train: [a]", "train: [a], validation: ./photos"),
+        "sweep": FILES["sweep"] + "set: {data.validation: [%s]}\n" % (tmp_path / "photos"),
+    }
+    code, text = run(tmp_path, files[kind])
+    assert code == 2 and text.count("small.png: 100 x 90 px, smaller than the crop of 256 px") == 1, text
+    assert len(text.splitlines()) == 1

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from compress.errors import InputError
+from compress.errors import MOST_MISTAKES, InputError
 from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.library import data_folder, find, parse_value
 from compress.recipe.load import load_any, load_model, load_recipe, recipe_hash, to_yaml
 from compress.recipe.schema import Recipe
 from compress.recipe.train import TrainRecipe
-from compress.recipe.validation import MOST_MISTAKES
 
 MINIMAL = "version: 1\nname: mine\npasses:\n  - collapse: {}\n  - ptq: {engine: elir}\nexport: {onnx: {}}\n"
 
