@@ -9,13 +9,7 @@ Each kind has its exit code:
     └── VerificationError   5  a bundle or checkpoint is damaged
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-
 from compress.text import printable
-
-MOST_MISTAKES = 100
-"""Lines of one refusal."""
 
 
 class CompressError(Exception):
@@ -57,30 +51,3 @@ _BY_EXIT_CODE = {kind.exit_code: kind for kind in (InputError, GoalMissed, Unava
 def error_of(exit_code: int) -> type[CompressError]:
     """The error that ``exit_code`` stands for: what another process met is raised again here."""
     return _BY_EXIT_CODE.get(exit_code, CompressError)
-
-
-class Refusals:
-    """What several checks refuse, to be raised as one error with a line for each."""
-
-    def __init__(self) -> None:
-        self._errors: list[CompressError] = []
-
-    @contextmanager
-    def gathered(self) -> Iterator[None]:
-        """Around one check: what it refuses is kept until ``refuse``."""
-        try:
-            yield
-        except CompressError as error:
-            self._errors.append(error)
-
-    def refuse(self) -> None:
-        """Raise what was gathered, if anything, as an error of the first one's kind."""
-        if self._errors:
-            raise type(self._errors[0])(*shortened([line for error in self._errors for line in error.args]))
-
-
-def shortened(lines: Iterable[str]) -> list[str]:
-    """``lines``, each once, and ``MOST_MISTAKES`` of them at most."""
-    once = list(dict.fromkeys(lines))
-    more = len(once) - MOST_MISTAKES
-    return [*once[:MOST_MISTAKES], *([f"and {more} more mistakes"] if more > 0 else [])]

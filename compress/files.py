@@ -121,6 +121,12 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
         raise InputError(f"{path}: cannot be written ({parent}: {why}): choose another folder")
 
 
+def check_new(path: Path, *, overwrite: bool) -> None:
+    """Raise InputError for a file that is there already and not to be replaced."""
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: exists: name another file, or replace it (--overwrite)")
+
+
 def check_writable(path: Path) -> None:
     """Raise InputError before long work, where ``whole_file`` would after it. Makes the folder."""
     _part(path).unlink()

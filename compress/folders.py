@@ -97,7 +97,7 @@ def check_folder(folder: Path, owner: Owner, *, fresh: bool = False, before: Own
     check_room(folder)
     try:
         if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder}: is a file: name a folder with --out")
+            raise InputError(f"{folder}: is a file: name a folder (--out)")
         entries = folder.iterdir() if folder.is_dir() else ()
         # What a killed run left is removed by the next success.
         held = [path for path in entries if path.name not in _NOTHING and not path.name.startswith(PART)]
@@ -106,22 +106,20 @@ def check_folder(folder: Path, owner: Owner, *, fresh: bool = False, before: Own
         kind = mark.kind if mark else _kind_of(folder)
     except OSError as error:
         why = error.strerror or error
-        raise InputError(f"{folder}: cannot be read or written ({why}): choose another folder with --out") from None
+        raise InputError(f"{folder}: cannot be read or written ({why}): choose another folder (--out)") from None
     if not foreign and mark is None and kind is None:
         return None
     if kind is None:
         more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
         raise InputError(
             f"{folder}: holds {', '.join(sorted(foreign)[:_NAMED])}{more}, which compress did not write and might "
-            "replace: name a new or an empty folder with --out"
+            "replace: name a new or an empty folder (--out)"
         )
     if kind not in (owner.kind, "stages"):
-        raise InputError(f"{folder}: holds a {kind}, not a {owner.kind}: name another folder with --out")
+        raise InputError(f"{folder}: holds a {kind}, not a {owner.kind}: name another folder (--out)")
     for name in (*WRITTEN, STAGES, ".fallback", "distill"):
         if (folder / name).is_symlink():
-            raise InputError(
-                f"{folder / name}: is a link, and would be written through: name another folder with --out"
-            )
+            raise InputError(f"{folder / name}: is a link, and would be written through: name another folder (--out)")
     known = mark if mark and not mark.anybody else before
     if known is None or owner.anybody or fresh:
         return None
@@ -144,16 +142,16 @@ def _edited(folder: Path, known: Owner, owner: Owner) -> str | None:
             (f"the recipe {known.source}", known.source != owner.source and known.source is not None),
             ("a recipe of the same name", known.source != owner.source),
             ("other weights", known.weights != owner.weights),
-            (f"other settings (made {_by(known.settings)})", True),
+            (f"other settings (it was made {_by(known.settings)})", True),
         )
         if different
     )
-    flag = "" if owner.kind == "sweep" else ", or replace it with --fresh"
-    raise InputError(f"{folder}: holds the {owner.kind} of {differs}: name another folder with --out{flag}")
+    flag = "" if owner.kind == "sweep" else ", or replace it (--fresh, resume=False)"
+    raise InputError(f"{folder}: holds the {owner.kind} of {differs}: name another folder (--out){flag}")
 
 
 def _by(settings: Iterable[str]) -> str:
-    return "with " + " ".join(f"--set {setting}" for setting in settings) if settings else "without --set"
+    return f"with {', '.join(settings)}" if settings else "without settings"
 
 
 def _is_own(path: Path) -> bool:

@@ -102,12 +102,15 @@ def test_a_folder_is_ours_from_the_first_moment(tmp_path: Path) -> None:
         (Owner("bundle", "tiny", None, (), "two", "w"), "the recipe tiny.yaml"),
         (Owner("bundle", "small", "tiny.yaml", (), "two", "w"), "recipe tiny"),
         (Owner("bundle", "tiny", "tiny.yaml", (), "two", "v"), "other weights"),
-        (Owner("bundle", "tiny", "tiny.yaml", ("a=b",), "two", "w"), r"other settings \(made without --set\)"),
+        (
+            Owner("bundle", "tiny", "tiny.yaml", ("a=b",), "two", "w"),
+            r"other settings \(it was made without settings\)",
+        ),
     ],
 )
 def test_another_recipes_bundle_is_replaced_only_when_asked(other: Owner, text: str, tmp_path: Path) -> None:
     said(tmp_path)
-    with pytest.raises(InputError, match=f"{text}: name another folder with --out, or replace it with --fresh"):
+    with pytest.raises(InputError, match=rf"{text}.*: name another folder \(--out\), or replace it \(--fresh"):
         said(tmp_path, other)
     assert json.loads((tmp_path / MARK).read_text())["makes"] == "one"
     said(tmp_path, other, fresh=True)

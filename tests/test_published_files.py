@@ -41,8 +41,8 @@ STEPS = ("--k-steps", 1, "--sigma-s", 0.1)
 
 def test_a_published_file_restores(published: Path) -> None:
     words = ["restore", published, published.parent / "in/0.png", "-o", published.parent / "out.png"]
-    assert "give --k-steps and --sigma-s" in run(*words).stderr
-    assert "give --task (sr_x2, " in run(*words, *STEPS).stderr
+    assert "(--k-steps, --sigma-s" in run(*words).stderr
+    assert "give task (--task: sr_x2, " in run(*words, *STEPS).stderr
     done = run(*words, *STEPS, "--task", "sr_x2")
     assert done.exit_code == 0, done.stderr
     with Image.open(published.parent / "out.png") as picture:
@@ -55,8 +55,8 @@ def test_a_published_file_restores(published: Path) -> None:
 
 def test_a_published_file_is_evaluated(published: Path) -> None:
     words = ["evaluate", published, "--data", published.parent / "in", "--json"]
-    assert "give --k-steps and --sigma-s" in run(*words).stderr
-    assert "give --task (sr_x2, " in run(*words, *STEPS).stderr
+    assert "(--k-steps, --sigma-s" in run(*words).stderr
+    assert "give task (--task: sr_x2, " in run(*words, *STEPS).stderr
     done = run(*words, *STEPS, "--task", "denoise", "--shards", 2)
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["task"] == "denoise"
@@ -65,7 +65,7 @@ def test_a_published_file_is_evaluated(published: Path) -> None:
 @pytest.mark.parametrize("command", ["card", "profile"])
 def test_these_take_what_they_ask_for(command: str, published: Path) -> None:
     more = ("--task", "denoise", "--data", published.parent / "in") if command == "card" else ("--size", 32)
-    assert "give --k-steps and --sigma-s" in run(command, published, *more).stderr
+    assert "(--k-steps, --sigma-s" in run(command, published, *more).stderr
     done = run(command, published, *more, *STEPS)
     assert done.exit_code == 0, done.stderr
 
@@ -85,5 +85,7 @@ def test_a_lone_artifact_says_what_it_is_for(entry: str, finished: Any, tmp_path
     assert set(about) == set(KEYS) - {"io"} and about.items() >= known.items()
     assert about["licence"] == "not recorded in the checkpoint" and len(about["recipe"]) == 64
     assert open_restorer(str(alone), Settings()).scale == 4
-    with pytest.raises(InputError, match="says of itself that it is for sr_x4, not denoise: leave --task out"):
+    with pytest.raises(
+        InputError, match=r"says of itself that it is for sr_x4, not denoise: leave task out \(--task\)"
+    ):
         open_restorer(str(alone), Settings(task="denoise"))

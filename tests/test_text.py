@@ -1,8 +1,10 @@
 """Words that are not ours: no terminal obeys them, no line is forged with them, no markup comes out of them."""
 
+import ast
 import io
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as xml
@@ -14,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.testing import CliRunner
 
+import compress
 from compress.cli.commands import app
 from compress.cli.output import show
 from compress.errors import InputError
@@ -132,3 +135,40 @@ def test_a_file_s_name_forges_no_line(tmp_path: Path, name: str) -> None:
     done = CliRunner().invoke(app, ["verify", str(tmp_path)])
     assert done.exit_code == 5
     assert done.stderr.splitlines()[-1] == f"{tmp_path}/{printable(name.replace('/', ''))}: not in the manifest"
+
+
+# --- options and arguments ------------------------------------------------------------------------------------
+
+COMMANDS_ONLY = (
+    *("cli", "ledger", "search", "sweep", "elir/train", "pipeline/workers", "restore/card.py", "targets/browser"),
+    "targets/survey",
+)
+"""What Python's callers do not reach."""
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """Every text in a source file but docstrings; of an f-string, what stands between its values."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    strings = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    skipped = {id(part) for node in strings for part in node.values}
+    skipped |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    yield from ("".join(part.value if isinstance(part, ast.Constant) else "..." for part in s.values) for s in strings)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
+            yield node.value
+
+
+def test_messages_name_arguments_and_options_in_brackets() -> None:
+    """A caller from Python has no ``--k-steps``: a message names the argument, and the option beside it."""
+    root = Path(compress.__file__).parent
+    wrong = []
+    for path in root.rglob("*.py"):
+        if path.relative_to(root).as_posix().startswith(COMMANDS_ONLY):
+            continue
+        for text in filter(lambda text: " " in text, _texts(path)):
+            left = re.sub(r"`[^`]*`", "", text)
+            while (shorter := re.sub(r"\([^()]*\)", "", left)) != left:
+                left = shorter
+            if re.search(r"(?<![\w-])--[a-z]", left):
+                wrong.append(f"{path.relative_to(root)}: {text}")
+    assert not wrong

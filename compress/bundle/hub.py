@@ -110,5 +110,7 @@ def _operations(opened: Bundle, id: str, there: list[str]) -> "list[CommitOperat
 def _repository_id(repository: str) -> str:
     uri = parse(repository if is_on_hub(repository) else f"hf://{repository}")
     if uri.revision or uri.path_in_repo:
-        raise InputError(f"{repository}: a whole repository is written to: write OWNER/NAME, and a branch as --branch")
+        raise InputError(
+            f"{repository}: a whole repository is written to: write OWNER/NAME, and a branch apart (--branch)"
+        )
     return uri.id

@@ -63,8 +63,10 @@ def parse_manifest(folder: Path, text: bytes) -> Manifest:
         raise VerificationError(f"{path}: damaged manifest ({first_mistake(error)}): write the bundle again") from None
     root, listed = folder.resolve(), {file.path: file for file in manifest.files}
     for name in (*listed, *(artifact.entry for artifact in manifest.artifacts)):
-        if not is_inside(root, name) and not _is_listed_content(folder, listed.get(name)):
-            raise VerificationError(f"{path}: {name} points outside the bundle: do not use it")
+        if not is_inside(root, name) and not _is_listed_content(folder, file := listed.get(name)):
+            blob = file is not None and _is_hub_blob(root, name)
+            why = "differs from its hash in the manifest" if blob else "points outside the bundle"
+            raise VerificationError(f"{path}: {name} {why}: do not use it")
     for artifact in manifest.artifacts:
         if artifact.entry not in listed:
             raise VerificationError(f"{path}: {artifact.entry} is not among its files: do not use it")
@@ -101,6 +103,17 @@ def _is_listed_content(folder: Path, listed: ManifestFile | None) -> bool:
         same_size = stat.S_ISREG(facts.st_mode) and facts.st_size == listed.bytes
         return same_size and sha256_file(folder / listed.path) == listed.sha256
     except (OSError, ValueError, RuntimeError):
+        return False
+
+
+def _is_hub_blob(root: Path, name: str) -> bool:
+    """Whether a file is a link into the blobs of the Hub's cache that ``root`` lies in: what it holds is at fault, not
+    where it leads.
+    """
+    try:
+        target = (root / name).resolve()
+        return _is_plain(name) and any(target.parent == above / "blobs" for above in root.parents)
+    except (ValueError, OSError, RuntimeError):
         return False
 
 

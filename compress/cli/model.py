@@ -69,6 +69,7 @@ def convert(
         Path | None,
         typer.Option(help="Leave the decoder out of FILE, and use that of this checkpoint in the same folder."),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE where it exists already.")] = False,
 ) -> None:
     """Convert a checkpoint between the published formats and this program's own.
 
@@ -76,8 +77,10 @@ def convert(
     """
     with results_only():
         from compress.elir.convert import convert as run
+        from compress.files import check_new
         from compress.recipe.library import find
 
+        check_new(target, overwrite=overwrite)
         path, half = find("weights", str(source)), not float32
         if taken := run(path, target, k_steps, sigma_s, named(task), half=half, decoder_of=decoder_of):
             typer.echo(taken, err=True)

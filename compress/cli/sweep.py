@@ -26,6 +26,12 @@ def sweep(
         Path | None, typer.Option(help="Write the sweep to this folder; by default runs/<its name>.")
     ] = None,
     address: AddressOption = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="With status, read this store, where the sweep's files are not in its own folder."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without doing anything.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,7 +43,7 @@ def sweep(
         if words[0] == "status":
             from compress.sweep.status import folder_of, status
 
-            shown: Any = status(folder_of(words[1:], out))
+            shown: Any = status(*folder_of(words[1:], out, store))
         elif len(words) > 1:
             raise InputError(f"sweep: takes one file, got {len(words)}: put their recipes into one sweep")
         else:

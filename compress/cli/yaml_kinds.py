@@ -5,7 +5,6 @@ from pathlib import Path
 
 from compress.artifacts.artifact import plan_artifacts
 from compress.data.sets import load_set
-from compress.errors import Refusals
 from compress.pipeline.inputs import check_data, find_weights, load_targets
 from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.kinds import own_kind
@@ -15,6 +14,7 @@ from compress.recipe.published import to_fill_in
 from compress.recipe.schema import DeployTarget, Recipe
 from compress.recipe.strict import Strict
 from compress.recipe.train import TrainRecipe
+from compress.refusals import Refusals
 from compress.sweep.points import Point, Points
 from compress.sweep.schema import Sweep
 

@@ -14,7 +14,12 @@ RULE = "must be (height, width, 3), RGB, uint8 or floating point in [0, 1]"
 
 
 def as_array(picture: "ArrayLike") -> np.ndarray:
-    """``picture`` as numpy's array. Raises InputError for what can be none."""
+    """``picture`` as numpy's array. Raises InputError for what can be none, or has no value at some places."""
+    if np.ma.is_masked(picture):
+        raise InputError(
+            "picture: is a masked array with masked values, which no model can see past: fill them, "
+            "picture.filled(value), or restore picture.data"
+        )
     try:
         return np.asarray(picture)
     except MemoryError:

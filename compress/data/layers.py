@@ -121,6 +121,6 @@ def check_holds_frames(path: Path, sizes: Sequence[tuple[int, int]]) -> None:
     format = check_writable(path)
     if format not in FRAMES:
         several = ", ".join(suffix for suffix, name in FORMATS.items() if name in FRAMES)
-        raise InputError(f"{path}: {len(sizes)} frames, {format} holds one: use {several}, or leave --frames out")
+        raise InputError(f"{path}: {len(sizes)} frames, {format} holds one: use {several}, or restore the first alone")
     if format != "TIFF" and len(set(sizes)) > 1:
         raise InputError(f"{path}: frames of {len(set(sizes))} sizes, an animation has one: write .tif")

@@ -15,7 +15,7 @@ from compress.data.names import set_names
 from compress.data.open import suffixes
 from compress.data.pairs import PairedPictures
 from compress.data.sources import FolderPictures, HubPictures, NamedPicture, Pictures
-from compress.errors import InputError, Refusals, shortened
+from compress.errors import InputError
 from compress.files import sha256_text
 from compress.recipe import library
 from compress.recipe.calibration_set import BundledSource, CalibrationSet, FolderSource, HubSource
@@ -23,6 +23,7 @@ from compress.recipe.degradation import BlindSuperResolution, SuperResolution
 from compress.recipe.image_size import Shape
 from compress.recipe.task import Task, task_degradation, task_scale
 from compress.recipe.validation import load_model
+from compress.refusals import Refusals, shortened
 from compress.surroundings import expanded
 
 NO_TRUTH = (

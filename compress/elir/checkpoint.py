@@ -35,6 +35,10 @@ MAX_SIGMA_S = 10.0
 _DIFFUSERS = {"encoder.layers.": "enc.layers.", "decoder.layers.": "dec.layers."}
 
 
+class NumbersUnknown(InputError):
+    """A checkpoint records no K or sigma_s, and nobody gave them."""
+
+
 def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float | None = None) -> Elir:
     """Load an ELIR of any published or own format; the configuration is inferred from names and shapes.
 
@@ -63,9 +67,9 @@ def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float
     k = _setting(path, metadata, "k_steps", k_steps, int, (1, MAX_K_STEPS))
     sigma = _setting(path, metadata, "sigma_s", sigma_s, float, (0, MAX_SIGMA_S))
     if k is None or sigma is None:
-        raise InputError(
-            f"{path}: holds no k_steps or sigma_s: give --k-steps and --sigma-s (published: {_published_numbers()}), "
-            "or record them and the task once, by `compress convert`"
+        raise NumbersUnknown(
+            f"{path}: holds no k_steps or sigma_s: give k_steps and sigma_s (--k-steps, --sigma-s; published: "
+            f"{_published_numbers()}), or record them and the task once, by `compress convert`"
         )
     with torch.device("meta"):
         residual = metadata.get(RESIDUAL) == str(True)
@@ -111,7 +115,7 @@ def save_checkpoint(
     }
     check_finite(model.state_dict(), path)
     if problem := too_large(model.state_dict(), dtype):
-        raise InputError(f"{path}: {problem}: write it in float32, --float32")
+        raise InputError(f"{path}: {problem}: write it in float32 (--float32)")
     state = {name: value.detach().to(dtype).contiguous() for name, value in model.state_dict().items()}
     state, shared = without_decoder(state, path, decoder_of) if decoder_of else (state, {})
     with whole_file(path) as part:

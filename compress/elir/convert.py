@@ -1,6 +1,7 @@
 """Between our checkpoint format and the published ones."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def convert(
     float32. A model that was collapsed is over-parametrised again for .ckpt: it computes the same, but is not the one
     that was trained. ``decoder_of``: a checkpoint in the target's folder with the same decoder; ours leaves it out.
     Returns what its user should know, a line each: which of the file's weights were taken, where it holds more than a
-    model, what was assumed of it, and that the new file records no task.
+    model, what was assumed of it, where the new file says otherwise, and that it records no task.
     Raises InputError for an unknown suffix or task, source equal to target, or a ``decoder_of`` that cannot serve, and
     what reading raises.
     """
@@ -53,7 +54,7 @@ def convert(
     known = read_metadata(source) if source.suffix == ".safetensors" and source.is_file() else {}
     published = target.suffix != ".safetensors"
     if published and decoder_of is not None:
-        raise InputError(f"{target}: a published format holds its own decoder: leave --decoder-of out")
+        raise InputError(f"{target}: a published format holds its own decoder: leave decoder_of out (--decoder-of)")
     # Any K and sigma_s will do to read a source that lacks them: no part of a published file, and looked up for ours.
     k = k_steps if k_steps is not None or "k_steps" in known else 3
     sigma = sigma_s if sigma_s is not None or "sigma_s" in known else 0.1
@@ -80,8 +81,18 @@ def convert(
     model.config = replace(model.config, over_param=False)
     facts = {**model.metadata, **facts}
     save_checkpoint(model, target, facts, torch.float16 if half else torch.float32, decoder_of)
-    untold = "" if facts.get("task") in TASKS else f"{target}: does not record what it is for: convert it with --task"
-    return "\n".join(filter(None, (model.taken, note, untold)))
+    untold = f"{target}: does not record what it is for: convert it with its task (--task)"
+    untold = "" if facts.get("task") in TASKS else untold
+    return "\n".join(filter(None, (model.taken, note, _changes(source, known, model, facts), untold)))
+
+
+def _changes(source: Path, known: Mapping[str, str], model: Elir, facts: Mapping[str, str]) -> str:
+    """What ``source`` records and the new file says otherwise; "" where they agree."""
+    new = {"task": facts.get("task", ""), "k_steps": str(model.k_steps), "sigma_s": f"{model.sigma_s:g}"}
+    old = {**known, "sigma_s": f"{float(known['sigma_s']):g}"} if "sigma_s" in known else known
+    differ = [name for name, value in new.items() if old.get(name, value) != value]
+    changes = [f"{name} {old[name]}, the new file {new[name]}" for name in differ]
+    return f"{source}: records {'; '.join(changes)}, as was asked" if changes else ""
 
 
 def _published(source: Path, config: ElirConfig, task: str | None, *, numbers_given: bool) -> ReleaseFile | None:
@@ -94,14 +105,16 @@ def _published(source: Path, config: ElirConfig, task: str | None, *, numbers_gi
         return None
     if len(like) == 1:
         return like[0]
-    tasks = f", or, for a published one, --task {' or '.join(m.task for m in like)}" if like else ""
-    raise InputError(f"{source}: holds no k_steps or sigma_s: give --k-steps and --sigma-s{tasks}")
+    lacks = "k_steps, sigma_s or task" if task is None else "k_steps or sigma_s"
+    asked = "all three (--k-steps, --sigma-s, --task)" if task is None else "both (--k-steps, --sigma-s)"
+    tasks = f"; of a published one, task alone: {' or '.join(m.task for m in like)}" if like else ""
+    raise InputError(f"{source}: holds no {lacks}: give {asked}{tasks}")
 
 
 def _taken_for(source: Path, like: ReleaseFile, model: Elir) -> str:
     return (
         f"{source}: taken for the published {like.file} by its widths: task {like.task}, K {model.k_steps}, "
-        f"sigma_s {model.sigma_s:g}; --task, --k-steps and --sigma-s say otherwise"
+        f"sigma_s {model.sigma_s:g}; give others where that is wrong (--task, --k-steps, --sigma-s)"
     )
 
 

@@ -130,7 +130,7 @@ def profile(
 
     for size in sizes:
         if size < 32 or size % 32:
-            raise InputError(f"size (={size}) must be a multiple of 32, at least 32: give another with --size")
+            raise InputError(f"size (={size}) must be a multiple of 32, at least 32: give another (--size)")
     path = library.find("weights", source)
     model = load_checkpoint(path, k_steps, sigma_s)
     progress.remark(model.taken)
@@ -162,7 +162,7 @@ def _worker(job: Mapping[str, object]) -> dict[str, "StageCost"]:
     command, environment = python_command("-m", "compress.elir.profile_worker"), python_environment(**ALLOCATOR)
     done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, env=environment)
     if done.returncode == -9 or "DefaultCPUAllocator" in done.stderr:
-        raise InputError(f"size (={job['size']}): does not fit in memory: give smaller ones with --size")
+        raise InputError(f"size (={job['size']}): does not fit in memory: give smaller ones (--size)")
     if done.returncode:
         raise RuntimeError(f"profiling ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
     costs: dict[str, StageCost] = json.loads(done.stdout)

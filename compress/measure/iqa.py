@@ -61,7 +61,7 @@ class IqaMeasure:
             try:
                 result = self._metric(*given, **options)
             except (AssertionError, ValueError, RuntimeError) as error:
-                raise InputError(f"--metric {self.name}: refused by pyiqa ({_line(error)}): leave it out") from None
+                raise InputError(f"metric {self.name}: refused by pyiqa ({_line(error)}): leave it out") from None
         value = float(result[0] if isinstance(result, tuple) else result)
         return value if math.isfinite(value) else None
 
@@ -79,21 +79,21 @@ def _open(name: str) -> IqaMeasure:
     known = pyiqa.list_models()
     if name not in known:
         hint = did_you_mean(name, known) or f", it is one of {len(known)}"
-        raise InputError(f"--metric {name}: unknown to pyiqa{hint}: pyiqa.list_models() names them")
+        raise InputError(f"metric {name}: unknown to pyiqa{hint}: pyiqa.list_models() names them")
     with quiet(), _asked(name):
         return IqaMeasure(name, pyiqa.create_metric(name, device="cpu"))
 
 
 def _package(name: str) -> ModuleType:
     if importlib.util.find_spec("pyiqa") is None:
-        raise Unavailable(f"--metric {name}: pyiqa is not installed: {install_extra('iqa')}")
+        raise Unavailable(f"metric {name}: pyiqa is not installed: {install_extra('iqa')}")
     try:
         with quiet():
             return importlib.import_module("pyiqa")
     except (ImportError, OSError, RuntimeError) as error:
         # RuntimeError is torchvision's, beside a torch that it was not built for.
         raise Unavailable(
-            f"--metric {name}: pyiqa cannot be imported ({_line(error)}): install it with a torch and torchvision "
+            f"metric {name}: pyiqa cannot be imported ({_line(error)}): install it with a torch and torchvision "
             "of one build"
         ) from None
 
@@ -112,7 +112,7 @@ def _asked(name: str) -> Iterator[None]:
         except OSError as error:
             file = Path(path)
             raise Unavailable(
-                f"--metric {name}: its weights {file.name} cannot be downloaded ({_line(error)}): "
+                f"metric {name}: its weights {file.name} cannot be downloaded ({_line(error)}): "
                 f"get {url} elsewhere and put it into {file.parent}"
             ) from None
 
@@ -120,13 +120,13 @@ def _asked(name: str) -> Iterator[None]:
         torch.hub.download_url_to_file = download_util.download_url_to_file = fetch_or_say
         yield
     except ImportError as error:
-        raise Unavailable(f"--metric {name}: pyiqa needs one more package ({_line(error)}): install it") from None
+        raise Unavailable(f"metric {name}: pyiqa needs one more package ({_line(error)}): install it") from None
     except OSError as error:
         # From the Hugging Face hub, past torch.hub.
         from huggingface_hub.constants import HF_HUB_CACHE
 
         raise Unavailable(
-            f"--metric {name}: its weights {_address(error) or 'on the Hugging Face hub'} cannot be downloaded: "
+            f"metric {name}: its weights {_address(error) or 'on the Hugging Face hub'} cannot be downloaded: "
             f"run the same command on a connected machine, and copy its {HF_HUB_CACHE} here"
         ) from None
     finally:

@@ -27,7 +27,7 @@ from compress.recipe.train import DistillRun, DistillSeed, DistillStage
 from compress.tensors import compact_dtype
 
 STUDENT = "student.safetensors"  # the finished student, below the subject's folder
-INSTEAD = "give another with --set passes.N.distill.data=[FOLDER], or take the recipe's finished student with --reuse"
+INSTEAD = "give another (--set passes.N.distill.data=[FOLDER]), or take the recipe's finished student (--reuse)"
 TRAINED = ("recipe", "recipe_hash", "steps", "ema", "seed")  # of a checkpoint's metadata
 
 

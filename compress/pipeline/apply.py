@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from compress.artifacts.artifact import Artifact
-from compress.errors import InputError, Refusals
+from compress.errors import InputError
 from compress.files import check_room
 from compress.folders import STAGES, Owner, check_folder, claimed
 from compress.ledger.record import record_apply
@@ -16,6 +16,7 @@ from compress.pipeline.result import ApplyResult
 from compress.pipeline.run import Run
 from compress.pipeline.write_bundle import owner_before, owner_of, unchanged
 from compress.recipe.schema import DeployTarget
+from compress.refusals import Refusals
 from compress.targets.bench import check_target, missing_tool
 
 

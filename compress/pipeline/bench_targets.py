@@ -63,7 +63,7 @@ class Benches:
         from rich.text import Text
 
         notes = busy_notes(entry.busy for entry in self.performance)
-        caption = Text("\n".join(["--json prints every figure", *notes]))
+        caption = Text("\n".join(["every figure: `compress bench --json`", *notes]))
         table = Table(
             title=Text(str(self.bundle)),
             caption=caption,
@@ -123,7 +123,7 @@ def bench_targets(
     """
     named = list(targets) or _own_targets(bundle, only)
     if host is not None and len(named) > 1:
-        raise InputError(f"--host {host}: is one device, got {len(named)} targets: give one --target")
+        raise InputError(f"host {host}: is one device, got {len(named)} targets: give one (--target)")
     return Benches(bundle, [bench(bundle, target, progress, host, only=only) for target in named])
 
 
@@ -132,12 +132,12 @@ def _own_targets(bundle: Path, only: str | None) -> list[str]:
     opened = open_bundle(bundle)
     named = read_document(bundle / RECIPE, opened.read(RECIPE)).data.get("targets")
     if not isinstance(named, list) or not named:
-        raise InputError(f"{bundle}: its recipe names no target: give --target (`compress ls targets`)")
+        raise InputError(f"{bundle}: its recipe names no target: give one (--target; `compress ls targets` lists them)")
     own = [str(target) for target in named]
     for name in own:
         # A target says what is reached by ssh and with which settings: a bundle may come from a stranger.
         if is_path(name):
-            raise InputError(f"{bundle}: its recipe's target is a file, {name}: give it with --target, if it is yours")
+            raise InputError(f"{bundle}: its recipe's target is a file, {name}: give it (--target), if it is yours")
     if only is None:
         return own
     facts = opened.artifact(only)

@@ -24,7 +24,7 @@ STATES: dict[State, str] = {
     "reused": "exists: would be reused, nothing would be made again",
     "continued": "exists: would be continued, what is unchanged would be reused",
     "replaced": "exists: would be made again from the start (--fresh)",
-    "refused": "refused, because {}",
+    "refused": "refused: nothing would be written into it",
 }
 
 
@@ -113,7 +113,7 @@ class Plan:
             table.add_row(artifact["id"], artifact["entry"], f"{artifact['estimated_bytes'] / 1e6:.1f}")
         lines = [
             f"bundle: {plan['bundle']}, about {plan['estimated_bytes'] / 1e6:.0f} MB",
-            f"folder: {STATES[self.state].format(self.refused)}",
+            f"folder: {STATES[self.state]}",
             *([] if self.state == "reused" else [f"time: {self.run_time}"]),
             f"passes: {' -> '.join(plan['passes'])}",
             "data: " + ", ".join(f"{name} ({count} pictures)" for name, count in plan["data"].items()),

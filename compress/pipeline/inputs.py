@@ -12,7 +12,7 @@ from typing import Any, NotRequired, TypedDict
 from compress.artifacts.artifact import Artifact
 from compress.data.names import set_names
 from compress.data.sets import PictureSet, check_disjoint, load_set
-from compress.errors import InputError, Refusals
+from compress.errors import InputError
 from compress.files import sha256_file, sha256_text
 from compress.recipe import library
 from compress.recipe.pass_item import PassItem
@@ -20,6 +20,7 @@ from compress.recipe.passes import MIN_PICTURES
 from compress.recipe.published import by_task
 from compress.recipe.schema import QUANTIZED, DeployTarget, Goals, Recipe, RecipeModel
 from compress.recipe.validation import load_model
+from compress.refusals import Refusals
 
 PACKAGES = (
     *("elir-compress", "torch", "torchao", "executorch", "openvino", "nncf", "onnx", "onnxruntime", "onnxscript"),
@@ -212,7 +213,7 @@ def _check_truth(pictures: PictureSet, goals: Goals) -> None:
     """Raise InputError when a set without true pictures is to be held against goals that need them."""
     asked = [name for name in ("psnr_drop_db", "ssim_drop", "lpips_rise") if getattr(goals, name) is not None]
     if asked and not pictures.has_truth:
-        without = " ".join(f"--set goals.{name}=null" for name in asked)
+        without = ", ".join(f"goals.{name}=null" for name in asked)
         raise InputError(
             f"data.validation: {pictures.name} has no true pictures, which goals.{', goals.'.join(asked)} need: give "
             f"pairs.high in its file, or leave the goals out ({without}); fidelity_db needs no truth"
@@ -226,13 +227,13 @@ def finished_student(recipe: Recipe, weights: Path) -> Path:
     name = recipe.distill.student if recipe.distill else None
     if name is None:
         raise InputError(
-            "--reuse: the recipe names no finished student: set student in its distill pass, or leave it out"
+            "reuse: the recipe names no finished student: set student in its distill pass, or leave it out"
         )
     path = library.find("weights", name)
     if read_metadata(path).get("student_key") != student_key(recipe, weights):
         raise InputError(
-            f"--reuse: {name} was made by another prune, distill or weights than the recipe's: leave those as they "
-            "are, or leave --reuse out"
+            f"reuse: {name} was made by another prune, distill or weights than the recipe's: leave those as they "
+            "are, or leave reuse out (--reuse)"
         )
     return path
 

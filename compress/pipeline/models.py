@@ -117,7 +117,7 @@ class Models:
         try:
             return read_tensors(path)[0]
         except SafetensorError as error:  # a stranger's, who knew the key
-            raise InputError(f"{path}: damaged ({error}): start again with --fresh") from None
+            raise InputError(f"{path}: damaged ({error}): start again (--fresh, resume=False)") from None
 
     def _underway(self, name: str) -> Path:
         """A file that no other recipe's run takes for its own, and that the next success removes."""

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from compress.errors import MOST_MISTAKES, InputError
+from compress.errors import InputError
 from compress.files import sha256_text
 from compress.recipe.kinds import check_kind
 from compress.recipe.library import Kind, find, is_path, load_yaml
@@ -17,6 +17,7 @@ from compress.recipe.published import to_fill_in
 from compress.recipe.schema import Recipe, RecipeData, RecipeModel
 from compress.recipe.train import TrainRecipe
 from compress.recipe.validation import Mistake, Source, check, load_model
+from compress.refusals import MOST_MISTAKES
 from compress.surroundings import expanded
 
 __all__ = ["RecipeFile", "load_any", "load_model", "load_recipe", "load_training", "recipe_hash", "to_yaml"]
@@ -47,7 +48,7 @@ class RecipeFile:
             place = source.place(("extends",))
             raise InputError(f"{place}: extends: cannot be changed by a setting: write it in a file")
         if chosen := list(targets):
-            source.replace(("targets",), chosen, "--target")
+            source.replace(("targets",), chosen, "targets given")
         recipe, mistakes = check(Recipe, source.data)
         source.refuse(mistakes + _order(source) + _names(source) + _exports(source))
         assert recipe is not None

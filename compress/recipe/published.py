@@ -49,8 +49,8 @@ def to_fill_in(weights: str | Path | None) -> str:
     if path.name not in {model.file for model in PUBLISHED} or path.exists():
         return ""
     return (
-        f"{path}: no such weights file: download {path.name} from {RELEASE}, and put it there or give its path, "
-        "--set model.weights=PATH"
+        f"{path}: no such weights file: download {path.name} from {RELEASE}, and put it there or give its path "
+        "(model.weights=PATH)"
     )
 
 

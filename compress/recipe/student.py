@@ -73,7 +73,9 @@ class DistillSettings(Strict):
     """
 
     student: str | None = Field(
-        None, min_length=1, description="Finished student that --reuse takes: a built-in name or a path."
+        None,
+        min_length=1,
+        description="Finished student that is taken when asked for (--reuse): a built-in name or a path.",
     )
     k_steps: int | None = Field(
         None, gt=0, le=64, description="Number of the student's Euler steps; by default the teacher's."

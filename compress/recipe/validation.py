@@ -8,10 +8,11 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Tag, ValidationError
 
-from compress.errors import InputError, shortened
+from compress.errors import InputError
 from compress.recipe.library import Document, did_you_mean, load_yaml, nearest, parse_value
 from compress.recipe.names import GRAMMARS
 from compress.recipe.yaml_nodes import KeyPath, dotted
+from compress.refusals import shortened
 
 M = TypeVar("M", bound=BaseModel)
 Mistake = tuple[KeyPath, str]
@@ -72,10 +73,10 @@ class Source:
             key, equals, text = setting.partition("=")
             at = tuple(key.strip().split("."))
             if not equals or not all(at):
-                raise InputError(f"--set {setting}: must look like key.path=value: for example model.image_size=128")
+                raise InputError(f"setting {setting}: must look like key.path=value: for example model.image_size=128")
             if len(at) > DEEPEST:
-                raise InputError(f"--set {key[:40]}...: a key path of {len(at)} parts, at most {DEEPEST}: shorten it")
-            self.replace(at, parse_value(text, f"--set {setting}"), f"--set {setting}")
+                raise InputError(f"setting {key[:40]}...: a key path of {len(at)} parts, at most {DEEPEST}: shorten it")
+            self.replace(at, parse_value(text, f"setting {setting}"), f"setting {setting}")
 
     def replace(self, at: tuple[str, ...], value: Any, place: str) -> None:
         """Put ``value`` at a key path, and remember that it came from ``place``."""

@@ -9,7 +9,7 @@ from compress.recipe import library
 from compress.recipe.task import Task, task_input, task_scale
 from compress.restore.evaluate import Evaluation, cells, evaluate
 from compress.restore.figures import COLUMNS, JudgeOptions
-from compress.restore.open import Settings
+from compress.restore.open import Settings, load_model
 
 if TYPE_CHECKING:
     from compress.elir.model import Elir
@@ -25,10 +25,9 @@ def model_card(
 
     ``settings``: what the checkpoint does not record, and the seed. Errors as ``evaluate``.
     """
-    from compress.elir.checkpoint import load_checkpoint
 
     path = library.find("weights", str(checkpoint))
-    model = load_checkpoint(path, settings.k_steps, settings.sigma_s)
+    model = load_model(path, settings)
     result = evaluate(str(checkpoint), sets, JudgeOptions(settings, ceiling=True), progress)
     networks = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in _NETWORKS}
     facts = model.metadata

@@ -175,7 +175,7 @@ def evaluate(
     what opening the source raises, and for metrics what ``compress.measure.iqa.open_measures`` raises.
     """
     if not sets:
-        raise InputError("no pictures to measure on: give --data with a set or a folder")
+        raise InputError("no pictures to measure on: give a set or a folder (--data)")
     judge = Judge.open(source, options)
     progress.remark(judge.remark)
     given = [(picture_list(s, judge.task, called), s) for s, called in zip(sets, set_names(sets), strict=True)]

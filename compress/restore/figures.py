@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Union
 from compress.errors import InputError
 from compress.measure.quality import score
 from compress.recipe import library
-from compress.recipe.task import TASKS, Task, task_border, task_degradation, task_scale
-from compress.restore.open import Settings, open_restorer
+from compress.recipe.task import Task, task_border, task_degradation, task_scale
+from compress.restore.open import GIVE_TASK, Settings, open_restorer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,7 +99,7 @@ class Judge:
         """Errors as ``compress.restore.evaluate.evaluate``'s."""
         restorer = open_restorer(source, replace(options.model, scale=None, enlarged=True))
         if restorer.task is None:
-            raise InputError(f"{source}: does not say what it is for: give --task ({', '.join(TASKS)})")
+            raise InputError(f"{source}: does not say what it is for: {GIVE_TASK}")
         makers: dict[str, Make] = {
             "model": lambda p: restorer.restore(_small(p) if restorer.enlarges else p.degraded, lambda: None),
             "input": lambda pixels: pixels.degraded,
@@ -124,7 +124,7 @@ class Judge:
         """Raise InputError for measures that need all pictures in one place."""
         if self.of_sets:
             names = ", ".join(m.name for m in self.of_sets)
-            raise InputError(f"--metric {names}: compares whole sets, not pictures: leave --shards out")
+            raise InputError(f"metric {names}: compares whole sets, not pictures: leave shards out (--shards)")
 
     def read(self, pictures: "Iterable[Read]") -> "Iterator[LeftOut | tuple[LabelledFigures, dict[str, np.ndarray]]]":
         """Each picture's figures, and outputs with its clean pixels. One that fails is left out, the others stand."""

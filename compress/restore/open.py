@@ -15,22 +15,25 @@ from compress.bundle.manifest import MANIFEST
 from compress.bundle.open import OpenArtifact, open_bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.elir.latent import SIZE_MULTIPLE
-from compress.elir.metadata import student_for
+from compress.elir.metadata import read_metadata, student_for
 from compress.elir.restore import OnTile, TorchNetworks, restore, restore_bytes, restore_staged
 from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, Tiling
 from compress.errors import InputError, Unavailable
 from compress.hub import is_on_hub
 from compress.measure.machine import physical_cores
-from compress.recipe.library import find, is_path
+from compress.recipe.library import did_you_mean, find, is_path
 from compress.recipe.schema import Precision
 from compress.recipe.task import TASKS, Task, task_scale
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from compress.elir.model import Elir
+
 PRECISIONS: tuple[Precision, ...] = ("int8", "weights", "fp16", "fp32")
 """Of a bundle's artifacts, those of the first precision are taken before the others."""
 PREFERRED = [(precision, format) for precision in PRECISIONS for format in PACKAGES]
+GIVE_TASK = f"give task (--task: {', '.join(TASKS)})"
 DEPTH = 4  # folders above an artifact where its bundle's manifest may lie
 
 
@@ -57,6 +60,9 @@ class Settings:
             value, kind = getattr(self, name), Real if name == "sigma_s" else Integral
             if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
                 raise InputError(f"{name} (={value!r}) must be a {'' if kind is Real else 'whole '}number: give one")
+        if self.task is not None and self.task not in TASKS:
+            near = did_you_mean(str(self.task), TASKS)
+            raise InputError(f"task (={self.task!r}) must be one of {', '.join(TASKS)}{near}")
         if self.seed < 0:
             raise InputError(f"seed (={self.seed}) must be 0 or more: give another")
         if self.scale is not None and not 1 <= self.scale <= MOST_SCALE:
@@ -126,14 +132,28 @@ def open_restorer(source: str, settings: Settings) -> Restorer:
     if not (path.is_dir() or path.suffix in SUFFIXES):
         return _checkpoint(find("weights", source), settings)
     if settings.k_steps is not None or settings.sigma_s is not None:
-        raise InputError(f"{source}: K and sigma_s are fixed inside an artifact: leave --k-steps and --sigma-s out")
+        raise InputError(
+            f"{source}: K and sigma_s are fixed inside an artifact: leave k_steps and sigma_s out "
+            "(--k-steps, --sigma-s)"
+        )
     return _artifact(choose(path) if path.is_dir() else _file(path), settings)
 
 
-def _checkpoint(path: Path, settings: Settings) -> Restorer:
-    from compress.elir.checkpoint import load_checkpoint
+def load_model(path: Path, settings: Settings) -> "Elir":
+    """The model of a checkpoint. Raises InputError for all that it does not record and ``settings`` do not give."""
+    from compress.elir.checkpoint import NumbersUnknown, load_checkpoint
 
-    model = load_checkpoint(path, settings.k_steps, settings.sigma_s)
+    try:
+        return load_checkpoint(path, settings.k_steps, settings.sigma_s)
+    except NumbersUnknown as error:
+        recorded = read_metadata(path).get("task") if path.suffix == ".safetensors" else None
+        if settings.task or settings.scale or recorded in TASKS:
+            raise
+        raise InputError(f"{error}; it does not say what it is for either: {GIVE_TASK}") from None
+
+
+def _checkpoint(path: Path, settings: Settings) -> Restorer:
+    model = load_model(path, settings)
     task = _chosen(path, model.metadata.get("task"), settings)
     scale = _scale(path, task, settings)
     side = DEFAULT_TILE if settings.tile is None else settings.tile
@@ -193,7 +213,7 @@ def _chosen(path: Path, recorded: str | None, settings: Settings) -> Task | None
     """The task that the source records, else the one in ``settings``."""
     known: Task | None = recorded if recorded in TASKS else None  # type: ignore[assignment]
     if known is not None and settings.task not in (None, known):
-        raise InputError(f"{path}: says of itself that it is for {known}, not {settings.task}: leave --task out")
+        raise InputError(f"{path}: says of itself that it is for {known}, not {settings.task}: leave task out (--task)")
     return known or settings.task
 
 
@@ -204,8 +224,8 @@ def _scale(path: Path, task: Task | None, settings: Settings) -> int:
         return settings.scale
     if task is None:
         raise InputError(
-            f"{path}: does not say what it is for: give --task ({', '.join(TASKS)}), or --scale (1: pictures are on "
-            "the output grid already)"
+            f"{path}: does not say what it is for: {GIVE_TASK}, or scale (--scale; 1: pictures are on the "
+            "output grid already)"
         )
     return task_scale(task)
 

@@ -86,7 +86,7 @@ def _restore_one(restorer: Restorer, picture: Path, path: Path, name: str, progr
     given = read_picture(picture)
     notes = [*given.notes, *_blocks(restorer, given.rgb)]
     if given.frames > 1:
-        notes.append(f"frame 1 of {given.frames} was taken: --frames restores all of them")
+        notes.append(f"frame 1 of {given.frames} was taken; all of them are restored on request (--frames)")
     for note in notes:
         progress.say(f"{picture}: {note}")
     height, width = given.rgb.shape[:2]

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from compress.errors import MOST_MISTAKES, InputError
+from compress.errors import InputError
 from compress.files import sha256_text
 from compress.recipe.kinds import check_kind
 from compress.recipe.library import load_yaml
@@ -15,6 +15,7 @@ from compress.recipe.load import RecipeFile
 from compress.recipe.paths import from_file
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import load_model
+from compress.refusals import MOST_MISTAKES
 from compress.sweep.schema import Optuna, Settings, Sweep
 
 SHORT = 28  # characters of a value in a point's label

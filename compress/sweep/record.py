@@ -9,6 +9,9 @@ from compress.results.performance import Performance
 from compress.results.quality import Quality
 from compress.results.section import Section, Text
 
+STORE = "store"
+"""A sweep's own store: this folder in its folder."""
+
 
 class PlannedUnit(Section):
     """A unit of ``plan.json``."""

@@ -16,7 +16,7 @@ from compress.progress import Progress
 from compress.progress import Stage as Shown
 from compress.sweep.dry_run import SECONDS, SweepPlan, plan
 from compress.sweep.points import Point, Points
-from compress.sweep.record import UnitRecord
+from compress.sweep.record import STORE, UnitRecord
 from compress.sweep.result import Best, SweepResult, UnitState, best, digest, rows_of, worst
 from compress.sweep.schema import Optuna
 from compress.sweep.units import Planner, Unit
@@ -37,7 +37,7 @@ def sweep(
     """
     points = Points(path)
     folder = out or Path("runs") / points.sweep.name
-    store = Store(points.sweep.store or str((folder / "store").absolute()))
+    store = Store(points.sweep.store or str((folder / STORE).absolute()))
     planner = Planner(store.url, points.sweep.cpus or physical_cores(), points.sweep.reuse)
     units = planner.units(points.known)
     owner = Owner("sweep", points.sweep.name, source_of(str(path), folder))

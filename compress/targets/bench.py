@@ -76,9 +76,7 @@ def at_host(target: DeployTarget, host: str) -> DeployTarget:
             {**settings, "reach": "ssh", "ssh": {**(settings["ssh"] or {}), "host": host}}
         )
     except ValidationError:
-        raise InputError(
-            f"--host {host!r}: no host that ssh takes: give user@name, or a Host of ~/.ssh/config"
-        ) from None
+        raise InputError(f"host {host!r}: no host that ssh takes: give user@name, or a Host of ~/.ssh/config") from None
 
 
 def missing_tool(target: DeployTarget) -> str | None:
@@ -87,7 +85,8 @@ def missing_tool(target: DeployTarget) -> str | None:
         return None
     return (
         f"target {target.name}: {stand_in.name} is not set up here ({MEANS[target.reach]}): run "
-        f"`{stand_in.setup_command}` ({stand_in.download_mb} MB to download); for the device itself, give its --host"
+        f"`{stand_in.setup_command}` ({stand_in.download_mb} MB to download); for the device itself, give "
+        "its address (--host)"
     )
 
 

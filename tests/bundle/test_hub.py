@@ -106,6 +106,9 @@ def test_an_altered_bundle_is_neither_pushed_nor_used(small: Path, hub: Hub) -> 
     hub.commit("someone/tiny", {**files, entry: files[entry] + b" "})
     with pytest.raises(VerificationError, match=r"model\.xml: differs in size from the manifest: do not use it"):
         local("hf://someone/tiny")
+    hub.commit("someone/tiny", {**files, entry: files[entry][:-1] + b" "})
+    with pytest.raises(VerificationError, match=r"model\.xml differs from its hash in the manifest: do not use it"):
+        local("hf://someone/tiny")
     (small / "recipe.yaml").write_text("")
     with pytest.raises(VerificationError, match=r"recipe\.yaml: differs"):
         push(small, "someone/other", private=False, branch=None)

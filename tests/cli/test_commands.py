@@ -111,7 +111,7 @@ def test_python_callers_change_a_recipe_themselves() -> None:
 def test_settings_are_checked_where_they_came_from() -> None:
     done = CliRunner().invoke(app, ["validate", "int8_sr", "--set", "goals.psnr=1"])
     assert done.exit_code == 2
-    assert done.stderr.startswith("--set goals.psnr=1: goals.psnr: unknown key, did you mean psnr_drop_db?")
+    assert done.stderr.startswith("setting goals.psnr=1: goals.psnr: unknown key, did you mean psnr_drop_db?")
 
 
 @pytest.mark.parametrize("kind", ["recipes", "calibration", "targets", "models"])
@@ -366,7 +366,7 @@ def test_a_sweeps_mistakes_end_in_2(tmp_path: Path) -> None:
     path.write_text("version: 1\nname: s\nrecipes: [int8_sr]\nset: {model.seeds: 1}\n")
     done = CliRunner().invoke(app, ["sweep", str(path), "--dry-run"])
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"{path}: --set model.seeds=1: model.seeds: unknown key, did you mean seed?")
+    assert done.stderr.startswith(f"{path}: setting model.seeds=1: model.seeds: unknown key, did you mean seed?")
     assert CliRunner().invoke(app, ["sweep", "status", "--out", str(tmp_path)]).exit_code == 2
     both = CliRunner().invoke(app, ["sweep", str(path), str(path)])
     assert (both.exit_code, both.stderr) == (2, "sweep: takes one file, got 2: put their recipes into one sweep\n")

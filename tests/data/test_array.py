@@ -22,6 +22,15 @@ def test_floating_point_is_rounded(dtype: type) -> None:
     assert as_rgb8([[[0.5, 0.1, 0.9]]]).tolist() == [[[128, 26, 230]]]
 
 
+def test_masked_values_are_not_filled_silently() -> None:
+    """numpy makes an array of what lies below the mask."""
+    mask = np.zeros(WHITE.shape, bool)
+    assert np.array_equal(as_rgb8(np.ma.masked_array(WHITE, mask)), WHITE)
+    mask[0, 0] = True
+    with pytest.raises(InputError, match=r"^picture: is a masked array with masked values.*: fill them, picture\.fill"):
+        as_rgb8(np.ma.masked_array(WHITE, mask))
+
+
 @pytest.mark.parametrize(
     "picture", [[[1, 2], [3]], torch.zeros(8, 9, 3, requires_grad=True), torch.zeros(8, 9, 3, dtype=torch.bfloat16)]
 )

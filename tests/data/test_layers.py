@@ -209,7 +209,9 @@ def test_an_animation_that_runs_once_runs_once(tmp_path: Path) -> None:
 
 
 def test_formats_without_frames_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"out\.jpg: 4 frames, JPEG holds one: use \.png, .*, or leave --frames out"):
+    with pytest.raises(
+        InputError, match=r"out\.jpg: 4 frames, JPEG holds one: use \.png, .*, or restore the first alone"
+    ):
         check_holds_frames(tmp_path / "out.jpg", [(8, 8)] * 4)
     with pytest.raises(InputError, match=r"out\.png: frames of 2 sizes, an animation has one: write \.tif"):
         check_holds_frames(tmp_path / "out.png", [(8, 8), (9, 8)])

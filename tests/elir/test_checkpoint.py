@@ -363,7 +363,7 @@ def test_weights_that_are_no_floats(
 @pytest.mark.parametrize("settings", [{}, {"k_steps": 3}, {"sigma_s": 0.1}])
 def test_k_and_sigma_unknown(tiny_elir: Elir, tmp_path: Path, settings: dict[str, float]) -> None:
     path = changed(tiny_elir, tmp_path, lambda s: None)
-    refused(InputError, "holds no k_steps or sigma_s: give --k-steps and --sigma-s", path, **settings)
+    refused(InputError, "holds no k_steps or sigma_s: give k_steps and sigma_s (--k-steps, --sigma-s", path, **settings)
     refused(InputError, "or record them and the task once, by `compress convert`", path, **settings)
 
 

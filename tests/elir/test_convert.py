@@ -82,9 +82,19 @@ def test_half_is_half_the_size_and_keeps_the_metadata(ours: Path, tmp_path: Path
 
 def test_what_the_published_formats_lack_must_be_given(ours: Path, tmp_path: Path) -> None:
     convert(ours, tmp_path / "flat.pth")
-    with pytest.raises(InputError, match=r"flat\.pth: holds no k_steps or sigma_s: give --k-steps and --sigma-s"):
+    with pytest.raises(
+        InputError,
+        match=r"flat\.pth: holds no k_steps, sigma_s or task: give all three \(--k-steps, --sigma-s, --task\)",
+    ):
         convert(tmp_path / "flat.pth", tmp_path / "back.safetensors")
     assert not (tmp_path / "back.safetensors").exists()
+
+
+def test_what_the_source_records_and_the_new_file_does_not_is_said(ours: Path, tmp_path: Path) -> None:
+    assert convert(ours, tmp_path / "same.safetensors", 3, 0.1, "sr_x4") == ""
+    assert convert(ours, tmp_path / "other.safetensors", 5, task="denoise") == (
+        f"{ours}: records task sr_x4, the new file denoise; k_steps 3, the new file 5, as was asked"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +132,12 @@ def test_widths_alone_tell_blind_models_apart(authors: Callable[[str], Path], tm
 
 def test_three_published_models_have_the_same_widths(authors: Callable[[str], Path], tmp_path: Path) -> None:
     message = (
-        "mine.pth: holds no k_steps or sigma_s: give --k-steps and --sigma-s, or, for a published one, "
-        "--task sr_x8_published or denoise_published or inpaint_published$"
+        r"mine.pth: holds no k_steps, sigma_s or task: give all three \(--k-steps, --sigma-s, --task\); "
+        "of a published one, task alone: sr_x8_published or denoise_published or inpaint_published$"
     )
     with pytest.raises(InputError, match=message):
         convert(authors("elir_sr.pth"), tmp_path / "sr.safetensors")
-    with pytest.raises(InputError, match=r"give --k-steps and --sigma-s$"):  # of these widths, but not published
+    with pytest.raises(InputError, match=r"give both \(--k-steps, --sigma-s\)$"):  # of these widths, but not published
         convert(authors("elir_sr.pth"), tmp_path / "sr.safetensors", task="sr_x4")
 
 

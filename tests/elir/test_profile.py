@@ -76,5 +76,5 @@ def test_sizes_that_the_networks_cannot_take(checkpoint: Path, size: int) -> Non
 
 
 def test_a_size_beyond_the_memory_is_one_line(checkpoint: Path) -> None:
-    with pytest.raises(InputError, match=r"size \(=1048576\): does not fit in memory: give smaller ones with --size"):
+    with pytest.raises(InputError, match=r"size \(=1048576\): does not fit in memory: give smaller ones \(--size\)"):
         profile(str(checkpoint), [1048576], SILENT, runs=1)

@@ -83,7 +83,7 @@ def test_a_path_is_not_followed(owner: Path, tmp_path: Path) -> None:
 
 
 def test_published_formats_are_whole(shares: Path, owner: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a published format holds its own decoder: leave --decoder-of out"):
+    with pytest.raises(InputError, match="a published format holds its own decoder: leave decoder_of out"):
         convert(shares, tmp_path / "x.pth", decoder_of=owner)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
 from compress.ledger import Filter, Ledger, open_ledger
 from compress.ledger.connect import HEAD, MIGRATIONS
+from compress.ledger.place import ledger_url, shown
 from compress.results.measurement import Measurement
 from compress.text import install_extra
 
@@ -231,3 +232,16 @@ def test_the_default_lies_in_the_users_data_folder(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("COMPRESS_LEDGER_URL")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert Path(open_ledger().place) == tmp_path / "elir-compress/ledger.sqlite"
+
+
+def test_a_ledger_s_place_is_shown_on_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder may have any name: what a terminal would obey is written as Python writes it."""
+    folder = tmp_path / "a\nb\x1b[31m"
+    folder.mkdir()
+    (folder / "ledger.sqlite").write_text("no database")
+    monkeypatch.setenv("COMPRESS_LEDGER_URL", f"sqlite:///{folder}/ledger.sqlite")
+    place = f"{tmp_path}/a\\nb\\x1b[31m/ledger.sqlite"
+    assert shown(ledger_url()) == place
+    with pytest.raises(VerificationError) as refused:
+        open_ledger()
+    assert str(refused.value).startswith(f"ledger {place}: cannot be used (") and str(refused.value).isprintable()

@@ -21,7 +21,7 @@ def test_without_pyiqa_one_line_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr.splitlines() == [
-        "--metric fid: pyiqa is not installed: pip install 'elir-compress[iqa]' (in a checkout: pip install '.[iqa]')"
+        "metric fid: pyiqa is not installed: pip install 'elir-compress[iqa]' (in a checkout: pip install '.[iqa]')"
     ]
 
 

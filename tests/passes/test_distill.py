@@ -123,7 +123,7 @@ def test_settings_that_cannot_be(subject: Subject, pictures: Path, changed: dict
 
 def test_no_pictures_point_to_reuse(subject: Subject, tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"none: no such folder of training pictures: .* finished student with --reuse$"
+        InputError, match=r"none: no such folder of training pictures: .* finished student \(--reuse\)$"
     ):
         Distill(settings(tmp_path / "none")).run(subject)
 

@@ -335,7 +335,7 @@ def test_an_output_folder_that_cannot_be_written(tiny_recipe: Make, tmp_path: Pa
     (tmp_path / "out").write_text("a file")
     done = cli(tiny_recipe(), tmp_path)
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
-    assert done.stderr.endswith("is a file: name a folder with --out\n")
+    assert done.stderr.endswith("is a file: name a folder (--out)\n")
 
 
 def test_weights_alone(tiny_recipe: Make, tmp_path: Path) -> None:

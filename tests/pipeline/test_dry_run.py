@@ -78,8 +78,9 @@ def test_what_would_be_refused_says_why_and_changes_nothing(tiny_recipe: Make, b
     plan = planned(other, bundle)
     assert (plan.state, plan.exit_code) == ("refused", 2)
     (line,) = (line for line in shown(plan) if line.startswith("folder:"))
-    assert line.startswith(f"folder: refused, because {bundle}: holds the bundle of ")
-    assert line.endswith("name another folder with --out, or replace it with --fresh")
+    assert line == "folder: refused: nothing would be written into it"
+    assert plan.refused.startswith(f"{bundle}: holds the bundle of ")
+    assert plan.refused.endswith("name another folder (--out), or replace it (--fresh, resume=False)")
     assert {path: path.stat().st_mtime_ns for path in bundle.rglob("*")} == before
     with pytest.raises(InputError, match="holds the bundle of"):
         compress.apply(other, bundle)

@@ -127,16 +127,14 @@ def test_a_finished_student_must_be_the_recipe_s(tiny_recipe: Make, tiny_elir: E
     assert resolve(recipe, reuse=True).student == student
     assert resolve(recipe, reuse=True).key != resolve(recipe).key
     other = student_recipe(tiny_recipe, student, k_steps=2)
-    with pytest.raises(
-        InputError, match=r"^--reuse: .* was made by another prune, distill or weights than the recipe's"
-    ):
+    with pytest.raises(InputError, match=r"^reuse: .* was made by another prune, distill or weights than the recipe's"):
         resolve(other, reuse=True)
     moved = student_recipe(tiny_recipe, student, data=["elsewhere"], checkpoint_minutes=9)
     assert resolve(moved, reuse=True).student == student
 
 
 def test_reuse_needs_a_finished_student(tiny_recipe: Make) -> None:
-    with pytest.raises(InputError, match=r"^--reuse: the recipe names no finished student: set student in its distill"):
+    with pytest.raises(InputError, match=r"^reuse: the recipe names no finished student: set student in its distill"):
         resolve(student_recipe(tiny_recipe, None), reuse=True)
 
 
@@ -211,7 +209,7 @@ def test_goals_against_truth_need_truth(tiny_recipe: Make, tiny_inputs: Path, tm
     message = (
         r"^data\.validation: alone has no true pictures, which goals\.psnr_drop_db, goals\.lpips_rise need: give "
         r"pairs\.high in its file, or leave the goals out "
-        r"\(--set goals\.psnr_drop_db=null --set goals\.lpips_rise=null\); fidelity_db needs no truth$"
+        r"\(goals\.psnr_drop_db=null, goals\.lpips_rise=null\); fidelity_db needs no truth$"
     )
     with pytest.raises(InputError, match=message):
         resolve(tiny_recipe(data=data, goals={"psnr_drop_db": 1, "lpips_rise": 1, "fidelity_db": 30}))

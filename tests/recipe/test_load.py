@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from compress.errors import MOST_MISTAKES, InputError
+from compress.errors import InputError
 from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.library import data_folder, find, parse_value
 from compress.recipe.load import load_any, load_model, load_recipe, recipe_hash, to_yaml
 from compress.recipe.schema import Recipe
 from compress.recipe.train import TrainRecipe
+from compress.refusals import MOST_MISTAKES
 
 MINIMAL = "version: 1\nname: mine\npasses:\n  - collapse: {}\n  - ptq: {engine: elir}\nexport: {onnx: {}}\n"
 
@@ -107,28 +108,28 @@ def test_an_override_of_a_pass_settings() -> None:
 
 def test_targets_replace_the_recipes_own() -> None:
     assert load_recipe("int8_sr", targets=["x86-onnxruntime"]).targets == ["x86-onnxruntime"]
-    with pytest.raises(InputError, match=r"^--target: targets\.0: 'arm': unknown deploy target"):
+    with pytest.raises(InputError, match=r"^targets given: targets\.0: 'arm': unknown deploy target"):
         load_recipe("int8_sr", targets=["arm"])
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("goals", "--set goals: must look like key.path=value: for example model.image_size=128"),
-        ("passes.²=1", "--set passes.²=1: passes is a list of 2: give a number from 0 to 1"),
-        (f"passes.{'1' * 50}=1", f"--set passes.{'1' * 50}=1: passes is a list of 2: give a number from 0 to 1"),
-        (f"passes.{'1' * 5000}=1", f"--set passes.{'1' * 5000}=1: passes is a list of 2: give a number from 0 to 1"),
-        (f"{'a.' * 999}a=1", f"--set {'a.' * 20}...: a key path of 1000 parts, at most 40: shorten it"),
-        ("name.x=1", "--set name.x=1: name is 'mine', not a mapping: nothing can be set inside it"),
-        ("passes.7.ptq=1", "--set passes.7.ptq=1: passes is a list of 2: give a number from 0 to 1"),
-        ("extends=int8_sr", "--set extends=int8_sr: extends: cannot be changed by a setting: write it in a file"),
-        ("name=[", "--set name=[:1: not valid YAML: expected the node content, but found '<stream end>'"),
+        ("goals", "setting goals: must look like key.path=value: for example model.image_size=128"),
+        ("passes.²=1", "setting passes.²=1: passes is a list of 2: give a number from 0 to 1"),
+        (f"passes.{'1' * 50}=1", f"setting passes.{'1' * 50}=1: passes is a list of 2: give a number from 0 to 1"),
+        (f"passes.{'1' * 5000}=1", f"setting passes.{'1' * 5000}=1: passes is a list of 2: give a number from 0 to 1"),
+        (f"{'a.' * 999}a=1", f"setting {'a.' * 20}...: a key path of 1000 parts, at most 40: shorten it"),
+        ("name.x=1", "setting name.x=1: name is 'mine', not a mapping: nothing can be set inside it"),
+        ("passes.7.ptq=1", "setting passes.7.ptq=1: passes is a list of 2: give a number from 0 to 1"),
+        ("extends=int8_sr", "setting extends=int8_sr: extends: cannot be changed by a setting: write it in a file"),
+        ("name=[", "setting name=[:1: not valid YAML: expected the node content, but found '<stream end>'"),
         (
             "model.image_size=100",
-            "--set model.image_size=100: model.image_size: must be a multiple of 32, got 100: the nearest are 96 "
+            "setting model.image_size=100: model.image_size: must be a multiple of 32, got 100: the nearest are 96 "
             "and 128",
         ),
-        ("model.k_steps=true", "--set model.k_steps=true: model.k_steps: must be an integer, got True"),
+        ("model.k_steps=true", "setting model.k_steps=true: model.k_steps: must be an integer, got True"),
     ],
 )
 def test_a_bad_override(tmp_path: Path, setting: str, message: str) -> None:

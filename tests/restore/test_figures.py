@@ -56,7 +56,7 @@ def test_a_measure_of_whole_sets_has_no_shards(model: str, pictures: Path, monke
 
     fid = IqaMeasure("fid", None)
     monkeypatch.setattr(figures, "_asked_for", lambda metrics: [fid] if metrics else [])
-    with pytest.raises(InputError, match=r"^--metric fid: compares whole sets, not pictures: leave --shards out"):
+    with pytest.raises(InputError, match=r"^metric fid: compares whole sets, not pictures: leave shards out"):
         evaluate(model, [str(pictures)], JudgeOptions(metrics=("fid",)), SILENT, shards=2)
 
 

@@ -94,7 +94,7 @@ def test_a_scale_that_nothing_tells(bundle: Path, tiny_elir: Elir, tmp_path: Pat
     (bundle / "manifest.json").unlink()
     with pytest.raises(
         InputError,
-        match=r"model\.xml: does not say what it is for: give --task \(sr_x2, .*\), or --scale \(1: pictures",
+        match=r"model\.xml: does not say what it is for: give task \(--task: sr_x2, .*\), or scale \(--scale; 1: pict",
     ):
         open_restorer(str(bundle / "int8/openvino/model.xml"), Settings())
     save_checkpoint(tiny_elir, tmp_path / "tiny.safetensors", {"task": "sharpen"})
@@ -105,9 +105,7 @@ def test_a_scale_that_nothing_tells(bundle: Path, tiny_elir: Elir, tmp_path: Pat
 def test_an_artifacts_own_settings_are_fixed(bundle: Path) -> None:
     with pytest.raises(InputError, match=r"tile \(=256\) differs from the artifact's 64 x 64 px: leave it out"):
         open_restorer(str(bundle), Settings(tile=256))
-    with pytest.raises(
-        InputError, match="K and sigma_s are fixed inside an artifact: leave --k-steps and --sigma-s out"
-    ):
+    with pytest.raises(InputError, match="K and sigma_s are fixed inside an artifact: leave k_steps and sigma_s out"):
         open_restorer(str(bundle), Settings(k_steps=5))
 
 

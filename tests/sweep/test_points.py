@@ -68,7 +68,7 @@ def test_lists_draws_and_recipes_alone(tmp_path: Path) -> None:
         ),
         (
             "search: {kind: grid, values: {model.imagesize: [64]}}",
-            "sweep.yaml: --set model.imagesize=64: model.imagesize: unknown key, did you mean image_size?",
+            "sweep.yaml: setting model.imagesize=64: model.imagesize: unknown key, did you mean image_size?",
         ),
         (
             "search: {kind: grid, values: {passes.9.ptq: [{}]}}",

@@ -76,7 +76,7 @@ def test_weights_alone_run_where_fp32_does(precisions: list[str], wanted: bool) 
 def test_a_target_that_cannot_run_here_gets_no_number(shell: Path, target: str, text: str) -> None:
     done = CliRunner().invoke(app, ["bench", str(shell), "--target", target, "--json"])
     assert done.exit_code == 4
-    assert done.stderr == f"target {target}: {text}; for the device itself, give its --host\n"
+    assert done.stderr == f"target {target}: {text}; for the device itself, give its address (--host)\n"
     entries = json.loads(done.stdout)["performance"]
     assert entries
     for entry in entries:
@@ -104,7 +104,7 @@ def test_host_names_the_device_of_any_target(target: str) -> None:
 
 def test_a_host_that_ssh_would_take_for_an_option_is_refused() -> None:
     target = load_model(DeployTarget, find("targets", "rpi5"))
-    with pytest.raises(InputError, match="--host '-oProxyCommand=x': no host that ssh takes: give user@name"):
+    with pytest.raises(InputError, match="host '-oProxyCommand=x': no host that ssh takes: give user@name"):
         at_host(target, "-oProxyCommand=x")
 
 

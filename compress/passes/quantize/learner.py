@@ -88,7 +88,7 @@ class TrainingProgress:
                 part.load_state_dict(state[name])
             return int(state["done"])
         except Exception:  # torch raises by where the damage lies
-            raise InputError(f"{self.path}: damaged: delete it, or start again with --fresh") from None
+            raise InputError(f"{self.path}: damaged: delete it, or start again (--fresh, resume=False)") from None
 
     def did(self, steps: int) -> None:
         """``steps`` are done; kept every minute."""
