@@ -25,7 +25,7 @@ from compress.data.degradations import enlarge
 from compress.data.pictures import to_float, to_uint8
 from compress.errors import InputError
 from compress.measure.quality import psnr_db
-from compress.pipeline.inputs import load_sets
+from compress.pipeline.inputs import resolve
 from compress.progress import Progress
 from compress.recipe.schema import DeployTarget, Format, Recipe
 from compress.restore.evaluate import evaluate
@@ -154,5 +154,5 @@ def test_pairs_on_the_output_grid_have_no_small_pictures(tiny_recipe: Make, tiny
         export={"onnx": {}, "io": "uint8"},
     )
     with pytest.raises(InputError, match=r"pairs: export\.io: uint8 needs pictures before they are enlarged 4 times"):
-        load_sets(recipe)
-    load_sets(recipe.model_copy(update={"export": recipe.export.model_copy(update={"io": "float"})}))
+        resolve(recipe)
+    resolve(recipe.model_copy(update={"export": recipe.export.model_copy(update={"io": "float"})}))
