@@ -70,7 +70,7 @@ def test_a_plan_that_is_none(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["elsewhere", "s3://team/sweeps?key=secret", "http://10.0.0.1/x", "sqlite:///x.db"])
 def test_another_store_than_the_folder_s_is_followed_only_when_asked(place: str, tmp_path: Path) -> None:
     """A plan may be a stranger's, and its store any address that credentials are sent to."""
-    code, text = told(tmp_path, plan(tmp_path, store=place))
+    code, text = printed_status(tmp_path, plan(tmp_path, store=place))
     shown = place.partition("?")[0]
     assert code == 2 and text == (
         f"{tmp_path}: its files are in the store {shown}, not in this folder: give that store, if you trust it "
@@ -81,7 +81,7 @@ def test_another_store_than_the_folder_s_is_followed_only_when_asked(place: str,
 def test_a_store_that_is_asked_for_is_read(tmp_path: Path) -> None:
     (tmp_path / "there/running").mkdir(parents=True)
     (tmp_path / "there/running/k.json").write_text(json.dumps(UNIT))
-    told(tmp_path, plan(tmp_path, store="s3://team/sweeps"))
+    printed_status(tmp_path, plan(tmp_path, store="s3://team/sweeps"))
     done = CliRunner().invoke(
         app, ["sweep", "status", "--out", str(tmp_path), "--store", str(tmp_path / "there"), "--json"]
     )
