@@ -25,6 +25,7 @@ GROUND = (
         "python_process",
         "tensors",
         "progress",
+        "refusals",
         "quiet",
         "cache",
         "text",
