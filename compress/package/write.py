@@ -24,12 +24,12 @@ from compress.recipe.validation import load_model
 
 TEMPLATES = Path(__file__).parent / "templates"
 LICENCES = ("LICENSE", "NOTICE")
-SOURCES = {
-    "openvino": {"run.py": "python/run.py", "model.py": "python/model_openvino.py"},
-    "onnx": {"run.py": "python/run.py", "model.py": "python/model_onnxruntime.py"},
-    "executorch": {"run.py": "python/run.py", "model.py": "python/model_executorch.py"},
+PROGRAMS = {
+    "openvino": ("common", "openvino"),
+    "onnx": ("common", "onnxruntime"),
+    "executorch": ("common", "executorch"),
 }
-"""Of each format: file of the package -> file below ``TEMPLATES``."""
+"""Folders of ``TEMPLATES`` whose files a package of each format holds."""
 
 
 def package(bundle: Path, target: str, out: Path, artifact: str | None = None) -> Path:
@@ -70,9 +70,8 @@ def _check_new(out: Path) -> None:
 def _write(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget, folder: Path) -> None:
     facts = facts_of(bundle, artifact, target)
     bundle.copy_artifact(artifact, folder)
-    for name, source in SOURCES[artifact.format].items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(TEMPLATES / source, folder / name)
+    for programs in PROGRAMS[artifact.format]:
+        shutil.copytree(TEMPLATES / programs, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     (folder / "licences").mkdir()
     for name in LICENCES:
         shutil.copyfile(shipped(name), folder / "licences" / name)

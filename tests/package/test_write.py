@@ -1,78 +1,15 @@
-"""A package restores a whole picture as `compress restore` does with the same artifact, and says what it is made of."""
+"""What a package holds, and what is refused in a line."""
 
 import hashlib
 import json
-import re
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from compress.bundle.open import check_files, open_bundle
 from compress.errors import InputError, VerificationError
 from compress.package.write import package
-from compress.progress import Progress
-from compress.restore.open import Settings, open_restorer
-
-TARGETS = {"openvino": "x86-openvino", "onnx": "x86-onnxruntime", "executorch": "x86-executorch"}
-SIZE = (37, 41)
-"""Rows and columns of a picture of odd size: at x4 nine tiles of 64 px."""
-
-
-@pytest.fixture(scope="module")
-def float_bundle(tiny_recipe: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All three formats, floats in and out, the noise a constant of the graph."""
-    import compress
-
-    formats: dict[str, Any] = {format: {"precisions": ["fp32"]} for format in TARGETS}
-    recipe = tiny_recipe(export=formats | {"noise": "baked"}, passes=[{"collapse": {}}])
-    folder = tmp_path_factory.mktemp("floats") / "tiny"
-    compress.apply(recipe, folder, progress=Progress("silent"))
-    return folder
-
-
-def restored_by(restorer: Any, picture: np.ndarray) -> np.ndarray:
-    return restorer.restore(picture, lambda: None).astype(np.int16)
-
-
-def run(folder: Path, *args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """run.py in a process of its own, away from this package."""
-    command = [sys.executable, str(folder / "run.py"), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={"PATH": ""})
-
-
-@pytest.mark.parametrize("format", TARGETS)
-@pytest.mark.parametrize("form", ["uint8", "float, noise baked"])
-def test_run_py_restores_as_the_package_does(
-    format: str, form: str, picture_bundle: Path, float_bundle: Path, photo: np.ndarray, tmp_path: Path
-) -> None:
-    bundle = picture_bundle if form == "uint8" else float_bundle
-    folder = package(bundle, TARGETS[format], tmp_path / "product")
-    check_as_restore(folder, photo, tmp_path)
-
-
-@pytest.mark.parametrize("format", ["openvino", "onnx"])
-def test_run_py_of_graphs_that_take_floats_and_noise(
-    format: str, finished: Any, photo: np.ndarray, tmp_path: Path
-) -> None:
-    folder = package(finished.folder, TARGETS[format], tmp_path / "product", f"{format}-int8")
-    check_as_restore(folder, photo, tmp_path)
-
-
-def check_as_restore(folder: Path, photo: np.ndarray, tmp_path: Path) -> None:
-    picture = photo[: SIZE[0], : SIZE[1]]
-    Image.fromarray(picture).save(tmp_path / "photo.png")
-    done = run(folder, "photo.png", "restored.png", "--seed", 3, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    ours = np.asarray(Image.open(tmp_path / "restored.png"), np.int16)
-    wanted = restored_by(open_restorer(str(folder), Settings(seed=3)), picture)
-    assert ours.shape == wanted.shape == (4 * SIZE[0], 4 * SIZE[1], 3)
-    assert np.abs(ours - wanted).max() <= 1
 
 
 def test_what_a_package_holds(finished: Any, tmp_path: Path) -> None:
@@ -97,21 +34,6 @@ def test_what_a_package_holds(finished: Any, tmp_path: Path) -> None:
     assert "Nothing was timed on x86-onnxruntime" in text and "Goals of the recipe" not in text
     assert "Ollin Boer Bohan" in (folder / "licences/NOTICE").read_text()
     assert "Apache License" in (folder / "licences/LICENSE").read_text()
-
-
-def test_the_python_of_its_readme_runs(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
-    folder = package(finished.folder, "x86-openvino", tmp_path / "product")
-    (block,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-    Image.fromarray(photo[:20, :30]).save(folder / "photo.jpg")
-    done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert Image.open(folder / "restored.png").size == (120, 80)
-
-
-def test_run_py_of_no_picture_says_so_in_a_line(finished: Any, tmp_path: Path) -> None:
-    folder = package(finished.folder, "x86-openvino", tmp_path / "product")
-    done = run(folder, "missing.png", "restored.png", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "[Errno 2] No such file or directory: 'missing.png'\n")
 
 
 # --- bad input ----------------------------------------------------------------------------------------------------

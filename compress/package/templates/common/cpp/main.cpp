@@ -1,0 +1,72 @@
+// restore MODEL PICTURE.ppm RESTORED.ppm [NOISE]: restores a picture of any size. Apache License 2.0, see licences/.
+//
+// Pictures are binary PPM (P6, 8 bits), so that nothing but the runtime is needed: `convert photo.jpg photo.ppm`, or
+// decode into a Picture with the library that your product has. NOISE is a file of floats, for the very picture that
+// `compress restore` and run.py give:
+//   numpy.random.default_rng(seed).standard_normal((16, h // 8, w // 8), dtype="float32").tofile("noise.bin")
+// with h and w the sides of the output rounded up to 32. Any other standard normal noise does as well.
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <stdexcept>
+#include <string>
+
+#include "restore.hpp"
+
+static Picture read_ppm(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::string magic, word;
+    int numbers[3], count = 0;  // width, height, largest value
+    file >> magic;
+    while (magic == "P6" && count < 3 && file >> word) {
+        if (word[0] == '#')
+            std::getline(file, word);
+        else
+            numbers[count++] = std::atoi(word.c_str());
+    }
+    if (count < 3 || numbers[0] < 1 || numbers[1] < 1 || numbers[2] != 255)
+        throw std::runtime_error(path + ": not a PPM of 8 bits (P6, 255)");
+    file.get();
+    Picture picture{numbers[1], numbers[0], {}};
+    picture.rgb.resize(3 * static_cast<std::size_t>(picture.width) * picture.height);
+    if (!file.read(reinterpret_cast<char*>(picture.rgb.data()), static_cast<std::streamsize>(picture.rgb.size())))
+        throw std::runtime_error(path + ": shorter than its header says");
+    return picture;
+}
+
+static void write_ppm(const std::string& path, const Picture& picture) {
+    std::ofstream file(path, std::ios::binary);
+    file << "P6\n" << picture.width << " " << picture.height << "\n255\n";
+    file.write(reinterpret_cast<const char*>(picture.rgb.data()), static_cast<std::streamsize>(picture.rgb.size()));
+    if (!file.flush()) throw std::runtime_error(path + ": cannot be written");
+}
+
+static std::vector<float> read_noise(const std::string& path, std::size_t size) {
+    std::vector<float> noise(size);
+    std::ifstream file(path, std::ios::binary);
+    if (!file.read(reinterpret_cast<char*>(noise.data()), static_cast<std::streamsize>(size * sizeof(float))))
+        throw std::runtime_error(path + ": must hold " + std::to_string(size) + " floats");
+    return noise;
+}
+
+static std::vector<float> draw_noise(std::size_t size) {
+    std::vector<float> noise(size);
+    std::mt19937_64 generator(0);
+    std::normal_distribution<float> normal;
+    for (float& sample : noise) sample = normal(generator);
+    return noise;
+}
+
+int main(int argc, char** argv) try {
+    if (argc != 4 && argc != 5) throw std::runtime_error("usage: restore MODEL PICTURE.ppm RESTORED.ppm [NOISE]");
+    Model model(argv[1]);
+    const Picture picture = read_ppm(argv[2]);
+    std::vector<float> noise;
+    const std::size_t size = noise_size(picture);
+    if (model.takes_noise) noise = argc == 5 ? read_noise(argv[4], size) : draw_noise(size);
+    write_ppm(argv[3], restore(model, picture, noise));
+    return 0;
+} catch (const std::exception& error) {
+    std::cerr << error.what() << std::endl;
+    return 1;
+}

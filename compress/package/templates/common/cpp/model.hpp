@@ -1,0 +1,24 @@
+// The artifact in its runtime: one tile of one size. model.cpp is the only file that knows the runtime.
+#pragma once
+
+#include <memory>
+#include <string>
+
+class Model {
+ public:
+    // Throws std::exception, as run does, where the runtime refuses the file.
+    explicit Model(const std::string& path);
+    ~Model();
+
+    bool takes_bytes = false;  // pictures as they are, 8 bits, which it enlarges; else enlarged ones, floats in [0, 1]
+    bool takes_noise = false;
+    int height = 0, width = 0;  // of a tile of the output, in px
+
+    // picture: (h, w, 3) bytes, or (3, height, width) floats in [0, 1]; noise: (16, height/8, width/8) floats, standard
+    // normal; restored: (height, width, 3) bytes, or (3, height, width) floats in [0, 1]. RGB.
+    void run(const void* picture, const float* noise, void* restored);
+
+ private:
+    struct Runtime;
+    std::unique_ptr<Runtime> runtime_;
+};

@@ -1,0 +1,206 @@
+// Restores a picture of any size with an artifact of one size. Apache License 2.0, see licences/.
+#include "restore.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "facts.hpp"
+
+namespace {
+
+constexpr int GRID = 32;  // px; tiles start at its multiples, where every stride of the networks has the same phase
+constexpr int LATENT = 8, CHANNELS = 16;  // px of the output per sample of the noise, and its channels
+constexpr double PI = 3.14159265358979323846;
+
+int rounded_up(int size) { return (size + GRID - 1) / GRID * GRID; }
+
+// Which of `inside` samples the sample `i` mirrors: at the last one's centre, or at its edge.
+int mirrored(int i, int inside, bool edge) {
+    const int period = edge ? 2 * inside : std::max(1, 2 * (inside - 1));
+    const int at = i % period;
+    return at < inside ? at : period - at - (edge ? 1 : 0);
+}
+
+// Tiles along one side.
+struct Axis {
+    int size, tile, whole, padded;
+    std::vector<int> starts;
+
+    Axis(int side, int of_tile)
+        : size(side), tile(of_tile), whole(rounded_up(side)), padded(std::max(whole, of_tile)) {
+        const int step = (tile - OVERLAP) / GRID * GRID;
+        for (int start = 0; start < padded - tile; start += step) starts.push_back(start);
+        starts.push_back(padded - tile);
+    }
+
+    // Index of the pixel that each padded one mirrors, of the picture on the output grid (unit 1), or of the small one
+    // that the model enlarges `unit` times: that is mirrored at the last pixel's edge.
+    std::vector<int> pixels(int unit) const { return all(size / unit, padded / unit, unit > 1); }
+
+    // The same of the noise's samples.
+    std::vector<int> samples() const { return all(whole / LATENT, padded / LATENT, false); }
+
+    // Weight of each px of each tile; they sum to one wherever tiles overlap. Over what two tiles share: nothing in the
+    // outer quarter, whose sight is cut short, then a raised cosine.
+    std::vector<std::vector<float>> weights() const {
+        std::vector<std::vector<double>> of_each(starts.size(), std::vector<double>(tile, 1));
+        std::vector<double> total(padded);
+        for (std::size_t i = 0; i + 1 < starts.size(); i++) {
+            const int shared = starts[i] + tile - starts[i + 1];
+            for (int j = 0; j < shared; j++) {
+                const double at = std::clamp((j + 0.5) / shared * 2 - 0.5, 0.0, 1.0);
+                const double ramp = std::max(0.5 - 0.5 * std::cos(PI * at), 1e-6);
+                of_each[i][tile - 1 - j] *= ramp;
+                of_each[i + 1][j] *= ramp;
+            }
+        }
+        for (std::size_t i = 0; i < starts.size(); i++)
+            for (int j = 0; j < tile; j++) total[starts[i] + j] += of_each[i][j];
+        std::vector<std::vector<float>> weights(starts.size(), std::vector<float>(tile));
+        for (std::size_t i = 0; i < starts.size(); i++)
+            for (int j = 0; j < tile; j++) weights[i][j] = static_cast<float>(of_each[i][j] / total[starts[i] + j]);
+        return weights;
+    }
+
+ private:
+    static std::vector<int> all(int inside, int padded, bool edge) {
+        std::vector<int> index(padded);
+        for (int i = 0; i < padded; i++) index[i] = mirrored(i, inside, edge);
+        return index;
+    }
+};
+
+// --- enlarging as Pillow does, which the models learnt from: bicubic, a = -0.5, in integers of 22 bits, rows first ---
+
+constexpr int BITS = 22;
+
+double bicubic(double x) {
+    constexpr double a = -0.5;
+    x = std::abs(x);
+    if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+}
+
+// One direction: `lines` lines of `size` px, whose px are `step` bytes apart and whose lines `line` bytes.
+void stretch(const std::uint8_t* from, std::uint8_t* to, int lines, int size, int line, int step, int line_to,
+             int step_to) {
+    for (int out = 0; out < size * SCALE; out++) {
+        const double center = (out + 0.5) / SCALE;
+        const int first = std::max(0, static_cast<int>(center - 1.5));
+        const int end = std::min(size, static_cast<int>(center + 2.5));
+        double values[5], sum = 0;
+        int taps[5];
+        for (int i = first; i < end; i++) sum += values[i - first] = bicubic(i - center + 0.5);
+        for (int i = 0; i < end - first; i++)
+            taps[i] = static_cast<int>(values[i] / sum * (1 << BITS) + (values[i] < 0 ? -0.5 : 0.5));
+        for (int y = 0; y < lines; y++) {
+            for (int channel = 0; channel < 3; channel++) {
+                int value = 1 << (BITS - 1);
+                for (int i = first; i < end; i++) value += from[y * line + i * step + channel] * taps[i - first];
+                value = std::clamp(value >> BITS, 0, 255);
+                to[y * line_to + out * step_to + channel] = static_cast<std::uint8_t>(value);
+            }
+        }
+    }
+}
+
+Picture enlarged(const Picture& small) {
+    const int height = small.height, width = small.width, row = 3 * width, row_to = row * SCALE;
+    std::vector<std::uint8_t> wide(small.rgb.size() * SCALE);
+    stretch(small.rgb.data(), wide.data(), height, width, row, 3, row_to, 3);
+    Picture large{height * SCALE, width * SCALE, std::vector<std::uint8_t>(wide.size() * SCALE)};
+    stretch(wide.data(), large.rgb.data(), width * SCALE, height, 3, row_to, 3, row_to);
+    return large;
+}
+
+// --- one tile -----------------------------------------------------------------------------------------------------
+
+// A window of the picture, (h, w, 3) bytes, and of the noise -> (height, width, 3) floats in [0, 1].
+std::vector<float> run(Model& model, const std::vector<std::uint8_t>& window, const std::vector<float>& noise) {
+    const std::size_t plane = static_cast<std::size_t>(model.height) * model.width;
+    std::vector<float> restored(3 * plane);
+    if (model.takes_bytes) {
+        std::vector<std::uint8_t> bytes(3 * plane);
+        model.run(window.data(), noise.data(), bytes.data());
+        for (std::size_t i = 0; i < bytes.size(); i++) restored[i] = bytes[i] / 255.0f;
+        return restored;
+    }
+    std::vector<float> lq(3 * plane), hq(3 * plane);
+    for (std::size_t i = 0; i < plane; i++)
+        for (int c = 0; c < 3; c++) lq[c * plane + i] = window[3 * i + c] / 255.0f;
+    model.run(lq.data(), noise.data(), hq.data());
+    for (std::size_t i = 0; i < plane; i++)
+        for (int c = 0; c < 3; c++) restored[3 * i + c] = hq[c * plane + i];
+    return restored;
+}
+
+// The window of these rows and columns: (height, width, 3), or of the noise (16, height, width).
+std::vector<std::uint8_t> cut(const Picture& picture, const int* rows, int height, const int* columns, int width) {
+    std::vector<std::uint8_t> window;
+    window.reserve(3 * static_cast<std::size_t>(height) * width);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            const std::uint8_t* at = &picture.rgb[3 * (static_cast<std::size_t>(rows[y]) * picture.width + columns[x])];
+            window.insert(window.end(), at, at + 3);
+        }
+    return window;
+}
+
+std::vector<float> cut(const std::vector<float>& noise, int noise_height, int noise_width, const int* rows, int height,
+                       const int* columns, int width) {
+    std::vector<float> window;
+    window.reserve(static_cast<std::size_t>(CHANNELS) * height * width);
+    for (int c = 0; c < CHANNELS; c++)
+        for (int y = 0; y < height; y++) {
+            const float* row = &noise[(static_cast<std::size_t>(c) * noise_height + rows[y]) * noise_width];
+            for (int x = 0; x < width; x++) window.push_back(row[columns[x]]);
+        }
+    return window;
+}
+
+}  // namespace
+
+std::size_t noise_size(const Picture& picture) {
+    const std::size_t height = rounded_up(picture.height * SCALE), width = rounded_up(picture.width * SCALE);
+    return CHANNELS * (height / LATENT) * (width / LATENT);
+}
+
+Picture restore(Model& model, const Picture& picture, const std::vector<float>& noise) {
+    const int unit = model.takes_bytes ? SCALE : 1;  // px of the output per px of what is cut
+    const Picture given = SCALE > unit ? enlarged(picture) : picture;
+    const Axis rows(picture.height * SCALE, model.height), columns(picture.width * SCALE, model.width);
+    const std::vector<int> y_of = rows.pixels(unit), x_of = columns.pixels(unit);
+    const std::vector<int> v_of = rows.samples(), u_of = columns.samples();
+    const auto down = rows.weights(), across = columns.weights();
+    Picture restored{rows.size, columns.size, {}};
+    restored.rgb.resize(3 * static_cast<std::size_t>(rows.size) * columns.size);
+    const std::size_t line = 3 * static_cast<std::size_t>(columns.padded);
+    std::vector<float> band(rows.tile * line);  // one row of tiles, in [0, 1]
+    for (std::size_t i = 0; i < rows.starts.size(); i++) {
+        const int top = rows.starts[i], end = i + 1 < rows.starts.size() ? rows.starts[i + 1] : rows.padded;
+        for (std::size_t j = 0; j < columns.starts.size(); j++) {
+            const int left = columns.starts[j];
+            const auto window =
+                cut(given, &y_of[top / unit], rows.tile / unit, &x_of[left / unit], columns.tile / unit);
+            std::vector<float> samples;
+            if (model.takes_noise)
+                samples = cut(noise, rows.whole / LATENT, columns.whole / LATENT, &v_of[top / LATENT],
+                              rows.tile / LATENT, &u_of[left / LATENT], columns.tile / LATENT);
+            const std::vector<float> tile = run(model, window, samples);
+            for (int y = 0, at = 0; y < rows.tile; y++)
+                for (int x = 0; x < columns.tile; x++)
+                    for (int c = 0; c < 3; c++, at++)
+                        band[y * line + 3 * (left + x) + c] += tile[at] * (down[i][y] * across[j][x]);
+        }
+        for (int y = top; y < std::min(end, rows.size); y++)  // these rows no later tile touches
+            for (int x = 0; x < 3 * columns.size; x++) {
+                const float value = std::clamp(band[(y - top) * line + x], 0.0f, 1.0f);
+                restored.rgb[3 * static_cast<std::size_t>(y) * columns.size + x] =
+                    static_cast<std::uint8_t>(value * 255 + 0.5f);
+            }
+        const std::size_t done = (end - top) * line;
+        std::copy(band.begin() + done, band.end(), band.begin());
+        std::fill(band.end() - done, band.end(), 0.0f);
+    }
+    return restored;
+}

@@ -1,0 +1,76 @@
+// The artifact in ONNX Runtime, on the CPU. Apache License 2.0, see licences/.
+#include "model.hpp"
+
+#include <onnxruntime_cxx_api.h>
+
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "facts.hpp"
+
+struct Model::Runtime {
+    Ort::Env env{ORT_LOGGING_LEVEL_WARNING, "restore"};
+    Ort::Session session{nullptr};
+    std::vector<int64_t> picture, noise;  // shapes
+};
+
+static const std::map<std::string, GraphOptimizationLevel> LEVELS{
+    {"disable", ORT_DISABLE_ALL},
+    {"basic", ORT_ENABLE_BASIC},
+    {"extended", ORT_ENABLE_EXTENDED},
+    {"all", ORT_ENABLE_ALL},
+};
+
+Model::Model(const std::string& path) : runtime_(std::make_unique<Runtime>()) {
+    Ort::SessionOptions options;
+    for (const auto& [name, value] : OPTIONS) {
+        if (name == "graph_optimization_level")
+            options.SetGraphOptimizationLevel(LEVELS.at(value));
+        else
+            options.AddConfigEntry(name.c_str(), value.c_str());
+    }
+    runtime_->session = Ort::Session(runtime_->env, std::filesystem::path(path).c_str(), options);
+    const auto input = [this](size_t i) {
+        return runtime_->session.GetInputTypeInfo(i).GetTensorTypeAndShapeInfo().GetShape();
+    };
+    runtime_->picture = input(0);
+    takes_noise = runtime_->session.GetInputCount() > 1;
+    if (takes_noise) runtime_->noise = input(1);
+    const Ort::TypeInfo output = runtime_->session.GetOutputTypeInfo(0);
+    takes_bytes = output.GetTensorTypeAndShapeInfo().GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
+    const std::vector<int64_t> shape = output.GetTensorTypeAndShapeInfo().GetShape();
+    height = static_cast<int>(shape[takes_bytes ? 1 : 2]);
+    width = static_cast<int>(shape[takes_bytes ? 2 : 3]);
+}
+
+Model::~Model() = default;
+
+// Bytes of a tensor whose values take `each`.
+static size_t bytes(const std::vector<int64_t>& shape, size_t each) {
+    for (const int64_t side : shape) each *= static_cast<size_t>(side);
+    return each;
+}
+
+void Model::run(const void* picture, const float* noise, void* restored) {
+    const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
+    const auto tensor = [&](const void* data, const std::vector<int64_t>& shape, bool floats) {
+        const auto type = floats ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT : ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
+        return Ort::Value::CreateTensor(memory, const_cast<void*>(data), bytes(shape, floats ? sizeof(float) : 1),
+                                        shape.data(), shape.size(), type);
+    };
+    std::vector<Ort::Value> inputs;
+    inputs.push_back(tensor(picture, runtime_->picture, !takes_bytes));
+    if (takes_noise) inputs.push_back(tensor(noise, runtime_->noise, true));
+    const char* names[] = {takes_bytes ? "image" : "lq", "noise"};
+    const char* output[] = {takes_bytes ? "restored" : "hq"};
+    const auto made =
+        runtime_->session.Run(Ort::RunOptions{nullptr}, names, inputs.data(), inputs.size(), output, 1);
+    const size_t values = static_cast<size_t>(height) * width * 3;
+    if (takes_bytes)
+        std::memcpy(restored, made[0].GetTensorData<uint8_t>(), values);
+    else
+        std::memcpy(restored, made[0].GetTensorData<float>(), values * sizeof(float));
+}

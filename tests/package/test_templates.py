@@ -1,0 +1,160 @@
+"""The programs of a package restore a whole picture of odd sides as `compress restore` does with the same artifact."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compress.elir.noise import noise_field
+from compress.package.write import package
+from compress.progress import Progress
+from compress.restore.open import Settings, open_restorer
+
+TARGETS = {"openvino": "x86-openvino", "onnx": "x86-onnxruntime", "executorch": "x86-executorch"}
+SIZE = (37, 41)
+"""Rows and columns of a picture: at x4, 20 tiles of 64 px that overlap by 32."""
+SEED = 3
+
+
+@pytest.fixture(scope="module")
+def float_bundle(tiny_recipe: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All three formats, floats in and out, the noise a constant of the graph."""
+    import compress
+
+    formats: dict[str, Any] = {format: {"precisions": ["fp32"]} for format in TARGETS}
+    recipe = tiny_recipe(export=formats | {"noise": "baked"}, passes=[{"collapse": {}}])
+    folder = tmp_path_factory.mktemp("floats") / "tiny"
+    compress.apply(recipe, folder, progress=Progress("silent"))
+    return folder
+
+
+def check_as_restore(folder: Path, picture: np.ndarray, ours: Path) -> None:
+    """Whether the file ``ours`` holds what `compress restore` makes of ``picture``."""
+    with Image.open(ours) as image:
+        made = np.asarray(image, np.int16)
+    restorer = open_restorer(str(folder), Settings(seed=SEED))
+    wanted = restorer.restore(picture, lambda: None).astype(np.int16)
+    assert made.shape == wanted.shape == (4 * SIZE[0], 4 * SIZE[1], 3)
+    assert np.abs(made - wanted).max() <= 1
+
+
+# --- run.py -------------------------------------------------------------------------------------------------------
+
+
+def run(folder: Path, *args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """run.py in a process of its own, away from this package."""
+    command = [sys.executable, str(folder / "run.py"), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={"PATH": ""})
+
+
+def check_run_py(folder: Path, photo: np.ndarray, tmp_path: Path) -> None:
+    picture = photo[: SIZE[0], : SIZE[1]]
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    done = run(folder, "photo.png", "restored.png", "--seed", SEED, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    check_as_restore(folder, picture, tmp_path / "restored.png")
+
+
+@pytest.mark.parametrize("format", TARGETS)
+@pytest.mark.parametrize("form", ["uint8", "float, noise baked"])
+def test_run_py(
+    format: str, form: str, picture_bundle: Path, float_bundle: Path, photo: np.ndarray, tmp_path: Path
+) -> None:
+    bundle = picture_bundle if form == "uint8" else float_bundle
+    check_run_py(package(bundle, TARGETS[format], tmp_path / "product"), photo, tmp_path)
+
+
+@pytest.mark.parametrize("format", ["openvino", "onnx"])
+def test_run_py_with_a_graph_of_floats_and_noise(format: str, finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
+    check_run_py(package(finished.folder, TARGETS[format], tmp_path / "product", f"{format}-int8"), photo, tmp_path)
+
+
+def test_the_python_of_the_readme(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
+    folder = package(finished.folder, "x86-openvino", tmp_path / "product")
+    (block,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    Image.fromarray(photo[:20, :30]).save(folder / "photo.jpg")
+    done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    with Image.open(folder / "restored.png") as image:
+        assert image.size == (120, 80)
+
+
+def test_run_py_of_no_picture_says_so_in_a_line(finished: Any, tmp_path: Path) -> None:
+    folder = package(finished.folder, "x86-openvino", tmp_path / "product")
+    done = run(folder, "missing.png", "restored.png", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "[Errno 2] No such file or directory: 'missing.png'\n")
+
+
+# --- C++ ----------------------------------------------------------------------------------------------------------
+
+BIN = Path(sys.executable).parent
+"""CMake and Ninja are packages of Python, too."""
+HEADERS = [
+    folder
+    for name in ("include", "local/include")
+    for folder in (Path("/usr", name), Path("/usr", name, "onnxruntime"))
+    if (folder / "onnxruntime_cxx_api.h").is_file()
+]
+"""ONNX Runtime's, which no package of Python brings."""
+COMPILED = ["openvino", "executorch", *(["onnx"] if HEADERS else [])]
+
+
+def installed(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0])
+
+
+def runtime_of(format: str, root: Path) -> str:
+    """What tells CMake where the runtime is; ``root`` becomes ONNX Runtime's folder."""
+    if format == "openvino":
+        return f"-DOpenVINO_DIR={installed('openvino') / 'cmake'}"
+    if format == "executorch":
+        return f"-Dexecutorch_DIR={installed('executorch') / 'share/cmake'}"
+    library = next((installed("onnxruntime") / "capi").glob("libonnxruntime.so.1.*"))
+    (root / "lib").mkdir(parents=True)
+    (root / "include").symlink_to(HEADERS[0])
+    for name in ("libonnxruntime.so", "libonnxruntime.so.1"):
+        (root / "lib" / name).symlink_to(library)
+    return f"-DONNXRUNTIME={root}"
+
+
+def built(folder: Path, format: str) -> Path:
+    """The program that CMake makes of ``folder``."""
+    build = folder.parent / "build"
+    where = runtime_of(format, folder.parent / "runtime")
+    tools = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={BIN / 'ninja'}"]
+    for command in (["-S", folder / "cpp", "-B", build, *tools, where], ["--build", build]):
+        done = subprocess.run([BIN / "cmake", *command], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return build / "restore"
+
+
+@pytest.mark.needs("g++")
+@pytest.mark.parametrize("format", COMPILED)
+def test_cpp(
+    format: str, picture_bundle: Path, float_bundle: Path, finished: Any, photo: np.ndarray, tmp_path: Path
+) -> None:
+    """One program runs graphs of every form."""
+    with_noise = float_bundle if format == "executorch" else finished.folder
+    picture = photo[: SIZE[0], : SIZE[1]]
+    Image.fromarray(picture).save(tmp_path / "photo.ppm")
+    noise_field(4 * SIZE[0], 4 * SIZE[1], SEED).tofile(tmp_path / "noise.bin")
+    program = built(package(picture_bundle, TARGETS[format], tmp_path / "pictures"), format)
+    for folder in (tmp_path / "pictures", package(with_noise, TARGETS[format], tmp_path / "floats")):
+        artifact = folder / json.loads((folder / "compress.json").read_text())["model"]
+        files = [tmp_path / name for name in ("photo.ppm", "restored.ppm", "noise.bin")]
+        done = subprocess.run([program, artifact, *files], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        check_as_restore(folder, picture, tmp_path / "restored.ppm")
+    (tmp_path / "photo.ppm").write_bytes(b"P6 41 37 255\n...")
+    done = subprocess.run([program, artifact, *files], capture_output=True, text=True)
+    assert (done.returncode, "photo.ppm: shorter than its header says" in done.stderr) == (1, True)
