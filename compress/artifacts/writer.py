@@ -107,8 +107,8 @@ class Writer:
 
     def write_weights(self, quantized: "QuantizedModel", artifact: Artifact) -> None:
         """Write an artifact of the rounded float model, its weights stored as they were rounded."""
-        from compress.artifacts.export.rounded_weights import store_rounded
         from compress.artifacts.export.to_openvino import to_openvino
+        from compress.artifacts.export.weight_storage import store_rounded
 
         module = simulated(quantized, artifact)
         assert module is not None  # weights.requires refuses what it cannot write

@@ -14,7 +14,7 @@ from compress.errors import InputError
 from compress.passes.base import Pass, Subject
 from compress.passes.quantize.engines import QuantizedModel
 from compress.passes.quantize.model import Conv
-from compress.passes.quantize.modules import WEIGHT_MAX, weight_scales
+from compress.passes.quantize.round_weights import WEIGHT_MAX, weight_scales
 from compress.passes.quantize.schemes import BOTH_X86
 from compress.recipe.passes import WeightsSettings, is_below
 from compress.tensors import too_large

@@ -171,7 +171,7 @@ def _way_to(target: DeployTarget) -> Callable[[Bench], list[Performance]]:
 
         return bench_compiled
     if target.reach == "parser":
-        from compress.targets.tensorrt.bench import bench_parsed
+        from compress.targets.tensorrt_parser.bench import bench_parsed
 
         return bench_parsed
     if target.reach == "browser":

@@ -14,7 +14,8 @@ from compress.passes.qat import Qat
 from compress.passes.quantize import learner
 from compress.passes.quantize.engines import QuantizedModel
 from compress.passes.quantize.learner import LearningPass, LearntWeight
-from compress.passes.quantize.modules import QuantConv, quantize_weight
+from compress.passes.quantize.modules import QuantConv
+from compress.passes.quantize.round_weights import quantize_weight
 from compress.passes.reconstruct import Reconstruct
 from compress.recipe.passes import PtqSettings, QatSettings, ReconstructSettings
 

@@ -25,7 +25,7 @@ from compress.targets.emulator.qemu import Emulator
 from compress.targets.entries import Bench
 from compress.targets.npu.compiler import compile_for
 from compress.targets.runner.accuracy import picture
-from compress.targets.tensorrt.bench import bench_parsed
+from compress.targets.tensorrt_parser.bench import bench_parsed
 from compress.targets.tools import Tool, tool
 from compress.targets.tools.arm_emulator import ArmEmulator
 from compress.targets.tools.intel_npu_compiler import IntelNpuCompiler

@@ -19,8 +19,8 @@ from compress.passes.base import Pass, Subject
 from compress.passes.quantize.engines import QuantizedModel
 from compress.passes.quantize.engines.elir import as_quantized, pack, unpack
 from compress.passes.quantize.model import Conv, Layer, build, replace_module
-from compress.passes.quantize.modules import WEIGHT_MAX, QuantConv, QuantizedWeight
-from compress.passes.quantize.round_weights import limit_pairs
+from compress.passes.quantize.modules import QuantConv
+from compress.passes.quantize.round_weights import WEIGHT_MAX, QuantizedWeight, limit_pairs
 from compress.passes.quantize.schemes import SCHEMES, Scheme
 
 KEPT_EVERY_S = 60.0

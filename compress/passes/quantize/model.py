@@ -9,7 +9,8 @@ from compress.elir.autoencoder import Block
 from compress.elir.hooks import Conv
 from compress.elir.latent import LATENT_STRIDE
 from compress.elir.model import Elir
-from compress.passes.quantize.modules import QuantBlock, QuantConv, QuantEnlarge, QuantizedWeight, QuantUpsample
+from compress.passes.quantize.modules import QuantBlock, QuantConv, QuantEnlarge, QuantUpsample
+from compress.passes.quantize.round_weights import QuantizedWeight
 from compress.passes.quantize.schemes import ActivationRange, Scheme
 
 

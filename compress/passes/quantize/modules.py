@@ -4,17 +4,15 @@ The operators are PT2E's ``quantized_decomposed`` ones, so that eager torch is t
 exporter writes QuantizeLinear/DequantizeLinear, and XNNPACK's partitioner sees what torchao would have given it.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.ao.quantization.fx._decomposed
 from torch import Tensor, nn
 from torch.nn import functional
 
+from compress.passes.quantize.round_weights import WEIGHT_MAX, QuantizedWeight
 from compress.passes.quantize.schemes import ActivationRange, Scheme
 
 _OPS = torch.ops.quantized_decomposed
-WEIGHT_MAX = {8: 127, 7: 63, 4: 7}  # 7 bits: two products of u8 and s8 fit int16, so vpmaddubsw cannot saturate
 
 
 class FakeQuantize(nn.Module):
@@ -90,20 +88,6 @@ class QuantBlock(nn.Module):
         return torch.relu(self.conv(x) + x)
 
 
-@dataclass(frozen=True)
-class QuantizedWeight:
-    """int8 values on a per-output-channel symmetric grid; shared by every Euler step that uses the convolution.
-
-    ``bits``: 8, 7 or 4 (``WEIGHT_MAX``). ``paired``: neighbouring input channels' values are limited in their sum.
-    """
-
-    values: Tensor
-    scales: Tensor
-    axis: int
-    bits: int = 8
-    paired: bool = False
-
-
 class QuantConv(nn.Module):
     """A Conv2d or ConvTranspose2d with int8 weights and quantized input (and output, where the scheme says so)."""
 
@@ -141,55 +125,3 @@ class QuantConv(nn.Module):
         if self.fused_relu:
             y = torch.relu(y)
         return y if self.output_quantizer is None else self.output_quantizer(y)
-
-
-def output_axis(conv: nn.Conv2d | nn.ConvTranspose2d) -> int:
-    """Dimension of a convolution's weight that counts its output channels."""
-    return 1 if isinstance(conv, nn.ConvTranspose2d) else 0
-
-
-def quantize_weight(conv: nn.Conv2d | nn.ConvTranspose2d, bits: int, *, pair_limit: bool = False) -> QuantizedWeight:
-    """Round to nearest on the per-channel grid of ``weight_scales``.
-
-    ``pair_limit``: two neighbouring input channels' weights fit together (``can_pair`` says where).
-    """
-    axis = output_axis(conv)
-    w = conv.weight.detach()
-    scales = weight_scales(w, axis, bits, pair_limit=pair_limit)
-    shape = [1] * w.ndim
-    shape[axis] = -1
-    values = (w / scales.view(shape)).round().clamp(-WEIGHT_MAX[bits], WEIGHT_MAX[bits])
-    return QuantizedWeight(values.to(torch.int8), scales, axis, bits, pair_limit)
-
-
-def weight_scales(w: Tensor, axis: int, bits: int, *, pair_limit: bool = False) -> Tensor:
-    """Scale of each output channel: largest magnitude, of one weight or of a pair's sum / largest integer.
-
-    In 4 bits the few largest weights clip, as far as that lessens the channel's squared error.
-    """
-    rest = [d for d in range(w.ndim) if d != axis]
-    largest = w.abs().amax(rest)
-    if pair_limit:
-        largest = torch.maximum(largest, w.unflatten(1 - axis, (-1, 2)).sum(2 - axis).abs().amax(rest))
-    scales = (largest / WEIGHT_MAX[bits]).clamp_min(1e-8)
-    return scales if bits > 4 else _least_error(w.transpose(0, axis).flatten(1), scales, WEIGHT_MAX[bits])
-
-
-def _least_error(rows: Tensor, scales: Tensor, limit: int) -> Tensor:
-    """``scales`` (rows,), each lowered by the factor with the least squared error of its row."""
-    candidates = torch.stack([scales * factor for factor in torch.linspace(1, 0.4, 31).tolist()])
-    errors = torch.stack(
-        [((rows / s).round().clamp(-limit, limit) * s - rows).square().sum(1) for s in candidates.unsqueeze(-1)]
-    )
-    return candidates.gather(0, errors.argmin(0, keepdim=True))[0]
-
-
-def can_pair(conv: nn.Conv2d | nn.ConvTranspose2d) -> bool:
-    """Whether kernels add input channels 2i and 2i + 1 of one tap in 16 bits, and never other pairs."""
-    return conv.in_channels % 2 == 0 and conv.groups == 1
-
-
-def pair_partners(conv: nn.Conv2d) -> Tensor:
-    """For each column of the weight as a matrix (out, in x kh x kw), the column of the other channel of its pair."""
-    columns = torch.arange(conv.weight[0].numel()).view(conv.in_channels // 2, 2, -1)
-    return columns.flip(1).flatten()

@@ -18,7 +18,7 @@ from compress.artifacts.runtime.base import Format
 from compress.artifacts.runtime.open import open_runner
 from compress.elir.model import Elir
 from compress.passes.quantize.model import Layer, build
-from compress.passes.quantize.modules import quantize_weight
+from compress.passes.quantize.round_weights import quantize_weight
 from compress.passes.quantize.schemes import SCHEMES, ActivationRange
 
 Pair = tuple[Tensor, Tensor]

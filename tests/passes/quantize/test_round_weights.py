@@ -1,10 +1,10 @@
-"""GPTQ against rounding to nearest, by the error that it exists to lower: tr(E M E^T)."""
+"""Rounding to nearest within its bits, and GPTQ against it, by the error that GPTQ exists to lower: tr(E M E^T)."""
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from compress.passes.quantize.round_weights import PAIR_MAX, gptq, limit_pairs
+from compress.passes.quantize.round_weights import PAIR_MAX, can_pair, gptq, limit_pairs, pair_partners, quantize_weight
 
 
 def error(w: Tensor, integers: Tensor, scales: Tensor, moments: Tensor) -> float:
@@ -76,3 +76,52 @@ def test_pairs_are_limited_along_any_axis_and_others_left_alone() -> None:
     limited = torch.tensor([[38.0, 90.0, 5.0, -3.0], [-126.0, -2.0, 127.0, -127.0]])
     assert torch.equal(limit_pairs(values, 1), limited)
     assert torch.equal(limit_pairs(values.T, 0), limited.T)
+
+
+def conv_of(kind: type) -> nn.Conv2d | nn.ConvTranspose2d:
+    torch.manual_seed(0)
+    return kind(4, 6, 4, stride=2, padding=1).requires_grad_(False)
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+@pytest.mark.parametrize(("bits", "limit"), [(8, 127), (7, 63)])
+def test_weights_are_within_their_bits_and_half_a_step(kind: type, bits: int, limit: int) -> None:
+    conv = conv_of(kind)
+    weight = quantize_weight(conv, bits)
+    assert weight.values.dtype == torch.int8 and weight.values.abs().max() == limit
+    assert len(weight.scales) == 6 and weight.axis == (1 if kind is nn.ConvTranspose2d else 0)
+    shape = (1, 6, 1, 1) if weight.axis else (6, 1, 1, 1)
+    scales = weight.scales.view(shape)
+    assert ((weight.values * scales - conv.weight).abs() <= scales / 2 * 1.001).all()
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+def test_four_bits_clip_where_that_lessens_the_error(kind: type) -> None:
+    conv = conv_of(kind)
+    weight = quantize_weight(conv, 4)
+    assert weight.values.abs().max() == 7 and weight.bits == 4
+    flat = conv.weight.transpose(0, weight.axis).flatten(1)
+    plain = flat.abs().amax(1, keepdim=True) / 7
+    error = weight.values.transpose(0, weight.axis).flatten(1) * weight.scales[:, None] - flat
+    assert (error.square().sum(1) <= ((flat / plain).round() * plain - flat).square().sum(1)).all()
+    assert (weight.scales < 0.99 * plain[:, 0]).any()
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+def test_pairs_of_input_channels_fit_16_bits_and_take_most_of_the_grid(kind: type) -> None:
+    conv = conv_of(kind)
+    assert can_pair(conv) and not can_pair(nn.Conv2d(3, 6, 3))
+    weight = quantize_weight(conv, 8, pair_limit=True)
+    values = weight.values.int()
+    pairs = values.unflatten(1 - weight.axis, (-1, 2)).sum(2 - weight.axis)
+    assert 126 <= pairs.abs().max() <= 128
+    assert (weight.scales < quantize_weight(conv, 7).scales).all()
+    largest = torch.stack([p.sign().clamp_min(0) for p in (values, -values)]) * 255  # the worst activations
+    for u8 in largest:
+        sums = (u8 * values).unflatten(1 - weight.axis, (-1, 2)).sum(2 - weight.axis)
+        assert sums.min() >= -32768 and sums.max() <= 32767
+
+
+def test_partners_are_the_neighbouring_channels_at_the_same_tap() -> None:
+    partners = pair_partners(nn.Conv2d(4, 1, 3)).view(4, 9)
+    assert torch.equal(partners[0], torch.arange(9, 18)) and torch.equal(partners[3], torch.arange(18, 27))

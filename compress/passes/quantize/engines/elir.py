@@ -18,16 +18,16 @@ from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.quantize.engines import QuantizedModel
 from compress.passes.quantize.model import Conv, Layer, build, followed_by_conv
-from compress.passes.quantize.modules import (
+from compress.passes.quantize.observers import MomentObserver, RangeObserver
+from compress.passes.quantize.round_weights import (
     WEIGHT_MAX,
     QuantizedWeight,
     can_pair,
+    gptq,
     output_axis,
     pair_partners,
     quantize_weight,
 )
-from compress.passes.quantize.observers import MomentObserver, RangeObserver
-from compress.passes.quantize.round_weights import gptq
 from compress.passes.quantize.schemes import FORMAT_OF, SCHEMES, ActivationRange
 from compress.recipe.passes import PtqSettings, is_below
 

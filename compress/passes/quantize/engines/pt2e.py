@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
-from compress.passes.quantize.modules import WEIGHT_MAX, weight_scales
+from compress.passes.quantize.round_weights import WEIGHT_MAX, weight_scales
 from compress.recipe.passes import PtqSettings
 
 _OPS = torch.ops.quantized_decomposed

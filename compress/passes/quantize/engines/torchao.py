@@ -20,7 +20,7 @@ from compress.passes.quantize.engines.pt2e import (
     unshare,
     unsigned,
 )
-from compress.passes.quantize.modules import WEIGHT_MAX
+from compress.passes.quantize.round_weights import WEIGHT_MAX
 from compress.quiet import quiet
 from compress.recipe.passes import PtqSettings
 

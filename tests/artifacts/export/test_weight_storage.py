@@ -9,9 +9,9 @@ import onnx
 import pytest
 from torch import Tensor
 
-from compress.artifacts.export.rounded_weights import store_rounded
 from compress.artifacts.export.to_onnx import save_onnx, to_onnx
 from compress.artifacts.export.to_openvino import save_openvino, to_openvino
+from compress.artifacts.export.weight_storage import store_rounded
 from compress.artifacts.inspect.weight_bits import stored_weights
 from compress.artifacts.runtime.base import Format
 from compress.artifacts.runtime.open import open_runner
