@@ -15,21 +15,33 @@ if TYPE_CHECKING:
 EVERY_S = 10.0
 EVERY_SHARE = 0.1
 WORTH_SAYING_S = 30.0
+RISE = 1.25
+"""A forecast of the time left rises only where the newest estimate is so many times as long: work got slower."""
 
 
 class Stage:
     """One stage at work; ``advance`` and ``note`` are cheap enough for every step."""
 
-    def __init__(self, owner: "Progress", name: str, total: int | None) -> None:
+    def __init__(self, owner: "Progress", name: str, total: int | None, effort: float | None) -> None:
         self.name, self.total, self.done, self.text = name, total, 0, ""
         self._owner = owner
         self.started = self._told = time.monotonic()
         self._told_at = 0
-        self._task = owner._add(name, total)
+        self._worked, self._rest = 0.0, effort
+        self._end: float | None = None
+        self._task = owner._add(self)
 
-    def advance(self, n: int = 1) -> None:
-        """``n`` more of ``total`` are done."""
+    def advance(self, n: int = 1, *, effort: float | None = None, worked: bool = True) -> None:
+        """``n`` more of ``total`` are done, by so much of the stage's ``effort``, by default as much as for any others.
+
+        Not ``worked``: they were done before, and tell nothing of how long the rest will take.
+        """
         self.done += n
+        if self._rest is not None:
+            spent = n if effort is None else effort
+            self._rest -= spent
+            self._worked += spent if worked else 0
+            self._forecast(self._rest)
         self._show(advance=n)
 
     def note(self, text: str) -> None:
@@ -57,12 +69,23 @@ class Stage:
         of = f" of {self.total}" if self.total else ""
         return f"{self.done}{of}{self._left()}{self._beside()}"
 
-    def _left(self) -> str:
+    def _forecast(self, rest: float) -> None:
+        """Expect an end by the time that the effort until now took. Until the next step, the time left only falls."""
+        if not self._worked:
+            return
+        now = time.monotonic()
+        left = (now - self.started) / self._worked * rest
+        before = None if self._end is None else self._end - now
+        if before is None or not before <= left <= RISE * before:
+            self._end = now + left
+
+    def left(self) -> str:
         """About how long the rest takes, where that is long enough to go and do something else."""
-        left = (
-            (time.monotonic() - self.started) / self.done * (self.total - self.done) if self.total and self.done else 0
-        )
-        return f", about {duration(left)} left" if left >= WORTH_SAYING_S else ""
+        left = 0.0 if self._end is None else self._end - time.monotonic()
+        return f"about {duration(left)} left" if left >= WORTH_SAYING_S else ""
+
+    def _left(self) -> str:
+        return f", {left}" if (left := self.left()) else ""
 
     def _beside(self) -> str:
         return f" ({self.text})" if self.text else ""
@@ -90,10 +113,16 @@ class Progress:
         return self._stream or sys.stderr or io.StringIO()  # closed: nobody listens
 
     @contextmanager
-    def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
-        """A stage of ``total`` equal parts (none: not known); its time is printed at the end, or where it stopped."""
+    def stage(
+        self, name: str, total: int | None = None, *, effort: float | None = None, even: bool = True
+    ) -> Iterator[Stage]:
+        """A stage of ``total`` parts (none: not known); its time is printed at the end, or where it stopped.
+
+        ``even``: parts take about as long each, or their ``effort`` tells how long: then those that are done tell how
+        long the others will take. ``effort``: the sum over all parts, in any unit.
+        """
         self._open += 1
-        stage = Stage(self, name, total)
+        stage = Stage(self, name, total, (effort or total) if even else None)
         self._line(f"{name} ..." if self.mode == "lines" else "")
         how = "stopped after"
         try:
@@ -127,13 +156,13 @@ class Progress:
 
     # --- bars --------------------------------------------------------------------------------------------------
 
-    def _add(self, name: str, total: int | None) -> Any:
+    def _add(self, stage: Stage) -> Any:
         if self.mode != "bars":
             return None
         if self._bars is None:
             self._bars = _bars(self.stream)
             self._bars.start()
-        return self._bars.add_task(printable(name), total=total, note="")
+        return self._bars.add_task(printable(stage.name), total=stage.total, note="", stage=stage)
 
     def _update(self, task: Any, advance: int = 0, note: str | None = None) -> None:
         assert self._bars is not None
@@ -154,12 +183,19 @@ def _bars(stream: TextIO) -> "Bars":
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
+        ProgressColumn,
         SpinnerColumn,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
     from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class TimeLeft(ProgressColumn):
+        """The stage's own forecast: rich's follows the last steps alone, up and down."""
+
+        def render(self, task: Any) -> Text:
+            return Text(task.fields["stage"].left())
 
     columns = (
         SpinnerColumn(),
@@ -167,8 +203,7 @@ def _bars(stream: TextIO) -> "Bars":
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
+        TimeLeft(),
         TextColumn("{task.fields[note]}", markup=False),
     )
     return Bars(*columns, console=Console(file=stream), transient=True, redirect_stdout=False, redirect_stderr=False)

@@ -3,6 +3,7 @@
 import io
 import re
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,51 @@ def test_a_long_stage_tells_the_time_left(monkeypatch: pytest.MonkeyPatch) -> No
             stage.advance()
     messages = ["restore: 1 of 4, about 15 minutes left", "restore: 2 of 4, about 10 minutes left"]
     assert lines(stream)[1:4] == [*messages, "restore: 3 of 4, about 5 minutes left"]
+
+
+def told_left(monkeypatch: pytest.MonkeyPatch, seconds: list[float], **kind: Any) -> list[int]:
+    """Minutes left that a stage tells whose parts take ``seconds``, with a look at it halfway through each."""
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    stream = io.StringIO()
+    with Progress(stream=stream).stage("measure", len(seconds), **kind) as stage:
+        for part in seconds:
+            now += part / 2
+            stage.note("at work")
+            now += part / 2
+            stage.advance()
+    return [int(minutes) for minutes in re.findall(r"about (\d+) minutes left", stream.getvalue())]
+
+
+def test_the_time_left_falls_while_a_part_is_at_work_and_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of a part that had not ended was counted, but not the part: the rest grew with every look."""
+    left = told_left(monkeypatch, [300, 350, 280, 330, 310, 320, 300, 290])
+    assert len(left) > 8 and left == sorted(left, reverse=True)
+    slower = told_left(monkeypatch, [200, 200, 900, 900, 900])
+    assert max(slower) > slower[0], "work that got slower takes longer"
+
+
+def test_uneven_parts_tell_no_time_left_unless_their_effort_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told_left(monkeypatch, [200, 300, 4000], even=False) == []
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    stream = io.StringIO()
+    with Progress(stream=stream).stage("profile", 3, effort=21) as stage:
+        for effort in (1, 4, 16):
+            now += 60 * effort
+            stage.advance(effort=effort)
+    assert lines(stream)[1:3] == ["profile: 1 of 3, about 20 minutes left", "profile: 2 of 3, about 16 minutes left"]
+
+
+def test_what_was_done_before_tells_nothing_of_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    stream = io.StringIO()
+    with Progress(stream=stream).stage("layers", 100) as stage:
+        stage.advance(90, worked=False)
+        now += 120
+        stage.advance()
+    assert lines(stream)[1:3] == ["layers: 90 of 100", "layers: 91 of 100, about 18 minutes left"]
 
 
 def test_a_stage_that_fails_says_so() -> None:

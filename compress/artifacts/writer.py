@@ -44,6 +44,10 @@ class Writer:
         self._float_graphs: dict[nn.Module, Any] = {}  # by the model, which it keeps: an id can be another's later
         self._lowering: LoweringWorker | None = None
 
+    def traced(self, model: "nn.Module") -> bool:
+        """Whether ``float_graph`` has this model's graph already."""
+        return model in self._float_graphs
+
     def float_graph(self, model: "nn.Module", format: str) -> Any:
         """The fp32 model in a runtime's own form: ov.Model or ONNX ModelProto."""
         if model not in self._float_graphs:

@@ -72,7 +72,7 @@ def verify(folder: Path, progress: "Progress", key: Path | None = None) -> Verif
     artifacts = bundle.manifest.artifacts
     samples = bundle.samples() if artifacts else []
     result = Verification(folder, len(bundle.manifest.files))
-    with progress.stage("run artifacts", len(artifacts)) as stage:
+    with progress.stage("run artifacts", len(artifacts), even=False) as stage:
         for artifact in artifacts:
             result.parity.append(_rerun(bundle, artifact, samples))
             stage.advance()

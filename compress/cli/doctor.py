@@ -81,7 +81,7 @@ class Findings:
             *((name, partial(_runtime, name, module, extra)) for name, (module, extra) in EXTRAS.items()),
             ("OpenVINO's devices", _openvino_devices),
         ]
-        with progress.stage("try the runtimes, each in its own process", len(jobs)) as stage:
+        with progress.stage("try the runtimes, each in its own process", len(jobs), even=False) as stage:
 
             def run(job: tuple[str, Callable[[], Fact]]) -> Fact:
                 stage.note(job[0])

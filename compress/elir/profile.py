@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import InputError
+from compress.measure.busy import busy_processes
 from compress.measure.machine import machine_facts, physical_cores
 from compress.progress import Progress
 from compress.python_process import python_command, python_environment
 from compress.recipe import library
-from compress.results.machine import Machine
+from compress.results.machine import Machine, busy_notes
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -64,8 +65,10 @@ class Profile:
     def table(self) -> "Group":
         """Tables for a terminal: by network at every size, then the growth of the whole."""
         from rich.console import Group
+        from rich.text import Text
 
-        return Group(*(self._by_network(size) for size in self.sizes), self._growth())
+        notes = [Text(note) for note in busy_notes([self.machine.others])]
+        return Group(*(self._by_network(size) for size in self.sizes), self._growth(), *notes)
 
     def _by_network(self, size: int) -> "Table":
         table = _table(f"{self.source} at {size} px", ("", "parameters M", "%", "GMAC", "%", "ms", "%", "peak MB"))
@@ -77,11 +80,15 @@ class Profile:
                 label,
                 *(f"{own / 1e6:.2f}", f"{own / parameters:.0%}"),
                 *(f"{part['macs'] / 1e9:.1f}", f"{part['macs'] / whole['macs']:.0%}"),
-                *(_ms(part["ms"]), f"{part['ms'] / whole['ms']:.0%}", _number(part["peak_mb"])),
+                *(self._ms(part["ms"]), f"{part['ms'] / whole['ms']:.0%}", _number(part["peak_mb"])),
             )
-        figures = (f"{whole['macs'] / 1e9:.1f}", "", _ms(whole["ms"]), "", _number(whole["peak_mb"]))
+        figures = (f"{whole['macs'] / 1e9:.1f}", "", self._ms(whole["ms"]), "", _number(whole["peak_mb"]))
         table.add_row("all", f"{parameters / 1e6:.2f}", "", *figures)
         return table
+
+    def _ms(self, value: float) -> str:
+        """Three digits that count, written out: 33.9, 1090; with a mark where other processes took the machine."""
+        return f"{float(f'{value:.3g}'):.10g}{'*' if self.machine.others else ''}"
 
     def _growth(self) -> "Table":
         table = _table(
@@ -90,7 +97,7 @@ class Profile:
         for size in self.sizes:
             whole = self.total(size)
             per_megapixel = whole["ms"] / (size * size / 1e6)
-            figures = (f"{whole['macs'] / 1e9:.1f}", _ms(whole["ms"]), _number(whole["peak_mb"]))
+            figures = (f"{whole['macs'] / 1e9:.1f}", self._ms(whole["ms"]), _number(whole["peak_mb"]))
             table.add_row(str(size), *figures, f"{per_megapixel:.0f}")
         return table
 
@@ -102,11 +109,6 @@ def _table(title: str, columns: Sequence[str]) -> "Table":
     for i, name in enumerate(columns):
         table.add_column(name, justify="right" if i else "left")
     return table
-
-
-def _ms(value: float) -> str:
-    """Three digits that count, written out: 33.9, 1090."""
-    return f"{float(f'{value:.3g}'):.10g}"
 
 
 def _number(value: float | None) -> str:
@@ -137,13 +139,14 @@ def profile(
     collapse(model)
     parameters = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in NETWORKS}
     job = {"checkpoint": str(path), "k_steps": k_steps, "sigma_s": sigma_s, "runs": runs, "threads": physical_cores()}
-    by_size = {}
-    with progress.stage("profile", total=len(sizes)) as stage:
-        for size in sorted(set(sizes)):
+    by_size, chosen = {}, sorted(set(sizes))
+    machine = machine_facts().model_copy(update={"busy": busy_processes()})
+    with progress.stage("profile", len(chosen), effort=sum(size**2 for size in chosen)) as stage:
+        for size in chosen:
             stage.note(f"{size} px")
             by_size[size] = _by_network(_worker({**job, "size": size}))
-            stage.advance()
-    return Profile(source, model.k_steps, physical_cores(), parameters, by_size, machine_facts())
+            stage.advance(effort=size**2)
+    return Profile(source, model.k_steps, physical_cores(), parameters, by_size, machine)
 
 
 def _by_network(stages: dict[str, "StageCost"]) -> dict[str, "StageCost"]:

@@ -42,7 +42,7 @@ def check_parity(outputs: ArtifactOutputs, models: Models) -> ParityCheck:
     planned, progress = models.context.planned, models.context.progress
     check = _Check(outputs, models, models.context.inputs.validation[0])
     parity = []
-    with progress.stage("parity", len(planned)) as stage:
+    with progress.stage("parity", len(planned), even=False) as stage:
         for artifact in planned:
             parity.append(check.artifact(artifact))
             stage.advance()

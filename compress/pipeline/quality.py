@@ -227,7 +227,7 @@ def write_samples(
         )
         for i, item in chosen
     ]
-    with progress.stage("sample pictures", len(artifacts)) as stage:
+    with progress.stage("sample pictures", len(artifacts), even=False) as stage:
         for artifact in artifacts:
             for sample, (i, item) in zip(samples, chosen, strict=True):
                 output = to_uint8(outputs.of(artifact, item, i))

@@ -12,8 +12,8 @@ from compress.results.parity import Parity
 if TYPE_CHECKING:
     from rich.console import Group
 
-LONGEST = 10
-"""Stages named at the end of a run."""
+LONGEST, LEAST_S = 10, 0.5
+"""Stages named at the end of a run: so many, none that rounds to 0 s."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class ApplyResult:
         """The longest stages of the run, in seconds, in one line; none for a bundle of an older version."""
         stages = sorted(self.document.seconds_by_stage, key=lambda stage: -stage.seconds)[:LONGEST]
         rest = (self.document.seconds or 0.0) - sum(stage.seconds for stage in stages)
-        longest = [f"{stage.stage} {stage.seconds:.0f} s" for stage in stages]
+        longest = [f"{stage.stage} {stage.seconds:.0f} s" for stage in stages if stage.seconds >= LEAST_S]
         return [f"where the time went: {', '.join(longest)}; all else {max(0.0, rest):.0f} s"] if longest else []
 
 

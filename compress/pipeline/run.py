@@ -35,6 +35,8 @@ from compress.targets.entries import Bench
 if TYPE_CHECKING:
     import numpy as np
 
+    from compress.elir.model import Elir
+
 
 class Run:
     """One run of a recipe. The models are made only when an unfinished stage asks for them."""
@@ -110,10 +112,18 @@ class Run:
             if artifact in todo and artifact.precision in QUANTIZED:
                 # Outside the stage below: a calibration is not part of writing one file.
                 _ = self.models.quantized
+            elif artifact in todo and artifact.format != "executorch":
+                # Nor is loading the model and its float passes, or tracing it, which serves several files.
+                self._trace(self.models.float_model(artifact))
             if artifact.format != "executorch":
                 self._kept(artifact).run(f"export-{artifact.id}", partial(self._write, artifact), files=artifact.files)
             elif artifact in todo and artifact.precision == "int8":
                 self.context.writer.write_int8(self.models.quantized, artifact)
+
+    def _trace(self, model: "Elir") -> None:
+        if not self.context.writer.traced(model):
+            with self.progress.stage("trace the float model"):
+                self.context.writer.float_graph(model, "onnx")
 
     def _lowered(self, artifact: Artifact) -> None:
         with self.progress.stage(f"wait for {artifact.id}"):
@@ -129,6 +139,8 @@ class Run:
                 self.context.writer.write_float(self.models.float_model(artifact), artifact)
 
     def _parity(self) -> ParityCheck:
+        # A run that goes on where it was stopped makes its models now, which is no part of the check.
+        _ = self.models.quantized if any(not a.is_float for a in self.planned) else self.models.subject
         return check_parity(self.outputs, self.models)
 
     def _quality(self, format: str) -> list[Quality]:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,14 +28,17 @@ class Forecast:
     pixels: int
     scale: int
     tiles: int
+    by_job: tuple[int, ...] = field(default=(), compare=False)
+    """``tiles`` of each picture or file of frames."""
 
     @classmethod
     def of(cls, restorer: Restorer, jobs: Iterable[tuple[Path, Path]], *, frames: bool) -> "Forecast":
         """The forecast of (picture, file to write), by headers alone. What cannot be read or written is not counted."""
-        sizes = [size for job in jobs for size in _sizes(*job, restorer.scale, frames=frames)]
+        by_job = [_sizes(*job, restorer.scale, frames=frames) for job in jobs]
+        sizes = [size for job in by_job for size in job]
         pixels = sum(width * height for width, height in sizes)
-        tiles = sum(restorer.tiles(height, width) for width, height in sizes)
-        return cls(len(sizes), pixels, restorer.scale, tiles)
+        tiles = tuple(sum(restorer.tiles(height, width) for width, height in job) for job in by_job)
+        return cls(len(sizes), pixels, restorer.scale, sum(tiles), tiles)
 
     def say(self, restorer: Restorer, progress: "Progress") -> None:
         """Say how much it is and, of much work, about how long it will take."""

@@ -57,7 +57,7 @@ def restore_pictures(
     forecast.say(restorer, progress)
     failed: list[InputError] = []
     unexpected: list[Exception] = []
-    whole = progress.stage("restore", total=len(jobs)) if len(jobs) > 1 else nullcontext()
+    whole = progress.stage("restore", total=len(jobs), effort=forecast.tiles) if len(jobs) > 1 else nullcontext()
     with whole as all_jobs:
         for i, (picture, path) in enumerate(jobs):
             try:
@@ -73,7 +73,7 @@ def restore_pictures(
                 unexpected.append(error)
                 progress.say(f"{picture}: {type(error).__name__}: {error}")
             if all_jobs is not None:
-                all_jobs.advance()
+                all_jobs.advance(effort=forecast.by_job[i])
     if unexpected:
         raise unexpected[0]
     if failed:

@@ -106,13 +106,14 @@ class _Run:
                 self.stages.run(*_known(self._alone(*unit), error))
             for i, (group, bits) in enumerate(units):
                 name, key = self._alone(group.name, bits)
-                if not self.stages.done(name, key) and time.monotonic() > self.deadline:
+                worked = not self.stages.done(name, key)
+                if worked and time.monotonic() > self.deadline:
                     raise InputError(
                         f"search.minutes: {self.asked.minutes:g} minutes were over after {i} of {len(units)} single "
                         "layers: run it again to go on, or give --minutes"
                     )
                 by_group[group.name][bits] = self.stages.run(name, partial(self.lab.error, group, bits), key)
-                stage.advance()
+                stage.advance(worked=worked)
         return [{**errors, **({FLOAT: 0.0} if FLOAT in self.lab.bits else {})} for errors in by_group.values()]
 
     def _alone(self, group: str, bits: int) -> tuple[str, list[Any]]:
@@ -154,7 +155,7 @@ class _Run:
         first: list[dict[str, int]] = []
         for bits in problem.sweep(usual, max(2, self.asked.trials // 2)):
             first += [bits] if bits not in first else []
-        with self.progress.stage("whole combinations", self.asked.trials) as stage:
+        with self.progress.stage("whole combinations", self.asked.trials, even=False) as stage:
             todo = [bits for bits in first if not self.stages.done(*self._together(bits))]
             by_layer = [self._by_layer(bits) for bits in todo]
             for i, (_, quality) in enumerate(self._early(AtOnce.qualities, by_layer)):

@@ -15,7 +15,7 @@ from compress.passes.quantize.schemes import SCHEME_OF
 from compress.pipeline.cache import Stages
 from compress.pipeline.context import RunContext
 from compress.pipeline.models import Models
-from compress.pipeline.probe import CROP, Probe, ProbeLoss, settled
+from compress.pipeline.probe import CROP, NETWORKS, Probe, ProbeLoss, settled
 from compress.pipeline.workers import SharedFiles, Store, Workers, scratch, share_out, shared_files
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
@@ -23,6 +23,8 @@ from compress.text import duration
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from compress.elir.model import Elir
 
 
 WORST = 12  # layers in the terminal's table
@@ -138,9 +140,10 @@ def sensitivity(
         raise InputError(f"{recipe.name}: does not export {asked}: choose another format, or add it under export")
     what = "every stage" if quick else "every stage, then every layer (--quick leaves the layers out)"
     say = context.progress.say
-    say(f"first the recipe's passes; then {what}. The expected time is said after the first part")
+    say(f"first the recipe's passes; then {what}")
     with claimed(out, owner, say):
         models = Models(context)
+        say(_expected(models.subject.model, pictures, quick=quick))
         probe = Probe(models, SCHEME_OF[chosen], inputs.validation[0], pictures, settled(models))
         parts = [] if quick else [(name, [name]) for name in probe.convs]
         whole = [*probe.stages().items(), (WHOLE, list(probe.convs))]
@@ -149,36 +152,37 @@ def sensitivity(
             extra = [chosen, pictures, CROP, inputs.validation[0].hash]
             kept = [_PartRecord(context.stages, name, convs, extra) for name, convs in [*whole, *parts]]
             known = _measure_at_once(workers, left, probe, kept) if workers and left else {}
-            todo = sum(not part.done() for part in kept) - len(known)
-            expected = _Forecast(context.progress, todo, pictures)
             for part in kept:
-                record = part.run(lambda convs: known.get(tuple(convs)) or expected.timed(probe.loss, convs))
+                worked = not (part.done() or tuple(part.convs) in known)
+                record = part.run(lambda convs: known.get(tuple(convs)) or probe.loss(convs))
                 network = "" if part.name == WHOLE else probe.network(part.convs[0])
                 measured.append(Loss(part.name, network, **asdict(record)))
-                stage.advance()
+                stage.advance(worked=worked)
     n = len(probe.lq)
     return Sensitivity(
         recipe.name, chosen, inputs.validation[0].name, n, CROP, measured[: len(whole)], measured[len(whole) :]
     )
 
 
-class _Forecast:
-    """Says, once the first of ``todo`` parts is measured, about how long all of them will take."""
+def _expected(model: "Elir", pictures: int, *, quick: bool) -> str:
+    """About how long the parts will take, by a pass of the float model: before the first is quantized."""
+    import torch
 
-    def __init__(self, progress: Progress, todo: int, pictures: int) -> None:
-        self.progress, self.todo, self.pictures = progress, todo, pictures
+    from compress.elir.latent import noise_shape
 
-    def timed(self, work: Callable[[list[str]], ProbeLoss], convs: list[str]) -> ProbeLoss:
+    lq, noise = torch.zeros(pictures, 3, CROP, CROP), torch.zeros(noise_shape(CROP, CROP, pictures))
+    with torch.no_grad():
+        model(lq, noise)  # the first one allocates memory
         began = time.monotonic()
-        record = work(convs)
-        if self.todo > 1:
-            each = time.monotonic() - began
-            self.progress.say(
-                f"expected time: about {duration(each * self.todo)} for {self.todo} parts on {self.pictures} pictures "
-                f"({each:.2g} s per part); --quick and fewer --pictures take less"
-            )
-        self.todo = 0
-        return record
+        model(lq, noise)
+    each = time.monotonic() - began
+    convs = 0 if quick else sum(isinstance(module, torch.nn.Conv2d) for module in model.modules())
+    parts = convs + model.k_steps + len(NETWORKS)
+    less = "fewer --pictures take less" if quick else "--quick and fewer --pictures take less"
+    return (
+        f"expected time: about {duration(each * parts)} for at most {parts} parts on {pictures} pictures "
+        f"({each:.2g} s per part), beside the passes; {less}"
+    )
 
 
 @dataclass(frozen=True)

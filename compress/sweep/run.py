@@ -89,7 +89,7 @@ class SweepRun:
         self.units += fresh
         self._write_plan()
         stored = self.store.names("units")
-        with self.progress.stage(self.points.sweep.name, len(fresh)) as stage:
+        with self.progress.stage(self.points.sweep.name, len(fresh), even=False) as stage:
             monitor = _Monitor(self, stage)
             for unit in fresh:
                 if unit.task.key in stored:

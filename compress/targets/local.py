@@ -66,7 +66,7 @@ def _run(job: Job, bench: Bench) -> dict[str, ArtifactRun]:
     import numpy as np
 
     name, steps = bench.target.name, 2 * len(job.artifacts)
-    with temporary_folder() as folder, bench.progress.stage(f"measure {name}", steps) as stage:
+    with temporary_folder() as folder, bench.progress.stage(f"measure {name}", steps, even=False) as stage:
         first_picture = {key: bench.pictures[key][:1] for key in GIVEN if key in bench.pictures}
         np.savez(Path(folder) / INPUTS, **first_picture)  # type: ignore[arg-type]
         (Path(folder) / "job.json").write_text(job.model_dump_json())

@@ -60,7 +60,7 @@ class Survey:
 def survey(asked: Sequence[str], progress: "Progress", *, contact: bool) -> Survey:
     """Look at targets (none: all built-in ones). ``contact``: also those behind ssh, seconds each."""
     chosen = list(asked) or names("targets")
-    with progress.stage("look at targets", len(chosen)) as stage:
+    with progress.stage("look at targets", len(chosen), even=False) as stage:
         states = []
         for name in chosen:
             stage.note(name)

@@ -1,15 +1,19 @@
 """Where cost lies: parameters and multiplications against counts by hand, time and memory as measured here."""
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
 from compress.elir.profile import Profile, profile
 from compress.errors import InputError
 from compress.progress import Progress
+from compress.results.machine import BusyProcess
 
 SILENT = Progress("silent")
 
@@ -67,6 +71,19 @@ def test_json_sums_up(measured: Profile) -> None:
     assert (data["evidence"], data["k_steps"]) == ("measured", 3)
     for entry in data["sizes"]:
         assert entry["total"]["macs"] == sum(part["macs"] for part in entry["networks"].values())
+
+
+def test_times_of_a_busy_machine_are_marked(measured: Profile) -> None:
+    def shown(*cores: float) -> str:
+        busy = [BusyProcess(name="chrome", cores=each) for each in cores]
+        console = Console(file=io.StringIO(), width=120)
+        console.print(replace(measured, machine=measured.machine.model_copy(update={"busy": busy})).table())
+        return console.file.getvalue()  # type: ignore[attr-defined]
+
+    assert "*" not in shown(0.1)
+    busy = shown(1.5)
+    assert busy.count("* │") >= 2 * 5 + 2
+    assert "* measured while other processes took 1.5 cores (chrome): measure again on an idle machine" in busy
 
 
 @pytest.mark.parametrize("size", [0, 100])

@@ -146,6 +146,16 @@ def test_the_readmes_lines_run(picture_bundle: Path, photo: NDArray[np.uint8], t
         assert np.abs(np.asarray(Image.open(tmp_path / f"restored_by_{format}.png")) - wanted).max() <= 1
 
 
+def test_a_stage_is_named_for_all_that_it_holds(picture_bundle: Path) -> None:
+    """Writing the first file was told to take as long as loading, collapsing and tracing the model."""
+    results = json.loads((picture_bundle / "results.json").read_text())
+    stages = [stage["stage"] for stage in results["seconds_by_stage"]]
+    order = [
+        stages.index(name) for name in ("load the model", "collapse", "trace the float model", "write openvino-fp32")
+    ]
+    assert order == sorted(order) and stages.count("trace the float model") == 1
+
+
 def test_pairs_on_the_output_grid_have_no_small_pictures(tiny_recipe: Make, tiny_inputs: Path, tmp_path: Path) -> None:
     low = tiny_inputs / "validation"
     (tmp_path / "pairs.yaml").write_text(f"version: 1\nname: pairs\npairs: {{low: {low}, enlarged: true}}\ncount: 2\n")

@@ -32,10 +32,10 @@ def test_parts_and_the_whole(
     recipe = tiny_recipe(passes=[{"collapse": {}}, {"fold_time": {}}, PTQ])
     said = io.StringIO()
     result = run(recipe, tmp_path, said=said)
-    expected = (
-        rf"expected time: about \d+ (s|minutes) for {3 + len(result.layers)} parts on 2 pictures \(.* s per part\)"
-    )
-    assert len(re.findall(expected, said.getvalue())) == 1, "once, after the first part"
+    expected = r"expected time: about \d+ (?:s|minutes) for at most (\d+) parts on 2 pictures \(.* s per part\), beside"
+    before, after = said.getvalue().split("\nptq ...\n")
+    (parts,) = re.findall(expected, before)
+    assert int(parts) >= 3 + len(result.layers) and "expected time" not in after, "once, before the first is quantized"
     assert [stage.name for stage in result.stages] == ["flow, step 1", "decoder", "whole model"]
     assert (result.format, result.dataset, result.pictures) == ("openvino", "validation", 2)
     flow, decoder, whole = result.stages

@@ -124,7 +124,8 @@ class TrainingLog:
             self._since = time.monotonic()
         stage = self._stages[name]
         if done > stage.done:
-            stage.advance(done - stage.done)
+            # Of a resumed stage, what was done before took no time here.
+            stage.advance(done - stage.done, worked=stage.done > 0)
         return stage
 
     # --- files -------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def bench_emulated(bench: Bench) -> list[Performance]:
     tool.require()
     emulator = Emulator(target.emulator.cpu, target.runtime, target.options, tool)
     ran: dict[Artifact, EmulatorResult] = {}
-    with bench.progress.stage(f"emulate {target.name}", len(bench.artifacts)) as stage:
+    with bench.progress.stage(f"emulate {target.name}", len(bench.artifacts), even=False) as stage:
         for artifact, path in bench.artifacts.items():
             n = min(len(pictures["lq"]), PICTURES[bench.mode] if artifact.precision == "int8" else 1)
             stage.note(artifact.id)

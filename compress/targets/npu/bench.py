@@ -24,7 +24,7 @@ def bench_compiled(bench: Bench) -> list[Performance]:
     tool = IntelNpuCompiler()
     tool.require()
     compilations: dict[Artifact, Compilation] = {}
-    with bench.progress.stage(f"compile {bench.target.name}", len(bench.artifacts)) as stage:
+    with bench.progress.stage(f"compile {bench.target.name}", len(bench.artifacts), even=False) as stage:
         for artifact, path in bench.artifacts.items():
             stage.note(artifact.id)
             compilations[artifact] = compile_for(bench.target.compiler.platform, path, tool)

@@ -38,7 +38,7 @@ def bench_parsed(bench: Bench) -> list[Performance]:
     tool = TensorrtRtx()
     tool.require()
     entries = []
-    with bench.progress.stage(f"parse {bench.target.name}", len(bench.artifacts)) as stage:
+    with bench.progress.stage(f"parse {bench.target.name}", len(bench.artifacts), even=False) as stage:
         for artifact, path in bench.artifacts.items():
             stage.note(artifact.id)
             entries.append(_entry(bench, artifact, lint(path), _parse(path, tool.site)))

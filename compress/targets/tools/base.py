@@ -85,7 +85,7 @@ class Tool(ABC):
                 )
         self._room()
         steps = self.steps()
-        with locked(self.folder, progress.say), progress.stage(f"set up {self.name}", len(steps)) as stage:
+        with locked(self.folder, progress.say), progress.stage(f"set up {self.name}", len(steps), even=False) as stage:
             for name, action in steps:
                 stage.note(name)
                 mark = self.folder / f".done-{name.replace(' ', '-')}"
