@@ -17,17 +17,17 @@ from compress.errors import InputError
 from compress.files import PART, check_room, what_to_do
 from compress.package.choose import choose
 from compress.package.facts import FACTS, facts_of
-from compress.package.readme import README, readme
+from compress.package.readme import README, TEMPLATES, readme
 from compress.recipe.library import find, shipped
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
+from compress.restore.demo import OWN as PAGES
 
-TEMPLATES = Path(__file__).parent / "templates"
 LICENCES = ("LICENSE", "NOTICE")
 PROGRAMS = {
     "openvino": ("common", "openvino"),
-    "onnx": ("common", "onnxruntime"),
-    "executorch": ("common", "executorch"),
+    "onnx": ("common", "kotlin", "onnxruntime"),
+    "executorch": ("common", "kotlin", "executorch"),
 }
 """Folders of ``TEMPLATES`` whose files a package of each format holds."""
 
@@ -72,6 +72,8 @@ def _write(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget, fol
     bundle.copy_artifact(artifact, folder)
     for programs in PROGRAMS[artifact.format]:
         shutil.copytree(TEMPLATES / programs, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    if artifact.format == "onnx":
+        shutil.copyfile(PAGES / "tiles.js", folder / "web/tiles.js")
     (folder / "licences").mkdir()
     for name in LICENCES:
         shutil.copyfile(shipped(name), folder / "licences" / name)

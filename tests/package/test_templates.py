@@ -1,11 +1,16 @@
 """The programs of a package restore a whole picture of odd sides as `compress restore` does with the same artifact."""
 
+import base64
 import importlib.util
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,7 @@ from compress.elir.noise import noise_field
 from compress.package.write import package
 from compress.progress import Progress
 from compress.restore.open import Settings, open_restorer
+from compress.targets.browser import onnxruntime_web
 
 TARGETS = {"openvino": "x86-openvino", "onnx": "x86-onnxruntime", "executorch": "x86-executorch"}
 SIZE = (37, 41)
@@ -158,3 +164,62 @@ def test_cpp(
     (tmp_path / "photo.ppm").write_bytes(b"P6 41 37 255\n...")
     done = subprocess.run([program, artifact, *files], capture_output=True, text=True)
     assert (done.returncode, "photo.ppm: shorter than its header says" in done.stderr) == (1, True)
+
+
+# --- browser ------------------------------------------------------------------------------------------------------
+
+PIXELS = """
+const canvas = document.getElementById("restored");
+const all = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+return [canvas.height, canvas.width, btoa(String.fromCharCode(...all))];
+"""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("form", ["uint8", "float"])
+def test_web(
+    form: str,
+    picture_bundle: Path,
+    finished: Any,
+    photo: np.ndarray,
+    tmp_path: Path,
+    chromium: Callable[..., Any],
+    web_runtime: None,
+) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    folder = package(picture_bundle if form == "uint8" else finished.folder, "web-wasm", tmp_path / "product")
+    modules = folder / "web/node_modules/onnxruntime-web"  # as `npm install` lays it
+    modules.mkdir(parents=True)
+    (modules / "dist").symlink_to(onnxruntime_web.folder())
+    wanted = json.loads((folder / "web/package.json").read_text())["dependencies"]
+    assert wanted == {onnxruntime_web.PACKAGE: onnxruntime_web.VERSION}
+    picture = photo[: SIZE[0], : SIZE[1]]
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    noise_field(4 * SIZE[0], 4 * SIZE[1], SEED).tofile(folder / "web/noise.bin")
+    with served(folder) as url, chromium() as driver:
+        driver.get(f"{url}/web/?noise=noise.bin")
+        wait = WebDriverWait(driver, 120)
+        wait.until(lambda _: driver.find_element("id", "file").is_enabled())
+        driver.find_element("id", "file").send_keys(str(tmp_path / "photo.png"))
+        said = f"Restored: {4 * SIZE[1]} x {4 * SIZE[0]} px"
+        wait.until(lambda _: driver.find_element("id", "status").text == said)
+        height, width, text = driver.execute_script(PIXELS)
+    pixels = np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
+    Image.fromarray(pixels[..., :3]).save(tmp_path / "restored.png")
+    check_as_restore(folder, picture, tmp_path / "restored.png")
