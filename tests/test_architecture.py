@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,10 +65,17 @@ def place(name: str) -> int:
     return 0 if first in GROUND else FOLDERS.index(first)
 
 
+@cache
+def tree_of(path: Path) -> tuple[ast.Module, tuple[ast.AST, ...]]:
+    """A file's syntax tree, and every node of it. Parsed once: the tests below ask some ten thousand times."""
+    tree = ast.parse((ROOT / path).read_text())
+    return tree, tuple(ast.walk(tree))
+
+
 def imports(path: Path, top_only: bool = False) -> Iterator[tuple[int, str]]:
     """(line, module) of every import of this package, those inside functions and for types too, or of none of these."""
-    tree = ast.parse((ROOT / path).read_text())
-    for node in tree.body if top_only else ast.walk(tree):
+    tree, nodes = tree_of(path)
+    for node in tree.body if top_only else nodes:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -108,10 +116,11 @@ def test_no_circle_of_modules() -> None:
         visit(name, ())
 
 
+@cache
 def names_of(path: Path) -> set[str]:
     """What a module defines or imports, wherever it does."""
     result: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+    for node in tree_of(path)[1]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             result.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -124,7 +133,7 @@ def names_of(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", SOURCES, ids=str)
 def test_imports_find_what_they_name(path: Path) -> None:
     """Inside functions too, where nothing else looks before they run."""
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+    for node in tree_of(path)[1]:
         if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "compress":
             assert node.module in MODULES, f"compress/{path}:{node.lineno}: there is no {node.module}"
             for alias in node.names:
@@ -206,5 +215,5 @@ def test_every_module_and_name_of_the_page_exists() -> None:
     ]
     assert len(pairs) > 10
     for file, name in pairs:
-        defined = {getattr(node, "name", None) for node in ast.parse((ROOT / file).read_text()).body}
+        defined = {getattr(node, "name", None) for node in tree_of(Path(file))[0].body}
         assert name in defined, f"docs/architecture.md: {file} defines no {name}"
