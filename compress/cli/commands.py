@@ -39,12 +39,29 @@ LISTS = ["recipes", "calibration", "targets", "models"]
 RESUMABLE = ("apply", "train", "search", "sweep", "sensitivity")
 
 
+def _without_types_of_flags(parameters: list[Any]) -> list[Any]:
+    """Options that take no value, shown without one: Typer writes `<bool>` behind each."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
+
 class GuardedGroup(TyperGroup):
     """Every command runs inside ``guard``; `--help` lists the commands by panel."""
 
     def invoke(self, ctx: Any) -> Any:
         with guard(lambda: ctx.invoked_subcommand in RESUMABLE):
             return super().invoke(ctx)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_types_of_flags(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = super().get_command(ctx, cmd_name)
+        for part in () if command is None else (command, *getattr(command, "commands", {}).values()):
+            _without_types_of_flags(part.get_params(ctx))
+        return command
 
     def list_commands(self, ctx: Any) -> list[str]:
         commands: Mapping[str, Any] = self.commands  # with what Typer adds to a command
@@ -153,7 +170,16 @@ def restore(
         list[Path],
         typer.Argument(metavar="IMAGE_OR_FOLDER...", help="Restore these pictures, and the pictures in these folders."),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Write to this picture file, or into this folder.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="OUT",
+            help="Write one picture to OUT, if OUT has a suffix. Otherwise OUT is a folder: each picture becomes "
+            "NAME.png in it, below the folders that it was below; pictures of the same NAME there become NAME.SUFFIX.png.",
+        ),
+    ],
     tile: Annotated[
         int | None,
         typer.Option(min=0, help="Side of a tile in px, or 0 for no tiles; by default 256, or the artifact's own."),

@@ -74,7 +74,12 @@ SigmaOption = Annotated[
     typer.Option("--sigma-s", min=0, help="Scale of the source noise, if the checkpoint does not record it."),
 ]
 TaskOption = Annotated[
-    TaskName | None, typer.Option("--task", help="Task that the model is for, if the file does not record it.")
+    TaskName | None,
+    typer.Option(
+        "--task",
+        metavar="TASK",
+        help=f"Task that the model is for, if the file does not record it: {', '.join(TaskName)}.",
+    ),
 ]
 ScaleOption = Annotated[
     int | None,

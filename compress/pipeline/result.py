@@ -71,10 +71,7 @@ class ApplyResult:
         goals = self.document.goals
         missed = [g for g in goals if not g.met]
         lines = [f"goals: {len(goals) - len(missed)} of {len(goals)} met" if goals else "goals: none set"]
-        lines += [
-            f"parity MISSED: {p.artifact} against {p.against}: {p.psnr_db:.2f} dB, bound {_bound(p):.2f}"
-            for p in self._wrong
-        ]
+        lines += [_parity_missed(p) for p in self._wrong]
         where = "unchanged, reused" if self.reused else f"{self.document.seconds:.0f} s"
         lines += [f"bundle: {self.folder} ({where}); open {self.folder / 'report.html'}"]
         shown = [goals_table(missed)] if missed else []
@@ -89,9 +86,12 @@ class ApplyResult:
         return [f"where the time went: {', '.join(longest)}; all else {max(0.0, rest):.0f} s"] if longest else []
 
 
-def _bound(parity: Parity) -> float:
-    """The least PSNR, in dB, that an artifact must have; an int8 one, as much less as is granted than its simulation's
-    own fidelity.
-    """
-    goal, simulated = parity.goal or 0.0, parity.fidelity_simulated_db
-    return goal if simulated is None else simulated - goal
+def _parity_missed(parity: Parity) -> str:
+    """A float file against torch; an int8 one by how close to fp32 it is, beside its simulation in torch."""
+    who, goal, simulated = f"parity MISSED: {parity.artifact}", parity.goal or 0.0, parity.fidelity_simulated_db
+    if simulated is None:
+        return f"{who} against {parity.against}: {parity.psnr_db:.2f} dB, bound {goal:.2f}"
+    return (
+        f"{who}: {parity.fidelity_artifact_db:.2f} dB to fp32, its simulation in torch {simulated:.2f} dB: the gap may "
+        f"be {goal:g} dB"
+    )

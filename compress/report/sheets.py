@@ -26,7 +26,7 @@ from compress.report.text import (
 )
 from compress.results.document import Results
 from compress.results.goal import Goal
-from compress.results.parity import LayerError, StageError
+from compress.results.parity import LayerError, Parity, StageError
 from compress.results.performance import Performance, Speedup
 from compress.results.quality import Quality, Scores
 
@@ -257,17 +257,28 @@ def parity(results: Results) -> Sheet:
     headings = [("Artifact", ""), ("Against", ""), ("PSNR", "dB"), ("Pictures", ""), ("Goal", ""), ("State", "")]
     body = []
     for row in results.parity:
-        goal = goal_bound("parity_db", row.goal)
+        goal = _parity_goal(row)
         state = "" if row.met is None else "met" if row.met else "MISSED"
         body.append([
             Cell(row.artifact),
             words(row.against),
             cell(number(row.psnr_db, 1)),
             cell(number(row.n, 0)),
-            Cell("" if goal == NONE else _symbols(goal)),
+            Cell(goal),
             Cell(state, "met" if state == "met" else "missed" if state else "muted"),
         ])  # fmt: skip
     return Sheet("", headings, body)
+
+
+def _parity_goal(row: Parity) -> str:
+    """A goal with the figure that is held against it: of int8, not the PSNR between the two, but how close to fp32
+    each of them is.
+    """
+    if row.fidelity_simulated_db is None:
+        goal = goal_bound("parity_db", row.goal)
+        return "" if goal == NONE else _symbols(goal)
+    here, torch = (f"{number(value, 1)} dB" for value in (row.fidelity_artifact_db, row.fidelity_simulated_db))
+    return f"{here} to fp32, ≥ {torch} (in torch) - {number(row.goal, 0)} dB"
 
 
 def stages(results: Results) -> list[Sheet]:

@@ -15,7 +15,9 @@ class Parity(Section):
     psnr_db: Figure | None = None
     n: Count | None = Field(None, description="Number of pictures.")
     goal: Figure | None = Field(
-        None, description="Bound in dB: the lowest PSNR, or for int8 the widest gap in fidelity."
+        None,
+        description="Bound in dB: the lowest psnr_db; for int8, how much lower than fidelity_simulated_db "
+        "fidelity_artifact_db may be.",
     )
     met: bool | None = None
     fidelity_artifact_db: Figure | None = None

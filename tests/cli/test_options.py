@@ -10,6 +10,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from compress.cli.commands import LISTS, YAML_KINDS, app
+from compress.cli.options import TaskName
 from compress.cli.panels import PANELS
 from compress.cli.yaml_kinds import SCHEMAS
 
@@ -68,6 +69,15 @@ def test_no_word_is_lost_in_the_terminal(names: tuple[str, ...]) -> None:
     flat = " ".join(shown.replace("│", " ").split())
     for what, text in described(names):
         assert text in flat, f"{what}: {text!r}"
+
+
+@EACH
+def test_flags_take_no_value_and_names_stay_whole(names: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "100"}).stdout
+    assert "--help" in shown and "bool" not in shown
+    flat = " ".join(re.sub(r"[│\s]+", " ", shown).split())
+    listed = [task.value for task in TaskName] if "Task that the model is for" in flat else []
+    assert not [task for task in listed if task not in re.findall(r"[a-z0-9_]+", shown)], "broken across lines"
 
 
 def test_commands_stand_in_panels() -> None:

@@ -13,6 +13,9 @@ from compress.errors import InputError, VerificationError
 from compress.ledger import Filter
 from compress.ledger.report import report
 from compress.report import write_report
+from compress.report.sheets import parity
+from compress.results.document import Results
+from compress.results.parity import Parity
 
 Rewrite = Callable[[Path, Callable[[dict[str, Any]], None]], str]
 
@@ -309,3 +312,22 @@ def test_handle_and_divider_agree(bundle: Path, browser: Callable[..., Any], wid
             line = driver.find_element("id", "divider").rect
             # The slider has steps of 1 %.
             assert line["x"] + line["width"] / 2 == pytest.approx(x, abs=1 + 0.005 * min(640, width))
+
+
+@pytest.mark.parametrize(
+    ("row", "goal"),
+    [
+        (Parity(artifact="onnx-fp32", psnr_db=91.3, goal=60.0), "≥ 60.0 dB"),
+        (Parity(artifact="onnx-fp16", psnr_db=70.0), ""),
+        (
+            Parity(
+                artifact="onnx-int8", psnr_db=44.0, goal=1.0, fidelity_artifact_db=44.31, fidelity_simulated_db=45.07
+            ),
+            "44.3 dB to fp32, ≥ 45.1 dB (in torch) - 1 dB",
+        ),
+    ],
+)
+def test_a_parity_goal_stands_beside_the_figure_that_it_is_for(row: Parity, goal: str) -> None:
+    """An int8 file's "44 dB, goal >= 1 dB" read as one that cannot be missed."""
+    (cells,) = parity(Results(schema_version=1, parity=[row])).rows
+    assert cells[4].text == goal

@@ -150,6 +150,7 @@ def test_the_terminal_shows_results_and_missed_goals(finished: Any) -> None:
     text = shown(ApplyResult(finished.folder, finished.result.document.model_copy(update={"parity": parity}), True))
     assert "goals: none set" in text and text.count("parity MISSED: ") == len(parity)
     assert "onnx-fp32 against torch-fp32" in text and "dB, bound 60.00" in text
+    assert "onnx-int8: " in text and "dB: the gap may be 1 dB" in text
     missed = {
         "goal": "fidelity_db",
         "artifact": "onnx-int8",
