@@ -177,7 +177,8 @@ def restore(
             "--out",
             metavar="OUT",
             help="Write one picture to OUT, if OUT has a suffix. Otherwise OUT is a folder: each picture becomes "
-            "NAME.png in it, below the folders that it was below; pictures of the same NAME there become NAME.SUFFIX.png.",
+            "NAME.png in it, below the folders that it was below; pictures of the same NAME there become "
+            "NAME.SUFFIX.png.",
         ),
     ],
     tile: Annotated[
