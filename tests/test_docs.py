@@ -269,3 +269,11 @@ def test_the_site_builds(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "index.html").is_file() and (tmp_path / "reference/python/index.html").is_file()
+
+
+def test_every_picture_is_made_by_the_one_command() -> None:
+    makers = "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("make_*.py"))
+    pictures = [path.name for path in (ROOT / "docs/images").iterdir()]
+    assert len(pictures) > 10 and not [name for name in pictures if f'{name}"' not in makers]
+    done = subprocess.run([sys.executable, "docs/make_pictures.py", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "a bundle of the recipe int8_sr" in done.stdout, done.stderr
