@@ -4,7 +4,12 @@ Where its sources cannot be reached the test is skipped, and the reason says so.
 session's, by whichever of its processes comes first; with COMPRESS_CACHE set, what is set up there is used and kept.
 """
 
+import json
 import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +18,18 @@ import openvino as ov
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from compress.artifacts.artifact import Artifact
 from compress.artifacts.runtime.open import open_runner
+from compress.elir.noise import noise_field
 from compress.errors import Unavailable
+from compress.package.readme import TEMPLATES
 from compress.progress import Progress
 from compress.recipe.library import find
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
+from compress.restore.open import Settings, default_overlap, open_restorer
 from compress.targets.emulator.qemu import Emulator
 from compress.targets.entries import Bench
 from compress.targets.npu.compiler import compile_for
@@ -153,15 +162,20 @@ class Halved(torch.nn.Module):
         return (self.conv(lq) / 2 + noise.mean()).clip(0, 1)
 
 
-def test_executorch_on_an_emulated_core(emulator: ArmEmulator, stored: dict, tmp_path: Path) -> None:
+def lowered(path: Path) -> Path:
+    """``Halved`` for XNNPACK, written to ``path``."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
     torch.manual_seed(0)
     example = torch.rand(1, 3, SIDE, SIDE), torch.rand(1, 16, SIDE // 8, SIDE // 8)
     exported = torch.export.export(Halved().eval(), example)
-    path = tmp_path / "model.pte"
     path.write_bytes(to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
+    return path
+
+
+def test_executorch_on_an_emulated_core(emulator: ArmEmulator, stored: dict, tmp_path: Path) -> None:
+    path = lowered(tmp_path / "model.pte")
     core = Emulator("cortex-a76", "executorch", {}, emulator)
     result = core.run(path, stored, lambda text: None)
     np.testing.assert_allclose(result.outputs[0], here(path, "executorch", stored), atol=1e-5)
@@ -169,6 +183,43 @@ def test_executorch_on_an_emulated_core(emulator: ArmEmulator, stored: dict, tmp
     messages: list[str] = []
     again = core.run(path, stored, messages.append)
     assert again.instructions == result.instructions and messages == ["run before: from the cache folder"]
+
+
+def test_the_cpp_of_a_package_on_an_emulated_core(emulator: ArmEmulator, tmp_path: Path) -> None:
+    """Cross-compiled against ExecuTorch's wheel for ARM; four tiles of a picture, as `compress restore` gives it."""
+    path = lowered(tmp_path / "model.pte")
+    for programs in ("common", "executorch"):
+        shutil.copytree(TEMPLATES / programs / "cpp", tmp_path / "cpp", dirs_exist_ok=True)
+    facts = {"scale": 1, "overlap": default_overlap((SIDE, SIDE)), "device": "CPU", "options": {}}
+    (tmp_path / "compress.json").write_text(json.dumps(facts))
+    tools = Path(sys.executable).parent
+    settings = {
+        "CMAKE_MAKE_PROGRAM": tools / "ninja",
+        "CMAKE_SYSTEM_NAME": "Linux",
+        "CMAKE_SYSTEM_PROCESSOR": "aarch64",
+        "CMAKE_SYSROOT": emulator.host,
+        "CMAKE_CXX_COMPILER": emulator.host / "usr/bin/aarch64-linux-gnu-g++",
+        "executorch_DIR": emulator.site / "executorch/share/cmake",
+    }
+    defined = [f"-D{name}={value}" for name, value in settings.items()]
+    for words in (["-S", "cpp", "-B", "build", "-G", "Ninja", *defined], ["--build", "build"]):
+        done = run([tools / "cmake", *words], emulator, tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    picture = np.random.default_rng(2).integers(0, 256, (SIDE + 5, SIDE + 9, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "photo.ppm")
+    noise_field(*picture.shape[:2], 0).tofile(tmp_path / "noise.bin")
+    core = emulator.emulate("cortex-a72", tmp_path / "root")
+    done = run([*core, "build/restore", path, "photo.ppm", "restored.ppm", "noise.bin"], emulator, tmp_path)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "restored.ppm") as image:
+        restored = np.asarray(image, np.int16)
+    wanted = open_restorer(str(path), Settings(scale=1)).restore(picture, lambda: None)
+    assert np.abs(restored - wanted).max() <= 1
+
+
+def run(command: Sequence[str | Path], emulator: ArmEmulator, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | emulator.environment
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=folder, env=environment)
 
 
 def test_intels_compiler_accepts_and_refuses(compiler: IntelNpuCompiler, tmp_path: Path) -> None:
