@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
 EVERY_S = 10.0
+SAME_EVERY_S = 60.0
+"""A line that says what the one before it said is printed as seldom."""
 EVERY_SHARE = 0.1
 WORTH_SAYING_S = 30.0
 RISE = 1.25
@@ -26,7 +28,7 @@ class Stage:
         self.name, self.total, self.done, self.text = name, total, 0, ""
         self._owner = owner
         self.started = self._told = time.monotonic()
-        self._told_at = 0
+        self._told_at, self._line = 0, ""
         self._worked, self._rest = 0.0, effort
         self._end: float | None = None
         self._task = owner._add(self)
@@ -53,8 +55,11 @@ class Stage:
         if self._task is not None:
             self._owner._update(self._task, **change)
         elif self._due():
-            self._told, self._told_at = time.monotonic(), self.done
-            self._owner._line(f"{self.name}: {self._far()}")
+            line = f"{self.name}: {self._far()}"
+            if line == self._line and time.monotonic() - self._told < SAME_EVERY_S:
+                return
+            self._told, self._told_at, self._line = time.monotonic(), self.done, line
+            self._owner._line(line)
 
     def _due(self) -> bool:
         if self.total and self.done >= self.total:

@@ -30,7 +30,8 @@ class Refusals:
 
 
 def shortened(lines: Iterable[str]) -> list[str]:
-    """``lines``, each once, and ``MOST_MISTAKES`` of them at most."""
-    once = list(dict.fromkeys(lines))
+    """``lines``, each once, with the place in a file where one has it, and ``MOST_MISTAKES`` of them at most."""
+    unlike = list(dict.fromkeys(lines))
+    once = [line for line in unlike if not any(other != line and other.endswith(line) for other in unlike)]
     more = len(once) - MOST_MISTAKES
     return [*once[:MOST_MISTAKES], *([f"and {more} more mistakes"] if more > 0 else [])]

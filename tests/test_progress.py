@@ -54,6 +54,18 @@ def test_a_long_stage_tells_the_time_left(monkeypatch: pytest.MonkeyPatch) -> No
     assert lines(stream)[1:4] == [*messages, "restore: 3 of 4, about 5 minutes left"]
 
 
+def test_a_line_is_not_repeated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    stream = io.StringIO()
+    with Progress(stream=stream).stage("measure", 4, even=False) as stage:
+        stage.advance(2)
+        for _ in range(13):
+            now += 10
+            stage.note("timed runs")
+    assert lines(stream)[1:-1] == ["measure: 2 of 4", *["measure: 2 of 4 (timed runs)"] * 3]
+
+
 def told_left(monkeypatch: pytest.MonkeyPatch, seconds: list[float], **kind: Any) -> list[int]:
     """Minutes left that a stage tells whose parts take ``seconds``, with a look at it halfway through each."""
     now = 0.0

@@ -47,9 +47,9 @@ def check_file(name_or_path: str, overrides: Iterable[str] = ()) -> tuple[str, s
         return name, ""
     if kind == "target":
         return load_model(DeployTarget, path, overrides).name, ""
-    loaded = load_any(name_or_path, overrides)
-    message = to_fill_in(loaded.model.weights)
     refusals = Refusals()
+    loaded = load_any(name_or_path, overrides, refusals)
+    message = to_fill_in(loaded.model.weights)
     if isinstance(loaded, Recipe):
         check_data(loaded, refusals, remote=False)
         load_targets(loaded, refusals)

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -170,19 +170,29 @@ def check_data(recipe: Recipe, refusals: Refusals, *, remote: bool) -> list[Pict
     """
     given = [recipe.data.calibration, *recipe.data.validation]
     sets: list[PictureSet | None] = [None for _ in given]
-    with refusals.gathered():
-        for i, (path, name) in enumerate(zip(given, set_names(given), strict=True)):
-            with refusals.gathered():
-                pictures = load_set(path, recipe.model.task, recipe.model.shape, name)
-                _check_set(recipe, pictures, refusals, calibrates=i == 0)
-                if remote or not pictures.is_remote:
-                    _ = pictures.seen
-                sets[i] = pictures
+    for i, name in _names_of(given, refusals).items():
+        with refusals.gathered():
+            pictures = load_set(given[i], recipe.model.task, recipe.model.shape, name)
+            _check_set(recipe, pictures, refusals, calibrates=i == 0)
+            if remote or not pictures.is_remote:
+                _ = pictures.seen
+            sets[i] = pictures
     read = [pictures for pictures in sets if pictures and (remote or not pictures.is_remote)]
     if sets[0] in read:
         with refusals.gathered():
             check_disjoint(read[0], read[1:])
     return sets
+
+
+def _names_of(given: Sequence[str], refusals: Refusals) -> dict[int, str]:
+    """Names of the sets that are there and valid, by their places in ``given``."""
+    names: dict[int, str] = {}
+    for i, path in enumerate(given):
+        with refusals.gathered():
+            (names[i],) = set_names([path])
+    with refusals.gathered():
+        names = dict(zip(names, set_names([given[i] for i in names]), strict=True))
+    return names
 
 
 def load_targets(recipe: Recipe, refusals: Refusals) -> list[DeployTarget]:

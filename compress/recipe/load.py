@@ -17,7 +17,7 @@ from compress.recipe.published import to_fill_in
 from compress.recipe.schema import Recipe, RecipeData, RecipeModel
 from compress.recipe.train import TrainRecipe
 from compress.recipe.validation import Mistake, Source, check, load_model
-from compress.refusals import MOST_MISTAKES
+from compress.refusals import MOST_MISTAKES, Refusals
 from compress.surroundings import expanded
 
 __all__ = ["RecipeFile", "load_any", "load_model", "load_recipe", "load_training", "recipe_hash", "to_yaml"]
@@ -40,8 +40,10 @@ class RecipeFile:
         self._source = _resolved(find("recipes", name_or_path), ())
         check_kind("recipe", self._source.data, self._source.path, name_or_path)
 
-    def load(self, overrides: Iterable[str] = (), targets: Iterable[str] = ()) -> Recipe:
-        """See ``load_recipe``."""
+    def load(
+        self, overrides: Iterable[str] = (), targets: Iterable[str] = (), refusals: Refusals | None = None
+    ) -> Recipe:
+        """See ``load_recipe``. ``refusals``: gather what names lead nowhere there, if nothing else is wrong."""
         source = copy.deepcopy(self._source)
         source.override(overrides)
         if "extends" in source.data:
@@ -50,17 +52,27 @@ class RecipeFile:
         if chosen := list(targets):
             source.replace(("targets",), chosen, "targets given")
         recipe, mistakes = check(Recipe, source.data)
-        source.refuse(mistakes + _order(source) + _names(source) + _exports(source))
+        mistakes += _order(source) + _exports(source)
+        if mistakes or refusals is None:
+            source.refuse(mistakes + _names(source))
+        else:
+            with refusals.gathered():
+                source.refuse(_names(source))
         assert recipe is not None
         return recipe
 
 
-def load_any(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | TrainRecipe:
-    """The recipe of ``compress apply`` or of ``compress train``, whichever the file holds; errors as theirs."""
+def load_any(
+    name_or_path: str, overrides: Iterable[str] = (), refusals: Refusals | None = None
+) -> Recipe | TrainRecipe:
+    """The recipe of ``compress apply`` or of ``compress train``, whichever the file holds; errors as theirs.
+
+    ``refusals`` as of ``RecipeFile.load``.
+    """
     path = find("recipes", name_or_path)
     if "stages" in load_yaml(path).data:
         return load_training(name_or_path, overrides)
-    return load_recipe(name_or_path, overrides)
+    return RecipeFile(name_or_path).load(overrides, (), refusals)
 
 
 def load_training(name_or_path: str, overrides: Iterable[str] = ()) -> TrainRecipe:

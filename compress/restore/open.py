@@ -149,7 +149,7 @@ def load_model(path: Path, settings: Settings) -> "Elir":
         recorded = read_metadata(path).get("task") if path.suffix == ".safetensors" else None
         if settings.task or settings.scale or recorded in TASKS:
             raise
-        raise InputError(f"{error}; it does not say what it is for either: {GIVE_TASK}") from None
+        raise InputError(f"{error}; it does not say what it is for either: give task, too (--task)") from None
 
 
 def _checkpoint(path: Path, settings: Settings) -> Restorer:

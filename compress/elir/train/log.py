@@ -82,7 +82,8 @@ class TrainingLog:
     def end(self, validate: Callable[[], Mapping[str, float]]) -> None:
         """The result's figures and pictures, once training is over."""
         self._open.close()
-        scores = validate()
+        with self.progress.stage("validate the result"):
+            scores = validate()
         self.say(f"end: {in_words(scores)}")
         step = sum(stage.steps for stage in self.recipe.stages)
         if step != self._last_validated:
