@@ -1,8 +1,10 @@
 """Which artifacts a recipe asks for: format, precision, files."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from compress.errors import InputError, VerificationError
+from compress.recipe.image_size import Shape, exact_text
 from compress.recipe.schema import MADE_BY, PRECISIONS, QUANTIZED, Format, KernelPrecision, Precision, Recipe
 
 ENTRY: dict[Format, str] = {"openvino": "model.xml", "onnx": "model.onnx", "executorch": "model.pte"}
@@ -12,15 +14,31 @@ FORMATS = tuple(ENTRY)
 
 @dataclass(frozen=True)
 class Artifact:
-    """One artifact of a bundle; ``entry`` is relative to the bundle. ``variant``: "" or "tensorrt"."""
+    """One artifact of a bundle; ``entry`` is relative to the bundle. ``variant``: "" or "tensorrt".
+
+    ``shape``: height and width, where they are not the recipe's first. ``shares``: it keeps its weights in a file that
+    artifacts of other shapes read, too, where its format can.
+    """
 
     format: Format
     precision: Precision
     variant: str = ""
+    shape: Shape | None = None
+    shares: bool = False
 
     @property
     def id(self) -> str:
-        return "-".join(filter(None, (self.format, self.precision, self.variant)))
+        return "-".join(filter(None, (self.format, self.precision, self.variant, self.shape_text)))
+
+    @property
+    def shape_text(self) -> str:
+        """384x640; "" for the recipe's first shape."""
+        return exact_text(self.shape)
+
+    @property
+    def first(self) -> "Artifact":
+        """The same for the recipe's first shape."""
+        return replace(self, shape=None)
 
     @property
     def is_float(self) -> bool:
@@ -34,32 +52,46 @@ class Artifact:
 
     @property
     def entry(self) -> str:
-        name = ENTRY[self.format]
-        if self.variant:
-            stem, _, suffix = name.partition(".")
-            name = f"{stem}_{self.variant}.{suffix}"
-        return f"{self.precision}/{self.format}/{name}"
+        stem, _, suffix = ENTRY[self.format].partition(".")
+        name = "_".join(filter(None, (stem, self.variant, self.shape_text)))
+        return f"{self.precision}/{self.format}/{name}.{suffix}"
 
     @property
     def files(self) -> tuple[str, ...]:
         """Every file, relative to the bundle."""
-        stem = self.entry.rpartition(".")[0]
-        beside = {"openvino": (f"{stem}.bin",), "executorch": (f"{stem}.json",)}  # weights; what a .pte says of itself
-        return (self.entry, *beside.get(self.format, ()))
+        stem, first = (entry.rpartition(".")[0] for entry in (self.entry, self.first.entry))
+        # Weights; what a .pte says of itself.
+        beside = {
+            "openvino": (f"{first}.bin",),
+            "onnx": (f"{first}.data",) if self.shares else (),
+            "executorch": (f"{stem}.json",),
+        }
+        return (self.entry, *beside[self.format])
+
+
+_REST = re.compile(r"(.*?)-?(?:(?<![^-])(\d{1,5})x(\d{1,5}))?", re.DOTALL)
 
 
 def artifact_of(id_: str, format: Format, precision: Precision) -> Artifact:
     """An artifact as a manifest tells it. Raises VerificationError for an id of another format or precision."""
-    artifact = Artifact(format, precision, id_.removeprefix(f"{format}-{precision}").removeprefix("-"))
+    rest = id_.removeprefix(f"{format}-{precision}").removeprefix("-")
+    variant, height, width = _REST.fullmatch(rest).groups()  # type: ignore[union-attr]
+    artifact = Artifact(format, precision, variant or "", (int(height), int(width)) if height else None)
     if artifact.id != id_:
         raise VerificationError(f"artifact {id_}: its id does not begin with {format}-{precision}: do not use it")
     return artifact
 
 
 def plan_artifacts(recipe: Recipe) -> list[Artifact]:
-    """Every artifact of ``recipe``, floats first. int8 needs ptq, weights the pass weights."""
+    """Every artifact of ``recipe``, by shape, of each floats first. int8 needs ptq, weights the pass weights."""
     ours = recipe.ptq is not None and recipe.ptq.engine == "elir"
     made = [MADE_BY[item.name] for item in recipe.passes if item.name in MADE_BY]
+    shapes = [None, *recipe.model.shapes[1:]]
+    if len(shapes) > 1 and recipe.ptq is not None and not ours:
+        raise InputError(
+            f"model.image_sizes: ptq's engine {recipe.ptq.engine} makes graphs of one shape: use engine elir, or "
+            "image_size"
+        )
     planned = []
     for format in FORMATS:
         options = getattr(recipe.export, format)
@@ -69,11 +101,11 @@ def plan_artifacts(recipe: Recipe) -> list[Artifact]:
         for precision in precisions:
             if precision in QUANTIZED and precision not in made:
                 raise InputError(_not_made(format, precision))
-            planned.append(Artifact(format, precision))
+            planned += [Artifact(format, precision, "", shape, len(shapes) > 1) for shape in shapes]
         # Only our own engine knows TensorRT's rules; the others' graphs are written for x86.
         if format == "onnx" and options.tensorrt and "int8" in precisions and ours:
-            planned.append(Artifact("onnx", "int8", "tensorrt"))
-    return sorted(planned, key=lambda a: PRECISIONS.index(a.precision))
+            planned += [Artifact("onnx", "int8", "tensorrt", shape, len(shapes) > 1) for shape in shapes]
+    return sorted(planned, key=lambda a: (shapes.index(a.shape), PRECISIONS.index(a.precision)))
 
 
 def _not_made(format: str, precision: str) -> str:

@@ -10,6 +10,7 @@ from compress.artifacts.about import about
 from compress.artifacts.artifact import Artifact
 from compress.files import write_text
 from compress.passes.quantize.schemes import BOTH_X86, SCHEME_OF
+from compress.recipe.image_size import Shape
 from compress.recipe.schema import QUANTIZED, Recipe
 from compress.recipe.task import task_enlargement, task_scale
 
@@ -39,20 +40,21 @@ class Writer:
         self, recipe: Recipe, folder: Path, facts: Callable[[Artifact], Mapping[str, str]] = lambda artifact: {}
     ) -> None:
         self.recipe, self.folder, self.facts = recipe, folder, facts
-        self.shape = recipe.model.shape
         self.baked_seed = recipe.model.seed if recipe.export.noise == "baked" else None
-        self._float_graphs: dict[nn.Module, Any] = {}  # by the model, which it keeps: an id can be another's later
+        # By shape and by the model, which it keeps: an id can be another's later.
+        self._float_graphs: dict[tuple[Shape, nn.Module], Any] = {}
         self._lowering: LoweringWorker | None = None
 
     def traced(self, model: "nn.Module") -> bool:
-        """Whether ``float_graph`` has this model's graph already."""
-        return model in self._float_graphs
+        """Whether ``float_graph`` has this model's graph of the first shape already."""
+        return (self.recipe.model.shape, model) in self._float_graphs
 
-    def float_graph(self, model: "nn.Module", format: str) -> Any:
-        """The fp32 model in a runtime's own form: ov.Model or ONNX ModelProto."""
-        if model not in self._float_graphs:
-            self._float_graphs[model] = self._onnx(model)
-        graph = self._float_graphs[model]
+    def float_graph(self, model: "nn.Module", format: str, shape: Shape | None = None) -> Any:
+        """The fp32 model in a runtime's own form: ov.Model or ONNX ModelProto; for ``shape``, or the first one."""
+        key = shape or self.recipe.model.shape, model
+        if key not in self._float_graphs:
+            self._float_graphs[key] = self._onnx(model, shape)
+        graph = self._float_graphs[key]
         if format == "onnx":
             return graph
         from compress.artifacts.export.to_openvino import to_openvino
@@ -62,7 +64,7 @@ class Writer:
     def write_float(self, model: "nn.Module", artifact: Artifact) -> None:
         """Write an fp32 or fp16 OpenVINO or ONNX artifact of ``model``."""
         half = artifact.precision == "fp16"
-        graph = self.float_graph(model, artifact.format)
+        graph = self.float_graph(model, artifact.format, artifact.shape)
         if artifact.format == "onnx" and half:
             _check_half(model, artifact)
             from compress.artifacts.export.to_onnx import to_float16
@@ -75,7 +77,7 @@ class Writer:
         half = artifact.precision == "fp16"
         if half:
             _check_half(model, artifact)
-        self._worker().submit(self.folder / artifact.entry, model, float16=half, **self._program)
+        self._worker().submit(self.folder / artifact.entry, model, float16=half, **self._program(artifact))
 
     def lowered(self, artifact: Artifact) -> None:
         """Return when the files of an ExecuTorch artifact are there; errors are the lowering's."""
@@ -97,10 +99,12 @@ class Writer:
         task = self.recipe.model.task
         return Enlargement(task_scale(task), task_enlargement(task)) if self.recipe.export.io == "uint8" else None
 
-    @property
-    def _program(self) -> dict[str, Any]:
+    def _shape(self, artifact: Artifact) -> Shape:
+        return artifact.shape or self.recipe.model.shape
+
+    def _program(self, artifact: Artifact) -> dict[str, Any]:
         """What an ExecuTorch program is made by beside the model: arguments of ``to_executorch``."""
-        return {"shape": self.shape, "baked_seed": self.baked_seed, "enlargement": self._enlargement}
+        return {"shape": self._shape(artifact), "baked_seed": self.baked_seed, "enlargement": self._enlargement}
 
     def _worker(self) -> "LoweringWorker":
         if self._lowering is None:
@@ -116,7 +120,7 @@ class Writer:
 
         module = simulated(quantized, artifact)
         assert module is not None  # weights.requires refuses what it cannot write
-        graph = copy.deepcopy(self.float_graph(module, "onnx"))
+        graph = copy.deepcopy(self.float_graph(module, "onnx", artifact.shape))
         store_rounded(graph, quantized.weights)
         self._save(to_openvino(graph, half_weights=True) if artifact.format == "openvino" else graph, artifact)
 
@@ -138,9 +142,9 @@ class Writer:
             else:  # PT2E's graphs cannot be pickled for another process
                 from compress.artifacts.export.to_executorch import save_executorch, to_executorch
 
-                save_executorch(to_executorch(module, **self._program), self.folder / artifact.entry)
+                save_executorch(to_executorch(module, **self._program(artifact)), self.folder / artifact.entry)
             return
-        proto = self._quantized_onnx(quantized, module)
+        proto = self._quantized_onnx(quantized, module, artifact.shape)
         if artifact.format == "openvino":
             from compress.artifacts.export.to_openvino import to_openvino
 
@@ -151,18 +155,18 @@ class Writer:
             pack_onnx(proto)
         self._save(proto, artifact)
 
-    def _quantized_onnx(self, quantized: "QuantizedModel", module: "nn.Module") -> Any:
+    def _quantized_onnx(self, quantized: "QuantizedModel", module: "nn.Module", shape: Shape | None) -> Any:
         if quantized.model is None:
-            return self._onnx(module)
+            return self._onnx(module, shape)
         from compress.artifacts.export.quantized_graph import quantized_graph
 
-        return quantized_graph(self.float_graph(quantized.model, "onnx"), quantized.model, module)
+        return quantized_graph(self.float_graph(quantized.model, "onnx", shape), quantized.model, module)
 
-    def _onnx(self, model: "nn.Module") -> Any:
+    def _onnx(self, model: "nn.Module", shape: Shape | None) -> Any:
         from compress.artifacts.export.to_onnx import to_onnx
 
         opset = self.recipe.export.onnx.opset if self.recipe.export.onnx else 20
-        return to_onnx(model, self.shape, opset, self.baked_seed)
+        return to_onnx(model, shape or self.recipe.model.shape, opset, self.baked_seed)
 
     def _about(self, artifact: Artifact) -> dict[str, str]:
         export = self.recipe.export
@@ -174,7 +178,7 @@ class Writer:
             from compress.artifacts.export.pictures import picture_onnx, picture_openvino
 
             around = picture_openvino if artifact.format == "openvino" else picture_onnx
-            graph = around(graph, self.shape, enlargement)
+            graph = around(graph, self._shape(artifact), enlargement)
         if artifact.format == "openvino":
             from compress.artifacts.export.to_openvino import save_openvino
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from compress.artifacts.inspect.external_data import external_data
+from compress.artifacts.artifact import artifact_of
+from compress.artifacts.inspect.external_data import external_data, weights_names
 from compress.artifacts.runtime.contents import Contents
 from compress.bundle.manifest import MANIFEST, is_inside, parse_manifest, read_bytes
 from compress.bundle.schema import Manifest, ManifestArtifact, ManifestFile
@@ -82,6 +83,21 @@ class Bundle:
                 self.file(name)
         return samples
 
+    def samples_of(self, artifact: ManifestArtifact) -> list[Sample]:
+        """The samples of an artifact's shape; none, where it is one of several shapes and no picture was as large.
+
+        Raises VerificationError as ``samples``, and where not every one of them has the artifact's output.
+        """
+        shapes = {a.id: artifact_of(a.id, a.format, a.precision).shape for a in self.manifest.artifacts}
+        shape = shapes[artifact.id]
+        own = [s for s in self.samples() if shape in {shapes.get(id) for id in s.outputs}]
+        if any(artifact.id not in sample.outputs for sample in own) or not (own or shape):
+            raise self._no_sample(artifact.id)
+        return own
+
+    def _no_sample(self, id: str) -> VerificationError:
+        return VerificationError(f"{self.folder / RESULTS}: damaged (samples: none of {id}): write the bundle again")
+
     def noise_seed(self) -> int:
         """Seed of the run's noise. Raises VerificationError for a manifest without it."""
         if self.manifest.seeds is None:
@@ -122,28 +138,36 @@ class Bundle:
         files by itself: in a folder of our own nobody changes them. Raises VerificationError as ``open_artifact``.
         """
         for name in self.files_of(artifact):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(self.read(name))
+            own = artifact.format == "openvino" and name != artifact.entry
+            # Weights that several shapes share: under the name where OpenVINO looks for them.
+            copied = folder / (weights_names(artifact.entry)[0] if own else name)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            copied.write_bytes(self.read(name))
         return folder / artifact.entry
 
     def files_of(self, artifact: ManifestArtifact) -> list[str]:
         """Every file that an artifact is read from, its entry first. Raises VerificationError as ``open_artifact``."""
         entry = artifact.entry
         if artifact.format == "openvino":
-            weights = _weights_of(entry)
+            weights = self._weights_of(entry)
             return [entry, weights] if weights in self.listed else [entry]
         if artifact.format == "onnx":
             return [entry, *dict.fromkeys(self._external(entry, self.read(entry)).values())]
         return [entry, about] if (about := _about_of(entry)) in self.listed else [entry]
 
     def _openvino(self, name: str, entry: bytes) -> Contents:
-        weights = _weights_of(name)
+        weights = self._weights_of(name)
         # Only an IR keeps to these two files; OpenVINO tells by the content what it was given.
         if not entry.lstrip().startswith(b"<"):
             raise self._refused(f"{name}: no OpenVINO IR")
         if weights not in self.listed and os.path.lexists(self.folder / weights):
             self.file(weights)
         return Contents(entry, self.read(weights) if weights in self.listed else b"")
+
+    def _weights_of(self, entry: str) -> str:
+        """The file that OpenVINO reads with an IR: its own, or the one that it shares."""
+        own, shared = weights_names(entry)
+        return shared if shared in self.listed and own not in self.listed else own
 
     def _external(self, name: str, entry: bytes) -> dict[str, str]:
         """Files beside an ONNX model, their paths below the bundle by what the model calls them, each listed."""
@@ -195,11 +219,6 @@ def check_files(bundle: Bundle) -> None:
 def holds(bundle: Path, name: str) -> bool:
     """Whether the file ``name`` stays inside of a folder that is not a bundle yet."""
     return is_inside(bundle.resolve(), name)
-
-
-def _weights_of(entry: str) -> str:
-    """The file that OpenVINO reads with an IR."""
-    return PurePosixPath(entry).with_suffix(".bin").as_posix()
 
 
 def _about_of(entry: str) -> str:

@@ -28,6 +28,7 @@ _BYTES = """\
 Each takes one picture of {small} px, RGB, 8 bits, as it is{noise},
 and gives the restored picture of {width} x {height} px in the same form: enlarging, scaling and rounding are
 inside the graph."""
+_SHAPES = " Files with a shape in their name, height x width, take and give pictures of that."
 _NOISE = ", and standard normal noise (the same noise gives the same picture)"
 _BEFORE = """\
 import numpy as np
@@ -68,9 +69,11 @@ _RUNTIMES = {
 
 
 def readme(name: str, task: str, scale: int, artifacts: Sequence[Mapping[str, Any]]) -> str:
-    """``artifacts``: entries of the manifest, floats first; each runtime's lines use its last one, TensorRT's apart."""
-    chosen = {a["format"]: a for a in artifacts if not a["id"].endswith("tensorrt")}
-    first = next(iter(chosen.values()))
+    """``artifacts``: entries of the manifest, floats first; each runtime's lines use its last one
+    of the first shape, TensorRT's apart."""
+    first = artifacts[0]
+    same = [a for a in artifacts if a["inputs"][0]["shape"] == first["inputs"][0]["shape"]]
+    chosen = {a["format"]: a for a in same if not a["id"].endswith("tensorrt")}
     floats = first["inputs"][0]["name"] == "lq"
     shape = first["inputs"][0]["shape"]
     height, width = shape[2:] if floats else (scale * side for side in shape[1:3])
@@ -86,7 +89,8 @@ def readme(name: str, task: str, scale: int, artifacts: Sequence[Mapping[str, An
             small=small,
             enlarged=f"enlarged {scale} times by bicubic interpolation, " if scale > 1 else "",
             noise=_NOISE if noise else "",
-        ),
+        )
+        + (_SHAPES if len(same) < len(artifacts) else ""),
         small=small,
     )
     grid = 1 if floats else scale

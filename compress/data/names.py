@@ -8,6 +8,7 @@ from pathlib import Path
 
 from compress.errors import InputError
 from compress.recipe import library
+from compress.recipe.image_size import Shape, exact_text
 
 LONGEST = 100
 """Bytes of a name; what is put behind it (``_openvino-int8.png``) fits into the 143 that some file systems have."""
@@ -79,3 +80,8 @@ def set_names(given: Sequence[str]) -> list[str]:
             )
         for i in longer:
             depth[i] += 1
+
+
+def data_key(dataset: str, shape: Shape | None) -> str:
+    """What a manifest calls a set, cropped to a recipe's further ``shape``: two sets of the same pictures."""
+    return f"{dataset} at {exact_text(shape)}" if shape else dataset

@@ -1,5 +1,6 @@
 """Sets of clean pictures and their degraded inputs, for calibration and validation, streamed one at a time."""
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -86,6 +87,7 @@ class PictureSet:
         self.name = name
         self.settings = settings
         self.crop = crop or (settings.crop, settings.crop)
+        self._only_large = False
         self.steps = task_degradation(task) if settings.degradation == "task" else settings.degradation
         if settings.pairs is not None:
             self.steps = []
@@ -95,7 +97,13 @@ class PictureSet:
         self._seen: list[PictureRecord] | None = None
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self.seen) if self._only_large else len(self._pictures)
+
+    def at(self, crop: Shape) -> "PictureSet":
+        """The same pictures at another crop, those that are too small for it left out."""
+        other = copy.copy(self)
+        other.crop, other._only_large, other._seen = crop, True, None
+        return other
 
     @property
     def has_truth(self) -> bool:
@@ -150,7 +158,8 @@ class PictureSet:
             refusals, seen = Refusals(), []
             for read in self._pictures.reads():
                 with refusals.gathered():
-                    seen.append(self._cropped(read())[-1])
+                    if self._takes(picture := read()):
+                        seen.append(self._cropped(picture)[-1])
             refusals.refuse()
             self._seen = seen
         return self._seen
@@ -181,9 +190,10 @@ class PictureSet:
     def _crops(self) -> Iterator[_Crop]:
         everything = []
         for picture in self._pictures:
-            crop = self._cropped(picture)
-            everything.append(crop[-1])
-            yield crop
+            if self._takes(picture):
+                crop = self._cropped(picture)
+                everything.append(crop[-1])
+                yield crop
         self._seen = everything
 
     def _cropped(self, picture: NamedPicture) -> _Crop:
@@ -194,13 +204,22 @@ class PictureSet:
         crops = [pixels_sha256(crop) for crop in (clean, low) if crop is not None]
         return name, clean, low, PictureRecord(origin, wholes[0], crops[0], (*wholes[1:], *crops[1:]))
 
+    def _takes(self, picture: NamedPicture) -> bool:
+        """Whether it is of the set: too small a picture is refused, but in a set that leaves such out."""
+        image = picture.clean or picture.low
+        return not self._only_large or image is None or self._fits(image)
+
+    def _fits(self, image: Image.Image) -> bool:
+        rows, columns = self.crop
+        return self.settings.crop_at == "whole" or (image.width >= columns and image.height >= rows)
+
     def _crop(self, origin: str, image: Image.Image, sha256: str) -> np.ndarray:
         rows, columns = self.crop
         width, height = image.size
         if self.settings.crop_at == "whole":
             whole = ImageOps.fit(image, (columns, rows), Image.Resampling.BICUBIC)
             return np.asarray(whole)
-        if width < columns or height < rows:
+        if not self._fits(image):
             crop = f"{rows} px" if rows == columns else f"{columns} x {rows} px"
             raise InputError(
                 f"{origin}: {width} x {height} px, smaller than the crop of {crop}: "

@@ -127,6 +127,11 @@ class Tiling:
         """The tiles over the output of a picture of height x width px. Raises InputError as ``plan_axis``."""
         return plan(height * self.scale, width * self.scale, self.tile, self.overlap, fixed=self.fixed)
 
+    def computed(self, height: int, width: int) -> int:
+        """Pixels of the output that the tiles of a picture of height x width px have in all. Raises as ``plan``."""
+        tiles = self.plan(height, width)
+        return tiles.tiles * tiles.rows.tile * tiles.columns.tile
+
 
 DEFAULT = Tiling()
 

@@ -6,7 +6,9 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
+from compress.artifacts.artifact import artifact_of
 from compress.bundle.open import Bundle
+from compress.data.names import data_key
 from compress.errors import VerificationError
 from compress.files import sha256_text
 from compress.recipe.image_size import size_text
@@ -72,7 +74,12 @@ def _rows(bundle: Bundle, results: Results, performance: Sequence[Performance], 
     return [
         _measurement(
             bundle,
-            {**common, **_artifact(bundle, artifact), **_quality(bundle, quality), **_performance(timed, results)},
+            {
+                **common,
+                **_artifact(bundle, artifact),
+                **_quality(bundle, artifact, quality),
+                **_performance(timed, results),
+            },
         )
         for artifact in results.artifacts
         for timed in _of(performance, artifact)
@@ -113,12 +120,13 @@ def _size(height: int, width: int) -> dict[str, object]:
     return {"image_size": height} if height == width else {"image_shape": size_text((height, width))}
 
 
-def _quality(bundle: Bundle, quality: Quality | None) -> dict[str, object]:
+def _quality(bundle: Bundle, artifact: ArtifactEntry, quality: Quality | None) -> dict[str, object]:
     if quality is None:
         return {}
+    kind = artifact.format, artifact.precision
     return {
         "dataset": quality.dataset,
-        "data_sha256": bundle.manifest.data.get(quality.dataset),
+        "data_sha256": bundle.manifest.data.get(data_key(quality.dataset, artifact_of(artifact.id, *kind).shape)),
         **{name: getattr(quality, name) for name in FROM_QUALITY},
         # Not [] for an entry that has none: a row's id is of its content.
         "pictures": quality.pictures if "pictures" in quality.model_fields_set else None,

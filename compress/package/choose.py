@@ -6,6 +6,7 @@ from compress.artifacts.artifact import artifact_of
 from compress.bundle.open import Bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.errors import InputError
+from compress.recipe.image_size import Shape
 from compress.recipe.library import nearest
 from compress.recipe.schema import DeployTarget
 from compress.restore.open import PRECISIONS
@@ -32,10 +33,15 @@ def choose(bundle: Bundle, target: DeployTarget, wanted: str | None = None) -> M
         for row in bundle.results().performance
         if row.target == target.name and row.latency_ms and row.latency_ms.p50 is not None
     }
-    timed = [facts for facts in fitting if facts.id in ms]
+    # Of a recipe with several shapes, the first: of a smaller one, a picture takes more tiles.
+    timed = [facts for facts in fitting if facts.id in ms and not _shape(facts)]
     if timed:
         return min(timed, key=lambda facts: ms[facts.id])
     return min(fitting, key=lambda facts: PRECISIONS.index(facts.precision))
+
+
+def _shape(facts: ManifestArtifact) -> Shape | None:
+    return artifact_of(facts.id, facts.format, facts.precision).shape
 
 
 def _wanted(bundle: Bundle, target: DeployTarget, wanted: str, fitting: Sequence[str]) -> ManifestArtifact:

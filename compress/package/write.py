@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from compress.artifacts.export.shared_weights import join_weights
 from compress.bundle.manifest import write_manifest
 from compress.bundle.open import Bundle, check_files, open_bundle
 from compress.bundle.schema import ManifestArtifact
@@ -69,7 +70,9 @@ def _check_new(out: Path) -> None:
 
 def _write(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget, folder: Path) -> None:
     facts = facts_of(bundle, artifact, target)
-    bundle.copy_artifact(artifact, folder)
+    entry = bundle.copy_artifact(artifact, folder)
+    if artifact.format == "onnx":
+        join_weights(entry)
     for programs in PROGRAMS[artifact.format]:
         shutil.copytree(TEMPLATES / programs, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     if artifact.format == "onnx":

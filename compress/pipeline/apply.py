@@ -85,7 +85,7 @@ def _long_names(planned: Sequence[Artifact], inputs: Inputs, targets: Sequence[D
     """The files of a run with the longest names."""
     sample, simulated = inputs.validation[0].longest_name, [f"simulated-{a.id}" for a in planned]
     names = [sample_path(sample, kind) for kind in ("degraded", "clean", *simulated)]
-    names += [f"{STAGES}/quality-{a.format}-{pictures.name}.json" for a in planned for pictures in inputs.validation]
+    names += [f"{STAGES}/quality-{a.format}-{s.name}-{a.shape_text}.json" for a in planned for s in inputs.validation]
     names += [f"{STAGES}/speed-{target.name}.json" for target in targets]
     names += [file for a in planned for file in a.files]
     beside = [f".fallback/9-reconstruct/{name}" for name in names] if inputs.recipe.fallback else []

@@ -1,6 +1,6 @@
 """`compress bench`: a bundle's artifacts measured on a target again."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from compress.errors import CompressError, InputError, Unavailable, Verification
 from compress.files import temporary_folder
 from compress.ledger.record import record_bench
 from compress.progress import Progress
+from compress.recipe.image_size import Shape
 from compress.recipe.library import find
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
@@ -52,14 +53,28 @@ def bench(
 
     try:
         check_target(loaded)
-        pictures = sample_pictures(partial(read_picture, opened), opened.samples(), seed)
-        macs = next((a.macs for a in opened.results().artifacts), None)
+        entries = []
         with copies(opened, chosen) as paths:
-            entries = bench_target(Bench(paths, loaded, pictures, mode, progress, seed), macs)
+            for own in _by_shape(chosen):
+                if not (samples := opened.samples_of(chosen[own[0]])):
+                    progress.say(f"{bundle}: {own[0].shape_text}: no sample picture is as large: not measured")
+                    continue
+                pictures = sample_pictures(partial(read_picture, opened), samples, seed)
+                macs = next((a.macs for a in opened.results().artifacts if a.id == own[0].id), None)
+                group = {artifact: paths[artifact] for artifact in own}
+                entries += bench_target(Bench(group, loaded, pictures, mode, progress, seed), macs)
     except Unavailable as error:
         return BenchResult(bundle, unavailable(loaded, chosen, str(error)), str(error))
     record(bundle, entries, progress.say)
     return BenchResult(bundle, entries, next((entry.why for entry in entries if entry.why), None))
+
+
+def _by_shape(artifacts: Iterable[Artifact]) -> list[list[Artifact]]:
+    """Artifacts that take pictures of one shape, the recipe's first shape first."""
+    groups: dict[Shape | None, list[Artifact]] = {}
+    for artifact in artifacts:
+        groups.setdefault(artifact.shape, []).append(artifact)
+    return list(groups.values())
 
 
 @contextmanager

@@ -20,12 +20,13 @@ QUALITY = {
 
 
 def check_goals(goals: Goals, results: Results) -> list[Goal]:
-    """Entries of ``results.json`` ``goals``: every bound for every quantized artifact that a target of the recipe runs.
+    """Entries of ``results.json`` ``goals``: every bound for every quantized artifact that a target of the recipe runs,
+    of the recipe's first shape.
 
     Without targets, for all but TensorRT's ONNX file, which is then a file by the way.
     """
     ran = {p.artifact for p in results.performance}
-    judged = [a for a in results.artifacts if a.precision in QUANTIZED]
+    judged = [a for a in results.artifacts if a.precision in QUANTIZED and a.shape is None]
     judged = [a for a in judged if (a.id in ran if ran else not a.id.endswith("-tensorrt"))]
     return [
         entry

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from compress.artifacts.artifact import Artifact
-from compress.data.names import set_names
+from compress.data.names import data_key, set_names
 from compress.data.sets import PictureSet, check_disjoint, load_set
 from compress.errors import InputError
 from compress.files import sha256_file, sha256_text
 from compress.recipe import library
+from compress.recipe.image_size import Shape
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import MIN_PICTURES
 from compress.recipe.published import by_task
@@ -28,6 +29,8 @@ PACKAGES = (
 )
 
 BYTES = {"fp32": 4, "fp16": 2}
+GRAPH = 500_000
+"""About what a graph without its weights takes."""
 
 
 class RecipeParts(TypedDict):
@@ -73,7 +76,13 @@ class Inputs:
     @cached_property
     def data_hashes(self) -> dict[str, str]:
         """Hash of every set, by name."""
-        return {s.name: s.hash for s in (self.calibration, *self.validation)}
+        hashes = {s.name: s.hash for s in (self.calibration, *self.validation)}
+        return hashes | {data_key(s.name, shape): s.hash for shape, sets in self.validation_at.items() for s in sets}
+
+    @cached_property
+    def validation_at(self) -> dict[Shape, list[PictureSet]]:
+        """The validation sets at each further shape of the recipe; pictures that are too small are left out."""
+        return {shape: [pictures.at(shape) for pictures in self.validation] for shape in self.recipe.model.shapes[1:]}
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -278,8 +287,11 @@ def artifact_steps(recipe: Recipe, k_steps: int, precision: str) -> int:
 def estimated_bytes(recipe: Recipe, values: Mapping[str, int], artifact: Artifact) -> int:
     """About how large an artifact's file is: ``values`` numbers of each tensor, in the bits that the recipe gives it.
 
-    Passes that take channels away are not reckoned with; ExecuTorch stores no fewer than 8 bits.
+    Passes that take channels away are not reckoned with; ExecuTorch stores no fewer than 8 bits. Weights that it shares
+    are those of the first shape's artifact.
     """
+    if artifact.shape is not None and artifact.format != "executorch":
+        return GRAPH
     if artifact.precision in ("fp32", "fp16"):
         return sum(values.values()) * BYTES[artifact.precision]
     rounded = artifact.precision == "weights"

@@ -1,5 +1,6 @@
 """Parity: torch against the artifacts, and where int8 errs."""
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from compress.data.sets import PictureSet
 from compress.errors import VerificationError
 from compress.pipeline.models import Models
 from compress.pipeline.quality import ArtifactOutputs, save_sample
+from compress.pipeline.shapes import ShapeGroup
 from compress.recipe.schema import QUANTIZED
 from compress.results.parity import LayerError, Parity, StageError
 from compress.results.section import Section
@@ -32,31 +34,36 @@ class ParityCheck(Section):
     notes: list[str]
 
 
-def check_parity(outputs: ArtifactOutputs, models: Models) -> ParityCheck:
-    """On the first pictures of the first set.
+def check_parity(outputs: ArtifactOutputs, models: Models, groups: Sequence[ShapeGroup]) -> ParityCheck:
+    """On the first pictures of the first set of each group; errors by stage and layer, on those of the first group.
 
     What the simulation of each int8 artifact makes of the first picture is kept as a file, for other machines.
     """
     from compress.elir.stage_errors import layer_errors, stage_errors
 
     planned, progress = models.context.planned, models.context.progress
-    check = _Check(outputs, models, models.context.inputs.validation[0])
-    parity = []
+    parity: list[Parity] = []
+    simulations: dict[str, str] = {}
+    pairs: list[Any] = []
     with progress.stage("parity", len(planned), even=False) as stage:
-        for artifact in planned:
-            parity.append(check.artifact(artifact))
-            stage.advance()
+        for group in groups:
+            if not group.sets:
+                continue
+            check = _Check(outputs, models, group.sets[0])
+            for artifact in group.artifacts:
+                parity.append(check.artifact(artifact))
+                stage.advance()
+            pairs = pairs or check.pairs
+            simulations |= check.simulated
     int8 = next((a for a in planned if a.precision == "int8" and not a.variant), None)
     module: Any = simulated(models.quantized, int8) if int8 else None
     stages: list[StageError] = []
     layers: list[LayerError] = []
     if module is not None and hasattr(module, "stages"):
         with progress.stage("error by stage and layer"):
-            stages = stage_errors(models.subject.model, module, check.pairs)
-            layers = layer_errors(models.subject.model, module, check.pairs[0])
-    return ParityCheck(
-        parity=parity, stages=stages, layers=layers, simulated=check.simulated, notes=models.subject.notes
-    )
+            stages = stage_errors(models.subject.model, module, pairs)
+            layers = layer_errors(models.subject.model, module, pairs[0])
+    return ParityCheck(parity=parity, stages=stages, layers=layers, simulated=simulations, notes=models.subject.notes)
 
 
 class _Check:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from compress.artifacts.runtime.base import Runner
+    from compress.pipeline.shapes import ShapeGroup
 
 SAMPLES = 4
 Scores = dict[str, float | None]
@@ -201,34 +202,34 @@ def sample_places(pictures: PictureSet) -> list[int]:
 
 def write_samples(
     outputs: ArtifactOutputs,
-    artifacts: Sequence[Artifact],
-    pictures: PictureSet,
+    group: "ShapeGroup",
     progress: Progress,
     *,
     images: bool = False,
 ) -> list[Sample]:
-    """Write before, after and truth of pictures spread over a set -> ``samples`` entries.
+    """Write before, after and truth of pictures spread over the group's first set -> ``samples`` entries.
 
     ``images``: and what becomes the picture before when it is enlarged, for artifacts that do so themselves.
     """
     from compress.data.pictures import to_uint8
 
-    folder, places = outputs.folder, sample_places(pictures)
+    folder, pictures, suffix = outputs.folder, group.sets[0], group.suffix
+    places = sample_places(pictures)
     chosen = [(i, item) for i, item in enumerate(pictures) if i in places]
     samples = [
         Sample(
             name=item.name,
             index=i,
-            degraded=save_sample(folder, item.name, "degraded", item.degraded),
-            clean=None if item.clean is None else save_sample(folder, item.name, "clean", item.clean),
+            degraded=save_sample(folder, item.name, f"degraded{suffix}", item.degraded),
+            clean=None if item.clean is None else save_sample(folder, item.name, f"clean{suffix}", item.clean),
             outputs={},
             simulated={},
-            **({"image": save_sample(folder, item.name, "image", item.image)} if images else {}),  # type: ignore[arg-type]
+            **({"image": save_sample(folder, item.name, f"image{suffix}", item.image)} if images else {}),  # type: ignore[arg-type]
         )
         for i, item in chosen
     ]
-    with progress.stage("sample pictures", len(artifacts), even=False) as stage:
-        for artifact in artifacts:
+    with progress.stage("sample pictures", len(group.artifacts), even=False) as stage:
+        for artifact in group.artifacts:
             for sample, (i, item) in zip(samples, chosen, strict=True):
                 output = to_uint8(outputs.of(artifact, item, i))
                 sample.outputs[artifact.id] = save_sample(folder, item.name, artifact.id, output)

@@ -1,12 +1,19 @@
 """One run of a recipe: export -> parity -> quality -> speed -> bundle; each stage is remembered."""
 
+import itertools
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.artifacts.artifact import FORMATS, Artifact
+from compress.artifacts.inspect.external_data import copy_whole
 from compress.data.sets import PictureSet
+from compress.files import temporary_folder
 from compress.ledger.record import new_run, now
 from compress.measure.machine import machine_facts, physical_cores
 from compress.pipeline.cache import Stages
@@ -22,6 +29,7 @@ from compress.pipeline.quality import (
     sample_places,
     write_samples,
 )
+from compress.pipeline.shapes import ShapeGroup, shape_groups
 from compress.pipeline.write_bundle import write_bundle
 from compress.recipe.schema import QUANTIZED, DeployTarget
 from compress.results.artifact import ArtifactEntry, WeightShare
@@ -46,7 +54,9 @@ class Run:
         self.recipe, self.folder, self.inputs = context.recipe, context.folder, context.inputs
         self.planned, self.progress, self.seed = context.planned, context.progress, context.recipe.model.seed
         self.models = Models(context)
-        kept = {*range(PICTURES), *sample_places(self.inputs.validation[0])}
+        self.groups = shape_groups(self.planned, self.inputs)
+        places = (sample_places(group.sets[0]) for group in self.groups if group.sets)
+        kept = {*range(PICTURES), *itertools.chain.from_iterable(places)}
         self.outputs = ArtifactOutputs(self.folder, self.seed, kept)
         self.timed = len(context.progress.times)
         self.started = time.monotonic()
@@ -62,15 +72,28 @@ class Run:
             self.context.writer.close()
         sets = self.inputs.validation
         parity = self.context.stages.run_as(
-            ParityCheck, "parity", self._parity, sets[0].hash, lambda check: check.simulated.values()
+            ParityCheck,
+            "parity",
+            self._parity,
+            [g.sets[0].hash for g in self.groups if g.sets],
+            lambda check: check.simulated.values(),
         )
         baselines = self.context.floats.run_as(
             list[Baseline], "baselines", lambda: input_baseline(sets, self.recipe), self.inputs.data_hashes
         )
         shares = self._shares()
-        samples = self._samples()
-        samples[0].simulated = parity.simulated
-        performance = [entry for target in self.targets for entry in self._performance(target, samples)]
+        samples = {group.text: self._samples(group) for group in self.groups if group.sets}
+        for group in self.groups:
+            if group.sets:
+                ids = {artifact.id for artifact in group.artifacts}
+                samples[group.text][0].simulated = {id: f for id, f in parity.simulated.items() if id in ids}
+        performance = [
+            entry
+            for target in self.targets
+            for group in self.groups
+            if group.sets
+            for entry in self._performance(target, group, samples[group.text])
+        ]
         results = Results(
             schema_version=1,
             name=self.recipe.name,
@@ -79,7 +102,11 @@ class Run:
             run=new_run(),
             versions=self.inputs.versions,
             machine=machine_facts(),
-            notes=[*parity.notes, *(s.truth_note for s in sets if s.truth_note)],
+            notes=[
+                *parity.notes,
+                *(s.truth_note for s in sets if s.truth_note),
+                *(n for g in self.groups for n in g.notes),
+            ],
             artifacts=self._artifacts(),
             quality=quality,
             baselines=baselines,
@@ -88,7 +115,7 @@ class Run:
             stages=parity.stages,
             layers=parity.layers,
             shares=shares,
-            samples=samples,
+            samples=[*itertools.chain.from_iterable(samples.values())],
             seconds=round(time.monotonic() - self.started, 1),
             seconds_by_stage=self._seconds_by_stage(),
         )
@@ -103,12 +130,13 @@ class Run:
 
     def _export(self) -> None:
         """Write every artifact; ExecuTorch's are submitted to a process of their own, and awaited later."""
-        todo = [a for a in self.planned if not self._kept(a).done(f"export-{a.id}")]
+        written = [a for a in self.planned if a.format == "executorch" or a.shape is None]
+        todo = [a for a in written if not self._kept(a).done(f"export-{a.id}")]
         for artifact in todo:
             if artifact.format == "executorch" and artifact.precision not in QUANTIZED:
                 self.context.writer.lower(self.models.float_model(artifact), artifact)
         # Its int8 file before the others': it takes as long as all of them.
-        for artifact in sorted(self.planned, key=lambda a: (a.precision in QUANTIZED, a.format != "executorch")):
+        for artifact in sorted(written, key=lambda a: (a.precision in QUANTIZED, a.format != "executorch")):
             if artifact in todo and artifact.precision in QUANTIZED:
                 # Outside the stage below: a calibration is not part of writing one file.
                 _ = self.models.quantized
@@ -116,7 +144,10 @@ class Run:
                 # Nor is loading the model and its float passes, or tracing it, which serves several files.
                 self._trace(self.models.float_model(artifact))
             if artifact.format != "executorch":
-                self._kept(artifact).run(f"export-{artifact.id}", partial(self._write, artifact), files=artifact.files)
+                together = [a for a in self.planned if a.first == artifact]
+                files = dict.fromkeys(file for a in together for file in a.files)
+                work = partial(self._write_together, together)
+                self._kept(artifact).run(f"export-{artifact.id}", work, files=[*files])
             elif artifact in todo and artifact.precision == "int8":
                 self.context.writer.write_int8(self.models.quantized, artifact)
 
@@ -128,6 +159,15 @@ class Run:
     def _lowered(self, artifact: Artifact) -> None:
         with self.progress.stage(f"wait for {artifact.id}"):
             self.context.writer.lowered(artifact)
+
+    def _write_together(self, artifacts: list[Artifact]) -> None:
+        """Write artifacts that differ in shape alone, and put their weights into one file."""
+        for artifact in artifacts:
+            self._write(artifact)
+        if len(artifacts) > 1:
+            from compress.artifacts.export.shared_weights import share_weights
+
+            share_weights([self.folder / artifact.entry for artifact in artifacts], artifacts[0].format)
 
     def _write(self, artifact: Artifact) -> None:
         with self.progress.stage(f"write {artifact.id}"):
@@ -141,47 +181,56 @@ class Run:
     def _parity(self) -> ParityCheck:
         # A run that goes on where it was stopped makes its models now, which is no part of the check.
         _ = self.models.quantized if any(not a.is_float for a in self.planned) else self.models.subject
-        return check_parity(self.outputs, self.models)
+        return check_parity(self.outputs, self.models, self.groups)
 
     def _quality(self, format: str) -> list[Quality]:
-        chosen = [a for a in self.planned if a.format == format]
         if format == "executorch":
-            for artifact in chosen:
+            for artifact in (a for a in self.planned if a.format == format):
                 self._kept(artifact).run(
                     f"export-{artifact.id}", partial(self._lowered, artifact), files=artifact.files
                 )
-        return [entry for pictures in self.inputs.validation for entry in self._judged(format, chosen, pictures)]
+        return [
+            entry for group in self.groups for pictures in group.sets for entry in self._judged(format, group, pictures)
+        ]
 
-    def _judged(self, format: str, chosen: list[Artifact], pictures: PictureSet) -> list[Quality]:
+    def _judged(self, format: str, group: ShapeGroup, pictures: PictureSet) -> list[Quality]:
         # What is kept is of the first set: the pictures of the others have the same numbers.
-        first = pictures is self.inputs.validation[0]
+        first = pictures is group.sets[0]
+        chosen = [a for a in group.artifacts if a.format == format]
 
         def work() -> list[Quality]:
             outputs = self.outputs if first else ArtifactOutputs(self.folder, self.seed)
             return format_quality(outputs, chosen, pictures, self.recipe, self.progress)
 
         extra = [pictures.hash, self._hashes(chosen)]
-        return self.context.stages.run_as(list[Quality], f"quality-{format}-{pictures.name}", work, extra)
+        return self.context.stages.run_as(list[Quality], f"quality-{format}-{pictures.name}{group.suffix}", work, extra)
 
     def _hashes(self, artifacts: list[Artifact]) -> dict[str, str]:
         from compress.files import sha256_file
 
         return {f: sha256_file(self.folder / f) for a in artifacts for f in a.files}
 
-    def _performance(self, target: DeployTarget, samples: list[Sample]) -> list[Performance]:
-        ours = [a for a in self.planned if runs(target, a)]
+    def _performance(self, target: DeployTarget, group: ShapeGroup, samples: list[Sample]) -> list[Performance]:
+        ours = [a for a in group.artifacts if runs(target, a)]
         if why := missing_tool(target):
             return unavailable(target, ours, why)
         mode = self.recipe.measure
-        macs = self._macs()["model"] if target.runtime == "executorch" else None
+        macs = self._macs()[f"model{group.suffix}"] if target.runtime == "executorch" else None
 
         def work() -> list[Performance]:
             pictures = sample_pictures(self._picture, samples, self.seed)
-            paths = {a: self.folder / a.entry for a in ours}
-            return bench_target(Bench(paths, target, pictures, mode, self.progress, self.seed), macs)
+            with self._paths(ours) as paths:
+                return bench_target(Bench(paths, target, pictures, mode, self.progress, self.seed), macs)
 
         extra = [target.measurement_key(), mode, self._hashes(ours)]
-        return self.context.stages.run_as(list[Performance], f"speed-{target.name}", work, extra)
+        return self.context.stages.run_as(list[Performance], f"speed-{target.name}{group.suffix}", work, extra)
+
+    @contextmanager
+    def _paths(self, artifacts: list[Artifact]) -> Iterator[dict[Artifact, Path]]:
+        """Entries for programs that read an artifact by its path: copies, where it reads the weights of another."""
+        with temporary_folder() as folder:
+            paths = {a: self.folder / a.entry for a in artifacts}
+            yield {a: copy_whole(path, a.format, Path(folder, a.id)) if a.shape else path for a, path in paths.items()}
 
     def _picture(self, name: str) -> "np.ndarray":
         from compress.data.pictures import read_rgb
@@ -190,7 +239,7 @@ class Run:
 
     def _onnx(self) -> list[Artifact]:
         """Only ONNX files keep the names by which a weight's network is known."""
-        return [a for a in self.planned if a.format == "onnx" and not a.variant]
+        return [a for a in self.planned if a.format == "onnx" and not a.variant and not a.shape]
 
     def _shares(self) -> list[WeightShare]:
         from compress.artifacts.inspect.shares import onnx_shares
@@ -211,26 +260,35 @@ class Run:
         return self.context.stages.run_as(list[WeightShare], "shares", work, self._hashes(self._onnx()))
 
     def _artifacts(self) -> list[ArtifactEntry]:
-        sizes = {a.id: sum((self.folder / f).stat().st_size for f in a.files) for a in self.planned}
+        files = {file: (self.folder / file).stat().st_size for a in self.planned for file in a.files}
+        sizes = {a.id: sum(files[file] for file in a.files) for a in self.planned}
+        readers = Counter(file for a in self.planned for file in a.files)
         hashes, macs = self._hashes(self.planned), self._macs()
         weights = self.context.stages.run("weights", self._weights, hashes)
         engine = self.recipe.ptq.engine if self.recipe.ptq else None
-        return [
-            ArtifactEntry(
-                id=a.id,
-                format=a.format,
-                precision=a.precision,
-                entry=a.entry,
-                files=list(a.files),
-                bytes=sizes[a.id],
-                size_ratio=round(sizes[a.id] / fp32, 4) if (fp32 := sizes.get(f"{a.format}-fp32")) else None,
-                sha256=hashes[a.entry],
-                macs=macs["reference" if a.precision == "fp32" else "model"],
-                weights=weights[a.id],
-                engine=engine if a.precision == "int8" else None,
-            )
-            for a in self.planned
-        ]
+        entries = []
+        for group in self.groups:
+            for a in group.artifacts:
+                fp32 = sizes.get(replace(a, precision="fp32", variant="").id)
+                entry = ArtifactEntry(
+                    id=a.id,
+                    format=a.format,
+                    precision=a.precision,
+                    entry=a.entry,
+                    files=list(a.files),
+                    bytes=sizes[a.id],
+                    size_ratio=round(sizes[a.id] / fp32, 4) if fp32 else None,
+                    sha256=hashes[a.entry],
+                    macs=macs[("reference" if a.precision == "fp32" else "model") + group.suffix],
+                    weights=weights[a.id],
+                    engine=engine if a.precision == "int8" else None,
+                )
+                if a.shape:
+                    entry.shape = list(a.shape)
+                if a.shares:
+                    entry.shared_bytes = sum(files[file] for file in a.files if readers[file] > 1)
+                entries.append(entry)
+        return entries
 
     def _weights(self) -> dict[str, dict[str, int] | None]:
         from compress.artifacts.inspect.weight_bits import stored_weights
@@ -243,19 +301,21 @@ class Run:
 
         def work() -> dict[str, int]:
             models = {"reference": self.models.reference, "model": self.models.subject.model}
-            return {name: picture_macs(model, *self.recipe.model.shape) for name, model in models.items()}
+            shapes = {g.suffix: g.artifacts[0].shape or self.recipe.model.shape for g in self.groups}
+            return {
+                f"{name}{suffix}": picture_macs(model, *shape)
+                for suffix, shape in shapes.items()
+                for name, model in models.items()
+            }
 
         return self.context.floats.run_as(dict[str, int], "macs", work)
 
-    def _samples(self) -> list[Sample]:
-        pictures = self.inputs.validation[0]
+    def _samples(self, group: ShapeGroup) -> list[Sample]:
         return self.context.stages.run_as(
             list[Sample],
-            "samples",
-            lambda: write_samples(
-                self.outputs, self.planned, pictures, self.progress, images=self.recipe.export.io == "uint8"
-            ),
-            [pictures.hash, self._hashes(self.planned)],
+            f"samples{group.suffix}",
+            lambda: write_samples(self.outputs, group, self.progress, images=self.recipe.export.io == "uint8"),
+            [group.sets[0].hash, self._hashes(group.artifacts)],
             sample_files,
         )
 

@@ -58,7 +58,7 @@ def write_bundle(context: RunContext, results: Results, asked: RecipeKey | None 
     task = recipe.model.task
     write_text(folder / README, readme(recipe.name, task, task_scale(task), artifacts))
     files = ["recipe.yaml", RESULTS, "report.html", README, *sample_files(results.samples)]
-    files += [f for a in planned for f in a.files]
+    files = [*dict.fromkeys([*files, *(f for a in planned for f in a.files)])]
     earlier = _written_before(folder) - set(files)
     write_manifest(folder, facts, files)
     remove_listed(folder, earlier)
@@ -90,7 +90,7 @@ def unchanged(context: RunContext) -> Results | None:
 
 def interface(artifact: Artifact, recipe: Recipe) -> ManifestArtifact:
     """What a program needs to run ``artifact``: entry file, inputs and outputs with static shapes."""
-    height, width = recipe.model.shape
+    height, width = artifact.shape or recipe.model.shape
     if recipe.export.io == "uint8":
         scale = task_scale(recipe.model.task)
         picture = Port(name="image", shape=[1, height // scale, width // scale, 3], dtype="uint8")

@@ -36,3 +36,8 @@ def size_text(shape: Shape) -> str:
     """A square by its side, others as height x width: "256", "384x640"."""
     height, width = shape
     return f"{height}" if height == width else f"{height}x{width}"
+
+
+def exact_text(shape: Shape | None) -> str:
+    """Height x width, of squares too: "512x512"; "" for None."""
+    return "x".join(map(str, shape or ()))

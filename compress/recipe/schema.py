@@ -6,12 +6,12 @@ Unknown keys are refused; each field says what it is, in which unit and range.
 import itertools
 from collections.abc import Collection
 from functools import partial
-from operator import eq
+from operator import eq, is_
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from compress.recipe.image_size import ImageSize, Shape, shape_of, shortest
+from compress.recipe.image_size import ImageSize, Shape, shape_of, shortest, size_text
 from compress.recipe.names import Name, Version, names_a_path
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import PtqSettings
@@ -34,6 +34,14 @@ class RecipeModel(Strict):
         description="Size of the artifacts' static input in px: the side of a square, or [height, width], each from 64 "
         "to 4096 and a multiple of 32.",
     )
+    image_sizes: list[ImageSize] | None = Field(
+        None,
+        min_length=1,
+        max_length=8,
+        exclude_if=partial(is_, None),
+        description="Several sizes from one calibration, in place of image_size: an artifact for each. The first is "
+        "the one on which everything is decided.",
+    )
     k_steps: int | None = Field(
         None, gt=0, le=64, description="Number of Euler steps; by default what the checkpoint records."
     )
@@ -47,10 +55,35 @@ class RecipeModel(Strict):
     def _shortest(cls, value: int | list[int]) -> int | list[int]:
         return shortest(value)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _first(cls, given: Any) -> Any:
+        sizes = given.get("image_sizes") if isinstance(given, dict) else None
+        if isinstance(sizes, list) and sizes and "image_size" not in given:
+            return {**given, "image_size": sizes[0]}
+        return given
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "RecipeModel":
+        shapes = [size_text(shape) for shape in self.shapes]
+        if twice := next((text for text in shapes if shapes.count(text) > 1), None):
+            raise ValueError(f"image_sizes holds {twice} twice: take one of them out")
+        if shapes[0] != size_text(self.shape):
+            raise ValueError(
+                f"image_size (={size_text(self.shape)}) must be left out beside image_sizes, or be the first of them "
+                f"({shapes[0]})"
+            )
+        return self
+
     @property
     def shape(self) -> Shape:
-        """Height and width of ``image_size``."""
+        """Height and width of ``image_size``, the first shape of several."""
         return shape_of(self.image_size)
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """Height and width of every shape, the first one first."""
+        return [shape_of(size) for size in self.image_sizes or [self.image_size]]
 
 
 class RecipeData(Strict):

@@ -64,7 +64,8 @@ def environment() -> "Environment":
 def _render(read: Read, results: Results, facts: Facts) -> str:
     missed = sum(goal_state(goal) != "met" for goal in results.goals)
     machine_facts = {key: value for key, value in facts.to_json().items() if key not in LEFT_OUT}
-    answer, pictures = headline(results), gallery(read, results)
+    first = results.first_shape
+    answer, pictures = headline(first), gallery(read, first)
     shown = {sample.name: [picture.label for picture in sample.pictures] for sample in pictures.samples}
     return (
         environment()
@@ -78,9 +79,9 @@ def _render(read: Read, results: Results, facts: Facts) -> str:
             missed=missed,
             missed_goals=missed_goals(results),
             headline=answer,
-            showcase=showcase(results, answer.artifact if answer else None, shown),
+            showcase=showcase(first, answer.artifact if answer else None, shown),
             sheets={
-                "glance": sheets.glance(results),
+                "glance": sheets.glance(first),
                 "goals": sheets.goals(results),
                 "fallback": fallback(results),
                 "artifacts": sheets.artifacts(results),
@@ -90,7 +91,7 @@ def _render(read: Read, results: Results, facts: Facts) -> str:
                 "stages": sheets.stages(results),
                 "layers": sheets.layers(results),
             },
-            plots=plots(results),
+            plots=plots(first),
             gallery=pictures,
             gaps=gaps(results),
             hashes=[(f"{item.id}: {item.entry}", item.sha256 or "-") for item in results.artifacts],

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ def demo(bundle: Path, artifact: str | None, port: int, progress: "Progress", *,
         "runtime.js": PAGES / "runtime.js",
         "index.html": OWN / "demo.html",
         "model.onnx": chosen.model,
+        **{f"weights-{i}": data for i, data in enumerate(chosen.external.values())},
         "facts.json": json.dumps({**facts, "sample": sample[0] if sample else None}).encode(),
         "noise.bin": noise,
         **({"sample.png": sample[1]} if sample else {}),
@@ -61,12 +62,15 @@ def demo(bundle: Path, artifact: str | None, port: int, progress: "Progress", *,
 
 @dataclass(frozen=True)
 class OnnxArtifact:
-    """An ONNX artifact of a bundle. ``model``: the file's bytes; ``inputs``: the shape of each, by name."""
+    """An ONNX artifact of a bundle. ``model``: the file's bytes; ``inputs``: the shape of each, by name; ``external``:
+    files that it keeps weights in, as it names them.
+    """
 
     id: str
     model: bytes
     task: str | None
     inputs: dict[str, list[int]]
+    external: dict[str, bytes] = field(default_factory=dict)
 
 
 def choose(opened: Bundle, wanted: str | None) -> OnnxArtifact:
@@ -82,9 +86,8 @@ def choose(opened: Bundle, wanted: str | None) -> OnnxArtifact:
     facts = known[wanted]
     opened.shape(facts)
     contents = opened.open_artifact(facts).contents
-    if contents.external:
-        raise InputError(f"{bundle}: {wanted} keeps weights in files of their own, which a browser does not read")
-    return OnnxArtifact(wanted, contents.entry, facts.task, {port.name: port.shape for port in facts.inputs})
+    inputs = {port.name: port.shape for port in facts.inputs}
+    return OnnxArtifact(wanted, contents.entry, facts.task, inputs, dict(contents.external))
 
 
 def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
@@ -103,7 +106,8 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
         "name": bundle.resolve().name,
         "what": WHAT.get(task, f"enlarges {scale} times" if scale > 1 else "restores"),
         "artifact": artifact.id,
-        "bytes": len(artifact.model),
+        "bytes": len(artifact.model) + sum(map(len, artifact.external.values())),
+        "external": [{"path": name, "url": f"weights-{i}"} for i, name in enumerate(artifact.external)],
         "scale": scale,
         "inputs": artifact.inputs,
         "images": images,

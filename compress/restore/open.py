@@ -2,17 +2,18 @@
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.artifacts.artifact import artifact_of
 from compress.artifacts.runtime.base import MOST_SCALE, PACKAGES, SUFFIXES, format_of
 from compress.artifacts.runtime.open import open_runner
 from compress.artifacts.runtime.trial import probe
 from compress.bundle.hub import local
 from compress.bundle.manifest import MANIFEST
-from compress.bundle.open import OpenArtifact, open_bundle
+from compress.bundle.open import Bundle, OpenArtifact, open_bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.metadata import read_metadata, student_for
@@ -105,14 +106,28 @@ class Restorer:
         """Height and width of a tile in px of the output; 0: the whole side."""
         return self.tiling.tile
 
+    def tiling_of(self, height: int, width: int) -> Tiling:
+        """How a picture of (H, W) is cut."""
+        return self.tiling
+
     def tiles(self, height: int, width: int) -> int:
         """Number of tiles of a picture of (H, W)."""
-        return self.tiling.plan(height, width).tiles
+        return self.tiling_of(height, width).plan(height, width).tiles
 
     def steps(self, height: int, width: int) -> int:
         """Calls of ``on_tile`` for a picture of (H, W)."""
         tiles = self.tiles(height, width)
         return 2 * tiles + 1 if self.staged else tiles
+
+
+@dataclass(frozen=True)
+class ShapesRestorer(Restorer):
+    """Artifacts of several shapes: a picture goes through the one that computes the fewest pixels for it."""
+
+    tilings: tuple[Tiling, ...] = ()
+
+    def tiling_of(self, height: int, width: int) -> Tiling:
+        return min(self.tilings, key=lambda tiling: tiling.computed(height, width))
 
 
 def open_restorer(source: str, settings: Settings) -> Restorer:
@@ -136,7 +151,7 @@ def open_restorer(source: str, settings: Settings) -> Restorer:
             f"{source}: K and sigma_s are fixed inside an artifact: leave k_steps and sigma_s out "
             "(--k-steps, --sigma-s)"
         )
-    return _artifact(choose(path) if path.is_dir() else _file(path), settings)
+    return _bundle(path, settings) if path.is_dir() else _artifact(_file(path), settings)
 
 
 def load_model(path: Path, settings: Settings) -> "Elir":
@@ -174,6 +189,33 @@ def _advice(task: Task | None, k_steps: int) -> str:
     name, fewer = student
     steps = "1 Euler step" if fewer == 1 else f"{fewer} Euler steps"
     return f"the built-in {name} is for the same task and takes {steps} instead of {k_steps}"
+
+
+def _bundle(folder: Path, settings: Settings) -> Restorer:
+    """The bundle's artifact, or those of the shapes that it has; each is loaded for the first picture that needs it."""
+    bundle, artifacts = choose(folder)
+    shapes = {bundle.shape(facts): facts for facts in artifacts} if len(artifacts) > 1 else {}
+    if (asked := (settings.tile, settings.tile)) in shapes:
+        artifacts, shapes = [shapes[asked]], {}  # type: ignore[index]
+
+    def load(facts: ManifestArtifact) -> Restorer:
+        opened = bundle.open_artifact(facts)
+        return _artifact(ArtifactFile(opened.path, opened), settings)
+
+    first = load(artifacts[0])
+    if not shapes:
+        return first
+    loaded = {first.tile: first}
+    tilings = tuple(replace(first.tiling, tile=shape, overlap=_overlap(settings, shape)) for shape in shapes)
+
+    def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
+        tile = several.tiling_of(*picture.shape[:2]).tile
+        if tile not in loaded:
+            loaded[tile] = load(shapes[tile])
+        return loaded[tile].restore(picture, on_tile)
+
+    several = ShapesRestorer(first.task, first.tiling, run, enlarges=first.enlarges, tilings=tilings)
+    return several
 
 
 def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
@@ -230,21 +272,26 @@ def _scale(path: Path, task: Task | None, settings: Settings) -> int:
     return task_scale(task)
 
 
-def choose(bundle: Path) -> ArtifactFile:
-    """The bundle's artifact to restore with, of an installed runtime.
+def choose(bundle: Path) -> tuple[Bundle, list[ManifestArtifact]]:
+    """The bundle, and its artifact to restore with, of an installed runtime; of each shape that the recipe has, one.
 
     Quantized artifacts come before fp16 and fp32 ones, OpenVINO's before the others.
     Raises InputError, Unavailable or VerificationError.
     """
     opened = open_bundle(bundle)
-    kinds: dict[tuple[str, str], ManifestArtifact] = {}
+    kinds: dict[tuple[str, str], list[ManifestArtifact]] = {}
     for facts in opened.manifest.artifacts:
-        kinds.setdefault((facts.precision, facts.format), facts)
+        kinds.setdefault((facts.precision, facts.format), []).append(facts)
     for kind in PREFERRED:
         if kind in kinds and importlib.util.find_spec(PACKAGES[kind[1]]):
-            bundled = opened.open_artifact(kinds[kind])
-            return ArtifactFile(bundled.path, bundled)
+            first, *others = kinds[kind]
+            return opened, [first, *(other for other in others if _is_further_shape(other))]
     raise Unavailable(f"{bundle}: no runtime installed for its {len(kinds)} kinds of artifact: pip install openvino")
+
+
+def _is_further_shape(facts: ManifestArtifact) -> bool:
+    artifact = artifact_of(facts.id, facts.format, facts.precision)
+    return artifact.shape is not None and not artifact.variant
 
 
 def located(source: str) -> tuple[Path, str | None]:

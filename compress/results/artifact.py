@@ -26,6 +26,12 @@ class ArtifactEntry(Section):
         "file does not tell.",
     )
     engine: Text | None = Field(None, description="Quantizer that made the artifact; null for a float artifact.")
+    shape: list[Count] | None = Field(
+        None, description="Height and width in px, of an artifact whose shape is not the recipe's first."
+    )
+    shared_bytes: Count | None = Field(
+        None, description="Of `bytes`, those of files that artifacts of other shapes read, too."
+    )
 
 
 class WeightShare(Section):

@@ -76,6 +76,20 @@ class Results(Section):
         return f"{self.task}, {len(self.artifacts)} artifacts, {goals}"
 
     @property
+    def first_shape(self) -> "Results":
+        """Without artifacts of further shapes and what was measured of them; itself, where there are none."""
+        others = {artifact.id for artifact in self.artifacts if artifact.shape is not None}
+        if not others:
+            return self
+        own: dict[str, Any] = {
+            name: [entry for entry in getattr(self, name) if entry.artifact not in others]
+            for name in ("quality", "performance", "parity")
+        }
+        own["artifacts"] = [artifact for artifact in self.artifacts if artifact.id not in others]
+        own["samples"] = [sample for sample in self.samples if not others & sample.outputs.keys()]
+        return self.model_copy(update=own)
+
+    @property
     def unavailable(self) -> list[str]:
         """One line for each target that could not be reached, or what it refused."""
         absent = (entry for entry in self.performance if entry.evidence == "unavailable")

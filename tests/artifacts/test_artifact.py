@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import numpy_helper
 from torch import nn
 
-from compress.artifacts.artifact import Artifact, plan_artifacts
+from compress.artifacts.artifact import Artifact, artifact_of, plan_artifacts
 from compress.artifacts.writer import Writer, simulated
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 from compress.passes.quantize.engines import QuantizedModel
 from compress.recipe.schema import Recipe
 
@@ -55,6 +57,37 @@ def test_weights_alone_have_a_precision_of_their_own(tiny_recipe: Make) -> None:
     with pytest.raises(InputError) as caught:
         plan_artifacts(tiny_recipe(export={"onnx": {"precisions": ["weights"]}}))
     assert str(caught.value) == "export.onnx: weights needs the pass weights: add weights to passes or remove weights"
+
+
+SIDES = st.integers(1, 4096)
+
+
+@given(st.sampled_from(["", "tensorrt"]), st.none() | st.tuples(SIDES, SIDES))
+def test_an_id_says_the_shape(variant: str, shape: tuple[int, int] | None) -> None:
+    artifact = Artifact("onnx", "int8", variant, shape)
+    assert artifact_of(artifact.id, "onnx", "int8") == artifact
+
+
+@pytest.mark.parametrize("id", ["onnx-int8-064x96", "onnx-int8x64x96", "onnx-int8-", "onnx-fp32-64x96"])
+def test_an_id_that_is_none(id: str) -> None:
+    with pytest.raises(VerificationError, match="its id does not begin with onnx-int8"):
+        artifact_of(id, "onnx", "int8")
+
+
+def test_files_of_shapes(tiny_recipe: Make) -> None:
+    recipe = tiny_recipe(model={"weights": "x", "image_sizes": [64, [64, 96]]})
+    files = {artifact.id: artifact.files for artifact in plan_artifacts(recipe)}
+    assert files["openvino-int8-64x96"] == ("int8/openvino/model_64x96.xml", "int8/openvino/model.bin")
+    assert files["onnx-int8"] == ("int8/onnx/model.onnx", "int8/onnx/model.data")
+    assert files["onnx-int8-tensorrt-64x96"] == (
+        *("int8/onnx/model_tensorrt_64x96.onnx", "int8/onnx/model_tensorrt.data"),
+    )
+
+
+def test_several_shapes_need_our_engine(tiny_recipe: Make) -> None:
+    passes = [{"fold_time": {}}, {"ptq": {"engine": "nncf"}}]
+    with pytest.raises(InputError, match="image_sizes: ptq's engine nncf makes graphs of one shape: use engine elir"):
+        plan_artifacts(tiny_recipe(model={"weights": "x", "image_sizes": [64, 96]}, passes=passes))
 
 
 def test_files() -> None:
@@ -127,7 +160,7 @@ def test_another_model_at_the_same_address_has_a_graph_of_its_own(
     tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = Writer(tiny_recipe(), tmp_path)
-    monkeypatch.setattr(writer, "_onnx", lambda model: model.out_features)
+    monkeypatch.setattr(writer, "_onnx", lambda model, shape: model.out_features)
     result = []
     for size in range(1, 30):  # each is gone before the next is made, as far as the writer does not keep it
         result.append(writer.float_graph(nn.Linear(1, size), "onnx"))

@@ -206,6 +206,16 @@ def test_whole_squares_are_resized_to_the_crop(folder: Path) -> None:
         assert (item.clean == np.asarray(wanted)).all()
 
 
+def test_a_set_at_another_crop_leaves_small_pictures_out(folder: Path, photo: np.ndarray) -> None:
+    Image.fromarray(photo[:200, :210]).save(folder / "large.png")
+    pictures = load_set(str(folder), "sr_x4", crop=(64, 64))
+    larger, largest = pictures.at((160, 192)), pictures.at((256, 256))
+    assert (len(pictures), len(larger), len(largest)) == (5, 1, 0)
+    (item,) = larger
+    assert item.name == "large" and item.truth.shape == (160, 192, 3)
+    assert larger.hash != pictures.hash and list(largest) == []
+
+
 def test_crops_of_a_rectangle(folder: Path, photo: np.ndarray) -> None:
     center = next(iter(load_set(str(folder), "sr_x4", crop=(128, 96))))
     assert (center.clean == photo[16:144, 16:112]).all() and center.degraded.shape == (128, 96, 3)

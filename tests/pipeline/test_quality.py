@@ -17,6 +17,7 @@ from compress.elir.noise import picture_inputs
 from compress.measure.niqe import niqe
 from compress.measure.quality import psnr_db
 from compress.pipeline.quality import ArtifactOutputs, format_quality, input_baseline, sample_files, write_samples
+from compress.pipeline.shapes import ShapeGroup
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
 from compress.targets.bench import sample_pictures
@@ -62,7 +63,7 @@ def test_the_baseline_is_the_input_itself(tiny_recipe: Make, pictures: Any) -> N
 
 def test_samples_are_what_the_artifacts_gave(finished: Any, tiny_recipe: Make, pictures: Any, tmp_path: Path) -> None:
     (tmp_path / "fp32").symlink_to(finished.folder / "fp32")
-    samples = write_samples(ArtifactOutputs(tmp_path, 0), [FP32], pictures, Progress("silent"))
+    samples = write_samples(ArtifactOutputs(tmp_path, 0), ShapeGroup("", [FP32], [pictures]), Progress("silent"))
     assert [s.index for s in samples] == [0, 1]
     for sample, item in zip(samples, pictures, strict=True):
         for kind in ("degraded", "clean"):
@@ -126,7 +127,8 @@ def test_without_truth_a_large_enough_picture_has_a_niqe(photo: np.ndarray, tiny
 
 def test_without_truth_samples_have_none(finished: Any, without_truth: Any, tmp_path: Path) -> None:
     (tmp_path / "fp32").symlink_to(finished.folder / "fp32")
-    samples = write_samples(ArtifactOutputs(tmp_path, 0), [FP32], without_truth, Progress("silent"))
+    group = ShapeGroup("", [FP32], [without_truth])
+    samples = write_samples(ArtifactOutputs(tmp_path, 0), group, Progress("silent"))
     assert [sample.clean for sample in samples] == [None, None]
     assert len(sample_files(samples)) == len(list((tmp_path / "samples").iterdir())) == 4
     read = {path: read_rgb(tmp_path / path) for path in sample_files(samples)}

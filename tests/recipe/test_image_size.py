@@ -55,3 +55,39 @@ def test_what_is_no_size(tmp_path: Path, size: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         load_recipe(recipe_file(tmp_path, size))
     assert str(error.value).endswith(f"mine.yaml:5: {message}")
+
+
+def sizes(folder: Path, model: str) -> str:
+    path = folder / "mine.yaml"
+    path.write_text(f"version: 1\nname: mine\npasses: [{{ptq: {{}}}}]\nexport: {{onnx: {{}}}}\nmodel: {{{model}}}\n")
+    return str(path)
+
+
+def test_the_first_of_several_shapes_is_the_models_size(tmp_path: Path) -> None:
+    model = load_recipe(sizes(tmp_path, "image_sizes: [[128, 128], 256, [384, 640]]")).model
+    assert model.shapes == [(128, 128), (256, 256), (384, 640)] and model.shape == (128, 128)
+    assert load_recipe(sizes(tmp_path, "image_size: 64")).model.shapes == [(64, 64)]
+    assert "image_sizes" not in load_recipe(sizes(tmp_path, "image_size: 64")).model.model_dump()
+    inherited = load_recipe("int8_sr", ["model.image_sizes=[[256, 256], [384, 640]]"]).model
+    assert inherited.shapes == [(256, 256), (384, 640)]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("image_sizes: []", "model.image_sizes: must hold at least 1 item(s), got []"),
+        ("image_sizes: [64, [64, 64]]", "model: image_sizes holds 64 twice: take one of them out"),
+        (
+            "image_sizes: [64, [360, 640]]",
+            "model.image_sizes.1.0: must be a multiple of 32, got 360: the nearest are 352 and 384",
+        ),
+        (
+            "image_size: 128, image_sizes: [64, [64, 96]]",
+            "model: image_size (=128) must be left out beside image_sizes, or be the first of them (64)",
+        ),
+    ],
+)
+def test_what_is_no_list_of_sizes(tmp_path: Path, model: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        load_recipe(sizes(tmp_path, model))
+    assert str(error.value).endswith(f"mine.yaml:5: {message}")

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compress.bundle.manifest import write_manifest
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
+from compress.elir.tiles import Tiling
 from compress.errors import InputError, VerificationError
-from compress.restore.open import Settings, choose, open_restorer
+from compress.restore.open import Settings, ShapesRestorer, choose, default_overlap, open_restorer
 
 
 def entry(format: str, precision: str, **more: object) -> dict:
@@ -50,11 +53,28 @@ def bundle(tmp_path: Path) -> Path:
     return write_bundle(tmp_path / "bundle", entry("onnx", "fp32"), entry("openvino", "int8", task="sr_x2"))
 
 
+@given(
+    st.lists(st.tuples(st.integers(2, 20), st.integers(2, 20)), min_size=1, max_size=4, unique=True),
+    st.integers(1, 900),
+    st.integers(1, 900),
+)
+def test_the_shape_that_computes_least_is_taken(sides: list[tuple[int, int]], height: int, width: int) -> None:
+    tilings = [Tiling(1, (32 * h, 32 * w), default_overlap((32 * h, 32 * w)), fixed=True) for h, w in sides]
+    restorer = ShapesRestorer(None, tilings[0], lambda picture, on_tile: picture, tilings=tuple(tilings))
+    taken = restorer.tiling_of(height, width).computed(height, width)
+    assert taken == min(tiling.computed(height, width) for tiling in tilings) >= height * width
+    assert restorer.tiles(height, width) * np.prod(restorer.tiling_of(height, width).tile) == taken
+    # Where one tile covers the picture, no more than the smallest such tile is computed.
+    covering = [32 * h * 32 * w for h, w in sides if 32 * h >= height and 32 * w >= width]
+    assert not covering or taken <= min(covering)
+
+
 def test_int8_openvino_is_preferred(tmp_path: Path) -> None:
     kinds = [("onnx", "int8"), ("openvino", "fp32"), ("openvino", "int8"), ("executorch", "int8")]
     folder = write_bundle(tmp_path, *(entry(*kind) for kind in kinds))
-    assert choose(folder).entry == folder / "int8/openvino/model.xml"
-    assert choose(write_bundle(tmp_path, entry("openvino", "fp32"), entry("onnx", "int8"))).entry.suffix == ".onnx"
+    assert [facts.entry for facts in choose(folder)[1]] == ["int8/openvino/model.xml"]
+    _, (chosen,) = choose(write_bundle(tmp_path, entry("openvino", "fp32"), entry("onnx", "int8")))
+    assert chosen.format == "onnx"
 
 
 def test_a_bundle_restores_at_its_tasks_scale(bundle: Path, photo: np.ndarray) -> None:

@@ -1,6 +1,13 @@
-"""Files beside an ONNX model that it keeps weights in, found in its bytes alone: whoever runs it need not have onnx."""
+"""Files beside an artifact that it keeps weights in: an OpenVINO IR's, and an ONNX model's, found in its bytes alone:
+whoever runs it need not have onnx.
+"""
 
+import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
+
+from compress.recipe.schema import Format
 
 _PARTS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
@@ -14,6 +21,36 @@ _PARTS: dict[str, dict[int, str]] = {
 """onnx.proto: the fields of a message that lead to a tensor, and the messages that they hold."""
 _EXTERNAL, _KEY, _VALUE = 13, 1, 2
 """TensorProto.external_data, and both fields of its entries."""
+
+
+_OF_A_SHAPE = re.compile(r"_\d{1,5}x\d{1,5}$")
+
+
+def weights_names(xml: str) -> tuple[str, str]:
+    """Where an IR's weights may lie: under its own name, or, of ``model_384x640.xml``, the first shape's."""
+    stem = xml.removesuffix(".xml")
+    return f"{stem}.bin", f"{_OF_A_SHAPE.sub('', stem)}.bin"
+
+
+def weights_of(xml: Path) -> Path:
+    """The file that holds an IR's weights; where there is none, the one that should be beside it."""
+    own, shared = (xml.with_name(name) for name in weights_names(xml.name))
+    return shared if shared.is_file() and not own.is_file() else own
+
+
+def files_beside(entry: Path, format: Format) -> dict[str, Path]:
+    """Every file of weights that an artifact's entry is read with, by the name that it must have beside that."""
+    if format == "openvino":
+        return {entry.with_suffix(".bin").name: weights_of(entry)}
+    return {name: entry.with_name(name) for name in external_data(entry.read_bytes())} if format == "onnx" else {}
+
+
+def copy_whole(entry: Path, format: Format, folder: Path) -> Path:
+    """A copy of an artifact in ``folder`` that is read by its entry's path alone; its entry there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, path in {entry.name: entry, **files_beside(entry, format)}.items():
+        shutil.copyfile(path, folder / name)
+    return folder / entry.name
 
 
 def external_data(model: bytes) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from compress.artifacts.inspect.external_data import files_beside
 from compress.files import temporary_folder
 from compress.results.artifact import WeightShare
 
@@ -34,7 +35,8 @@ def onnx_shares(artifact: str, path: Path, threads: int, inputs: Mapping[str, np
         return []
     times = _times(path, threads, inputs, dict(_places(graph)))
     stages = dict.fromkeys([*times, *weights])
-    other = path.stat().st_size - sum(weights.values())
+    files = [path, *files_beside(path, "onnx").values()]
+    other = sum(file.stat().st_size for file in files) - sum(weights.values())
     shares = [WeightShare(artifact=artifact, stage=s, bytes=weights.get(s), ms=times.get(s)) for s in stages]
     return [*shares, WeightShare(artifact=artifact, stage=OTHER, bytes=other, ms=None)]
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
+from compress.artifacts.inspect.external_data import weights_of
+
 Shape = tuple[int, ...]
 ONNX_BITS = {"INT4": 4, "INT8": 8, "FLOAT16": 16, "FLOAT": 32}
 
@@ -27,7 +29,7 @@ def stored_weights(entry: Path, format: str) -> dict[str, int] | None:
 def _openvino(entry: Path) -> Iterator[tuple[Shape, int]]:
     import openvino
 
-    for op in openvino.Core().read_model(entry).get_ops():
+    for op in openvino.Core().read_model(entry, weights_of(entry)).get_ops():
         if op.get_type_name() == "Constant":
             yield tuple(op.get_output_shape(0)), op.get_element_type().bitwidth
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from compress.artifacts.about import ABOUT, KEYS
+from compress.artifacts.inspect.external_data import weights_of
 from compress.artifacts.runtime.base import Option, Runner, check_shapes, damaged, load_library
 from compress.artifacts.runtime.contents import Contents
 from compress.errors import InputError, VerificationError
@@ -50,9 +51,9 @@ class OpenvinoRunner(Runner):
     def __init__(self, path: Path, threads: int, options: Mapping[str, Option], contents: Contents | None) -> None:
         ov, core = load_library("openvino"), shared_core()
         try:
-            model = core.read_model(contents.entry, contents.weights) if contents else core.read_model(path)
+            model = core.read_model(contents.entry, contents.weights) if contents else _read(core, path)
         except REFUSED as error:
-            weights = path.with_suffix(".bin")
+            weights = weights_of(path)
             if not (contents.weights if contents else weights.is_file()):
                 raise VerificationError(
                     f"{path}: its weights, {weights.name}, are not beside it: copy both files of the artifact"
@@ -81,6 +82,11 @@ class OpenvinoRunner(Runner):
         if request is None:
             request = self._own.request = self._compiled.create_infer_request()
         return request.infer(inputs, share_inputs=True)[0]
+
+
+def _read(core: Any, path: Path) -> Any:
+    weights = weights_of(path)
+    return core.read_model(path, weights) if weights.is_file() else core.read_model(path)
 
 
 def _about(model: Any) -> dict[str, str]:

@@ -1,6 +1,6 @@
 // Restores pictures away from the page's own thread.
 
-import { bytes, floats, open, runtime } from "./runtime.js";
+import { bytes, externalData, floats, open, runtime } from "./runtime.js";
 import { enlarge, planes, restore, roundedUp } from "./tiles.js";
 
 const ready = (async () => {
@@ -8,7 +8,7 @@ const ready = (async () => {
   // Browsers share memory between threads only on pages of this machine or of https.
   facts.threads = self.crossOriginIsolated ? Math.min(facts.threads, navigator.hardwareConcurrency) : 1;
   const ort = await runtime(facts.threads);
-  const session = await open(ort, await bytes("model.onnx"));
+  const session = await open(ort, await bytes("model.onnx"), { externalData: await externalData(facts.external) });
   const run = async (picture, noise) => {
     const given = { lq: picture, image: picture, noise };
     const tensor = (name) => new ort.Tensor(name === "image" ? "uint8" : "float32", given[name], facts.inputs[name]);

@@ -5,10 +5,12 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from compress.artifacts.artifact import Artifact
+from compress.artifacts.inspect.external_data import files_beside
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.measure.latency import PROTOCOLS
 from compress.measure.machine import machine_facts, physical_cores
@@ -43,6 +45,7 @@ def bench_browser(bench: Bench) -> list[Performance]:
         "index.html": PAGES / "bench.html",
         **{name: PAGES / name for name in ("bench.js", "bench_worker.js", "runtime.js")},
         **{f"{artifact.id}.onnx": path for artifact, path in artifacts.items()},
+        **{url: path for beside in _external(bench).values() for _, url, path in beside},
         "nothing.onnx": nothing(),
         **{f"{name}.bin": values.tobytes() for name, values in inputs.items()},
         "job.json": json.dumps(_job(bench, inputs, threads)).encode(),
@@ -108,7 +111,14 @@ def _job(bench: Bench, inputs: "Mapping[str, np.ndarray]", threads: int) -> dict
     warmup_s = target.measuring.warmup_s or protocol.warmup_s
     ports = {name: {"shape": [1, *values.shape[1:]], "type": str(values.dtype)} for name, values in inputs.items()}
     return {
-        "artifacts": [{"id": artifact.id, "url": f"{artifact.id}.onnx"} for artifact in bench.artifacts],
+        "artifacts": [
+            {
+                "id": artifact.id,
+                "url": f"{artifact.id}.onnx",
+                "external": [{"path": name, "url": url} for name, url, _ in beside],
+            }
+            for artifact, beside in _external(bench).items()
+        ],
         "inputs": ports,
         "pictures": len(inputs["noise"]),
         "threads": threads,
@@ -116,6 +126,17 @@ def _job(bench: Bench, inputs: "Mapping[str, np.ndarray]", threads: int) -> dict
         "protocol": {**asdict(protocol), "warmup_s": warmup_s, "block": BLOCK, "window": WINDOW, "steady": STEADY},
         "cooldown_s": target.measuring.cooldown_s,
         "seed": bench.seed,
+    }
+
+
+def _external(bench: Bench) -> dict[Artifact, list[tuple[str, str, Path]]]:
+    """Files of weights of each artifact: as the model names them, as the page gets them, and here."""
+    return {
+        artifact: [
+            (name, f"{artifact.id}-{i}.weights", beside)
+            for i, (name, beside) in enumerate(sorted(files_beside(path, "onnx").items()))
+        ]
+        for artifact, path in bench.artifacts.items()
     }
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress import __version__
+from compress.artifacts.inspect.external_data import files_beside
+from compress.artifacts.runtime.base import format_of
 from compress.cache import cache_folder
 from compress.errors import Unavailable, VerificationError
 from compress.files import sha256_file, sha256_text, whole_file
@@ -73,7 +75,8 @@ class Emulator:
     def _key(self, artifact: Path, pictures: Pictures) -> str:
         inputs = sha256_text("".join(values.tobytes().hex() for values in pictures.values()))
         # An edited runner makes other inputs or outputs of the same files: what the old one made must not be found.
-        files = [sha256_file(artifact), runner_sha256()]
+        weights = sorted(files_beside(artifact, format_of(artifact)).values())
+        files = [sha256_file(artifact), *map(sha256_file, weights), runner_sha256()]
         parts = [__version__, self.cpu, self.runtime, dict(self.options), self.tool.folder.name, *files, inputs]
         return sha256_text(json.dumps(parts))[:32]
 

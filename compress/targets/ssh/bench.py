@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.artifacts.artifact import ENTRY
+from compress.artifacts.inspect.external_data import files_beside
 from compress.files import sha256_file, temporary_folder
 from compress.measure.machine import FEATURES
 from compress.recipe.schema import DeployTarget
@@ -51,8 +52,8 @@ def _files(bench: Bench) -> dict[str, Path]:
     files = {}
     for artifact, path in bench.artifacts.items():
         files[f"{artifact.id}/{ENTRY[artifact.format]}"] = path
-        if artifact.format == "openvino":
-            files[f"{artifact.id}/model.bin"] = path.with_suffix(".bin")
+        for name, weights in files_beside(path, artifact.format).items():
+            files[f"{artifact.id}/{'model.bin' if artifact.format == 'openvino' else name}"] = weights
     return files
 
 

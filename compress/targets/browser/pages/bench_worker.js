@@ -1,7 +1,7 @@
 // One worker of bench.js: {kind: "cold"} loads one artifact, runs it once, then on every picture;
 // {kind: "warm"} times all artifacts, interleaved.
 
-import { bytes, floats, open, runtime } from "./runtime.js";
+import { bytes, externalData, floats, open, runtime } from "./runtime.js";
 
 const heaps = [];
 const Memory = WebAssembly.Memory;
@@ -14,8 +14,9 @@ const count = (shape) => shape.reduce((a, b) => a * b, 1);
 
 async function load(ort, job, artifact) {
   const model = await bytes(artifact.url);
+  const options = { ...job.options, externalData: await externalData(artifact.external) };
   const started = performance.now();
-  const session = await open(ort, model, job.options);
+  const session = await open(ort, model, options);
   return { session, ms: performance.now() - started };
 }
 

@@ -16,5 +16,9 @@ export const bytes = async (name) => {
 
 export const floats = async (name) => new Float32Array((await bytes(name)).buffer);
 
+// Weights that a model keeps in files of their own: {path: its name in the model, url: where it is}.
+export const externalData = (files) =>
+  Promise.all(files.map(async ({ path, url }) => ({ path, data: await bytes(url) })));
+
 export const open = (ort, model, options = {}) =>
   ort.InferenceSession.create(model, { executionProviders: ["wasm"], ...options });
