@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import json
 import re
 import shlex
 import shutil
@@ -269,6 +270,23 @@ def test_the_site_builds(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "index.html").is_file() and (tmp_path / "reference/python/index.html").is_file()
+
+
+def test_the_readmes_table_is_of_its_results() -> None:
+    sys.path.append(str(ROOT / "docs"))
+    try:
+        from make_tables import BLOCK, KEPT, table
+    finally:
+        sys.path.pop()
+    readme = (ROOT / "README.md").read_text()
+    assert BLOCK.findall(readme) == [table()], "run `python docs/make_tables.py BUNDLE`"
+    results = json.loads(KEPT.read_text())
+    ratios = {
+        entry["artifact"]: entry["speedup_vs"]["fp32"]["value"]
+        for entry in results["performance"]
+        if entry["artifact"].endswith("-int8") and entry["speedup_vs"]
+    }
+    assert len(ratios) == 3 and all(f" {ratio:.2f}x " in readme.split(table())[1] for ratio in ratios.values())
 
 
 def test_every_picture_is_made_by_the_one_command() -> None:
