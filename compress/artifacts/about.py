@@ -6,8 +6,9 @@ ONNX's ``metadata_props`` (``elir_compress.task``), OpenVINO's ``rt_info``, a .j
 from compress.recipe.task import Task, task_enlargement, task_scale
 
 ABOUT = "elir_compress"
-KEYS = ("task", "scale", "k_steps", "sigma_s", "noise", "io", "input", "output", "licence", "recipe")
-"""``noise``: input or baked. ``io``: uint8; missing in a float graph. ``licence``: as the checkpoint records it.
+KEYS = ("task", "scale", "k_steps", "sigma_s", "noise", "io", "stage", "input", "output", "licence", "recipe")
+"""``noise``: input or baked. ``io``: uint8; missing in a float graph. ``stage``: encode, flow or decode; missing in
+one graph of the whole model. ``licence``: as the checkpoint records it.
 ``recipe``: hash of what the artifact is made by, the settings of model, passes and export, and the checkpoint's
 content."""
 INPUT = "lq (1, 3, H, W) float32, RGB in [0, 1], enlarged by scale (bicubic, as Pillow's)"
@@ -15,6 +16,20 @@ NOISE_INPUT = "noise (1, 16, H/8, W/8) float32, standard normal"
 OUTPUT = "hq (1, 3, H, W) float32, RGB in [0, 1]"
 IMAGE = "image (1, H/scale, W/scale, 3) uint8, RGB in [0, 255], channels last, enlarged inside ({by}, as Pillow's)"
 RESTORED = "restored (1, H, W, 3) uint8, RGB in [0, 255], channels last, rounded half up"
+_LATENT = "(1, 16, H/8, W/8) float32"
+_WHOLE = "of a whole picture, H and W multiples of 32"
+STAGES = {
+    "encode": (INPUT, f"latent {_LATENT}"),
+    "flow": (f"latent {_LATENT}, {_WHOLE}; {NOISE_INPUT}", f"restored_latent {_LATENT}, {_WHOLE}"),
+    "decode": (f"restored_latent {_LATENT}; lq as encode, of a residual model", OUTPUT),
+}
+"""What each graph of a staged artifact takes and gives."""
+
+
+def stage_about(task: Task, stage: str, **more: str) -> dict[str, str]:
+    """As ``about``, of one graph of a staged artifact."""
+    given, made = STAGES[stage]
+    return about(task, "input", "float", **more) | {"stage": stage, "input": given, "output": made}
 
 
 def about(task: Task, noise: str, io: str, **more: str) -> dict[str, str]:

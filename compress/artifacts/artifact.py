@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from compress.artifacts.stages import STAGES, stage_files
 from compress.errors import InputError, VerificationError
 from compress.recipe.image_size import Shape, exact_text
-from compress.recipe.schema import MADE_BY, PRECISIONS, QUANTIZED, Format, KernelPrecision, Precision, Recipe
+from compress.recipe.schema import MADE_BY, PRECISIONS, QUANTIZED, Format, KernelPrecision, Layout, Precision, Recipe
 
 ENTRY: dict[Format, str] = {"openvino": "model.xml", "onnx": "model.onnx", "executorch": "model.pte"}
 
@@ -25,6 +27,7 @@ class Artifact:
     variant: str = ""
     shape: Shape | None = None
     shares: bool = False
+    layout: Layout = "single"
 
     @property
     def id(self) -> str:
@@ -53,30 +56,47 @@ class Artifact:
     @property
     def entry(self) -> str:
         stem, _, suffix = ENTRY[self.format].partition(".")
+        if self.layout == "staged":
+            stem = STAGES[0]
         name = "_".join(filter(None, (stem, self.variant, self.shape_text)))
         return f"{self.precision}/{self.format}/{name}.{suffix}"
 
     @property
+    def graphs(self) -> dict[str, str]:
+        """The file of each graph by its stage, relative to the bundle; of one graph of the whole model, by ""."""
+        return stage_files(self.entry) if self.layout == "staged" else {"": self.entry}
+
+    @property
     def files(self) -> tuple[str, ...]:
-        """Every file, relative to the bundle."""
-        stem, first = (entry.rpartition(".")[0] for entry in (self.entry, self.first.entry))
-        # Weights; what a .pte says of itself.
+        """Every file, relative to the bundle, the entry first."""
+        return tuple(file for graph in self.graphs.values() for file in (graph, *self._beside(graph)))
+
+    def graphs_at(self, entry: Path) -> list[Path]:
+        """Its graphs' files, where its entry lies at ``entry``."""
+        others = [entry.with_name(Path(graph).name) for graph in self.graphs.values()]
+        return others if len(others) > 1 else [entry]
+
+    def _beside(self, graph: str) -> tuple[str, ...]:
+        """Weights; what a .pte says of itself."""
+        stem = graph.rpartition(".")[0]
+        first = stem if self.layout == "staged" else self.first.entry.rpartition(".")[0]
         beside = {
             "openvino": (f"{first}.bin",),
             "onnx": (f"{first}.data",) if self.shares else (),
             "executorch": (f"{stem}.json",),
         }
-        return (self.entry, *beside[self.format])
+        return beside[self.format]
 
 
 _REST = re.compile(r"(.*?)-?(?:(?<![^-])(\d{1,5})x(\d{1,5}))?", re.DOTALL)
 
 
-def artifact_of(id_: str, format: Format, precision: Precision) -> Artifact:
+def artifact_of(id_: str, format: Format, precision: Precision, layout: Layout = "single") -> Artifact:
     """An artifact as a manifest tells it. Raises VerificationError for an id of another format or precision."""
     rest = id_.removeprefix(f"{format}-{precision}").removeprefix("-")
     variant, height, width = _REST.fullmatch(rest).groups()  # type: ignore[union-attr]
-    artifact = Artifact(format, precision, variant or "", (int(height), int(width)) if height else None)
+    shape = (int(height), int(width)) if height else None
+    artifact = Artifact(format, precision, variant or "", shape, layout=layout)
     if artifact.id != id_:
         raise VerificationError(f"artifact {id_}: its id does not begin with {format}-{precision}: do not use it")
     return artifact
@@ -85,7 +105,7 @@ def artifact_of(id_: str, format: Format, precision: Precision) -> Artifact:
 def plan_artifacts(recipe: Recipe) -> list[Artifact]:
     """Every artifact of ``recipe``, by shape, of each floats first. int8 needs ptq, weights the pass weights."""
     ours = recipe.ptq is not None and recipe.ptq.engine == "elir"
-    made = [MADE_BY[item.name] for item in recipe.passes if item.name in MADE_BY]
+    made, layout = [MADE_BY[item.name] for item in recipe.passes if item.name in MADE_BY], recipe.export.layout
     shapes = [None, *recipe.model.shapes[1:]]
     if len(shapes) > 1 and recipe.ptq is not None and not ours:
         raise InputError(
@@ -101,7 +121,7 @@ def plan_artifacts(recipe: Recipe) -> list[Artifact]:
         for precision in precisions:
             if precision in QUANTIZED and precision not in made:
                 raise InputError(_not_made(format, precision))
-            planned += [Artifact(format, precision, "", shape, len(shapes) > 1) for shape in shapes]
+            planned += [Artifact(format, precision, "", shape, len(shapes) > 1, layout) for shape in shapes]
         # Only our own engine knows TensorRT's rules; the others' graphs are written for x86.
         if format == "onnx" and options.tensorrt and "int8" in precisions and ours:
             planned += [Artifact("onnx", "int8", "tensorrt", shape, len(shapes) > 1) for shape in shapes]

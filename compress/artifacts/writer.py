@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.artifacts.about import about
+from compress.artifacts.about import about, stage_about
 from compress.artifacts.artifact import Artifact
 from compress.files import write_text
 from compress.passes.quantize.schemes import BOTH_X86, SCHEME_OF
@@ -31,7 +31,7 @@ def simulated(quantized: "QuantizedModel", artifact: Artifact) -> "nn.Module | N
 
 
 class Writer:
-    """Writes artifacts below ``folder``; a model's fp32 ONNX graph is made once and serves three files.
+    """Writes artifacts below ``folder``; a model's fp32 ONNX graphs are made once and serve three files each.
 
     ``facts``: what an artifact says of itself beyond the recipe (``about.about``).
     """
@@ -41,19 +41,20 @@ class Writer:
     ) -> None:
         self.recipe, self.folder, self.facts = recipe, folder, facts
         self.baked_seed = recipe.model.seed if recipe.export.noise == "baked" else None
-        # By shape and by the model, which it keeps: an id can be another's later.
-        self._float_graphs: dict[tuple[Shape, nn.Module], Any] = {}
+        # By shape, stage and the model, which it keeps: an id can be another's later.
+        self._float_graphs: dict[tuple[Shape, str, nn.Module], Any] = {}
         self._lowering: LoweringWorker | None = None
 
-    def traced(self, model: "nn.Module") -> bool:
+    def traced(self, model: "nn.Module", stage: str = "") -> bool:
         """Whether ``float_graph`` has this model's graph of the first shape already."""
-        return (self.recipe.model.shape, model) in self._float_graphs
+        return (self.recipe.model.shape, stage, model) in self._float_graphs
 
-    def float_graph(self, model: "nn.Module", format: str, shape: Shape | None = None) -> Any:
-        """The fp32 model in a runtime's own form: ov.Model or ONNX ModelProto; for ``shape``, or the first one."""
-        key = shape or self.recipe.model.shape, model
+    def float_graph(self, model: "nn.Module", format: str, shape: Shape | None = None, stage: str = "") -> Any:
+        """The fp32 model, or one stage of it, in a runtime's own form: ov.Model or ONNX ModelProto; for ``shape``, or
+        the first one."""
+        key = shape or self.recipe.model.shape, stage, model
         if key not in self._float_graphs:
-            self._float_graphs[key] = self._onnx(model, shape)
+            self._float_graphs[key] = self._onnx(model, shape, stage)
         graph = self._float_graphs[key]
         if format == "onnx":
             return graph
@@ -64,27 +65,31 @@ class Writer:
     def write_float(self, model: "nn.Module", artifact: Artifact) -> None:
         """Write an fp32 or fp16 OpenVINO or ONNX artifact of ``model``."""
         half = artifact.precision == "fp16"
-        graph = self.float_graph(model, artifact.format, artifact.shape)
         if artifact.format == "onnx" and half:
             _check_half(model, artifact)
-            from compress.artifacts.export.to_onnx import to_float16
+        for stage in artifact.graphs:
+            graph = self.float_graph(model, artifact.format, artifact.shape, stage)
+            if artifact.format == "onnx" and half:
+                from compress.artifacts.export.to_onnx import to_float16
 
-            graph = to_float16(graph)
-        self._save(graph, artifact, half=half)
+                graph = to_float16(graph)
+            self._save(graph, artifact, stage, half=half)
 
     def lower(self, model: "nn.Module", artifact: Artifact) -> None:
         """Have an ExecuTorch artifact of ``model`` written in a process of its own; ``lowered`` waits for it."""
         half = artifact.precision == "fp16"
         if half:
             _check_half(model, artifact)
-        self._worker().submit(self.folder / artifact.entry, model, float16=half, **self._program(artifact))
+        for stage, path in artifact.graphs.items():
+            self._worker().submit(self.folder / path, model, float16=half, stage=stage, **self._program(artifact))
 
     def lowered(self, artifact: Artifact) -> None:
         """Return when the files of an ExecuTorch artifact are there; errors are the lowering's."""
-        path = self.folder / artifact.entry
-        if self._lowering is not None and path in self._lowering.submitted:
-            self._lowering.wait(path)
-        write_text(path.with_suffix(".json"), json.dumps(self._about(artifact), indent=2) + "\n")
+        for stage, file in artifact.graphs.items():
+            path = self.folder / file
+            if self._lowering is not None and path in self._lowering.submitted:
+                self._lowering.wait(path)
+            write_text(path.with_suffix(".json"), json.dumps(self._about(artifact, stage), indent=2) + "\n")
 
     def close(self) -> None:
         """End what still runs."""
@@ -120,9 +125,11 @@ class Writer:
 
         module = simulated(quantized, artifact)
         assert module is not None  # weights.requires refuses what it cannot write
-        graph = copy.deepcopy(self.float_graph(module, "onnx", artifact.shape))
-        store_rounded(graph, quantized.weights)
-        self._save(to_openvino(graph, half_weights=True) if artifact.format == "openvino" else graph, artifact)
+        graphs = {s: copy.deepcopy(self.float_graph(module, "onnx", artifact.shape, s)) for s in artifact.graphs}
+        store_rounded(list(graphs.values()), quantized.weights)
+        for stage, graph in graphs.items():
+            made = to_openvino(graph, half_weights=True) if artifact.format == "openvino" else graph
+            self._save(made, artifact, stage)
 
     def write_int8(self, quantized: "QuantizedModel", artifact: Artifact) -> None:
         """Write an int8 artifact, from the engine's own graph where there is one; ExecuTorch's by ``lower``."""
@@ -132,7 +139,7 @@ class Writer:
 
             graph = to_openvino(quantized.graphs["onnx"])
         if graph is not None:
-            self._save(graph, artifact)
+            self._save(graph, artifact, "")
             return
         module = simulated(quantized, artifact)
         assert module is not None, f"{quantized.engine} leaves nothing for {artifact.id}"  # ptq.requires refuses it
@@ -144,36 +151,39 @@ class Writer:
 
                 save_executorch(to_executorch(module, **self._program(artifact)), self.folder / artifact.entry)
             return
-        proto = self._quantized_onnx(quantized, module, artifact.shape)
-        if artifact.format == "openvino":
-            from compress.artifacts.export.to_openvino import to_openvino
+        for stage in artifact.graphs:
+            graph = self._quantized_onnx(quantized, module, artifact.shape, stage)
+            if artifact.format == "openvino":
+                from compress.artifacts.export.to_openvino import to_openvino
 
-            proto = to_openvino(proto)
-        elif not artifact.variant:  # TensorRT takes no opset 21
-            from compress.artifacts.export.four_bits import pack_onnx
+                graph = to_openvino(graph)
+            elif not artifact.variant:  # TensorRT takes no opset 21
+                from compress.artifacts.export.four_bits import pack_onnx
 
-            pack_onnx(proto)
-        self._save(proto, artifact)
+                pack_onnx(graph)
+            self._save(graph, artifact, stage)
 
-    def _quantized_onnx(self, quantized: "QuantizedModel", module: "nn.Module", shape: Shape | None) -> Any:
+    def _quantized_onnx(self, quantized: "QuantizedModel", module: "nn.Module", shape: Shape | None, stage: str) -> Any:
         if quantized.model is None:
             return self._onnx(module, shape)
         from compress.artifacts.export.quantized_graph import quantized_graph
 
-        return quantized_graph(self.float_graph(quantized.model, "onnx", shape), quantized.model, module)
+        graph = self.float_graph(quantized.model, "onnx", shape, stage)
+        return quantized_graph(graph, quantized.model, module, stage)
 
-    def _onnx(self, model: "nn.Module", shape: Shape | None) -> Any:
+    def _onnx(self, model: "nn.Module", shape: Shape | None, stage: str = "") -> Any:
         from compress.artifacts.export.to_onnx import to_onnx
 
         opset = self.recipe.export.onnx.opset if self.recipe.export.onnx else 20
-        return to_onnx(model, shape or self.recipe.model.shape, opset, self.baked_seed)
+        return to_onnx(model, shape or self.recipe.model.shape, opset, self.baked_seed, stage)
 
-    def _about(self, artifact: Artifact) -> dict[str, str]:
-        export = self.recipe.export
-        return about(self.recipe.model.task, export.noise, export.io, **self.facts(artifact))
+    def _about(self, artifact: Artifact, stage: str) -> dict[str, str]:
+        task, export, facts = self.recipe.model.task, self.recipe.export, self.facts(artifact)
+        return stage_about(task, stage, **facts) if stage else about(task, export.noise, export.io, **facts)
 
-    def _save(self, graph: Any, artifact: Artifact, *, half: bool = False) -> None:
-        path, facts, enlargement = self.folder / artifact.entry, self._about(artifact), self._enlargement
+    def _save(self, graph: Any, artifact: Artifact, stage: str, *, half: bool = False) -> None:
+        path, facts = self.folder / artifact.graphs[stage], self._about(artifact, stage)
+        enlargement = self._enlargement
         if enlargement is not None:
             from compress.artifacts.export.pictures import picture_onnx, picture_openvino
 

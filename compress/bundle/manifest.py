@@ -62,17 +62,18 @@ def parse_manifest(folder: Path, text: bytes) -> Manifest:
     except ValidationError as error:
         raise VerificationError(f"{path}: damaged manifest ({first_mistake(error)}): write the bundle again") from None
     root, listed = folder.resolve(), {file.path: file for file in manifest.files}
-    for name in (*listed, *(artifact.entry for artifact in manifest.artifacts)):
+    graphs = [(artifact.format, graph) for artifact in manifest.artifacts for graph in artifact.graphs]
+    for name in (*listed, *(graph for _, graph in graphs)):
         if not is_inside(root, name) and not _is_listed_content(folder, file := listed.get(name)):
             blob = file is not None and _is_hub_blob(root, name)
             why = "differs from its hash in the manifest" if blob else "points outside the bundle"
             raise VerificationError(f"{path}: {name} {why}: do not use it")
-    for artifact in manifest.artifacts:
-        if artifact.entry not in listed:
-            raise VerificationError(f"{path}: {artifact.entry} is not among its files: do not use it")
+    for format, graph in graphs:
+        if graph not in listed:
+            raise VerificationError(f"{path}: {graph} is not among its files: do not use it")
         # By the suffix a runtime chooses how it reads a file, and with it which others it reads.
-        if PurePosixPath(artifact.entry).suffix != (suffix := PurePosixPath(ENTRY[artifact.format]).suffix):
-            raise VerificationError(f"{path}: {artifact.entry} must end in {suffix} ({artifact.format}): do not use it")
+        if PurePosixPath(graph).suffix != (suffix := PurePosixPath(ENTRY[format]).suffix):
+            raise VerificationError(f"{path}: {graph} must end in {suffix} ({format}): do not use it")
     return manifest
 
 

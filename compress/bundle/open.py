@@ -20,6 +20,7 @@ from compress.errors import VerificationError
 from compress.files import TooLong, read_plain, sha256_file
 from compress.folders import is_beside
 from compress.recipe.image_size import Shape
+from compress.recipe.schema import Format
 from compress.results.document import Results
 from compress.results.file import RESULTS, parse_results
 from compress.results.sample import Sample
@@ -124,14 +125,21 @@ class Bundle:
         """An artifact, ready to be loaded. Raises VerificationError where a file that it reads is not listed or differs
         from its hash.
         """
-        path, entry = self.folder / artifact.entry, self.read(artifact.entry)
-        if artifact.format == "openvino":
-            return OpenArtifact(artifact, path, self._openvino(artifact.entry, entry))
-        if artifact.format == "onnx":
-            external = {location: self.read(name) for location, name in self._external(artifact.entry, entry).items()}
-            return OpenArtifact(artifact, path, Contents(entry, external=external))
-        about = _about_of(artifact.entry)
-        return OpenArtifact(artifact, path, Contents(entry, about=self.read(about) if about in self.listed else b""))
+        if artifact.stages:
+            stages = {stage: self._contents(artifact.format, name) for stage, name in artifact.stages.items()}
+            contents = Contents(b"", stages=stages)
+        else:
+            contents = self._contents(artifact.format, artifact.entry)
+        return OpenArtifact(artifact, self.folder / artifact.entry, contents)
+
+    def _contents(self, format: Format, name: str) -> Contents:
+        entry = self.read(name)
+        if format == "openvino":
+            return self._openvino(name, entry)
+        if format == "onnx":
+            return Contents(entry, external={at: self.read(file) for at, file in self._external(name, entry).items()})
+        about = _about_of(name)
+        return Contents(entry, about=self.read(about) if about in self.listed else b"")
 
     def copy_artifact(self, artifact: ManifestArtifact, folder: Path) -> Path:
         """Write an artifact's files below ``folder``, as the manifest says they are; its entry there. For what opens
@@ -147,13 +155,15 @@ class Bundle:
 
     def files_of(self, artifact: ManifestArtifact) -> list[str]:
         """Every file that an artifact is read from, its entry first. Raises VerificationError as ``open_artifact``."""
-        entry = artifact.entry
-        if artifact.format == "openvino":
-            weights = self._weights_of(entry)
-            return [entry, weights] if weights in self.listed else [entry]
-        if artifact.format == "onnx":
-            return [entry, *dict.fromkeys(self._external(entry, self.read(entry)).values())]
-        return [entry, about] if (about := _about_of(entry)) in self.listed else [entry]
+        return [name for graph in artifact.graphs for name in self._files_of(artifact.format, graph)]
+
+    def _files_of(self, format: Format, graph: str) -> list[str]:
+        if format == "openvino":
+            weights = self._weights_of(graph)
+            return [graph, weights] if weights in self.listed else [graph]
+        if format == "onnx":
+            return [graph, *dict.fromkeys(self._external(graph, self.read(graph)).values())]
+        return [graph, about] if (about := _about_of(graph)) in self.listed else [graph]
 
     def _openvino(self, name: str, entry: bytes) -> Contents:
         weights = self._weights_of(name)

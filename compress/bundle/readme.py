@@ -29,6 +29,11 @@ Each takes one picture of {small} px, RGB, 8 bits, as it is{noise},
 and gives the restored picture of {width} x {height} px in the same form: enlarging, scaling and rounding are
 inside the graph."""
 _SHAPES = " Files with a shape in their name, height x width, take and give pictures of that."
+_STAGES = """\
+Each is three graphs in one folder: `encode` and `decode` take tiles of {width} x {height} px, and `flow`, between them,
+takes the latent of a whole picture, with noise of its size, any multiple of 4. So a picture of any size is restored
+without seams: encode and blend its tiles, run `flow` once, decode and blend; `compress restore` does so. The picture is
+{enlarged}RGB in [0, 1], float32, with the channels first, and so is what is restored."""
 _NOISE = ", and standard normal noise (the same noise gives the same picture)"
 _BEFORE = """\
 import numpy as np
@@ -66,6 +71,27 @@ _RUNTIMES = {
         "output = method.execute([torch.from_numpy(value) for value in inputs.values()])[0].numpy()\n",
     ),
 }
+# format -> the same lines for three graphs, each given what those before it made
+_STAGED_RUNTIMES = {
+    "openvino": (
+        "for stage, made in STAGES.items():\n"
+        '    model = openvino.Core().compile_model(f"{entry}", "CPU", {{"INFERENCE_PRECISION_HINT": "f32"}})\n'
+        "    inputs[made] = model({{port.any_name: inputs[port.any_name] for port in model.inputs}})[0]\n"
+    ),
+    "onnx": (
+        "for stage, made in STAGES.items():\n"
+        '    session = onnxruntime.InferenceSession(f"{entry}", providers=["CPUExecutionProvider"])\n'
+        "    inputs[made] = session.run(None, {{port.name: inputs[port.name] for port in session.get_inputs()}})[0]\n"
+    ),
+    "executorch": (
+        'given = {{"encode": ["lq"], "flow": ["latent", "noise"], "decode": ["restored_latent", "lq"]}}\n'
+        "for stage, made in STAGES.items():\n"
+        '    method = Runtime.get().load_program(f"{entry}").load_method("forward")\n'
+        "    values = [torch.from_numpy(inputs[name]) for name in given[stage]][: method.metadata.num_inputs()]\n"
+        "    inputs[made] = method.execute(values)[0].numpy()\n"
+    ),
+}
+_STAGED_NAMES = 'STAGES = {"encode": "latent", "flow": "restored_latent", "decode": "hq"}  # what each makes\n'
 
 
 def readme(name: str, task: str, scale: int, artifacts: Sequence[Mapping[str, Any]]) -> str:
@@ -82,8 +108,8 @@ def readme(name: str, task: str, scale: int, artifacts: Sequence[Mapping[str, An
     head = _HEAD.format(
         name=name,
         task=task,
-        rows="\n".join(f"| {a['id']} | {a['entry']} |" for a in artifacts),
-        takes=(_FLOATS if floats else _BYTES).format(
+        rows="\n".join(f"| {a['id']} | {', '.join(a.get('stages', {'': a['entry']}).values())} |" for a in artifacts),
+        takes=(_STAGES if first.get("stages") else _FLOATS if floats else _BYTES).format(
             width=width,
             height=height,
             small=small,
@@ -99,7 +125,12 @@ def readme(name: str, task: str, scale: int, artifacts: Sequence[Mapping[str, An
     parts = []
     for format_, artifact in chosen.items():
         title, imports, run = _RUNTIMES[format_]
+        if artifact.get("stages"):
+            entry = artifact["entry"].replace("encode", "{stage}")
+            run = _STAGED_NAMES + _STAGED_RUNTIMES[format_].format(entry=entry) + 'output = inputs["hq"]\n'
+        else:
+            run = run.format(entry=artifact["entry"])
         before = _BEFORE.format(imports=imports, width=width // grid, height=height // grid)
-        lines = [before, take, draw, run.format(entry=artifact["entry"]), after.format(format=format_)]
+        lines = [before, take, draw, run, after.format(format=format_)]
         parts.append(f"\n## {title}\n\n```python\n{''.join(lines)}```\n")
     return head + "".join(parts)

@@ -1,10 +1,12 @@
 """The shape of ``manifest.json``: what a command needs of a bundle that may come from a stranger; the rest is free."""
 
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from compress.recipe.schema import Format, Precision
+from compress.artifacts.stages import STAGES, Stage, stage_files
+from compress.recipe.schema import Format, Layout, Precision
 from compress.results.section import Id, Section, Sha256, Text
 
 Side = Annotated[int, Field(ge=1, le=2**16)]
@@ -34,11 +36,30 @@ class ManifestArtifact(Section):
     format: Format
     precision: Precision
     entry: Path
+    stages: dict[Stage, Path] = Field(default={})
+    """The file of each graph of a staged artifact, whose entry is the first; in one folder, named by their stages."""
     task: Text | None = None
     inputs: list[Port] = Field(default=[])
     outputs: list[Port] = Field(default=[])
     k_steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     sigma_s: float | None = None
+
+    @property
+    def graphs(self) -> list[str]:
+        """The files of its graphs: more than the entry where there are three."""
+        return list(self.stages.values()) or [self.entry]
+
+    @property
+    def layout(self) -> Layout:
+        """As the recipe's ``export.layout``."""
+        return "staged" if self.stages else "single"
+
+    @model_validator(mode="after")
+    def _stages_together(self) -> "ManifestArtifact":
+        wanted = stage_files(self.entry) if PurePosixPath(self.entry).stem in STAGES else {}
+        if self.stages != wanted or wanted.get(STAGES[0], self.entry) != self.entry:
+            raise ValueError(f"stages of {self.id} are not {wanted or 'left out'}")
+        return self
 
 
 class Weights(Section):

@@ -20,6 +20,10 @@ def choose(bundle: Bundle, target: DeployTarget, wanted: str | None = None) -> M
     Raises InputError where the bundle has no such artifact, or the target runs none.
     """
     artifacts = bundle.manifest.artifacts
+    if any(facts.stages for facts in artifacts):
+        raise InputError(
+            f"{bundle.folder}: its artifacts are three graphs each, a package runs one: leave export.layout: staged out"
+        )
     fitting = [facts for facts in artifacts if runs(target, artifact_of(facts.id, facts.format, facts.precision))]
     if wanted is not None:
         return _wanted(bundle, target, wanted, [facts.id for facts in fitting])

@@ -42,11 +42,14 @@ def bench(
     loaded = load_model(DeployTarget, find("targets", target))
     if host is not None:
         loaded = at_host(loaded, host)
-    artifacts = {artifact_of(a.id, a.format, a.precision): a for a in opened.manifest.artifacts if only in (None, a.id)}
+    chosen = [facts for facts in opened.manifest.artifacts if only in (None, facts.id)]
+    artifacts = {artifact_of(a.id, a.format, a.precision, a.layout): a for a in chosen}
     seed, recipe = opened.noise_seed(), opened.manifest.recipe
     mode = recipe.measure if recipe else "quick"
-    chosen = {artifact: facts for artifact, facts in artifacts.items() if runs(loaded, artifact)}
-    if not chosen:
+    fitting = {artifact: facts for artifact, facts in artifacts.items() if runs(loaded, artifact)}
+    if not fitting:
+        if artifacts and not loaded.runs_staged and all(a.layout == "staged" for a in artifacts):
+            raise InputError(f"{bundle}: {loaded.no_staged}: choose another target")
         what = f"{only} is" if only else "holds"
         raise InputError(f"{bundle}: {what} no {loaded.format} artifact for target {target}: choose another target")
     from compress.bundle.picture import read_picture
@@ -54,9 +57,9 @@ def bench(
     try:
         check_target(loaded)
         entries = []
-        with copies(opened, chosen) as paths:
-            for own in _by_shape(chosen):
-                if not (samples := opened.samples_of(chosen[own[0]])):
+        with copies(opened, fitting) as paths:
+            for own in _by_shape(fitting):
+                if not (samples := opened.samples_of(fitting[own[0]])):
                     progress.say(f"{bundle}: {own[0].shape_text}: no sample picture is as large: not measured")
                     continue
                 pictures = sample_pictures(partial(read_picture, opened), samples, seed)
@@ -64,7 +67,7 @@ def bench(
                 group = {artifact: paths[artifact] for artifact in own}
                 entries += bench_target(Bench(group, loaded, pictures, mode, progress, seed), macs)
     except Unavailable as error:
-        return BenchResult(bundle, unavailable(loaded, chosen, str(error)), str(error))
+        return BenchResult(bundle, unavailable(loaded, fitting, str(error)), str(error))
     record(bundle, entries, progress.say)
     return BenchResult(bundle, entries, next((entry.why for entry in entries if entry.why), None))
 

@@ -141,7 +141,7 @@ def _own_targets(bundle: Path, only: str | None) -> list[str]:
     if only is None:
         return own
     facts = opened.artifact(only)
-    artifact = artifact_of(only, facts.format, facts.precision)
+    artifact = artifact_of(only, facts.format, facts.precision, facts.layout)
     fitting = [name for name in own if runs(load_model(DeployTarget, find("targets", name)), artifact)]
     if not fitting:
         raise InputError(f"{bundle}: no target of its recipe runs {only}: name one that does (`compress ls targets`)")

@@ -205,11 +205,14 @@ def _names_of(given: Sequence[str], refusals: Refusals) -> dict[int, str]:
 
 
 def load_targets(recipe: Recipe, refusals: Refusals) -> list[DeployTarget]:
-    """The targets of ``recipe``; gathered as ``refusals``: those whose files are not valid."""
+    """The targets of ``recipe``; gathered as ``refusals``: those whose files are not valid, or that do not run its
+    layout, which of a recipe's file is refused with its line."""
     targets = []
     for name in recipe.targets:
         with refusals.gathered():
-            targets.append(load_model(DeployTarget, library.find("targets", name)))
+            targets.append(target := load_model(DeployTarget, library.find("targets", name)))
+            if recipe.export.layout == "staged" and not target.runs_staged:
+                raise InputError(f"{target.no_staged}: remove it from targets")
     return targets
 
 

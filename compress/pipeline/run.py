@@ -43,8 +43,6 @@ from compress.targets.entries import Bench
 if TYPE_CHECKING:
     import numpy as np
 
-    from compress.elir.model import Elir
-
 
 class Run:
     """One run of a recipe. The models are made only when an unfinished stage asks for them."""
@@ -142,7 +140,7 @@ class Run:
                 _ = self.models.quantized
             elif artifact in todo and artifact.format != "executorch":
                 # Nor is loading the model and its float passes, or tracing it, which serves several files.
-                self._trace(self.models.float_model(artifact))
+                self._trace(artifact)
             if artifact.format != "executorch":
                 together = [a for a in self.planned if a.first == artifact]
                 files = dict.fromkeys(file for a in together for file in a.files)
@@ -151,10 +149,12 @@ class Run:
             elif artifact in todo and artifact.precision == "int8":
                 self.context.writer.write_int8(self.models.quantized, artifact)
 
-    def _trace(self, model: "Elir") -> None:
-        if not self.context.writer.traced(model):
-            with self.progress.stage("trace the float model"):
-                self.context.writer.float_graph(model, "onnx")
+    def _trace(self, artifact: Artifact) -> None:
+        model, writer = self.models.float_model(artifact), self.context.writer
+        for stage in artifact.graphs:
+            if not writer.traced(model, stage):
+                with self.progress.stage("trace the float model"):
+                    writer.float_graph(model, "onnx", stage=stage)
 
     def _lowered(self, artifact: Artifact) -> None:
         with self.progress.stage(f"wait for {artifact.id}"):
@@ -254,7 +254,7 @@ class Run:
                 return [
                     share
                     for a in self._onnx()
-                    for share in onnx_shares(a.id, self.folder / a.entry, physical_cores(), inputs)
+                    for share in onnx_shares(a.id, self._graphs(a), physical_cores(), inputs)
                 ]
 
         return self.context.stages.run_as(list[WeightShare], "shares", work, self._hashes(self._onnx()))
@@ -293,7 +293,10 @@ class Run:
     def _weights(self) -> dict[str, dict[str, int] | None]:
         from compress.artifacts.inspect.weight_bits import stored_weights
 
-        return {a.id: stored_weights(self.folder / a.entry, a.format) for a in self.planned}
+        return {a.id: stored_weights(self._graphs(a), a.format) for a in self.planned}
+
+    def _graphs(self, artifact: Artifact) -> list[Path]:
+        return artifact.graphs_at(self.folder / artifact.entry)
 
     def _macs(self) -> dict[str, int]:
         """Multiply-accumulates of one picture, of the reference and of the model that came of it."""

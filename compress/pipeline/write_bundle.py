@@ -104,6 +104,7 @@ def interface(artifact: Artifact, recipe: Recipe) -> ManifestArtifact:
         format=artifact.format,
         precision=artifact.precision,
         entry=artifact.entry,
+        **({"stages": artifact.graphs} if artifact.layout == "staged" else {}),  # type: ignore[arg-type]
         inputs=[picture] if recipe.export.noise == "baked" else [picture, noise],
         outputs=[output],
     )

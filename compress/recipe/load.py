@@ -14,7 +14,7 @@ from compress.recipe.library import Kind, find, is_path, load_yaml
 from compress.recipe.pass_order import order_mistakes
 from compress.recipe.paths import from_file, move_paths, relative_to
 from compress.recipe.published import to_fill_in
-from compress.recipe.schema import Recipe, RecipeData, RecipeModel
+from compress.recipe.schema import DeployTarget, Recipe, RecipeData, RecipeModel
 from compress.recipe.train import TrainRecipe
 from compress.recipe.validation import Mistake, Source, check, load_model
 from compress.refusals import MOST_MISTAKES, Refusals
@@ -59,6 +59,8 @@ class RecipeFile:
             with refusals.gathered():
                 source.refuse(_names(source))
         assert recipe is not None
+        if recipe.export.layout == "staged":
+            source.refuse(_without_staged(recipe))
         return recipe
 
 
@@ -166,3 +168,12 @@ def _exports(source: Source) -> list[Mistake]:
     if isinstance(given, dict) and not any(given.get(name) is not None for name in ("openvino", "onnx", "executorch")):
         return [(("export",), "names no format: add `openvino: {}`, `onnx: {}` or `executorch: {}`")]
     return []
+
+
+def _without_staged(recipe: Recipe) -> list[Mistake]:
+    """Targets that run no artifact of three graphs."""
+    loaded = [load_model(DeployTarget, find("targets", name)) for name in recipe.targets]
+    what = "remove it, or leave export.layout out"
+    return [
+        (("targets", i), f"{target.no_staged}: {what}") for i, target in enumerate(loaded) if not target.runs_staged
+    ]

@@ -124,6 +124,9 @@ class OnnxExport(FormatExport):
     tensorrt: bool = Field(True, description="Also write a file by TensorRT's rules, int8/onnx/model_tensorrt.onnx.")
 
 
+Layout = Literal["single", "staged"]
+
+
 class Exports(Strict):
     """Formats to write; none of a format: it is left out."""
 
@@ -140,6 +143,30 @@ class Exports(Strict):
         description="What the graph takes and gives: float planes on the output grid, or (uint8) pictures of 8 bits, "
         "enlarged, scaled and rounded inside.",
     )
+    layout: Layout = Field(
+        "single",
+        exclude_if=partial(eq, "single"),
+        description="One graph of the whole model, or (staged) three: encoder and decoder for tiles, and between them "
+        "one that takes the latent of a whole picture of any size; turns onnx.tensorrt off.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_tensorrt(cls, given: Any) -> Any:
+        """Three graphs come without a file by TensorRT's rules, unless it is asked for, which is refused."""
+        onnx = given.get("onnx") if isinstance(given, dict) and given.get("layout") == "staged" else None
+        return {**given, "onnx": {"tensorrt": False, **onnx}} if isinstance(onnx, dict) else given
+
+    @model_validator(mode="after")
+    def _fits_layout(self) -> "Exports":
+        asked = {
+            "noise: baked": self.noise == "baked",
+            "io: uint8": self.io == "uint8",
+            "onnx.tensorrt: true": self.onnx is not None and self.onnx.tensorrt,
+        }
+        if self.layout == "staged" and (apart := next((key for key, value in asked.items() if value), None)):
+            raise ValueError(f"layout: staged does not go with {apart}: leave one of the two out")
+        return self
 
 
 Int8Feature = Literal["amx_int8", "avx512_vnni", "avx_vnni", "avx2", "i8mm", "asimddp"]
@@ -247,6 +274,20 @@ class Recipe(Strict):
     search: Search = Search()
     fallback: Fallback | None = Field(None, description="What to try, in order, when a goal is missed.")
 
+    @model_validator(mode="after")
+    def _fits_layout(self) -> "Recipe":
+        if self.export.layout == "staged" and len(self.model.shapes) > 1:
+            raise ValueError(
+                "export.layout: staged does not go with model.image_sizes: it takes pictures of any size, in tiles of "
+                "model.image_size"
+            )
+        if self.export.layout == "staged" and self.ptq and self.ptq.engine != "elir":
+            raise ValueError(
+                f"export.layout: staged does not go with ptq's engine {self.ptq.engine}, which quantizes one graph of "
+                "the whole model: use engine elir, or leave layout out"
+            )
+        return self
+
     @property
     def ptq(self) -> PtqSettings | None:
         """Settings of the pass, where the recipe has it."""
@@ -315,6 +356,19 @@ class DeployTarget(Strict):
     )
     measuring: Measuring = Measuring()
     needs: str = Field("", description="What a new device of this kind needs before it can be measured.")
+
+    @property
+    def runs_staged(self) -> bool:
+        """Whether it runs an artifact of three graphs, one of which takes a latent of any size."""
+        return self.reach in ("local", "ssh") and self.device != "NPU" and self.runtime != "tensorrt"
+
+    @property
+    def no_staged(self) -> str:
+        """Says that it does not."""
+        what = (
+            self.reach if self.reach not in ("local", "ssh") else self.device if self.device == "NPU" else self.runtime
+        )
+        return f"target {self.name} ({what}) runs no artifact of export.layout: staged"
 
     def measurement_key(self) -> str:
         """What a measurement depends on: an edit of prose, or of what only people read, measures nothing again."""

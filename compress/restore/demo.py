@@ -77,6 +77,10 @@ def choose(opened: Bundle, wanted: str | None) -> OnnxArtifact:
     """The artifact to show: ``wanted`` by its id, else the int8 one, else the smallest."""
     bundle = opened.folder
     known = {a.id: a for a in opened.manifest.artifacts if a.format == "onnx"}
+    if any(facts.stages for facts in known.values()):
+        raise InputError(
+            f"{bundle}: the demo's page runs one graph, not the three of export.layout: staged: leave it out"
+        )
     if not known:
         raise InputError(f"{bundle}: holds no ONNX artifact, which a browser runs: add export.onnx to its recipe")
     if wanted is None:

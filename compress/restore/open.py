@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from compress.artifacts.artifact import artifact_of
 from compress.artifacts.runtime.base import MOST_SCALE, PACKAGES, SUFFIXES, format_of
 from compress.artifacts.runtime.open import open_runner
+from compress.artifacts.runtime.staged import StagedRunner
 from compress.artifacts.runtime.trial import probe
 from compress.bundle.hub import local
 from compress.bundle.manifest import MANIFEST
@@ -235,11 +236,13 @@ def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
     tiling = Tiling(scale, tile, _overlap(settings, tile), fixed=True)
 
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
+        if isinstance(runner, StagedRunner):
+            return restore_staged(picture, runner, tiling, seed=settings.seed, on_tile=on_tile)
         if runner.takes_pictures:
             return restore_bytes(picture, runner.restore, tiling, seed=settings.seed, on_tile=on_tile)
         return restore(picture, runner.run, tiling, seed=settings.seed, on_tile=on_tile)
 
-    return Restorer(task, tiling, run, enlarges=runner.scale > 1)
+    return Restorer(task, tiling, run, enlarges=runner.scale > 1, staged=isinstance(runner, StagedRunner))
 
 
 def _overlap(settings: Settings, tile: tuple[int, int]) -> int:
@@ -319,6 +322,6 @@ def _file(entry: Path) -> ArtifactFile:
         if (folder / MANIFEST).is_file():
             opened = open_bundle(folder)
             for facts in opened.manifest.artifacts:
-                if (folder / facts.entry).resolve() == wanted:
+                if wanted in {(folder / graph).resolve() for graph in facts.graphs}:
                     return ArtifactFile(entry, opened.open_artifact(facts))
     return ArtifactFile(entry)

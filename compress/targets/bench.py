@@ -122,6 +122,8 @@ def evidence_of(target: DeployTarget) -> Evidence:
 
 def runs(target: DeployTarget, artifact: Artifact) -> bool:
     """Whether a target's kernels run an artifact: its format and precision; TensorRT takes its own int8 file."""
+    if artifact.layout == "staged" and not target.runs_staged:
+        return False
     own = artifact.variant == "tensorrt"
     fits = own == (target.runtime == "tensorrt" and artifact.kernels == "int8")
     return artifact.format == target.format and artifact.kernels in target.precisions and fits
@@ -142,16 +144,16 @@ def bench_target(bench: Bench, macs: int | None = None) -> list[Performance]:
         return []
     entries = _way_to(bench.target)(bench)
     if bench.target.runtime == "executorch":
-        paths = {artifact.id: path for artifact, path in bench.artifacts.items()}
+        paths = {artifact.id: artifact.graphs_at(path) for artifact, path in bench.artifacts.items()}
         for entry in entries:
             entry.delegated = _delegated(paths[entry.artifact], bench.target.min_delegated, macs)
     return entries
 
 
-def _delegated(path: Path, least: float | None, macs: int | None) -> Delegation:
+def _delegated(programs: list[Path], least: float | None, macs: int | None) -> Delegation:
     from compress.artifacts.inspect.delegation import coverage
 
-    delegation = coverage(path)
+    delegation = coverage(*programs)
     share = delegation.share(macs)
     met = None if least is None or share is None else share >= least
     return Delegation(**delegation.to_json(macs), min=least, met=met)

@@ -34,6 +34,17 @@ def test_floats_come_first(tiny_recipe: Make) -> None:
     ]
 
 
+def test_three_graphs_are_one_artifact(tiny_recipe: Make) -> None:
+    recipe = tiny_recipe(export={"onnx": {"precisions": ["int8"]}, "executorch": {}, "layout": "staged"})
+    assert "tensorrt" not in " ".join(ids(recipe)), "TensorRT's file is left out"
+    program = next(a for a in plan_artifacts(recipe) if a.id == "executorch-fp32")
+    assert program.entry == "fp32/executorch/encode.pte"
+    assert program.files[2:] == tuple(
+        f"fp32/executorch/{n}" for n in ("flow.pte", "flow.json", "decode.pte", "decode.json")
+    )
+    assert program.graphs_at(Path("x/encode.pte")) == [Path("x/encode.pte"), Path("x/flow.pte"), Path("x/decode.pte")]
+
+
 @pytest.mark.parametrize("engine", ["nncf", "onnxruntime", "torchao"])
 def test_only_our_engine_writes_for_tensorrt(tiny_recipe: Make, engine: str) -> None:
     passes = [{"fold_time": {}}, {"ptq": {"engine": engine}}]
@@ -160,7 +171,7 @@ def test_another_model_at_the_same_address_has_a_graph_of_its_own(
     tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = Writer(tiny_recipe(), tmp_path)
-    monkeypatch.setattr(writer, "_onnx", lambda model, shape: model.out_features)
+    monkeypatch.setattr(writer, "_onnx", lambda model, shape, stage: model.out_features)
     result = []
     for size in range(1, 30):  # each is gone before the next is made, as far as the writer does not keep it
         result.append(writer.float_graph(nn.Linear(1, size), "onnx"))

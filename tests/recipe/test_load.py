@@ -242,6 +242,49 @@ def test_a_recipe_that_exports_nothing(tmp_path: Path) -> None:
     ]
 
 
+APART = "export: layout: staged does not go with"
+
+
+@pytest.mark.parametrize(
+    ("export", "message"),
+    [
+        ("onnx: {}, layout: staged, noise: baked", f"6: {APART} noise: baked: leave one of the two out"),
+        ("onnx: {}, layout: staged, io: uint8", f"6: {APART} io: uint8: leave one of the two out"),
+        ("onnx: {tensorrt: true}, layout: staged", f"6: {APART} onnx.tensorrt: true: leave one of the two out"),
+        (
+            "onnx: {}, layout: stages",
+            "6: export.layout: must be one of single, staged, got 'stages', did you mean staged?",
+        ),
+    ],
+)
+def test_what_three_graphs_do_not_go_with(tmp_path: Path, export: str, message: str) -> None:
+    (line,) = mistakes(recipe_file(tmp_path, MINIMAL.replace("onnx: {}", export)))
+    assert line == f"mine.yaml:{message}"
+
+
+@pytest.mark.parametrize(
+    ("target", "what"), [("web-wasm", "browser"), ("intel-npu-4000", "vendor-compiler"), ("jetson-thor", "parser")]
+)
+def test_targets_that_run_one_graph_only(tmp_path: Path, target: str, what: str) -> None:
+    text = MINIMAL.replace("onnx: {}", "onnx: {}, layout: staged") + f"targets: [x86-openvino, {target}]\n"
+    told = f"target {target} ({what}) runs no artifact of export.layout: staged: remove it, or leave export.layout out"
+    assert mistakes(recipe_file(tmp_path, text)) == [f"mine.yaml:7: targets.1: {told}"]
+
+
+def test_three_graphs_need_our_own_quantizer(tmp_path: Path) -> None:
+    text = MINIMAL.replace("{onnx: {}}", "{onnx: {}, layout: staged}").replace("engine: elir", "engine: nncf")
+    (line,) = mistakes(recipe_file(tmp_path, text))
+    assert "export.layout: staged does not go with ptq's engine nncf" in line
+
+
+def test_three_graphs_take_tiles_of_one_shape(tmp_path: Path) -> None:
+    text = (
+        MINIMAL.replace("{onnx: {}}", "{onnx: {}, layout: staged}") + "model: {image_sizes: [[256, 256], [128, 192]]}\n"
+    )
+    (line,) = mistakes(recipe_file(tmp_path, text))
+    assert "export.layout: staged does not go with model.image_sizes: it takes pictures of any size" in line
+
+
 def test_the_hash_depends_on_settings_not_on_spelling(tmp_path: Path) -> None:
     short = load_recipe(str(recipe_file(tmp_path, MINIMAL)))
     long = load_recipe(str(recipe_file(tmp_path, MINIMAL + "model: {seed: 0,\n  image_size: 256}\n")))

@@ -10,21 +10,24 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from compress.artifacts.stages import NETWORKS
 from compress.elir.hooks import convs_in_order
 from compress.elir.model import Elir
 from compress.passes.quantize.modules import FakeQuantize, QuantBlock, QuantConv, QuantUpsample
 
 
-def quantized_graph(float_graph: Any, model: Elir, module: nn.Module) -> Any:
+def quantized_graph(float_graph: Any, model: Elir, module: nn.Module, stage: str = "") -> Any:
     """ONNX ModelProto of ``module``, as ``passes.quantize.model.build`` made it of ``model``, whose ModelProto is
-    ``float_graph``. Raises RuntimeError where that is not so.
+    ``float_graph``; of one ``stage`` of both, or the whole. Raises RuntimeError where that is not so.
     """
     from onnx import numpy_helper
 
     proto = copy.deepcopy(float_graph)
     nodes = [node for node in proto.graph.node if node.op_type in ("Conv", "ConvTranspose")]
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
-    convs, places = convs_in_order(model), _places(module)
+    networks = NETWORKS.get(stage) or tuple(name for names in NETWORKS.values() for name in names)
+    convs = {name: conv for name, conv in convs_in_order(model).items() if name.partition(".")[0] in networks}
+    places = _places(module)
     if len(convs) != len(nodes):
         raise RuntimeError(f"{len(nodes)} convolutions in the float graph, {len(convs)} in the model")
     floats = {node.input[1] for node, name in zip(nodes, convs, strict=True) if name not in places}

@@ -13,12 +13,15 @@ from torch.fx.graph import _PyTreeCodeGen
 from torch.fx.traceback import NodeSource
 
 from compress.artifacts.export.delegated import delegate
-from compress.artifacts.export.deployed import deployed, without_stack_traces
+from compress.artifacts.export.deployed import exportable, without_stack_traces
 from compress.artifacts.export.enlargement import Enlargement
 from compress.artifacts.export.pictures import PictureModel, picture_inputs
 from compress.files import whole_file
 from compress.quiet import quiet
 from compress.recipe.image_size import Shape
+
+MOST_LATENT = 512
+"""Largest side of a staged artifact's latent, of 4096 px: what it is given and gives is in memory from the start."""
 
 # XNNPACK's pass -> parts of the names of the operators that it rewrites
 _REWRITES = {
@@ -49,8 +52,10 @@ def to_executorch(
     *,
     float16: bool = False,
     enlargement: Enlargement | None = None,
+    stage: str = "",
 ) -> bytes:
-    """.pte bytes of ``model`` ((lq, noise) -> hq) for pictures of ``shape``, delegated to XNNPACK where it can be.
+    """.pte bytes of ``model`` ((lq, noise) -> hq), or of one ``stage`` of it, for pictures of ``shape``, delegated to
+    XNNPACK where it can be.
 
     ``enlargement``: takes and gives pictures of 8 bits (``export.pictures``).
     """
@@ -60,13 +65,16 @@ def to_executorch(
     model = _unshared(model)
     if not float16:  # the squares that DelegatedGroupNorm takes the mean of come near float16's largest number
         delegate(model)
-    module, inputs = deployed(model, shape, baked_seed)
+    graph_of = exportable(model, shape, baked_seed, stage)
+    module, inputs = graph_of.module, tuple(graph_of.inputs.values())
+    sides = graph_of.free_sides(MOST_LATENT)
     if float16:
         module = _Half(module)
+        sides = None if sides is None else (sides,)  # type: ignore[assignment]
     if enlargement is not None:
         module, inputs = PictureModel(module, shape, enlargement), picture_inputs(shape, enlargement, inputs)
     with quiet(), without_stack_traces(), _shared_provenance(), _passes_that_apply(), _compiled_on_demand():
-        exported = torch.export.export(module, inputs, strict=False)
+        exported = torch.export.export(module, inputs, dynamic_shapes=sides, strict=False)
         edge = to_edge_transform_and_lower(
             exported,
             partitioner=[XnnpackPartitioner()],

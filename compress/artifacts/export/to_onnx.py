@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from compress.artifacts.about import ABOUT
-from compress.artifacts.export.deployed import INPUT_NAMES, OUTPUT_NAME, deployed, without_stack_traces
+from compress.artifacts.export.deployed import exportable, without_stack_traces
 from compress.artifacts.export.retrace import without_retrace
 from compress.files import whole_file
 from compress.quiet import quiet
@@ -19,23 +19,24 @@ FLOAT16_MAX = 65504.0
 """Without it, the converter cuts weights off at 10,000."""
 
 
-def to_onnx(model: nn.Module, shape: Shape, opset: int = 20, baked_seed: int | None = None) -> Any:
-    """ONNX ModelProto of ``model`` ((lq, noise) -> hq) for pictures of ``shape``, static shapes.
+def to_onnx(model: nn.Module, shape: Shape, opset: int = 20, baked_seed: int | None = None, stage: str = "") -> Any:
+    """ONNX ModelProto of ``model`` ((lq, noise) -> hq), or of one ``stage`` of it, for pictures of ``shape``.
 
     The K unrolled steps share their weights; quantize/dequantize pairs become QuantizeLinear/DequantizeLinear.
     """
     import onnx_ir as ir
     from onnx_ir.passes.common import DeduplicateInitializersPass, RemoveUnusedNodesPass
 
-    module, inputs = deployed(model, shape, baked_seed)
+    graph_of = exportable(model, shape, baked_seed, stage)
     with quiet(), without_stack_traces(), without_retrace(), _slices_split_at_slices():
         program = torch.onnx.export(
-            module,
-            inputs,
+            graph_of.module,
+            tuple(graph_of.inputs.values()),
             dynamo=True,
             opset_version=opset,
-            input_names=INPUT_NAMES[: len(inputs)],
-            output_names=[OUTPUT_NAME],
+            input_names=list(graph_of.inputs),
+            output_names=[graph_of.output],
+            dynamic_shapes=graph_of.free_sides(),
             optimize=True,
             verbose=False,
         )

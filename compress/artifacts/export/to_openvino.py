@@ -67,7 +67,7 @@ def _with_about(xml: str, about: Mapping[str, str]) -> str:
 
 def _without_inferred(xml: str) -> str:
     xml = re.sub(r">\s+<", "><", xml)
-    xml = re.sub(r"<dim>\d+</dim>", "", xml)
+    xml = re.sub(r"<dim>-?\d+</dim>", "", xml)
     xml = re.sub(r"<input>.*?</input>", lambda ports: re.sub(r' precision="\w+"', "", ports[0]), xml)
     return re.sub(r"(<port [^>]*)></port>", r"\1/>", xml).replace(" />", "/>")
 

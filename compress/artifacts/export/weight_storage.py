@@ -4,7 +4,7 @@ A constant is converted to float32 and multiplied by its scales (and reshaped, w
 all constants, which OpenVINO, whose file is made of the ONNX graph, and ONNX Runtime compute once, while loading.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,24 @@ import numpy as np
 from compress.artifacts.export.four_bits import MOST, int4_tensor, put_before_use, use_int4_opset
 
 
-def store_rounded(proto: Any, weights: Iterable[Any]) -> None:
-    """Put ``weights`` (``passes.weights.RoundedWeight``) in the place of those initializers of ``proto`` (ModelProto)
-    that hold their numbers; its opset becomes 21 where one has 4 bits. Raises RuntimeError for one that is not there.
+def store_rounded(protos: Iterable[Any], weights: Iterable[Any]) -> None:
+    """Put ``weights`` (``passes.weights.RoundedWeight``) in the place of those initializers of ``protos`` (ModelProto)
+    that hold their numbers; the opset becomes 21 where one has 4 bits. Raises RuntimeError for one that is not there.
     """
+    wanted = {_key(weight.exact.numpy()): weight for weight in weights}
+    seen = {key for proto in protos for key in _store_in(proto, wanted)}
+    if missing := len(wanted) - len(seen):
+        raise RuntimeError(f"{missing} of {len(wanted)} rounded weights are not in the graph")
+
+
+_Key = tuple[tuple[int, ...], bytes]
+
+
+def _store_in(proto: Any, wanted: Mapping[_Key, Any]) -> set[_Key]:
+    """Those of ``wanted`` that are in it."""
     import onnx
     from onnx import numpy_helper
 
-    wanted = {_key(weight.exact.numpy()): weight for weight in weights}
     chains, added, seen = {}, [], set()
     for tensor in proto.graph.initializer:
         if tensor.data_type != onnx.TensorProto.FLOAT:
@@ -29,13 +39,12 @@ def store_rounded(proto: Any, weights: Iterable[Any]) -> None:
             seen.add(key)
             chains[tensor.name], constants = _store(proto, tensor, wanted[key])
             added += constants
-    if missing := len(wanted) - len(seen):
-        raise RuntimeError(f"{missing} of {len(wanted)} rounded weights are not in the graph")
     proto.graph.initializer.extend(added)
     put_before_use(proto, chains)
+    return seen
 
 
-def _key(values: np.ndarray) -> tuple[tuple[int, ...], bytes]:
+def _key(values: np.ndarray) -> _Key:
     return values.shape, np.ascontiguousarray(values).tobytes()
 
 

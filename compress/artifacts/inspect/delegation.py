@@ -54,21 +54,27 @@ class Coverage:
         }
 
 
-def coverage(path: Path) -> Coverage:
-    """What the backend runs of the program's ``forward``. Raises VerificationError when it cannot be read."""
+def coverage(*programs: Path) -> Coverage:
+    """What the backend runs of the programs' ``forward``. Raises VerificationError when one cannot be read."""
     with quiet():
         from executorch.exir._serialize._program import deserialize_pte_binary
-    try:
-        return _coverage(deserialize_pte_binary(path.read_bytes()).program.execution_plan[0])
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # of flatc, which reads the file, and of every class that is made of what it says
-        why = " ".join(str(error).split())[:200]
-        raise VerificationError(f"{path}: not a readable ExecuTorch program ({why}): export it again") from None
-
-
-def _coverage(plan: Any) -> Coverage:
     calls, macs, delegates = Counter[str](), Counter[str](), 0
+    for path in programs:
+        try:
+            plan = deserialize_pte_binary(path.read_bytes()).program.execution_plan[0]
+            delegates += _count(plan, calls, macs)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # of flatc, which reads the file, and of every class that is made of what it says
+            why = " ".join(str(error).split())[:200]
+            raise VerificationError(f"{path}: not a readable ExecuTorch program ({why}): export it again") from None
+    outside = [Outside(name, count, macs[name], WHY.get(name, OTHERWISE)) for name, count in calls.items()]
+    return Coverage(delegates, sorted(outside, key=lambda item: (-item.macs, -item.count)))
+
+
+def _count(plan: Any, calls: Counter[str], macs: Counter[str]) -> int:
+    """Add the plan's calls of operators to ``calls`` and ``macs``; its calls of delegates."""
+    delegates = 0
     for instruction in (i.instr_args for chain in plan.chains for i in chain.instructions):
         if hasattr(instruction, "delegate_index"):
             delegates += 1
@@ -76,8 +82,7 @@ def _coverage(plan: Any) -> Coverage:
             name = plan.operators[instruction.op_index].name.split("::")[-1]
             calls[name] += 1
             macs[name] += _macs(name, [plan.values[k].val for k in instruction.args])
-    outside = [Outside(name, count, macs[name], WHY.get(name, OTHERWISE)) for name, count in calls.items()]
-    return Coverage(delegates, sorted(outside, key=lambda item: (-item.macs, -item.count)))
+    return delegates
 
 
 def _macs(name: str, arguments: list[Any]) -> int:

@@ -20,22 +20,29 @@ ADDED = re.compile(r"(_nchwc|_token_\d+|/duplicated|_kernel_time)+$")
 OTHER = "graph and other constants"
 
 
-def onnx_shares(artifact: str, path: Path, threads: int, inputs: Mapping[str, np.ndarray]) -> list[WeightShare]:
-    """What each stage takes of the file of ``artifact``, an id, in the order of the graph.
+def onnx_shares(
+    artifact: str, paths: Sequence[Path], threads: int, inputs: Mapping[str, np.ndarray]
+) -> list[WeightShare]:
+    """What each stage takes of the files of ``artifact``, an id, in the order of its graphs, which read ``inputs`` and
+    what those before them make.
 
-    ``bytes`` are the file's weights; the flow's are shared by its steps, and stand in a row of their own, whose ``ms``
+    ``bytes`` are the files' weights; the flow's are shared by its steps, and stand in a row of their own, whose ``ms``
     is None. ``ms``: mean of ``RUNS`` profiled inferences, in ONNX Runtime on ``threads`` threads.
-    Empty for a file whose weights do not bear the networks' names.
+    Empty for files whose weights do not bear the networks' names.
     """
     import onnx
 
-    graph = onnx.load(path).graph
-    weights = _weights(graph.initializer)
-    if not weights:
-        return []
-    times = _times(path, threads, inputs, dict(_places(graph)))
+    weights: dict[str, int] = {}
+    times: dict[str, float] = {}
+    values = dict(inputs)
+    for path in paths:
+        graph = onnx.load(path).graph
+        if not (own := _weights(graph.initializer)):
+            return []
+        weights |= own
+        times |= _times(path, threads, values, dict(_places(graph)))
     stages = dict.fromkeys([*times, *weights])
-    files = [path, *files_beside(path, "onnx").values()]
+    files = [file for path in paths for file in (path, *files_beside(path, "onnx").values())]
     other = sum(file.stat().st_size for file in files) - sum(weights.values())
     shares = [WeightShare(artifact=artifact, stage=s, bytes=weights.get(s), ms=times.get(s)) for s in stages]
     return [*shares, WeightShare(artifact=artifact, stage=OTHER, bytes=other, ms=None)]
@@ -63,7 +70,8 @@ def _places(graph: Any) -> Iterator[tuple[str, str]]:
             yield name, stage
 
 
-def _times(path: Path, threads: int, inputs: Mapping[str, np.ndarray], places: dict[str, str]) -> dict[str, float]:
+def _times(path: Path, threads: int, values: dict[str, np.ndarray], places: dict[str, str]) -> dict[str, float]:
+    """``values``: what the graph reads; what it makes is added."""
     import onnxruntime as ort
 
     settings = ort.SessionOptions()
@@ -72,9 +80,9 @@ def _times(path: Path, threads: int, inputs: Mapping[str, np.ndarray], places: d
     with temporary_folder() as folder:
         settings.profile_file_prefix = f"{folder}/profile"
         session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-        wanted = {port.name: inputs[port.name] for port in session.get_inputs()}
+        wanted = {port.name: values[port.name] for port in session.get_inputs()}
         for _ in range(WARMUP + RUNS):
-            session.run(None, wanted)
+            values[session.get_outputs()[0].name] = session.run(None, wanted)[0]
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     timed = [event for event in events if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")]
     timed = timed[len(timed) * WARMUP // (WARMUP + RUNS) :]

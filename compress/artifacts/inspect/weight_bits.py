@@ -1,7 +1,8 @@
 """What a file holds: how many of the convolutions' weights in how many bits."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from math import prod
 from pathlib import Path
 
@@ -11,15 +12,15 @@ Shape = tuple[int, ...]
 ONNX_BITS = {"INT4": 4, "INT8": 8, "FLOAT16": 16, "FLOAT": 32}
 
 
-def stored_weights(entry: Path, format: str) -> dict[str, int] | None:
-    """Weights of convolutions by the bits that each takes in the file, fewest bits first: {"4": 5000000, "8": 800000}.
+def stored_weights(graphs: Iterable[Path], format: str) -> dict[str, int] | None:
+    """Weights of convolutions by the bits that each takes in the files, fewest bits first: {"4": 5000000, "8": 800000}.
 
     None for ExecuTorch, whose files tell nothing of it.
     """
     if format == "executorch":
         return None
     counts: Counter[int] = Counter()
-    for shape, bits in (_openvino if format == "openvino" else _onnx)(entry):
+    for shape, bits in chain.from_iterable(map(_openvino if format == "openvino" else _onnx, graphs)):
         # Channels, or groups and channels, then the kernel; biases, scales and a baked noise have 1 in one of them.
         if len(shape) >= 4 and min(shape[:-2]) > 1:
             counts[bits] += prod(shape)

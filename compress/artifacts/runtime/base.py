@@ -12,8 +12,9 @@ import numpy as np
 
 from compress.artifacts.runtime.contents import Contents
 from compress.artifacts.runtime.executorch_import import without_compiler
-from compress.elir.latent import noise_shape
-from compress.errors import InputError, Unavailable, VerificationError
+from compress.artifacts.stages import INPUTS, STAGES
+from compress.elir.latent import LATENT_CHANNELS, SIZE_MULTIPLE, noise_shape
+from compress.errors import CompressError, InputError, Unavailable, VerificationError
 from compress.quiet import quiet
 from compress.recipe.schema import Format
 
@@ -97,16 +98,24 @@ class Runner(ABC):
         wanted = {name: (shape, dtype_of(name)) for name, shape in self.shapes.items()}
         if given != wanted:
             raise InputError(f"artifact takes {_told(wanted)}, got {_told(given)}: give inputs of its shapes and types")
+        return self.compute(inputs, self.output)
+
+    def compute(self, inputs: dict[str, np.ndarray], output: Shape) -> np.ndarray:
+        """Run on ``inputs``, as they are. Raises VerificationError for an artifact that fails or does not give
+        ``output``."""
         try:
             made = self._execute(inputs)
+        except CompressError:  # a stage's own
+            raise
         except MemoryError:
             raise
         except Exception as error:  # the runtimes' exceptions have no common base
             why = " ".join(str(error).split())[:200]
             raise VerificationError(f"artifact fails when it is run ({why}): export it again") from None
         kind = "uint8" if self.takes_pictures else "float32"
-        if (shape := getattr(made, "shape", None)) != self.output or made.dtype != kind:
+        if (shape := getattr(made, "shape", None)) != output or made.dtype != kind:
             got = f"{getattr(made, 'dtype', type(made).__name__)} {shape}"
+            given = {name: (value.shape, str(value.dtype)) for name, value in inputs.items()}
             raise VerificationError(f"artifact gives {got} for {_told(given)}: export it again")
         return made
 
@@ -148,10 +157,19 @@ def damaged(path: Path, kind: str, error: Exception) -> VerificationError:
 
 
 def check_shapes(path: Path, shapes: Mapping[str, Shape], output: Shape) -> tuple[dict[str, Shape], Shape]:
-    """Shapes of inputs and output, when they are an artifact's of ours. Raises VerificationError otherwise.
+    """Shapes of inputs and output, when they are an artifact's of ours, or those of the stage that ``path`` names.
+    Raises VerificationError otherwise.
 
-    ``output``: as the file states it, which counts where the artifact takes pictures.
+    ``output``: as the file states it, which counts where the artifact takes pictures, and of a stage.
     """
+    if (stage := path.stem) in STAGES:
+        if not _fits_stage(stage, shapes, output):
+            found = " and ".join(f"{name} {shape}" for name, shape in shapes.items())
+            raise VerificationError(
+                f"{path}: not the {stage} graph of a staged artifact, it takes {found or 'nothing'}, gives {output}: "
+                "export it again"
+            )
+        return dict(shapes), output
     if IMAGE not in shapes:
         lq = shapes.get("lq", ())
         height, width = lq[2:] if len(lq) == 4 else (0, 0)
@@ -169,6 +187,19 @@ def check_shapes(path: Path, shapes: Mapping[str, Shape], output: Shape) -> tupl
             "and noise (1, 16, H/8, W/8) are wanted, static"
         )
     return dict(shapes), output
+
+
+def _fits_stage(stage: str, shapes: Mapping[str, Shape], output: Shape) -> bool:
+    """The sides of the flow's latent are free (-1), or the largest that it takes."""
+    if set(shapes) not in ({*INPUTS[stage]}, {INPUTS[stage][0]} if stage == "decode" else {}):
+        return False
+    if stage == "flow":
+        latent = shapes["latent"]
+        return len(latent) == 4 and latent[:2] == (1, LATENT_CHANNELS) and shapes["noise"] == latent == output
+    picture, latent = (shapes["lq"], output) if stage == "encode" else (output, shapes["restored_latent"])
+    if len(picture) != 4 or picture[:2] != (1, 3) or shapes.get("lq", picture) != picture or min(picture) < 1:
+        return False
+    return not any(side % SIZE_MULTIPLE for side in picture[2:]) and latent == noise_shape(*picture[2:])
 
 
 def _reduced(image: Shape, height: int, width: int) -> Shape:

@@ -12,6 +12,7 @@ import numpy as np
 from compress.artifacts.about import KEYS
 from compress.artifacts.runtime.base import IMAGE, Option, Runner, check_shapes, damaged, load_library
 from compress.artifacts.runtime.contents import Contents
+from compress.artifacts.stages import INPUTS
 from compress.errors import InputError
 from compress.files import read_plain
 from compress.quiet import quiet_native
@@ -42,7 +43,7 @@ class ExecutorchRunner(Runner):
             self._program = runtime.Runtime.get().load_program(contents.entry if contents else path)
             self._method = self._program.load_method(METHOD)
             facts = self._method.metadata
-            inputs, output = _shapes(facts), tuple(facts.output_tensor_meta(0).sizes())
+            inputs, output = _shapes(facts, path.stem), tuple(facts.output_tensor_meta(0).sizes())
         except (RuntimeError, LookupError, ValueError, TypeError) as error:
             raise damaged(path, "ExecuTorch program", error) from None
         self.shapes, self.output = check_shapes(path, inputs, output)
@@ -86,8 +87,9 @@ def _set_threads(threads: int) -> int:
     return pool._threadpool_get_thread_count()
 
 
-def _shapes(metadata: Any) -> dict[str, tuple[int, ...]]:
+def _shapes(metadata: Any, stem: str) -> dict[str, tuple[int, ...]]:
     tensors = [metadata.input_tensor_meta(i) for i in range(metadata.num_inputs())]
     names = [NAMES.get(tensors[0].dtype(), "input 0"), "noise"] if tensors else []
+    names = list(INPUTS.get(stem, names))
     names += [f"input {i}" for i in range(len(names), len(tensors))]
     return {name: tuple(tensor.sizes()) for name, tensor in zip(names, tensors, strict=False)}

@@ -7,6 +7,7 @@ ExecuTorch checks its programs by assertions that abort (``ET_CHECK``), which no
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,10 @@ def probe(path: Path, contents: Contents | None = None) -> None:
     with temporary_folder() as folder:
         file = path
         if contents is not None:
-            file = Path(folder) / "model.pte"
-            file.write_bytes(contents.entry)
+            parts: Mapping[str, Contents] = dict(contents.stages.items()) or {"model": contents}
+            file = Path(folder) / f"{next(iter(parts))}.pte"
+            for stem, part in parts.items():
+                file.with_stem(stem).write_bytes(part.entry)
         _probe(file, path)
 
 

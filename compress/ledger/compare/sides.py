@@ -57,7 +57,8 @@ def _artifact(path: Path) -> list[Row]:
     folder = next((f for f in above if (f / MANIFEST).is_file()), None)
     if folder is None:
         raise InputError(f"{path}: lies in no bundle, so nothing measured it: give an artifact that `apply` wrote")
-    ids = {a.id for a in read_manifest(folder).artifacts if (folder / a.entry).resolve() == entry}
+    artifacts = read_manifest(folder).artifacts
+    ids = {a.id for a in artifacts if entry in {(folder / graph).resolve() for graph in a.graphs}}
     if not ids:
         raise InputError(f"{path}: is not an artifact of {folder}: give the entry file that its manifest names")
     return [row for row in _bundle(folder) if row.artifact in ids]

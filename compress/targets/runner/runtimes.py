@@ -114,10 +114,10 @@ class ExecuTorch:
             self.method = self.program.load_method("forward")
         except (RuntimeError, KeyError) as error:
             raise damaged(path, "ExecuTorch program", error) from None
-        about = self.method.metadata
+        about, stem = self.method.metadata, os.path.splitext(os.path.basename(path))[0]
         sizes = [tuple(about.input_tensor_meta(i).sizes()) for i in range(about.num_inputs())]
         eight = about.num_inputs() and about.input_tensor_meta(0).dtype() == 0  # torch's number of uint8
-        self.shapes = dict(zip(["image" if eight else "lq", "noise"], sizes))
+        self.shapes = dict(zip(STAGES.get(stem) or ["image" if eight else "lq", "noise"], sizes))
         self.tensor = torch.from_numpy
         self.facts = {"threads": portable_lib._threadpool_get_thread_count()}
 
@@ -175,6 +175,27 @@ class ExecuTorchNative:
         return np.fromfile(path, dtype).reshape(shape)
 
 
+# compress.artifacts.stages, by the stems of the files' names: what each graph is given, by place.
+STAGES = {"encode": ["lq"], "flow": ["latent", "noise"], "decode": ["restored_latent", "lq"]}
+MADE = ("latent", "restored_latent", "hq")
+
+
+class Staged:
+    """The three graphs of a staged artifact, each given what those before it make; ``kind`` runs one."""
+
+    def __init__(self, kind: Any, path: str, job: Job) -> None:
+        folder, suffix = os.path.dirname(path), os.path.splitext(path)[1]
+        self.graphs = [kind(os.path.join(folder, stage + suffix), job) for stage in STAGES]
+        self.shapes = self.graphs[0].shapes
+        self.facts = self.graphs[0].facts
+
+    def run(self, inputs: Dict[str, Any]) -> Any:
+        values = dict(inputs)
+        for graph, made in zip(self.graphs, MADE):
+            values[made] = graph.run(values)
+        return values[made]
+
+
 RUNTIMES: Dict[str, Any] = {
     "onnxruntime": Onnx,
     "openvino": OpenVino,
@@ -220,7 +241,8 @@ def load(folder: str, job: Job, name: str, inputs: Dict[str, Any]) -> Any:
     kind = ExecuTorchNative if job.get("native") else RUNTIMES[job["runtime"]]
     artifact = job["artifacts"][name]
     options = {**job["options"], **artifact.get("options", {})}
-    runner = kind(os.path.join(folder, artifact["entry"]), {**job, "folder": folder, "options": options})
+    path, own = os.path.join(folder, artifact["entry"]), {**job, "folder": folder, "options": options}
+    runner = Staged(kind, path, own) if os.path.splitext(os.path.basename(path))[0] in STAGES else kind(path, own)
     for key, shape in runner.shapes.items():
         given = inputs[key].shape if key in inputs else None
         if given != shape:

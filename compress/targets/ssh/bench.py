@@ -5,11 +5,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress.artifacts.artifact import ENTRY
+from compress.artifacts.artifact import ENTRY, Artifact
 from compress.artifacts.inspect.external_data import files_beside
 from compress.files import sha256_file, temporary_folder
 from compress.measure.machine import FEATURES
-from compress.recipe.schema import DeployTarget
 from compress.results.performance import Performance
 from compress.targets.entries import GIVEN, Bench
 from compress.targets.job import INPUTS, Job, JobArtifact, JobFile, NativeRunner, job_for
@@ -35,7 +34,7 @@ def bench_over_ssh(bench: Bench) -> list[Performance]:
     sent = {key: value for key, value in bench.pictures.items() if key in {*GIVEN, "clean", *own}}
     with temporary_folder() as folder:
         np.savez(Path(folder) / INPUTS, **sent)  # type: ignore[arg-type]
-        files = {INPUTS: Path(folder) / INPUTS, **_files(bench), **_native(target)}
+        files = {INPUTS: Path(folder) / INPUTS, **_files(bench), **_native(bench)}
         job = _job(bench, files)
         result = run_on_device(target.name, target.ssh, job, files, bench.progress, limit_s(job))
     return _entries(result, bench)
@@ -50,16 +49,25 @@ def limit_s(job: Job) -> float:
 def _files(bench: Bench) -> dict[str, Path]:
     """Every artifact's files, by their names on the device, whatever they are called here."""
     files = {}
-    for artifact, path in bench.artifacts.items():
-        files[f"{artifact.id}/{ENTRY[artifact.format]}"] = path
-        for name, weights in files_beside(path, artifact.format).items():
-            files[f"{artifact.id}/{'model.bin' if artifact.format == 'openvino' else name}"] = weights
+    for artifact, entry in bench.artifacts.items():
+        for path in artifact.graphs_at(entry):
+            name = f"{artifact.id}/{_name(artifact, path)}"
+            files[name] = path
+            for other, weights in files_beside(path, artifact.format).items():
+                beside = name.replace(".xml", ".bin") if artifact.format == "openvino" else f"{artifact.id}/{other}"
+                files[beside] = weights
     return files
 
 
-def _native(target: DeployTarget) -> dict[str, Path]:
-    """ExecuTorch's native runner for ARM, if it is set up here: such a board needs no torch."""
-    if target.runtime != "executorch" or target.arch != "aarch64":
+def _name(artifact: Artifact, path: Path) -> str:
+    """Of a graph's file on the device: of three, each by its stage."""
+    return ENTRY[artifact.format] if artifact.layout == "single" else path.name
+
+
+def _native(bench: Bench) -> dict[str, Path]:
+    """ExecuTorch's native runner for ARM, if it is set up here: such a board needs no torch. It runs one program."""
+    target = bench.target
+    if target.runtime != "executorch" or target.arch != "aarch64" or any(a.layout == "staged" for a in bench.artifacts):
         return {}
     from compress.targets.tools.arm_emulator import ArmEmulator, runner_files
 
@@ -75,9 +83,9 @@ def _job(bench: Bench, files: Mapping[str, Path]) -> Job:
 
     artifacts = {
         artifact.id: JobArtifact(
-            entry=f"{artifact.id}/{ENTRY[artifact.format]}", precision=artifact.precision, files=below(artifact.id)
+            entry=f"{artifact.id}/{_name(artifact, path)}", precision=artifact.precision, files=below(artifact.id)
         )
-        for artifact in bench.artifacts
+        for artifact, path in bench.artifacts.items()
     }
     native = NativeRunner(version=version("executorch"), files=below(NATIVE)) if below(NATIVE) else None
     more = {"inputs": listed[INPUTS], "native": native, "outputs": True, "idle_s": IDLE_S}

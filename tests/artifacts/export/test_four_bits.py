@@ -82,7 +82,7 @@ def test_outputs_are_equal_to_the_last_bit_and_weights_half(
     inputs = [x.numpy() for x in pair]
     assert np.array_equal(*(open_runner(path, format_, 1).run(*inputs) for path in (packed, plain)))
 
-    held = [stored_weights(path, format_) or {} for path in (packed, plain)]
+    held = [stored_weights([path], format_) or {} for path in (packed, plain)]
     assert held[0]["4"] == held[1]["8"] > 0.9 * sum(held[1].values())
     sizes = [sum(file.stat().st_size for file in path.parent.glob(f"{path.stem}.*")) for path in (packed, plain)]
     assert sizes[1] - sizes[0] > 0.9 * held[0]["4"] / 2
@@ -132,7 +132,7 @@ def test_weights_of_8_bits_stay_as_they_are(protos: dict[str, bytes], tmp_path: 
             tensor.raw_data = bytes([100]) + tensor.raw_data[1:]
     path = tmp_path / ("model.xml" if format_ == "openvino" else "model.onnx")
     save(proto, path)
-    held = stored_weights(path, format_)
+    held = stored_weights([path], format_)
     assert held is not None and "8" in held and "4" not in held
     if format_ == "onnx":
         assert [o.version for o in proto.opset_import if o.domain == ""] == [20]

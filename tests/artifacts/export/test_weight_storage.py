@@ -47,12 +47,12 @@ def test_outputs_are_those_of_the_float_file(
 ) -> None:
     quantized, graph = rounded
     stored = copy.deepcopy(graph)
-    store_rounded(stored, quantized.weights)
+    store_rounded([stored], quantized.weights)
     onnx.checker.check_model(stored, full_check=True)
     small, plain = (save(p, tmp_path / f"{n}{SUFFIX[format_]}") for n, p in (("small", stored), ("plain", graph)))
     inputs = [x.numpy() for x in pair]
     assert np.array_equal(*(open_runner(path, format_, 1).run(*inputs) for path in (small, plain)))
-    held = stored_weights(small, format_)
+    held = stored_weights([small], format_)
     # what OpenVINO multiplies into a weight while it converts stays float: 1 % at most
     assert held is not None and held.get("32", 0) < 0.01 * sum(held.values())
     assert min(held[bits] for bits in ("4", "8", "16")) > 0.1 * sum(held.values())
@@ -64,4 +64,4 @@ def test_a_weight_that_is_not_in_the_graph_is_told(rounded: tuple[QuantizedModel
     for tensor in other.graph.initializer:
         tensor.raw_data = bytes(len(tensor.raw_data))
     with pytest.raises(RuntimeError, match=f"^{count} of {count} rounded weights are not in the graph$"):
-        store_rounded(other, quantized.weights)
+        store_rounded([other], quantized.weights)

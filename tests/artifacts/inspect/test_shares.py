@@ -41,7 +41,7 @@ def inputs() -> dict[str, np.ndarray]:
 
 
 def test_stages_sum_to_the_file_and_every_step_has_its_time(artifact: Path, inputs: dict[str, np.ndarray]) -> None:
-    result = onnx_shares("onnx-int8", artifact, 1, inputs)
+    result = onnx_shares("onnx-int8", [artifact], 1, inputs)
     names = ["encoder", "MMSE estimator", "flow, step 1", "flow, step 2", "decoder"]
     assert [share.stage for share in result] == [*names, "flow, shared by the steps", OTHER]
     assert sum(share.bytes or 0 for share in result) == artifact.stat().st_size
@@ -50,7 +50,7 @@ def test_stages_sum_to_the_file_and_every_step_has_its_time(artifact: Path, inpu
 
 
 def test_bytes_are_the_weights(artifact: Path, inputs: dict[str, np.ndarray], model: Elir) -> None:
-    sizes = {share.stage: share.bytes for share in onnx_shares("onnx-int8", artifact, 1, inputs)}
+    sizes = {share.stage: share.bytes for share in onnx_shares("onnx-int8", [artifact], 1, inputs)}
     own = 4 * sum(p.numel() for p in model.enc.parameters())
     assert own <= sizes["encoder"] < 1.2 * own
 
@@ -59,4 +59,4 @@ def test_a_file_without_the_networks_names_has_none(
     artifact: Path, inputs: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shares, "_weights", lambda initializers: {})
-    assert onnx_shares("onnx-int8", artifact, 1, inputs) == []
+    assert onnx_shares("onnx-int8", [artifact], 1, inputs) == []

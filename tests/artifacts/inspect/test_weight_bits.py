@@ -26,7 +26,7 @@ def test_openvino(model: Any, tmp_path: Any) -> None:
     import openvino
 
     openvino.save_model(model, tmp_path / "model.xml", compress_to_fp16=False)
-    assert stored_weights(tmp_path / "model.xml", "openvino") == {"4": 60, "8": 60, "16": 60, "32": 60}
+    assert stored_weights([tmp_path / "model.xml"], "openvino") == {"4": 60, "8": 60, "16": 60, "32": 60}
 
 
 def test_onnx(tmp_path: Any) -> None:
@@ -37,8 +37,8 @@ def test_onnx(tmp_path: Any) -> None:
         for kind, shape in shapes.items()
     ]
     onnx.save(helper.make_model(helper.make_graph([], "g", [], [], stored)), tmp_path / "model.onnx")
-    assert stored_weights(tmp_path / "model.onnx", "onnx") == {"4": 360, "8": 60}
+    assert stored_weights([tmp_path / "model.onnx"], "onnx") == {"4": 360, "8": 60}
 
 
 def test_executorch_tells_nothing(tmp_path: Any) -> None:
-    assert stored_weights(tmp_path / "model.pte", "executorch") is None
+    assert stored_weights([tmp_path / "model.pte"], "executorch") is None
