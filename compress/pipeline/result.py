@@ -54,8 +54,8 @@ class ApplyResult:
 
     @property
     def missed(self) -> list[str]:
-        """Names of the goals that were measured and missed."""
-        return [g.goal for g in self.document.goals if not g.met and g.value is not None]
+        """Names of the goals that were measured and missed, each once."""
+        return list(dict.fromkeys(g.goal for g in self.document.goals if not g.met and g.value is not None))
 
     def to_json(self) -> dict[str, Any]:
         """``results.json`` with the bundle's folder and whether it was reused."""

@@ -242,7 +242,19 @@ def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
             return restore_bytes(picture, runner.restore, tiling, seed=settings.seed, on_tile=on_tile)
         return restore(picture, runner.run, tiling, seed=settings.seed, on_tile=on_tile)
 
-    return Restorer(task, tiling, run, enlarges=runner.scale > 1, staged=isinstance(runner, StagedRunner))
+    staged, advice = isinstance(runner, StagedRunner), _tile_advice(tiling)
+    return Restorer(task, tiling, run, enlarges=runner.scale > 1, staged=staged, advice=advice)
+
+
+def _tile_advice(tiling: Tiling) -> str:
+    """What to do about tiles that mostly overlap: most pixels are then computed several times."""
+    side = min(tiling.tile)
+    if side > 2 * tiling.overlap:
+        return ""
+    return (
+        f"tiles of {side} px that overlap by {tiling.overlap} px are computed several times over: take files of a "
+        "larger model.image_size (256 is usual), or a smaller overlap (--overlap)"
+    )
 
 
 def _overlap(settings: Settings, tile: tuple[int, int]) -> int:

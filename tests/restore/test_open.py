@@ -77,6 +77,13 @@ def test_int8_openvino_is_preferred(tmp_path: Path) -> None:
     assert chosen.format == "onnx"
 
 
+@pytest.mark.parametrize(("overlap", "advised"), [(32, True), (8, False)])
+def test_tiles_that_mostly_overlap_are_advised_against(overlap: int, advised: bool, bundle: Path) -> None:
+    """A file of 64 px cut a picture of 1024 px into 961 tiles, without a word on why."""
+    advice = open_restorer(str(bundle), Settings(overlap=overlap)).advice
+    assert ("take files of a larger model.image_size (256 is usual), or a smaller overlap" in advice) == advised
+
+
 def test_a_bundle_restores_at_its_tasks_scale(bundle: Path, photo: np.ndarray) -> None:
     restorer = open_restorer(str(bundle), Settings(overlap=32))
     assert (restorer.scale, restorer.steps(40, 50)) == (2, 6)
