@@ -1,5 +1,6 @@
 """compress.json of a package: what its programs need to know of the artifact."""
 
+import re
 from typing import Any
 
 from compress import __version__
@@ -13,17 +14,25 @@ from compress.restore.open import default_overlap
 
 FACTS = "compress.json"
 SCHEMA_VERSION = 1
+ARTIFACT = "artifact"
+"""Folder of a package that holds the artifact's files. A stranger's bundle may give them any names: beside run.py,
+Python would import a file called numpy.py."""
 
 
 def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -> dict[str, Any]:
     """What compress.json says. ``tile``: height and width in px of the output; ``overlap``: px that tiles share.
 
-    Raises VerificationError where the manifest does not say what the artifact is for, or what it takes.
+    Raises VerificationError where the manifest does not say what the artifact is for, or what it takes, or gives it a
+    name that does not go into programs and commands as it is.
     """
     tile = bundle.shape(artifact)
     if artifact.task not in TASKS:
         raise VerificationError(
             f"{bundle.folder}: the manifest does not say what {artifact.id} is for: write the bundle again"
+        )
+    if not re.fullmatch(r"[\w./-]+", artifact.entry):
+        raise VerificationError(
+            f"{bundle.folder}: {artifact.entry!r}: not a name that a package can hold: do not use it"
         )
     ports = [*artifact.inputs, *artifact.outputs]
     takes_pictures = any(port.name == IMAGE for port in ports)
@@ -34,7 +43,7 @@ def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -
         "recipe": bundle.manifest.name,
         "target": target.name,
         "artifact": artifact.id,
-        "model": artifact.entry,
+        "model": f"{ARTIFACT}/{artifact.entry}",
         "task": artifact.task,
         "scale": task_scale(artifact.task),
         "k_steps": artifact.k_steps,

@@ -17,7 +17,7 @@ from compress.bundle.schema import ManifestArtifact
 from compress.errors import InputError
 from compress.files import PART, check_room, what_to_do
 from compress.package.choose import choose
-from compress.package.facts import FACTS, facts_of
+from compress.package.facts import ARTIFACT, FACTS, facts_of
 from compress.package.readme import README, TEMPLATES, readme
 from compress.recipe.library import find, shipped
 from compress.recipe.schema import DeployTarget
@@ -55,22 +55,28 @@ def package(bundle: Path, target: str, out: Path, artifact: str | None = None) -
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error}): {what_to_do(error)}") from None
+        raise _refused(out, error) from None
     return out
 
 
 def _check_new(out: Path) -> None:
     check_room(out)
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if os.path.lexists(out):
-        what = "is a folder with files in it" if out.is_dir() else "is a file"
-        raise InputError(f"{out}: {what}: name a new or an empty folder")
+    try:
+        if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):
+            return
+    except OSError as error:
+        raise _refused(out, error) from None
+    what = "is a folder with files in it" if out.is_dir() else "is a file"
+    raise InputError(f"{out}: {what}: name a new or an empty folder")
+
+
+def _refused(out: Path, error: OSError) -> InputError:
+    return InputError(f"{out}: cannot be written ({error.strerror or error}): {what_to_do(error)}")
 
 
 def _write(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget, folder: Path) -> None:
     facts = facts_of(bundle, artifact, target)
-    entry = bundle.copy_artifact(artifact, folder)
+    entry = bundle.copy_artifact(artifact, folder / ARTIFACT)
     if artifact.format == "onnx":
         join_weights(entry)
     for programs in PROGRAMS[artifact.format]:
@@ -85,4 +91,4 @@ def _write(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget, fol
     manifest = bundle.manifest.to_json()
     kept = {key: manifest[key] for key in ("created", "name", "weights", "versions") if manifest.get(key) is not None}
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    write_manifest(folder, {**kept, "artifacts": [artifact.to_json()]}, files)
+    write_manifest(folder, {**kept, "artifacts": [{**artifact.to_json(), "entry": facts["model"]}]}, files)

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compress.bundle.manifest import write_manifest
 from compress.bundle.open import check_files, open_bundle
 from compress.errors import InputError, VerificationError
 from compress.package.write import package
@@ -25,6 +27,7 @@ def test_what_a_package_holds(finished: Any, tmp_path: Path) -> None:
     assert listed.keys() == {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {
         "manifest.json"
     }
+    assert facts["model"] == "artifact/int8/onnx/model.onnx"
     model = (folder / facts["model"]).read_bytes()
     assert listed[facts["model"]]["sha256"] == hashlib.sha256(model).hexdigest()
     assert model == (finished.folder / "int8/onnx/model.onnx").read_bytes()
@@ -34,6 +37,46 @@ def test_what_a_package_holds(finished: Any, tmp_path: Path) -> None:
     assert "Nothing was timed on x86-onnxruntime" in text and "Goals of the recipe" not in text
     assert "Ollin Boer Bohan" in (folder / "licences/NOTICE").read_text()
     assert "Apache License" in (folder / "licences/LICENSE").read_text()
+
+
+def edited(bundle: Path, edit: Callable[[dict[str, Any], dict[str, Any]], object]) -> Path:
+    """``bundle`` whose manifest and results.json are changed by ``edit``, with true hashes."""
+    manifest, results = (json.loads((bundle / name).read_text()) for name in ("manifest.json", "results.json"))
+    edit(manifest, results)
+    (bundle / "results.json").write_text(json.dumps(results))
+    files = [file["path"] for file in manifest.pop("files")]
+    write_manifest(bundle, manifest, files)
+    return bundle
+
+
+def timed(artifact: str, ms: float, **more: Any) -> dict[str, Any]:
+    return {"artifact": artifact, "target": "x86-openvino", "latency_ms": {"p50": ms, "n": 20}, **more}
+
+
+def test_the_fastest_on_the_target_is_taken_and_its_figures_say_what_they_stand_on(
+    bundle: Path, tmp_path: Path
+) -> None:
+    """A float artifact that is faster there than the int8 one; a busy machine and a missed goal are not hidden."""
+    busy = {"cpu": "A CPU", "busy": [{"name": "make", "cores": 1.5}]}
+    rows = [
+        timed("openvino-int8", 9.0),
+        {**timed("openvino-fp32", 1.0), "target": "elsewhere", "evidence": "estimated"},
+        timed("openvino-fp32", 4.25, threads=2, machine=busy, speedup_vs={"fp32": {"value": 1.0}}),
+    ]
+    goal = {"goal": "size_ratio", "artifact": "openvino-fp32", "bound": 3.0, "value": 1.0, "met": False}
+    edited(bundle, lambda manifest, results: results.update(performance=rows, goals=[goal]))
+    folder = package(bundle, "x86-openvino", tmp_path / "product")
+    assert json.loads((folder / "compress.json").read_text())["artifact"] == "openvino-fp32"
+    text = (folder / "README.md").read_text()
+    here, there = [line for line in text.splitlines() if ("measured" in line and "4.25" in line) or "estimated" in line]
+    assert here == "| x86-openvino | measured, while others took 1.5 cores (make) | 4.25 | 2 | 1.00 | - | - | A CPU |"
+    assert there == "| elsewhere | estimated | 1.00 | - | - | - | - | - |"
+    assert "Nothing was timed" not in text and "\n- size_ratio: 1.0\n" in text.replace("\\_", "_")
+
+
+def test_int8_is_taken_where_nothing_was_timed(finished: Any, tmp_path: Path) -> None:
+    folder = package(finished.folder, "x86-openvino", tmp_path / "product")
+    assert json.loads((folder / "compress.json").read_text())["artifact"] == "openvino-int8"
 
 
 # --- bad input ----------------------------------------------------------------------------------------------------
@@ -81,3 +124,27 @@ def test_a_changed_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match=r"report.html: differs from its hash in the manifest"):
         package(bundle, "x86-openvino", tmp_path / "product")
     assert not (tmp_path / "product").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("int8/openvino/mo`del.xml", "not a name that a package can hold: do not use it"),
+        (None, "what openvino-int8 is for"),
+    ],
+)
+def test_a_stranger_names_his_artifact(name: str | None, message: str, bundle: Path, tmp_path: Path) -> None:
+    def edit(manifest: dict[str, Any], results: dict[str, Any]) -> None:
+        (entry,) = [artifact for artifact in manifest["artifacts"] if artifact["id"] == "openvino-int8"]
+        if name is None:
+            entry["task"] = "magic"
+            return
+        for suffix in (".xml", ".bin"):
+            file = next(file for file in manifest["files"] if file["path"] == f"int8/openvino/model{suffix}")
+            file["path"] = name.replace(".xml", suffix)
+            (bundle / f"int8/openvino/model{suffix}").rename(bundle / file["path"])
+        entry["entry"] = name
+
+    with pytest.raises(VerificationError) as refused:
+        package(edited(bundle, edit), "x86-openvino", tmp_path / "product")
+    assert message in str(refused.value) and not (tmp_path / "product").exists()

@@ -94,7 +94,7 @@ def join_weights(entry: Path) -> None:
     with whole_file(entry) as part:
         part.write_bytes(model.SerializeToString(deterministic=True))
     for name in names:
-        entry.with_name(name).unlink()
+        (entry.parent / name).unlink()
 
 
 def _move(tensor: Any, pool: _Pool, location: str) -> None:

@@ -6,7 +6,7 @@ plugins {
 
 // The artifact and compress.json become assets of the app.
 val artifact = tasks.register<Copy>("artifact") {
-    from("..") { include("compress.json", "*/*/model*") }
+    from("..") { include("compress.json", "artifact/**") }
     into(layout.buildDirectory.dir("artifact"))
 }
 
