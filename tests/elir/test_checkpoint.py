@@ -412,7 +412,7 @@ def test_a_weight_that_float16_cannot_hold(tiny_elir: Elir, tmp_path: Path) -> N
     save_checkpoint(tiny_elir, tmp_path / "whole.safetensors", {}, torch.float32)
     with pytest.raises(InputError) as caught:
         convert(tmp_path / "whole.safetensors", tmp_path / "half.safetensors")
-    message = "fmir.final_proj.weight reaches 1.2e+05, float16 ends at 65504: write it in float32, --float32"
+    message = "fmir.final_proj.weight reaches 1.2e+05, float16 ends at 65504: write it in float32 (--float32)"
     assert str(caught.value) == f"{tmp_path / 'half.safetensors'}: {message}"
     assert not (tmp_path / "half.safetensors").exists()
     convert(tmp_path / "whole.safetensors", tmp_path / "again.safetensors", half=False)

@@ -323,7 +323,7 @@ def test_the_first_of_several_frames_is_said(
     restore_pictures(artifact, [moving], tmp_path / "out", Settings(overlap=32, scale=1), Progress("lines"))
     text = capsys.readouterr().err
     for name in ("a.gif", "s.tif"):
-        assert f"{name}: frame 1 of 3 was taken: --frames restores all of them" in text
+        assert f"{name}: frame 1 of 3 was taken; all of them are restored on request (--frames)" in text
     for name in ("a.png", "s.png"):
         with Image.open(tmp_path / "out" / name) as image:
             assert getattr(image, "n_frames", 1) == 1
