@@ -145,12 +145,13 @@ class Bundle:
         """Write an artifact's files below ``folder``, as the manifest says they are; its entry there. For what opens
         files by itself: in a folder of our own nobody changes them. Raises VerificationError as ``open_artifact``.
         """
-        for name in self.files_of(artifact):
-            own = artifact.format == "openvino" and name != artifact.entry
-            # Weights that several shapes share: under the name where OpenVINO looks for them.
-            copied = folder / (weights_names(artifact.entry)[0] if own else name)
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            copied.write_bytes(self.read(name))
+        for graph in artifact.graphs:
+            for name in self._files_of(artifact.format, graph):
+                weights = artifact.format == "openvino" and name != graph
+                # Weights that several shapes share: under the name where OpenVINO looks for them.
+                copied = folder / (weights_names(graph)[0] if weights else name)
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                copied.write_bytes(self.read(name))
         return folder / artifact.entry
 
     def files_of(self, artifact: ManifestArtifact) -> list[str]:

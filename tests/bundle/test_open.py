@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from compress.artifacts.artifact import ENTRY, artifact_of
+from compress.artifacts.stages import STAGES
 from compress.bundle.manifest import write_manifest
 from compress.bundle.open import open_bundle
 from compress.cli.commands import app
@@ -103,6 +104,34 @@ def test_external_data_does_not_change_with_the_file(
     change(path)
     lq, noise = (np.ones(port["shape"], np.float32) for port in PORTS)
     assert np.array_equal(open_runner(opened.path, "onnx", 1, contents=opened.contents).run(lq, noise), 2 * lq)
+
+
+@pytest.mark.parametrize(
+    ("facts", "names", "copied"),
+    [
+        (
+            {"id": "openvino-fp32-8x16", "entry": "a/model_8x16.xml"},
+            ["a/model.xml", "a/model.bin", "a/model_8x16.xml"],
+            {"a/model_8x16.xml": "a/model_8x16.xml", "a/model_8x16.bin": "a/model.bin"},
+        ),
+        (
+            {"entry": "a/encode.xml", "stages": {stage: f"a/{stage}.xml" for stage in STAGES}},
+            STAGED := [f"a/{stage}.{suffix}" for stage in STAGES for suffix in ("xml", "bin")],
+            {name: name for name in STAGED},
+        ),
+    ],
+)
+def test_copies_of_an_ir_lie_beside_their_own_weights(
+    facts: dict[str, Any], names: list[str], copied: dict[str, str], tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / "a").mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"<{name}/>")
+    write_manifest(tmp_path, {"artifacts": [artifact("openvino", **facts)]}, names)
+    bundle = open_bundle(tmp_path)
+    bundle.copy_artifact(bundle.manifest.artifacts[0], tmp_path / "copy")
+    texts = {p.relative_to(tmp_path / "copy").as_posix(): p.read_text() for p in (tmp_path / "copy").rglob("*.*")}
+    assert texts == {name: f"<{source}/>" for name, source in copied.items()}
 
 
 def test_copies_are_what_the_manifest_says_or_nothing(small: Path, tmp_path: Path) -> None:
