@@ -60,7 +60,7 @@ def bench(
         with copies(opened, fitting) as paths:
             for own in _by_shape(fitting):
                 if not (samples := opened.samples_of(fitting[own[0]])):
-                    progress.say(f"{bundle}: {own[0].shape_text}: no sample picture is as large: not measured")
+                    progress.say(f"{bundle}: {own[0].shape_text}: not measured: no sample picture has this shape")
                     continue
                 pictures = sample_pictures(partial(read_picture, opened), samples, seed)
                 macs = next((a.macs for a in opened.results().artifacts if a.id == own[0].id), None)

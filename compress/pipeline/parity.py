@@ -47,8 +47,6 @@ def check_parity(outputs: ArtifactOutputs, models: Models, groups: Sequence[Shap
     pairs: list[Any] = []
     with progress.stage("parity", len(planned), even=False) as stage:
         for group in groups:
-            if not group.sets:
-                continue
             check = _Check(outputs, models, group.sets[0])
             for artifact in group.artifacts:
                 parity.append(check.artifact(artifact))

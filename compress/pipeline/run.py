@@ -53,7 +53,8 @@ class Run:
         self.planned, self.progress, self.seed = context.planned, context.progress, context.recipe.model.seed
         self.models = Models(context)
         self.groups = shape_groups(self.planned, self.inputs)
-        places = (sample_places(group.sets[0]) for group in self.groups if group.sets)
+        self.measured = [group for group in self.groups if group.sets]
+        places = (sample_places(group.sets[0]) for group in self.measured)
         kept = {*range(PICTURES), *itertools.chain.from_iterable(places)}
         self.outputs = ArtifactOutputs(self.folder, self.seed, kept)
         self.timed = len(context.progress.times)
@@ -73,23 +74,18 @@ class Run:
             ParityCheck,
             "parity",
             self._parity,
-            [g.sets[0].hash for g in self.groups if g.sets],
+            [group.sets[0].hash for group in self.measured],
             lambda check: check.simulated.values(),
         )
         baselines = self.context.floats.run_as(
             list[Baseline], "baselines", lambda: input_baseline(sets, self.recipe), self.inputs.data_hashes
         )
         shares = self._shares()
-        samples = {group.text: self._samples(group) for group in self.groups if group.sets}
-        for group in self.groups:
-            if group.sets:
-                ids = {artifact.id for artifact in group.artifacts}
-                samples[group.text][0].simulated = {id: f for id, f in parity.simulated.items() if id in ids}
+        samples = {group.text: self._samples(group, parity.simulated) for group in self.measured}
         performance = [
             entry
             for target in self.targets
-            for group in self.groups
-            if group.sets
+            for group in self.measured
             for entry in self._performance(target, group, samples[group.text])
         ]
         results = Results(
@@ -181,7 +177,7 @@ class Run:
     def _parity(self) -> ParityCheck:
         # A run that goes on where it was stopped makes its models now, which is no part of the check.
         _ = self.models.quantized if any(not a.is_float for a in self.planned) else self.models.subject
-        return check_parity(self.outputs, self.models, self.groups)
+        return check_parity(self.outputs, self.models, self.measured)
 
     def _quality(self, format: str) -> list[Quality]:
         if format == "executorch":
@@ -190,7 +186,10 @@ class Run:
                     f"export-{artifact.id}", partial(self._lowered, artifact), files=artifact.files
                 )
         return [
-            entry for group in self.groups for pictures in group.sets for entry in self._judged(format, group, pictures)
+            entry
+            for group in self.measured
+            for pictures in group.sets
+            for entry in self._judged(format, group, pictures)
         ]
 
     def _judged(self, format: str, group: ShapeGroup, pictures: PictureSet) -> list[Quality]:
@@ -313,14 +312,16 @@ class Run:
 
         return self.context.floats.run_as(dict[str, int], "macs", work)
 
-    def _samples(self, group: ShapeGroup) -> list[Sample]:
-        return self.context.stages.run_as(
+    def _samples(self, group: ShapeGroup, simulated: dict[str, str]) -> list[Sample]:
+        samples = self.context.stages.run_as(
             list[Sample],
             f"samples{group.suffix}",
             lambda: write_samples(self.outputs, group, self.progress, images=self.recipe.export.io == "uint8"),
             [group.sets[0].hash, self._hashes(group.artifacts)],
             sample_files,
         )
+        samples[0].simulated = {a.id: simulated[a.id] for a in group.artifacts if a.id in simulated}
+        return samples
 
     def _seconds_by_stage(self) -> list[StageSeconds]:
         """What this run did, in order: a stage that was finished before is not among it."""

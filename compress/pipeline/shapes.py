@@ -40,5 +40,5 @@ def _note(text: str, pictures: PictureSet, count: int) -> str:
     if len(pictures) == count:
         return ""
     if not len(pictures):
-        return f"{text}: no picture of {pictures.name} is as large: artifacts of this shape are not measured on it"
-    return f"{text}: {len(pictures)} of {count} pictures of {pictures.name} are as large, and measured on"
+        return f"{text}: not measured on {pictures.name}: all of its pictures are smaller"
+    return f"{text}: measured on {len(pictures)} of {count} pictures of {pictures.name}: the others are smaller"

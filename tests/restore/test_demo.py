@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from compress.artifacts.export.shared_weights import share_weights
 from compress.bundle.manifest import write_manifest
 from compress.cli.commands import app
 from compress.elir.noise import noise_field
@@ -100,6 +101,20 @@ def test_a_dropped_picture_is_restored_as_the_runtime_restores_it(
                 assert psnr_db(result, wanted[name]) > psnr_db(result, canvas(driver, "before")) + 5
         # Chromium's advice on how often this test itself reads the canvas is not an error.
         assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+@pytest.mark.usefixtures("web_runtime")
+def test_weights_in_a_file_of_their_own(bundle: Path, small: np.ndarray, chromium: Callable[..., Any]) -> None:
+    entry = bundle / "int8/onnx/model.onnx"
+    wanted = open_restorer(str(entry), Settings()).restore(small, lambda: None)
+    share_weights([entry], "onnx")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    files = [file["path"] for file in manifest.pop("files")]
+    write_manifest(bundle, manifest, [*files, "int8/onnx/model.data"])
+    with chromium() as driver, opened(driver, bundle, "onnx-int8"):
+        driver.execute_script(DROP, base64.b64encode(png(small)).decode())
+        until(driver, lambda: status(driver).startswith("Restored"))
+        assert psnr_db(canvas(driver, "after"), wanted) > 35
 
 
 @pytest.mark.usefixtures("web_runtime")
