@@ -3,7 +3,8 @@
 Forms: one graph of floats, one of pictures of 8 bits (``io: uint8``), three graphs (``layout: staged``); fp32 and int8,
 by each runtime. OUT keeps the artifacts of the recipe int8_sr, quantized once with its own calibration set, its weights
 rounded to nearest. Each restores PICTURE (by default scikit-image's astronaut, reduced four times) in a process of its
-own, which is timed after a first run. The difference is from the checkpoint's picture in one piece; of int8 it holds
+own, which is timed after a first run: CPU time of all threads, which other work hardly changes, beside the clock's. The
+difference is from the checkpoint's picture in one piece; of int8 it holds
 what quantization changes, too.
 """
 
@@ -78,16 +79,18 @@ def restore(entry: Path, picture: Path, restored: Path) -> None:
 
     image = np.asarray(Image.open(picture))
     restorer = open_restorer(str(entry), Settings())
-    seconds = []
+    seconds, cpu = [], []
     for _ in range(RUNS + 1):
-        began = time.perf_counter()
+        began = time.perf_counter(), time.process_time()
         made = restorer.restore(image, lambda: None)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - began[0])
+        cpu.append(time.process_time() - began[1])
     Image.fromarray(made).save(restored)
     # Not getrusage: a process begins with the peak of the one that started it.
     status = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
-    print(json.dumps({"s": statistics.median(seconds[1:]), "peak_mb": peak, "load": os.getloadavg()[0]}))
+    median = statistics.median
+    print(json.dumps({"s": median(seconds[1:]), "cpu": median(cpu[1:]), "peak_mb": peak, "load": os.getloadavg()[0]}))
 
 
 def in_one_piece(picture: "np.ndarray") -> "np.ndarray":
@@ -111,8 +114,8 @@ def measure(out: Path, formats: "Sequence[Format]", given: Path | None) -> None:
     wanted = in_one_piece(picture)
     height, width = wanted.shape[:2]
     print(f"{width} x {height} px restored\n")
-    print("| runtime, precision | form | difference, 1/255 | PSNR dB | ms | peak MB | MB on disk | load |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| runtime, precision | form | difference, 1/255 | PSNR dB | CPU s | s | peak MB | MB on disk | load |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for format, precision, form in ((f, p, form) for f in formats for p in PRECISIONS for form in FORMS):
         layout: Any = FORMS[form].get("layout", "single")
         artifact = Artifact(format, precision, layout=layout)
@@ -122,7 +125,8 @@ def measure(out: Path, formats: "Sequence[Format]", given: Path | None) -> None:
         found, made = json.loads(printed), np.asarray(Image.open(restored))
         apart = np.abs(made - wanted.astype(float)).mean()
         size = sum((out / form / file).stat().st_size for file in artifact.files) / 1e6
-        cells = (f"{apart:.2f}", f"{psnr_db(made, wanted):.1f}", f"{1000 * found['s']:.0f}", f"{found['peak_mb']:.0f}")
+        cells = [f"{apart:.2f}", *(f"{n:.1f}" for n in (psnr_db(made, wanted), found["cpu"], found["s"]))]
+        cells.append(f"{found['peak_mb']:.0f}")
         print(
             f"| {format}, {precision} | {form} | {' | '.join(cells)} | {size:.1f} | {found['load']:.1f} |", flush=True
         )
