@@ -16,6 +16,7 @@ from compress.artifacts.inspect.external_data import external_data, weights_name
 from compress.artifacts.runtime.contents import Contents
 from compress.bundle.manifest import MANIFEST, is_inside, parse_manifest, read_bytes
 from compress.bundle.schema import Manifest, ManifestArtifact, ManifestFile
+from compress.elir.latent import SIZE_MULTIPLE
 from compress.errors import VerificationError
 from compress.files import TooLong, read_plain, sha256_file
 from compress.folders import is_beside
@@ -113,11 +114,15 @@ class Bundle:
         raise self._damaged(f"artifacts: none is {id}")
 
     def shape(self, artifact: ManifestArtifact) -> Shape:
-        """Height and width in px of what an artifact gives. Raises VerificationError where its ports do not say."""
+        """Height and width in px of what an artifact gives, on the grid of tiles. Raises VerificationError where its
+        ports do not say.
+        """
         axes = {"lq": slice(2, 4), "restored": slice(1, 3)}
         for port in (*artifact.inputs, *artifact.outputs):
             if port.name in axes and len(port.shape) == 4:
                 height, width = port.shape[axes[port.name]]
+                if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
+                    raise self._damaged(f"artifacts: {artifact.id}: {height} x {width} px, no multiples of {SIZE_MULTIPLE}")
                 return height, width
         raise self._damaged(f"artifacts: {artifact.id} has no input lq (1, 3, H, W), no output restored (1, H, W, 3)")
 

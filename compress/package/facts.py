@@ -17,6 +17,8 @@ SCHEMA_VERSION = 1
 ARTIFACT = "artifact"
 """Folder of a package that holds the artifact's files. A stranger's bundle may give them any names: beside run.py,
 Python would import a file called numpy.py."""
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]{0,50}")
+"""Of a runtime: it becomes a part of Gradle's name of a library, and of README.md."""
 
 
 def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -
     ports = [*artifact.inputs, *artifact.outputs]
     takes_pictures = any(port.name == IMAGE for port in ports)
     weights, package = bundle.manifest.weights, PACKAGES[artifact.format]
+    version = bundle.manifest.versions.get(package, "")
     return {
         "schema_version": SCHEMA_VERSION,
         "made_by": f"elir-compress {__version__}",
@@ -55,7 +58,7 @@ def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -
         "inputs": [port.to_json() for port in artifact.inputs],
         "outputs": [port.to_json() for port in artifact.outputs],
         "runtime": package,
-        "runtime_version": bundle.manifest.versions.get(package),
+        "runtime_version": version if _VERSION.fullmatch(version) else None,
         "device": target.device,
         "options": _options(target),
         "licence": weights.licence if weights else None,

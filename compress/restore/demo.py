@@ -11,10 +11,11 @@ from compress.artifacts.runtime.base import IMAGE
 from compress.bundle.open import Bundle, open_bundle
 from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.noise import noise_field
-from compress.elir.tiles import DEFAULT_OVERLAP
-from compress.errors import InputError, VerificationError
+from compress.errors import InputError
 from compress.measure.machine import physical_cores
+from compress.recipe.image_size import Shape
 from compress.recipe.task import TASKS, task_scale
+from compress.restore.open import default_overlap
 from compress.results.file import RESULTS
 from compress.targets.browser.chromium import LOOPBACK, PAGES, Content, Pages, address_of
 from compress.targets.browser.onnxruntime_web import runtime_files
@@ -62,14 +63,15 @@ def demo(bundle: Path, artifact: str | None, port: int, progress: "Progress", *,
 
 @dataclass(frozen=True)
 class OnnxArtifact:
-    """An ONNX artifact of a bundle. ``model``: the file's bytes; ``inputs``: the shape of each, by name; ``external``:
-    files that it keeps weights in, as it names them.
+    """An ONNX artifact of a bundle. ``model``: the file's bytes; ``inputs``: the shape of each, by name; ``tile``: height
+    and width in px of what it gives; ``external``: files that it keeps weights in, as it names them.
     """
 
     id: str
     model: bytes
     task: str | None
     inputs: dict[str, list[int]]
+    tile: Shape
     external: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -88,10 +90,9 @@ def choose(opened: Bundle, wanted: str | None) -> OnnxArtifact:
     if wanted not in known:
         raise InputError(f"{bundle}: has no ONNX artifact {wanted}: give one of {', '.join(known)}")
     facts = known[wanted]
-    opened.shape(facts)
-    contents = opened.open_artifact(facts).contents
+    tile, contents = opened.shape(facts), opened.open_artifact(facts).contents
     inputs = {port.name: port.shape for port in facts.inputs}
-    return OnnxArtifact(wanted, contents.entry, facts.task, inputs, dict(contents.external))
+    return OnnxArtifact(wanted, contents.entry, facts.task, inputs, tile, dict(contents.external))
 
 
 def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
@@ -100,12 +101,6 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
     if task not in TASKS:
         raise InputError(f"{bundle}: its task is not known (={task}): use compress restore")
     scale = task_scale(task)
-    images = IMAGE in artifact.inputs
-    shape = artifact.inputs.get(IMAGE if images else "lq", [])
-    if len(shape) != 4:
-        raise VerificationError(f"{bundle}: {artifact.id} has no input lq or image of 4 axes: write the bundle again")
-    sides = shape[1:3] if images else shape[2:]
-    tile = [side * scale if images else side for side in sides]
     return {
         "name": bundle.resolve().name,
         "what": WHAT.get(task, f"enlarges {scale} times" if scale > 1 else "restores"),
@@ -114,9 +109,9 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
         "external": [{"path": name, "url": f"weights-{i}"} for i, name in enumerate(artifact.external)],
         "scale": scale,
         "inputs": artifact.inputs,
-        "images": images,
-        "tile": tile,
-        "overlap": max(0, min(DEFAULT_OVERLAP, min(tile) - SIZE_MULTIPLE)),
+        "images": IMAGE in artifact.inputs,
+        "tile": list(artifact.tile),
+        "overlap": default_overlap(artifact.tile),
         "threads": physical_cores(),
     }
 
@@ -143,6 +138,7 @@ def sample_picture(opened: Bundle, scale: int) -> tuple[str, bytes] | None:
 def noise(query: Mapping[str, str]) -> bytes:
     """The noise under a picture of ``height`` x ``width`` px, as `compress restore` has it. Raises ValueError."""
     height, width = (int(query.get(name, "")) for name in ("height", "width"))
-    if min(height, width) <= 0 or height * width > LARGEST:
+    # Noise covers whole latents: under a line of one px there are 32.
+    if min(height, width) <= 0 or max(height, SIZE_MULTIPLE) * max(width, SIZE_MULTIPLE) > LARGEST:
         raise ValueError(f"{height} x {width} px")
     return noise_field(height, width, seed=0).tobytes()

@@ -96,7 +96,17 @@ def test_the_python_of_the_readme(finished: Any, photo: np.ndarray, tmp_path: Pa
 def test_run_py_of_no_picture_says_so_in_a_line(finished: Any, tmp_path: Path) -> None:
     folder = package(finished.folder, "x86-openvino", tmp_path / "product")
     done = run(folder, "missing.png", "restored.png", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "[Errno 2] No such file or directory: 'missing.png'\n")
+    missing = "missing.png: cannot be read ([Errno 2] No such file or directory: 'missing.png')\n"
+    assert (done.returncode, done.stderr) == (2, missing)
+
+
+def test_run_py_starts_no_program(finished: Any, tmp_path: Path) -> None:
+    """Pillow would hand a PostScript file, whatever its name, to Ghostscript."""
+    folder = package(finished.folder, "x86-openvino", tmp_path / "product")
+    (tmp_path / "photo.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    done = run(folder, "photo.png", "restored.png", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("photo.png: cannot be read (cannot identify image file")
 
 
 # --- C++ ----------------------------------------------------------------------------------------------------------
@@ -162,6 +172,9 @@ def test_cpp(
         assert done.returncode == 0, done.stderr
         check_as_restore(folder, picture, tmp_path / "restored.ppm")
     (tmp_path / "photo.ppm").write_bytes(b"P6 41 37 255\n...")
+    done = subprocess.run([program, artifact, *files], capture_output=True, text=True)
+    assert (done.returncode, "photo.ppm: shorter than its header says" in done.stderr) == (1, True)
+    (tmp_path / "photo.ppm").write_bytes(b"P6 2000000 2000000 255\n...")  # more than any machine has
     done = subprocess.run([program, artifact, *files], capture_output=True, text=True)
     assert (done.returncode, "photo.ppm: shorter than its header says" in done.stderr) == (1, True)
 

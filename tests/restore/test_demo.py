@@ -26,7 +26,7 @@ from compress.elir.restore import enlarge
 from compress.errors import VerificationError
 from compress.measure.quality import psnr_db
 from compress.progress import Progress
-from compress.restore.demo import OnnxArtifact, demo, noise, page_facts
+from compress.restore.demo import LARGEST, demo, noise
 from compress.restore.open import Settings, open_restorer
 
 PIXELS = """
@@ -275,6 +275,7 @@ def test_no_two_runs_share_an_address(finished: Any) -> None:
         {"height": "-8", "width": "8"},
         {"height": "-8", "width": "-8"},
         {"height": "0", "width": "0"},
+        {"height": "1", "width": str(LARGEST)},
     ],
 )
 def test_no_noise_for_nonsense(query: dict[str, str]) -> None:
@@ -282,13 +283,15 @@ def test_no_noise_for_nonsense(query: dict[str, str]) -> None:
         noise(query)
 
 
-@pytest.mark.parametrize(
-    "inputs",
-    [{}, {"noise": [1, 16, 8, 8]}, {"image": [1]}, {"image": [1, 2]}, {"lq": [1, 3, 64]}, {"lq": [1] * 8}],
-)
+@pytest.mark.parametrize("inputs", [{}, {"lq": [1, 3, 64]}, {"lq": [1, 3, 8, 8]}, {"image": [1, 2, 2, 3]}])
 def test_an_entry_that_tells_no_size_is_refused(inputs: dict[str, list[int]], tmp_path: Path) -> None:
-    with pytest.raises(VerificationError, match="has no input lq or image of 4 axes"):
-        page_facts(tmp_path, OnnxArtifact("onnx-int8", b"", "sr_x4", inputs))
+    """By one of 8 px the page would cut tiles without end."""
+    (tmp_path / "model.onnx").write_bytes(b"")
+    facts = {"id": "onnx-int8", "format": "onnx", "precision": "int8", "entry": "model.onnx", "task": "sr_x4"}
+    ports = [{"name": name, "shape": shape} for name, shape in inputs.items()]
+    write_manifest(tmp_path, {"artifacts": [{**facts, "inputs": ports}]}, ["model.onnx"])
+    with pytest.raises(VerificationError, match=r"damaged manifest \(artifacts: onnx-int8"):
+        demo(tmp_path, None, 0, Progress("silent"))
 
 
 def test_mistakes_are_one_line(finished: Any, tmp_path: Path) -> None:

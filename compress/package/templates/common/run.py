@@ -22,6 +22,8 @@ from PIL import Image, ImageOps
 
 GRID = 32  # px; tiles start at its multiples, where every stride of the networks has the same phase
 LATENT, CHANNELS = 8, 16  # px of the output per sample of the noise, and its channels
+# Pillow hands others to programs: a PostScript file, whatever its name, is run by Ghostscript.
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
 
 
 class Axis:
@@ -124,17 +126,27 @@ class Restorer:
         return lambda top, left: noise[None, :, y[rows.tile_at(top, LATENT), None], x[columns.tile_at(left, LATENT)]]
 
 
+def opened(path):
+    """The picture, upright: (H, W, 3) uint8."""
+    Image.init()
+    with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+
+
 def main():
     parser = argparse.ArgumentParser(description="Restore a picture of any size.")
-    parser.add_argument("picture", help="picture to restore, of any format that Pillow reads")
+    parser.add_argument("picture", help=f"picture to restore: {', '.join(FORMATS)}")
     parser.add_argument("out", help="picture to write; its suffix is the format")
     parser.add_argument("--seed", type=int, default=0, help="seed of the noise; by default 0")
     args = parser.parse_args()
     try:
-        picture = np.array(ImageOps.exif_transpose(Image.open(args.picture)).convert("RGB"))
+        picture = opened(args.picture)
+    except Exception as error:  # Pillow's decoders raise what they like
+        parser.exit(2, f"{args.picture}: cannot be read ({' '.join(str(error).split())})\n")
+    try:
         Image.fromarray(Restorer().restore(picture, args.seed)).save(args.out)
     except (OSError, ValueError) as error:
-        parser.exit(2, f"{error}\n")
+        parser.exit(2, f"{args.out}: cannot be made ({' '.join(str(error).split())})\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import onnxruntime
 
 # A device's processor -> ONNX Runtime's providers, the first that can take an operator first.
-PROVIDERS = {"CPU": ["CPUExecutionProvider"], "GPU": ["TensorrtExecutionProvider", "CPUExecutionProvider"]}
+PROVIDERS = {"GPU": ["TensorrtExecutionProvider", "CPUExecutionProvider"]}
 LEVELS = {"disable": "DISABLE_ALL", "basic": "ENABLE_BASIC", "extended": "ENABLE_EXTENDED", "all": "ENABLE_ALL"}
 
 
@@ -17,7 +17,8 @@ class Model:
                 settings.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, "ORT_" + LEVELS[value])
             else:
                 settings.add_session_config_entry(name, str(int(value) if isinstance(value, bool) else value))
-        self.session = onnxruntime.InferenceSession(path, settings, providers=PROVIDERS[facts["device"]])
+        providers = PROVIDERS.get(facts["device"], ["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(path, settings, providers=providers)
 
     def run(self, inputs):
         """Arrays by their names -> array."""

@@ -14,7 +14,9 @@
 #include "restore.hpp"
 
 static Picture read_ppm(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
+    std::ifstream file(path, std::ios::binary | std::ios::ate);
+    const std::streamoff bytes = file.tellg();  // a header may ask for more memory than there is
+    file.seekg(0);
     std::string magic, word;
     int numbers[3], count = 0;  // width, height, largest value
     file >> magic;
@@ -28,6 +30,7 @@ static Picture read_ppm(const std::string& path) {
         throw std::runtime_error(path + ": not a PPM of 8 bits (P6, 255)");
     file.get();
     Picture picture{numbers[1], numbers[0], {}};
+    if (numbers[0] > bytes / 3 / numbers[1]) throw std::runtime_error(path + ": shorter than its header says");
     picture.rgb.resize(3 * static_cast<std::size_t>(picture.width) * picture.height);
     if (!file.read(reinterpret_cast<char*>(picture.rgb.data()), static_cast<std::streamsize>(picture.rgb.size())))
         throw std::runtime_error(path + ": shorter than its header says");

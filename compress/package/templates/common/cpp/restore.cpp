@@ -2,7 +2,9 @@
 #include "restore.hpp"
 
 #include <algorithm>
+#include <climits>
 #include <cmath>
+#include <stdexcept>
 
 #include "facts.hpp"
 
@@ -29,6 +31,7 @@ struct Axis {
     Axis(int side, int of_tile)
         : size(side), tile(of_tile), whole(rounded_up(side)), padded(std::max(whole, of_tile)) {
         const int step = (tile - OVERLAP) / GRID * GRID;
+        if (step < GRID) throw std::runtime_error("compress.json is not of this artifact: its tile is another");
         for (int start = 0; start < padded - tile; start += step) starts.push_back(start);
         starts.push_back(padded - tile);
     }
@@ -158,14 +161,23 @@ std::vector<float> cut(const std::vector<float>& noise, int noise_height, int no
     return window;
 }
 
+// All sides and indices are ints.
+void check_size(const Picture& picture) {
+    if (picture.height < 1 || picture.width < 1) throw std::runtime_error("the picture has no pixels");
+    if (picture.height > INT_MAX / (3 * SCALE * SCALE) / picture.width)
+        throw std::runtime_error("the picture is too large: cut it into smaller ones");
+}
+
 }  // namespace
 
 std::size_t noise_size(const Picture& picture) {
+    check_size(picture);
     const std::size_t height = rounded_up(picture.height * SCALE), width = rounded_up(picture.width * SCALE);
     return CHANNELS * (height / LATENT) * (width / LATENT);
 }
 
 Picture restore(Model& model, const Picture& picture, const std::vector<float>& noise) {
+    check_size(picture);
     const int unit = model.takes_bytes ? SCALE : 1;  // px of the output per px of what is cut
     const Picture given = SCALE > unit ? enlarged(picture) : picture;
     const Axis rows(picture.height * SCALE, model.height), columns(picture.width * SCALE, model.width);

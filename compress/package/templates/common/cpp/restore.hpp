@@ -11,7 +11,8 @@ struct Picture {
     std::vector<std::uint8_t> rgb;  // (height, width, 3)
 };
 
-// Floats of the noise for a picture: (16, h/8, w/8), h and w being the output's sides, rounded up to 32 px.
+// Floats of the noise for a picture: (16, h/8, w/8), h and w being the output's sides, rounded up to 32 px. Throws
+// std::runtime_error, as restore does, for a picture whose output takes more than 2 GB.
 std::size_t noise_size(const Picture& picture);
 
 // noise: noise_size floats, standard normal, in one piece for the whole picture; nothing where the model takes none.
