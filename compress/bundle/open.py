@@ -25,6 +25,7 @@ from compress.recipe.schema import Format
 from compress.results.document import Results
 from compress.results.file import RESULTS, parse_results
 from compress.results.sample import Sample
+from compress.text import printable
 
 SIGNATURE = f"{MANIFEST}.sig"
 
@@ -122,7 +123,9 @@ class Bundle:
             if port.name in axes and len(port.shape) == 4:
                 height, width = port.shape[axes[port.name]]
                 if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
-                    raise self._damaged(f"artifacts: {artifact.id}: {height} x {width} px, no multiples of {SIZE_MULTIPLE}")
+                    raise self._damaged(
+                        f"artifacts: {artifact.id}: {height} x {width} px, no multiples of {SIZE_MULTIPLE}"
+                    )
                 return height, width
         raise self._damaged(f"artifacts: {artifact.id} has no input lq (1, 3, H, W), no output restored (1, H, W, 3)")
 
@@ -168,7 +171,14 @@ class Bundle:
             weights = self._weights_of(graph)
             return [graph, weights] if weights in self.listed else [graph]
         if format == "onnx":
-            return [graph, *dict.fromkeys(self._external(graph, self.read(graph)).values())]
+            beside = self._external(graph, self.read(graph))
+            for name in beside:
+                # What runs a copy, here or on a device, puts the files into one folder.
+                if name != PurePosixPath(name).name or name == PurePosixPath(graph).name:
+                    raise self._refused(
+                        f"{graph}: keeps weights in {printable(name)}, which is no other file beside it"
+                    )
+            return [graph, *beside.values()]
         return [graph, about] if (about := _about_of(graph)) in self.listed else [graph]
 
     def _openvino(self, name: str, entry: bytes) -> Contents:

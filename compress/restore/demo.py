@@ -63,8 +63,8 @@ def demo(bundle: Path, artifact: str | None, port: int, progress: "Progress", *,
 
 @dataclass(frozen=True)
 class OnnxArtifact:
-    """An ONNX artifact of a bundle. ``model``: the file's bytes; ``inputs``: the shape of each, by name; ``tile``: height
-    and width in px of what it gives; ``external``: files that it keeps weights in, as it names them.
+    """An ONNX artifact of a bundle. ``model``: the file's bytes; ``inputs``: the shape of each, by name; ``tile``:
+    height and width in px of what it gives; ``external``: files that it keeps weights in, as it names them.
     """
 
     id: str

@@ -149,6 +149,19 @@ def test_copies_are_what_the_manifest_says_or_nothing(small: Path, tmp_path: Pat
         (small / name).write_bytes(whole)
 
 
+@pytest.mark.parametrize("location", ["./weights.bin", "more/weights.bin", "model.onnx"])
+def test_weights_elsewhere_than_beside_the_model_are_not_copied(small: Path, location: str, tmp_path: Path) -> None:
+    """``bench`` and ``package`` put what they copy into one folder, by its name."""
+    write_onnx(small / "fp32/onnx/model.onnx", location)
+    (small / "fp32/onnx/more").mkdir()
+    shutil.copy(small / "fp32/onnx/weights.bin", small / "fp32/onnx/more")
+    files = ["fp32/onnx/model.onnx", "fp32/onnx/weights.bin", "fp32/onnx/more/weights.bin"]
+    write_manifest(small, {"artifacts": [artifact()]}, files)
+    bundle = open_bundle(small)
+    with pytest.raises(VerificationError, match=f"keeps weights in {location}, which is no other file beside it"):
+        bundle.copy_artifact(bundle.manifest.artifacts[0], tmp_path / "copy")
+
+
 def test_a_bench_measures_copies_and_its_errors_name_the_bundle(small: Path) -> None:
     from compress.pipeline.bench import copies
 
