@@ -14,7 +14,7 @@ from compress.artifacts.export.shared_weights import join_weights
 from compress.bundle.manifest import write_manifest
 from compress.bundle.open import Bundle, check_files, open_bundle
 from compress.bundle.schema import ManifestArtifact
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 from compress.files import PART, check_room, what_to_do
 from compress.package.choose import choose
 from compress.package.facts import ARTIFACT, FACTS, facts_of
@@ -23,6 +23,7 @@ from compress.recipe.library import find, shipped
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.restore.demo import OWN as PAGES
+from compress.text import one_line
 
 LICENCES = ("LICENSE", "NOTICE")
 PROGRAMS = {
@@ -37,11 +38,11 @@ def package(bundle: Path, target: str, out: Path, artifact: str | None = None) -
     """Write a package of ``bundle`` for ``target``, a name or a YAML file, to ``out``, a folder that is new or empty.
 
     ``artifact``: its id; by default the best that runs there (``choose``). Returns ``out``.
-    Raises InputError for an unknown target or artifact, one that does not fit the other, or a folder that is in use;
-    VerificationError for a bundle that is not as its manifest says.
+    Raises InputError for an unknown target or artifact, one that does not fit the other, or a folder that is in use
+    or lies in the bundle; VerificationError for a bundle that is not as its manifest says.
     """
     device = load_model(DeployTarget, find("targets", target))
-    _check_new(out)
+    _check_new(out, bundle)
     opened = open_bundle(bundle)
     check_files(opened)
     chosen = choose(opened, device, artifact)
@@ -59,8 +60,10 @@ def package(bundle: Path, target: str, out: Path, artifact: str | None = None) -
     return out
 
 
-def _check_new(out: Path) -> None:
+def _check_new(out: Path, bundle: Path) -> None:
     check_room(out)
+    if bundle.resolve() in out.resolve().parents:
+        raise InputError(f"{out}: lies in the bundle, which holds what its manifest lists alone: name another")
     try:
         if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):
             return
@@ -78,7 +81,15 @@ def _write(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget, fol
     facts = facts_of(bundle, artifact, target)
     entry = bundle.copy_artifact(artifact, folder / ARTIFACT)
     if artifact.format == "onnx":
-        join_weights(entry)
+        try:
+            join_weights(entry)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # of onnx and of protobuf: places outside of the file, more than 2 GB
+            raise VerificationError(
+                f"{bundle.folder / artifact.entry}: its weights cannot be joined to it ({one_line(str(error))}): "
+                "do not use it"
+            ) from None
     for programs in PROGRAMS[artifact.format]:
         shutil.copytree(TEMPLATES / programs, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     if artifact.format == "onnx":

@@ -148,3 +148,43 @@ def test_a_stranger_names_his_artifact(name: str | None, message: str, bundle: P
     with pytest.raises(VerificationError) as refused:
         package(edited(bundle, edit), "x86-openvino", tmp_path / "product")
     assert message in str(refused.value) and not (tmp_path / "product").exists()
+
+
+def keep_weights_beside(bundle: Path, weights: bytes | None = None) -> None:
+    """Put the largest tensor of onnx-int8 into a file of its own, or ``weights`` in its place."""
+    import onnx
+    from onnx.external_data_helper import set_external_data
+
+    path = bundle / "int8/onnx/model.onnx"
+    model = onnx.load(path)
+    tensor = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    path.with_name("weights.data").write_bytes(tensor.raw_data if weights is None else weights)
+    set_external_data(tensor, "weights.data", 0, len(tensor.raw_data))
+    tensor.ClearField("raw_data")
+    path.write_bytes(model.SerializeToString())
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    files = [file["path"] for file in manifest.pop("files")]
+    write_manifest(bundle, manifest, [*files, "int8/onnx/weights.data"])
+
+
+def test_weights_that_end_too_early_are_refused(bundle: Path, tmp_path: Path) -> None:
+    keep_weights_beside(bundle, b"short")
+    with pytest.raises(VerificationError, match=r"tiny/int8/onnx/model.onnx: its weights cannot be joined to it \("):
+        package(bundle, "x86-onnxruntime", tmp_path / "product", "onnx-int8")
+    assert not (tmp_path / "product").exists()
+
+
+@pytest.mark.parametrize("version", ["1.2\n```\n# Verified", "<script>", "1:all@zip", "1" * 60])
+def test_a_version_that_is_none_is_left_out(version: str, bundle: Path, tmp_path: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["versions"]["onnxruntime"] = version
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    folder = package(bundle, "x86-onnxruntime", tmp_path / "product", "onnx-int8")
+    assert json.loads((folder / "compress.json").read_text())["runtime_version"] is None
+    assert version not in (folder / "README.md").read_text()
+
+
+def test_a_folder_in_the_bundle_is_refused(finished: Any) -> None:
+    with pytest.raises(InputError, match="lies in the bundle, which holds what its manifest lists alone"):
+        package(finished.folder, "x86-openvino", finished.folder / "product")
+    check_files(open_bundle(finished.folder))
