@@ -62,7 +62,7 @@ class Settings:
             value, kind = getattr(self, name), Real if name == "sigma_s" else Integral
             if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
                 raise InputError(f"{name} (={value!r}) must be a {'' if kind is Real else 'whole '}number: give one")
-        if self.task is not None and self.task not in TASKS:
+        if self.task is not None and self.task not in list(TASKS):  # a caller's list has no hash
             near = did_you_mean(str(self.task), TASKS)
             raise InputError(f"task (={self.task!r}) must be one of {', '.join(TASKS)}{near}")
         if self.seed < 0:

@@ -1,5 +1,6 @@
 """What ``compress.open`` gives: a model, an artifact or a bundle as one Python object."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,4 +128,10 @@ def _written(given: str | Path) -> str:
 def open_source(source: str | Path, settings: Settings) -> Source:
     """See ``compress.open``."""
     name = _written(source)
+    try:
+        no_path = b"\0" in os.fsencode(name)
+    except UnicodeEncodeError:
+        no_path = True
+    if no_path:
+        raise InputError(f"{name!r}: no name that a file can have: check the path")
     return Source(name, settings, open_restorer(name, settings))

@@ -51,11 +51,18 @@ def test_settings_are_the_commands(checkpoint: Path, photo: np.ndarray) -> None:
         *(("seed", value) for value in (-1, 1.5, "x")),
         *(("scale", value) for value in (0, -1, 10**6, "x", True)),  # 10^6: a picture of 2 x 2 px would take terabytes
         *((name, "x") for name in ("tile", "overlap", "k_steps", "sigma_s")),
+        *(("task", value) for value in (["denoise"], {}, 5)),
     ],
 )
 def test_settings_that_are_no_numbers_or_out_of_range(checkpoint: Path, setting: str, value: Any) -> None:
     with pytest.raises(InputError, match=rf"^{setting} \(="):
         compress.open(checkpoint, **{setting: value})
+
+
+@pytest.mark.parametrize("name", ["x\0.onnx", "\ud800.onnx", "\0"])
+def test_what_can_be_no_file_is_refused_in_a_line(name: str) -> None:
+    with pytest.raises(InputError, match="no name that a file can have"):
+        compress.open(name)
 
 
 def test_a_path_needs_no_separator(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
