@@ -62,7 +62,8 @@ def package(bundle: Path, target: str, out: Path, artifact: str | None = None) -
 
 def _check_new(out: Path, bundle: Path) -> None:
     check_room(out)
-    if bundle.resolve() in out.resolve().parents:
+    # Not Path.resolve, which fails at links in a circle.
+    if Path(os.path.realpath(bundle)) in Path(os.path.realpath(out)).parents:
         raise InputError(f"{out}: lies in the bundle, which holds what its manifest lists alone: name another")
     try:
         if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):

@@ -188,3 +188,10 @@ def test_a_folder_in_the_bundle_is_refused(finished: Any) -> None:
     with pytest.raises(InputError, match="lies in the bundle, which holds what its manifest lists alone"):
         package(finished.folder, "x86-openvino", finished.folder / "product")
     check_files(open_bundle(finished.folder))
+
+
+def test_links_in_a_circle_are_refused(finished: Any, tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for out in (tmp_path / "circle", tmp_path / "circle/product"):
+        with pytest.raises(InputError, match=r"circle(/product)?: (cannot be written|is a file)"):
+            package(finished.folder, "x86-openvino", out)
