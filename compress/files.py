@@ -175,6 +175,12 @@ def read_plain(path: Path, most: int) -> bytes:
     return data
 
 
+def real_path(path: Path) -> Path:
+    """``path``, absolute and without links. Of links in a circle, of which Path.resolve makes a RuntimeError, it keeps
+    the name, and opening it is an OSError."""
+    return Path(os.path.realpath(path))
+
+
 def sha256_file(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     with path.open("rb") as file:

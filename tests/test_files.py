@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+import compress
 from compress.errors import InputError
 from compress.files import (
     PART,
     check_output,
     check_room,
     locked,
+    real_path,
     sha256_file,
     sha256_text,
     temporary_folder,
@@ -216,3 +218,18 @@ def test_what_is_not_about_the_file_stays_what_it_is(error: OSError, tmp_path: P
         raise error
     assert caught.value is error
     assert not list(tmp_path.iterdir())
+
+
+def test_links_in_a_circle_have_a_path(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "c").symlink_to(".")
+    assert real_path(tmp_path / "a" / "x").name == "x"
+    assert real_path(tmp_path / "c" / "x") == real_path(tmp_path) / "x"
+
+
+def test_no_other_module_resolves_links() -> None:
+    """Path.resolve raises RuntimeError at links in a circle: it stands only where no user gives the path."""
+    package = Path(compress.__file__).parent
+    users = [p.relative_to(package).as_posix() for p in package.rglob("*.py") if ".resolve()" in p.read_text("utf-8")]
+    assert sorted(users) == ["bundle/manifest.py", "python_process.py"]

@@ -18,7 +18,7 @@ from compress.bundle.manifest import MANIFEST, is_inside, parse_manifest, read_b
 from compress.bundle.schema import Manifest, ManifestArtifact, ManifestFile
 from compress.elir.latent import SIZE_MULTIPLE
 from compress.errors import VerificationError
-from compress.files import TooLong, read_plain, sha256_file
+from compress.files import TooLong, read_plain, real_path, sha256_file
 from compress.folders import is_beside
 from compress.recipe.image_size import Shape
 from compress.recipe.schema import Format
@@ -244,7 +244,7 @@ def check_files(bundle: Bundle) -> None:
 
 def holds(bundle: Path, name: str) -> bool:
     """Whether the file ``name`` stays inside of a folder that is not a bundle yet."""
-    return is_inside(bundle.resolve(), name)
+    return is_inside(real_path(bundle), name)
 
 
 def _about_of(entry: str) -> str:

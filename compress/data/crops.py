@@ -16,6 +16,7 @@ from compress.data.pictures import to_float
 from compress.data.sets import pixels_sha256
 from compress.data.stream import PictureStream
 from compress.errors import InputError
+from compress.files import real_path
 from compress.recipe.degradation import Degradation
 from compress.recipe.task import Task, task_degradation
 from compress.recipe.train import TrainSource
@@ -94,7 +95,7 @@ class TrainingPictures:
             self.pictures.append(picture)
             # Counted under the folder right below its root, or under the root's own name.
             parts = path.relative_to(folder).parts
-            self._groups[parts[0] if len(parts) > 1 else folder.resolve().name] += 1
+            self._groups[parts[0] if len(parts) > 1 else real_path(folder).name] += 1
 
     def _report(self) -> list[str]:
         folders = [f"training pictures: {self.census.in_words}"] if self.pictures else []

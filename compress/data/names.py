@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compress.errors import InputError
+from compress.files import real_path
 from compress.recipe import library
 from compress.recipe.image_size import Shape, exact_text
 
@@ -60,11 +61,11 @@ def set_names(given: Sequence[str]) -> list[str]:
     from compress.recipe.validation import load_model
 
     paths = [library.find("calibration", name) for name in given]
-    twice, times = Counter(path.resolve() for path in paths).most_common(1)[0] if paths else (Path(), 0)
+    twice, times = Counter(real_path(path) for path in paths).most_common(1)[0] if paths else (Path(), 0)
     if times > 1:
         raise InputError(f"{twice}: is given twice as a set of pictures: name another, or leave one out")
     fixed = {i: load_model(CalibrationSet, path).name for i, path in enumerate(paths) if not path.is_dir()}
-    parts = [path.resolve().parts for path in paths]
+    parts = [real_path(path).parts for path in paths]
     depth = [1] * len(paths)
     while True:
         names = [fixed.get(i) or file_name("-".join(p[-n:])) for i, (p, n) in enumerate(zip(parts, depth, strict=True))]

@@ -13,6 +13,7 @@ from compress.data.names import distinct_names
 from compress.data.pictures import open_rgb
 from compress.data.sources import NamedPicture, Pictures, Read, evenly
 from compress.errors import InputError
+from compress.files import real_path
 from compress.recipe.task import Task, task_enlargement, task_scale
 
 NAMED = 3  # pictures that an error names
@@ -35,7 +36,7 @@ class PairedPictures(Pictures):
     """
 
     def __init__(self, low: Path, high: Path | None, count: int | None, task: Task, *, enlarged: bool = False) -> None:
-        if high is not None and low.resolve() == high.resolve():
+        if high is not None and real_path(low) == real_path(high):
             raise InputError(f"{low}: is both pairs.low and pairs.high: give two folders, or leave high out")
         self._task, self._enlarged = task, enlarged
         self.notes: list[str] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from compress.elir.state import State, flatten, read_state
 from compress.errors import InputError, VerificationError
+from compress.files import real_path
 
 OWNER, HASH = SHARED_KEYS = ("decoder_of", "decoder_sha256")
 
@@ -38,7 +39,7 @@ def without_decoder(state: State, path: Path, owner: Path) -> tuple[State, dict[
 
     Raises InputError when ``owner`` lies in another folder or its decoder is not the state's.
     """
-    if owner.resolve().parent != path.resolve().parent:
+    if real_path(owner).parent != real_path(path).parent:
         raise InputError(f"{owner}: a shared decoder must lie beside {path}: write into its folder")
     decoder = decoder_of(owner)
     own = {name: value for name, value in state.items() if name.startswith("dec.")}

@@ -10,7 +10,7 @@ from compress.artifacts.artifact import artifact_of
 from compress.bundle.open import Bundle
 from compress.data.names import data_key
 from compress.errors import VerificationError
-from compress.files import sha256_text
+from compress.files import real_path, sha256_text
 from compress.recipe.image_size import size_text
 from compress.results.artifact import ArtifactEntry
 from compress.results.document import Results
@@ -69,7 +69,7 @@ def _rows(bundle: Bundle, results: Results, performance: Sequence[Performance], 
         "recipe_sha256": manifest.recipe_sha256,
         "calibration_sha256": manifest.key.get("calibration"),
         "versions": results.versions,
-        "bundle": str(bundle.folder.resolve()),
+        "bundle": str(real_path(bundle.folder)),
     }
     return [
         _measurement(

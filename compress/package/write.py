@@ -15,7 +15,7 @@ from compress.bundle.manifest import write_manifest
 from compress.bundle.open import Bundle, check_files, open_bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.errors import InputError, VerificationError
-from compress.files import PART, check_room, what_to_do
+from compress.files import PART, check_room, real_path, what_to_do
 from compress.package.choose import choose
 from compress.package.facts import ARTIFACT, FACTS, facts_of
 from compress.package.readme import README, TEMPLATES, readme
@@ -63,7 +63,7 @@ def package(bundle: Path, target: str, out: Path, artifact: str | None = None) -
 def _check_new(out: Path, bundle: Path) -> None:
     check_room(out)
     # Not Path.resolve, which fails at links in a circle.
-    if Path(os.path.realpath(bundle)) in Path(os.path.realpath(out)).parents:
+    if real_path(bundle) in real_path(out).parents:
         raise InputError(f"{out}: lies in the bundle, which holds what its manifest lists alone: name another")
     try:
         if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):

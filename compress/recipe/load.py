@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import InputError
-from compress.files import sha256_text
+from compress.files import real_path, sha256_text
 from compress.recipe.kinds import check_kind
 from compress.recipe.library import Kind, find, is_path, load_yaml
 from compress.recipe.pass_order import order_mistakes
@@ -103,7 +103,7 @@ def to_yaml(recipe: Recipe, folder: Path | None = None) -> str:
 
 def _resolved(path: Path, children: tuple[Path, ...]) -> Source:
     """A recipe file on top of what it extends."""
-    if path.resolve() in children:
+    if real_path(path) in children:
         chain = " -> ".join(p.name for p in (*children, path))
         raise InputError(f"{path}: extends itself ({chain}): break the circle")
     source = Source(load_yaml(path))
@@ -118,7 +118,7 @@ def _resolved(path: Path, children: tuple[Path, ...]) -> Source:
         parent = find("recipes", str(path.parent / expanded(base)) if is_path(base) else base)
     except InputError as error:
         raise InputError(f"{place}: extends: {error}") from None
-    source.on_top_of(_resolved(parent, (*children, path.resolve())))
+    source.on_top_of(_resolved(parent, (*children, real_path(path))))
     return source
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from compress.files import real_path
 from compress.hub import is_on_hub
 from compress.recipe.library import data_folder, is_path
 from compress.recipe.validation import Mistake, Source
@@ -32,7 +33,7 @@ def from_file(source: Source) -> None:
     Raises InputError, one line each, for what is only there as seen from the current folder, as older releases took it.
     """
     folder = source.path.parent
-    if folder.resolve() == data_folder("recipes").resolve() or str(folder) == ".":
+    if real_path(folder) == real_path(data_folder("recipes")) or str(folder) == ".":
         return
     mistakes: list[Mistake] = []
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.files import real_path
 from compress.progress import Progress
 from compress.recipe import library
 from compress.recipe.task import Task, task_input, task_scale
@@ -176,5 +177,5 @@ def _data_options(sets: Sequence[str]) -> str:
 
 def _shown(path: Path, kind: library.Kind) -> str:
     """A built-in file's name; any other without the place where it happened to lie."""
-    path = path.resolve()
-    return path.stem if path.parent == library.data_folder(kind).resolve() else f"path/to/{path.name}"
+    path = real_path(path)
+    return path.stem if path.parent == real_path(library.data_folder(kind)) else f"path/to/{path.name}"

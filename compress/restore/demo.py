@@ -12,6 +12,7 @@ from compress.bundle.open import Bundle, open_bundle
 from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.noise import noise_field
 from compress.errors import InputError
+from compress.files import real_path
 from compress.measure.machine import physical_cores
 from compress.recipe.image_size import Shape
 from compress.recipe.task import TASKS, task_scale
@@ -102,7 +103,7 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
         raise InputError(f"{bundle}: its task is not known (={task}): use compress restore")
     scale = task_scale(task)
     return {
-        "name": bundle.resolve().name,
+        "name": real_path(bundle).name,
         "what": WHAT.get(task, f"enlarges {scale} times" if scale > 1 else "restores"),
         "artifact": artifact.id,
         "bytes": len(artifact.model) + sum(map(len, artifact.external.values())),

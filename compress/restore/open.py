@@ -21,6 +21,7 @@ from compress.elir.metadata import read_metadata, student_for
 from compress.elir.restore import OnTile, TorchNetworks, restore, restore_bytes, restore_staged
 from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, Tiling
 from compress.errors import InputError, Unavailable
+from compress.files import real_path
 from compress.hub import is_on_hub
 from compress.measure.machine import physical_cores
 from compress.recipe.library import did_you_mean, find, is_path
@@ -328,12 +329,12 @@ def located(source: str) -> tuple[Path, str | None]:
 
 def _file(entry: Path) -> ArtifactFile:
     """``entry`` with what the manifest of the bundle that holds it records; alone when it lies in no bundle."""
-    wanted = entry.resolve()
+    wanted = real_path(entry)
     # As it was given first: in a cache of the Hugging Face hub the file is a link out of its bundle.
     for folder in (*entry.absolute().parents[:DEPTH], *wanted.parents[:DEPTH]):
         if (folder / MANIFEST).is_file():
             opened = open_bundle(folder)
             for facts in opened.manifest.artifacts:
-                if wanted in {(folder / graph).resolve() for graph in facts.graphs}:
+                if wanted in {real_path(folder / graph) for graph in facts.graphs}:
                     return ArtifactFile(entry, opened.open_artifact(facts))
     return ArtifactFile(entry)

@@ -20,7 +20,7 @@ from compress.data.layers import (
 from compress.data.open import frame_sizes, size_of, suffixes
 from compress.data.picture import read_frames, read_picture
 from compress.errors import CompressError, InputError
-from compress.files import check_room
+from compress.files import check_room, real_path
 from compress.measure.blockiness import VISIBLE, blockiness
 from compress.restore.forecast import Forecast
 from compress.restore.open import Restorer, Settings, open_restorer
@@ -174,9 +174,9 @@ def destinations(
         jobs = [(path, out / name) for path, name in _distinct(sources, frames=frames)]
     for _, path in jobs:
         check_room(path.parent, [path.name])
-    inputs = {path.resolve() for path, _ in jobs}
+    inputs = {real_path(path) for path, _ in jobs}
     for _, path in jobs:
-        if path.resolve() in inputs:
+        if real_path(path) in inputs:
             raise InputError(f"{path}: would replace a picture to restore: choose another output folder")
     if not single:
         _check_apart(pictures, out)
@@ -197,7 +197,7 @@ def _check_apart(pictures: Sequence[Path], out: Path) -> None:
     """No output folder among the inputs: the next run would restore, and enlarge, what this one writes there."""
     for path in pictures:
         inputs = path if path.is_dir() else path.parent
-        if out.resolve() == inputs.resolve():
+        if real_path(out) == real_path(inputs):
             raise InputError(
                 f"{out}: is the folder of the pictures to restore, where the next run would restore them again: "
                 f"choose another output folder, say -o {out / 'restored'}"
@@ -212,8 +212,8 @@ def _pictures_of(path: Path, out: Path, say: Callable[[str], None]) -> list[tupl
         return [(path, Path(path.name))]
     listing = scan(path)
     # What an earlier run wrote into a folder below is not a picture to restore.
-    below = path.resolve() in out.resolve().parents
-    pictures = [p for p in listing.pictures if not (below and out.resolve() in p.resolve().parents)]
+    below = real_path(path) in real_path(out).parents
+    pictures = [p for p in listing.pictures if not (below and real_path(out) in real_path(p).parents)]
     if not pictures:
         others = f", left out: {listing.left_out}" if listing.others else ""
         raise InputError(f"{path}: no pictures in this folder{others}: check the path")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import GoalMissed
-from compress.files import write_text
+from compress.files import real_path, write_text
 from compress.measure.decibels import decibels
 from compress.recipe.passes import FLOAT
 from compress.recipe.paths import move_paths, relative_to
@@ -189,7 +189,7 @@ def _yaml(result: SearchResult, tried: Trial, recipe: Recipe, source: str, folde
     recipes = recipe, load_recipe(source), recipe.with_ptq(layer_bits=bits)
     own, base, best = (r.model_dump(mode="json") for r in recipes)
     changed = {key: value for key, value in own.items() if value != base[key] and key != "search"}
-    where = str(expanded(source).resolve()) if is_path(source) else source
+    where = str(real_path(expanded(source))) if is_path(source) else source
     shares = ", ".join(f"{share:g} % in {bits} bits" for bits, share in result._shares(tried).items())
     description = f"{recipe.name} with weights {shares}, chosen by compress search"
     head = {"extends": where, "name": f"{recipe.name}_{number}", "description": description}

@@ -134,6 +134,13 @@ def test_bad_paths(folder: Path, tmp_path: Path, pictures: list[str], out: str, 
     assert "\n" not in str(error.value)
 
 
+def test_an_output_behind_links_in_a_circle(artifact: str, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    for out in ("circle", "circle/out.png"):
+        with pytest.raises(InputError, match=r"cannot be written \("):
+            run(artifact, [folder / "a.png"], tmp_path / out, scale=1)
+
+
 def test_a_picture_too_large_for_memory(artifact: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from compress.elir import restore
 

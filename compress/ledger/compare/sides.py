@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import InputError
+from compress.files import real_path
 from compress.ledger.record import bundle_measurements
 from compress.results.measurement import Row
 
@@ -51,14 +52,14 @@ def _bundle(folder: Path) -> list[Row]:
 def _artifact(path: Path) -> list[Row]:
     from compress.bundle.manifest import MANIFEST, read_manifest
 
-    entry = path.resolve()
+    entry = real_path(path)
     # As it was given first: in a cache of the Hugging Face hub the file is a link out of its bundle.
     above = (*path.absolute().parents[:DEPTH], *entry.parents[:DEPTH])
     folder = next((f for f in above if (f / MANIFEST).is_file()), None)
     if folder is None:
         raise InputError(f"{path}: lies in no bundle, so nothing measured it: give an artifact that `apply` wrote")
     artifacts = read_manifest(folder).artifacts
-    ids = {a.id for a in artifacts if entry in {(folder / graph).resolve() for graph in a.graphs}}
+    ids = {a.id for a in artifacts if entry in {real_path(folder / graph) for graph in a.graphs}}
     if not ids:
         raise InputError(f"{path}: is not an artifact of {folder}: give the entry file that its manifest names")
     return [row for row in _bundle(folder) if row.artifact in ids]
