@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from compress.errors import InputError
-from compress.ledger.compare.check_report import CheckResult, Verdict
+from compress.ledger.compare.check_report import BUSY, CheckResult, Verdict
 from compress.ledger.compare.measures import compared
 from compress.ledger.compare.sides import COMPARABLE, Pair, pairs, side
 
@@ -121,7 +121,8 @@ def _judge(now: "Row", before: "Row | None", given: dict[str, float]) -> Iterato
         if change is None:
             yield _not_compared(where, limit, bound, before, lost=_lost(MEASURES[limit][0], before, now))
         else:
-            yield _compared(where, limit, bound, before, change)
+            busy = timed and (now.busy or (before and before.busy))
+            yield _compared(where, limit, bound, before, change, BUSY if busy else None)
 
 
 def _same_device(a: "Row", b: "Row") -> bool:
@@ -132,11 +133,13 @@ def _lost(measure: str, before: "Row | None", now: "Row") -> bool:
     return before is not None and getattr(before, measure) is not None and getattr(now, measure) is None
 
 
-def _compared(where: Where, limit: str, bound: float, before: "Row | None", change: "Change") -> Verdict:
+def _compared(
+    where: Where, limit: str, bound: float, before: "Row | None", change: "Change", reason: str | None
+) -> Verdict:
     value = round(MEASURES[limit][1](change.a, change.b), 6)
     against = before.id if before else None
     interval = change.to_json()["interval"]
-    return Verdict(*where, limit, bound, value, change.a, change.b, against, interval, value <= bound)
+    return Verdict(*where, limit, bound, value, change.a, change.b, against, interval, value <= bound, reason)
 
 
 def _not_compared(where: Where, limit: str, bound: float, before: "Row | None", *, lost: bool) -> Verdict:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 HEADINGS = ("artifact", "limit", "before", "now", "worse by", "bound", "")
 
+BUSY = "timed on a busy machine: measure again on an idle one"
 STATES = {True: "met", False: "REGRESSION", None: "not compared"}
 
 
@@ -69,18 +70,27 @@ def _message(verdict: "Verdict") -> str:
     if verdict.value is None:
         return verdict.reason or ""
     before, now = ("-" if value is None else plain(value, 7) for value in (verdict.before, verdict.now))
-    return f"{verdict.value:.6g}, at most {verdict.bound:g} is allowed: {before} before, {now} now"
+    remark = f"; {verdict.reason}" if verdict.reason else ""
+    return f"{verdict.value:.6g}, at most {verdict.bound:g} is allowed: {before} before, {now} now{remark}"
 
 
 def _cells(verdict: "Verdict") -> tuple[str, ...]:
     values = (verdict.before, verdict.now, verdict.value)
     figures = ("-" if value is None else plain(value, 6) for value in values)
-    return (verdict.artifact, verdict.name, *figures, f"{verdict.bound:g}", STATES[verdict.met])
+    return (verdict.artifact, verdict.name, *figures, f"{verdict.bound:g}", _state(verdict))
+
+
+def _state(verdict: "Verdict") -> str:
+    state = STATES[verdict.met]
+    return f"{state} (busy machine)" if verdict.reason == BUSY else state
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One limit on one row: ``met`` is None where there is nothing to hold it against, and ``reason`` says why."""
+    """One limit on one row: ``met`` is None where there is nothing to hold it against.
+
+    ``reason``: why, or what makes the comparison doubtful.
+    """
 
     artifact: str
     target: str | None

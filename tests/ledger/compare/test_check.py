@@ -12,6 +12,7 @@ from compress.cli.commands import app
 from compress.errors import InputError
 from compress.ledger import Ledger
 from compress.ledger.compare.check import Limits, check
+from compress.ledger.compare.check_report import junit_xml, markdown_summary
 from compress.ledger.record import bundle_measurements
 
 Variant = Callable[..., Path]
@@ -89,6 +90,18 @@ def test_speed_is_judged_on_one_device(
         return
     result = check(now, "ledger", limits)
     assert (result.exit_code, [v.artifact for v in result.verdicts]) == (code, ["onnx-int8"])
+
+
+def test_a_slowdown_on_a_busy_machine_says_so(edit: Any, variant: Variant) -> None:
+    def busy(results: dict[str, Any]) -> None:
+        edit.timed(results, "onnx-int8", 12.0)
+        results["performance"][-1]["machine"]["busy"] = [{"name": "chrome", "cores": 1.3}]
+
+    before, now = variant("before", lambda results: edit.timed(results, "onnx-int8", 10.0)), variant("now", busy)
+    result = check(str(now), str(before), Limits(max_slowdown=1.1))
+    assert result.exit_code == 3 and "idle" in str(result.to_json()["checks"][0]["reason"])
+    assert "REGRESSION (busy machine)" in markdown_summary(result)
+    assert "timed on a busy machine: measure again on an idle one" in junit_xml(result)
 
 
 def test_a_gate_without_limits(finished: Any) -> None:
