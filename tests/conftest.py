@@ -119,12 +119,16 @@ def tiny_inputs(shared: Callable[..., Any]) -> Path:
     return Path(shared("inputs", _write_inputs)[0])
 
 
+# A block per resolution: what is exported, quantized and lowered takes a third less time than with the published number.
+TINY = ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=1, enc_blocks=(1,) * 4, dec_blocks=(1,) * 4)
+
+
 def _write_inputs(folder: Path) -> None:
     from PIL import Image
     from skimage import data
 
-    torch.manual_seed(0)
-    save_checkpoint(Elir(ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=1)), folder / "tiny.safetensors", {})
+    torch.manual_seed(3)
+    save_checkpoint(Elir(TINY), folder / "tiny.safetensors", {})
     for name, picture, count in (("calibration", data.astronaut(), 8), ("validation", data.coffee(), 2)):
         (folder / name).mkdir()
         for i in range(count):
