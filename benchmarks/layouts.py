@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from compress.data.pictures import read_rgb
+
 if TYPE_CHECKING:
     from compress.recipe.schema import Format, Precision
 
@@ -66,7 +68,7 @@ def write(out: Path, formats: "Sequence[Format]", given: list[str]) -> None:
 def small_picture(path: Path | None) -> "np.ndarray":
     """(H, W, 3) uint8."""
     if path is not None:
-        return np.asarray(Image.open(path).convert("RGB"))
+        return read_rgb(path)
     from skimage import data
 
     whole = Image.fromarray(data.astronaut())
@@ -77,7 +79,7 @@ def restore(entry: Path, picture: Path, restored: Path) -> None:
     """Restore a picture and print seconds, peak memory and the load of the machine."""
     from compress.restore.open import Settings, open_restorer
 
-    image = np.asarray(Image.open(picture))
+    image = read_rgb(picture)
     restorer = open_restorer(str(entry), Settings())
     seconds, cpu = [], []
     for _ in range(RUNS + 1):
@@ -122,7 +124,7 @@ def measure(out: Path, formats: "Sequence[Format]", given: Path | None) -> None:
         entry, restored = out / form / artifact.entry, out / f"{artifact.id}-{form}.png"
         command = [sys.executable, __file__, str(out), "--entry", str(entry), "--restored", str(restored)]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-        found, made = json.loads(printed), np.asarray(Image.open(restored))
+        found, made = json.loads(printed), read_rgb(restored)
         apart = np.abs(made - wanted.astype(float)).mean()
         size = sum((out / form / file).stat().st_size for file in artifact.files) / 1e6
         cells = [f"{apart:.2f}", *(f"{n:.1f}" for n in (psnr_db(made, wanted), found["cpu"], found["s"]))]

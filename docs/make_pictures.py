@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from compress.bundle.open import Bundle, open_bundle
 from compress.cli.commands import app
+from compress.data.pictures import open_rgb, read_rgb
 from compress.ledger import Filter
 from compress.ledger.report import report
 from compress.progress import Progress
@@ -75,7 +76,7 @@ def shot(driver: Any, name: str, height: int = 0, element: str = "") -> None:
     clip["height"] = min(tall, height) if height else tall
     asked = {"format": "png", "clip": clip, "captureBeyondViewport": True}
     data = base64.b64decode(driver.execute_cdp_cmd("Page.captureScreenshot", asked)["data"])
-    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    picture = Image.fromarray(read_rgb(io.BytesIO(data), name))
     if name.endswith(".png"):
         picture.quantize(128).save(IMAGES / name, optimize=True)
     else:
@@ -86,13 +87,13 @@ def before_after(bundle: Bundle) -> None:
     """Two samples in a row each: enlarged, fp32, int8, truth."""
     samples = {sample.name: sample for sample in bundle.samples()}
     rows = [_columns(samples[name]) for name in SHOWN]
-    side = Image.open(bundle.folder / next(iter(rows[0].values()))).width
+    side = open_rgb(bundle.folder / next(iter(rows[0].values()))).width
     sheet = Image.new("RGB", (4 * (side + GAP) - GAP, LABEL + 2 * (side + GAP) - GAP), "white")
     draw = ImageDraw.Draw(sheet)
     for row, columns in enumerate(rows):
         for column, (label, file) in enumerate(columns.items()):
             left = column * (side + GAP)
-            sheet.paste(Image.open(bundle.folder / file), (left, LABEL + row * (side + GAP)))
+            sheet.paste(open_rgb(bundle.folder / file), (left, LABEL + row * (side + GAP)))
             if row == 0:
                 draw.text((left + 2, 2), label, fill="black", font=ImageFont.load_default(13))
     sheet.save(IMAGES / "before_after.webp", quality=90, method=6)

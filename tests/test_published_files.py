@@ -82,7 +82,7 @@ def test_a_lone_artifact_says_what_it_is_for(entry: str, finished: Any, tmp_path
     format_: Any = "onnx" if alone.suffix == ".onnx" else "openvino"
     about = open_runner(alone, format_, 1).about
     known = {"task": "sr_x4", "scale": "4", "noise": "input", "k_steps": "1", "sigma_s": "0.1"}
-    assert set(about) == set(KEYS) - {"io"} and about.items() >= known.items()
+    assert set(about) == set(KEYS) - {"io", "stage"} and about.items() >= known.items()
     assert about["licence"] == "not recorded in the checkpoint" and len(about["recipe"]) == 64
     assert open_restorer(str(alone), Settings()).scale == 4
     with pytest.raises(

@@ -12,7 +12,7 @@ from compress.results.parity import Parity
 if TYPE_CHECKING:
     from rich.console import Group
 
-LONGEST, LEAST_S = 10, 0.5
+LONGEST = 10
 """Stages named at the end of a run: so many, none that rounds to 0 s."""
 
 
@@ -82,7 +82,7 @@ class ApplyResult:
         """The longest stages of the run, in seconds, in one line; none for a bundle of an older version."""
         stages = sorted(self.document.seconds_by_stage, key=lambda stage: -stage.seconds)[:LONGEST]
         rest = (self.document.seconds or 0.0) - sum(stage.seconds for stage in stages)
-        longest = [f"{stage.stage} {stage.seconds:.0f} s" for stage in stages if stage.seconds >= LEAST_S]
+        longest = [f"{stage.stage} {stage.seconds:.0f} s" for stage in stages if round(stage.seconds)]
         return [f"where the time went: {', '.join(longest)}; all else {max(0.0, rest):.0f} s"] if longest else []
 
 

@@ -73,7 +73,9 @@ def opens(path: Path) -> list[str]:
 
 def test_nothing_else_opens_pictures() -> None:
     """Whoever opens one by itself may start a program, or lose a batch to damaged metadata."""
-    assert [line for path in SOURCES if path.name != "open.py" for line in opens(path)] == []
+    # A package's program has no other module to ask: it names its formats itself.
+    by_itself = {Path(open.__file__), ROOT / "compress/package/templates/common/run.py"}
+    assert [line for path in SOURCES if path not in by_itself for line in opens(path)] == []
     door = Path(open.__file__)
     nodes = ast.walk(ast.parse(door.read_text()))
     calls = [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func) == "Image.open"]

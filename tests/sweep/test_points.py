@@ -72,7 +72,7 @@ def test_lists_draws_and_recipes_alone(tmp_path: Path) -> None:
         ),
         (
             "search: {kind: grid, values: {passes.9.ptq: [{}]}}",
-            "sweep.yaml: --set passes.9.ptq={}: passes is a list of 4: give a number from 0 to 3",
+            "sweep.yaml: setting passes.9.ptq={}: passes is a list of 4: give a number from 0 to 3",
         ),
         ("targets: [x86-openvin]", "x86-openvin"),
         (f"search: {{kind: grid, values: {{{tens(12)}}}}}", "values give 1000000000000 points, at most 10000"),

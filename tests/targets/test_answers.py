@@ -99,7 +99,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (folder / name).mkdir()
     (folder / "bin/ssh").write_text(SSH)
     (folder / "bin/ssh").chmod(0o755)
-    (folder / "model.onnx").write_bytes(b"x" * 9)
+    (folder / "model.onnx").write_bytes(b"\x08\x08\x12\x05hello")  # a model of 9 bytes: its version and its producer
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
         patch.setitem(PROTOCOLS, "quick", Protocol("quick", min_runs=20, min_s=0.01, max_s=0.01, warmup_s=0.01))

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from compress.errors import VerificationError
 from compress.recipe.schema import Format
 
 _PARTS: dict[str, dict[int, str]] = {
@@ -39,10 +40,18 @@ def weights_of(xml: Path) -> Path:
 
 
 def files_beside(entry: Path, format: Format) -> dict[str, Path]:
-    """Every file of weights that an artifact's entry is read with, by the name that it must have beside that."""
+    """Every file of weights that an artifact's entry is read with, by the name that it must have beside that.
+
+    Raises VerificationError for what is not an ONNX model.
+    """
     if format == "openvino":
         return {entry.with_suffix(".bin").name: weights_of(entry)}
-    return {name: entry.with_name(name) for name in external_data(entry.read_bytes())} if format == "onnx" else {}
+    if format != "onnx":
+        return {}
+    try:
+        return {name: entry.with_name(name) for name in external_data(entry.read_bytes())}
+    except ValueError as error:
+        raise VerificationError(f"{entry}: not an ONNX model ({error}): write it again") from None
 
 
 def copy_whole(entry: Path, format: Format, folder: Path) -> Path:

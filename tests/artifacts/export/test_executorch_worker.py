@@ -52,7 +52,7 @@ def test_one_that_cannot_be_written_is_one_line_and_the_next_holds_the_same_byte
     (tmp_path / "file").write_text("")
     bad, good = tmp_path / "file" / "model.pte", tmp_path / "model.pte"
     for path in (bad, good):
-        worker.submit(path, model, size=64, baked_seed=3)
+        worker.submit(path, model, shape=(64, 64), baked_seed=3)
     with pytest.raises(InputError, match=r"cannot be written \(File exists\): choose another folder"):
         worker.wait(bad)
     worker.wait(good)
@@ -60,7 +60,7 @@ def test_one_that_cannot_be_written_is_one_line_and_the_next_holds_the_same_byte
 
 
 def test_a_killed_worker_is_told(worker: LoweringWorker, model: nn.Module, tmp_path: Path) -> None:
-    worker.submit(tmp_path / "model.pte", model, size=64)
+    worker.submit(tmp_path / "model.pte", model, shape=(64, 64))
     assert worker.process is not None
     worker.process.kill()
     with pytest.raises(RuntimeError, match="ExecuTorch lowering ended with -9"):
@@ -70,7 +70,7 @@ def test_a_killed_worker_is_told(worker: LoweringWorker, model: nn.Module, tmp_p
 def test_what_a_failed_worker_said_is_in_the_bug_s_report(
     worker: LoweringWorker, model: nn.Module, tmp_path: Path
 ) -> None:
-    worker.submit(tmp_path / "model.pte", model, size=64)
+    worker.submit(tmp_path / "model.pte", model, shape=(64, 64))
     (Path(worker.folder.name) / "0.pt").write_bytes(b"no job")  # before the process, which imports torch, reads it
     with pytest.raises(RuntimeError, match=r"ExecuTorch lowering ended with 1: \S") as caught:
         worker.wait(tmp_path / "model.pte")
@@ -79,7 +79,7 @@ def test_what_a_failed_worker_said_is_in_the_bug_s_report(
 
 
 def test_stop_leaves_nothing(worker: LoweringWorker, model: nn.Module, tmp_path: Path) -> None:
-    worker.submit(tmp_path / "model.pte", model, size=64)
+    worker.submit(tmp_path / "model.pte", model, shape=(64, 64))
     process, folder = worker.process, Path(worker.folder.name)
     worker.stop()
     assert process is not None and process.returncode == -9
