@@ -1,6 +1,7 @@
 """compress.json of a package: what its programs need to know of the artifact."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from compress import __version__
@@ -21,8 +22,36 @@ _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]{0,50}")
 """Of a runtime: it becomes a part of Gradle's name of a library, and of README.md."""
 
 
-def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -> dict[str, Any]:
-    """What compress.json says. ``tile``: height and width in px of the output; ``overlap``: px that tiles share.
+@dataclass(frozen=True)
+class PackageFacts:
+    """compress.json, key by key. ``tile``: height and width in px of the output; ``overlap``: px that tiles share."""
+
+    schema_version: int
+    made_by: str
+    recipe: str | None
+    target: str
+    artifact: str
+    model: str
+    task: str | None
+    scale: int
+    k_steps: int | None
+    sigma_s: float | None
+    io: str
+    noise: str
+    tile: list[int]
+    overlap: int
+    inputs: list[Any]
+    outputs: list[Any]
+    runtime: str
+    runtime_version: str | None
+    device: str
+    options: dict[str, str | int | float | bool]
+    licence: str | None
+    weights_sha256: str | None
+
+
+def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -> PackageFacts:
+    """What compress.json says.
 
     Raises VerificationError where the manifest does not say what the artifact is for, or what it takes, or gives it a
     name that does not go into programs and commands as it is.
@@ -40,30 +69,30 @@ def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -
     takes_pictures = any(port.name == IMAGE for port in ports)
     weights, package = bundle.manifest.weights, PACKAGES[artifact.format]
     version = bundle.manifest.versions.get(package, "")
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "made_by": f"elir-compress {__version__}",
-        "recipe": bundle.manifest.name,
-        "target": target.name,
-        "artifact": artifact.id,
-        "model": f"{ARTIFACT}/{artifact.entry}",
-        "task": artifact.task,
-        "scale": task_scale(artifact.task),
-        "k_steps": artifact.k_steps,
-        "sigma_s": artifact.sigma_s,
-        "io": "uint8" if takes_pictures else "float",
-        "noise": "input" if any(port.name == "noise" for port in ports) else "baked",
-        "tile": list(tile),
-        "overlap": default_overlap(tile),
-        "inputs": [port.to_json() for port in artifact.inputs],
-        "outputs": [port.to_json() for port in artifact.outputs],
-        "runtime": package,
-        "runtime_version": version if _VERSION.fullmatch(version) else None,
-        "device": target.device,
-        "options": _options(target),
-        "licence": weights.licence if weights else None,
-        "weights_sha256": weights.sha256 if weights else None,
-    }
+    return PackageFacts(
+        schema_version=SCHEMA_VERSION,
+        made_by=f"elir-compress {__version__}",
+        recipe=bundle.manifest.name,
+        target=target.name,
+        artifact=artifact.id,
+        model=f"{ARTIFACT}/{artifact.entry}",
+        task=artifact.task,
+        scale=task_scale(artifact.task),
+        k_steps=artifact.k_steps,
+        sigma_s=artifact.sigma_s,
+        io="uint8" if takes_pictures else "float",
+        noise="input" if any(port.name == "noise" for port in ports) else "baked",
+        tile=list(tile),
+        overlap=default_overlap(tile),
+        inputs=[port.to_json() for port in artifact.inputs],
+        outputs=[port.to_json() for port in artifact.outputs],
+        runtime=package,
+        runtime_version=version if _VERSION.fullmatch(version) else None,
+        device=target.device,
+        options=_options(target),
+        licence=weights.licence if weights else None,
+        weights_sha256=weights.sha256 if weights else None,
+    )
 
 
 def _options(target: DeployTarget) -> dict[str, str | int | float | bool]:

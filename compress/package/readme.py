@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from compress.bundle.open import Bundle
+from compress.package.facts import PackageFacts
 from compress.results.document import Results
 from compress.results.performance import Performance
 from compress.results.quality import Quality
@@ -21,7 +22,7 @@ RUNTIMES = {
 }
 
 
-def readme(bundle: Bundle, facts: dict[str, Any]) -> str:
+def readme(bundle: Bundle, facts: PackageFacts) -> str:
     """Markdown. ``facts``: what compress.json says. Raises VerificationError for damaged results."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -33,24 +34,24 @@ def readme(bundle: Bundle, facts: dict[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["markdown"] = lambda text: markdown(str(text))
-    results, (title, licence) = bundle.results(), RUNTIMES[facts["runtime"]]
+    results, (title, licence) = bundle.results(), RUNTIMES[facts.runtime]
     speed = _speed(results, facts)
     text = environment.get_template(README).render(
-        **facts,
+        **asdict(facts),
         title=title,
         runtime_licence=licence,
-        quality=[_quality(row) for row in results.quality if row.artifact == facts["artifact"]],
+        quality=[_quality(row) for row in results.quality if row.artifact == facts.artifact],
         speed=[_cells(row) for row in speed],
-        timed=any(row.target == facts["target"] and row.latency_ms for row in speed),
-        missed=list(_missed(results, facts["artifact"])),
+        timed=any(row.target == facts.target and row.latency_ms for row in speed),
+        missed=list(_missed(results, facts.artifact)),
     )
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def _speed(results: Results, facts: dict[str, Any]) -> list[Performance]:
+def _speed(results: Results, facts: PackageFacts) -> list[Performance]:
     """What targets gave of the artifact, this one's first."""
-    rows = [r for r in results.performance if r.artifact == facts["artifact"] and r.evidence != "unavailable"]
-    return sorted(rows, key=lambda row: row.target != facts["target"])
+    rows = [r for r in results.performance if r.artifact == facts.artifact and r.evidence != "unavailable"]
+    return sorted(rows, key=lambda row: row.target != facts.target)
 
 
 def _quality(row: Quality) -> list[str]:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 from compress.artifacts.export.shared_weights import join_weights
@@ -98,9 +99,9 @@ def _write(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget, fol
     (folder / "licences").mkdir()
     for name in LICENCES:
         shutil.copyfile(shipped(name), folder / "licences" / name)
-    (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps(asdict(facts), indent=1) + "\n", encoding="utf-8")
     (folder / README).write_text(readme(bundle, facts), encoding="utf-8")
     manifest = bundle.manifest.to_json()
     kept = {key: manifest[key] for key in ("created", "name", "weights", "versions") if manifest.get(key) is not None}
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    write_manifest(folder, {**kept, "artifacts": [{**artifact.to_json(), "entry": facts["model"]}]}, files)
+    write_manifest(folder, {**kept, "artifacts": [{**artifact.to_json(), "entry": facts.model}]}, files)

@@ -188,8 +188,8 @@ def test_bench_times_all_three(format: Format, staged_bundle: Path, tiny_recipe:
 
 
 def test_bench_refuses_what_takes_one_graph_only(staged_bundle: Path) -> None:
-    told = r"target web-wasm \(browser\) runs no artifact of export\.layout: staged: choose another target"
-    with pytest.raises(InputError, match=told):
+    message = r"target web-wasm \(browser\) runs no artifact of export\.layout: staged: choose another target"
+    with pytest.raises(InputError, match=message):
         bench(staged_bundle, "web-wasm", SILENT)
 
 

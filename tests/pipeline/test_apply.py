@@ -126,8 +126,8 @@ def test_where_the_time_went_is_kept_and_told(finished: Any) -> None:
     assert sum(stage["seconds"] for stage in results["seconds_by_stage"]) <= results["seconds"] + 0.1 * len(stages)
     console = Console(file=io.StringIO(), width=200)
     console.print(finished.result.table())
-    told = console.file.getvalue().partition("where the time went: ")[2].partition("all else")[0]  # type: ignore[attr-defined]
-    assert told and not re.search(r" 0 s[,;]", told)
+    message = console.file.getvalue().partition("where the time went: ")[2].partition("all else")[0]  # type: ignore[attr-defined]
+    assert message and not re.search(r" 0 s[,;]", message)
 
 
 def test_samples_are_pictures_in_the_bundle(finished: Any) -> None:

@@ -267,8 +267,10 @@ def test_what_three_graphs_do_not_go_with(tmp_path: Path, export: str, message: 
 )
 def test_targets_that_run_one_graph_only(tmp_path: Path, target: str, what: str) -> None:
     text = MINIMAL.replace("onnx: {}", "onnx: {}, layout: staged") + f"targets: [x86-openvino, {target}]\n"
-    told = f"target {target} ({what}) runs no artifact of export.layout: staged: remove it, or leave export.layout out"
-    assert mistakes(recipe_file(tmp_path, text)) == [f"mine.yaml:7: targets.1: {told}"]
+    message = (
+        f"target {target} ({what}) runs no artifact of export.layout: staged: remove it, or leave export.layout out"
+    )
+    assert mistakes(recipe_file(tmp_path, text)) == [f"mine.yaml:7: targets.1: {message}"]
 
 
 def test_three_graphs_need_our_own_quantizer(tmp_path: Path) -> None:
