@@ -118,7 +118,7 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
 
 
 def sample_picture(opened: Bundle, scale: int) -> tuple[str, bytes] | None:
-    """Name and PNG file of a picture to try: what the bundle's first sample was before it was enlarged, if it was.
+    """Name and PNG file of a picture to try: the bundle's first sample, small where the model enlarges.
 
     None for a bundle without samples.
     """
@@ -129,7 +129,9 @@ def sample_picture(opened: Bundle, scale: int) -> tuple[str, bytes] | None:
     samples = opened.results().samples if RESULTS in opened.listed else []
     if not samples:
         return None
-    picture = Image.fromarray(pixels(opened.read(samples[0].degraded)))
+    # The truth, reduced, not what was enlarged: that is blurred, reduced again it is blurred twice.
+    source = samples[0].degraded if scale == 1 else samples[0].clean or samples[0].degraded
+    picture = Image.fromarray(pixels(opened.read(source)))
     small = picture.resize((max(1, picture.width // scale), max(1, picture.height // scale)), Image.Resampling.BICUBIC)
     file = io.BytesIO()
     small.save(file, "PNG")

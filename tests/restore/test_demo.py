@@ -20,13 +20,14 @@ from typer.testing import CliRunner
 
 from compress.artifacts.export.shared_weights import share_weights
 from compress.bundle.manifest import write_manifest
+from compress.bundle.open import open_bundle
 from compress.cli.commands import app
 from compress.elir.noise import noise_field
 from compress.elir.restore import enlarge
 from compress.errors import VerificationError
 from compress.measure.quality import psnr_db
 from compress.progress import Progress
-from compress.restore.demo import LARGEST, demo, noise
+from compress.restore.demo import LARGEST, demo, noise, sample_picture
 from compress.restore.open import Settings, open_restorer
 
 PIXELS = """
@@ -202,6 +203,17 @@ def test_handle_and_divider_agree(finished: Any, photo: np.ndarray, chromium: Ca
                 pointer.perform()
                 now = driver.execute_script(MIDDLES)
                 assert now["line"] == pytest.approx(now["handle"], abs=1) == pytest.approx(x, abs=1.5)
+
+
+def test_the_sample_is_what_the_model_was_measured_on(finished: Any) -> None:
+    """Enlarged as validation enlarges it, it is the sample that is in the bundle, to a rounding."""
+    bundle = open_bundle(finished.folder)
+    offered = sample_picture(bundle, 4)
+    assert offered is not None
+    with Image.open(io.BytesIO(offered[1])) as small:
+        enlarged = np.asarray(small.resize((64, 64), Image.Resampling.BICUBIC)).astype(int)
+    with Image.open(finished.folder / bundle.results().samples[0].degraded) as degraded:
+        assert np.abs(enlarged - np.asarray(degraded)).max() <= 1
 
 
 @pytest.mark.usefixtures("web_runtime")
