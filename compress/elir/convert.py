@@ -66,7 +66,7 @@ def convert(
                 "write .safetensors"
             )
         _save_published(model, target)
-        return model.taken
+        return "\n".join(filter(None, (model.taken, _lost(target, model))))
     facts: dict[str, str] = {"task": task} if task else {}
     note = ""
     if not {"k_steps", "sigma_s"} <= known.keys():
@@ -84,6 +84,15 @@ def convert(
     untold = f"{target}: does not record what it is for: convert it with its task (--task)"
     untold = "" if facts.get("task") in TASKS else untold
     return "\n".join(filter(None, (model.taken, note, _changes(source, known, model, facts), untold)))
+
+
+def _lost(target: Path, model: Elir) -> str:
+    """What a published format does not hold of ``model``: its numbers, and the names of what else its file records."""
+    task = model.metadata.get("task")
+    numbers = [*([f"task {task}"] if task else []), f"K {model.k_steps}", f"sigma_s {model.sigma_s:g}"]
+    told_by_weights = {"format", *ElirConfig.__dataclass_fields__}
+    more = "".join(f", {name}" for name in sorted(model.metadata.keys() - told_by_weights - {"task"}))
+    return f"{target}: this format does not hold {', '.join(numbers)}{more}: keep them elsewhere"
 
 
 def _changes(source: Path, known: Mapping[str, str], model: Elir, facts: Mapping[str, str]) -> str:

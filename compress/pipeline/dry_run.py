@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from compress.errors import InputError
 from compress.folders import MANIFEST, Owner, finished_stages
 from compress.pipeline.context import RunContext
-from compress.pipeline.inputs import estimated_bytes
+from compress.pipeline.inputs import estimated_bytes, model_values
 from compress.pipeline.run_time import RunTime, run_time
 from compress.pipeline.write_bundle import unchanged
 from compress.recipe.schema import DeployTarget
@@ -74,9 +74,7 @@ class Plan:
 
     @cached_property
     def _values(self) -> dict[str, int]:
-        from compress.elir.metadata import count_values
-
-        return count_values(self.context.inputs.weights)
+        return model_values(self.context.inputs.weights)
 
     def to_json(self) -> dict[str, Any]:
         inputs, artifacts = self.context.inputs, self.context.planned

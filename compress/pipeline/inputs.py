@@ -287,6 +287,22 @@ def artifact_steps(recipe: Recipe, k_steps: int, precision: str) -> int:
     return next((k for k in reversed(asked) if k is not None), k_steps)
 
 
+def model_values(path: Path) -> dict[str, int]:
+    """Numbers in each tensor of the model in a checkpoint, by name. A published file, which may hold pairs of training
+    in the place of a convolution, is loaded for it. Raises VerificationError for a damaged file.
+    """
+    if path.suffix == ".safetensors":
+        from compress.elir.metadata import count_values
+
+        return count_values(path)
+    from compress.elir.checkpoint import load_checkpoint
+    from compress.elir.overparam import collapse
+
+    model = load_checkpoint(path, k_steps=1, sigma_s=0.0)  # neither changes a size
+    collapse(model)
+    return {name: value.numel() for name, value in model.state_dict().items()}
+
+
 def estimated_bytes(recipe: Recipe, values: Mapping[str, int], artifact: Artifact) -> int:
     """About how large an artifact's file is: ``values`` numbers of each tensor, in the bits that the recipe gives it.
 

@@ -131,12 +131,11 @@ class Planner:
 
     def _bytes(self, recipe: Recipe) -> int:
         """Bytes of the artifacts, as `apply --dry-run` estimates them."""
-        from compress.elir.metadata import count_values
-        from compress.pipeline.inputs import estimated_bytes
+        from compress.pipeline.inputs import estimated_bytes, model_values
 
         weights = self._resolved(recipe).weights
         if weights not in self._values:
-            self._values[weights] = count_values(weights)
+            self._values[weights] = model_values(weights)
         return sum(estimated_bytes(recipe, self._values[weights], a) for a in plan_artifacts(recipe))
 
 

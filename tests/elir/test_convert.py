@@ -97,6 +97,16 @@ def test_what_the_source_records_and_the_new_file_does_not_is_said(ours: Path, t
     )
 
 
+@pytest.mark.parametrize("suffix", ["pth", "ckpt"])
+def test_what_a_published_format_does_not_hold_is_said(ours: Path, tmp_path: Path, suffix: str) -> None:
+    model = load_checkpoint(ours)
+    save_checkpoint(model, tmp_path / "mine.safetensors", {**model.metadata, "licence": "MIT", "data": "photographs"})
+    target = tmp_path / f"mine.{suffix}"
+    assert convert(tmp_path / "mine.safetensors", target) == (
+        f"{target}: this format does not hold task sr_x4, K 3, sigma_s 0.1, data, licence: keep them elsewhere"
+    )
+
+
 @pytest.fixture(scope="module")
 def authors(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A file with the names and shapes of one of the authors' checkpoints, float16 to be quick."""

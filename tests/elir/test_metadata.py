@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.metadata import count_values, read_metadata, student_for
@@ -39,11 +38,8 @@ def test_the_student_of_a_task_is_the_built_in_model_with_fewer_steps() -> None:
     assert student_for("denoise", 3) is None and student_for(None, 3) is None
 
 
-def test_numbers_are_counted(tiny_elir: Elir, saved: Path, tmp_path: Path) -> None:
-    wanted = {name: value.numel() for name, value in tiny_elir.state_dict().items()}
-    assert count_values(saved) == wanted
-    torch.save(tiny_elir.state_dict(), tmp_path / "tiny.pth")
-    assert count_values(tmp_path / "tiny.pth") == {"": pytest.approx(sum(wanted.values()), rel=0.05)}
+def test_numbers_are_counted(tiny_elir: Elir, saved: Path) -> None:
+    assert count_values(saved) == {name: value.numel() for name, value in tiny_elir.state_dict().items()}
 
 
 def test_a_file_without_metadata(tmp_path: Path) -> None:

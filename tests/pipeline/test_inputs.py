@@ -16,6 +16,7 @@ import compress
 from compress.artifacts.artifact import Artifact
 from compress.elir import load_checkpoint
 from compress.elir.checkpoint import save_checkpoint
+from compress.elir.convert import convert
 from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.pipeline.dry_run import Plan
@@ -24,6 +25,7 @@ from compress.pipeline.inputs import (
     checkpoint_numbers,
     estimated_bytes,
     finished_student,
+    model_values,
     resolve,
     student_key,
 )
@@ -36,6 +38,13 @@ Make = Callable[..., Recipe]
 
 def key(recipe: Recipe) -> str:
     return json.dumps(resolve(recipe).key, sort_keys=True)
+
+
+def test_sizes_of_a_file_of_training_are_those_of_the_model(tiny_inputs: Path, tmp_path: Path) -> None:
+    convert(tiny_inputs / "tiny.safetensors", tmp_path / "tiny.ckpt")
+    values = model_values(tmp_path / "tiny.ckpt")
+    assert sum(values.values()) == sum(model_values(tiny_inputs / "tiny.safetensors").values())
+    assert 4 * sum(values.values()) < (tmp_path / "tiny.ckpt").stat().st_size
 
 
 def test_goals_targets_and_names_do_not_change_artifacts(tiny_recipe: Make) -> None:
