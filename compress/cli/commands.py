@@ -126,12 +126,15 @@ def apply(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with results_only():
         from compress import apply as run
-        from compress.pipeline.advice import advice
+        from compress.pipeline.advice import advice, goals_without_target
         from compress.pipeline.result import ApplyResult
 
         result = run(recipe, out, overrides=settings, targets=target, resume=resume, dry_run=dry_run, reuse=reuse)
     show(result, as_json=as_json)
-    more = advice(result.missed) if isinstance(result, ApplyResult) else [result.refused] if result.refused else []
+    if isinstance(result, ApplyResult):
+        more = advice(result.missed, result.unmeasured)
+    else:
+        more = [*filter(None, (result.refused, goals_without_target(result.context.recipe)))]
     for line in (*result.unavailable, *more):
         typer.echo(printable(line), err=True)
     raise typer.Exit(result.exit_code)
@@ -155,9 +158,9 @@ def validate(
     """
     from compress.cli.yaml_kinds import check_file
 
-    name, missing = check_file(file, settings)
-    if missing:
-        typer.echo(missing, err=True)
+    name, notes = check_file(file, settings)
+    for note in notes:
+        typer.echo(note, err=True)
     typer.echo(f"{name}: valid")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from compress.artifacts.artifact import plan_artifacts
 from compress.data.sets import load_set
+from compress.pipeline.advice import goals_without_target
 from compress.pipeline.inputs import check_data, find_weights, load_targets
 from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.kinds import own_kind
@@ -28,8 +29,8 @@ SCHEMAS: dict[str, type[Strict]] = {
 BUILT_IN: dict[str, Kind] = {"recipe": "recipes", "calibration": "calibration", "target": "targets"}
 
 
-def check_file(name_or_path: str, overrides: Iterable[str] = ()) -> tuple[str, str]:
-    """The name in a valid file of any kind, and what is still to be filled in; "" where nothing is.
+def check_file(name_or_path: str, overrides: Iterable[str] = ()) -> tuple[str, list[str]]:
+    """The name in a valid file of any kind, and notes: what is still to be filled in, and goals that nothing measures.
 
     Pictures of sets are read, those of a hub excepted. A recipe's checkpoint must be there, for its task, and say K and
     sigma_s where the recipe does not.
@@ -40,13 +41,13 @@ def check_file(name_or_path: str, overrides: Iterable[str] = ()) -> tuple[str, s
     if kind == "sweep":
         points = Points(path, overrides)
         _check_points(points.known)
-        return points.sweep.name, ""
+        return points.sweep.name, []
     if kind == "calibration":
         name = load_model(CalibrationSet, path, overrides).name
         load_set(name_or_path, "sr_x4").check()  # whatever the task is: the pictures must be there
-        return name, ""
+        return name, []
     if kind == "target":
-        return load_model(DeployTarget, path, overrides).name, ""
+        return load_model(DeployTarget, path, overrides).name, []
     refusals = Refusals()
     loaded = load_any(name_or_path, overrides, refusals)
     message = to_fill_in(loaded.model.weights)
@@ -64,7 +65,8 @@ def check_file(name_or_path: str, overrides: Iterable[str] = ()) -> tuple[str, s
             pictures.require_truth("training is validated against them")
             pictures.check()
     refusals.refuse()
-    return loaded.name, f"model.weights is to be filled in: {message}" if message else ""
+    unmeasured = goals_without_target(loaded) if isinstance(loaded, Recipe) else ""
+    return loaded.name, [*filter(None, (message and f"model.weights is to be filled in: {message}", unmeasured))]
 
 
 def _check_points(points: Iterable[Point]) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from compress.recipe.schema import Recipe
+
 QUALITY = (
     "see which layers lose most (`compress sensitivity RECIPE`) and give those more bits (ptq.layer_bits), or add "
     "the pass qat, as the recipe qat_int8_sr does"
@@ -20,10 +22,29 @@ ADVICE = {
     "delegated": "read in results.json (performance, delegated.outside) which operators run outside the backend",
 }
 
+OF_TARGETS = ("speedup", "instructions_ratio", "estimated_speedup", "breaches")
+"""Goals that only a target's figures can meet."""
 
-def advice(missed: Iterable[str]) -> list[str]:
-    """One line per different piece of advice, with the missed goals that it is for."""
+
+def goals_without_target(recipe: Recipe) -> str:
+    """One line on the goals that nothing will measure, since the recipe names no target; "" where there are none."""
+    names = [f"goals.{name}" for name in OF_TARGETS if getattr(recipe.goals, name) is not None]
+    if recipe.targets or not names:
+        return ""
+    return (
+        f"{', '.join(names)}: the recipe has no target that measures it, so the run would end with exit code 3: name "
+        "one (targets, --target), or set it to null"
+    )
+
+
+def advice(missed: Iterable[str], unmeasured: Iterable[str] = ()) -> list[str]:
+    """One line per different piece of advice, with the missed goals that it is for; the last is for ``unmeasured``."""
     goals: dict[str, list[str]] = {}
     for name in dict.fromkeys(missed):
         goals.setdefault(ADVICE[name], []).append(name)
-    return [f"{', '.join(names)} missed: {text}" for text, names in goals.items()]
+    lines = [f"{', '.join(names)} missed: {text}" for text, names in goals.items()]
+    if names := list(dict.fromkeys(unmeasured)):
+        lines.append(
+            f"{', '.join(names)} not measured: name a target that does (targets, --target), or leave the goal out"
+        )
+    return lines

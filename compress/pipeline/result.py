@@ -57,6 +57,11 @@ class ApplyResult:
         """Names of the goals that were measured and missed, each once."""
         return list(dict.fromkeys(g.goal for g in self.document.goals if not g.met and g.value is not None))
 
+    @property
+    def unmeasured(self) -> list[str]:
+        """Names of the goals that no target measured, though none was left out."""
+        return [] if self.unavailable else [g.goal for g in self.document.goals if not g.met and g.value is None]
+
     def to_json(self) -> dict[str, Any]:
         """``results.json`` with the bundle's folder and whether it was reused."""
         return {"bundle": str(self.folder), "reused": self.reused, **self.results}

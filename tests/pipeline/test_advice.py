@@ -1,16 +1,17 @@
 """Every goal that can be missed is followed by what to try, and what is advised exists."""
 
 import re
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
 from typer.main import get_command
 
 from compress.cli.commands import app
-from compress.pipeline.advice import ADVICE, advice
+from compress.pipeline.advice import ADVICE, OF_TARGETS, advice, goals_without_target
 from compress.recipe.library import names
 from compress.recipe.pass_item import PassItem
-from compress.recipe.schema import Goals, SpeedGoal
+from compress.recipe.schema import Goals, Recipe, SpeedGoal
 
 
 def test_every_goal_has_advice() -> None:
@@ -24,6 +25,20 @@ def test_goals_of_one_kind_share_a_line() -> None:
     assert first.startswith("psnr_drop_db, fidelity_db missed: see which layers lose most")
     assert second.startswith("speedup_vs_fp32 missed: measure again when the machine is idle")
     assert advice([]) == []
+
+
+def test_a_goal_that_nothing_measured_has_advice_of_its_own() -> None:
+    assert advice([], ["breaches", "breaches"]) == [
+        "breaches not measured: name a target that does (targets, --target), or leave the goal out"
+    ]
+
+
+@pytest.mark.parametrize("goal", OF_TARGETS)
+def test_goals_of_targets_need_one(tiny_recipe: Callable[..., Recipe], goal: str) -> None:
+    goals = {goal: {"min": 1.0} if goal == "speedup" else 1}
+    without, with_one = tiny_recipe(goals=goals), tiny_recipe(goals=goals, targets=["x86-onnxruntime"])
+    assert goals_without_target(without).startswith(f"goals.{goal}: the recipe has no target that measures it")
+    assert goals_without_target(with_one) == goals_without_target(tiny_recipe(goals={"size_ratio": 0.5})) == ""
 
 
 @pytest.mark.parametrize("text", sorted(set(ADVICE.values())))
