@@ -128,6 +128,7 @@ def test_commands_run_as_written(
 
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("COMPRESS_LEDGER_URL", f"sqlite:///{workspace / 'ledger.sqlite'}")
+    monkeypatch.setenv("XDG_DATA_HOME", str(workspace / "data"))
     with pytest.raises(SystemExit) as ended:
         app(args=shlex.split(command.text), prog_name="compress")
     assert ended.value.code in (0, None), capfd.readouterr().err
@@ -273,14 +274,15 @@ def test_the_site_builds(tmp_path: Path) -> None:
     assert (tmp_path / "index.html").is_file() and (tmp_path / "reference/python/index.html").is_file()
 
 
-def test_the_readmes_table_is_of_its_results() -> None:
+def test_the_tables_are_of_their_results() -> None:
     sys.path.append(str(ROOT / "docs"))
     try:
-        from make_tables import BLOCK, KEPT, table
+        from make_tables import BLOCK, KEPT, MARK, PAGE, shared_table, table
     finally:
         sys.path.pop()
     readme = (ROOT / "README.md").read_text()
     assert BLOCK.findall(readme) == [table()], "run `python docs/make_tables.py BUNDLE`"
+    assert PAGE.read_text().partition(MARK)[2] == shared_table(), "run `python docs/make_tables.py`"
     results = json.loads(KEPT.read_text())
     ratios = {
         entry["artifact"]: entry["speedup_vs"]["fp32"]["value"]

@@ -26,7 +26,7 @@ def sign(bundle: Path, key: Path) -> Path:
     Raises InputError for all but an unencrypted Ed25519 key, Unavailable without ``cryptography``, VerificationError
     for a bundle that is not what its manifest says, and what opening it raises.
     """
-    opened, private = open_bundle(bundle), _private(key)
+    opened, private = open_bundle(bundle), private_key(key)
     check_files(opened)
     signature = private.sign(opened.text)
     with whole_file(bundle / SIGNATURE) as part:
@@ -50,13 +50,14 @@ def check_signature(bundle: Bundle, key: Path) -> None:
         raise VerificationError(f"{path}: not a signature of {MANIFEST} by {key.name}: do not use the bundle") from None
 
 
-def _private(path: Path) -> "Ed25519PrivateKey":
-    serialization, kinds = _library()
+def private_key(path: Path) -> "Ed25519PrivateKey":
+    """An unencrypted private key of a PEM file. Raises InputError for any other, Unavailable without the library."""
+    serialization, kinds = ed25519()
     return _key(path, lambda data: serialization.load_pem_private_key(data, None), kinds.Ed25519PrivateKey, "private")
 
 
 def _public(path: Path) -> "Ed25519PublicKey":
-    serialization, kinds = _library()
+    serialization, kinds = ed25519()
     return _key(path, serialization.load_pem_public_key, kinds.Ed25519PublicKey, "public")
 
 
@@ -74,7 +75,8 @@ def _key(path: Path, load: Any, kind: type, what: str) -> Any:
     return key
 
 
-def _library() -> tuple[Any, Any]:
+def ed25519() -> tuple[Any, Any]:
+    """The modules ``serialization`` and ``ed25519`` of ``cryptography``. Raises Unavailable without it."""
     try:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ed25519

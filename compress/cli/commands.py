@@ -227,6 +227,10 @@ def bench(
     host: Annotated[
         str | None, typer.Option(help="Reach the target's device over ssh, under this name or address.")
     ] = None,
+    share: Annotated[
+        Path | None,
+        typer.Option(help="Also write the times to this new .json file for others, signed and without your names."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a bundle's artifacts on deploy targets.
@@ -237,12 +241,17 @@ def bench(
     Example: compress bench runs/int8_sr --target x86-openvino
     """
     with results_only():
+        from compress.ledger.share import Sharing
         from compress.pipeline.bench_targets import bench_targets
 
+        sharing = None if share is None else Sharing(share)
         result = bench_targets(bundle, target, progress(), host)
     show(result, as_json=as_json)
     for line in result.messages:
         typer.echo(printable(line), err=True)
+    timed = any(entry.latency_ms for entry in result.performance)
+    if sharing is not None and (timed or not result.exit_code):
+        typer.echo(printable(sharing.write(bundle, result.performance)), err=True)
     raise typer.Exit(result.exit_code)
 
 

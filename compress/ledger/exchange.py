@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from compress.errors import InputError, VerificationError
 from compress.files import whole_file
+from compress.ledger.share import check_shared
 from compress.results.json_text import parse_json
 from compress.results.measurement import DETAILS, Measurement, Row
 from compress.results.section import first_mistake
@@ -30,10 +31,10 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
 
 
 def read_rows(path: Path) -> list[Measurement]:
-    """Rows that ``write_rows`` wrote.
+    """Rows that ``write_rows`` or ``Contributor.write`` wrote.
 
     Raises InputError for a file that cannot be read or is not one of these, VerificationError for a row that is not
-    what its id says.
+    what its id says, and for a file that is not what its signature covers.
     """
     read = _by_suffix(path, READERS)
     try:
@@ -78,6 +79,8 @@ def _write_json(rows: Sequence[Fields], path: Path) -> None:
 
 def _read_json(path: Path) -> list[Fields]:
     document = parse_json(path.read_bytes())
+    if "signature" in document:
+        check_shared(document, path)
     if document["schema_version"] != VERSION:
         raise ValueError(f"schema_version {document['schema_version']}, must be {VERSION}")
     return [dict(row) for row in document["rows"]]
