@@ -15,6 +15,9 @@ from compress.restore.open import Settings, load_model
 if TYPE_CHECKING:
     from compress.elir.model import Elir
 
+FIRST_AUTOENCODER = "tae16"
+"""Of models whose files do not name theirs."""
+
 
 def model_card(
     checkpoint: Path,
@@ -29,7 +32,7 @@ def model_card(
 
     path = library.find("weights", str(checkpoint))
     model = load_model(path, settings)
-    result = evaluate(str(checkpoint), sets, JudgeOptions(settings, ceiling=True), progress)
+    result = evaluate(str(checkpoint), sets, JudgeOptions(settings, ceiling=_autoencoder(model)), progress)
     networks = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in _NETWORKS}
     facts = model.metadata
     return "\n".join(
@@ -61,6 +64,12 @@ def model_card(
             "",
         ]
     )
+
+
+def _autoencoder(model: "Elir") -> str:
+    """The bundled one that the model was trained from, if its file says so."""
+    said = model.metadata.get("autoencoder")
+    return said if said in library.names("weights") else FIRST_AUTOENCODER
 
 
 _NETWORKS = {"enc": "encoder", "mmse": "MMSE estimator", "fmir": "flow", "dec": "decoder"}

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     Restore = Callable[[np.ndarray], np.ndarray]
     Make = Callable[["Pixels"], np.ndarray]
 
-AUTOENCODER = "tae16"
 MIN_SIDE = 32  # px, of LPIPS
 COLUMNS = {"psnr_db": "PSNR dB", "psnr_y_db": "PSNR-Y dB", "ssim": "SSIM", "lpips": "LPIPS", "color_shift": "colour"}
 
@@ -80,8 +79,8 @@ class JudgeOptions:
     """How its pictures are restored; a ``scale`` is not looked at: degraded pictures are on the output grid already."""
     metrics: tuple[str, ...] = ()
     """pyiqa's measures, by its names, beside our own."""
-    ceiling: bool = False
-    """Judge the bundled autoencoder's own reconstruction of the clean pictures, too."""
+    ceiling: str | None = None
+    """Judge, too, what the bundled autoencoder of this name makes of the clean pictures."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +104,8 @@ class Judge:
             "input": lambda pixels: pixels.degraded,
         }
         measures = _asked_for(options.metrics)
-        if options.ceiling:
-            reconstruct = _autoencoder()
+        if options.ceiling is not None:
+            reconstruct = _autoencoder(options.ceiling)
             makers["autoencoder"] = lambda pixels: reconstruct(_truth(pixels.clean))
         return cls(restorer.task, makers, measures, restorer.remark)
 
@@ -247,15 +246,15 @@ class PictureFolders:
         return {m.key: m.of_folders(self.folder / maker, clean) if clean.is_dir() else None for m in self.measures}
 
 
-def _autoencoder() -> "Restore":
-    """Clean picture (H, W, 3) uint8 -> what the bundled autoencoder makes of it."""
+def _autoencoder(name: str) -> "Restore":
+    """Clean picture (H, W, 3) uint8 -> what the bundled autoencoder ``name`` makes of it."""
     import torch
 
     from compress.elir.checkpoint import load_autoencoder
     from compress.elir.restore import restore
     from compress.elir.train.fresh import teacher_model
 
-    model = teacher_model(load_autoencoder(library.find("weights", AUTOENCODER)))
+    model = teacher_model(load_autoencoder(library.find("weights", name)))
 
     def run(lq: "np.ndarray", noise: "np.ndarray") -> "np.ndarray":
         with torch.inference_mode():

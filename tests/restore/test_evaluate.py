@@ -311,4 +311,4 @@ def test_without_truth_niqe_stands_alone(paired: Path, checkpoint: Path, photo: 
 
 def test_a_card_needs_truth(paired: Path, checkpoint: Path) -> None:
     with pytest.raises(InputError, match="no true picture, which the autoencoder would rebuild: leave the set out"):
-        evaluate(str(checkpoint), [str(paired / "alone.yaml")], JudgeOptions(ceiling=True), SILENT)
+        evaluate(str(checkpoint), [str(paired / "alone.yaml")], JudgeOptions(ceiling="tae16"), SILENT)

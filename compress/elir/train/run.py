@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from compress.elir.model import Elir
     from compress.elir.train.processes import Processes
 
-LICENCE = "autoencoder part fine-tuned from TAEF2, MIT, Copyright (c) 2023 Ollin Boer Bohan"
 WIDTHS = ("hid_channels", "n_mid_blocks", "c_hid", "n_rrdb", "over_param")
 
 
@@ -191,11 +190,15 @@ def save(model: "Elir", recipe: TrainRecipe, pictures: str, recipe_hash: str, ou
     """Write the averaged model, collapsed, in fp16, with what the model card tells."""
     from compress.elir.checkpoint import save_checkpoint
     from compress.elir.overparam import collapse
+    from compress.elir.state import read_state
 
     collapse(model)
     path = out / f"{recipe.name}.safetensors"
     stages = "; ".join(describe_stage(stage) for stage in recipe.stages)
-    before = load_start(recipe.model).metadata.get("training", recipe.model.weights) if recipe.model.weights else None
+    start = load_start(recipe.model).metadata if recipe.model.weights else {}
+    before = start.get("training", recipe.model.weights)
+    autoencoder = find("weights", recipe.model.autoencoder)
+    licence = start.get("licence") or read_state(autoencoder)[1].get("licence")
     metadata = {
         "task": recipe.model.task,
         "recipe": recipe.name,
@@ -205,7 +208,8 @@ def save(model: "Elir", recipe: TrainRecipe, pictures: str, recipe_hash: str, ou
         "training": f"{before}; then {stages}" if before else stages,
         "ema": str(recipe.ema),
         "seed": str(recipe.model.seed),
-        "licence": LICENCE,
+        "autoencoder": autoencoder.stem,
+        **({"licence": licence} if licence else {}),
     }
     save_checkpoint(model, path, metadata, compact_dtype(model.state_dict()))
     return path

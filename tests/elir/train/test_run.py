@@ -57,6 +57,7 @@ def test_recipe_to_checkpoint(data: dict[str, Any], tmp_path: Path) -> None:
     facts = model.metadata
     assert facts["data"] == "2 pictures of 64 px or more a side: x 1, y 1"
     assert (facts["task"], facts["recipe"], facts["steps"]) == ("sr_x4", "tiny", "5")
+    assert facts["autoencoder"] == "tae16"
     assert facts["licence"] == "autoencoder part fine-tuned from TAEF2, MIT, Copyright (c) 2023 Ollin Boer Bohan"
     assert facts["training"] == (
         "3 steps of 2 on 2 cached latent crops of 64 px, mmse, fmir learning, 1 mmse + 1 consistency, lr 0.0002; "
