@@ -18,7 +18,17 @@ from compress.recipe.passes import PtqSettings
 from compress.recipe.search_and_fallback import Fallback, Search
 from compress.recipe.strict import Strict
 from compress.recipe.student import DistillSettings
-from compress.recipe.target_parts import Browser, Emulator, Measuring, Quantization, Reach, Ssh, VendorCompiler
+from compress.recipe.target_parts import (
+    Browser,
+    Emulator,
+    Measuring,
+    Provider,
+    Quantization,
+    Reach,
+    Simulator,
+    Ssh,
+    VendorCompiler,
+)
 from compress.recipe.task import Task
 
 # --- recipes --------------------------------------------------------------------------------------------------
@@ -324,8 +334,14 @@ class DeployTarget(Strict):
     reach: Reach = Field("local", description="How the target is reached; local is this machine.")
     ssh: Ssh | None = None
     emulator: Emulator | None = None
+    simulator: Simulator | None = Field(None, exclude_if=partial(is_, None))
     compiler: VendorCompiler | None = None
     browser: Browser | None = None
+    provider: Provider = Field(
+        "cpu",
+        exclude_if=partial(eq, "cpu"),
+        description="Execution provider of ONNX Runtime; what it does not take of a model, the CPU runs.",
+    )
     arch: Literal["x86_64", "aarch64", "wasm32"] = "x86_64"
     model: str | None = Field(None, min_length=1, description="Part of the name that the device gives itself.")
     device: Literal["CPU", "GPU", "NPU"] = Field(
@@ -391,7 +407,17 @@ class DeployTarget(Strict):
             raise ValueError("runtime onnxruntime-web and reach browser belong together: give both or neither")
         if self.min_delegated is not None and self.runtime != "executorch":
             raise ValueError(f"min_delegated must be left out for runtime {self.runtime}: only ExecuTorch delegates")
-        blocks = {"ssh": self.ssh, "emulator": self.emulator, "vendor-compiler": self.compiler, "browser": self.browser}
+        if self.provider != "cpu" and self.runtime != "onnxruntime":
+            raise ValueError(f"provider must be left out for runtime {self.runtime}: only onnxruntime has some")
+        if self.simulator is not None and self.provider != "qnn":
+            raise ValueError(f"provider must be qnn beside simulator, got {self.provider}: Hexagon has no other")
+        blocks = {
+            "ssh": self.ssh,
+            "emulator": self.emulator,
+            "simulator": self.simulator,
+            "vendor-compiler": self.compiler,
+            "browser": self.browser,
+        }
         for reach, block in blocks.items():
             key = "compiler" if reach == "vendor-compiler" else reach
             if (self.reach == reach) != (block is not None):

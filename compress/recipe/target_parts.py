@@ -8,7 +8,8 @@ from compress.recipe.names import Browser as BrowserName
 from compress.recipe.names import Folder, Host, Lock, Python
 from compress.recipe.strict import Strict
 
-Reach = Literal["local", "ssh", "emulator", "vendor-compiler", "parser", "browser"]
+Reach = Literal["local", "ssh", "emulator", "simulator", "vendor-compiler", "parser", "browser"]
+Provider = Literal["cpu", "qnn", "openvino", "tensorrt", "coreml"]
 Fact = Literal["governor", "platform_profile", "nvpmodel", "jetson_clocks", "get_throttled"]
 
 
@@ -31,6 +32,14 @@ class Emulator(Strict):
 
     cpu: Literal["cortex-a72", "cortex-a76", "neoverse-n1"] = Field(
         description="Model of the CPU core that is emulated."
+    )
+
+
+class Simulator(Strict):
+    """Qualcomm's compiler for a Hexagon NPU, and its simulator on this machine: numerics, never time."""
+
+    soc: Literal["SM8550", "SM8650", "SM8750", "SC8380XP", "QCS6490"] = Field(
+        description="Chip whose NPU is simulated: Snapdragon 8 Gen 2, 8 Gen 3 and 8 Elite, Snapdragon X, and a board's."
     )
 
 

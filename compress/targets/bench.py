@@ -18,12 +18,18 @@ from compress.targets.tools import tool
 if TYPE_CHECKING:
     import numpy as np
 
-TOOLS = {"emulator": "arm-emulator", "vendor-compiler": "intel-npu-compiler", "parser": "tensorrt-rtx"}
+TOOLS = {
+    "emulator": "arm-emulator",
+    "simulator": "hexagon-simulator",
+    "vendor-compiler": "intel-npu-compiler",
+    "parser": "tensorrt-rtx",
+}
 """What stands in for a device that is not here, by ``reach``."""
 EVIDENCE: dict[Reach, Evidence] = {
     "local": "measured",
     "ssh": "measured",
     "emulator": "emulated",
+    "simulator": "emulated",
     "vendor-compiler": "estimated",
     "parser": "parsed",
     "browser": "measured",
@@ -31,6 +37,7 @@ EVIDENCE: dict[Reach, Evidence] = {
 """What a target's figures stand on, by ``reach``."""
 MEANS = {
     "emulator": "an emulator gives no time",
+    "simulator": "a simulator gives no time",
     "vendor-compiler": "a compiler only estimates",
     "parser": "a parser only accepts or refuses",
 }
@@ -70,7 +77,7 @@ def at_host(target: DeployTarget, host: str) -> DeployTarget:
     """``target`` as the device ``host``, reached by ssh. Raises InputError for what ssh would not take."""
     from pydantic import ValidationError
 
-    settings = target.model_dump(exclude={"emulator", "compiler", "browser", "reach"})
+    settings = target.model_dump(exclude={"emulator", "simulator", "compiler", "browser", "reach"})
     try:
         return DeployTarget.model_validate(
             {**settings, "reach": "ssh", "ssh": {**(settings["ssh"] or {}), "host": host}}
@@ -168,6 +175,10 @@ def _way_to(target: DeployTarget) -> Callable[[Bench], list[Performance]]:
         from compress.targets.emulator.bench import bench_emulated
 
         return bench_emulated
+    if target.reach == "simulator":
+        from compress.targets.hexagon.bench import bench_simulated
+
+        return bench_simulated
     if target.reach == "vendor-compiler" and not npu_here(target):
         from compress.targets.npu.bench import bench_compiled
 

@@ -48,6 +48,7 @@ class Job(_Part):
     runtime: str
     runtime_min: str | None = None
     options: dict[str, str | int | float | bool] = {}
+    provider: str = "cpu"
     device: str = "CPU"
     threads: int = 0
     arch: str = ""
@@ -72,6 +73,7 @@ def job_for(bench: Bench, artifacts: Mapping[str, JobArtifact]) -> Job:
         runtime=target.runtime,
         runtime_min=target.runtime_min,
         options=target.options,
+        provider=target.provider,
         device=target.device,
         threads=target.threads,
         arch=target.arch,

@@ -67,6 +67,11 @@ def test_every_built_in_target(name: str) -> None:
         ({"ssh": {"host": "pi"}}, "ssh must be left out, since reach is local"),
         ({"reach": "ssh", "ssh": {"host": "-oProxyCommand=x"}}, "ssh.host"),
         ({"format": "onnx"}, "format must be openvino for runtime openvino, got onnx"),
+        ({"provider": "qnn"}, "provider must be left out for runtime openvino: only onnxruntime has some"),
+        (
+            {"runtime": "onnxruntime", "format": "onnx", "reach": "simulator", "simulator": {"soc": "SM8650"}},
+            "provider must be qnn beside simulator, got cpu",
+        ),
     ],
 )
 def test_a_target_that_does_not_fit_together(changes: dict[str, Any], text: str) -> None:

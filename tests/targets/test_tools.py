@@ -32,6 +32,7 @@ from compress.recipe.validation import load_model
 from compress.restore.open import Settings, default_overlap, open_restorer
 from compress.targets.emulator.qemu import Emulator
 from compress.targets.entries import Bench
+from compress.targets.hexagon.bench import bench_simulated
 from compress.targets.npu.compiler import compile_for
 from compress.targets.runner.accuracy import picture
 from compress.targets.tensorrt_parser.bench import bench_parsed
@@ -42,7 +43,7 @@ from compress.targets.tools.intel_npu_compiler import IntelNpuCompiler
 pytestmark = [pytest.mark.downloads, pytest.mark.slow]
 KEPT = os.environ.get("COMPRESS_CACHE")
 SIDE, CHANNELS = 32, 32
-UNREACHABLE = ("apt", "pip download", "needs apt-get", "needs an x86_64")
+UNREACHABLE = ("apt", "pip download", "needs apt-get", "needs an x86_64", "Qualcomm's simulator needs Linux")
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +75,12 @@ def emulator(cache: Path) -> Tool:
 @pytest.fixture(scope="module")
 def compiler(cache: Path) -> Tool:
     return set_up("intel-npu-compiler", cache)
+
+
+@pytest.fixture()
+def simulator(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up("hexagon-simulator", cache)
+    monkeypatch.setenv("COMPRESS_CACHE", str(cache))
 
 
 @pytest.fixture()
@@ -220,6 +227,34 @@ def test_the_cpp_of_a_package_on_an_emulated_core(emulator: ArmEmulator, tmp_pat
 def run(command: Sequence[str | Path], emulator: ArmEmulator, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | emulator.environment
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=folder, env=environment)
+
+
+def test_qualcomms_npu_gives_the_pictures_of_here(simulator: None, stored: dict, tmp_path: Path) -> None:
+    target = load_model(DeployTarget, find("targets", "snapdragon-x-elite"))
+    artifacts = {
+        Artifact("onnx", "fp32"): write(tmp_path / "fp32.onnx", False),
+        Artifact("onnx", "int8"): write(tmp_path / "int8.onnx", True),
+    }
+    bench = Bench(artifacts, target, stored, "quick", Progress("silent"))
+    for entry in (first := bench_simulated(bench)):
+        assert (entry.evidence, entry.accepted, entry.latency_ms, entry.why) == ("emulated", True, None, None)
+        assert entry.accuracy is not None and (entry.accuracy.parity_db or 0) > 35
+        assert entry.runtime is not None and entry.runtime["provider"] == "QNNExecutionProvider"
+        # Where pictures go in and come out, their quantizers may stay on the CPU.
+        assert {*entry.runtime["outside_types"]} <= {"QuantizeLinear", "DequantizeLinear"}  # type: ignore[misc]
+        assert isinstance(nodes := entry.runtime["provider_nodes"], int) and nodes >= 4
+    assert bench_simulated(bench) == first  # from the cache folder
+
+
+def test_an_npu_without_float_refuses_a_float_model(simulator: None, stored: dict, tmp_path: Path) -> None:
+    text = find("targets", "snapdragon-x-elite").read_text().replace("SC8380XP", "QCS6490")
+    (tmp_path / "board.yaml").write_text(text)
+    target = load_model(DeployTarget, find("targets", str(tmp_path / "board.yaml")))
+    artifacts = {Artifact("onnx", "fp32"): write(tmp_path / "fp32.onnx", False)}
+    (entry,) = bench_simulated(Bench(artifacts, target, stored, "quick", Progress("silent")))
+    assert (entry.evidence, entry.accepted) == ("unavailable", False)
+    assert (entry.why or "").startswith("target snapdragon-x-elite: onnx-fp32: the compiler refuses it: ")
+    assert len((entry.why or "").splitlines()) == 1
 
 
 def test_intels_compiler_accepts_and_refuses(compiler: IntelNpuCompiler, tmp_path: Path) -> None:

@@ -28,8 +28,23 @@ def damaged(path: str, kind: str, error: Exception) -> Failure:
     return Failure(f"{path}: refused, not a readable {kind} ({why}): export it again", DAMAGED)
 
 
+PROVIDERS = {
+    "cpu": ("CPUExecutionProvider", "onnxruntime"),
+    "qnn": ("QNNExecutionProvider", "onnxruntime-qnn"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+    "tensorrt": ("TensorrtExecutionProvider", "onnxruntime-gpu"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime, on macOS"),
+}
+"""Execution providers of ONNX Runtime, each with the package that brings it."""
+CPU: Dict[str, Any] = {"providers": ["CPUExecutionProvider"]}
+REFUSED = "refuses it"
+OF_PROVIDER = "provider."
+"""How the keys of options begin that are handed to the execution provider."""
+ASSIGNMENT = "session.record_ep_graph_assignment_info"
+
+
 class Onnx:
-    """ONNX Runtime, sequential."""
+    """ONNX Runtime, sequential, by one execution provider; what that does not take, the CPU runs."""
 
     def __init__(self, path: str, job: Job) -> None:
         import onnxruntime as ort
@@ -38,21 +53,60 @@ class Onnx:
         settings.intra_op_num_threads, settings.inter_op_num_threads = job["threads"], 1
         settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         settings.log_severity_level = 3
+        self.provider, package = PROVIDERS[job.get("provider", "cpu")]
         options = dict(job["options"])
+        given = {key: options.pop(key) for key in list(options) if key.startswith(OF_PROVIDER)}
         level = options.pop(LEVEL, "all")
         if level not in LEVELS:
             raise Failure(f"option {LEVEL} must be one of {', '.join(LEVELS)}, got {level}: correct it", INPUT)
         settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, "ORT_" + LEVELS[level])
         for key, value in options.items():
             if not key.startswith("session."):
-                raise Failure(f"option {key}: unknown to ONNX Runtime: give {LEVEL} or session.* entries", INPUT)
+                known = f"{LEVEL}, session.* or {OF_PROVIDER}* entries"
+                raise Failure(f"option {key}: unknown to ONNX Runtime: give {known}", INPUT)
             settings.add_session_config_entry(key, str(int(value) if isinstance(value, bool) else value))
+        where = self._places(ort, settings, {key[len(OF_PROVIDER) :]: str(value) for key, value in given.items()})
+        if where is None:
+            has = ", ".join(ort.get_available_providers())
+            raise Failure(f"ONNX Runtime here has no {self.provider} (it has {has}): install {package}")
         try:
-            self.session = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+            self.session = ort.InferenceSession(path, settings, **where)
         except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
-            raise damaged(path, "ONNX model", error) from None
+            if where == CPU:
+                raise damaged(path, "ONNX model", error) from None
+            why = " ".join(str(error).split())[:300]
+            raise Failure(f"{path}: {self.provider} {REFUSED} ({why})", DAMAGED) from None
         self.shapes = {port.name: tuple(port.shape) for port in self.session.get_inputs()}
-        self.facts = {"threads": job["threads"], LEVEL: level, **options}
+        self.facts = {"threads": job["threads"], LEVEL: level, **options, **given, **self._assigned()}
+
+    def _places(self, ort: Any, settings: Any, options: Dict[str, str]) -> Optional[Dict[str, Any]]:
+        """What tells a session to use the provider; None where this ONNX Runtime does not have it."""
+        if self.provider in CPU["providers"]:
+            return CPU
+        if hasattr(ort.InferenceSession, "get_provider_graph_assignment_info"):
+            settings.add_session_config_entry(ASSIGNMENT, "1")
+        if self.provider in ort.get_available_providers():
+            return {"providers": [(self.provider, options), "CPUExecutionProvider"]}
+        with contextlib.suppress(ImportError, AttributeError):
+            plugin = importlib.import_module("onnxruntime_qnn" if self.provider.startswith("QNN") else "none")
+            ort.register_execution_provider_library(self.provider, plugin.get_library_path())
+            devices = [device for device in ort.get_ep_devices() if device.ep_name == self.provider]
+            settings.add_provider_for_devices(devices, options)
+            return {}
+        return None
+
+    def _assigned(self) -> Dict[str, Any]:
+        """How many of the model's nodes the provider runs, and which types of others are left to the CPU."""
+        if self.provider in CPU["providers"]:
+            return {}
+        facts: Dict[str, Any] = {"provider": self.provider}
+        if hasattr(self.session, "get_provider_graph_assignment_info"):
+            parts = self.session.get_provider_graph_assignment_info()
+            nodes = [(part.ep_name, node.op_type) for part in parts for node in part.get_nodes()]
+            outside = [kind for name, kind in nodes if name != self.provider]
+            facts.update(provider_nodes=len(nodes) - len(outside), outside_nodes=len(outside))
+            facts["outside_types"] = sorted(set(outside))
+        return facts
 
     def run(self, inputs: Dict[str, Any]) -> Any:
         return self.session.run(None, {name: inputs[name] for name in self.shapes})[0]

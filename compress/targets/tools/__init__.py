@@ -5,7 +5,7 @@ from compress.targets.tools.base import Tool
 
 __all__ = ["NAMES", "Tool", "cache_folder", "tool"]
 
-NAMES = ("arm-emulator", "intel-npu-compiler", "tensorrt-rtx")
+NAMES = ("arm-emulator", "hexagon-simulator", "intel-npu-compiler", "tensorrt-rtx")
 
 
 def tool(name: str) -> Tool:
@@ -15,6 +15,10 @@ def tool(name: str) -> Tool:
             from compress.targets.tools.arm_emulator import ArmEmulator
 
             return ArmEmulator()
+        case "hexagon-simulator":
+            from compress.targets.tools.hexagon_simulator import HexagonSimulator
+
+            return HexagonSimulator()
         case "intel-npu-compiler":
             from compress.targets.tools.intel_npu_compiler import IntelNpuCompiler
 

@@ -35,6 +35,30 @@ def inputs() -> dict[str, np.ndarray]:
     return {"lq": rng.random((1, 3, SIDE, SIDE), dtype=np.float32), "noise": noise}
 
 
+# --- ONNX Runtime ---------------------------------------------------------------------------------------------
+
+
+def onnx_job(**settings: Any) -> dict[str, Any]:
+    return {"threads": 1, "options": {}, **settings}
+
+
+@pytest.mark.parametrize(
+    ("settings", "exit_code", "message"),
+    [
+        (
+            {"provider": "coreml"},
+            failure.UNAVAILABLE,
+            r"ONNX Runtime here has no CoreMLExecutionProvider \(it has .*CPUExecutionProvider\): install onnxruntime, on",
+        ),
+        ({"options": {"soc": 1}}, failure.INPUT, r"option soc: unknown to ONNX Runtime: give .*provider\.\* entries"),
+    ],
+)
+def test_what_this_onnx_runtime_lacks_is_named(settings: dict, exit_code: int, message: str) -> None:
+    with pytest.raises(failure.Failure, match=message) as error:
+        runtimes.Onnx("model.onnx", onnx_job(**settings))
+    assert error.value.exit_code == exit_code
+
+
 # --- ExecuTorch -----------------------------------------------------------------------------------------------
 
 
