@@ -48,7 +48,7 @@ def onnx_job(**settings: Any) -> dict[str, Any]:
         (
             {"provider": "coreml"},
             failure.UNAVAILABLE,
-            r"ONNX Runtime here has no CoreMLExecutionProvider \(it has .*CPUExecutionProvider\): install onnxruntime, on",
+            r"ONNX Runtime here has no CoreMLExecutionProvider \(it has .*CPUExecutionProvider\): install",
         ),
         ({"options": {"soc": 1}}, failure.INPUT, r"option soc: unknown to ONNX Runtime: give .*provider\.\* entries"),
     ],
