@@ -16,7 +16,7 @@ from compress import __version__
 from compress.artifacts.inspect.external_data import files_beside
 from compress.artifacts.runtime.base import format_of
 from compress.cache import cache_folder
-from compress.errors import Unavailable, VerificationError
+from compress.errors import Unavailable, VerificationError, error_of
 from compress.files import sha256_file, sha256_text, whole_file
 from compress.python_process import python_command
 from compress.recipe.schema import DeployTarget
@@ -52,7 +52,7 @@ class Simulation:
 def simulate(target: DeployTarget, artifact: Path, pictures: Pictures, tool: HexagonSimulator, seed: int) -> Simulation:
     """Run ``artifact`` on ``pictures`` as the target's NPU would.
 
-    What the same simulator ran before is taken from the cache folder. Raises VerificationError where it fails for
+    What the same simulator ran before is taken from the cache folder. Raises the runner's error where it fails for
     another reason than a refusal, Unavailable where it is not done in time.
     """
     assert target.simulator is not None
@@ -72,10 +72,10 @@ def simulate(target: DeployTarget, artifact: Path, pictures: Pictures, tool: Hex
     if not kept.exists():
         with tempfile.TemporaryDirectory(prefix="compress-simulate-") as folder:
             facts = _run(job, Path(folder), pictures, tool)
-            if REFUSED in (error := facts.get("error", {}).get("message", "")):
-                return Simulation(None, {}, one_line(error.partition(REFUSED)[2].strip(" ()"), 300))
-            if error:
-                raise VerificationError(f"target {target.name}: {error}")
+            if failure := facts.get("error"):
+                if REFUSED in failure["message"]:
+                    return Simulation(None, {}, one_line(failure["message"].partition(REFUSED)[2].strip(" ()"), 300))
+                raise error_of(failure["exit_code"])(f"target {target.name}: {failure['message']}")
             outputs = np.load(Path(folder) / "output-it.npy")
             with whole_file(kept) as part:
                 np.savez_compressed(part, outputs=outputs, facts=np.array(json.dumps(facts)))
