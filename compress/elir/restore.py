@@ -11,7 +11,7 @@ out of the picture on its own grid.
 In all, one seeded noise field lies under the whole picture, the same however it is tiled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from PIL import Image
 
 from compress.elir.latent import LATENT_CHANNELS, LATENT_STRIDE
 from compress.elir.noise import noise_field
-from compress.elir.tiles import DEFAULT, Plan, Tiling, blend
+from compress.elir.tiles import DEFAULT, OnTile, Plan, Tiling, blend, quiet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,8 +31,6 @@ Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 RunBytes = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """image (1, h / scale, w / scale, 3) uint8, noise (1, 16, h/8, w/8) float32 -> (1, h, w, 3) uint8."""
-
-OnTile = Callable[[], None]
 
 
 class Networks(Protocol):
@@ -74,10 +72,6 @@ class TorchNetworks:
             return network(*map(torch.from_numpy, inputs)).numpy()
 
 
-def _quiet() -> None:
-    pass
-
-
 def enlarge(picture: np.ndarray, scale: int) -> np.ndarray:
     """Bicubic enlargement (Pillow's kernel, as in training) of (H, W, 3) uint8 by a whole factor."""
     if scale == 1:
@@ -92,22 +86,22 @@ def restore(
     tiling: Tiling = DEFAULT,
     *,
     seed: int = 0,
-    on_tile: OnTile = _quiet,
+    on_tile: OnTile = quiet,
+    streams: int = 1,
 ) -> np.ndarray:
     """Restore ``picture`` (H, W, 3) uint8 -> (scale H, scale W, 3) uint8, tile by tile.
 
-    ``on_tile`` is called after each tile. Beside picture and output, one row of tiles and the noise (1 byte a pixel)
-    are held. Raises InputError for an impossible tile or overlap.
+    ``on_tile`` is called after each tile. ``streams``: how many tiles are computed at once, by a thread each; the
+    picture is the same. Beside picture and output, one row of tiles and the noise (1 byte a pixel) are held. Raises
+    InputError for an impossible tile or overlap.
     """
     lq, tiles = enlarge(picture, tiling.scale), tiling.plan(*picture.shape[:2])
     pixels, noise = _reader(lq, tiles), _noise_reader(tiles, seed)
 
     def compute(y: slice, x: slice) -> np.ndarray:
-        hq = run(pixels(y, x), noise(y, x))[0]
-        on_tile()
-        return hq
+        return run(pixels(y, x), noise(y, x))[0]
 
-    return _collect(tiles, compute, lq.shape)
+    return _collect(blend(tiles, 3, compute, streams=streams, on_tile=on_tile), lq.shape)
 
 
 def restore_bytes(
@@ -116,7 +110,8 @@ def restore_bytes(
     tiling: Tiling,
     *,
     seed: int = 0,
-    on_tile: OnTile = _quiet,
+    on_tile: OnTile = quiet,
+    streams: int = 1,
 ) -> np.ndarray:
     """As ``restore`` of a model of a fixed tile, by one that enlarges pictures itself.
 
@@ -130,10 +125,10 @@ def restore_bytes(
     def compute(y: slice, x: slice) -> np.ndarray:
         window = picture[rows[_divided(y, scale), None], columns[_divided(x, scale)]][None]
         restored = run(np.ascontiguousarray(window), noise(y, x))[0]
-        on_tile()
         return restored.transpose(2, 0, 1).astype(np.float32) / 255
 
-    return _collect(tiles, compute, (scale * picture.shape[0], scale * picture.shape[1], 3))
+    shape = (scale * picture.shape[0], scale * picture.shape[1], 3)
+    return _collect(blend(tiles, 3, compute, streams=streams, on_tile=on_tile), shape)
 
 
 def restore_staged(
@@ -142,7 +137,8 @@ def restore_staged(
     tiling: Tiling = DEFAULT,
     *,
     seed: int = 0,
-    on_tile: OnTile = _quiet,
+    on_tile: OnTile = quiet,
+    streams: int = 1,
 ) -> np.ndarray:
     """As ``restore``, by networks that are apart: only encoder and decoder are tiled.
 
@@ -153,24 +149,21 @@ def restore_staged(
     pixels = _reader(lq, tiles)
 
     def encode(y: slice, x: slice) -> np.ndarray:
-        latent = networks.encode(pixels(y, x))[0]
-        on_tile()
-        return latent
+        return networks.encode(pixels(y, x))[0]
 
     def decode(y: slice, x: slice) -> np.ndarray:
         window = latent[:, :, _divided(y, LATENT_STRIDE), _divided(x, LATENT_STRIDE)]
-        hq = networks.decode(np.ascontiguousarray(window), pixels(y, x))[0]
-        on_tile()
-        return hq
+        return networks.decode(np.ascontiguousarray(window), pixels(y, x))[0]
 
-    strips = [strip.copy() for _, strip in blend(tiles, LATENT_CHANNELS, encode, unit=LATENT_STRIDE)]
+    encoded = blend(tiles, LATENT_CHANNELS, encode, LATENT_STRIDE, streams=streams, on_tile=on_tile)
+    strips = [strip.copy() for _, strip in encoded]
     noise = noise_field(tiles.rows.size, tiles.columns.size, seed)[None]
     # A picture smaller than a tile of fixed size was padded to it: the flow must not see that.
     inside = np.concatenate(strips, axis=1)[None, :, : noise.shape[2], : noise.shape[3]]
     rows, columns = tiles.rows.source(LATENT_STRIDE), tiles.columns.source(LATENT_STRIDE)
     latent = networks.flow(np.ascontiguousarray(inside), noise)[:, :, rows[:, None], columns]
     on_tile()
-    return _collect(tiles, decode, lq.shape)
+    return _collect(blend(tiles, 3, decode, streams=streams, on_tile=on_tile), lq.shape)
 
 
 def _divided(pixels: slice, unit: int) -> slice:
@@ -200,11 +193,11 @@ def _reader(lq: np.ndarray, tiles: Plan) -> Callable[[slice, slice], np.ndarray]
     return read
 
 
-def _collect(tiles: Plan, compute: Callable[[slice, slice], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    """Blend tiles of pixels into a picture (H, W, 3) uint8, clipped, rounded half up, the padding cut off."""
+def _collect(strips: Iterable[tuple[int, np.ndarray]], shape: tuple[int, ...]) -> np.ndarray:
+    """The rows that ``blend`` gives as a picture (H, W, 3) uint8, clipped, rounded half up, the padding cut off."""
     height, width = shape[:2]
     out = np.empty(shape, np.uint8)
-    for top, strip in blend(tiles, 3, compute):
+    for top, strip in strips:
         inside = strip[:, : max(0, height - top), :width].clip(0, 1)
         out[top : top + inside.shape[1]] = (inside * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
     return out

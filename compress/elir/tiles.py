@@ -5,7 +5,10 @@ shared pixel differs only by what they see around it.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,6 +106,14 @@ class Plan:
         """How many."""
         return len(self.rows.starts) * len(self.columns.starts)
 
+    @property
+    def windows(self) -> Iterator[tuple[slice, slice]]:
+        """Rows and columns of each tile, in px of the padded picture: row by row, from left to right."""
+        rows, columns = self.rows, self.columns
+        for top in rows.starts:
+            for left in columns.starts:
+                yield slice(top, top + rows.tile), slice(left, left + columns.tile)
+
 
 def plan(
     height: int, width: int, tile: tuple[int, int], overlap: int = DEFAULT_OVERLAP, *, fixed: bool = False
@@ -139,28 +150,73 @@ Compute = Callable[[slice, slice], np.ndarray]
 """Rows and columns of the padded picture, in px -> (channels, tile height / unit, tile width / unit) float32."""
 
 
-def blend(tiles: Plan, channels: int, compute: Compute, unit: int = 1) -> Iterator[tuple[int, np.ndarray]]:
+OnTile = Callable[[], None]
+
+
+def quiet() -> None:
+    """An ``OnTile`` that nobody listens to."""
+
+
+def _parts(tiles: Plan, compute: Compute, streams: int) -> Generator[np.ndarray]:
+    """Each tile, in the order of ``Plan.windows``, whatever the order in which they are done.
+
+    Twice ``streams`` are begun at most before the first of them is taken: a thread that is done finds its next tile
+    while others are blended.
+    """
+    if streams == 1:
+        yield from (compute(y, x) for y, x in tiles.windows)
+        return
+    begun: deque[Future[np.ndarray]] = deque()
+    pool = ThreadPoolExecutor(streams)
+    try:
+        for y, x in tiles.windows:
+            begun.append(pool.submit(compute, y, x))
+            if len(begun) == 2 * streams:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        # A tile that fails, or an interrupt, ends the others: without this they would all be computed first.
+        pool.shutdown(cancel_futures=True)
+
+
+def blend(
+    tiles: Plan, channels: int, compute: Compute, unit: int = 1, *, streams: int = 1, on_tile: OnTile = quiet
+) -> Iterator[tuple[int, np.ndarray]]:
     """Finished rows from top to bottom: (first row, (channels, rows, padded width / unit) float32).
 
-    One row of tiles is held at a time; a strip is valid until the next is asked for.
+    ``streams`` tiles are computed at once, by a thread each; they are added in their order, so that the sums do not
+    depend on it. ``on_tile`` is called as each is there, by the caller's thread. One row of tiles is held at a time; a
+    strip is valid until the next is asked for.
     """
     rows = tiles.rows
     height, width = rows.tile // unit, tiles.columns.padded // unit
     band = np.zeros((channels, height, width), np.float32)
-    for start, end, down in zip(rows.starts, (*rows.starts[1:], rows.padded), rows.weights(unit), strict=True):
-        _add_row(band, tiles, slice(start, start + rows.tile), down, compute, unit)
-        done = (end - start) // unit
-        yield start // unit, band[:, :done]
-        band[:, : height - done] = band[:, done:].copy()
-        band[:, height - done :] = 0
+    with closing(_parts(tiles, compute, streams)) as parts:
+        announced = _announced(parts, on_tile)
+        for start, end, down in zip(rows.starts, (*rows.starts[1:], rows.padded), rows.weights(unit), strict=True):
+            _add_row(band, tiles, (start, down), announced, unit)
+            done = (end - start) // unit
+            yield start // unit, band[:, :done]
+            band[:, : height - done] = band[:, done:].copy()
+            band[:, height - done :] = 0
 
 
-def _add_row(band: np.ndarray, tiles: Plan, y: slice, down: np.ndarray, compute: Compute, unit: int) -> None:
-    columns = tiles.columns
+def _announced(parts: Iterator[np.ndarray], on_tile: OnTile) -> Iterator[np.ndarray]:
+    for part in parts:
+        on_tile()
+        yield part
+
+
+def _add_row(
+    band: np.ndarray, tiles: Plan, row: tuple[int, np.ndarray], parts: Iterator[np.ndarray], unit: int
+) -> None:
+    """``row``: where the row of tiles starts, and its weights downwards."""
+    columns, (top, down) = tiles.columns, row
     for start, across in zip(columns.starts, columns.weights(unit), strict=True):
-        part = compute(y, slice(start, start + columns.tile))
+        part = next(parts)
         if not np.isfinite(part).all():
             raise VerificationError(
-                f"the model gives NaN or Inf for the tile at row {y.start}, column {start}: check it (compress verify)"
+                f"the model gives NaN or Inf for the tile at row {top}, column {start}: check it (compress verify)"
             )
         band[:, :, start // unit : (start + columns.tile) // unit] += part * (down[:, None] * across)

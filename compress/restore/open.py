@@ -3,13 +3,14 @@
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compress.artifacts.artifact import artifact_of
-from compress.artifacts.runtime.base import MOST_SCALE, PACKAGES, SUFFIXES, format_of
-from compress.artifacts.runtime.open import open_runner
+from compress.artifacts.runtime.base import MOST_SCALE, PACKAGES, SUFFIXES, Runner, format_of
+from compress.artifacts.runtime.open import open_runner, streams_of
 from compress.artifacts.runtime.staged import StagedRunner
 from compress.artifacts.runtime.trial import probe
 from compress.bundle.hub import local
@@ -18,8 +19,8 @@ from compress.bundle.open import Bundle, OpenArtifact, open_bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.metadata import read_metadata, student_for
-from compress.elir.restore import OnTile, TorchNetworks, restore, restore_bytes, restore_staged
-from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, Tiling
+from compress.elir.restore import TorchNetworks, restore, restore_bytes, restore_staged
+from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, OnTile, Tiling
 from compress.errors import InputError, Unavailable
 from compress.files import real_path
 from compress.hub import is_on_hub
@@ -37,6 +38,8 @@ PRECISIONS: tuple[Precision, ...] = ("int8", "weights", "fp16", "fp32")
 """Of a bundle's artifacts, those of the first precision are taken before the others."""
 PREFERRED = [(precision, format) for precision in PRECISIONS for format in PACKAGES]
 GIVE_TASK = f"give task (--task: {', '.join(TASKS)})"
+STREAMS_FROM = 32
+"""Tiles from which an artifact is loaded again, to compute several at once: what that gains outweighs the load."""
 DEPTH = 4  # folders above an artifact where its bundle's manifest may lie
 
 
@@ -78,6 +81,26 @@ class ArtifactFile:
 
     entry: Path
     bundled: OpenArtifact | None = None
+
+
+@dataclass
+class Loaded:
+    """An artifact's runner, of the kind that its pictures need: one tile at a time on all threads until a picture has
+    ``STREAMS_FROM`` tiles, then ``most`` at once. ``load`` takes ``streams``, as ``open_runner``.
+    """
+
+    load: Callable[..., Runner]
+    most: int
+    streams: int = 1
+    _runner: Runner | None = None
+
+    def runner_for(self, tiles: int) -> Runner:
+        """The runner for a picture of so many tiles."""
+        if self.streams < self.most and tiles >= STREAMS_FROM:
+            self._runner, self.streams = None, self.most  # dropped before the other is loaded: memory for one is enough
+        if self._runner is None:
+            self._runner = self.load(streams=self.streams)
+        return self._runner
 
 
 @dataclass(frozen=True)
@@ -226,7 +249,10 @@ def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
     contents = bundled.contents if bundled else None
     if format == "executorch" and (contents or entry.is_file()):
         probe(entry, contents)
-    runner = open_runner(entry, format, physical_cores(), contents=contents)
+    threads = physical_cores()
+    load = partial(open_runner, entry, format, threads, contents=contents)
+    loaded = Loaded(load, streams_of(format, threads))
+    runner = loaded.runner_for(tiles=1)
     tile = height, width = runner.tile
     if settings.tile is not None and (settings.tile, settings.tile) != tile:
         raise InputError(f"tile (={settings.tile}) differs from the artifact's {height} x {width} px: leave it out")
@@ -237,14 +263,17 @@ def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
     tiling = Tiling(scale, tile, _overlap(settings, tile), fixed=True)
 
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
+        runner = loaded.runner_for(tiling.plan(*picture.shape[:2]).tiles)
+        given: Any = {"seed": settings.seed, "on_tile": on_tile, "streams": loaded.streams}
         if isinstance(runner, StagedRunner):
-            return restore_staged(picture, runner, tiling, seed=settings.seed, on_tile=on_tile)
+            return restore_staged(picture, runner, tiling, **given)
         if runner.takes_pictures:
-            return restore_bytes(picture, runner.restore, tiling, seed=settings.seed, on_tile=on_tile)
-        return restore(picture, runner.run, tiling, seed=settings.seed, on_tile=on_tile)
+            return restore_bytes(picture, runner.restore, tiling, **given)
+        return restore(picture, runner.run, tiling, **given)
 
-    staged, advice = isinstance(runner, StagedRunner), _tile_advice(tiling)
-    return Restorer(task, tiling, run, enlarges=runner.scale > 1, staged=staged, advice=advice)
+    staged, enlarges, advice = isinstance(runner, StagedRunner), runner.scale > 1, _tile_advice(tiling)
+    del runner  # ``loaded`` alone holds it, so that it can be dropped
+    return Restorer(task, tiling, run, enlarges=enlarges, staged=staged, advice=advice)
 
 
 def _tile_advice(tiling: Tiling) -> str:

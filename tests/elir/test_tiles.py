@@ -1,5 +1,8 @@
 """Tiles cover every pixel, share what they must, and blend to one."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -83,3 +86,37 @@ def test_a_small_picture_is_mirrored_by_its_edge() -> None:
     assert axis.reduced(4).tolist() == [*range(10), *range(9, 3, -1)]
     assert plan_axis(4, 64, 32, fixed=True).reduced(4).tolist() == [0] * 16
     assert axis.reduced(1).tolist() == axis.source().tolist(), "not enlarged, it is padded as everywhere"
+
+
+@pytest.mark.parametrize("streams", [2, 3])
+def test_tiles_at_once_are_blended_in_their_order(streams: int) -> None:
+    """The later a tile of a row, the sooner it is done here: sums in that order would differ in their last bits."""
+    tiles = plan(200, 330, (96, 128), 32)
+    noise = np.random.default_rng(0).random((len(list(tiles.windows)), 2, 96, 128), np.float32)
+    of, at_once = {(y.start, x.start): i for i, (y, x) in enumerate(tiles.windows)}, threading.Barrier(streams)
+
+    def compute(y: slice, x: slice) -> np.ndarray:
+        i = of[y.start, x.start]
+        if i < streams:
+            at_once.wait(60)  # ends only where so many are computed at the same time
+        time.sleep(0.002 * (streams - i % streams))
+        return noise[i]
+
+    announced: list[None] = []
+    made = blend(tiles, 2, compute, streams=streams, on_tile=lambda: announced.append(None))
+    strips = [strip.copy() for _, strip in made]
+    one_by_one = [strip.copy() for _, strip in blend(tiles, 2, lambda y, x: noise[of[y.start, x.start]])]
+    assert np.array_equal(np.concatenate(strips, axis=1), np.concatenate(one_by_one, axis=1))
+    assert len(announced) == tiles.tiles
+
+
+def test_a_tile_that_fails_ends_the_others() -> None:
+    tiles, begun = plan(64, 3200, (64, 64), 32), []
+
+    def compute(y: slice, x: slice) -> np.ndarray:
+        begun.append(x.start)
+        raise VerificationError("fails")
+
+    with pytest.raises(VerificationError, match="fails"):
+        list(blend(tiles, 3, compute, streams=2))
+    assert len(begun) <= 4 < tiles.tiles

@@ -2,18 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compress.artifacts.runtime.base import Runner
+from compress.artifacts.runtime.open import open_runner
 from compress.bundle.manifest import write_manifest
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
 from compress.elir.tiles import Tiling
 from compress.errors import InputError, VerificationError
-from compress.restore.open import Settings, ShapesRestorer, choose, default_overlap, open_restorer
+from compress.restore.open import STREAMS_FROM, Settings, ShapesRestorer, choose, default_overlap, open_restorer
 
 
 def entry(format: str, precision: str, **more: object) -> dict:
@@ -176,3 +179,28 @@ def test_a_checkpoint_with_more_steps_than_a_built_in_student_names_it() -> None
     slow, fast = (open_restorer(name, Settings()) for name in ("elir_sr_x4", "elir_sr_x4_fast"))
     assert slow.advice == "the built-in elir_sr_x4_fast is for the same task and takes 1 Euler step instead of 3"
     assert fast.advice == ""
+
+
+@pytest.mark.parametrize("entry", ["fp32/openvino/model.xml", "int8/openvino/model.xml", "int8/onnx/model.onnx"])
+def test_many_tiles_are_computed_at_once_to_the_same_picture(
+    entry: str, finished: Any, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[int] = []
+
+    def load(*given: Any, streams: int, **more: Any) -> Runner:
+        loads.append(streams)
+        return open_runner(*given, streams=streams, **more)
+
+    monkeypatch.setattr("compress.restore.open.physical_cores", lambda: 2)
+    monkeypatch.setattr("compress.restore.open.open_runner", load)
+    restorer, picture = open_restorer(str(finished.folder / entry), Settings(overlap=32)), photo[:50, :60]
+    assert restorer.tiles(50, 60) >= STREAMS_FROM > restorer.tiles(40, 40)
+    restorer.restore(photo[:40, :40], lambda: None)
+    assert loads == [1], "few tiles: as it was opened"
+    at_once = restorer.restore(picture, lambda: None)
+    restorer.restore(photo[:40, :40], lambda: None)
+    assert loads == [1, 2]
+    monkeypatch.setattr("compress.restore.open.streams_of", lambda *_: 1)
+    one_by_one = open_restorer(str(finished.folder / entry), Settings(overlap=32)).restore(picture, lambda: None)
+    assert np.abs(at_once.astype(int) - one_by_one).max() <= 1
+    assert one_by_one.std() > 1
