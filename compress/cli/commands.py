@@ -231,6 +231,21 @@ def bench(
         Path | None,
         typer.Option(help="Also write the times to this new .json file for others, signed and without your names."),
     ] = None,
+    throughput: Annotated[
+        bool,
+        typer.Option(
+            "--throughput",
+            help="Also restore a whole picture and a clip of 640 x 360 px with each artifact, as `restore` does: "
+            "megapixels per second, memory and energy. Takes minutes, and says how many.",
+        ),
+    ] = False,
+    megapixels: Annotated[
+        float | None, typer.Option(metavar="MP", help="With --throughput: size of the restored picture; by default 12.")
+    ] = None,
+    clip_frames: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="With --throughput: number of frames of the clip, by default 2; 0: no clip."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a bundle's artifacts on deploy targets.
@@ -242,10 +257,11 @@ def bench(
     """
     with results_only():
         from compress.ledger.share import Sharing
-        from compress.pipeline.bench_targets import bench_targets
+        from compress.restore.whole_pictures import bench_whole, throughput_of
 
+        what = throughput_of(megapixels, clip_frames, asked=throughput)
         sharing = None if share is None else Sharing(share)
-        result = bench_targets(bundle, target, progress(), host)
+        result = bench_whole(bundle, target, what, progress(), host)
     show(result, as_json=as_json)
     for line in result.messages:
         typer.echo(printable(line), err=True)

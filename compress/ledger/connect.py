@@ -14,7 +14,7 @@ from compress.text import install_extra
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
-HEAD = "0002"
+HEAD = "0003"
 """Newest revision in ``migrations/versions``; compared here, so that only a ledger of another one loads Alembic."""
 WAIT_S = 60
 """How long a writer waits for others."""

@@ -148,7 +148,18 @@ def _performance(timed: Performance | None, results: Results) -> dict[str, objec
         "speedup_vs_fp32": _ratio(speedup.fp32) if speedup else None,
         "speedup_vs_best_float": _ratio(speedup.best_float) if speedup else None,
         **{name: getattr(timed, name) for name in FROM_PERFORMANCE},
+        **_whole_pictures(timed),
     }
+
+
+def _whole_pictures(timed: Performance) -> dict[str, float | None]:
+    figures: dict[str, float | None] = {}
+    for item in timed.whole_pictures or ():
+        names = ("megapixels_per_s", "peak_rss_mb", "joules_per_megapixel")
+        figures |= {f"{item.kind}_{name}": getattr(item, name) for name in names}
+        if item.kind == "picture":
+            figures["picture_megapixels"] = item.width * item.height / 1e6
+    return figures
 
 
 def _ratio(speedup: Speedup | None) -> float | None:

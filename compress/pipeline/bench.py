@@ -20,13 +20,16 @@ from compress.results.performance import Performance
 from compress.targets.bench import BenchResult, at_host, bench_target, check_target, runs, sample_pictures, unavailable
 from compress.targets.entries import Bench
 
+Record = Callable[[Path, Sequence[Performance], Callable[[str], None]], None]
+"""Takes the bundle, its entries and what takes a line for people; before the entries are given to the caller."""
+
 
 def bench(
     bundle: Path,
     target: str,
     progress: Progress,
     host: str | None = None,
-    record: Callable[[Path, Sequence[Performance], Callable[[str], None]], None] = record_bench,
+    record: Record = record_bench,
     *,
     only: str | None = None,
 ) -> BenchResult:

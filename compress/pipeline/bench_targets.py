@@ -1,6 +1,6 @@
 """`compress bench`: a bundle on one or more targets, and what the terminal shows of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING
 from compress.artifacts.artifact import artifact_of
 from compress.bundle.open import open_bundle
 from compress.errors import GoalMissed, InputError, Unavailable
-from compress.pipeline.bench import bench
+from compress.ledger.record import record_bench
+from compress.pipeline.bench import Record, bench
 from compress.progress import Progress
 from compress.recipe.library import find, is_path, read_document
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.results.machine import busy_notes
-from compress.results.performance import Latency, Performance
+from compress.results.performance import Latency, Performance, WholePicture
 from compress.targets.bench import BenchResult, runs
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
 RECIPE = "recipe.yaml"
 HEADINGS = ("artifact", "target", "p50 ms", "p90 ms", "vs fp32", "first ms", "load ms", "peak MB", "evidence")
-WORDS = ("artifact", "target", "evidence")
+WORDS = ("artifact", "target", "evidence", "what")
+WHOLE_HEADINGS = ("artifact", "target", "what", "restored px", "tiles", "s", "MP/s", "peak MB", "J/MP")
+WHOLE_CAPTION = "MP: megapixels of the restored picture; s: median time of all that is named, files not read or written"
 
 
 @dataclass(frozen=True)
@@ -56,28 +60,49 @@ class Benches:
         """bundle, performance."""
         return {"bundle": str(self.bundle), "performance": [entry.to_json() for entry in self.performance]}
 
-    def table(self) -> "Table":
-        """One row per artifact and target."""
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
+    def table(self) -> "RenderableType":
+        """One row per artifact and target; below, where they were measured, one per artifact and picture or clip."""
+        from rich.console import Group
 
         notes = busy_notes(entry.busy for entry in self.performance)
-        caption = Text("\n".join(["every figure: `compress bench --json`", *notes]))
-        table = Table(
-            title=Text(str(self.bundle)),
-            caption=caption,
-            caption_justify="left",
-            box=box.SIMPLE_HEAD,
-            padding=0,
-            pad_edge=False,
-        )
-        for heading in HEADINGS:
-            right = heading not in WORDS
-            table.add_column(heading, justify="right" if right else "left", no_wrap=right or heading == "artifact")
-        for entry in self.performance:
-            table.add_row(*(Text(cell) for cell in _cells(entry)))
-        return table
+        lines = ["every figure: `compress bench --json`", *notes]
+        whole = [_whole_cells(entry, item) for entry in self.performance for item in entry.whole_pictures or ()]
+        tables = [_table(str(self.bundle), HEADINGS, [_cells(entry) for entry in self.performance], lines)]
+        if whole:
+            tables.append(_table("whole pictures", WHOLE_HEADINGS, whole, [WHOLE_CAPTION, *notes]))
+        return tables[0] if len(tables) == 1 else Group(*tables)
+
+
+def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], caption: Iterable[str]) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    about = Text("\n".join(caption))
+    table = Table(
+        title=Text(title), caption=about, caption_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False
+    )
+    for heading in headings:
+        right = heading not in WORDS
+        table.add_column(heading, justify="right" if right else "left", no_wrap=right or heading == "artifact")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _whole_cells(entry: Performance, item: WholePicture) -> list[str]:
+    clip = f", {item.frames} frames" if item.kind == "clip" else ""
+    return [
+        entry.artifact,
+        entry.target or "-",
+        f"{item.kind}{clip}",
+        f"{item.width} x {item.height}",
+        str(item.tiles),
+        f"{item.seconds:.2f}",
+        f"{item.megapixels_per_s:.3f}{'*' if entry.busy else ''}",
+        _number(item.peak_rss_mb),
+        _number(item.joules_per_megapixel),
+    ]
 
 
 def _cells(entry: Performance) -> list[str]:
@@ -114,21 +139,32 @@ def _number(value: float | None) -> str:
 
 
 def bench_targets(
-    bundle: Path, targets: Sequence[str], progress: Progress, host: str | None = None, *, only: str | None = None
+    bundle: Path,
+    targets: Sequence[str],
+    progress: Progress,
+    host: str | None = None,
+    record: Record = record_bench,
+    *,
+    only: str | None = None,
 ) -> Benches:
     """Measure ``bundle`` on ``targets``; without any, on those of its recipe.
 
-    ``host``, ``only``: see ``compress.pipeline.bench.bench``. Raises InputError for a host of several targets, or
-    where neither names a target, and what measuring on a target raises.
+    ``host``, ``record``, ``only``: see ``compress.pipeline.bench.bench``. Raises InputError for a host of several
+    targets, or where neither names a target, and what measuring on a target raises.
     """
-    named = list(targets) or _own_targets(bundle, only)
+    named = targets_of(bundle, targets, only)
     if host is not None and len(named) > 1:
         raise InputError(f"host {host}: is one device, got {len(named)} targets: give one (--target)")
-    return Benches(bundle, [bench(bundle, target, progress, host, only=only) for target in named])
+    return Benches(bundle, [bench(bundle, target, progress, host, record, only=only) for target in named])
 
 
-def _own_targets(bundle: Path, only: str | None) -> list[str]:
-    """The targets of the bundle's recipe; those that run the artifact ``only``, where that is given."""
+def targets_of(bundle: Path, targets: Sequence[str], only: str | None = None) -> list[str]:
+    """``targets``; without any, those of the bundle's recipe that run the artifact ``only``, where that is given.
+
+    Raises InputError where neither names one.
+    """
+    if targets:
+        return list(targets)
     opened = open_bundle(bundle)
     named = read_document(bundle / RECIPE, opened.read(RECIPE)).data.get("targets")
     if not isinstance(named, list) or not named:

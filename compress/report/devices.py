@@ -29,6 +29,8 @@ LEAST = {"psnr_db": LEAST_DB["psnr"], "lpips": 0.02}
 FIGURES = (
     *("bytes", "macs", "latency_p50_ms", "latency_p90_ms", "peak_rss_mb", "speedup_vs_fp32", "psnr_db", "ssim"),
     *("lpips", "color_shift", "psnr_drop_db", "fidelity_db"),
+    *("picture_megapixels", "picture_megapixels_per_s", "picture_peak_rss_mb", "picture_joules_per_megapixel"),
+    *("clip_megapixels_per_s", "clip_peak_rss_mb", "clip_joules_per_megapixel"),
 )
 
 FACTS = (

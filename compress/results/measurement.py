@@ -89,6 +89,13 @@ class MeasurementFields(BaseModel):
     load_ms: Figure | None = None
     peak_rss_mb: Figure | None = None
     throughput: Figure | None = None
+    picture_megapixels: Figure | None = None
+    picture_megapixels_per_s: Figure | None = None
+    picture_peak_rss_mb: Figure | None = None
+    picture_joules_per_megapixel: Figure | None = None
+    clip_megapixels_per_s: Figure | None = None
+    clip_peak_rss_mb: Figure | None = None
+    clip_joules_per_megapixel: Figure | None = None
     speedup_vs_fp32: Figure | None = None
     speedup_vs_best_float: Figure | None = None
     n: Count | None = None

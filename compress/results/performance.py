@@ -46,6 +46,25 @@ class Speedups(Section):
     best_float: Speedup | None = None
 
 
+class WholePicture(Section):
+    """Pictures restored as `compress restore` does it: tiles, blending and noise, from bytes to bytes, without reading
+    or writing files. What is measured is what ``width``, ``height`` and ``frames`` say, never a part of it.
+    """
+
+    kind: Literal["picture", "clip"]
+    width: Count = Field(description="Of the restored picture or frame, in px.")
+    height: Count = Field(description="Of the restored picture or frame, in px.")
+    frames: Count = Field(description="Pictures of a run, one after the other.")
+    tiles: Count = Field(description="Tiles of a run.")
+    n: Count = Field(description="Number of runs.")
+    seconds: Figure = Field(description="Median time of a run.")
+    megapixels_per_s: Figure = Field(description="Megapixels of the restored pictures per second.")
+    peak_rss_mb: Figure | None = Field(None, description="Peak memory of the process that did nothing else.")
+    joules_per_megapixel: Figure | None = Field(
+        None, description="Energy of the whole machine or processor during a run, where its sensors tell it."
+    )
+
+
 class Operator(Section):
     """Calls of one operator that ExecuTorch's backend does not run."""
 
@@ -129,6 +148,9 @@ class Performance(Section):
     peak_rss_mb: Figure | None = None
     throughput: Figure | None = Field(None, description="Pictures per second.")
     speedup_vs: Speedups | None = None
+    whole_pictures: list[WholePicture] | None = Field(
+        None, description="A whole picture and a clip, where they were asked for (`compress bench --throughput`)."
+    )
     threads: Count | None = None
     protocol: Text | None = Field(None, description="How long it was measured: quick or full.")
     runtime: dict[Text, Fact] | None = Field(None, description="Version and settings of the runtime.")

@@ -221,7 +221,8 @@ def test_a_ledger_of_an_older_release_is_migrated_and_its_rows_stay(ledger: Ledg
     before, after = make(), make(image_size=None, image_shape="384x640")
     ledger.append([before])
     with sqlite3.connect(str(ledger.url.database)) as connection:
-        connection.execute("ALTER TABLE measurements DROP COLUMN image_shape")
+        for name in ("image_shape", *(n for n in Measurement.model_fields if n.startswith(("picture_", "clip_")))):
+            connection.execute(f"ALTER TABLE measurements DROP COLUMN {name}")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     migrated = open_ledger()
     assert migrated.append([before, after]) == 1

@@ -33,6 +33,20 @@ function figures(data, index) {
   return sheet("Figures of this artifact", headings, rows);
 }
 
+// Pictures restored whole, of the rows that have them (`compress bench --throughput`); nothing where none has.
+function wholePictures(data, index) {
+  const rows = data.rows.filter((row) => row.artifact === index && row.picture_megapixels_per_s !== null).map((row) => [
+    [data.groups[row.group].target ?? "not timed", el("small", {}, `picture of ${row.picture_megapixels.toFixed(1)} MP`)],
+    ...["picture", "clip"].flatMap((kind) => [
+      fixed(row[`${kind}_megapixels_per_s`], 3), fixed(row[`${kind}_peak_rss_mb`], 0),
+      fixed(row[`${kind}_joules_per_megapixel`], 1),
+    ]),
+    [row.evidence],
+  ]);
+  const headings = ["Target", ...["Picture", "Clip"].flatMap((kind) => [`${kind}, MP/s`, "peak, MB", "J/MP"]), "Evidence"];
+  return rows.length ? [sheet("Whole pictures, megapixels of what is restored", headings, rows)] : [];
+}
+
 function stages(artifact) {
   const modes = [...new Set(artifact.stages.map((entry) => entry[1]))];
   const names = [...new Set(artifact.stages.map((entry) => entry[0]))];
@@ -81,7 +95,7 @@ function detail(panel, data, index) {
   const bundle = artifact.bundle === null ? "" : `, bundle ${artifact.bundle}`;
   const drawn = [el("p", { class: "note" },
     `Recipe ${artifact.recipe}, task ${artifact.task}, measured ${artifact.created.slice(0, 16).replace("T", " ")} UTC${bundle}.`),
-  figures(data, index)];
+  figures(data, index), ...wholePictures(data, index)];
   if (artifact.shares.length) {
     drawn.push(...part("Where bytes and milliseconds go", artifact.shares.some((entry) => entry[2] !== null)
       ? "Milliseconds are the runtime's own profile, which slows it down a little: read them as shares." : "", shares(artifact)));

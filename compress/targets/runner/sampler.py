@@ -18,6 +18,8 @@ class Sampler:
         self.series: Dict[str, List[float]] = {"clock_mhz": [], "temperature_c": [], "power_w": []}
         self.sources: Dict[str, str] = {}
         self.energy: Optional[Tuple[float, float]] = None
+        self.joules: Optional[float] = None  # from the first sample of power to the last
+        self.powered: Optional[float] = None  # when that was
         self.tegra: Optional[subprocess.Popen[str]] = None
         if shutil.which("tegrastats"):
             pipe = subprocess.PIPE
@@ -33,14 +35,16 @@ class Sampler:
         self._energy()
         if self.tegra is None and self.energy is None:
             watts = values("/class/hwmon/hwmon*/power*_input", 1e6)
-            self._add("power_w", sum(watts) if watts else None, "hwmon, all sensors")
+            self._power(sum(watts) if watts else None, "hwmon, all sensors", time.monotonic())
 
     def _energy(self) -> None:
         packages = values("/class/powercap/intel-rapl:[0-9]/energy_uj", 1e6)
         now = time.monotonic()
         if packages and self.energy and sum(packages) >= self.energy[1] and now > self.energy[0]:
             watts = (sum(packages) - self.energy[1]) / (now - self.energy[0])
-            self._add("power_w", watts, "RAPL, all packages")
+            self._power(watts, "RAPL, all packages", now)
+        if packages and self.energy is None:
+            self.powered = now  # a counter's power is of the interval before it
         self.energy = (now, sum(packages)) if packages else None
 
     def _listen(self) -> None:
@@ -53,7 +57,8 @@ class Sampler:
         rails = re.findall(r"(V\w+) (\d+)(?:mW)?/\d+", line)
         whole = [float(value) for name, value in rails if name in ("VDD_IN", "VIN_SYS_5V0", "POM_5V_IN", "VIN")]
         watts = whole or [float(value) for _, value in rails]
-        self._add("power_w", sum(watts) / 1000 if watts else None, "tegrastats" + (", input rail" if whole else ""))
+        source = "tegrastats" + (", input rail" if whole else "")
+        self._power(sum(watts) / 1000 if watts else None, source, time.monotonic())
         heat = [float(value) for value in re.findall(r"\w+@(\d+(?:\.\d+)?)C", line)]
         self._add("temperature_c", max(heat, default=None), "tegrastats, the hottest")
 
@@ -61,6 +66,14 @@ class Sampler:
         if value is not None:
             self.series[name].append(value)
             self.sources[name] = source
+
+    def _power(self, watts: Optional[float], source: str, now: float) -> None:
+        self._add("power_w", watts, source)
+        if watts is None:
+            return
+        if self.powered is not None:  # a counter that wrapped meanwhile: two intervals, by the power of the later one
+            self.joules = (self.joules or 0.0) + watts * (now - self.powered)
+        self.powered = now
 
     def stop(self) -> Dict[str, Any]:
         """{min, median, max, n, source} of each; None for what the system does not offer."""

@@ -37,10 +37,13 @@ def test_power_from_rapl_counters_that_wrap(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(sampler.shutil, "which", lambda name: None)
     monkeypatch.setattr(sampler.time, "monotonic", lambda: next(now))
     taken = Sampler()
+    joules_of = []
     for joules in (100, 130, 1):
         put(tmp_path, "class/powercap/intel-rapl:0/energy_uj", str(joules * 1_000_000))
         put(tmp_path, "class/powercap/intel-rapl:0:0/energy_uj", "999000000")
         taken.take()
+        joules_of.append(taken.joules)
+    assert joules_of == [None, 30, 30], "what is not known of the interval in which the counter wrapped is left out"
     assert taken.stop()["power_w"] == {"min": 15, "median": 15, "max": 15, "n": 1, "source": "RAPL, all packages"}
 
 
