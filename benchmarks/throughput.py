@@ -43,7 +43,7 @@ from compress.restore.whole_pictures import Job, Throughput, Work, throughput
 from compress.restore.whole_pictures_worker import picture
 
 PEERS, NPM, PEER = "PEERS_PYTHON", "@upscalerjs", Path(__file__).with_name("upscaler_peer.py")
-ROUNDS, TILES, PEERS_MP = 3, 8, 2.0
+ROUNDS, TILES = 2, 8
 PARTS = ("streams", "whole", "peers", "quality")
 SUFFIX_OF = {format: suffix for suffix, format in SUFFIXES.items()}
 
@@ -73,6 +73,11 @@ def own_files(given: argparse.Namespace) -> dict[str, Path]:
                 if path and path.exists():
                     files[f"{name}, {precision}, {runtime}"] = path
     return files
+
+
+def chief(files: dict[str, Path]) -> dict[str, Path]:
+    """Those of each runtime that somebody would use, and the float ones of OpenVINO to hold them against."""
+    return {name: path for name, path in files.items() if "int8" in name or name.endswith("OpenVINO")}
 
 
 def peer_models(npm: Path | None) -> dict[str, Path]:
@@ -154,9 +159,9 @@ def works(files: dict[str, Path]) -> list[Work]:
     return [Work(name, str(path), 4, (256, 256)) for name, path in files.items()]
 
 
-def peers(files: dict[str, Path], models: dict[str, Path], out: Path) -> list[dict[str, Any]]:
+def peers(files: dict[str, Path], models: dict[str, Path], out: Path, megapixels: float) -> list[dict[str, Any]]:
     """One picture by everything, in turns."""
-    job = Throughput(PEERS_MP, 0).jobs(4)[0]
+    job = Throughput(megapixels, 0).jobs(4)[0]
     folder = out / "large"
     folder.mkdir(exist_ok=True)
     Image.fromarray(picture(job.height, job.width, 0)).save(folder / "0.png")
@@ -243,16 +248,17 @@ def main() -> None:
     parser.add_argument("--student", type=Path, help="folder with fp32/ and int8/ of the student")
     parser.add_argument("--npm", type=Path, help="node_modules with @upscalerjs/esrgan-slim and -medium")
     parser.add_argument("--megapixels", type=float, default=12.0)
+    parser.add_argument("--peers-megapixels", type=float, default=2.0)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[1] / "calibration/photos/validation")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     files, models = own_files(given), peer_models(given.npm)
     makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
-        "streams": lambda: streams(files),
+        "streams": lambda: streams({name: path for name, path in files.items() if "fast" not in name}),
         "whole": lambda: whole(files, given.megapixels),
-        "peers": lambda: peers(files, models, given.out),
-        "quality": lambda: quality(files, models, given.out, given.data),
+        "peers": lambda: peers(chief(files), models, given.out, given.peers_megapixels),
+        "quality": lambda: quality(chief(files), models, given.out, given.data),
     }
     for name in given.only:
         if not (given.out / f"{name}.json").exists():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from compress.bundle.open import open_bundle
+from compress.bundle.open import Bundle, open_bundle
 from compress.elir.tiles import Tiling
 from compress.errors import InputError, Unavailable, VerificationError, error_of
 from compress.ledger.record import record_bench
@@ -22,10 +22,11 @@ from compress.python_process import python_command, python_environment
 from compress.recipe.image_size import Shape
 from compress.recipe.library import find
 from compress.recipe.schema import DeployTarget
-from compress.recipe.task import task_scale
+from compress.recipe.task import TASKS, task_scale
 from compress.recipe.validation import load_model
 from compress.restore.open import default_overlap
 from compress.results.performance import Performance, WholePicture
+from compress.targets.local import PRECISION
 from compress.targets.runner.sampler import Sampler
 from compress.text import duration
 
@@ -108,7 +109,8 @@ def bench_whole(
 
 
 def _check(target: DeployTarget, host: str | None) -> None:
-    own = [name for name, value in (("options", target.options), ("threads", target.threads)) if value]
+    options = target.options.items() - {(PRECISION, "f32")}  # as restoring computes, too
+    own = [name for name, value in (("options", options), ("threads", target.threads)) if value]
     if host is not None or target.reach != "local" or target.device != "CPU":
         where = f"on {host}" if host else f"by {target.reach}" if target.reach != "local" else f"on the {target.device}"
         why = f"runs {where}, and pictures are restored on this machine's CPU"
@@ -124,11 +126,7 @@ def measure(bundle: Path, entries: Sequence[Performance], what: Throughput, prog
     opened = open_bundle(bundle)
     timed = {e.artifact: (e, e.latency_ms.p50) for e in entries if e.latency_ms and e.latency_ms.p50}
     rounds = ROUNDS[opened.manifest.recipe.measure if opened.manifest.recipe else "quick"]
-    works = [
-        Work(id, str(bundle / artifact.entry), task_scale(artifact.task), opened.shape(artifact))  # type: ignore[arg-type]
-        for id in timed
-        for artifact in [opened.artifact(id)]
-    ]
+    works = [_work(opened, id) for id in timed]
     jobs = what.jobs(works[0].scale) if works else []
     seconds = sum((rounds + 1) * work.tiles(job) * timed[work.id][1] / 1000 for work in works for job in jobs)
     if works:
@@ -162,6 +160,13 @@ class Work:
         """Of the process that restores: see its docstring for what it answers."""
         numbers = map(str, (job.height, job.width, job.frames))
         return python_command("-m", "compress.restore.whole_pictures_worker", self.source, *numbers)
+
+
+def _work(bundle: Bundle, id: str) -> Work:
+    artifact = bundle.artifact(id)
+    if artifact.task not in TASKS:
+        raise InputError(f"{bundle.folder}: does not say what {id} is for: write the bundle again")
+    return Work(id, str(bundle.folder / artifact.entry), task_scale(artifact.task), bundle.shape(artifact))  # type: ignore[arg-type]
 
 
 def throughput(works: Sequence[Work], job: Job, rounds: int, progress: "Progress") -> dict[str, WholePicture]:
