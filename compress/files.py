@@ -15,6 +15,7 @@ from pathlib import Path
 from compress.errors import InputError
 
 PART = ".part-"
+DEVICES = Path("/dev")
 TEMPORARY = 16
 """Characters of the suffix of a temporary file, at most, and more than ``mkstemp`` puts before it."""
 _run_folder: ContextVar[Path | None] = ContextVar("run_folder", default=None)
@@ -113,6 +114,7 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
     check_room(path.parent, [path.name])
     if path.is_dir():
         raise InputError(f"{path}: is a folder: name a file to write")
+    _check_replaceable(path)
     if any(path.exists() and given.exists() and path.samefile(given) for given in inputs):
         raise InputError(f"{path}: is what is read: name another file to write")
     parent = next(p for p in path.absolute().parents if p.exists())
@@ -132,8 +134,17 @@ def check_writable(path: Path) -> None:
     _part(path).unlink()
 
 
+def _check_replaceable(path: Path) -> None:
+    """Raise InputError for a pipe or a device, or a link to one: renaming a file to /dev/null would take it away from
+    every program of the machine.
+    """
+    if path.absolute().parent == DEVICES or (path.exists() and not (path.is_file() or path.is_dir())):
+        raise InputError(f"{path}: is a pipe or a device, not a file: name a file to write")
+
+
 def _part(path: Path) -> Path:
     """An empty file beside ``path``, whose folder is made."""
+    _check_replaceable(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f"{PART}", suffix=path.suffix[:TEMPORARY], dir=path.parent)

@@ -18,10 +18,15 @@ from compress.quiet import quiet
 from compress.text import one_line
 
 if TYPE_CHECKING:
+    from httpx2 import Response
     from huggingface_hub import HfUri
 
 SCHEME = "hf://"
 TIMEOUT_S = 10
+SILENT_S = 30
+"""How long the Hub may say nothing while it writes a commit, or takes a file."""
+MOST_ANSWER = 64 << 20
+"""Bytes of an answer: the files of a large repository, listed, take 1 MB."""
 LARGEST = 2**53
 """Bytes: no file is larger, and no Hub says so."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -59,7 +64,8 @@ class Repository:
         if missing:
             size = sum(self.sizes[name] for name in missing) / 1e6
             progress = Progress()
-            with progress.stage(f"download {len(missing)} files of {self.pinned}") as stage, asking(self.source):
+            most = max(self.sizes[name] for name in missing)
+            with progress.stage(f"download {len(missing)} files of {self.pinned}") as stage, asking(self.source, most):
                 stage.note(f"{size:.1f} MB")
                 from huggingface_hub import snapshot_download
 
@@ -82,7 +88,7 @@ def open_repository(source: str) -> tuple[Repository, str]:
 
             info = HfApi().model_info(uri.id, revision=uri.revision, files_metadata=True, timeout=TIMEOUT_S)
             sizes = {file.rfilename: _size(file.size) for file in info.siblings or [] if _is_below(file.rfilename)}
-            return Repository(source, uri.id, _commit(info.sha, pinned), sizes), uri.path_in_repo
+            return Repository(source, uri.id, commit_of(info.sha, pinned), sizes), uri.path_in_repo
     except Unavailable:
         here = _files(_snapshot(uri.id, pinned)) if pinned else {}
         if not pinned or not here:
@@ -129,15 +135,19 @@ def hub_file(source: str, suffixes: Sequence[str]) -> Path:
 
 
 @contextmanager
-def asking(source: str) -> Iterator[None]:
-    """Around calls of the Hub's client: its errors become one line about ``source``."""
+def asking(source: str, most: int = 0) -> Iterator[None]:
+    """Around calls of the Hub's client: its errors become one line about ``source``.
+
+    An answer of more than ``most`` bytes, where files are fetched, and of more than ``MOST_ANSWER`` is an error too, as
+    is one that stops for ``SILENT_S``.
+    """
     from huggingface_hub import errors
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     shown = not are_progress_bars_disabled()
     disable_progress_bars()
     try:
-        with quiet():
+        with quiet(), _bounded_answers(max(most, MOST_ANSWER)):
             yield
     except CompressError:
         raise
@@ -165,13 +175,40 @@ def asking(source: str) -> Iterator[None]:
             enable_progress_bars()
 
 
+@contextmanager
+def _bounded_answers(most: int) -> Iterator[None]:
+    """By itself, the client waits for ever, and reads without end: its session has no limit of either."""
+    from huggingface_hub import get_session
+
+    def bound(response: "Response") -> None:
+        parts = response.iter_bytes
+
+        def bounded(chunk_size: int | None = None) -> Iterator[bytes]:
+            size = 0
+            for part in parts(chunk_size):
+                if (size := size + len(part)) > most:
+                    raise ValueError(f"its answer has more than {most} bytes")
+                yield part
+
+        response.iter_bytes = bounded  # type: ignore[method-assign]
+
+    session = get_session()
+    hooks, timeout = session.event_hooks, session.timeout
+    session.event_hooks = {**hooks, "response": [*hooks["response"], bound]}
+    session.timeout = SILENT_S
+    try:
+        yield
+    finally:
+        session.event_hooks, session.timeout = hooks, timeout
+
+
 def _is_below(name: str) -> bool:
     """Whether a path in a repository, which may be a stranger's, stays in it."""
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
 
-def _commit(said: object, pinned: str | None) -> str:
+def commit_of(said: object, pinned: str | None = None) -> str:
     """A commit as a Hub names it, which becomes part of a path here. Raises ValueError for anything else, and for
     another commit than the one that was asked for.
     """

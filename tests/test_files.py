@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from compress.files import (
     PART,
     check_output,
     check_room,
+    check_writable,
     locked,
     real_path,
     sha256_file,
@@ -233,3 +235,34 @@ def test_no_other_module_resolves_links() -> None:
     package = Path(compress.__file__).parent
     users = [p.relative_to(package).as_posix() for p in package.rglob("*.py") if ".resolve()" in p.read_text("utf-8")]
     assert sorted(users) == ["bundle/manifest.py", "python_process.py"]
+
+
+SPECIAL = {
+    "pipe": lambda path: os.mkfifo(path),
+    "socket": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
+    "link to a device": lambda path: path.symlink_to("/dev/null"),
+}
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root, `-o /dev/null` would take it away from every program of the machine."""
+    monkeypatch.chdir(tmp_path)  # a socket's name is short
+    SPECIAL[kind](Path("out"))
+    Path("dev").mkdir()
+    monkeypatch.setattr("compress.files.DEVICES", tmp_path / "dev")
+    before = os.lstat("out").st_mode
+    for write in (check_output, check_writable, lambda path: write_text(path, "x")):
+        for path in (Path("out"), Path("dev/null"), tmp_path / "dev/stdout"):
+            with pytest.raises(InputError, match="is a pipe or a device, not a file: name a file to write"):
+                write(path)
+    assert os.lstat("out").st_mode == before and sorted(os.listdir()) == ["dev", "out"] and not os.listdir("dev")
+
+
+def test_a_link_to_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("x")
+    (tmp_path / "out").symlink_to("victim")
+    write_text(tmp_path / "out", "y")
+    assert (tmp_path / "victim").read_text() == "x" and not (tmp_path / "out").is_symlink()

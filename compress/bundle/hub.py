@@ -7,7 +7,7 @@ from compress.bundle.manifest import MANIFEST, MOST_BYTES, read_manifest
 from compress.bundle.model_card import model_card
 from compress.bundle.open import SIGNATURE, Bundle, check_files, open_bundle
 from compress.errors import InputError, VerificationError
-from compress.hub import Repository, asking, is_on_hub, open_repository, parse
+from compress.hub import SILENT_S, Repository, asking, commit_of, is_on_hub, open_repository, parse
 from compress.progress import Progress
 from compress.surroundings import expanded
 
@@ -79,11 +79,11 @@ def push(bundle: Path, repository: str, *, private: bool, branch: str | None) ->
         api.create_repo(id, private=private, exist_ok=True)
         if branch is not None:
             api.create_branch(id, branch=branch, exist_ok=True)
-        there = [file.rfilename for file in api.model_info(id, revision=branch).siblings or []]
+        there = [file.rfilename for file in api.model_info(id, revision=branch, timeout=SILENT_S).siblings or []]
         commit = api.create_commit(
             id, _operations(opened, id, there), commit_message=f"compress push {opened.manifest.name}", revision=branch
         )
-    return f"hf://{id}@{commit.oid}"
+        return f"hf://{id}@{commit_of(commit.oid)}"
 
 
 def card_of(bundle: Path, repository: str) -> str:

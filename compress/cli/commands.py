@@ -25,11 +25,10 @@ from compress.cli.options import (
     one_of,
     progress,
 )
-from compress.cli.output import JsonOption, show
+from compress.cli.output import JsonOption, say, show
 from compress.cli.panels import COMPARE, DATA, DEVICES, MAKE, MEASURE, PANELS
 from compress.python_process import leave_current_folder
 from compress.surroundings import make_do
-from compress.text import printable
 
 if TYPE_CHECKING:
     from compress.recipe.library import Kind
@@ -135,8 +134,7 @@ def apply(
         more = advice(result.missed, result.unmeasured)
     else:
         more = [*filter(None, (result.refused, goals_without_target(result.context.recipe)))]
-    for line in (*result.unavailable, *more):
-        typer.echo(printable(line), err=True)
+    say([*result.unavailable, *more])
     raise typer.Exit(result.exit_code)
 
 
@@ -159,8 +157,7 @@ def validate(
     from compress.cli.yaml_kinds import check_file
 
     name, notes = check_file(file, settings)
-    for note in notes:
-        typer.echo(note, err=True)
+    say(notes)
     typer.echo(f"{name}: valid")
 
 
@@ -263,11 +260,10 @@ def bench(
         sharing = None if share is None else Sharing(share)
         result = bench_whole(bundle, target, what, progress(), host)
     show(result, as_json=as_json)
-    for line in result.messages:
-        typer.echo(printable(line), err=True)
+    say(result.messages)
     timed = any(entry.latency_ms for entry in result.performance)
     if sharing is not None and (timed or not result.exit_code):
-        typer.echo(printable(sharing.write(bundle, result.performance)), err=True)
+        say([sharing.write(bundle, result.performance)])
     raise typer.Exit(result.exit_code)
 
 

@@ -18,7 +18,7 @@ from compress.cli.options import (
     named,
     progress,
 )
-from compress.cli.output import JsonOption, show
+from compress.cli.output import JsonOption, say, show
 from compress.cli.panels import MAKE, MEASURE
 
 app = typer.Typer()
@@ -82,8 +82,7 @@ def convert(
 
         check_new(target, overwrite=overwrite)
         path, half = find("weights", str(source)), not float32
-        if taken := run(path, target, k_steps, sigma_s, named(task), half=half, decoder_of=decoder_of):
-            typer.echo(taken, err=True)
+        say(run(path, target, k_steps, sigma_s, named(task), half=half, decoder_of=decoder_of).splitlines())
     typer.echo(target)
 
 

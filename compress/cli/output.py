@@ -1,7 +1,7 @@
 """How a command shows its result: one JSON document, or a table for people."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +18,12 @@ IDS = ("artifact", "target", "row", "id", "recipe", "data set", "set", "point", 
 """Headings of columns whose cells are typed again."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and nothing else.")]
+
+
+def say(lines: Iterable[str]) -> None:
+    """Remarks beside a result, on stderr, a line each whatever names from outside are in it."""
+    for line in lines:
+        typer.echo(printable(line), err=True)
 
 
 def show(result: Any, *, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from compress.elir.layout import read_layout
 from compress.elir.model import Elir, ElirConfig
 from compress.elir.overparam import EXPANSION
 from compress.elir.shared_decoder import SHARED_KEYS, with_shared_decoder, without_decoder
-from compress.elir.state import State, flatten, read_state, unwrapped
+from compress.elir.state import State, flatten, kind_of, read_state, unwrapped
 from compress.errors import InputError, VerificationError
 from compress.files import whole_file
 from compress.recipe.library import find, is_path
@@ -230,15 +230,11 @@ def as_floats(state: Mapping[str, Tensor], path: Path) -> State:
     Raises VerificationError at the first tensor that holds no floats, NaN or Inf.
     """
     for name, value in state.items():
-        if value.layout != torch.strided or value.is_meta or not value.is_floating_point():
-            raise VerificationError(f"{path}: {name} holds {_kind(value)}, not floats: get a float checkpoint")
+        if not value.is_floating_point():
+            raise VerificationError(f"{path}: {name} holds {kind_of(value)}, not floats: get a float checkpoint")
     floats = {name: own(value, torch.float32) for name, value in state.items()}
     check_finite(floats, path)
     return floats
-
-
-def _kind(value: Tensor) -> str:
-    return str(value.dtype if value.layout == torch.strided else value.layout).removeprefix("torch.")
 
 
 def check_finite(state: Mapping[str, Tensor], path: Path) -> None:

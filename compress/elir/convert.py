@@ -16,12 +16,15 @@ from compress.errors import InputError
 from compress.files import check_output, whole_file
 from compress.recipe.published import ReleaseFile, by_widths
 from compress.recipe.task import TASKS
+from compress.text import printable
 
 SUFFIXES = {
     ".safetensors": "ours: collapsed, with metadata",
     ".pth": "published: one flat state dict, collapsed, float32",
     ".ckpt": "published, of training: four state dicts, over-parametrised, float32",
 }
+
+NAMED = 10  # of what a published format does not hold
 
 
 def convert(
@@ -66,7 +69,7 @@ def convert(
                 "write .safetensors"
             )
         _save_published(model, target)
-        return "\n".join(filter(None, (model.taken, _lost(target, model))))
+        return _lines(model.taken, _lost(target, model))
     facts: dict[str, str] = {"task": task} if task else {}
     note = ""
     if not {"k_steps", "sigma_s"} <= known.keys():
@@ -83,7 +86,12 @@ def convert(
     save_checkpoint(model, target, facts, torch.float16 if half else torch.float32, decoder_of)
     untold = f"{target}: does not record what it is for: convert it with its task (--task)"
     untold = "" if facts.get("task") in TASKS else untold
-    return "\n".join(filter(None, (model.taken, note, _changes(source, known, model, facts), untold)))
+    return _lines(model.taken, note, _changes(source, known, model, facts), untold)
+
+
+def _lines(*notes: str) -> str:
+    """A line each; a file's own words, which may be a stranger's, make no line of their own."""
+    return "\n".join(map(printable, filter(None, notes)))
 
 
 def _lost(target: Path, model: Elir) -> str:
@@ -91,8 +99,9 @@ def _lost(target: Path, model: Elir) -> str:
     task = model.metadata.get("task")
     numbers = [*([f"task {task}"] if task else []), f"K {model.k_steps}", f"sigma_s {model.sigma_s:g}"]
     told_by_weights = {"format", *ElirConfig.__dataclass_fields__}
-    more = "".join(f", {name}" for name in sorted(model.metadata.keys() - told_by_weights - {"task"}))
-    return f"{target}: this format does not hold {', '.join(numbers)}{more}: keep them elsewhere"
+    names = sorted(model.metadata.keys() - told_by_weights - {"task"})
+    lost = [*numbers, *names[:NAMED], *([f"{len(names) - NAMED} more"] if len(names) > NAMED else [])]
+    return f"{target}: this format does not hold {', '.join(lost)}: keep them elsewhere"
 
 
 def _changes(source: Path, known: Mapping[str, str], model: Elir, facts: Mapping[str, str]) -> str:

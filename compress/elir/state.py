@@ -145,7 +145,8 @@ def _in_words(taken: list[str]) -> str:
 def flatten(state: Mapping[str, object], path: Path) -> State:
     """One flat dict with the prefixes ``fmir. mmse. enc. dec.``, from either published form.
 
-    Raises VerificationError where the tensors would take far more memory than those of the file ``path`` do.
+    Raises VerificationError for a tensor that is sparse, nested, quantized or without values, and where the tensors
+    would take far more memory than those of the file ``path`` do.
     """
     nested = {m: state[f"state_dict_{m}"] for m in MODULES if isinstance(state.get(f"state_dict_{m}"), dict)}
     if nested:
@@ -153,15 +154,24 @@ def flatten(state: Mapping[str, object], path: Path) -> State:
     else:
         flat = dict(state)
     tensors = {str(name): value for name, value in flat.items() if isinstance(value, Tensor)}
+    for name, value in tensors.items():
+        if value.layout != torch.strided or value.is_meta or value.is_nested or value.is_quantized:
+            raise VerificationError(f"{path}: {name} holds {kind_of(value)}, not floats: get a float checkpoint")
     _check_memory(tensors, path)
     return tensors
 
 
+def kind_of(value: Tensor) -> str:
+    """What a tensor is, for people."""
+    if value.is_nested or value.is_meta:
+        return "a nested tensor" if value.is_nested else "no values"
+    return str(value.dtype if value.layout == torch.strided else value.layout).removeprefix("torch.")
+
+
 def _check_memory(state: State, path: Path) -> None:
     """A tensor of stride 0 is a terabyte in a file of a kilobyte, and is one in memory once it is copied."""
-    dense = [value for value in state.values() if value.layout == torch.strided and not value.is_meta]
-    storages = {s.data_ptr(): s.nbytes() for s in (value.untyped_storage() for value in dense)}
-    held, taken = sum(storages.values()), sum(value.numel() * value.element_size() for value in dense)
+    storages = {s.data_ptr(): s.nbytes() for s in (value.untyped_storage() for value in state.values())}
+    held, taken = sum(storages.values()), sum(value.numel() * value.element_size() for value in state.values())
     if taken > _MOST_VIEWS * held:
         raise VerificationError(
             f"{path}: refused, its tensors would take {taken} bytes and the file holds {held} of them: get another file"

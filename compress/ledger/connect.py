@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from compress.errors import Unavailable, VerificationError
 from compress.ledger.place import DRIVERS, shown
 from compress.results.json_text import parse_json
-from compress.text import install_extra
+from compress.text import install_extra, one_line
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -31,7 +31,7 @@ def connect(url: "URL") -> "Engine":
     are for ``place.plain_errors``.
     """
     engine = _sqlite(url) if url.drivername == DRIVERS["sqlite"] else _postgresql(url)
-    if (revision := _revision(engine)) != HEAD:
+    if (revision := _revision(engine, url)) != HEAD:
         _check_known(url, revision)
         _migrate(engine, url)
     return engine
@@ -91,20 +91,25 @@ def _postgresql(url: "URL") -> "Engine":
     return create_engine(url, connect_args=arguments, json_deserializer=parse_json)
 
 
-def _revision(engine: "Engine") -> str | None:
+def _revision(engine: "Engine", url: "URL") -> str | None:
+    """None where there are no tables of ours yet. Raises VerificationError for more revisions than one."""
     from sqlalchemy import inspect, text
 
     with engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        revisions = list(connection.execute(text("SELECT version_num FROM alembic_version LIMIT 2")).scalars())
+    if len(revisions) > 1:
+        raise VerificationError(f"ledger {shown(url)}: has several revisions, ours have one: do not use it")
+    return revisions[0] if revisions else None
 
 
 def _check_known(url: "URL", revision: str | None) -> None:
     known = {path.stem.removeprefix("r").split("_")[0] for path in (MIGRATIONS / "versions").glob("r*.py")}
     if revision is not None and revision not in known:
         raise VerificationError(
-            f"ledger {shown(url)}: has revision {revision}, this release reads up to {HEAD}: upgrade elir-compress"
+            f"ledger {shown(url)}: has revision {one_line(str(revision), 40)}, this release reads up to {HEAD}: "
+            "upgrade elir-compress"
         )
 
 
@@ -117,7 +122,7 @@ def _migrate(engine: "Engine", url: "URL") -> None:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
             _upgrade(connection)
         return
-    with FileLock(f"{url.database}.lock"):
+    with FileLock(f"{url.database}.lock", timeout=WAIT_S):
         # Not inside a transaction, which SQLAlchemy's own connections begin.
         with closing(engine.raw_connection()) as raw:
             raw.cursor().execute("PRAGMA journal_mode=WAL")

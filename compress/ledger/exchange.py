@@ -1,6 +1,7 @@
 """Rows to a file and back: JSON, CSV, Parquet; what comes back is checked, field by field and by its hash."""
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from compress.errors import InputError, VerificationError
-from compress.files import whole_file
+from compress.files import read_plain, whole_file
 from compress.ledger.share import check_shared
 from compress.results.json_text import parse_json
 from compress.results.measurement import DETAILS, Measurement, Row
@@ -20,6 +21,8 @@ Fields = dict[str, Any]
 VERSION = 1
 MOST_ROWS, BATCH = 1_000_000, 100
 """Rows of a Parquet file, and how many of them are read at once."""
+MOST_BYTES = 1 << 30
+"""Of any file: hundreds of thousands of rows."""
 NAMES = ("id", *Measurement.model_fields)
 
 
@@ -78,7 +81,7 @@ def _write_json(rows: Sequence[Fields], path: Path) -> None:
 
 
 def _read_json(path: Path) -> list[Fields]:
-    document = parse_json(path.read_bytes())
+    document = parse_json(read_plain(path, MOST_BYTES))
     if "signature" in document:
         check_shared(document, path)
     if document["schema_version"] != VERSION:
@@ -96,8 +99,8 @@ def _write_csv(rows: Sequence[Fields], path: Path) -> None:
 def _read_csv(path: Path) -> list[Fields]:
     # A row's pictures are one field; csv's own limit is 128 kB.
     csv.field_size_limit(2**27)
-    with path.open(newline="", encoding="utf-8") as file:
-        return [_deep({name: value or None for name, value in row.items()}) for row in csv.DictReader(file)]
+    file = io.TextIOWrapper(io.BytesIO(read_plain(path, MOST_BYTES)), newline="", encoding="utf-8")
+    return [_deep({name: value or None for name, value in row.items()}) for row in csv.DictReader(file)]
 
 
 def _write_parquet(rows: Sequence[Fields], path: Path) -> None:
@@ -113,10 +116,10 @@ def _write_parquet(rows: Sequence[Fields], path: Path) -> None:
 
 
 def _read_parquet(path: Path) -> Iterator[Fields]:
-    from pyarrow import parquet
+    from pyarrow import BufferReader, parquet
 
     # pyarrow's own errors are ValueErrors and OSErrors. A column of equal values takes no room in the file.
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(BufferReader(read_plain(path, MOST_BYTES))) as file:
         if (count := file.metadata.num_rows) > MOST_ROWS:
             raise ValueError(f"{count} rows, at most {MOST_ROWS}")
         for batch in file.iter_batches(BATCH):

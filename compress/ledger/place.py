@@ -82,6 +82,8 @@ def plain_errors(url: "URL") -> Iterator[None]:
         raise VerificationError(_line(url, f"a row is damaged: {first_mistake(error)}")) from None
     except ValueError as error:  # of a column of JSON
         raise VerificationError(_line(url, f"a row is damaged: {' '.join(str(error).split())}")) from None
+    except TimeoutError:  # of the file that one migration at a time holds
+        raise Unavailable(_line(url, "another program holds its lock")) from None
     except OSError as error:
         raise InputError(_line(url, str(error.strerror or error))) from None
 

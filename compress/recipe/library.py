@@ -13,6 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from compress.errors import InputError
+from compress.files import TooLong, read_plain
 from compress.hub import hub_file, is_on_hub
 from compress.recipe import yaml_nodes
 from compress.recipe.published import to_fill_in
@@ -123,12 +124,12 @@ def load_yaml(path: Path) -> Document:
     Raises InputError, one line with file and line, for anything else.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InputError(f"{path}: {size} bytes, more than the {MAX_BYTES} that a YAML file may have: shorten it")
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}): check the path and its rights") from None
+        data = read_plain(path, MAX_BYTES)
+    except TooLong:
+        raise InputError(f"{path}: more than the {MAX_BYTES} bytes that a YAML file may have: shorten it") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({why}): check the path and its rights") from None
     return read_document(path, data)
 
 

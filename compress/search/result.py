@@ -1,14 +1,16 @@
 """What a search found: the combinations that no other beats, as a table, JSON, a plot, and a recipe each."""
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import GoalMissed
-from compress.files import real_path, write_text
+from compress.files import read_plain, real_path, write_text
 from compress.measure.decibels import decibels
+from compress.recipe.library import MAX_BYTES
 from compress.recipe.passes import FLOAT
 from compress.recipe.paths import move_paths, relative_to
 from compress.recipe.schema import Recipe
@@ -168,8 +170,9 @@ def write_recipes(result: SearchResult, recipe: Recipe, source: str, folder: Pat
     """A recipe that extends ``source`` for each unbeaten combination, ``<name>_<number>.yaml``; those of an earlier
     search go."""
     for old in folder.glob(f"{recipe.name}_*.yaml"):
-        if old.read_text(encoding="utf-8").startswith(WRITTEN_BY):
-            old.unlink()
+        with suppress(OSError, ValueError):  # a folder, a pipe, a large file: none of ours
+            if read_plain(old, MAX_BYTES).startswith(WRITTEN_BY.encode()):
+                old.unlink()
     paths = []
     for number, tried in enumerate(result.pareto, 1):
         path = folder / f"{recipe.name}_{number}.yaml"

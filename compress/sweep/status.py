@@ -43,7 +43,7 @@ class Status:
         lines[0] += f"{len(self.failed)} failed"
         lines += [f"running: {unit['label']} ({unit['host']})" for unit in self.running]
         lines += [f"failed: {unit['label']}: {unit['message']}" for unit in self.failed]
-        return Group(Text("\n".join(lines)))
+        return Group(Text("\n".join(map(printable, lines))))
 
 
 def folder_of(words: Sequence[str], out: Path | None, store: str | None = None) -> tuple[Path, str | None]:

@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -276,3 +279,57 @@ def test_the_card_says_what_was_measured(small: Path) -> None:
         assert measured[row.dataset, f"PSNR ({row.artifact})"] == row.psnr_db
     for artifact in results.artifacts:
         assert f"| {artifact.id} | " in text
+
+
+@pytest.mark.parametrize("said", ["\x1b]0;title\x07", "x\nFORGED", "a" * 41, "", None, 5, ["a" * 40]])
+def test_a_commit_that_no_hub_makes(said: object, small: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`push` prints its name."""
+    from tests.reliability.hub import _Handler
+
+    answer = _Handler._json
+
+    def json(handler: _Handler, status: int, value: object, *more: object) -> None:
+        changed = {**value, "commitOid": said} if isinstance(value, dict) and "commitOid" in value else value
+        answer(handler, status, changed, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_Handler, "_json", json)
+    done = CliRunner().invoke(app, ["push", str(small), "someone/tiny"])
+    assert (done.exit_code, done.stdout) == (4, ""), done.output
+    assert done.stderr.replace("\n", "").isprintable() and "FORGED" not in done.stderr.split("\n")
+
+
+@pytest.mark.parametrize("part", ["/api/repos/create", "/api/models/someone/tiny", "/resolve/", "/commit/"])
+@pytest.mark.parametrize("how", ["silent", "endless"])
+def test_a_hub_without_end(how: str, part: str, small: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client has no limit of its own, neither of time nor of bytes."""
+    from tests.reliability.hub import _Handler
+
+    if part == "/resolve/":
+        push(small, "someone/tiny", private=False, branch=None)
+    answer, ended = _Handler._answer, threading.Event()
+
+    def forever(handler: _Handler, status: int, data: bytes, headers: dict[str, str]) -> None:
+        if part not in handler.path or handler.command == "HEAD":
+            return answer(handler, status, data, headers)
+        handler.send_response(200)
+        for name, value in (("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")):
+            handler.send_header(name, value)
+        handler.end_headers()
+        with suppress(OSError):
+            while how == "endless":
+                handler.wfile.write(b"100000\r\n" + b" " * 0x100000 + b"\r\n")
+        ended.wait(10)
+        return None
+
+    monkeypatch.setattr(_Handler, "_answer", forever)
+    for name, value in (("SILENT_S", 0.3), ("TIMEOUT_S", 0.3), ("MOST_ANSWER", 1 << 22)):
+        monkeypatch.setattr(f"compress.hub.{name}", value)
+    monkeypatch.setattr("compress.bundle.hub.SILENT_S", 0.3)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.3)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between tries
+    command = ["verify", "hf://someone/tiny"] if part == "/resolve/" else ["push", str(small), "someone/tiny"]
+    started = time.monotonic()
+    done = CliRunner().invoke(app, command)
+    ended.set()
+    assert done.exit_code == 4 and time.monotonic() - started < 20, done.output
+    assert "the Hugging Face Hub cannot be reached, or fails (" in done.stderr

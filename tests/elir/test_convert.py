@@ -184,3 +184,20 @@ def test_damaged_source_leaves_nothing(ours: Path, tmp_path: Path) -> None:
 def test_unknown_task(ours: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="sharpen: unknown task: use one of sr_x2, sr_x4, "):
         convert(ours, tmp_path / "out.safetensors", task="sharpen")
+
+
+WORDS = "x\n\x1b]0;title\x07\x1b[2J\u202e\x85\u2028y"
+
+
+@pytest.mark.parametrize("target", ["x.pth", "x.ckpt", "x.safetensors"])
+@pytest.mark.parametrize("key", ["task", WORDS])
+def test_words_of_a_file_forge_no_line_of_what_is_said(tiny_elir: Elir, tmp_path: Path, key: str, target: str) -> None:
+    save_checkpoint(tiny_elir, tmp_path / "ours.safetensors", {"data": "", key: WORDS})
+    said = convert(tmp_path / "ours.safetensors", tmp_path / target, task="denoise")
+    assert len(said.split("\n")) == 1 and said.isprintable()
+
+
+def test_of_many_facts_that_are_lost_some_are_named(tiny_elir: Elir, tmp_path: Path) -> None:
+    save_checkpoint(tiny_elir, tmp_path / "ours.safetensors", {f"fact{i:04}": "" for i in range(5000)})
+    said = convert(tmp_path / "ours.safetensors", tmp_path / "x.pth")
+    assert "fact0009, 4990 more: keep them elsewhere" in said

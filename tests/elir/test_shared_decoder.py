@@ -1,16 +1,27 @@
 """A decoder that two checkpoints share: stored once, checked when read."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 
 from compress.elir.checkpoint import load_checkpoint, save_checkpoint
 from compress.elir.convert import convert
 from compress.elir.metadata import count_values
 from compress.elir.model import Elir
 from compress.errors import InputError, VerificationError
+
+STRANGE: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "sparse": (lambda value: value.to_sparse(), "sparse_coo"),
+    "without values": (lambda value: value.to("meta"), "no values"),
+    "quantized": (lambda value: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8), "qint8"),
+    "nested": (lambda value: torch.nested.nested_tensor(list(value)), "a nested tensor"),
+}
+"""What a pickled checkpoint may hold in the place of floats."""
 
 
 @pytest.fixture
@@ -100,3 +111,23 @@ def _other(owner: Path) -> Path:
 def _metadata(path: Path) -> dict[str, str]:
     with safe_open(path, "pt") as file:
         return file.metadata()
+
+
+@pytest.mark.parametrize(("kind", "text"), STRANGE.values(), ids=STRANGE)
+def test_tensors_of_any_kind_are_no_decoder(
+    kind: Callable[[Tensor], Tensor], text: str, owner: Path, shares: Path, tmp_path: Path
+) -> None:
+    state = load_checkpoint(owner).state_dict()
+    odd = {name: kind(value) if name == "dec.layers.0.weight" else value for name, value in state.items()}
+    torch.save(odd, tmp_path / "odd.pth")
+    message = f"odd.pth: dec.layers.0.weight holds {text}, not floats: get a float checkpoint"
+    with pytest.raises(VerificationError, match=message):
+        convert(owner, tmp_path / "x.safetensors", decoder_of=tmp_path / "odd.pth")
+    with safe_open(shares, "pt") as file:
+        rest = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = {**file.metadata(), "decoder_of": "odd.pth"}
+    save_file(rest, shares, metadata)
+    with pytest.raises(VerificationError, match=message):
+        load_checkpoint(shares)
+    with pytest.raises(VerificationError, match=message):
+        load_checkpoint(tmp_path / "odd.pth", 3, 0.1)

@@ -246,3 +246,29 @@ def test_a_ledger_s_place_is_shown_on_one_line(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(VerificationError) as refused:
         open_ledger()
     assert str(refused.value).startswith(f"ledger {place}: cannot be used (") and str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("first", ["0001", HEAD, "0000"])
+@pytest.mark.parametrize("second", ["0001", "0003", "", "\x1b[2J", "x" * 10**6, b"\xff", 5])
+def test_a_ledger_of_several_revisions(
+    first: str, second: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of these, Alembic's own errors are of no common class, and as long as the text."""
+    with sqlite3.connect(tmp_path / "x.sqlite") as file:
+        file.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        file.executemany("INSERT INTO alembic_version VALUES (?)", [(first,), (second,)])
+    error = refusal(f"sqlite:///{tmp_path}/x.sqlite", monkeypatch)
+    assert isinstance(error, VerificationError) and str(error).endswith("ours have one: do not use it")
+    with sqlite3.connect(tmp_path / "x.sqlite") as file:
+        file.execute("DELETE FROM alembic_version WHERE rowid = 1")
+    error = refusal(f"sqlite:///{tmp_path}/x.sqlite", monkeypatch) if second != "0001" else None
+    assert error is None or (len(str(error)) < 300 and str(error).isprintable())
+
+
+def test_a_lock_that_is_never_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filelock import FileLock
+
+    monkeypatch.setattr("compress.ledger.connect.WAIT_S", 0.2)
+    with FileLock(tmp_path / "x.sqlite.lock"):
+        error = refusal(f"sqlite:///{tmp_path}/x.sqlite", monkeypatch)
+    assert isinstance(error, Unavailable) and "another program holds its lock" in str(error)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from compress.errors import InputError, VerificationError
 from compress.ledger import Ledger
-from compress.ledger.exchange import MOST_ROWS, read_rows, write_rows
+from compress.ledger.exchange import MOST_ROWS, READERS, read_rows, write_rows
 from compress.results.measurement import Measurement
 
 Make = Callable[..., Measurement]
@@ -106,3 +107,25 @@ def test_a_parquet_file_whose_rows_take_no_room_is_refused(tmp_path: Path) -> No
         parquet.write_table(pa.table({"id": pa.array(["x"] * count).dictionary_encode()}), path, compression="zstd")
         with pytest.raises(InputError, match=why):
             read_rows(path)
+
+
+@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("kind", ["pipe", "device without end", "folder"])
+def test_only_a_plain_file_is_read(kind: str, suffix: str, tmp_path: Path) -> None:
+    """A pipe would be waited for, and /dev/zero read until memory is full."""
+    path = tmp_path / f"rows{suffix}"
+    {
+        "pipe": lambda: os.mkfifo(path),
+        "device without end": lambda: path.symlink_to("/dev/zero"),
+        "folder": path.mkdir,
+    }[kind]()
+    with pytest.raises(InputError, match=r"not rows that .* wrote \(no plain file\): export them again"):
+        read_rows(path)
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_a_file_is_read_to_a_bound(suffix: str, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows([make().row()], tmp_path / f"rows{suffix}")
+    monkeypatch.setattr("compress.ledger.exchange.MOST_BYTES", 100)
+    with pytest.raises(InputError, match="has more than 100 bytes"):
+        read_rows(tmp_path / f"rows{suffix}")

@@ -1,5 +1,6 @@
 """Names and paths, and YAML that must be refused."""
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -144,4 +145,16 @@ def test_what_looks_like_a_date_is_text(tmp_path: Path) -> None:
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     message = refused(tmp_path / "a.yaml", "a: " + "x" * library.MAX_BYTES)
-    assert message == ": 1000003 bytes, more than the 1000000 that a YAML file may have: shorten it"
+    assert message == ": more than the 1000000 bytes that a YAML file may have: shorten it"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device without end"])
+def test_only_a_plain_file_is_read(kind: str, tmp_path: Path) -> None:
+    """`compress sweep` hands over the path that it is given."""
+    path = tmp_path / "x.yaml"
+    {
+        "pipe": lambda: os.mkfifo(path),
+        "device without end": lambda: path.symlink_to("/dev/zero"),
+    }[kind]()
+    with pytest.raises(InputError, match=r"x\.yaml: cannot be read \(no plain file\): check the path and its rights"):
+        library.load_yaml(path)

@@ -86,3 +86,11 @@ def test_a_store_that_is_asked_for_is_read(tmp_path: Path) -> None:
         app, ["sweep", "status", "--out", str(tmp_path), "--store", str(tmp_path / "there"), "--json"]
     )
     assert done.exit_code == 0 and json.loads(done.stdout)["running"] == [UNIT], done.stderr
+
+
+@pytest.mark.parametrize("words", ["x\nfailed: all of them", "x\r\ny", "\u2028x", "x\x85y", "\x1b[2J"])
+def test_words_of_a_record_make_no_line_of_their_own(words: str, tmp_path: Path) -> None:
+    unit = {"label": words, "host": words, "message": words}
+    named = plan(tmp_path, name=words)
+    code, text = printed_status(tmp_path, named, store_running_k=unit, store_failed_l=unit)
+    assert (code, len(text.rstrip("\n").split("\n"))) == (0, 3)

@@ -2,21 +2,26 @@
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from compress.errors import InputError
-from compress.files import PART, whole_file
+from compress.errors import CompressError, InputError
+from compress.files import PART, read_plain, whole_file
 from compress.results.json_text import parse_json
 from compress.results.section import first_mistake
+from compress.text import one_line
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 T = TypeVar("T")
+MOST_BYTES = 256 << 20
+"""Of a record: that of a build with ten thousand pictures takes 60 MB."""
 
 
 class Store:
@@ -34,7 +39,7 @@ class Store:
 
     @cached_property
     def _opened(self) -> "tuple[AbstractFileSystem, str]":
-        try:
+        with self._errors():
             if not self.url.isprintable():  # a NUL, which fails later, and elsewhere
                 raise ValueError("its place has control characters")
             if self.url.startswith("s3://"):
@@ -47,15 +52,23 @@ class Store:
 
             system, path = url_to_fs(self.url)
             return system, path.rstrip("/")
-        except Exception as error:  # of any of fsspec's systems
-            raise self._refused(error) from None
 
     @property
     def _local(self) -> bool:
         return "file" in self._opened[0].protocol
 
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Errors of fsspec's systems have no common class."""
+        try:
+            yield
+        except (CompressError, MemoryError):
+            raise
+        except Exception as error:
+            raise self._refused(error) from None
+
     def _refused(self, error: Exception) -> InputError:
-        why = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
+        why = one_line(str(getattr(error, "strerror", None) or error)) or type(error).__name__
         return InputError(
             f"store {self.place}: cannot be used ({why}): check the place and its rights, or give another store"
         )
@@ -84,52 +97,48 @@ class Store:
     def read(self, path: str) -> Any:
         """A JSON document; None where there is none."""
         system, root = self._opened
-        try:
-            return parse_json(system.cat_file(f"{root}/{path}"))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise self._refused(ValueError(f"{path} is damaged: {error}")) from None
-        except OSError as error:
-            raise self._refused(error) from None
+        with self._errors():
+            try:
+                data = self._bytes(f"{root}/{path}") if self._local else system.cat_file(f"{root}/{path}")
+            except FileNotFoundError:
+                return None
+            try:
+                return parse_json(data)
+            except ValueError as error:
+                raise ValueError(f"{path} is damaged: {error}") from None
 
     def write(self, path: str, document: Any) -> None:
         """A JSON document, whole."""
         system, root = self._opened
         at = f"{root}/{path}"
-        try:
+        with self._errors():
             self._make_parent(at)
             with system.open(self._part(at), "wb") as file:
                 file.write(json.dumps(document, allow_nan=False).encode())
             self._in_place(at)
-        except OSError as error:
-            raise self._refused(error) from None
 
     def put(self, local: Path, path: str) -> None:
         """Store a file."""
         system, root = self._opened
         at = f"{root}/{path}"
-        try:
+        with self._errors():
             self._make_parent(at)
             with local.open("rb") as source, system.open(self._part(at), "wb") as file:
                 while block := source.read(2**22):
                     file.write(block)
             self._in_place(at)
-        except OSError as error:
-            raise self._refused(error) from None
 
     def get(self, path: str, local: Path) -> bool:
         """Fetch a file; False where there is none."""
         system, root = self._opened
-        try:
-            with system.open(f"{root}/{path}", "rb") as source, whole_file(local) as part, part.open("wb") as file:
-                while block := source.read(2**22):
-                    file.write(block)
-            return True
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise self._refused(error) from None
+        with self._errors():
+            try:
+                with system.open(f"{root}/{path}", "rb") as source, whole_file(local) as part, part.open("wb") as file:
+                    while block := source.read(2**22):
+                        file.write(block)
+                return True
+            except FileNotFoundError:
+                return False
 
     def put_folder(self, local: Path, path: str, last: str) -> None:
         """Store a folder's files but the hidden ones; ``last`` after all others, so that it says: complete."""
@@ -143,10 +152,8 @@ class Store:
         system, root = self._opened
         if (local / last).is_file():
             return
-        try:
+        with self._errors():
             paths = [str(p) for p in system.find(f"{root}/{path}")]
-        except OSError as error:
-            raise self._refused(error) from None
         files = [p[p.index(f"{path}/") + len(path) + 1 :] for p in paths]
         if last not in files:
             raise InputError(f"store {self.place}: {path} is not there, though its record is: give another store")
@@ -156,23 +163,22 @@ class Store:
     def names(self, folder: str) -> set[str]:
         """Names of the files right in a folder, without suffix; empty where there is none."""
         system, root = self._opened
-        try:
-            listed = system.ls(f"{root}/{folder}", detail=False, refresh=True)
-        except FileNotFoundError:
-            return set()
-        except OSError as error:
-            raise self._refused(error) from None
+        with self._errors():
+            try:
+                listed = system.ls(f"{root}/{folder}", detail=False, refresh=True)
+            except FileNotFoundError:
+                return set()
         return {Path(str(p)).stem for p in listed if not Path(str(p)).name.startswith(PART)}
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there."""
         system, root = self._opened
-        try:
+        with self._errors(), suppress(FileNotFoundError):
             system.rm_file(f"{root}/{path}")
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise self._refused(error) from None
+
+    def _bytes(self, at: str) -> bytes:
+        """Of a plain file: in a stranger's folder a record may be a pipe."""
+        return read_plain(Path(at), MOST_BYTES)
 
     def _make_parent(self, at: str) -> None:
         if self._local:

@@ -104,18 +104,25 @@ export async function restore(picture, noise, { tile, overlap, images, scale }, 
   const rows = planAxis(height, tileHeight, overlap), columns = planAxis(width, tileWidth, overlap);
   const sum = new Float32Array(3 * width * height), total = rows.starts.length * columns.starts.length;
   const down = weights(rows), across = weights(columns);
+  check(noise.length === 16 * (roundedUp(width) / LATENT) * (roundedUp(height) / LATENT), "the noise has another size");
+  check(noise.every(Number.isFinite), "the noise holds NaN or infinity");
   const window = noiseReader(noise, rows, columns);
   const read = images ? imageReader(picture, rows, columns, scale) : planesReader(picture, rows, columns);
   let done = 0;
   for (const [i, top] of rows.starts.entries()) {
     for (const [j, left] of columns.starts.entries()) {
       const hq = await run(read(top, left), window(top, left));
+      check(hq.every(Number.isFinite), "the model gives NaN or infinity");
       add(sum, size, hq, { top, left, tileHeight, tileWidth }, down[i], across[j]);
       onTile(++done, total);
     }
   }
   const data = Uint8ClampedArray.from(sum, (v) => Math.floor(f(f(Math.min(1, Math.max(0, v)) * 255) + 0.5)));
   return { data, width, height };
+}
+
+function check(holds, mistake) {
+  if (!holds) throw new Error(mistake);
 }
 
 // (height, width, 3) bytes -> (3, height, width) floats in [0, 1].

@@ -13,6 +13,7 @@ same picture and seed give the picture that `compress restore` gives. Apache Lic
 """
 
 import argparse
+import io
 import json
 from pathlib import Path
 
@@ -79,7 +80,12 @@ class Restorer:
         self.takes_bytes = self.facts["io"] == "uint8"
 
     def restore(self, picture, seed=0):
-        """Picture (H, W, 3) uint8 -> (scale H, scale W, 3) uint8. ``seed``: of the noise."""
+        """Picture (H, W, 3) uint8 -> (scale H, scale W, 3) uint8. ``seed``: of the noise.
+
+        Raises ValueError for any other array, and where the artifact gives what is no number.
+        """
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+            raise ValueError(f"the picture is {picture.dtype} {picture.shape}, it must be uint8 (height, width, 3)")
         size = [side * self.scale for side in picture.shape[:2]]
         rows, columns = (Axis(*axis, self.overlap) for axis in zip(size, self.facts["tile"]))
         picture_at, noise_at = self._picture(picture, rows, columns), self._noise(rows, columns, seed)
@@ -101,6 +107,8 @@ class Restorer:
         given = {"lq": picture, "image": picture, "noise": noise}
         names = [port["name"] for port in self.facts["inputs"]]
         output = self.model.run({name: np.ascontiguousarray(given[name]) for name in names})[0]
+        if not np.isfinite(output).all():
+            raise ValueError("the artifact gives NaN or infinity: get an undamaged package")
         return output.astype(np.float32) / 255 if self.takes_bytes else output.transpose(1, 2, 0)
 
     def _picture(self, picture, rows, columns):
@@ -133,6 +141,22 @@ def opened(path):
         return np.array(ImageOps.exif_transpose(image).convert("RGB"))
 
 
+def save(picture, path):
+    """Write a picture whole: where it cannot be written, what was there stays."""
+    file = io.BytesIO()
+    Image.init()
+    suffix = Path(path).suffix.lower()
+    if suffix not in Image.EXTENSION:
+        raise ValueError(f"no picture is written as {suffix!r}")
+    Image.fromarray(picture).save(file, Image.EXTENSION[suffix])
+    Path(path).write_bytes(file.getvalue())
+
+
+def printable(text):
+    """A name on one line, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Restore a picture of any size.")
     parser.add_argument("picture", help=f"picture to restore: {', '.join(FORMATS)}")
@@ -142,11 +166,11 @@ def main():
     try:
         picture = opened(args.picture)
     except Exception as error:  # Pillow's decoders raise what they like
-        parser.exit(2, f"{args.picture}: cannot be read ({' '.join(str(error).split())})\n")
+        parser.exit(2, printable(f"{args.picture}: cannot be read ({' '.join(str(error).split())})") + "\n")
     try:
-        Image.fromarray(Restorer().restore(picture, args.seed)).save(args.out)
+        save(Restorer().restore(picture, args.seed), args.out)
     except (OSError, ValueError) as error:
-        parser.exit(2, f"{args.out}: cannot be made ({' '.join(str(error).split())})\n")
+        parser.exit(2, printable(f"{args.out}: cannot be made ({' '.join(str(error).split())})") + "\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 // `compress restore` and run.py give:
 //   numpy.random.default_rng(seed).standard_normal((16, h // 8, w // 8), dtype="float32").tofile("noise.bin")
 // with h and w the sides of the output rounded up to 32. Any other standard normal noise does as well.
+#include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <random>
@@ -47,8 +48,9 @@ static void write_ppm(const std::string& path, const Picture& picture) {
 static std::vector<float> read_noise(const std::string& path, std::size_t size) {
     std::vector<float> noise(size);
     std::ifstream file(path, std::ios::binary);
-    if (!file.read(reinterpret_cast<char*>(noise.data()), static_cast<std::streamsize>(size * sizeof(float))))
-        throw std::runtime_error(path + ": must hold " + std::to_string(size) + " floats");
+    if (!file.read(reinterpret_cast<char*>(noise.data()), static_cast<std::streamsize>(size * sizeof(float))) ||
+        file.peek() != EOF)
+        throw std::runtime_error(path + ": must hold " + std::to_string(size) + " floats, and nothing else");
     return noise;
 }
 

@@ -5,6 +5,7 @@
 #include <climits>
 #include <cmath>
 #include <stdexcept>
+#include <string>
 
 #include "facts.hpp"
 
@@ -118,6 +119,10 @@ Picture enlarged(const Picture& small) {
 
 // --- one tile -----------------------------------------------------------------------------------------------------
 
+bool all_finite(const std::vector<float>& values) {
+    return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+}
+
 // A window of the picture, (h, w, 3) bytes, and of the noise -> (height, width, 3) floats in [0, 1].
 std::vector<float> run(Model& model, const std::vector<std::uint8_t>& window, const std::vector<float>& noise) {
     const std::size_t plane = static_cast<std::size_t>(model.height) * model.width;
@@ -132,6 +137,7 @@ std::vector<float> run(Model& model, const std::vector<std::uint8_t>& window, co
     for (std::size_t i = 0; i < plane; i++)
         for (int c = 0; c < 3; c++) lq[c * plane + i] = window[3 * i + c] / 255.0f;
     model.run(lq.data(), noise.data(), hq.data());
+    if (!all_finite(hq)) throw std::runtime_error("the artifact gives NaN or infinity: get an undamaged package");
     for (std::size_t i = 0; i < plane; i++)
         for (int c = 0; c < 3; c++) restored[3 * i + c] = hq[c * plane + i];
     return restored;
@@ -168,6 +174,11 @@ void check_size(const Picture& picture) {
         throw std::runtime_error("the picture is too large: cut it into smaller ones");
 }
 
+void check_noise(const std::vector<float>& noise, std::size_t size) {
+    if (noise.size() != size) throw std::runtime_error("the noise must be " + std::to_string(size) + " floats");
+    if (!all_finite(noise)) throw std::runtime_error("the noise holds NaN or infinity");
+}
+
 }  // namespace
 
 std::size_t noise_size(const Picture& picture) {
@@ -178,6 +189,9 @@ std::size_t noise_size(const Picture& picture) {
 
 Picture restore(Model& model, const Picture& picture, const std::vector<float>& noise) {
     check_size(picture);
+    if (picture.rgb.size() != 3 * static_cast<std::size_t>(picture.height) * picture.width)
+        throw std::runtime_error("the picture has another number of bytes than its sides say");
+    if (model.takes_noise) check_noise(noise, noise_size(picture));
     const int unit = model.takes_bytes ? SCALE : 1;  // px of the output per px of what is cut
     const Picture given = SCALE > unit ? enlarged(picture) : picture;
     const Axis rows(picture.height * SCALE, model.height), columns(picture.width * SCALE, model.width);

@@ -16,4 +16,5 @@ struct Picture {
 std::size_t noise_size(const Picture& picture);
 
 // noise: noise_size floats, standard normal, in one piece for the whole picture; nothing where the model takes none.
+// Throws std::runtime_error for noise of another size, for NaN or infinity in it or in what the artifact gives.
 Picture restore(Model& model, const Picture& picture, const std::vector<float>& noise);

@@ -85,7 +85,11 @@ class Restorer(private val facts: Facts, private val model: Model) {
         return FloatArray(noiseSize(picture)) { random.nextGaussian().toFloat() }
     }
 
+    /** Throws IllegalArgumentException for noise of another size, for NaN or infinity in it or in what the model gives. */
     fun restore(picture: Picture, noise: FloatArray = drawNoise(picture)): Picture {
+        require(picture.rgb.size == 3 * picture.height * picture.width) { "the picture has another number of bytes" }
+        require(!facts.takesNoise || noise.size == noiseSize(picture)) { "the noise must be ${noiseSize(picture)} floats" }
+        require(noise.all { it.isFinite() }) { "the noise holds NaN or infinity" }
         val unit = if (facts.takesBytes) facts.scale else 1 // px of the output per px of what is cut
         val given = if (facts.scale > unit) enlarged(picture, facts.scale) else picture
         val rows = Axis(picture.height * facts.scale, facts.tile[0], facts.overlap)
@@ -125,6 +129,7 @@ class Restorer(private val facts: Facts, private val model: Model) {
         }
         val lq = FloatArray(3 * plane) { (window[3 * (it % plane) + it / plane].toInt() and 255) / 255f }
         val hq = model.run(lq, noise) as FloatArray
+        require(hq.all { it.isFinite() }) { "the artifact gives NaN or infinity: get an undamaged package" }
         return FloatArray(3 * plane) { hq[it % 3 * plane + it / 3] }
     }
 }
