@@ -25,6 +25,11 @@ def user_name() -> str:
         return f"uid{os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
+def is_on(variable: str) -> bool:
+    """Whether an environment variable is set to anything but a word for no."""
+    return os.environ.get(variable, "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
 def make_do() -> None:
     """Make up for what is missing, for this process and its children; for programs, not for those who import us."""
     os.environ.setdefault("LOGNAME", user_name())  # torch and Ray ask for it, and do not expect an answer to be missing

@@ -14,7 +14,7 @@ from compress.errors import InputError
 from compress.ledger.place import ledger_url
 from compress.ledger.record import record_apply
 from compress.python_process import ROOT
-from compress.surroundings import expanded, has_home, user_name
+from compress.surroundings import expanded, has_home, is_on, user_name
 from compress.targets.browser.onnxruntime_web import folder
 
 UNKNOWN = "import pwd\ndef none(*_): raise KeyError('no entry')\npwd.getpwuid = pwd.getpwnam = none\n"
@@ -126,3 +126,12 @@ def test_tables_in_ascii() -> None:
     command = [sys.executable, "-c", code + "Found.to_json = dict\nshow(Found(), as_json=False)"]
     done = subprocess.run(command, capture_output=True, env=environment)
     assert (done.returncode, done.stdout.strip()) == (0, b"caf\\xe9 \\xb7"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "on"),
+    [*((text, True) for text in ("1", "ON", "true", "yes")), *((text, False) for text in ("", "0", "off", "No", " "))],
+)
+def test_what_turns_a_variable_on(value: str, on: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPRESS_X", value)
+    assert is_on("COMPRESS_X") is on and not is_on("COMPRESS_Y")

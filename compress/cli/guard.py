@@ -19,6 +19,7 @@ import typer
 
 from compress.errors import CompressError
 from compress.files import what_to_do
+from compress.surroundings import is_on
 from compress.text import printable
 
 Resumable: TypeAlias = Callable[[], bool]
@@ -77,7 +78,7 @@ def _unexpected(error: Exception) -> None:
         _fail(printable(message), 2)
     text = "".join(traceback.format_exception(error))
     what = printable(" ".join(f"{type(error).__name__}: {error}".split()))
-    if os.environ.get("COMPRESS_DEBUG") == "1":
+    if is_on("COMPRESS_DEBUG"):
         typer.echo(text, err=True)
         _fail(f"{what}: this is a bug, please report it", 1)
     try:

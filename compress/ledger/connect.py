@@ -1,5 +1,6 @@
 """Opening a ledger: SQLite with a write-ahead log, or PostgreSQL; made and migrated when it is not as it must be."""
 
+import os
 import re
 from contextlib import closing
 from importlib.util import find_spec
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from compress.errors import Unavailable, VerificationError
 from compress.ledger.place import DRIVERS, shown
 from compress.results.json_text import parse_json
-from compress.text import install_extra, one_line
+from compress.text import install_extra, one_line, printable
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -55,7 +56,16 @@ def _sqlite(url: "URL") -> "Engine":
 
     assert url.database is not None
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    _check_files(url)
     return engine
+
+
+def _check_files(url: "URL") -> None:
+    """Raise VerificationError where a pipe or a folder is in place of a file that SQLite opens: it would wait for it."""
+    for suffix in ("", "-journal", "-wal", "-shm", ".lock"):
+        path = Path(f"{url.database}{suffix}")
+        if os.path.lexists(path) and not path.is_file() and (suffix or path.exists()):
+            raise VerificationError(f"ledger {shown(url)}: {printable(path.name)} is not a file: remove it")
 
 
 _OURS = ("alembic_version", "measurements", "details")

@@ -51,6 +51,8 @@ def ledger_url() -> "URL":
     if driver == DRIVERS["sqlite"] and str(url.database).startswith("file:"):
         # SQLite's own URIs may name memory too, and our lock would lie under another name than the file.
         raise InputError(f"{VARIABLE}: names a URI of SQLite's: write the file, sqlite:////folder/{FILE}")
+    if driver == DRIVERS["sqlite"] and (url.query or url.username or url.password or url.port):
+        raise InputError(f"{VARIABLE}: a file has no user and takes no options: write sqlite:////folder/{FILE}")
     return url.set(drivername=driver)
 
 
@@ -66,6 +68,8 @@ def shown(url: "URL") -> str:
 @contextmanager
 def plain_errors(url: "URL") -> Iterator[None]:
     """Turn a database's errors into one line with the exit code that each deserves."""
+    import sqlite3
+
     from pydantic import ValidationError
     from sqlalchemy.exc import DBAPIError
 
@@ -73,9 +77,10 @@ def plain_errors(url: "URL") -> Iterator[None]:
 
     try:
         yield
-    except DBAPIError as error:
-        why = next(iter(str(error.orig).strip().splitlines()), type(error.orig).__name__).strip()
-        raise _kind(url, f"{why} {error.orig.__class__.__name__}")(_line(url, why)) from None
+    except (DBAPIError, sqlite3.Error) as error:  # the driver's own where no statement of SQLAlchemy's is at work
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        why = next(iter(str(cause).strip().splitlines()), type(cause).__name__).strip()
+        raise _kind(url, f"{why} {cause.__class__.__name__}")(_line(url, why)) from None
     except UnicodeDecodeError:  # SQLite's message quotes a damaged file's bytes, and Python's binding fails at it
         raise VerificationError(_line(url, "its texts are not UTF-8: the file is damaged")) from None
     except ValidationError as error:

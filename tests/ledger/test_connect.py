@@ -265,6 +265,40 @@ def test_a_ledger_of_several_revisions(
     assert error is None or (len(str(error)) < 300 and str(error).isprintable())
 
 
+STRANGE_FILES = {
+    "pipe": os.mkfifo,
+    "folder": os.mkdir,
+    "circle": lambda path: Path(path).symlink_to(path),
+    "dangling link": lambda path: Path(path).symlink_to("/nosuch/file"),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE_FILES)
+@pytest.mark.parametrize("suffix", ["-journal", "-wal", "-shm", ".lock"])
+@pytest.mark.parametrize("there", [False, True])
+def test_what_lies_beside_the_file_may_be_anything(
+    there: bool, suffix: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if there:
+        sqlite3.connect(tmp_path / "x.sqlite").execute("PRAGMA user_version=1").connection.close()
+    STRANGE_FILES[kind](str(tmp_path / f"x.sqlite{suffix}"))
+    error = refusal(f"sqlite:///{tmp_path}/x.sqlite", monkeypatch)
+    assert isinstance(error, VerificationError) and f"x.sqlite{suffix} is not a file: remove it" in str(error)
+
+
+def test_a_pipe_in_place_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "x.sqlite")
+    error = refusal(f"sqlite:///{tmp_path}/x.sqlite", monkeypatch)
+    assert str(error).endswith("x.sqlite is not a file: remove it")
+
+
+@pytest.mark.parametrize("what", ["?timeout=1&timeout=2", "?detect_types=99999999999999999999", "?uri=true&mode=ro"])
+def test_a_file_takes_no_options(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for url in (f"sqlite:///{tmp_path}/x.sqlite{what}", f"sqlite://me:s3cret@/{tmp_path}/x.sqlite"):
+        error = refusal(url, monkeypatch)
+        assert isinstance(error, InputError) and "a file has no user and takes no options" in str(error)
+
+
 def test_a_lock_that_is_never_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from filelock import FileLock
 

@@ -116,3 +116,22 @@ def test_keys_in_a_url_are_not_told() -> None:
     with pytest.raises(InputError) as refused:
         store.check()
     assert "SECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["s3://", "data:,x", "memory://", "zip://x::nosuch", "reference://", "a\0b"])
+def test_a_place_that_its_system_refuses_is_one_line(url: str) -> None:
+    """Each system of fsspec's has errors of its own."""
+    store = Store(url)
+    for ask in (lambda: store.names("units"), lambda: store.read("x.json"), lambda: store.write("x.json", 1)):
+        try:
+            ask()
+        except InputError as error:
+            assert str(error).isprintable()
+
+
+def test_a_record_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.json")
+    (tmp_path / "y.json").symlink_to("/dev/zero")
+    for name in ("x.json", "y.json"):
+        with pytest.raises(InputError, match=r"cannot be used \(no plain file\)"):
+            Store(str(tmp_path)).read(name)
