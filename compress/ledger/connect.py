@@ -61,7 +61,7 @@ def _sqlite(url: "URL") -> "Engine":
 
 
 def _check_files(url: "URL") -> None:
-    """Raise VerificationError where a pipe or a folder is in place of a file that SQLite opens: it would wait for it."""
+    """Raise VerificationError where a pipe or a folder is in place of a file that SQLite opens: and would wait for."""
     for suffix in ("", "-journal", "-wal", "-shm", ".lock"):
         path = Path(f"{url.database}{suffix}")
         if os.path.lexists(path) and not path.is_file() and (suffix or path.exists()):
