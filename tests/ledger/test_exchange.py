@@ -110,14 +110,13 @@ def test_a_parquet_file_whose_rows_take_no_room_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("suffix", READERS)
-@pytest.mark.parametrize("kind", ["pipe", "device without end", "folder"])
+@pytest.mark.parametrize("kind", ["pipe", "device without end"])
 def test_only_a_plain_file_is_read(kind: str, suffix: str, tmp_path: Path) -> None:
     """A pipe would be waited for, and /dev/zero read until memory is full."""
     path = tmp_path / f"rows{suffix}"
     {
         "pipe": lambda: os.mkfifo(path),
         "device without end": lambda: path.symlink_to("/dev/zero"),
-        "folder": path.mkdir,
     }[kind]()
     with pytest.raises(InputError, match=r"not rows that .* wrote \(no plain file\): export them again"):
         read_rows(path)
