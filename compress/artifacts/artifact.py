@@ -4,10 +4,22 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from compress.artifacts.backends import BACKENDS
 from compress.artifacts.stages import STAGES, stage_files
 from compress.errors import InputError, VerificationError
+from compress.recipe.backends import TAKES, Backend
 from compress.recipe.image_size import Shape, exact_text
-from compress.recipe.schema import MADE_BY, PRECISIONS, QUANTIZED, Format, KernelPrecision, Layout, Precision, Recipe
+from compress.recipe.schema import (
+    MADE_BY,
+    PRECISIONS,
+    QUANTIZED,
+    ExecutorchExport,
+    Format,
+    KernelPrecision,
+    Layout,
+    Precision,
+    Recipe,
+)
 
 ENTRY: dict[Format, str] = {"openvino": "model.xml", "onnx": "model.onnx", "executorch": "model.pte"}
 
@@ -16,7 +28,8 @@ FORMATS = tuple(ENTRY)
 
 @dataclass(frozen=True)
 class Artifact:
-    """One artifact of a bundle; ``entry`` is relative to the bundle. ``variant``: "" or "tensorrt".
+    """One artifact of a bundle; ``entry`` is relative to the bundle. ``variant``: "", "tensorrt", or the backend
+    of an ExecuTorch program that is not XNNPACK.
 
     ``shape``: height and width, where they are not the recipe's first. ``shares``: it keeps its weights in a file that
     artifacts of other shapes read, too, where its format can.
@@ -32,6 +45,21 @@ class Artifact:
     @property
     def id(self) -> str:
         return "-".join(filter(None, (self.format, self.precision, self.variant, self.shape_text)))
+
+    @property
+    def backend(self) -> Backend:
+        """What an ExecuTorch program is lowered for."""
+        return self.variant if self.variant in BACKENDS else "xnnpack"  # type: ignore[return-value]
+
+    @property
+    def not_run(self) -> str:
+        """Why it does not run on this machine, whatever is installed; "" where it does."""
+        return BACKENDS[self.backend].not_run
+
+    @property
+    def fp32(self) -> "Artifact":
+        """The fp32 artifact that it is compared with: of the same backend, by no rules of TensorRT's."""
+        return replace(self, precision="fp32", variant=self.variant if self.variant in BACKENDS else "")
 
     @property
     def shape_text(self) -> str:
@@ -102,6 +130,12 @@ def artifact_of(id_: str, format: Format, precision: Precision, layout: Layout =
     return artifact
 
 
+def not_run(id_: str) -> str:
+    """``Artifact.not_run`` of the artifact with this id."""
+    variant = "".join(id_.split("-")[2:3])
+    return BACKENDS[variant].not_run if variant in BACKENDS else ""  # type: ignore[index]
+
+
 def plan_artifacts(recipe: Recipe) -> list[Artifact]:
     """Every artifact of ``recipe``, by shape, of each floats first. int8 needs ptq, weights the pass weights."""
     ours = recipe.ptq is not None and recipe.ptq.engine == "elir"
@@ -117,11 +151,14 @@ def plan_artifacts(recipe: Recipe) -> list[Artifact]:
         options = getattr(recipe.export, format)
         if options is None:
             continue
-        precisions = options.precisions or ["fp32", "fp16", *(made or ["int8"])]
+        variant, precisions = "", options.precisions or ["fp32", "fp16", *(made or ["int8"])]
+        if isinstance(options, ExecutorchExport) and options.backend != "xnnpack":
+            variant = options.backend
+            precisions = [precision for precision in precisions if precision in TAKES[options.backend]]
         for precision in precisions:
             if precision in QUANTIZED and precision not in made:
                 raise InputError(_not_made(format, precision))
-            planned += [Artifact(format, precision, "", shape, len(shapes) > 1, layout) for shape in shapes]
+            planned += [Artifact(format, precision, variant, shape, len(shapes) > 1, layout) for shape in shapes]
         # Only our own engine knows TensorRT's rules; the others' graphs are written for x86.
         if format == "onnx" and options.tensorrt and "int8" in precisions and ours:
             planned += [Artifact("onnx", "int8", "tensorrt", shape, len(shapes) > 1) for shape in shapes]

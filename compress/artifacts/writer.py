@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.artifacts.about import about, stage_about
 from compress.artifacts.artifact import Artifact
+from compress.artifacts.backends import BACKENDS
 from compress.files import write_text
 from compress.passes.quantize.schemes import BOTH_X86, SCHEME_OF
 from compress.recipe.image_size import Shape
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
 def simulated(quantized: "QuantizedModel", artifact: Artifact) -> "nn.Module | None":
     """The torch module that ``artifact`` was written from; None for an engine that works on the runtime's own graph."""
+    if artifact.format == "executorch":
+        return quantized.modules.get(BACKENDS[artifact.backend].scheme)
     if artifact.variant:
         return quantized.modules[artifact.variant]
-    shared = None if artifact.format == "executorch" else quantized.modules.get(BOTH_X86)
+    shared = quantized.modules.get(BOTH_X86)
     return quantized.modules.get(SCHEME_OF[artifact.format], shared)
 
 
@@ -109,7 +112,12 @@ class Writer:
 
     def _program(self, artifact: Artifact) -> dict[str, Any]:
         """What an ExecuTorch program is made by beside the model: arguments of ``to_executorch``."""
-        return {"shape": self._shape(artifact), "baked_seed": self.baked_seed, "enlargement": self._enlargement}
+        return {
+            "shape": self._shape(artifact),
+            "baked_seed": self.baked_seed,
+            "enlargement": self._enlargement,
+            "backend": artifact.backend,
+        }
 
     def _worker(self) -> "LoweringWorker":
         if self._lowering is None:

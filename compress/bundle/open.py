@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from compress.artifacts.artifact import artifact_of
+from compress.artifacts.artifact import artifact_of, not_run
 from compress.artifacts.inspect.external_data import external_data, weights_names
 from compress.artifacts.runtime.contents import Contents
 from compress.bundle.manifest import MANIFEST, is_inside, parse_manifest, read_bytes
@@ -87,10 +87,13 @@ class Bundle:
         return samples
 
     def samples_of(self, artifact: ManifestArtifact) -> list[Sample]:
-        """The samples of an artifact's shape; none, where it is one of several shapes and no picture was as large.
+        """The samples of an artifact's shape; none, where it is one of several shapes and no picture was as large, or
+        where it does not run here.
 
         Raises VerificationError as ``samples``, and where not every one of them has the artifact's output.
         """
+        if not_run(artifact.id):
+            return []
         shapes = {a.id: artifact_of(a.id, a.format, a.precision).shape for a in self.manifest.artifacts}
         shape = shapes[artifact.id]
         own = [s for s in self.samples() if shape in {shapes.get(id) for id in s.outputs}]

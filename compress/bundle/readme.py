@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from compress.artifacts.artifact import not_run
+
 README = "README.md"
 
 _HEAD = """\
@@ -99,7 +101,8 @@ def readme(name: str, task: str, scale: int, artifacts: Sequence[Mapping[str, An
     of the first shape, TensorRT's apart."""
     first = artifacts[0]
     same = [a for a in artifacts if a["inputs"][0]["shape"] == first["inputs"][0]["shape"]]
-    chosen = {a["format"]: a for a in same if not a["id"].endswith("tensorrt")}
+    absent = {a["id"]: why for a in artifacts if (why := not_run(a["id"]))}
+    chosen = {a["format"]: a for a in same if not a["id"].endswith("tensorrt") and a["id"] not in absent}
     floats = first["inputs"][0]["name"] == "lq"
     shape = first["inputs"][0]["shape"]
     height, width = shape[2:] if floats else (scale * side for side in shape[1:3])
@@ -133,4 +136,5 @@ def readme(name: str, task: str, scale: int, artifacts: Sequence[Mapping[str, An
         before = _BEFORE.format(imports=imports, width=width // grid, height=height // grid)
         lines = [before, take, draw, run, after.format(format=format_)]
         parts.append(f"\n## {title}\n\n```python\n{''.join(lines)}```\n")
+    parts += [f"\n`{id_}`: {why}.\n" for id_, why in absent.items()]
     return head + "".join(parts)

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compress.artifacts.artifact import not_run
 from compress.bundle.open import Bundle, check_files, open_bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.errors import VerificationError
@@ -36,11 +37,14 @@ class Verification:
     folder: Path
     files: int
     parity: list[SampleParity] = field(default_factory=list)
+    not_run: dict[str, str] = field(default_factory=dict)
+    """Why an artifact was not run again, by its id; its files were hashed."""
     exit_code: int = 0
 
     def to_json(self) -> dict[str, Any]:
         parity = [asdict(item) for item in self.parity]
-        return {"bundle": str(self.folder), "files": self.files, "parity": parity, "verified": True}
+        told = {"not_run": self.not_run} if self.not_run else {}
+        return {"bundle": str(self.folder), "files": self.files, "parity": parity, **told, "verified": True}
 
     def table(self) -> "Table":
         """Rich table of the parity checks."""
@@ -52,6 +56,8 @@ class Verification:
             table.add_column(name, justify="left" if name in ("artifact", "sample") else "right")
         for p in self.parity:
             table.add_row(Text(p.artifact), Text(p.sample), f"{p.psnr_db:.2f}", f"{p.bound:.0f}")
+        for name, why in self.not_run.items():
+            table.add_row(Text(name), Text(f"not run: {why}"), "", "")
         return table
 
 
@@ -75,6 +81,8 @@ def verify(folder: Path, progress: "Progress", key: Path | None = None) -> Verif
         for artifact in artifacts:
             if own := bundle.samples_of(artifact):
                 result.parity.append(_rerun(bundle, artifact, own[0]))
+            elif why := not_run(artifact.id):
+                result.not_run[artifact.id] = why
             stage.advance()
     if wrong := [p for p in result.parity if p.psnr_db < p.bound]:
         raise VerificationError(

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from compress.artifacts.artifact import artifact_of
+from compress.artifacts.artifact import artifact_of, not_run
 from compress.bundle.open import Bundle
 from compress.bundle.schema import ManifestArtifact
-from compress.errors import InputError
+from compress.errors import InputError, Unavailable
 from compress.recipe.image_size import Shape
 from compress.recipe.library import nearest
 from compress.recipe.schema import DeployTarget
@@ -17,7 +17,8 @@ def choose(bundle: Bundle, target: DeployTarget, wanted: str | None = None) -> M
     """The artifact ``wanted``, else, of those that the target runs, the one that was fastest there; where none was
     timed there, that of the precision that ``restore`` prefers.
 
-    Raises InputError where the bundle has no such artifact, or the target runs none.
+    Raises InputError where the bundle has no such artifact, or the target runs none; Unavailable for a backend of
+    ExecuTorch that no package is made for.
     """
     artifacts = bundle.manifest.artifacts
     if any(facts.stages for facts in artifacts):
@@ -25,6 +26,11 @@ def choose(bundle: Bundle, target: DeployTarget, wanted: str | None = None) -> M
             f"{bundle.folder}: its artifacts are three graphs each, a package runs one: leave export.layout: staged out"
         )
     fitting = [facts for facts in artifacts if runs(target, artifact_of(facts.id, facts.format, facts.precision))]
+    if why := next((not_run(facts.id) for facts in fitting), ""):
+        raise Unavailable(
+            f"{bundle.folder}: target {target.name}: a package's programs run XNNPACK's artifacts alone ({why}): take "
+            f"{fitting[0].entry} itself"
+        )
     if wanted is not None:
         return _wanted(bundle, target, wanted, [facts.id for facts in fitting])
     if not fitting:

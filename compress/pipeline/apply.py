@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from compress.artifacts.artifact import Artifact
+from compress.artifacts.backends import BACKENDS
 from compress.errors import InputError
 from compress.files import check_room
 from compress.folders import STAGES, Owner, check_folder, claimed
@@ -64,6 +65,8 @@ def apply(plan: Plan) -> ApplyResult:
     for target in plan.targets:
         if target.name not in plan.missing:
             check_target(target)
+    for backend in {artifact.backend for artifact in context.planned}:
+        BACKENDS[backend].require()
     for why in plan.missing.values():
         say(f"{why}. The bundle is made without it")
     for note in (

@@ -54,7 +54,10 @@ def bench(
         if artifacts and not loaded.runs_staged and all(a.layout == "staged" for a in artifacts):
             raise InputError(f"{bundle}: {loaded.no_staged}: choose another target")
         what = f"{only} is" if only else "holds"
-        raise InputError(f"{bundle}: {what} no {loaded.format} artifact for target {target}: choose another target")
+        whose = f" of backend {loaded.backend}" if any(a.backend != loaded.backend for a in artifacts) else ""
+        raise InputError(
+            f"{bundle}: {what} no {loaded.format} artifact{whose} for target {target}: choose another target"
+        )
     from compress.bundle.picture import read_picture
 
     try:
@@ -62,17 +65,18 @@ def bench(
         entries = []
         with copies(opened, fitting) as paths:
             for own in _by_shape(fitting):
-                if not (samples := opened.samples_of(fitting[own[0]])):
+                samples = opened.samples_of(fitting[own[0]])
+                if not samples and loaded.reach != "lowering":
                     progress.say(f"{bundle}: {own[0].shape_text}: not measured: no sample picture has this shape")
                     continue
-                pictures = sample_pictures(partial(read_picture, opened), samples, seed)
+                pictures = sample_pictures(partial(read_picture, opened), samples, seed) if samples else {}
                 macs = next((a.macs for a in opened.results().artifacts if a.id == own[0].id), None)
                 group = {artifact: paths[artifact] for artifact in own}
                 entries += bench_target(Bench(group, loaded, pictures, mode, progress, seed), macs)
     except Unavailable as error:
         return BenchResult(bundle, unavailable(loaded, fitting, str(error)), str(error))
     record(bundle, entries, progress.say)
-    return BenchResult(bundle, entries, next((entry.why for entry in entries if entry.why), None))
+    return BenchResult(bundle, entries, next((entry.why for entry in entries if entry.evidence == "unavailable"), None))
 
 
 def _by_shape(artifacts: Iterable[Artifact]) -> list[list[Artifact]]:

@@ -47,6 +47,8 @@ def _quality(goals: Goals, results: Results, artifact: ArtifactEntry) -> Iterato
         bound = getattr(goals, name)
         if bound is None:
             continue
+        if artifact.not_run:
+            yield _goal(name, artifact, None, bound, None, least=least)
         for quality in results.quality:
             if quality.artifact == artifact.id:
                 yield _goal(name, artifact, quality.dataset, bound, getattr(quality, field), least=least)
@@ -135,5 +137,6 @@ def _goal(
     met = value is not None and (value >= bound if least else value <= bound)
     goal = Goal(goal=name, artifact=artifact.id, dataset=dataset, bound=bound, value=value, met=met)
     if value is None:
-        goal.reason = "not measured: no target of the recipe ran it"
+        why = artifact.not_run or "no target of the recipe ran it"
+        goal.reason = f"not measured: {why}"
     return goal

@@ -49,11 +49,11 @@ def check_parity(outputs: ArtifactOutputs, models: Models, groups: Sequence[Shap
         for group in groups:
             check = _Check(outputs, models, group.sets[0])
             for artifact in group.artifacts:
-                parity.append(check.artifact(artifact))
+                parity += check.artifact(artifact)
                 stage.advance()
             pairs = pairs or check.pairs
             simulations |= check.simulated
-    int8 = next((a for a in planned if a.precision == "int8" and not a.variant), None)
+    int8 = next((a for a in planned if a.precision == "int8" and a.variant != "tensorrt"), None)
     module: Any = simulated(models.quantized, int8) if int8 else None
     stages: list[StageError] = []
     layers: list[LayerError] = []
@@ -74,9 +74,30 @@ class _Check:
         self.simulated: dict[str, str] = {}
         self._outputs: dict[Any, list[torch.Tensor]] = {}  # by the model, which it keeps
 
-    def artifact(self, artifact: Artifact) -> Parity:
-        """The ``parity`` entry of one artifact."""
+    def artifact(self, artifact: Artifact) -> list[Parity]:
+        """The ``parity`` entry of one artifact; of one that does not run here, what its simulation says, if it has
+        one."""
+        if not artifact.not_run:
+            return [self._of_outputs(artifact)]
+        if artifact.precision != "int8" or (module := simulated(self.models.quantized, artifact)) is None:
+            return []
+        from compress.elir.stage_errors import mean_psnr
+
+        fp32 = self._rounded(self._torch(self.models.float_model(artifact)))
+        fidelity = mean_psnr(fp32, self._simulation(artifact, module))
+        n = len(self.pairs)
+        return [Parity(artifact=artifact.id, against="simulated-int8", n=n, fidelity_simulated_db=fidelity)]
+
+    def _simulation(self, artifact: Artifact, module: Any) -> "list[torch.Tensor]":
+        """What torch makes with the artifact's quantizers; the first picture is kept as a file."""
         from compress.data.pictures import to_uint8
+
+        simulation = self._rounded(self._torch(module))
+        picture, name = to_uint8(simulation[0][0].numpy()), self.items[0].name
+        self.simulated[artifact.id] = save_sample(self.outputs.folder, name, f"simulated-{artifact.id}", picture)
+        return simulation
+
+    def _of_outputs(self, artifact: Artifact) -> Parity:
         from compress.elir.stage_errors import mean_psnr
 
         outputs = self._run(artifact)
@@ -94,11 +115,8 @@ class _Check:
             return entry(against="rounded-fp32", psnr_db=same, n=n, goal=FP32_GOAL_DB, met=same >= FP32_GOAL_DB)
         # A quantized network is chaotic in the last bit: an input changed by 1e-6 moves its output by as much as
         # quantization itself did. So the artifact must be as good as the simulation, not equal to it.
-        simulation = self._rounded(self._torch(module))
+        simulation = self._simulation(artifact, module)
         fidelity = mean_psnr(fp32, simulation)
-        picture = to_uint8(simulation[0][0].numpy())
-        name = self.items[0].name
-        self.simulated[artifact.id] = save_sample(self.outputs.folder, name, f"simulated-{artifact.id}", picture)
         return entry(
             against="simulated-int8",
             psnr_db=mean_psnr(simulation, outputs),

@@ -228,8 +228,8 @@ def write_samples(
         )
         for i, item in chosen
     ]
-    with progress.stage("sample pictures", len(group.artifacts), even=False) as stage:
-        for artifact in group.artifacts:
+    with progress.stage("sample pictures", len(group.runnable), even=False) as stage:
+        for artifact in group.runnable:
             for sample, (i, item) in zip(samples, chosen, strict=True):
                 output = to_uint8(outputs.of(artifact, item, i))
                 sample.outputs[artifact.id] = save_sample(folder, item.name, artifact.id, output)

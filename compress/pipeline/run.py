@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -195,7 +194,9 @@ class Run:
     def _judged(self, format: str, group: ShapeGroup, pictures: PictureSet) -> list[Quality]:
         # What is kept is of the first set: the pictures of the others have the same numbers.
         first = pictures is group.sets[0]
-        chosen = [a for a in group.artifacts if a.format == format]
+        chosen = [a for a in group.runnable if a.format == format]
+        if not chosen:
+            return []
 
         def work() -> list[Quality]:
             outputs = self.outputs if first else ArtifactOutputs(self.folder, self.seed)
@@ -268,7 +269,7 @@ class Run:
         entries = []
         for group in self.groups:
             for a in group.artifacts:
-                fp32 = sizes.get(replace(a, precision="fp32", variant="").id)
+                fp32 = sizes.get(a.fp32.id)
                 entry = ArtifactEntry(
                     id=a.id,
                     format=a.format,
@@ -282,6 +283,10 @@ class Run:
                     weights=weights[a.id],
                     engine=engine if a.precision == "int8" else None,
                 )
+                if a.backend != "xnnpack":
+                    entry.backend = a.backend
+                if a.not_run:
+                    entry.not_run = a.not_run
                 if a.shape:
                     entry.shape = list(a.shape)
                 if a.shares:
@@ -317,7 +322,7 @@ class Run:
             list[Sample],
             f"samples{group.suffix}",
             lambda: write_samples(self.outputs, group, self.progress, images=self.recipe.export.io == "uint8"),
-            [group.sets[0].hash, self._hashes(group.artifacts)],
+            [group.sets[0].hash, self._hashes(group.runnable)],
             sample_files,
         )
         samples[0].simulated = {a.id: simulated[a.id] for a in group.artifacts if a.id in simulated}

@@ -20,6 +20,11 @@ class ShapeGroup:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def runnable(self) -> list[Artifact]:
+        """Those that run on this machine."""
+        return [artifact for artifact in self.artifacts if not artifact.not_run]
+
+    @property
     def suffix(self) -> str:
         """Of names: "" or -384x640."""
         return self.text and f"-{self.text}"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from compress.recipe.backends import TAKES, Backend, refusal
 from compress.recipe.image_size import ImageSize, Shape, shape_of, shortest, size_text
 from compress.recipe.names import Name, Version, names_a_path
 from compress.recipe.pass_item import PassItem
@@ -134,6 +135,23 @@ class OnnxExport(FormatExport):
     tensorrt: bool = Field(True, description="Also write a file by TensorRT's rules, int8/onnx/model_tensorrt.onnx.")
 
 
+class ExecutorchExport(FormatExport):
+    """ExecuTorch, for one of its backends."""
+
+    backend: Backend = Field(
+        "xnnpack",
+        exclude_if=partial(eq, "xnnpack"),
+        description="What the program is compiled for. Only XNNPACK's programs run here; of the others the file is "
+        "written and how much its backend takes is counted. openvino takes no int8, ethos_u nothing else.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_backend(self) -> "ExecutorchExport":
+        if why := next(filter(None, (refusal(self.backend, precision) for precision in self.precisions or [])), None):
+            raise ValueError(why)
+        return self
+
+
 Layout = Literal["single", "staged"]
 
 
@@ -142,7 +160,7 @@ class Exports(Strict):
 
     openvino: FormatExport | None = None
     onnx: OnnxExport | None = None
-    executorch: FormatExport | None = None
+    executorch: ExecutorchExport | None = None
     noise: Literal["input", "baked"] = Field(
         "input", description="Whether the noise is an input of the graph, or (baked) a seeded noise inside it."
     )
@@ -176,6 +194,12 @@ class Exports(Strict):
         }
         if self.layout == "staged" and (apart := next((key for key, value in asked.items() if value), None)):
             raise ValueError(f"layout: staged does not go with {apart}: leave one of the two out")
+        backend = self.executorch.backend if self.executorch else "xnnpack"
+        if backend != "xnnpack" and (self.layout == "staged" or self.io == "uint8"):
+            apart = "layout: staged" if self.layout == "staged" else "io: uint8"
+            raise ValueError(
+                f"executorch.backend: {backend} does not go with {apart}: leave one of the two out, or use xnnpack"
+            )
         return self
 
 
@@ -296,6 +320,12 @@ class Recipe(Strict):
                 f"export.layout: staged does not go with ptq's engine {self.ptq.engine}, which quantizes one graph of "
                 "the whole model: use engine elir, or leave layout out"
             )
+        backend = self.export.executorch.backend if self.export.executorch else "xnnpack"
+        if backend != "xnnpack" and self.ptq and self.ptq.engine != "elir" and "int8" in TAKES[backend]:
+            raise ValueError(
+                f"export.executorch.backend: {backend} does not go with ptq's engine {self.ptq.engine}, which "
+                "quantizes for XNNPACK: use engine elir, or backend xnnpack"
+            )
         return self
 
     @property
@@ -329,6 +359,11 @@ class DeployTarget(Strict):
     name: Name
     description: str = ""
     runtime: Literal["openvino", "onnxruntime", "executorch", "tensorrt", "onnxruntime-web"]
+    backend: Backend = Field(
+        "xnnpack",
+        exclude_if=partial(eq, "xnnpack"),
+        description="ExecuTorch's backend whose programs the target takes.",
+    )
     runtime_min: Version | None = Field(None, description="Oldest version of the runtime that is accepted.")
     format: Format
     reach: Reach = Field("local", description="How the target is reached; local is this machine.")
@@ -411,6 +446,13 @@ class DeployTarget(Strict):
             raise ValueError(f"provider must be left out for runtime {self.runtime}: only onnxruntime has some")
         if self.simulator is not None and self.provider != "qnn":
             raise ValueError(f"provider must be qnn beside simulator, got {self.provider}: Hexagon has no other")
+        if self.backend != "xnnpack" and self.runtime != "executorch":
+            raise ValueError(f"backend must be left out for runtime {self.runtime}: only ExecuTorch has backends")
+        if self.reach == "lowering" and (self.runtime != "executorch" or self.backend == "xnnpack"):
+            raise ValueError(
+                "reach lowering is for ExecuTorch's backends that do not run here: give runtime executorch and "
+                "another backend than xnnpack"
+            )
         blocks = {
             "ssh": self.ssh,
             "emulator": self.emulator,

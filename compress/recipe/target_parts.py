@@ -8,7 +8,7 @@ from compress.recipe.names import Browser as BrowserName
 from compress.recipe.names import Folder, Host, Lock, Python
 from compress.recipe.strict import Strict
 
-Reach = Literal["local", "ssh", "emulator", "simulator", "vendor-compiler", "parser", "browser"]
+Reach = Literal["local", "ssh", "emulator", "simulator", "vendor-compiler", "parser", "browser", "lowering"]
 Provider = Literal["cpu", "qnn", "openvino", "tensorrt", "coreml"]
 Fact = Literal["governor", "platform_profile", "nvpmodel", "jetson_clocks", "get_throttled"]
 

@@ -59,7 +59,7 @@ def _absent(results: Results) -> Iterator[Gap]:
         present = {row.artifact for row in rows}
         for artifact in results.artifacts:
             if present and artifact.id not in present:
-                yield Gap(artifact.id, what, "it was not run here")
+                yield Gap(artifact.id, what, artifact.not_run or "it was not run here")
 
 
 def _quality(results: Results) -> Iterator[Gap]:

@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.artifacts.artifact import artifact_of
+from compress.artifacts.artifact import artifact_of, not_run
 from compress.artifacts.runtime.base import MOST_SCALE, PACKAGES, SUFFIXES, Runner, format_of
 from compress.artifacts.runtime.open import open_runner, streams_of
 from compress.artifacts.runtime.staged import StagedRunner
@@ -325,12 +325,18 @@ def choose(bundle: Path) -> tuple[Bundle, list[ManifestArtifact]]:
     """
     opened = open_bundle(bundle)
     kinds: dict[tuple[str, str], list[ManifestArtifact]] = {}
+    absent = ""
     for facts in opened.manifest.artifacts:
+        if why := not_run(facts.id):
+            absent = absent or f"{facts.id} is not run here: {why}"
+            continue
         kinds.setdefault((facts.precision, facts.format), []).append(facts)
     for kind in PREFERRED:
         if kind in kinds and importlib.util.find_spec(PACKAGES[kind[1]]):
             first, *others = kinds[kind]
             return opened, [first, *(other for other in others if _is_further_shape(other))]
+    if not kinds and absent:
+        raise Unavailable(f"{bundle}: {absent}")
     raise Unavailable(f"{bundle}: no runtime installed for its {len(kinds)} kinds of artifact: pip install openvino")
 
 

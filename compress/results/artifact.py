@@ -26,6 +26,10 @@ class ArtifactEntry(Section):
         "file does not tell.",
     )
     engine: Text | None = Field(None, description="Quantizer that made the artifact; null for a float artifact.")
+    backend: Text | None = Field(None, description="ExecuTorch's backend, where it is not XNNPACK.")
+    not_run: Text | None = Field(
+        None, description="Why it was not run, so that it has no quality; left out of what was run."
+    )
     shape: list[Count] | None = Field(
         None, description="Height and width in px, of an artifact whose shape is not the recipe's first."
     )

@@ -33,6 +33,7 @@ EVIDENCE: dict[Reach, Evidence] = {
     "vendor-compiler": "estimated",
     "parser": "parsed",
     "browser": "measured",
+    "lowering": "compiled",
 }
 """What a target's figures stand on, by ``reach``."""
 MEANS = {
@@ -77,6 +78,10 @@ def at_host(target: DeployTarget, host: str) -> DeployTarget:
     """``target`` as the device ``host``, reached by ssh. Raises InputError for what ssh would not take."""
     from pydantic import ValidationError
 
+    if target.reach == "lowering":
+        raise InputError(
+            f"target {target.name}: is only compiled for, an app on the device runs it: leave the host out"
+        )
     settings = target.model_dump(exclude={"emulator", "simulator", "compiler", "browser", "reach"})
     try:
         return DeployTarget.model_validate(
@@ -133,6 +138,7 @@ def runs(target: DeployTarget, artifact: Artifact) -> bool:
         return False
     own = artifact.variant == "tensorrt"
     fits = own == (target.runtime == "tensorrt" and artifact.kernels == "int8")
+    fits = fits and artifact.backend == target.backend
     return artifact.format == target.format and artifact.kernels in target.precisions and fits
 
 
@@ -155,6 +161,11 @@ def bench_target(bench: Bench, macs: int | None = None) -> list[Performance]:
         for entry in entries:
             entry.delegated = _delegated(paths[entry.artifact], bench.target.min_delegated, macs)
     return entries
+
+
+def _compiled(bench: Bench) -> list[Performance]:
+    """Entries of programs that their backend's compiler took when they were written; nothing is run."""
+    return [bench.entry(artifact, "compiled", accepted=True, why=artifact.not_run) for artifact in bench.artifacts]
 
 
 def _delegated(programs: list[Path], least: float | None, macs: int | None) -> Delegation:
@@ -187,6 +198,8 @@ def _way_to(target: DeployTarget) -> Callable[[Bench], list[Performance]]:
         from compress.targets.tensorrt_parser.bench import bench_parsed
 
         return bench_parsed
+    if target.reach == "lowering":
+        return _compiled
     if target.reach == "browser":
         from compress.targets.browser.bench import bench_browser
 

@@ -17,7 +17,7 @@ from compress.results.performance import Delegation, Performance
 from compress.targets.bench import BenchResult, at_host, evidence_of, runs
 
 ARTIFACTS = [Artifact(format, precision) for format in FORMATS for precision in ("fp32", "int8")]
-ARTIFACTS += [Artifact("onnx", "int8", "tensorrt")]
+ARTIFACTS += [Artifact("onnx", "int8", "tensorrt"), Artifact("executorch", "int8", "vulkan")]
 
 
 @pytest.fixture()
@@ -40,6 +40,7 @@ def shell(tmp_path: Path) -> Path:
         ("rpi5", ["onnx-fp32", "onnx-int8"]),
         ("jetson-orin-nano", ["onnx-fp32", "onnx-int8-tensorrt"]),
         ("arm-cortex-a72-executorch", ["executorch-fp32", "executorch-int8"]),
+        ("android-vulkan", ["executorch-int8-vulkan"]),
     ],
 )
 def test_a_target_runs_its_format_and_precisions(target: str, chosen: list[str]) -> None:
@@ -100,6 +101,11 @@ def test_host_names_the_device_of_any_target(target: str) -> None:
     result = at_host(load_model(DeployTarget, find("targets", target)), "anna@board-7")
     assert result.reach == "ssh" and result.ssh is not None and result.ssh.host == "anna@board-7"
     assert (result.emulator, result.compiler) == (None, None) and evidence_of(result) == "measured"
+
+
+def test_a_target_that_is_only_compiled_for_has_no_host() -> None:
+    with pytest.raises(InputError, match="android-vulkan: is only compiled for, an app on the device runs it"):
+        at_host(load_model(DeployTarget, find("targets", "android-vulkan")), "phone")
 
 
 def test_a_host_that_ssh_would_take_for_an_option_is_refused() -> None:

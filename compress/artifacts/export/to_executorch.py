@@ -1,4 +1,4 @@
-"""torch -> ExecuTorch .pte for XNNPACK."""
+"""torch -> ExecuTorch .pte, for one of its backends."""
 
 import copy
 from collections.abc import Iterator
@@ -12,26 +12,17 @@ from torch.fx import GraphModule
 from torch.fx.graph import _PyTreeCodeGen
 from torch.fx.traceback import NodeSource
 
-from compress.artifacts.export.delegated import delegate
+from compress.artifacts.backends import BACKENDS
 from compress.artifacts.export.deployed import exportable, without_stack_traces
 from compress.artifacts.export.enlargement import Enlargement
 from compress.artifacts.export.pictures import PictureModel, picture_inputs
 from compress.files import whole_file
 from compress.quiet import quiet
+from compress.recipe.backends import Backend
 from compress.recipe.image_size import Shape
 
 MOST_LATENT = 512
 """Largest side of a staged artifact's latent, of 4096 px: what it is given and gives is in memory from the start."""
-
-# XNNPACK's pass -> parts of the names of the operators that it rewrites
-_REWRITES = {
-    "ConvertToUpsampleBilinear2d": ("bilinear", "index"),
-    "ConvertToLinearPass": ("mm", "linear"),
-    "ConvertToSDPAPass": ("softmax", "mm"),
-    "FuseBatchNormPass": ("batch_norm",),
-    "DecomposeBatchNorm": ("batch_norm",),
-    "PReLUReshapePass": ("prelu",),
-}
 
 
 class _Half(nn.Module):
@@ -53,31 +44,31 @@ def to_executorch(
     float16: bool = False,
     enlargement: Enlargement | None = None,
     stage: str = "",
+    backend: Backend = "xnnpack",
 ) -> bytes:
     """.pte bytes of ``model`` ((lq, noise) -> hq), or of one ``stage`` of it, for pictures of ``shape``, delegated to
-    XNNPACK where it can be.
+    ``backend`` where it can be.
 
     ``enlargement``: takes and gives pictures of 8 bits (``export.pictures``).
     """
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
+    chosen = BACKENDS[backend]
     model = _unshared(model)
-    if not float16:  # the squares that DelegatedGroupNorm takes the mean of come near float16's largest number
-        delegate(model)
+    chosen.rewrite(model, float16=float16)
     graph_of = exportable(model, shape, baked_seed, stage)
     module, inputs = graph_of.module, tuple(graph_of.inputs.values())
     sides = graph_of.free_sides(MOST_LATENT)
-    if float16:
+    if float16 and not chosen.own_float16:
         module = _Half(module)
         sides = None if sides is None else (sides,)  # type: ignore[assignment]
     if enlargement is not None:
         module, inputs = PictureModel(module, shape, enlargement), picture_inputs(shape, enlargement, inputs)
-    with quiet(), without_stack_traces(), _shared_provenance(), _passes_that_apply(), _compiled_on_demand():
+    with quiet(), without_stack_traces(), _shared_provenance(), chosen.passes(), _compiled_on_demand():
         exported = torch.export.export(module, inputs, dynamic_shapes=sides, strict=False)
         edge = to_edge_transform_and_lower(
             exported,
-            partitioner=[XnnpackPartitioner()],
+            partitioner=[chosen.partitioner(float16=float16)],
             compile_config=EdgeCompileConfig(_check_ir_validity=False, _skip_dim_order=True),
         )
         return edge.to_executorch().buffer
@@ -131,33 +122,6 @@ def _compiled_on_demand() -> Iterator[None]:
     finally:
         GraphModule.recompile = recompile  # type: ignore[method-assign]
         del GraphModule.__getattr__
-
-
-@contextmanager
-def _passes_that_apply() -> Iterator[None]:
-    """Leave out those of XNNPACK's passes that rewrite operators which a graph does not have.
-
-    Each pass traces the whole graph again, whether it has changed anything or not: a seventh of the time for these.
-    """
-    from executorch.backends.xnnpack._passes import XNNPACKPassManager
-
-    init = XNNPACKPassManager.__init__
-
-    def chosen(self: Any, exported_program: Any, passes: Any = None) -> None:
-        init(self, exported_program, passes)
-        present = {name for node in exported_program.graph.nodes if (name := getattr(node.target, "__name__", ""))}
-        self.passes = [
-            one
-            for one in self.passes
-            if one.__name__ not in _REWRITES
-            or any(part in name for name in present for part in _REWRITES[one.__name__])
-        ]
-
-    XNNPACKPassManager.__init__ = chosen
-    try:
-        yield
-    finally:
-        XNNPACKPassManager.__init__ = init
 
 
 def _unshared(model: nn.Module) -> nn.Module:

@@ -6,18 +6,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from compress.artifacts.backends import BACKENDS, backend_in
 from compress.errors import VerificationError
 from compress.quiet import quiet
 
-WHY = {
-    "native_group_norm": "XNNPACK has no group normalisation",
-    "upsample_nearest2d": "XNNPACK resizes bilinearly only",
-    "_to_copy": "a copy into another type or memory layout",
-    "_to_dim_order_copy": "a copy into another type or memory layout",
-    "quantize_per_tensor": "its neighbour is not delegated in int8",
-    "dequantize_per_tensor": "its neighbour is not delegated in int8",
-}
-OTHERWISE = "XNNPACK's partitioner did not take it"
 TRANSPOSED = 6  # place among the arguments of aten::convolution
 
 
@@ -58,17 +50,20 @@ def coverage(*programs: Path) -> Coverage:
     """What the backend runs of the programs' ``forward``. Raises VerificationError when one cannot be read."""
     with quiet():
         from executorch.exir._serialize._program import deserialize_pte_binary
-    calls, macs, delegates = Counter[str](), Counter[str](), 0
+    calls, macs, delegates, backend = Counter[str](), Counter[str](), 0, BACKENDS["xnnpack"]
     for path in programs:
         try:
-            plan = deserialize_pte_binary(path.read_bytes()).program.execution_plan[0]
+            content = path.read_bytes()
+            backend = backend_in(content)
+            plan = deserialize_pte_binary(content).program.execution_plan[0]
             delegates += _count(plan, calls, macs)
         except (OSError, MemoryError):
             raise
         except Exception as error:  # of flatc, which reads the file, and of every class that is made of what it says
             why = " ".join(str(error).split())[:200]
             raise VerificationError(f"{path}: not a readable ExecuTorch program ({why}): export it again") from None
-    outside = [Outside(name, count, macs[name], WHY.get(name, OTHERWISE)) for name, count in calls.items()]
+    reasons = {name: backend.why.get(name, backend.otherwise) for name in calls}
+    outside = [Outside(name, count, macs[name], reasons[name]) for name, count in calls.items()]
     return Coverage(delegates, sorted(outside, key=lambda item: (-item.macs, -item.count)))
 
 

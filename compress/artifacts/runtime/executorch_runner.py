@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from compress.artifacts.about import KEYS
+from compress.artifacts.backends import backend_in
 from compress.artifacts.runtime.base import IMAGE, Option, Runner, check_shapes, damaged, load_library
 from compress.artifacts.runtime.contents import Contents
 from compress.artifacts.stages import INPUTS
-from compress.errors import InputError
+from compress.errors import InputError, Unavailable
 from compress.files import read_plain
 from compress.quiet import quiet_native
 
-MOST_ABOUT = 100_000  # bytes
+MOST_ABOUT, MOST_PROGRAM = 100_000, 2**33  # bytes
 # A .pte has inputs by place, not by name; the first by its type, of torch's numbers.
 NAMES = {6: "lq", 0: IMAGE}
 METHOD = "forward"
@@ -34,6 +35,9 @@ class ExecutorchRunner(Runner):
     def __init__(self, path: Path, threads: int, options: Mapping[str, Option], contents: Contents | None) -> None:
         if options:
             raise InputError(f"option {next(iter(options))}: ExecuTorch takes none: remove it")
+        backend = backend_in(contents.entry if contents else read_plain(path, MOST_PROGRAM))
+        if backend.not_run:
+            raise Unavailable(f"{path}: is a program for {backend.title}, and not run here: {backend.not_run}")
         runtime = load_library("executorch")
         # On a virtual CPU cpuinfo, which sizes the pool, complains of files that only ARM has.
         with quiet_native():

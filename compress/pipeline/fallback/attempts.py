@@ -62,8 +62,11 @@ class Attempts:
     def _no_use(self) -> str | None:
         """Why no step can help: each makes int8 artifacts better, none makes them faster or smaller."""
         kinds = list(dict.fromkeys(g.goal for g in self.best.goals if not g.met))
-        if any(kind in QUALITY for kind in kinds) or _wrong_int8(self.best):
+        quality = [g for g in self.best.goals if not g.met and g.goal in QUALITY]
+        if any(g.value is not None for g in quality) or _wrong_int8(self.best):
             return None
+        if quality:
+            return f"what misses {', '.join(kinds)} was not run here, so that no step can be judged"
         missing = ", ".join(kinds) or "parity of a float artifact"
         return f"{missing} missed, and no step makes an artifact faster or smaller"
 
