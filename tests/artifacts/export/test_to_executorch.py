@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 import compress.artifacts.export.to_executorch as module
@@ -76,15 +77,31 @@ class Mixed(Plain):
         return self.linear(self.enlarge(self.act(self.norm(self.conv(lq))))[..., :64])
 
 
-@pytest.mark.parametrize("kind", [Plain, Mixed])
-def test_what_is_left_out_changes_nothing(kind: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passes that do not apply, and Python code of graphs that nobody calls."""
+class Written(Plain):
+    """With operators that write to their input, and such as tables decompose or keep."""
+
+    def forward(self, lq: Tensor, noise: Tensor) -> Tensor:
+        y = self.conv(lq).relu_().add_(1)
+        y[:, 1] = 0
+        return torch.cat([y, nn.functional.silu(y), nn.functional.pad(y, (0, 0, 0, 0)), y, y, y], 1) + torch.arange(64)
+
+
+@pytest.mark.parametrize("float16", [False, True])
+@pytest.mark.parametrize("kind", [Plain, Mixed, Written])
+def test_what_is_left_out_changes_nothing(
+    kind: type[nn.Module], float16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Passes and decompositions that change nothing, and Python code of graphs that nobody calls."""
     model = kind().eval().requires_grad_(False)
-    program = to_executorch(model, (64, 64))
+    program = to_executorch(model, (64, 64), float16=float16)
     monkeypatch.setattr(Xnnpack, "passes", lambda self: nullcontext())
     monkeypatch.setattr(module, "_compiled_on_demand", nullcontext)
-    assert to_executorch(model, (64, 64)) == program
+    assert to_executorch(model, (64, 64), float16=float16) == program
 
 
 def test_nothing_of_torch_stays_changed(program: bytes) -> None:
+    from executorch.exir.pass_base import ExportPass  # seconds, which every run would take that collects this file
+
     assert "__getattr__" not in vars(GraphModule) and GraphModule.recompile.__module__ == "torch.fx.graph_module"
+    assert "call" not in vars(ExportPass)
+    assert ExportedProgram.run_decompositions.__module__ == "torch.export.exported_program"
