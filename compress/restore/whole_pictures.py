@@ -110,12 +110,13 @@ def bench_whole(
 
 def _check(target: DeployTarget, host: str | None) -> None:
     options = target.options.items() - {(PRECISION, "f32")}  # as restoring computes, too
-    own = [name for name, value in (("options", options), ("threads", target.threads)) if value]
+    provider = target.provider != "cpu"
+    own = [name for name, value in (("options", options), ("threads", target.threads), ("provider", provider)) if value]
     if host is not None or target.reach != "local" or target.device != "CPU":
         where = f"on {host}" if host else f"by {target.reach}" if target.reach != "local" else f"on the {target.device}"
         why = f"runs {where}, and pictures are restored on this machine's CPU"
     elif own:
-        why = f"has {own[0]} of its own, which `compress restore` does not take"
+        why = f"sets {own[0]}, which `compress restore` does not take"
     else:
         return
     raise InputError(f"target {target.name} {why}: leave --throughput out, or choose another target (--target)")
