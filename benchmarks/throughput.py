@@ -189,9 +189,9 @@ def quality(files: dict[str, Path], models: dict[str, Path], out: Path, data: Pa
     rows = []
     for name, make in makers.items():
         made = make()
-        scores = [score(made[key], truth, border=4) for key, truth in clean.items()]
-        means = {m: float(np.mean([getattr(s, m) for s in scores])) for m in ("psnr_db", "psnr_y_db", "lpips")}
-        rows.append({"file": name, "n": len(scores), **means})
+        means = score([made[key] for key in clean], list(clean.values()), border=4)
+        figures = {name: getattr(means, name) for name in ("psnr_db", "psnr_y_db", "lpips")}
+        rows.append({"file": name, "n": len(clean), **figures})
         print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
