@@ -12,19 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
-import torch
 
-from compress.elir.checkpoint import save_checkpoint
-from compress.elir.model import Elir, ElirConfig
-from compress.pipeline.result import ApplyResult
-from compress.progress import Progress
-from compress.recipe.schema import Recipe
 from tests.reliability import older_cpu
 from tests.reliability.postgresql import server
+
+# pytest's first process loads this file before it starts the workers, and needs neither torch nor this package.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from compress.elir.model import Elir
+    from compress.pipeline.result import ApplyResult
+    from compress.recipe.schema import Recipe
 
 pytest_plugins = ["needs", "budgets", "workers"]
 
@@ -44,6 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -74,7 +77,7 @@ def postgresql() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def onnxruntime_run() -> Iterator[Callable[..., list[np.ndarray]]]:
+def onnxruntime_run() -> Iterator[Callable[..., "list[np.ndarray]"]]:
     """(ModelProto, inputs by name, exact) -> outputs, in ONNX Runtime; as an older CPU in the second reading.
 
     ``exact``: as the graph is written, its quantizers around float kernels, which no CPU computes otherwise.
@@ -83,7 +86,7 @@ def onnxruntime_run() -> Iterator[Callable[..., list[np.ndarray]]]:
 
     older = older_cpu.OnnxRuntime() if older_cpu.held() else None
 
-    def run(proto: Any, feeds: dict[str, np.ndarray], exact: bool = False) -> list[np.ndarray]:
+    def run(proto: Any, feeds: "dict[str, np.ndarray]", exact: bool = False) -> "list[np.ndarray]":
         model = proto.SerializeToString()
         if older is not None and not exact:
             return older.run(model, feeds)
@@ -99,15 +102,20 @@ def onnxruntime_run() -> Iterator[Callable[..., list[np.ndarray]]]:
 
 
 @pytest.fixture()
-def tiny_elir() -> Elir:
+def tiny_elir() -> "Elir":
     """The smallest ELIR that the architecture admits, over the whole K = 3 path."""
+    import torch
+
+    from compress.elir.model import Elir, ElirConfig
+
     torch.manual_seed(0)
     return Elir(ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1)).eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="session")
-def photo() -> np.ndarray:
+def photo() -> "np.ndarray":
     """(256, 256, 3) uint8: scikit-image's astronaut, centre crop."""
+    import numpy as np
     from skimage import data
 
     return np.ascontiguousarray(data.astronaut()[128:384, 128:384])
@@ -119,16 +127,19 @@ def tiny_inputs(shared: Callable[..., Any]) -> Path:
     return Path(shared("inputs", _write_inputs)[0])
 
 
-# A block per resolution: what is exported, quantized and lowered takes a third less time than with the published ones.
-TINY = ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=1, enc_blocks=(1,) * 4, dec_blocks=(1,) * 4)
-
-
 def _write_inputs(folder: Path) -> None:
+    import torch
     from PIL import Image
     from skimage import data
 
+    from compress.elir.checkpoint import save_checkpoint
+    from compress.elir.model import Elir, ElirConfig
+
+    # A block per resolution: what is exported, quantized and lowered takes a third less time than with the published
+    # ones.
+    tiny = ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=1, enc_blocks=(1,) * 4, dec_blocks=(1,) * 4)
     torch.manual_seed(3)
-    save_checkpoint(Elir(TINY), folder / "tiny.safetensors", {})
+    save_checkpoint(Elir(tiny), folder / "tiny.safetensors", {})
     for name, picture, count in (("calibration", data.astronaut(), 8), ("validation", data.coffee(), 2)):
         (folder / name).mkdir()
         for i in range(count):
@@ -137,8 +148,10 @@ def _write_inputs(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_recipe(tiny_inputs: Path) -> Callable[..., Recipe]:
+def tiny_recipe(tiny_inputs: Path) -> Callable[..., "Recipe"]:
     """(changed settings of the recipe) -> Recipe over ``tiny_inputs``: OpenVINO and ONNX, fp32 and int8, no target."""
+
+    from compress.recipe.schema import Recipe
 
     def make(**changes: Any) -> Recipe:
         both = {"precisions": ["fp32", "int8"]}
@@ -162,7 +175,7 @@ def tiny_recipe(tiny_inputs: Path) -> Callable[..., Recipe]:
 class Interrupted:
     """A bundle whose first run was interrupted before parity: ``files`` are those of the first run, with mtimes."""
 
-    result: ApplyResult
+    result: "ApplyResult"
     files: dict[str, int]
 
     @property
@@ -172,7 +185,7 @@ class Interrupted:
 
 @pytest.fixture(scope="session")
 def finished(
-    tiny_recipe: Callable[..., Recipe], shared: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+    tiny_recipe: Callable[..., "Recipe"], shared: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Interrupted:
     """The bundle of ``tiny_recipe()``, interrupted once and resumed. Not to be changed: see ``bundle``."""
     folder, (result, files) = shared("bundle", lambda folder: _interrupted(tiny_recipe(), folder / "tiny"))
@@ -181,9 +194,11 @@ def finished(
     return Interrupted(replace(result, folder=own), files)
 
 
-def _interrupted(recipe: Recipe, out: Path) -> tuple[ApplyResult, dict[str, int]]:
+def _interrupted(recipe: "Recipe", out: Path) -> "tuple[ApplyResult, dict[str, int]]":
     import compress
     from compress.pipeline import apply
+    from compress.pipeline.result import ApplyResult
+    from compress.progress import Progress
 
     def interrupt(run: object) -> None:
         raise KeyboardInterrupt
@@ -207,15 +222,16 @@ def bundle(finished: Interrupted, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def picture_bundle(
-    tiny_recipe: Callable[..., Recipe], shared: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+    tiny_recipe: Callable[..., "Recipe"], shared: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The bundle of ``tiny_recipe()`` whose artifacts take and give pictures of 8 bits. Not to be changed."""
     folder, _ = shared("pictures", _write_pictures(tiny_recipe))
     return Path(shutil.copytree(folder / "tiny", tmp_path_factory.mktemp("pictures") / "tiny"))
 
 
-def _write_pictures(tiny_recipe: Callable[..., Recipe]) -> Callable[[Path], None]:
+def _write_pictures(tiny_recipe: Callable[..., "Recipe"]) -> Callable[[Path], None]:
     import compress
+    from compress.progress import Progress
 
     both = {"precisions": ["fp32", "int8"]}
     exports = {"openvino": both, "onnx": both, "executorch": {"precisions": ["fp32"]}}
@@ -233,6 +249,7 @@ def web_runtime() -> None:
     from needs import require
 
     from compress.errors import Unavailable
+    from compress.progress import Progress
     from compress.targets.browser import onnxruntime_web as web
 
     if not all((web.folder() / name).is_file() for name in (web.SCRIPT, web.BINARY)):
