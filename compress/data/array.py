@@ -10,6 +10,8 @@ from compress.text import one_line
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+MOST_PIXELS = 2**30
+"""An array that repeats one value takes no room, and has no end."""
 RULE = "must be (height, width, 3), RGB, uint8 or floating point in [0, 1]"
 
 
@@ -50,6 +52,8 @@ def _shape_mistake(shape: tuple[int, ...]) -> str:
         return "give the pictures of a batch one by one"
     if len(shape) != 3 or 0 in shape:
         return "give one picture of at least one pixel"
+    if shape[0] * shape[1] > MOST_PIXELS:
+        return f"at most {MOST_PIXELS} pixels are restored at once, cut it into smaller pictures"
     if shape[2] == 3:
         return ""
     if shape[0] == 3:

@@ -62,3 +62,10 @@ def test_the_rest_is_refused_with_the_rule_and_the_next_step(array: np.ndarray, 
     message = str(refused.value)
     assert message.startswith("picture: must be (height, width, 3), RGB, uint8 or floating point in [0, 1], got ")
     assert got in message and next_step in message
+
+
+@pytest.mark.parametrize("one", [np.uint8(7), np.float32(0.5), np.float64(0.5)])
+@pytest.mark.parametrize("size", [(10**6, 10**6), (1, 2**31), (2**31, 1)])
+def test_an_array_that_takes_no_room_is_refused_at_once(size: tuple[int, int], one: np.generic) -> None:
+    with pytest.raises(InputError, match="cut it into smaller pictures"):
+        as_rgb8(np.broadcast_to(one, (*size, 3)))

@@ -249,7 +249,7 @@ def test_a_ledger_s_place_is_shown_on_one_line(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("first", ["0001", HEAD, "0000"])
-@pytest.mark.parametrize("second", ["0001", "0003", "", "\x1b[2J", "x" * 10**6, b"\xff", 5])
+@pytest.mark.parametrize("second", ["0001", "9999", "", "\x1b[2J", "x" * 10**6, b"\xff", 5])
 def test_a_ledger_of_several_revisions(
     first: str, second: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,11 @@ def check_as_restore(folder: Path, picture: np.ndarray, ours: Path) -> None:
     assert np.abs(made - wanted).max() <= 1
 
 
+def model_of(folder: Path) -> Path:
+    """The artifact of a package."""
+    return folder / json.loads((folder / "compress.json").read_text())["model"]
+
+
 # --- run.py -------------------------------------------------------------------------------------------------------
 
 
@@ -107,6 +112,52 @@ def test_run_py_starts_no_program(finished: Any, tmp_path: Path) -> None:
     done = run(folder, "photo.png", "restored.png", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("photo.png: cannot be read (cannot identify image file")
+
+
+ARRAYS = """
+import numpy as np
+from run import Restorer
+restorer, good = Restorer(), np.zeros((4, 5, 3), np.uint8)
+for odd in (good[0], good[None], good[..., :2], good[:0], good[:, :0], good / 255, good.astype(int), good > 0):
+    try:
+        restorer.restore(odd)
+    except ValueError as error:
+        print(error)
+print(restorer.restore(good[::-1, ::-1]).shape)
+"""
+
+
+def test_run_py_takes_pictures_of_bytes_only(finished: Any, tmp_path: Path) -> None:
+    folder = package(finished.folder, "x86-openvino", tmp_path / "product")
+    done = subprocess.run([sys.executable, "-c", ARRAYS], capture_output=True, text=True, cwd=folder)
+    lines = done.stdout.splitlines()
+    assert (len(lines), lines[-1], done.stderr) == (9, "(16, 20, 3)", "")
+    assert all(line.endswith("it must be uint8 (height, width, 3)") for line in lines[:-1])
+
+
+def test_run_py_makes_no_picture_of_what_is_no_number(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
+    """A damaged artifact's NaN would be black; the picture that was there stays."""
+    import onnx
+    from onnx import numpy_helper
+
+    folder = package(finished.folder, "x86-onnxruntime", tmp_path / "product", "onnx-fp32")
+    path = model_of(folder)
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        if len(tensor.dims) == 4:
+            values = np.full_like(numpy_helper.to_array(tensor), np.nan)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    path.write_bytes(model.SerializeToString())
+    Image.fromarray(photo[:8, :8]).save(tmp_path / "photo.png")
+    for name in ("restored.png", "\x1b[2J\n.png"):
+        (tmp_path / name).write_bytes(b"good")
+        done = run(folder, "photo.png", name, cwd=tmp_path)
+        message = "cannot be made (the artifact gives NaN or infinity: get an undamaged package)\n"
+        assert done.returncode == 2 and done.stderr.endswith(message) and done.stderr[:-1].isprintable()
+        assert (tmp_path / name).read_bytes() == b"good"
+    path.write_bytes(b"damaged")
+    done = run(folder, "photo.png", "restored.png", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "cannot be made (" in done.stderr
 
 
 # --- C++ ----------------------------------------------------------------------------------------------------------
@@ -166,11 +217,17 @@ def test_cpp(
     noise_field(4 * SIZE[0], 4 * SIZE[1], SEED).tofile(tmp_path / "noise.bin")
     program = built(package(picture_bundle, TARGETS[format], tmp_path / "pictures"), format)
     for folder in (tmp_path / "pictures", package(with_noise, TARGETS[format], tmp_path / "floats")):
-        artifact = folder / json.loads((folder / "compress.json").read_text())["model"]
+        artifact = model_of(folder)
         files = [tmp_path / name for name in ("photo.ppm", "restored.ppm", "noise.bin")]
         done = subprocess.run([program, artifact, *files], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         check_as_restore(folder, picture, tmp_path / "restored.ppm")
+    noise = noise_field(4 * SIZE[0], 4 * SIZE[1], SEED).ravel()
+    odd = np.where(np.arange(noise.size) == 7, np.inf, noise).astype(np.float32)
+    for wrong, text in ((noise[1:], "must hold"), (np.append(noise, noise[:1]), "must hold"), (odd, "NaN or infinity")):
+        wrong.tofile(tmp_path / "noise.bin")
+        done = subprocess.run([program, model_of(tmp_path / "pictures"), *files], capture_output=True, text=True)
+        assert (done.returncode, text in done.stderr) == (1, True), done.stderr
     (tmp_path / "photo.ppm").write_bytes(b"P6 41 37 255\n...")
     done = subprocess.run([program, artifact, *files], capture_output=True, text=True)
     assert (done.returncode, "photo.ppm: shorter than its header says" in done.stderr) == (1, True)

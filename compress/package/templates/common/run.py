@@ -169,7 +169,7 @@ def main():
         parser.exit(2, printable(f"{args.picture}: cannot be read ({' '.join(str(error).split())})") + "\n")
     try:
         save(Restorer().restore(picture, args.seed), args.out)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # so do runtimes, of a damaged artifact
         parser.exit(2, printable(f"{args.out}: cannot be made ({' '.join(str(error).split())})") + "\n")
 
 
