@@ -7,7 +7,7 @@ from pathlib import Path
 from compress.artifacts.backends import BACKENDS
 from compress.artifacts.stages import STAGES, stage_files
 from compress.errors import InputError, VerificationError
-from compress.recipe.backends import TAKES, Backend
+from compress.recipe.backends import TAKES, Backend, backend_of
 from compress.recipe.image_size import Shape, exact_text
 from compress.recipe.schema import (
     MADE_BY,
@@ -49,7 +49,7 @@ class Artifact:
     @property
     def backend(self) -> Backend:
         """What an ExecuTorch program is lowered for."""
-        return self.variant if self.variant in BACKENDS else "xnnpack"  # type: ignore[return-value]
+        return backend_of(self.variant)
 
     @property
     def not_run(self) -> str:
@@ -59,7 +59,7 @@ class Artifact:
     @property
     def fp32(self) -> "Artifact":
         """The fp32 artifact that it is compared with: of the same backend, by no rules of TensorRT's."""
-        return replace(self, precision="fp32", variant=self.variant if self.variant in BACKENDS else "")
+        return replace(self, precision="fp32", variant="" if self.backend == "xnnpack" else self.variant)
 
     @property
     def shape_text(self) -> str:
@@ -132,8 +132,7 @@ def artifact_of(id_: str, format: Format, precision: Precision, layout: Layout =
 
 def not_run(id_: str) -> str:
     """``Artifact.not_run`` of the artifact with this id."""
-    variant = "".join(id_.split("-")[2:3])
-    return BACKENDS[variant].not_run if variant in BACKENDS else ""  # type: ignore[index]
+    return BACKENDS[backend_of("".join(id_.split("-")[2:3]))].not_run
 
 
 def plan_artifacts(recipe: Recipe) -> list[Artifact]:
@@ -153,7 +152,7 @@ def plan_artifacts(recipe: Recipe) -> list[Artifact]:
             continue
         variant, precisions = "", options.precisions or ["fp32", "fp16", *(made or ["int8"])]
         if isinstance(options, ExecutorchExport) and options.backend != "xnnpack":
-            variant = options.backend
+            variant = options.variant
             precisions = [precision for precision in precisions if precision in TAKES[options.backend]]
         for precision in precisions:
             if precision in QUANTIZED and precision not in made:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from compress.artifacts.about import about, stage_about
 from compress.artifacts.artifact import Artifact
 from compress.artifacts.backends import BACKENDS
-from compress.files import write_text
+from compress.artifacts.backends.ethos_u import EthosU, vela_summary
+from compress.artifacts.inspect.vela import VELA
+from compress.files import temporary_folder, write_text
 from compress.passes.quantize.schemes import BOTH_X86, SCHEME_OF
 from compress.recipe.image_size import Shape
 from compress.recipe.schema import QUANTIZED, Recipe
@@ -47,6 +49,7 @@ class Writer:
         # By shape, stage and the model, which it keeps: an id can be another's later.
         self._float_graphs: dict[tuple[Shape, str, nn.Module], Any] = {}
         self._lowering: LoweringWorker | None = None
+        self._vela: dict[Artifact, str] = {}
 
     def traced(self, model: "nn.Module", stage: str = "") -> bool:
         """Whether ``float_graph`` has this model's graph of the first shape already."""
@@ -92,7 +95,10 @@ class Writer:
             path = self.folder / file
             if self._lowering is not None and path in self._lowering.submitted:
                 self._lowering.wait(path)
-            write_text(path.with_suffix(".json"), json.dumps(self._about(artifact, stage), indent=2) + "\n")
+            facts = self._about(artifact, stage)
+            if artifact in self._vela:
+                facts[VELA] = self._vela[artifact]
+            write_text(path.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
 
     def close(self) -> None:
         """End what still runs."""
@@ -116,7 +122,7 @@ class Writer:
             "shape": self._shape(artifact),
             "baked_seed": self.baked_seed,
             "enlargement": self._enlargement,
-            "backend": artifact.backend,
+            "backend": BACKENDS[artifact.backend],
         }
 
     def _worker(self) -> "LoweringWorker":
@@ -155,9 +161,7 @@ class Writer:
             if quantized.engine == "elir":
                 self.lower(module, artifact)
             else:  # PT2E's graphs cannot be pickled for another process
-                from compress.artifacts.export.to_executorch import save_executorch, to_executorch
-
-                save_executorch(to_executorch(module, **self._program(artifact)), self.folder / artifact.entry)
+                self._lower_here(module, artifact)
             return
         for stage in artifact.graphs:
             graph = self._quantized_onnx(quantized, module, artifact.shape, stage)
@@ -170,6 +174,17 @@ class Writer:
 
                 pack_onnx(graph)
             self._save(graph, artifact, stage)
+
+    def _lower_here(self, module: "nn.Module", artifact: Artifact) -> None:
+        from compress.artifacts.export.to_executorch import save_executorch, to_executorch
+
+        program = self._program(artifact)
+        with temporary_folder() as folder:
+            if artifact.backend == "ethos_u":
+                program["backend"] = EthosU(artifact.variant.replace("_", "-"), Path(folder))
+            save_executorch(to_executorch(module, **program), self.folder / artifact.entry)
+            if summary := vela_summary(Path(folder)):
+                self._vela[artifact] = json.dumps(summary)
 
     def _quantized_onnx(self, quantized: "QuantizedModel", module: "nn.Module", shape: Shape | None, stage: str) -> Any:
         if quantized.model is None:

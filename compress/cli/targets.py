@@ -22,6 +22,7 @@ class ToolName(StrEnum):
     """What `compress targets setup` installs: `compress.targets.tools.NAMES`, and onnxruntime-web for a browser."""
 
     arm_emulator = "arm-emulator"
+    ethos_u_vela = "ethos-u-vela"
     hexagon_simulator = "hexagon-simulator"
     intel_npu_compiler = "intel-npu-compiler"
     tensorrt_rtx = "tensorrt-rtx"

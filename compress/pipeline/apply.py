@@ -19,6 +19,7 @@ from compress.pipeline.write_bundle import owner_before, owner_of, unchanged
 from compress.recipe.schema import DeployTarget
 from compress.refusals import Refusals
 from compress.targets.bench import check_target, missing_tool
+from compress.targets.tools.ethos_u_vela import EthosUVela
 
 
 def plan(
@@ -66,6 +67,8 @@ def apply(plan: Plan) -> ApplyResult:
         if target.name not in plan.missing:
             check_target(target)
     for backend in {artifact.backend for artifact in context.planned}:
+        if backend == "ethos_u":
+            EthosUVela().enable()
         BACKENDS[backend].require()
     for why in plan.missing.values():
         say(f"{why}. The bundle is made without it")

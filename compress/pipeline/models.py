@@ -52,6 +52,7 @@ class Models:
             tuple(dict.fromkeys(a.format for a in context.planned if a.precision in QUANTIZED)),
             float_graph=lambda format: context.writer.float_graph(subject.model, format),
             keep=partial(self._keep, context.floats),
+            accelerator=executorch.accelerator or "" if (executorch := context.recipe.export.executorch) else "",
             task=m.task,
             folder=self._training_folder,
             held_back={h: s.origin for v in context.inputs.validation for s in v.seen for h in s.hashes},

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from compress.recipe.backends import TAKES, Backend, refusal
+from compress.recipe.backends import Accelerator, Backend, check_accelerator, refusal, variant_of
 from compress.recipe.image_size import ImageSize, Shape, shape_of, shortest, size_text
 from compress.recipe.names import Name, Version, names_a_path
 from compress.recipe.pass_item import PassItem
@@ -144,12 +144,24 @@ class ExecutorchExport(FormatExport):
         description="What the program is compiled for. Only XNNPACK's programs run here; of the others the file is "
         "written and how much its backend takes is counted. openvino takes no int8, ethos_u nothing else.",
     )
+    accelerator: Accelerator | None = Field(
+        None,
+        exclude_if=partial(is_, None),
+        description="The Ethos-U that backend ethos_u compiles for, with its multiply-accumulates per cycle, as Arm's "
+        "compiler Vela names it.",
+    )
 
     @model_validator(mode="after")
     def _fits_backend(self) -> "ExecutorchExport":
         if why := next(filter(None, (refusal(self.backend, precision) for precision in self.precisions or [])), None):
             raise ValueError(why)
+        check_accelerator(self.backend, self.accelerator)
         return self
+
+    @property
+    def variant(self) -> str:
+        """Of its artifacts."""
+        return variant_of(self.backend, self.accelerator)
 
 
 Layout = Literal["single", "staged"]
@@ -195,6 +207,8 @@ class Exports(Strict):
         if self.layout == "staged" and (apart := next((key for key, value in asked.items() if value), None)):
             raise ValueError(f"layout: staged does not go with {apart}: leave one of the two out")
         backend = self.executorch.backend if self.executorch else "xnnpack"
+        if backend == "ethos_u" and self.noise == "baked":
+            raise ValueError("executorch.backend: ethos_u does not go with noise: baked: leave one of the two out")
         if backend != "xnnpack" and (self.layout == "staged" or self.io == "uint8"):
             apart = "layout: staged" if self.layout == "staged" else "io: uint8"
             raise ValueError(
@@ -321,7 +335,12 @@ class Recipe(Strict):
                 "the whole model: use engine elir, or leave layout out"
             )
         backend = self.export.executorch.backend if self.export.executorch else "xnnpack"
-        if backend != "xnnpack" and self.ptq and self.ptq.engine != "elir" and "int8" in TAKES[backend]:
+        if backend == "ethos_u" and self.ptq and self.ptq.engine != "torchao":
+            raise ValueError(
+                f"export.executorch.backend: ethos_u does not go with ptq's engine {self.ptq.engine}, which leaves "
+                "operators in float: use engine torchao"
+            )
+        if backend in ("vulkan", "coreml") and self.ptq and self.ptq.engine != "elir":
             raise ValueError(
                 f"export.executorch.backend: {backend} does not go with ptq's engine {self.ptq.engine}, which "
                 "quantizes for XNNPACK: use engine elir, or backend xnnpack"
@@ -363,6 +382,11 @@ class DeployTarget(Strict):
         "xnnpack",
         exclude_if=partial(eq, "xnnpack"),
         description="ExecuTorch's backend whose programs the target takes.",
+    )
+    accelerator: Accelerator | None = Field(
+        None,
+        exclude_if=partial(is_, None),
+        description="The Ethos-U whose programs the target takes, as Arm's compiler Vela names it.",
     )
     runtime_min: Version | None = Field(None, description="Oldest version of the runtime that is accepted.")
     format: Format
@@ -446,6 +470,7 @@ class DeployTarget(Strict):
             raise ValueError(f"provider must be left out for runtime {self.runtime}: only onnxruntime has some")
         if self.simulator is not None and self.provider != "qnn":
             raise ValueError(f"provider must be qnn beside simulator, got {self.provider}: Hexagon has no other")
+        check_accelerator(self.backend, self.accelerator)
         if self.backend != "xnnpack" and self.runtime != "executorch":
             raise ValueError(f"backend must be left out for runtime {self.runtime}: only ExecuTorch has backends")
         if self.reach == "lowering" and (self.runtime != "executorch" or self.backend == "xnnpack"):

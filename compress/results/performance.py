@@ -116,6 +116,9 @@ class Estimate(Section):
     compiler: Text | None = None
     latency_ms: Figure
     frequency_mhz: Figure | None = None
+    cycles: Count | None = Field(None, description="Cycles of one inference.")
+    memory_kib: dict[Text, Figure] = Field(default={}, description="KiB that it takes of each memory.")
+    traffic_bytes: dict[Text, Figure] = Field(default={}, description="Bytes read and written in each memory.")
     busy_ms: dict[Text, Figure] = Field(default={}, description="Time of each engine, in ms.")
     int8_share: Figure | None = Field(
         None, description="Share of the matrix engine's time that reads int8 tensors, 0 to 1."

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from compress.artifacts.artifact import Artifact
 from compress.errors import GoalMissed, InputError, Unavailable, VerificationError
+from compress.recipe.backends import variant_of
 from compress.recipe.schema import DeployTarget
 from compress.recipe.target_parts import Reach
-from compress.results.performance import Delegation, Evidence, Performance
+from compress.results.performance import Delegation, Estimate, Evidence, Performance
 from compress.results.sample import Sample
 from compress.targets.entries import Bench, Pictures, untimed
 from compress.targets.local import bench_local, check_arch
@@ -129,6 +130,8 @@ def npu_here(target: DeployTarget) -> bool:
 
 def evidence_of(target: DeployTarget) -> Evidence:
     """What figures of ``target`` will stand on when it can be benched from here."""
+    if target.backend == "ethos_u" and target.reach == "lowering":
+        return "estimated"  # by Vela, when the file was written
     return "measured" if npu_here(target) else EVIDENCE[target.reach]
 
 
@@ -139,6 +142,8 @@ def runs(target: DeployTarget, artifact: Artifact) -> bool:
     own = artifact.variant == "tensorrt"
     fits = own == (target.runtime == "tensorrt" and artifact.kernels == "int8")
     fits = fits and artifact.backend == target.backend
+    if target.accelerator is not None:
+        fits = fits and artifact.variant == variant_of(target.backend, target.accelerator)
     return artifact.format == target.format and artifact.kernels in target.precisions and fits
 
 
@@ -160,12 +165,23 @@ def bench_target(bench: Bench, macs: int | None = None) -> list[Performance]:
         paths = {artifact.id: artifact.graphs_at(path) for artifact, path in bench.artifacts.items()}
         for entry in entries:
             entry.delegated = _delegated(paths[entry.artifact], bench.target.min_delegated, macs)
+            if entry.accepted and not entry.delegated.delegates:
+                entry.accepted, entry.evidence = False, "unavailable"
+                entry.why = f"target {bench.target.name}: {entry.artifact}: its compiler took nothing of the graph"
     return entries
 
 
 def _compiled(bench: Bench) -> list[Performance]:
     """Entries of programs that their backend's compiler took when they were written; nothing is run."""
-    return [bench.entry(artifact, "compiled", accepted=True, why=artifact.not_run) for artifact in bench.artifacts]
+    from compress.artifacts.inspect.vela import vela_estimate
+
+    entries = []
+    for artifact, path in bench.artifacts.items():
+        estimate = vela_estimate(path) if artifact.backend == "ethos_u" else None
+        evidence: Evidence = "estimated" if estimate else "compiled"
+        facts = {"estimate": Estimate.model_validate(estimate)} if estimate else {}
+        entries.append(bench.entry(artifact, evidence, accepted=True, why=artifact.not_run, **facts))
+    return entries
 
 
 def _delegated(programs: list[Path], least: float | None, macs: int | None) -> Delegation:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from compress.artifacts.artifact import plan_artifacts
+from compress.artifacts.artifact import artifact_of, plan_artifacts
 from compress.errors import InputError
 from compress.recipe.load import load_recipe, recipe_hash
 from compress.recipe.schema import DeployTarget
@@ -48,6 +48,37 @@ def recipe_file(folder: Path, options: str, export: str = "", engine: str = "eli
             "xnnpack, vulkan, coreml, ethos_u",
         ),
         (
+            "backend: ethos_u",
+            "",
+            "torchao",
+            "export.executorch: accelerator is missing: give it, for example ethos-u55-256, since backend is ethos_u",
+        ),
+        (
+            "accelerator: ethos-u55-256",
+            "",
+            "elir",
+            "export.executorch: accelerator must be left out, since backend is xnnpack",
+        ),
+        (
+            "backend: ethos_u, accelerator: ethos-u85-1000",
+            "",
+            "torchao",
+            "got 'ethos-u85-1000', did you mean ethos-u85-1024?",
+        ),
+        (
+            "backend: ethos_u, accelerator: ethos-u85-1024",
+            "",
+            "elir",
+            "export.executorch.backend: ethos_u does not go with ptq's engine elir, which leaves operators in float: "
+            "use engine torchao",
+        ),
+        (
+            "backend: ethos_u, accelerator: ethos-u85-1024",
+            ", noise: baked",
+            "torchao",
+            "export: executorch.backend: ethos_u does not go with noise: baked: leave one of the two out",
+        ),
+        (
             "backend: vulkan",
             ", io: uint8",
             "elir",
@@ -75,19 +106,21 @@ def test_what_does_not_go_together(options: str, export: str, engine: str, messa
 
 
 @pytest.mark.parametrize(
-    ("backend", "ids"),
+    ("options", "ids"),
     [
         ("xnnpack", ["executorch-fp32", "executorch-fp16", "executorch-int8"]),
         ("vulkan", ["executorch-fp32-vulkan", "executorch-fp16-vulkan", "executorch-int8-vulkan"]),
         ("openvino", ["executorch-fp32-openvino", "executorch-fp16-openvino"]),
-        ("ethos_u", ["executorch-int8-ethos_u"]),
+        ("ethos_u, accelerator: ethos-u55-256", ["executorch-int8-ethos_u55_256"]),
     ],
 )
-def test_a_backend_gets_the_precisions_that_it_takes(backend: str, ids: list[str], tmp_path: Path) -> None:
-    planned = plan_artifacts(load_recipe(str(recipe_file(tmp_path, f"backend: {backend}"))))
+def test_a_backend_gets_the_precisions_that_it_takes(options: str, ids: list[str], tmp_path: Path) -> None:
+    backend, engine = options.partition(",")[0], "torchao" if "ethos_u" in options else "elir"
+    planned = plan_artifacts(load_recipe(str(recipe_file(tmp_path, f"backend: {options}", engine=engine))))
     assert [artifact.id for artifact in planned] == ids
     assert {artifact.backend for artifact in planned} == {backend}
-    assert planned[0].entry.endswith("model.pte" if backend == "xnnpack" else f"model_{backend}.pte")
+    name = "_".join(["model", *ids[0].split("-")[2:]])
+    assert planned[0].entry.endswith(f"/{name}.pte") and artifact_of(ids[0], "executorch", planned[0].precision)
 
 
 def test_the_default_written_out_is_the_same_recipe(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from compress.targets.bench import BenchResult, at_host, evidence_of, runs
 
 ARTIFACTS = [Artifact(format, precision) for format in FORMATS for precision in ("fp32", "int8")]
 ARTIFACTS += [Artifact("onnx", "int8", "tensorrt"), Artifact("executorch", "int8", "vulkan")]
+ARTIFACTS += [Artifact("executorch", "int8", "ethos_u85_1024")]
 
 
 @pytest.fixture()
@@ -41,6 +42,8 @@ def shell(tmp_path: Path) -> Path:
         ("jetson-orin-nano", ["onnx-fp32", "onnx-int8-tensorrt"]),
         ("arm-cortex-a72-executorch", ["executorch-fp32", "executorch-int8"]),
         ("android-vulkan", ["executorch-int8-vulkan"]),
+        ("arm-ethos-u85-1024", ["executorch-int8-ethos_u85_1024"]),
+        ("arm-ethos-u65-512", []),
     ],
 )
 def test_a_target_runs_its_format_and_precisions(target: str, chosen: list[str]) -> None:

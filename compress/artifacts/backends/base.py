@@ -48,6 +48,10 @@ class Backend(ABC):
         """Write, in place, what it would leave outside as what it takes; exact but for rounding."""
         return
 
+    def graph(self, module: "nn.Module") -> "nn.Module":
+        """What is exported of a deployed model."""
+        return module
+
     def passes(self) -> AbstractContextManager[None]:
         """Its own passes, as they are run inside."""
         return nullcontext()

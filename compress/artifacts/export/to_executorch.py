@@ -12,13 +12,12 @@ from torch.fx import GraphModule
 from torch.fx.graph import _PyTreeCodeGen
 from torch.fx.traceback import NodeSource
 
-from compress.artifacts.backends import BACKENDS
+from compress.artifacts.backends import BACKENDS, Backend
 from compress.artifacts.export.deployed import exportable, without_stack_traces
 from compress.artifacts.export.enlargement import Enlargement
 from compress.artifacts.export.pictures import PictureModel, picture_inputs
 from compress.files import whole_file
 from compress.quiet import quiet
-from compress.recipe.backends import Backend
 from compress.recipe.image_size import Shape
 
 MOST_LATENT = 512
@@ -44,7 +43,7 @@ def to_executorch(
     float16: bool = False,
     enlargement: Enlargement | None = None,
     stage: str = "",
-    backend: Backend = "xnnpack",
+    backend: Backend = BACKENDS["xnnpack"],
 ) -> bytes:
     """.pte bytes of ``model`` ((lq, noise) -> hq), or of one ``stage`` of it, for pictures of ``shape``, delegated to
     ``backend`` where it can be.
@@ -53,22 +52,21 @@ def to_executorch(
     """
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-    chosen = BACKENDS[backend]
     model = _unshared(model)
-    chosen.rewrite(model, float16=float16)
+    backend.rewrite(model, float16=float16)
     graph_of = exportable(model, shape, baked_seed, stage)
-    module, inputs = graph_of.module, tuple(graph_of.inputs.values())
+    module, inputs = backend.graph(graph_of.module), tuple(graph_of.inputs.values())
     sides = graph_of.free_sides(MOST_LATENT)
-    if float16 and not chosen.own_float16:
+    if float16 and not backend.own_float16:
         module = _Half(module)
         sides = None if sides is None else (sides,)  # type: ignore[assignment]
     if enlargement is not None:
         module, inputs = PictureModel(module, shape, enlargement), picture_inputs(shape, enlargement, inputs)
-    with quiet(), without_stack_traces(), _shared_provenance(), chosen.passes(), _compiled_on_demand():
+    with quiet(), without_stack_traces(), _shared_provenance(), backend.passes(), _compiled_on_demand():
         exported = torch.export.export(module, inputs, dynamic_shapes=sides, strict=False)
         edge = to_edge_transform_and_lower(
             exported,
-            partitioner=[chosen.partitioner(float16=float16)],
+            partitioner=[backend.partitioner(float16=float16)],
             compile_config=EdgeCompileConfig(_check_ir_validity=False, _skip_dim_order=True),
         )
         return edge.to_executorch().buffer

@@ -5,7 +5,7 @@ from compress.targets.tools.base import Tool
 
 __all__ = ["NAMES", "Tool", "cache_folder", "tool"]
 
-NAMES = ("arm-emulator", "hexagon-simulator", "intel-npu-compiler", "tensorrt-rtx")
+NAMES = ("arm-emulator", "ethos-u-vela", "hexagon-simulator", "intel-npu-compiler", "tensorrt-rtx")
 
 
 def tool(name: str) -> Tool:
@@ -19,6 +19,10 @@ def tool(name: str) -> Tool:
             from compress.targets.tools.hexagon_simulator import HexagonSimulator
 
             return HexagonSimulator()
+        case "ethos-u-vela":
+            from compress.targets.tools.ethos_u_vela import EthosUVela
+
+            return EthosUVela()
         case "intel-npu-compiler":
             from compress.targets.tools.intel_npu_compiler import IntelNpuCompiler
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.quantize.engines import QuantizedModel
 from compress.passes.quantize.engines.common import by_scheme, example, excluded, pictures
@@ -30,6 +31,12 @@ def quantize(subject: Subject, settings: PtqSettings) -> QuantizedModel:
 
     Raises InputError when ``keep_float`` names no layer.
     """
+    own: dict[str, torch.nn.Module] = {}
+    if subject.accelerator:
+        own["ethos_u"] = _for_ethos_u(subject, settings)
+        subject.notes.append(f"ptq: torchao, every operator in int8, as an {subject.accelerator} computes")
+        if subject.formats == ("executorch",):
+            return QuantizedModel("torchao", own)
     with quiet(), torch.no_grad():
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
@@ -42,7 +49,38 @@ def quantize(subject: Subject, settings: PtqSettings) -> QuantizedModel:
         converted = convert_pt2e(prepared)
         fold_weights(converted)
     subject.notes.append(f"ptq: torchao, {settings.weight_bits}-bit weights, {settings.range} ranges")
-    return QuantizedModel("torchao", by_scheme(subject, ConvertedGraph(unsigned(converted)), ConvertedGraph(converted)))
+    modules = by_scheme(subject, ConvertedGraph(unsigned(converted)), ConvertedGraph(converted))
+    return QuantizedModel("torchao", {**modules, **own})
+
+
+class _Clipped(torch.nn.Module):
+    """(lq, noise) -> hq in [0, 1]."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, lq: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return self.model(lq, noise).clamp(0, 1)
+
+
+def _for_ethos_u(subject: Subject, settings: PtqSettings) -> ConvertedGraph:
+    """Every operator in int8, by Arm's quantizer: an Ethos-U has no float, and Arm's passes write GroupNorm and the
+    like as what it has. Raises InputError for layers that are to stay float."""
+    if settings.keep_float:
+        raise InputError("passes.ptq.keep_float: an Ethos-U has no float: leave it out, or use another backend")
+    with quiet(), torch.no_grad():
+        from executorch.backends.arm.ethosu import EthosUCompileSpec
+        from executorch.backends.arm.quantizer import EthosUQuantizer, get_symmetric_quantization_config
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+        quantizer = EthosUQuantizer(EthosUCompileSpec(subject.accelerator))
+        quantizer.set_global(get_symmetric_quantization_config(is_per_channel=True))
+        exported = torch.export.export(_Clipped(subject.model), example(subject), strict=False)
+        prepared = prepare_pt2e(exported.module(check_guards=False), quantizer)
+        for lq, noise in pictures(subject):
+            prepared(lq, noise)
+        return ConvertedGraph(convert_pt2e(prepared))
 
 
 def _quantizer(subject: Subject, settings: PtqSettings) -> Any:
