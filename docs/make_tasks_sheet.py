@@ -13,7 +13,12 @@ from compress.recipe.task import Task, task_input
 from compress.restore.open import Settings, open_restorer
 
 ROOT = Path(__file__).parent.parent
-MODELS: dict[str, Task] = {"elir_sr_x4": "sr_x4", "elir_denoise": "denoise", "elir_deblur": "deblur"}
+MODELS: dict[str, Task] = {
+    "elir_sr_x4": "sr_x4",
+    "elir_denoise": "denoise",
+    "elir_deblur": "deblur",
+    "elir_blind_sr_x4": "blind_sr_x4_published",
+}
 PICTURES = ("astronaut_1", "coffee_1")
 SIDE, LABEL, GAP = 256, 20, 6
 
