@@ -124,9 +124,9 @@ def test_ls_lists_names_and_descriptions(kind: str) -> None:
 
 
 def test_ls_models_lists_what_can_be_compressed() -> None:
-    lines = CliRunner().invoke(app, ["ls", "models"]).stdout.splitlines()
-    assert "elir_sr_x4       sr_x4, K = 3, 18.0 MB" in lines
-    assert not any(line.startswith(("lpips", "niqe", "tae16")) for line in lines)
+    lines = [" ".join(line.split()) for line in CliRunner().invoke(app, ["ls", "models"]).stdout.splitlines()]
+    assert "elir_sr_x4 sr_x4, K = 3, 18.0 MB" in lines
+    assert not any(line.startswith(("lpips", "niqe", "tae")) for line in lines)
 
 
 @pytest.mark.parametrize("kind", ["recipe", "calibration", "target", "train", "sweep"])
