@@ -32,6 +32,7 @@ from PIL import Image
 
 from compress.artifacts.runtime.base import SUFFIXES, format_of
 from compress.artifacts.runtime.open import open_runner, streams_of
+from compress.data.pictures import read_rgb
 from compress.elir.restore import enlarge
 from compress.files import write_text
 from compress.measure.busy import busy_processes
@@ -176,11 +177,11 @@ def quality(files: dict[str, Path], models: dict[str, Path], out: Path, data: Pa
     small.mkdir(exist_ok=True)
     clean = {}
     for path in sorted(p for p in data.iterdir() if p.suffix in (".png", ".webp", ".jpg")):
-        image = Image.open(path).convert("RGB")
+        image = Image.fromarray(read_rgb(path))
         image = image.crop((0, 0, image.width // 4 * 4, image.height // 4 * 4))
         clean[path.stem] = np.asarray(image)
         image.resize((image.width // 4, image.height // 4), Image.Resampling.BICUBIC).save(small / f"{path.stem}.png")
-    given = {name: np.asarray(Image.open(small / f"{name}.png")) for name in clean}
+    given = {name: read_rgb(small / f"{name}.png") for name in clean}
     makers: dict[str, Callable[[], dict[str, np.ndarray]]] = {
         "bicubic": lambda: {name: enlarge(low, 4) for name, low in given.items()},
         **{name: partial(restored, path, given) for name, path in files.items()},
@@ -205,7 +206,7 @@ def by_peer(model: Path, small: Path, made: Path) -> dict[str, np.ndarray]:
     made.mkdir(exist_ok=True)
     command = [os.environ[PEERS], str(PEER), str(model), str(physical_cores()), str(small), str(made)]
     subprocess.run(command, input=b"\n", check=True, capture_output=True)
-    return {path.stem: np.asarray(Image.open(made / path.name)) for path in sorted(small.glob("*.png"))}
+    return {path.stem: read_rgb(made / path.name) for path in sorted(small.glob("*.png"))}
 
 
 def tables(out: Path) -> None:

@@ -147,7 +147,7 @@ def test_no_frames_are_no_clip() -> None:
     ],
 )
 def test_targets_that_restore_does_not_run_on_are_refused(name: str, host: str | None, why: str, finished: Any) -> None:
-    with pytest.raises(InputError, match=f"{why}, and pictures are restored on this machine's CPU: leave --throughput"):
+    with pytest.raises(InputError, match=f"{why}, and pictures are restored on this machine's CPU: leave throughput out"):
         bench_whole(finished.folder, [name], Throughput(), Progress("silent"), host)
 
 
