@@ -71,7 +71,7 @@ def throughput_of(megapixels: float | None, frames: int | None, *, asked: bool) 
     """
     given = {name: value for name, value in (("megapixels", megapixels), ("frames", frames)) if value is not None}
     if given and not asked:
-        raise InputError(f"{next(iter(given))}: is of the pictures that throughput restores: ask for it, too (--throughput)")
+        raise InputError(f"{next(iter(given))}: is of whole pictures: ask for them, too (--throughput)")
     return Throughput(**given) if asked else None  # type: ignore[arg-type]
 
 
@@ -119,7 +119,7 @@ def _check(target: DeployTarget, host: str | None) -> None:
         why = f"sets {own[0]}, which `compress restore` does not take"
     else:
         return
-    raise InputError(f"target {target.name} {why}: leave throughput out (--throughput), or choose another target (--target)")
+    raise InputError(f"target {target.name} {why}: ask for no throughput, or choose another target (--target)")
 
 
 def measure(bundle: Path, entries: Sequence[Performance], what: Throughput, progress: "Progress") -> None:

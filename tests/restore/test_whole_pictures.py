@@ -126,9 +126,7 @@ def test_sizes_out_of_range_are_refused(given: dict[str, Any], message: str) -> 
 
 
 def test_a_size_without_throughput_is_refused() -> None:
-    with pytest.raises(
-        InputError, match=r"^megapixels: is of the pictures that --throughput restores: give --throughp"
-    ):
+    with pytest.raises(InputError, match=r"^megapixels: is of whole pictures: ask for them, too \(--through"):
         throughput_of(2.0, None, asked=False)
     assert throughput_of(None, None, asked=False) is None
     assert throughput_of(2.0, 0, asked=True) == Throughput(2.0, 0)
@@ -147,7 +145,7 @@ def test_no_frames_are_no_clip() -> None:
     ],
 )
 def test_targets_that_restore_does_not_run_on_are_refused(name: str, host: str | None, why: str, finished: Any) -> None:
-    with pytest.raises(InputError, match=f"{why}, and pictures are restored on this machine's CPU: leave throughput out"):
+    with pytest.raises(InputError, match=f"{why}, and pictures are restored on this machine's CPU: ask for no"):
         bench_whole(finished.folder, [name], Throughput(), Progress("silent"), host)
 
 
