@@ -1,6 +1,6 @@
 """Whole pictures by this program, and by what else enlarges them x4: ``python benchmarks/throughput.py OUT BUNDLE``.
 
-BUNDLE is the recipe int8_sr's, ``--student`` that of fast_sr, or files of the student in the same folders. OUT keeps
+BUNDLE is the recipe int8_sr's, ``--student`` that of fast_sr. OUT keeps
 figures and pictures: a part that is there is not measured again. ``--only`` names parts:
 
 - ``streams``: tiles one by one on all threads against several at once, paired, by each runtime;
@@ -67,9 +67,11 @@ def own_files(given: argparse.Namespace) -> dict[str, Path]:
     """Files of this program, by the name that the tables have: the bundle's, and the student's."""
     formats = {"openvino": "OpenVINO", "onnx": "ONNX Runtime", "executorch": "ExecuTorch"}
     files = {}
-    for folder, name in ((given.bundle, "elir_sr_x4"), (given.student, "elir_sr_x4_fast")):
+    # The fp32 files of the student's bundle are its teacher's: its own floats are of fp16.
+    sources = ((given.bundle, "elir_sr_x4", "fp32"), (given.student, "elir_sr_x4_fast", "fp16"))
+    for folder, name, floats in sources:
         for format, runtime in formats.items():
-            for precision in ("fp32", "int8"):
+            for precision in (floats, "int8"):
                 path = folder and folder / precision / format / f"model{SUFFIX_OF[format]}"
                 if path and path.exists():
                     files[f"{name}, {precision}, {runtime}"] = path
@@ -246,7 +248,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--student", type=Path, help="folder with fp32/ and int8/ of the student")
+    parser.add_argument("--student", type=Path, help="the bundle of fast_sr")
     parser.add_argument("--npm", type=Path, help="node_modules with @upscalerjs/esrgan-slim and -medium")
     parser.add_argument("--megapixels", type=float, default=12.0)
     parser.add_argument("--peers-megapixels", type=float, default=2.0)
