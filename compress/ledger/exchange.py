@@ -34,7 +34,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
 
 
 def read_rows(path: Path) -> list[Measurement]:
-    """Rows that ``write_rows`` or ``Contributor.write`` wrote.
+    """Rows that ``write_rows`` or ``Sharing.write`` wrote.
 
     Raises InputError for a file that cannot be read or is not one of these, VerificationError for a row that is not
     what its id says, and for a file that is not what its signature covers.
