@@ -27,6 +27,9 @@ class LossWeights(Strict):
     l1: float = Field(0.0, ge=0, description="Weight of the mean absolute pixel error of the K-step sampler's output.")
     lpips: float = Field(0.0, ge=0, description="Weight of the LPIPS of the K-step sampler's output.")
     color: float = Field(0.0, ge=0, description="Weight of the mean absolute error of the output's means over 16 px.")
+    adversarial: float = Field(
+        0.0, ge=0, description="Weight of what a discriminator, which learns beside the model, takes the output for."
+    )
 
 
 class Stage(Strict):

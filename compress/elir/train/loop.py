@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.elir.model import Elir
+from compress.elir.train.adversary import Adversary
 from compress.elir.train.divergence import save_step
 from compress.elir.train.objective import Objective, check_stage, taught_modules
 from compress.elir.train.processes import Processes
@@ -60,6 +61,8 @@ class Training:
     step: int = 0
     optimizer: torch.optim.AdamW | None = None
     _optimizer_state: dict[str, Any] | None = None  # a resumed stage's, until its optimiser exists
+    _adversary: Adversary | None = None
+    _adversary_state: dict[str, Any] | None = None  # a resumed stage's, until its adversary exists
     _cache: tuple[Tensor, Tensor] | None = None
 
     def __post_init__(self) -> None:
@@ -90,7 +93,8 @@ class Training:
             self._resume()
             while self.stage_index < len(self.recipe.stages):
                 self._stage(self.recipe.stages[self.stage_index])
-                self.stage_index, self.step, self.optimizer, self._cache = self.stage_index + 1, 0, None, None
+                self.stage_index, self.step = self.stage_index + 1, 0
+                self.optimizer = self._adversary = self._cache = None
                 self._save()
         return self.ema.eval()
 
@@ -101,7 +105,8 @@ class Training:
 
     def _objective(self, stage: Any, share: slice) -> nn.Module:
         assert isinstance(self.recipe, TrainRecipe)
-        return Objective(self.model, self.teacher, self.recipe.model, stage, share)
+        judge = self._adversary.judge if self._adversary else None
+        return Objective(self.model, self.teacher, self.recipe.model, stage, share, judge)
 
     def _taught(self, stage: Any) -> set[str]:
         return taught_modules(stage)
@@ -115,6 +120,9 @@ class Training:
             self.optimizer.load_state_dict(self._optimizer_state)
             self._optimizer_state = None
         share = self.processes.share(stage.batch, f"stages[{self.stage_index}].batch")
+        if isinstance(stage, TrainStage) and stage.weights.adversarial:
+            torch.manual_seed(self._step_seed)
+            self._adversary, self._adversary_state = Adversary(self.processes, self._adversary_state), None
         untaught = bool(set(stage.modules) - self._taught(stage))
         loss = self.processes.together(self._objective(stage, share), untaught=untaught)
         saved = time.monotonic()
@@ -160,6 +168,9 @@ class Training:
         self._clip(stage, learn, seen)
         optimizer.step()
         self._average()
+        if self._adversary is not None:
+            own = self._adversary.learn(batch[1], learning_rate(stage, self.step))
+            seen["discriminator"] = self.processes.mean(own).item()
         return seen
 
     def _clip(self, stage: Stage, learn: dict[str, nn.Parameter], terms: dict[str, float]) -> None:
@@ -191,7 +202,8 @@ class Training:
             "recipe": self.recipe.model_dump(mode="json"),
         }
         try:
-            save_step(self.diverged, batch, torch.get_rng_state(), self.model, facts)
+            discriminator = self._adversary.discriminator if self._adversary else None
+            save_step(self.diverged, batch, torch.get_rng_state(), self.model, discriminator, facts)
         except InputError as error:
             return f"; its batch could not be kept: {error}"
         return f"; its batch, weights and seeds are in {self.diverged}"
@@ -253,6 +265,7 @@ class Training:
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict() if self.optimizer else None,
+            "adversary": self._adversary.state() if self._adversary else None,
         }
         write_state(self.checkpoint, self.recipe, state)
 
@@ -263,7 +276,7 @@ class Training:
             self.model.load_state_dict(state["model"])
             self.ema.load_state_dict(state["ema"])
             self.stage_index, self.step = state["stage_index"], state["step"]
-            self._optimizer_state = state["optimizer"]
+            self._optimizer_state, self._adversary_state = state["optimizer"], state.get("adversary")
             self._log(resumed=True)
         self.processes.agree(self._index, "checkpoint")
 

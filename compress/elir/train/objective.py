@@ -1,7 +1,7 @@
 """The loss of one stage of training: its weighted terms, and the networks that each of them teaches."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from compress.recipe.train import Stage, TrainModel, TrainStage
 Terms = Iterator[tuple[str, Tensor]]
 LPIPS_STRIDE = 4  # of AlexNet's first convolution
 COLOR_CELL = 16  # px
-OUTPUT_TERMS = ("l1", "lpips", "color")
+OUTPUT_TERMS = ("l1", "lpips", "color", "adversarial")
 TEACHES = {
     "mmse": {"enc", "mmse"},
     "consistency": {"fmir"},
@@ -31,15 +31,22 @@ class Objective(nn.Module):
 
     Both are latents (n, 16, h, w) in space ``latents``, else pictures (n, 3, H, W) in [0, 1]. Times, noise and shifts
     are drawn for the whole batch from torch's generator on the CPU, then cut, so that the number of processes changes
-    nothing. ``teacher`` holds the frozen autoencoder. arXiv 2502.03500, section 4.
+    nothing. ``teacher`` holds the frozen autoencoder; ``judge`` gives the adversarial term of restored pictures.
+    arXiv 2502.03500, section 4.
     """
 
     def __init__(
-        self, model: Elir, teacher: Elir, settings: TrainModel, stage: TrainStage, share: slice = slice(None)
+        self,
+        model: Elir,
+        teacher: Elir,
+        settings: TrainModel,
+        stage: TrainStage,
+        share: slice = slice(None),
+        judge: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.model, self.teacher = model, teacher
-        self.settings, self.stage, self.share = settings, stage, share
+        self.settings, self.stage, self.share, self.judge = settings, stage, share, judge
         self.lpips = Lpips().to(next(model.parameters()).device) if stage.weights.lpips else None
 
     def forward(self, degraded: Tensor, clean: Tensor) -> dict[str, Tensor]:
@@ -97,6 +104,9 @@ class Objective(nn.Module):
             dy, dx = (int(torch.randint(LPIPS_STRIDE, (1,))) for _ in range(2))
             shift = (slice(None), slice(None), slice(dy, None), slice(dx, None))
             yield "lpips", w.lpips * self.lpips(out[shift], hq[shift]).mean()
+        if w.adversarial:
+            assert self.judge is not None
+            yield "adversarial", w.adversarial * self.judge(out)
 
     def _normal(self, like: Tensor) -> Tensor:
         return torch.randn((self.stage.batch, *like.shape[1:]))[self.share].to(like.device)

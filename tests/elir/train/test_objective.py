@@ -150,13 +150,18 @@ def test_term_teaches_its_networks_and_no_other(start: Callable[..., Training], 
     data = {"version": 1, "name": "t", "data": {"train": ["x"]}, "stages": [stage]}
     run = start(TrainRecipe.model_validate(data))
     run.model.requires_grad_(True)
-    objective = Objective(run.model, run.teacher, run.recipe.model, run.recipe.stages[0])
+    objective = Objective(run.model, run.teacher, run.recipe.model, run.recipe.stages[0], judge=judge)
     torch.manual_seed(0)
     result = objective(*run.batch(0, 1, 64, slice(None)))
     assert set(result) == {term}
     result[term].backward()
     assert taught(run.model) == TEACHES[term]
     assert all(p.grad is None for p in run.teacher.parameters())
+
+
+def judge(restored: Tensor) -> Tensor:
+    """A discriminator's verdict on the pictures: their mean slope to the right."""
+    return restored.diff(dim=-1).square().mean()
 
 
 def taught(model: Elir) -> set[str]:
@@ -170,7 +175,7 @@ def test_share_of_a_batch_sees_what_it_sees_in_the_whole(start: Callable[..., Tr
     run = start(TrainRecipe.model_validate(data))
     result = []
     for share in (slice(0, 4), slice(0, 2), slice(2, 4)):
-        objective = Objective(run.model, run.teacher, run.recipe.model, run.recipe.stages[0], share)
+        objective = Objective(run.model, run.teacher, run.recipe.model, run.recipe.stages[0], share, judge)
         torch.manual_seed(1)
         with torch.no_grad():
             result.append(objective(*run.batch(0, 4, 64, share)))

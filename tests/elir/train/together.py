@@ -21,7 +21,7 @@ from compress.recipe.train import TrainRecipe
 
 SMALL = {"batch": 4, "crop": 64, "warmup": 2, "lr": 1e-4}
 LATENTS = {**SMALL, "space": "latents", "crop": 32, "steps": 3, "cached_crops": 5}
-WEIGHTS = {"flow_matching": 0.5, "pixel": 0.5, "l1": 1.0, "lpips": 0.5, "color": 0.5}
+WEIGHTS = {"flow_matching": 0.5, "pixel": 0.5, "l1": 1.0, "lpips": 0.5, "color": 0.5, "adversarial": 0.1}
 PIXELS = {**SMALL, "space": "pixels", "steps": 3, "modules": ["enc", "mmse", "fmir", "dec"], "weights": WEIGHTS}
 RECIPE = {"version": 1, "name": "t", "data": {"train": ["x"]}, "stages": [LATENTS, PIXELS], "checkpoint_minutes": 1e-9}
 

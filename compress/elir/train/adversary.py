@@ -1,0 +1,95 @@
+"""The adversarial term: a discriminator that learns beside the model, and is asked what it takes for a photograph.
+
+It judges patches (arXiv 1611.07004) and learns by the hinge loss (arXiv 1705.02894), with a penalty on its gradient at
+clean pictures (R1, arXiv 1801.04406), without which its verdict is soon too sure to teach anything.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compress.elir.train.processes import Processes
+
+PENALTY = 1.0
+SLOPE = 0.2
+
+
+class Discriminator(nn.Module):
+    """Pictures (n, 3, H, W) in [0, 1], sides of 16 px or more -> scores (n, 1, H/8, W/8), each of 40 px around it;
+    above 0 where they look clean.
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        sides = (width, 2 * width, 4 * width, 4 * width)
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1)]
+        for given, made in pairwise(sides):
+            layers += [nn.LeakyReLU(SLOPE), nn.Conv2d(given, made, 4, stride=2, padding=1)]
+        self.layers = nn.Sequential(*layers, nn.LeakyReLU(SLOPE), nn.Conv2d(sides[-1], 1, 3, padding=1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """The scores."""
+        return self.layers(2 * pictures - 1)
+
+
+def deceit(discriminator: Discriminator, restored: Tensor) -> Tensor:
+    """The generator's hinge loss of pictures (n, 3, H, W), a scalar: the lower, the cleaner they look."""
+    return -discriminator(restored).mean()
+
+
+class DiscriminatorLoss(nn.Module):
+    """(restored, clean) pictures -> the hinge loss and the penalty, scalars."""
+
+    def __init__(self, discriminator: Discriminator) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(self, restored: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """Both terms; a patch's penalty is the squared norm of its score's gradient, over the batch's patches."""
+        clean = clean.detach().requires_grad_()
+        real = self.discriminator(clean)
+        hinge = (1 - real).relu().mean() + (1 + self.discriminator(restored)).relu().mean()
+        (slope,) = torch.autograd.grad(real.sum(), clean, create_graph=True)
+        return hinge, PENALTY / 2 * slope.square().sum() / real.numel()
+
+
+class Adversary:
+    """The discriminator of one stage, with its own optimiser at the stage's learning rate.
+
+    ``judge`` keeps the pictures that it was asked about last: ``learn`` shows them to the discriminator, as restored.
+    """
+
+    def __init__(self, processes: Processes, state: dict[str, Any] | None = None) -> None:
+        self.discriminator = Discriminator().to(processes.device)
+        if state is not None:
+            self.discriminator.load_state_dict(state["discriminator"])
+        self._loss = processes.together(DiscriminatorLoss(self.discriminator), untaught=False)
+        self._optimizer = torch.optim.AdamW(self.discriminator.parameters(), betas=(0.5, 0.99))
+        if state is not None:
+            self._optimizer.load_state_dict(state["optimizer"])
+        self._restored: Tensor | None = None
+
+    def judge(self, restored: Tensor) -> Tensor:
+        """``deceit`` of the pictures."""
+        self._restored = restored.detach()
+        # Their gradients would be added to those of the discriminator's own loss.
+        self.discriminator.requires_grad_(False)
+        return deceit(self.discriminator, restored)
+
+    def learn(self, clean: Tensor, lr: float) -> Tensor:
+        """One step on the pictures judged last, against as many clean ones; returns its hinge loss."""
+        assert self._restored is not None, "learn comes after judge"
+        self.discriminator.requires_grad_(True)
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        hinge, penalty = self._loss(self._restored, clean)
+        self._optimizer.zero_grad(set_to_none=True)
+        (hinge + penalty).backward()
+        self._optimizer.step()
+        return hinge.detach()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, as the initializer takes it."""
+        return {"discriminator": self.discriminator.state_dict(), "optimizer": self._optimizer.state_dict()}
