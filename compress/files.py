@@ -167,19 +167,44 @@ def write_buffer(path: Path, buffer: io.BytesIO) -> None:
         file.write(view)
 
 
+def append_line(path: Path, text: str) -> None:
+    """Add a line of UTF-8 to a file, which is made, its folder too. What a link names is not written: in a stranger's
+    folder it may be any file of the user's. Raises InputError where ``path`` cannot be written, or is no plain file.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, flags, 0o644), "a", encoding="utf-8") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "no plain file")
+            file.write(f"{text}\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({_why(error)}): {what_to_do(error)}") from None
+
+
 class TooLong(ValueError):
     """A file has more bytes than are read of it."""
 
 
-def read_plain(path: Path, most: int) -> bytes:
-    """The bytes of a plain file, at most ``most``: where a stranger may have put a pipe, a device or a terabyte.
+@contextmanager
+def open_plain(path: Path) -> Iterator[io.BufferedReader]:
+    """A plain file, open for reading: where a stranger may have put a pipe, which would be waited for, or a device.
 
-    Raises OSError, TooLong for a file that has more, and ValueError for what is not a plain file.
+    Raises OSError, and ValueError for what is not a plain file.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError("no plain file")
+        yield file
+
+
+def read_plain(path: Path, most: int) -> bytes:
+    """The bytes of a plain file, at most ``most``: a stranger's may have a terabyte.
+
+    Raises as ``open_plain``, and TooLong for a file that has more.
+    """
+    with open_plain(path) as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise TooLong(f"has more than {most} bytes")

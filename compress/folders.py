@@ -26,6 +26,7 @@ STAGES = ".stages"
 # What file managers, version control and our own lock leave in a folder that a person calls empty.
 _NOTHING = {".lock", ".DS_Store", "Thumbs.db", "desktop.ini", ".gitkeep", ".gitignore", ".directory"}
 _BESIDE = {MARK, STAGES, ".fallback", "distill", "search", ".git", ".gitattributes", ".cache", *_NOTHING}
+_OURS = (*WRITTEN, STAGES, ".fallback", "distill", "store", ".shared", ".files")
 _NAMED = 3
 MOST_BYTES = 64 << 20
 """Of a file that says whose a folder is, or what a stage gave: scores of ten thousand pictures take 10 MB."""
@@ -117,13 +118,21 @@ def check_folder(folder: Path, owner: Owner, *, fresh: bool = False, before: Own
         )
     if kind not in (owner.kind, "stages"):
         raise InputError(f"{folder}: holds a {kind}, not a {owner.kind}: name another folder (--out)")
-    for name in (*WRITTEN, STAGES, ".fallback", "distill"):
-        if (folder / name).is_symlink():
-            raise InputError(f"{folder / name}: is a link, and would be written through: name another folder (--out)")
+    for path in _links(folder):
+        raise InputError(f"{path}: is a link, and would be written through: name another folder (--out)")
     known = mark if mark and not mark.anybody else before
     if known is None or owner.anybody or fresh:
         return None
     return _edited(folder, known, owner)
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    """Links to folders where commands write; a link in place of a file is replaced by what is written."""
+    for name in _OURS:
+        for root, folders, _ in os.walk(folder / name):
+            yield from (path for path in (Path(root, inner) for inner in folders) if path.is_symlink())
+        if (folder / name).is_symlink():
+            yield folder / name
 
 
 def _edited(folder: Path, known: Owner, owner: Owner) -> str | None:

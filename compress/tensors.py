@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from compress.files import open_plain
+
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector; torch's own allocator keeps to it
 
 
@@ -21,10 +23,12 @@ def own(value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """(tensors, metadata) of a safetensors file. Raises what safetensors raises where the file is damaged."""
+    """(tensors, metadata) of a safetensors file. Raises what safetensors raises where the file is damaged, OSError, and
+    ValueError for what is no plain file.
+    """
     from safetensors import safe_open
 
-    with safe_open(path, framework="pt") as file:
+    with open_plain(path), safe_open(path, framework="pt") as file:
         # No mapping: it has keys and nothing else.
         return {name: own(file.get_tensor(name)) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 

@@ -15,10 +15,12 @@ import compress
 from compress.errors import InputError
 from compress.files import (
     PART,
+    append_line,
     check_output,
     check_room,
     check_writable,
     locked,
+    open_plain,
     real_path,
     sha256_file,
     sha256_text,
@@ -266,3 +268,34 @@ def test_a_link_to_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to("victim")
     write_text(tmp_path / "out", "y")
     assert (tmp_path / "victim").read_text() == "x" and not (tmp_path / "out").is_symlink()
+
+
+@pytest.mark.parametrize("kind", [*SPECIAL, "link to a file", "link to nothing", "folder"])
+def test_a_line_is_added_to_a_plain_file_only(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training goes on in a folder that may be a stranger's: its log may lead to any file of the user's."""
+    monkeypatch.chdir(tmp_path)
+    Path("victim").write_text("x")
+    makers = {
+        **SPECIAL,
+        "link to a file": lambda path: path.symlink_to("victim"),
+        "link to nothing": lambda path: path.symlink_to("new"),
+        "folder": Path.mkdir,
+    }
+    makers[kind](Path("log"))
+    with pytest.raises(InputError, match=r"^log: cannot be written \(.*\): [^\n]*$"):
+        append_line(Path("log"), "y")
+    assert Path("victim").read_text() == "x" and not Path("new").exists()
+
+
+def test_lines_are_added(tmp_path: Path) -> None:
+    for text in ("é", "y"):
+        append_line(tmp_path / "new/log", text)
+    assert (tmp_path / "new/log").read_text("utf-8") == "é\ny\n"
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_what_is_no_plain_file_is_not_opened(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    SPECIAL[kind](Path("x"))
+    with pytest.raises((ValueError, OSError)), open_plain(Path("x")):
+        pass

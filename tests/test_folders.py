@@ -140,9 +140,15 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     said(tmp_path / "out")
-    (tmp_path / "out/samples").symlink_to(photos)
-    with pytest.raises(InputError, match="is a link"):
-        said(tmp_path / "out")
+    for name in ("samples", "int8/onnx", "distill", ".stages/a/b", "store/units", ".shared", ".files"):
+        link = tmp_path / "out" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(photos)
+        with pytest.raises(InputError, match=f"{name}: is a link, and would be written through"):
+            said(tmp_path / "out")
+        link.unlink()
+    (tmp_path / "out/int8/file").symlink_to(photos / "file")  # is replaced by what is written
+    said(tmp_path / "out")
 
 
 def test_only_listed_files_go_and_none_behind_a_link(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import torch
 from torch import Tensor
 
 from compress.elir.metadata import damaged
 from compress.errors import InputError, VerificationError
+from compress.files import open_plain
 
 State = dict[str, Tensor]
 MODULES = ("fmir", "mmse", "enc", "dec")
@@ -41,12 +43,14 @@ def read_state(path: Path) -> tuple[dict, dict[str, str]]:
 
 
 def load_pickled(path: Path) -> object:
-    """What torch saved, on the CPU, if it is plain data. Raises what torch raises, and ValueError for an archive that
-    would grow when it is read.
+    """What torch saved, on the CPU, if it is plain data. Raises what torch raises, OSError, and ValueError for what is
+    no plain file, and for an archive that would grow when it is read.
     """
-    if _is_compressed(path):
-        raise ValueError("its archive is compressed, as torch writes none")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with open_plain(path) as file:
+        if _is_compressed(file):
+            raise ValueError("its archive is compressed, as torch writes none")
+        file.seek(0)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _read_pickled(path: Path) -> dict:
@@ -63,10 +67,10 @@ def _read_pickled(path: Path) -> dict:
     return state
 
 
-def _is_compressed(path: Path) -> bool:
+def _is_compressed(file: IO[bytes]) -> bool:
     """Whether a part of a .pth archive would grow when it is read: a few MB can become more than the memory holds."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             return any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist())
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         return False  # no archive, or a damaged one: torch tells

@@ -17,7 +17,7 @@ from compress.elir.train.loop import STAGE_STRIDE
 from compress.elir.train.objective import slow_bf16
 from compress.elir.train.record import Record
 from compress.errors import InputError
-from compress.files import write_text
+from compress.files import append_line, write_text
 from compress.passes.base import Pass, Subject
 from compress.passes.prune import refuse_folded
 from compress.passes.shrink.student import coarse_encoder, residual_decoder
@@ -132,8 +132,7 @@ class _Log:
         self.path = subject.folder / "log.jsonl"
 
     def __call__(self, record: Record) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        append_line(self.path, json.dumps(record))
         terms = [v for k, v in record.items() if k not in ("stage", "step", "of", "encoded", "resumed", "validation")]
         stage = f"stage {record['stage'] + 1} of {self.count}"
         if "encoded" in record:

@@ -23,22 +23,26 @@ SHOWN = 20  # units in the terminal's table
 class SweepPlan:
     """What a sweep would do. ``seconds``: of one worker, by what earlier units of the same kind took; None: not known.
 
-    ``trials``: of a search that finds its points only while it runs.
+    ``cached``: keys of the units that are in the store; None: it is on another machine, and was not asked. ``trials``:
+    of a search that finds its points only while it runs.
     """
 
     name: str
     folder: Path
     store: str
     units: list[Unit]
-    cached: frozenset[str]
+    cached: frozenset[str] | None
     seconds: float | None
     trials: int | None
     exit_code: int = 0
 
     @property
     def todo(self) -> list[Unit]:
-        """Units whose record is not in the store."""
-        return [unit for unit in self.units if unit.task.key not in self.cached]
+        """Units whose record is not in the store, as far as that is known."""
+        return [unit for unit in self.units if not self._is_there(unit)]
+
+    def _is_there(self, unit: Unit) -> bool | None:
+        return None if self.cached is None else unit.task.key in self.cached
 
     def to_json(self) -> dict[str, Any]:
         """One JSON document."""
@@ -49,11 +53,11 @@ class SweepPlan:
             "store": self.store,
             "trials": self.trials,
             "units": [
-                {"key": u.task.key, "kind": u.kind, "label": u.task.label, "cached": u.task.key in self.cached}
+                {"key": u.task.key, "kind": u.kind, "label": u.task.label, "cached": self._is_there(u)}
                 for u in self.units
             ],
             "to_run": count(self.todo),
-            "cached": len(self.units) - len(self.todo),
+            "cached": None if self.cached is None else len(self.units) - len(self.todo),
             "estimated_seconds": self.seconds,
             "estimated_bytes": sum(unit.estimated_bytes for unit in self.todo),
         }
@@ -69,13 +73,14 @@ class SweepPlan:
         for name in ("unit", "what", "is there"):
             table.add_column(name)
         for unit in plan["units"][:SHOWN]:
-            table.add_row(unit["kind"], unit["label"], "yes" if unit["cached"] else "-")
+            table.add_row(unit["kind"], unit["label"], {True: "yes", False: "-", None: "?"}[unit["cached"]])
         more = len(self.units) - SHOWN
         kinds = ", ".join(f"{n} {kind}" for kind, n in plan["to_run"].items()) or "nothing"
         lines = [f"and {more} more"] if more > 0 else []
         if self.trials is not None:
             lines.append(f"{self.trials} trials of a search: which points they are is known only while it runs")
-        lines.append(f"to run: {kinds}; {plan['cached']} are there")
+        there = "what the store holds is not known: a dry run opens no connection"
+        lines.append(f"to run: {kinds}; {there if self.cached is None else f'{len(self.cached)} are there'}")
         lines.append(
             f"time: {'not known' if self.seconds is None else f'about {self.seconds / 60:.1f} min'}, one worker"
         )
@@ -84,11 +89,15 @@ class SweepPlan:
 
 
 def plan(points: Points, folder: Path, units: Sequence[Unit], store: Store) -> SweepPlan:
-    """The plan of ``units``; a store that is not there yet holds nothing."""
-    cached = frozenset(store.names("units") & {unit.task.key for unit in units})
+    """The plan of ``units``. A store that is not there yet holds nothing; one on another machine is not asked: the
+    sweep's file may be a stranger's, and a connection sends credentials.
+    """
     search = points.sweep.search
     trials = search.trials if isinstance(search, Optuna) else None
-    seconds = _seconds(units, cached, store)
+    cached, seconds = None, None
+    if store.is_here:
+        cached = frozenset(store.names("units") & {unit.task.key for unit in units})
+        seconds = _seconds(units, cached, store)
     return SweepPlan(points.sweep.name, folder, store.place, list(units), cached, seconds, trials)
 
 

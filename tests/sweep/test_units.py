@@ -1,11 +1,15 @@
 """Units: what is shared is there once, keys tell what a unit depends on, a thousand are planned at once."""
 
+import json
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from compress.cli.commands import app
 from compress.pipeline.workers.base import ALL
 from compress.recipe.load import to_yaml
 from compress.recipe.schema import Recipe
@@ -62,3 +66,26 @@ def test_a_thousand_units_are_planned_quickly(plan: Callable[..., list[Unit]]) -
     units = plan(f"search: {{kind: grid, values: {{model.seed: [{seeds}], export: [{FORMATS}]}}}}")
     assert time.process_time() - began < 10
     assert count(units) == {"prefix": 334, "build": 668}
+
+
+def test_a_dry_run_opens_no_connection(tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    """A sweep's file may be a stranger's, and its store any place that is told who asks."""
+    (tmp_path / "tiny.yaml").write_text(to_yaml(tiny_recipe()))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = f"127.0.0.1:{server.getsockname()[1]}"
+        for url in (
+            f"http://{host}/x",
+            f"simplecache::http://{host}/x",
+            f"s3://x?endpoint_override={host}&scheme=http",
+        ):
+            text = f"version: 1\nname: s\nrecipes: [{tmp_path}/tiny.yaml]\ntargets: []\nstore: {url}\n"
+            (tmp_path / "s.yaml").write_text(text)
+            asked = ["sweep", str(tmp_path / "s.yaml"), "--dry-run", "--out", str(tmp_path / "out")]
+            done = CliRunner().invoke(app, [*asked, "--json"])
+            plan = json.loads(done.stdout)
+            assert (plan["cached"], plan["estimated_seconds"], plan["to_run"]) == (None, None, {"build": 1})
+            assert {unit["cached"] for unit in plan["units"]} == {None}
+            assert "a dry run opens no connection" in CliRunner().invoke(app, asked).stdout
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()

@@ -3,6 +3,7 @@ its trajectory, arXiv 2407.02398, so that one long step can end where several sh
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TypeAlias
 
 import torch
@@ -12,7 +13,7 @@ from compress.elir.latent import noise_shape
 from compress.elir.model import Elir
 from compress.elir.train.loop import WHOLE, Training
 from compress.elir.train.objective import COLOR_CELL, LPIPS_STRIDE
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 from compress.files import whole_file
 from compress.measure.lpips import MIN_SIZE as LPIPS_MIN_SIZE
 from compress.measure.lpips import Lpips
@@ -149,19 +150,23 @@ class DistillTraining(Training):
 
         path = self.folder / f"teacher_{self.stage_index}.safetensors"
         if path.exists():
-            return read_tensors(path)[0]
+            with torch.random.fork_rng(devices=[]):
+                return _kept(path, self._encode_one(stage, 0), stage.cached_crops)
         rows = []
         for i in range(stage.cached_crops):
-            lq, hq = self._on_device(self.batch(self._index + i, 1, stage.crop, WHOLE))
-            noise = torch.randn(noise_shape(stage.crop, stage.crop)).to(lq.device)
-            made = teach(self.teacher, lq, noise, stage)
-            rows.append({name: _pack(value) for name, value in {"lq": lq, "hq": hq, "noise": noise, **made}.items()})
+            rows.append(self._encode_one(stage, i))
             if i % 100 == 0:
                 self._log(encoded=i, of=stage.cached_crops)
         cache = {name: torch.cat([row[name] for row in rows]).contiguous() for name in rows[0]}
         with whole_file(path) as part:
             save_file(cache, part)
         return cache
+
+    def _encode_one(self, stage: DistillStage, number: int) -> Made:
+        lq, hq = self._on_device(self.batch(self._index + number, 1, stage.crop, WHOLE))
+        noise = torch.randn(noise_shape(stage.crop, stage.crop)).to(lq.device)
+        made = {"lq": lq, "hq": hq, "noise": noise, **teach(self.teacher, lq, noise, stage)}
+        return {name: _pack(value) for name, value in made.items()}
 
 
 @torch.no_grad()
@@ -184,6 +189,18 @@ def teach(teacher: Elir, lq: Tensor, noise: Tensor, stage: DistillStage) -> Made
 def needs_teacher(stage: DistillStage) -> bool:
     """Whether the stage has a term, or inputs, of the teacher's."""
     return stage.inputs == "teacher" or any(getattr(stage.weights, name) for name in TEACHER_TERMS)
+
+
+def _kept(path: Path, first: Made, count: int) -> Made:
+    """What an earlier run kept of ``count`` crops, each as ``first``. Raises VerificationError for another file."""
+    try:
+        kept = read_tensors(path)[0]
+    except Exception:  # safetensors' own, OSError and ValueError by what the file is
+        kept = {}
+    wanted = {name: (value.dtype, (count, *value.shape[1:])) for name, value in first.items()}
+    if {name: (value.dtype, value.shape) for name, value in kept.items()} != wanted:
+        raise VerificationError(f"{path}: damaged: start again (--fresh, resume=False)")
+    return kept
 
 
 def _pack(value: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from compress.elir.train.record import Record
 from compress.errors import InputError
-from compress.files import what_to_do, whole_file
+from compress.files import append_line, what_to_do, whole_file
 from compress.progress import Progress, Stage
 from compress.recipe.train import TrainRecipe
 
@@ -132,10 +132,7 @@ class TrainingLog:
     # --- files -------------------------------------------------------------------------------------------------
 
     def _write(self, record: Record) -> None:
-        with _writable(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+        append_line(self.path, json.dumps(record))
 
     def _validated(self, step: int, scores: Mapping[str, float]) -> None:
         self._last_validated = step

@@ -7,7 +7,8 @@ several processes train what one would.
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -22,8 +23,8 @@ from compress.elir.train.divergence import save_step
 from compress.elir.train.objective import Objective, check_stage, taught_modules
 from compress.elir.train.processes import Processes
 from compress.elir.train.record import Record
-from compress.elir.train.state import read_state, write_state
-from compress.errors import InputError
+from compress.elir.train.state import damaged_state, read_state, write_state
+from compress.errors import InputError, VerificationError
 from compress.recipe.train import DistillRun, Stage, TrainRecipe, TrainStage
 
 Log = Callable[[Record], None]
@@ -117,7 +118,8 @@ class Training:
         learn = self._learning_parameters(stage)
         self.optimizer = torch.optim.AdamW(list(learn.values()), lr=stage.lr)
         if self._optimizer_state is not None:
-            self.optimizer.load_state_dict(self._optimizer_state)
+            with self._damage_refused():
+                take_state(self.optimizer, self._optimizer_state)
             self._optimizer_state = None
         share = self.processes.share(stage.batch, f"stages[{self.stage_index}].batch")
         if isinstance(stage, TrainStage) and stage.weights.adversarial:
@@ -273,16 +275,38 @@ class Training:
         """Every process reads the file: the folder must be one that all of them see."""
         if self.checkpoint.exists():
             state = read_state(self.checkpoint, self.recipe)
-            self.model.load_state_dict(state["model"])
-            self.ema.load_state_dict(state["ema"])
+            with self._damage_refused():
+                self.model.load_state_dict(state["model"])
+                self.ema.load_state_dict(state["ema"])
             self.stage_index, self.step = state["stage_index"], state["step"]
             self._optimizer_state, self._adversary_state = state["optimizer"], state.get("adversary")
             self._log(resumed=True)
         self.processes.agree(self._index, "checkpoint")
 
+    @contextmanager
+    def _damage_refused(self) -> Iterator[None]:
+        """Around what takes a stranger's values into torch, which raises what it likes."""
+        try:
+            yield
+        except Exception:
+            raise VerificationError(damaged_state(self.checkpoint)) from None
+
     def _log(self, **values: Any) -> None:
         if self.processes.first:
             self.log({"stage": self.stage_index, "step": self.step, **values})
+
+
+def take_state(optimizer: torch.optim.AdamW, stored: Any) -> None:
+    """Put what AdamW remembered into a new one; settings stay the new one's. Raises what torch raises, and ValueError
+    for averages at which torch would fail in the next step.
+    """
+    optimizer.load_state_dict({**stored, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, kept in optimizer.state.items():
+        shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+        dense = {name: value for name, value in kept.items() if value.layout == torch.strided and not value.is_meta}
+        if {name: value.shape for name, value in dense.items()} != shapes:
+            raise ValueError("averages of another shape, sparse, or without values")
+        kept.update({name: value.clone() for name, value in kept.items()})  # of stride 0, it could not be changed
 
 
 def learning_rate(stage: Stage, step: int) -> float:

@@ -1,6 +1,7 @@
 """A training's checkpoint: weights, average, optimiser and step, and the recipe that they belong to."""
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ from compress.elir.state import load_pickled
 from compress.errors import InputError, VerificationError
 from compress.files import sha256_text, write_buffer
 from compress.recipe.train import DistillRun, TrainRecipe
+from compress.results.json_text import parse_json
 
 TrainingState: TypeAlias = dict[str, Any]
 """A training checkpoint: the recipe and its hash, weights, averages, the optimizer's state, counters."""
@@ -44,16 +46,34 @@ def read_state(path: Path, recipe: TrainRecipe | DistillRun) -> TrainingState:
         state = load_pickled(path)
     except Exception:
         # torch raises UnpicklingError, RuntimeError, EOFError ... by where the damage lies.
-        raise VerificationError(f"{path}: damaged training checkpoint: start again with --fresh") from None
+        raise VerificationError(damaged_state(path)) from None
     if not isinstance(state, dict) or not {"recipe_hash", "model", "ema", "optimizer"} <= state.keys():
         raise VerificationError(f"{path}: not a training checkpoint: use another --out or --fresh")
-    if state["recipe_hash"] != recipe_hash(recipe):
+    own = state["recipe_hash"]
+    if not isinstance(own, str) or own != recipe_hash(recipe):
         _check_recipe(path, state.get("recipe"), recipe)
+    at, done = state.get("stage_index"), state.get("step")
+    if not (type(at) is type(done) is int and 0 <= at <= len(recipe.stages)) or not 0 <= done <= _steps(recipe, at):
+        raise VerificationError(damaged_state(path))
     return state
+
+
+def damaged_state(path: Path) -> str:
+    """What is said of a checkpoint that is damaged."""
+    return f"{path}: damaged training checkpoint: start again with --fresh"
+
+
+def _steps(recipe: TrainRecipe | DistillRun, stage: int) -> int:
+    """Steps that a run can have taken in a stage; none in the one after the last."""
+    return recipe.stages[stage].steps if stage < len(recipe.stages) else 0
 
 
 def _check_recipe(path: Path, stored: Any, recipe: TrainRecipe | DistillRun) -> None:
     """Refuse, unless all that differs is a key that was added to the schema since, left at its default."""
+    try:
+        stored = parse_json(json.dumps(stored))
+    except (TypeError, ValueError, RecursionError):  # a stranger's
+        stored = None
     # Checkpoints of earlier versions hold the hash alone.
     changes = list(differences(_with_defaults(stored), recipe.model_dump(mode="json"))) if stored else []
     if stored and not changes:

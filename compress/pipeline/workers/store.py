@@ -1,17 +1,19 @@
 """Where artifacts and records of finished work lie, shared by all who work: a folder, or S3, through fsspec."""
 
 import json
+import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from compress.bundle.open import holds
 from compress.errors import CompressError, InputError
-from compress.files import PART, read_plain, whole_file
+from compress.files import PART, open_plain, read_plain, whole_file
 from compress.results.json_text import parse_json
 from compress.results.section import first_mistake
 from compress.text import one_line
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MOST_BYTES = 256 << 20
 """Of a record: that of a build with ten thousand pictures takes 60 MB."""
+BLOCK = 2**22
 
 
 class Store:
@@ -56,6 +59,11 @@ class Store:
     @property
     def _local(self) -> bool:
         return "file" in self._opened[0].protocol
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a folder, by its address alone: asking one needs no connection."""
+        return self.url.startswith("file://") or not ("://" in self.url or "::" in self.url)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -97,9 +105,10 @@ class Store:
     def read(self, path: str) -> Any:
         """A JSON document; None where there is none."""
         system, root = self._opened
+        at = f"{root}/{path}"
         with self._errors():
             try:
-                data = self._bytes(f"{root}/{path}") if self._local else system.cat_file(f"{root}/{path}")
+                data = read_plain(Path(at), MOST_BYTES) if self._local else system.cat_file(at)
             except FileNotFoundError:
                 return None
             try:
@@ -109,33 +118,23 @@ class Store:
 
     def write(self, path: str, document: Any) -> None:
         """A JSON document, whole."""
-        system, root = self._opened
-        at = f"{root}/{path}"
-        with self._errors():
-            self._make_parent(at)
-            with system.open(self._part(at), "wb") as file:
-                file.write(json.dumps(document, allow_nan=False).encode())
-            self._in_place(at)
+        with self._errors(), self._writer(path) as file:
+            file.write(json.dumps(document, allow_nan=False).encode())
 
     def put(self, local: Path, path: str) -> None:
         """Store a file."""
-        system, root = self._opened
-        at = f"{root}/{path}"
-        with self._errors():
-            self._make_parent(at)
-            with local.open("rb") as source, system.open(self._part(at), "wb") as file:
-                while block := source.read(2**22):
-                    file.write(block)
-            self._in_place(at)
+        with self._errors(), local.open("rb") as source, self._writer(path) as file:
+            shutil.copyfileobj(source, file, BLOCK)
 
     def get(self, path: str, local: Path) -> bool:
         """Fetch a file; False where there is none."""
         system, root = self._opened
+        at = f"{root}/{path}"
         with self._errors():
             try:
-                with system.open(f"{root}/{path}", "rb") as source, whole_file(local) as part, part.open("wb") as file:
-                    while block := source.read(2**22):
-                        file.write(block)
+                opened = open_plain(Path(at)) if self._local else system.open(at, "rb")
+                with opened as source, whole_file(local) as part, part.open("wb") as file:
+                    shutil.copyfileobj(source, file, BLOCK)
                 return True
             except FileNotFoundError:
                 return False
@@ -155,6 +154,8 @@ class Store:
         with self._errors():
             paths = [str(p) for p in system.find(f"{root}/{path}")]
         files = [p[p.index(f"{path}/") + len(path) + 1 :] for p in paths]
+        if outside := [file for file in files if not holds(local, file)]:  # an object's key may be any text
+            raise self._refused(ValueError(f"{outside[0]!r} leads out of its folder"))
         if last not in files:
             raise InputError(f"store {self.place}: {path} is not there, though its record is: give another store")
         for file in sorted(files, key=lambda f: (f == last, f)):
@@ -176,26 +177,13 @@ class Store:
         with self._errors(), suppress(FileNotFoundError):
             system.rm_file(f"{root}/{path}")
 
-    def _bytes(self, at: str) -> bytes:
-        """Of a plain file: in a stranger's folder a record may be a pipe."""
-        return read_plain(Path(at), MOST_BYTES)
-
-    def _make_parent(self, at: str) -> None:
-        if self._local:
-            Path(at).parent.mkdir(parents=True, exist_ok=True)
-
-    def _part(self, at: str) -> str:
-        """Where a file is written first; an object store shows none before it is whole."""
-        path = Path(at)
-        return str(path.with_name(f"{PART}{os_safe(path.name)}")) if self._local else at
-
-    def _in_place(self, at: str) -> None:
-        if self._local:
-            Path(self._part(at)).replace(at)
-
-
-def os_safe(name: str) -> str:
-    """The name of a part, another one for each process."""
-    import os
-
-    return f"{os.getpid()}-{name}"
+    @contextmanager
+    def _writer(self, path: str) -> "Iterator[BinaryIO]":
+        """A file to write, which is not seen before it is whole; an object store shows none before."""
+        system, root = self._opened
+        at = f"{root}/{path}"
+        try:
+            with whole_file(Path(at)) if self._local else nullcontext(at) as place, system.open(str(place), "wb") as f:
+                yield f
+        except InputError as error:
+            raise self._refused(error) from None

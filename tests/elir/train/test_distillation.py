@@ -1,6 +1,7 @@
 """Distillation: its terms, what they teach, the cache, and resuming."""
 
 import copy
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from compress.elir.model import Elir, ElirConfig
@@ -19,8 +21,9 @@ from compress.elir.train.distillation import (
     taught_modules,
     teach,
 )
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 from compress.recipe.train import DistillRun, DistillStage
+from compress.tensors import read_tensors
 
 ALL = {"latent": 1.0, "mmse": 1.0, "trajectory": 1.0, "output": 1.0, "l1": 1.0, "color": 1.0}
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -165,3 +168,24 @@ def test_killed_run_ends_where_an_undisturbed_one_does(start: Callable[..., Dist
         start(*stages, folder="killed", log=kill).run()
     resumed = start(*stages, folder="killed").run()
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("spoil", ["pipe", "text", "name", "shape", "type"])
+def test_a_cache_of_a_stranger_s_is_refused(start: Callable[..., DistillTraining], tmp_path: Path, spoil: str) -> None:
+    given = stage(cached_crops=3, inputs="teacher", steps=1)
+    start(given).run()
+    path = tmp_path / "run/teacher_0.safetensors"
+    kept = read_tensors(path)[0]
+    if spoil in ("pipe", "text"):
+        path.unlink()
+        os.mkfifo(path) if spoil == "pipe" else path.write_text("{}")
+    else:
+        other = {
+            "name": {"x": kept["lq"].clone()},
+            "shape": {"hq": kept["hq"][:2].clone()},
+            "type": {"lq": kept["lq"].float()},
+        }
+        save_file({**kept, **other[spoil]}, path)
+    (tmp_path / "run/checkpoint.pt").unlink()
+    with pytest.raises(VerificationError, match=r"teacher_0\.safetensors: damaged: start again"):
+        start(given).run()

@@ -1,7 +1,9 @@
 """Training on tiny networks: resuming is bit-exact, and what cannot go on stops with a line that says why."""
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from torch import Tensor
 
 from compress.elir.model import Elir, ElirConfig
 from compress.elir.train.fresh import fresh_model, teacher_model
-from compress.elir.train.loop import Training, learning_rate
+from compress.elir.train.loop import Training, learning_rate, take_state
+from compress.errors import VerificationError
 from compress.recipe.train import TrainRecipe, TrainStage
 
 LATENTS = {"space": "latents", "steps": 4, "batch": 2, "crop": 32, "cached_crops": 3, "warmup": 2}
@@ -83,6 +86,60 @@ def test_killed_run_ends_where_an_undisturbed_one_does(start: Callable[..., Trai
     resumed = start(given, "killed", records.append).run()
     assert equal(whole, resumed)
     assert records[0].get("resumed", False) is (stop > 1)
+
+
+ODD = [None, 1, "x", [], {}, torch.ones(3), torch.ones(()), torch.eye(2).to_sparse(), torch.ones((), device="meta")]
+
+
+def spoilt(kept: dict[Any, Any]) -> Iterator[Any]:
+    """What an optimizer remembered, in each shape that a stranger may give it."""
+    yield from ({"state": odd} for odd in ODD)
+    for term, value in kept[0].items():
+        one = torch.ones(()).expand(value.shape)  # every value at one place
+        yield from ({"state": {**kept, 0: {**kept[0], term: odd}}} for odd in (*ODD, one))
+    for own in ({0: {}}, {0: kept[1]}, {"x": kept[0]}, {0: {**kept[0], "more": torch.ones(1)}}, {10**20: kept[0]}):
+        yield {"state": own}
+    yield from (ODD[0], ODD[2], ODD[-1], {"state": kept, "param_groups": [{"params": "x", "betas": None, "lr": "x"}]})
+
+
+def test_an_optimizer_of_a_stranger_s_is_refused_or_goes_on() -> None:
+    layer = torch.nn.Linear(2, 2)
+
+    def one_step(before: Any) -> torch.optim.AdamW:
+        optimizer = torch.optim.AdamW(layer.parameters(), lr=1e-3)
+        if before is not None:
+            take_state(optimizer, before)
+        layer(torch.ones(1, 2)).sum().backward()
+        optimizer.step()
+        return optimizer
+
+    good = one_step(None).state_dict()
+    one_step(good)
+    went_on = 0
+    for before in spoilt(good["state"]):
+        optimizer = torch.optim.AdamW(layer.parameters(), lr=1e-3)
+        try:
+            take_state(optimizer, copy.deepcopy(before))
+        except Exception:
+            continue
+        went_on += 1
+        one_step(before)
+    assert 5 <= went_on <= 12
+
+
+@pytest.mark.parametrize("spoil", [{"model": None}, {"ema": {"x": torch.ones(1)}}, {"optimizer": []}])
+def test_a_checkpoint_of_a_stranger_s_is_refused(
+    start: Callable[..., Training], tmp_path: Path, spoil: dict[str, Any]
+) -> None:
+    """Whoever knows the recipe knows its hash."""
+    run = start(recipe(LATENTS))
+    run._save()
+    path = tmp_path / "run/checkpoint.pt"
+    torch.save({**torch.load(path), **spoil}, path)
+    with pytest.raises(
+        VerificationError, match=r"checkpoint\.pt: damaged training checkpoint: start again with --fresh"
+    ):
+        start(recipe(LATENTS)).run()
 
 
 def test_same_seed_gives_the_same_model_and_another_another(start: Callable[..., Training]) -> None:

@@ -1,5 +1,6 @@
 """A training's checkpoint: whose it is, what differs from another's, and that the old one outlives a full disk."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,35 @@ def test_damaged_checkpoint_is_refused(path: Path) -> None:
         read_state(path, recipe())
     torch.save({"model": {}}, path)
     with pytest.raises(VerificationError, match="not a training checkpoint: use another --out or --fresh"):
+        read_state(path, recipe())
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [{"stage_index": v} for v in (-1, 2, 10**20, 1.0, True, "0", None, torch.ones(2))]
+    + [{"step": v} for v in (-1, 5, 10**20, float("nan"), "x", [], torch.ones(()))]
+    + [{"stage_index": 1, "step": 1}],
+)
+def test_a_count_that_no_run_reaches_is_damage(path: Path, spoilt: dict[str, Any]) -> None:
+    write_state(path, recipe(), {**STATE, **spoilt})
+    with pytest.raises(VerificationError, match=r"damaged training checkpoint: start again with --fresh"):
+        read_state(path, recipe())
+
+
+def test_a_recipe_of_any_shape_belongs_to_another(path: Path) -> None:
+    deep: Any = 1
+    for _ in range(300):
+        deep = [deep]
+    for hash_ in ("x", torch.ones(2), None, [1]):
+        for stored in (torch.ones(2), {"stages": deep}, {1: {2: b"x"}}, "x" * 9, [1], 10**99, {"name": float("nan")}):
+            torch.save({**STATE, "recipe_hash": hash_, "recipe": stored}, path)
+            with pytest.raises(InputError, match="belongs to another recipe"):
+                read_state(path, recipe())
+
+
+def test_a_pipe_is_not_waited_for(path: Path) -> None:
+    os.mkfifo(path)
+    with pytest.raises(VerificationError, match="damaged training checkpoint"):
         read_state(path, recipe())
 
 

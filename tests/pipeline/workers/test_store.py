@@ -135,3 +135,25 @@ def test_a_record_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     for name in ("x.json", "y.json"):
         with pytest.raises(InputError, match=r"cannot be used \(no plain file\)"):
             Store(str(tmp_path)).read(name)
+
+
+def test_what_is_no_plain_file_is_not_fetched(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x")
+    (tmp_path / "y").symlink_to("/dev/zero")
+    for name in ("x", "y"):
+        with pytest.raises(InputError, match=r"cannot be used \(no plain file\)"):
+            Store(str(tmp_path)).get(name, tmp_path / "got")
+    assert not (tmp_path / "got").exists()
+
+
+def test_a_key_that_leads_out_of_its_folder_is_not_fetched(tmp_path: Path) -> None:
+    from fsspec.implementations.memory import MemoryFile
+
+    store = Store("memory://keys")
+    system, root = store._opened
+    for name in ("manifest.json", "../../outside"):
+        key = f"{root}/bundles/k/{name}"
+        system.store[key] = MemoryFile(system, key, b"x")
+    with pytest.raises(InputError, match=r"'\.\./\.\./outside' leads out of its folder"):
+        store.get_folder("bundles/k", tmp_path / "a/b", "manifest.json")
+    assert not list(tmp_path.iterdir())
