@@ -32,7 +32,9 @@ TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascrip
 LOOPBACK = "127.0.0.1"
 REFUSED = b"This page opens only with the whole address that was printed when it was started.\n"
 IDLE_S = 60
-"""Another device's connection that says nothing for so long is closed."""
+"""A connection that says nothing for so long is closed, but for a page's that measures."""
+MOST = 64
+"""Connections at once, each of which takes a thread; a browser opens six. One more is closed."""
 HEADERS = {
     # Without these two, a page has no shared memory, and WebAssembly no threads.
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -61,6 +63,22 @@ Content = bytes | Path | Callable[[Mapping[str, str]], bytes]
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def __init__(self, *given: Any) -> None:
+        self._free = threading.Semaphore(MOST)
+        super().__init__(*given)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that closes its connection is not an error; of anything else the traceback is printed, as usual."""
@@ -153,7 +171,7 @@ def _handler(
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = None if local else IDLE_S
+        timeout = IDLE_S if posted is None else None
 
         def do_GET(self) -> None:
             if (name := self._name()) is None:

@@ -4,12 +4,15 @@ import socket
 import struct
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
 from compress.errors import Unavailable
+from compress.targets.browser import chromium
 from compress.targets.browser.chromium import Content, Pages, find_browser
 
 
@@ -100,6 +103,40 @@ def test_only_a_page_that_may_answer_is_heard(answers: bool) -> None:
             connection.sendall(head.encode() + b"ok")
             assert connection.recv(12) == (b"HTTP/1.1 200" if answers else b"HTTP/1.1 404")
         assert pages.posted.empty() != answers
+
+
+def test_who_opens_many_connections_gets_so_many(threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes a thread, and every program of this machine can open some."""
+    monkeypatch.setattr(chromium, "MOST", 3)
+    with Pages({"index.html": b"a page"}) as pages, ExitStack() as opened:
+        place = ("127.0.0.1", int(urlsplit(pages.url).port or 0))
+        first, *_ = [opened.enter_context(socket.create_connection(place, timeout=10)) for _ in range(3)]
+        for _ in range(5):
+            with socket.create_connection(place, timeout=10) as more:
+                assert more.recv(1) == b""
+        first.close()
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            with suppress(ConnectionError), urlopen(pages.url) as answer:
+                assert answer.read() == b"a page"
+                return
+        pytest.fail("a place that became free is not given again")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_connection_that_says_nothing_is_closed(
+    threads: None, answers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for that of a page that measures, and has nothing to say meanwhile."""
+    monkeypatch.setattr(chromium, "IDLE_S", 0.1)
+    with Pages({}, answers=answers) as pages:
+        place = ("127.0.0.1", int(urlsplit(pages.url).port or 0))
+        with socket.create_connection(place, timeout=1 if answers else 10) as connection:
+            if answers:
+                with pytest.raises(TimeoutError):
+                    connection.recv(1)
+            else:
+                assert connection.recv(1) == b""
 
 
 def test_the_user_names_a_browser_by_its_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ same picture and seed give the picture that `compress restore` gives. Apache Lic
 """
 
 import argparse
-import io
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -136,20 +137,34 @@ class Restorer:
 
 def opened(path):
     """The picture, upright: (H, W, 3) uint8."""
+    check_file(path)
     Image.init()
     with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
         return np.array(ImageOps.exif_transpose(image).convert("RGB"))
 
 
+def check_file(path):
+    """Raise ValueError for a pipe, which would be waited for, or a device, which a file would replace."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError("is not a file")
+
+
 def save(picture, path):
-    """Write a picture whole: where it cannot be written, what was there stays."""
-    file = io.BytesIO()
+    """Write a picture beside its place, then rename it: where it cannot be written, what was there stays."""
+    check_file(path)
     Image.init()
     suffix = Path(path).suffix.lower()
     if suffix not in Image.EXTENSION:
         raise ValueError(f"no picture is written as {suffix!r}")
-    Image.fromarray(picture).save(file, Image.EXTENSION[suffix])
-    Path(path).write_bytes(file.getvalue())
+    handle, part = tempfile.mkstemp(suffix, dir=Path(path).parent)
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            Image.fromarray(picture).save(file, Image.EXTENSION[suffix])
+        os.chmod(part, 0o644)
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise
 
 
 def printable(text):

@@ -6,6 +6,7 @@
 //   numpy.random.default_rng(seed).standard_normal((16, h // 8, w // 8), dtype="float32").tofile("noise.bin")
 // with h and w the sides of the output rounded up to 32. Any other standard normal noise does as well.
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <random>
@@ -14,7 +15,13 @@
 
 #include "restore.hpp"
 
+// A pipe would be waited for.
+static void check_input(const std::string& path) {
+    if (!std::filesystem::is_regular_file(path)) throw std::runtime_error(path + ": no such file");
+}
+
 static Picture read_ppm(const std::string& path) {
+    check_input(path);
     std::ifstream file(path, std::ios::binary | std::ios::ate);
     const std::streamoff bytes = file.tellg();  // a header may ask for more memory than there is
     file.seekg(0);
@@ -38,14 +45,25 @@ static Picture read_ppm(const std::string& path) {
     return picture;
 }
 
+// Beside its place, then renamed: where it cannot be written, what was there stays.
 static void write_ppm(const std::string& path, const Picture& picture) {
-    std::ofstream file(path, std::ios::binary);
+    if (std::filesystem::exists(path) && !std::filesystem::is_regular_file(path))  // a device would be replaced
+        throw std::runtime_error(path + ": is not a file");
+    const std::string part = path + ".part";
+    std::filesystem::remove(part);  // it may be a link
+    std::ofstream file(part, std::ios::binary);
     file << "P6\n" << picture.width << " " << picture.height << "\n255\n";
     file.write(reinterpret_cast<const char*>(picture.rgb.data()), static_cast<std::streamsize>(picture.rgb.size()));
-    if (!file.flush()) throw std::runtime_error(path + ": cannot be written");
+    file.close();
+    if (!file) {
+        std::filesystem::remove(part);
+        throw std::runtime_error(path + ": cannot be written");
+    }
+    std::filesystem::rename(part, path);
 }
 
 static std::vector<float> read_noise(const std::string& path, std::size_t size) {
+    check_input(path);
     std::vector<float> noise(size);
     std::ifstream file(path, std::ios::binary);
     if (!file.read(reinterpret_cast<char*>(noise.data()), static_cast<std::streamsize>(size * sizeof(float))) ||
