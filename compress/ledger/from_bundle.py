@@ -25,6 +25,7 @@ FROM_QUALITY = (
     *("fidelity_db", "color_shift_vs_fp32"),
 )
 FROM_PERFORMANCE = ("protocol", "threads", "first_inference_ms", "load_ms", "peak_rss_mb", "throughput")
+MOST_ROWS = 10_000  # of a bundle: a hundred artifacts on ten targets and ten data sets
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,10 @@ def _rows(bundle: Bundle, results: Results, performance: Sequence[Performance], 
         "versions": results.versions,
         "bundle": str(real_path(bundle.folder)),
     }
+    times, qualities = _by_artifact(performance), _by_artifact(results.quality)
+    figures = [(a, times.get(a.id, [None]), qualities.get(a.id, [None])) for a in results.artifacts]
+    if (count := sum(len(timed) * len(judged) for _, timed, judged in figures)) > MOST_ROWS:
+        raise VerificationError(f"{bundle.folder}: its results give {count} rows, at most {MOST_ROWS}: do not use it")
     return [
         _measurement(
             bundle,
@@ -81,14 +86,17 @@ def _rows(bundle: Bundle, results: Results, performance: Sequence[Performance], 
                 **_performance(timed, results),
             },
         )
-        for artifact in results.artifacts
-        for timed in _of(performance, artifact)
-        for quality in _of(results.quality, artifact)
+        for artifact, every_time, every_quality in figures
+        for timed in every_time
+        for quality in every_quality
     ]
 
 
-def _of(entries: Sequence[E], artifact: ArtifactEntry) -> Sequence[E | None]:
-    return [entry for entry in entries if entry.artifact == artifact.id] or [None]
+def _by_artifact(entries: Sequence[E]) -> Mapping[str, list[E | None]]:
+    listed: dict[str, list[E | None]] = {}
+    for entry in entries:
+        listed.setdefault(entry.artifact, []).append(entry)
+    return listed
 
 
 def _measurement(bundle: Bundle, fields: dict[str, object]) -> Measurement:

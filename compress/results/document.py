@@ -43,7 +43,7 @@ class Results(Section):
     )
     machine: Machine = Field(default=Machine(), description="Facts about the machine that wrote the bundle.")
     notes: list[Text] = Field(default=[], description="Remarks of the passes.")
-    artifacts: list[ArtifactEntry] = Field(default=[])
+    artifacts: list[ArtifactEntry] = Field(default=[], max_length=1000)
     quality: list[Quality] = Field(default=[])
     baselines: list[Baseline] = Field(default=[])
     performance: list[Performance] = Field(default=[])
@@ -62,6 +62,14 @@ class Results(Section):
     @classmethod
     def _empty(cls, section: Any) -> Any:
         return [] if section is None else section
+
+    @field_validator("artifacts")
+    @classmethod
+    def _listed_once(cls, artifacts: list[ArtifactEntry]) -> list[ArtifactEntry]:
+        """Whatever is said of an artifact would count as often as it is listed."""
+        if len({artifact.id for artifact in artifacts}) < len(artifacts):
+            raise ValueError("an artifact is listed twice")
+        return artifacts
 
     def __repr__(self) -> str:
         return f"<Results {self.name}: {self.summary}>"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from compress.bundle.open import Bundle, open_bundle
+from compress.errors import VerificationError
 from compress.files import sha256_file
 from compress.ledger.from_bundle import benched, measurements
 from compress.results.performance import Performance
@@ -64,6 +65,15 @@ def test_a_row_for_each_target_and_set(bundle: Path) -> None:
     ]
     assert (rows[0].speedup_vs_fp32, rows[0].speedup_vs_best_float, rows[0].latency_p90_ms) == (2.0, None, None)
     assert (rows[0].cpu, rows[0].protocol, rows[0].threads, rows[0].latency_n) == ("a CPU", "quick", 2, 20)
+
+
+def test_results_of_rows_without_end_are_refused(opened: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = opened.results()
+    times = [Performance.model_validate(timed("onnx-int8", p50)) for p50 in range(1, 200)]
+    assert len(benched(opened, times, "r", "2026-11-24T00:00:00+00:00")) == 199
+    monkeypatch.setattr(Bundle, "results", lambda _: results.model_copy(update={"quality": results.quality * 51}))
+    with pytest.raises(VerificationError, match=r"its results give 10[0-9]{3} rows, at most 10000: do not use it"):
+        benched(opened, times, "r", "2026-11-24T00:00:00+00:00")
 
 
 def test_a_bench_is_a_run_of_its_own_for_what_it_timed(opened: Bundle) -> None:

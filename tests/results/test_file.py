@@ -47,6 +47,12 @@ def test_damaged_results(tmp_path: Path, text: str, message: str) -> None:
 ARTIFACT = {"id": "onnx-int8", "format": "onnx", "precision": "int8", "entry": "int8/onnx/model.onnx"}
 
 
+def test_an_artifact_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(dump_json({"schema_version": 1, "artifacts": [ARTIFACT, ARTIFACT]}))
+    with pytest.raises(VerificationError, match=r"damaged \(artifacts: .*an artifact is listed twice\)"):
+        read_results(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("section", "entry", "place"),
     [

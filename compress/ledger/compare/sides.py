@@ -10,6 +10,7 @@ from compress.files import real_path
 from compress.ledger.record import bundle_measurements
 from compress.results.measurement import Row
 
+MOST_PAIRS = 10_000
 DEPTH = 4  # folders above an artifact where its bundle lies
 COMPARABLE = ("task", "data_sha256", "image_size", "image_shape")
 
@@ -72,17 +73,21 @@ def pairs(a: Sequence[Row], b: Sequence[Row]) -> list[Pair]:
     """
     single = all(len({row.artifact for row in rows}) == 1 for rows in (a, b))
     fields = COMPARABLE if single else (*COMPARABLE, "artifact")
-    kinds = dict.fromkeys(_values(row, fields) for row in a)
-    paired = [
-        pair for kind in kinds for pair in _paired(*([r for r in s if _values(r, fields) == kind] for s in (a, b)))
-    ]
+    of_a, of_b = _by_kind(a, fields), _by_kind(b, fields)
+    both = [(rows, of_b[kind]) for kind, rows in of_a.items() if kind in of_b]
+    if (count := sum(len(rows) * len(others) for rows, others in both)) > MOST_PAIRS:
+        raise InputError(f"{count} pairs of measurements to compare, at most {MOST_PAIRS}: name one artifact of each")
+    paired = [pair for rows, others in both for pair in _paired(rows, others)]
     if not paired:
         raise InputError(_why_not(a, b))
     return paired
 
 
-def _values(row: Row, names: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(getattr(row, name) for name in names)
+def _by_kind(rows: Sequence[Row], names: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
+    kinds: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        kinds.setdefault(tuple(getattr(row, name) for name in names), []).append(row)
+    return kinds
 
 
 def _paired(a: list[Row], b: list[Row]) -> list[Pair]:

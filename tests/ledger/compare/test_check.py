@@ -13,6 +13,7 @@ from compress.errors import InputError
 from compress.ledger import Ledger
 from compress.ledger.compare.check import Limits, check
 from compress.ledger.compare.check_report import junit_xml, markdown_summary
+from compress.ledger.compare.sides import pairs, side
 from compress.ledger.record import bundle_measurements
 
 Variant = Callable[..., Path]
@@ -40,6 +41,15 @@ def test_a_drop_within_the_limit_passes_and_beyond_it_fails(edit: Any, earlier: 
     (verdict,) = result.regressions
     assert (result.exit_code, verdict.artifact, verdict.limit) == (3, "onnx-int8", "max_psnr_drop")
     assert verdict.value == pytest.approx(0.115, abs=1e-5) and verdict.interval is not None
+
+
+def test_pairs_without_end_are_refused(finished: Any) -> None:
+    """Measured often on many targets, two bundles give more pairs than anybody waits for."""
+    (row, *_) = side(str(finished.folder))
+    rows = [row.model_copy(update={"target": f"t{i}"}) for i in range(101)]
+    assert len(pairs(rows[:100], rows[:100])) == 100
+    with pytest.raises(InputError, match="10201 pairs of measurements to compare, at most 10000: name one artifact"):
+        pairs(rows, rows)
 
 
 def test_a_bundle_is_not_held_against_itself(edit: Any, earlier: Ledger, finished: Any, variant: Variant) -> None:
