@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.elir.train.processes import Processes
+from compress.elir.train.state import take_state
 
 PENALTY = 1.0
 SLOPE = 0.2
@@ -61,14 +62,10 @@ class Adversary:
     ``judge`` keeps the pictures that it was asked about last: ``learn`` shows them to the discriminator, as restored.
     """
 
-    def __init__(self, processes: Processes, state: dict[str, Any] | None = None) -> None:
+    def __init__(self, processes: Processes) -> None:
         self.discriminator = Discriminator().to(processes.device)
-        if state is not None:
-            self.discriminator.load_state_dict(state["discriminator"])
         self._loss = processes.together(DiscriminatorLoss(self.discriminator), untaught=False)
         self._optimizer = torch.optim.AdamW(self.discriminator.parameters(), betas=(0.5, 0.99))
-        if state is not None:
-            self._optimizer.load_state_dict(state["optimizer"])
         self._restored: Tensor | None = None
 
     def judge(self, restored: Tensor) -> Tensor:
@@ -90,6 +87,11 @@ class Adversary:
         self._optimizer.step()
         return hinge.detach()
 
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from ``state()``. Raises what torch raises, and as ``take_state``, for what is no such state."""
+        self.discriminator.load_state_dict(state["discriminator"])
+        take_state(self._optimizer, state["optimizer"])
+
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, as the initializer takes it."""
+        """What a checkpoint keeps, as ``resume`` takes it."""
         return {"discriminator": self.discriminator.state_dict(), "optimizer": self._optimizer.state_dict()}

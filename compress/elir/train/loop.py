@@ -23,7 +23,7 @@ from compress.elir.train.divergence import save_step
 from compress.elir.train.objective import Objective, check_stage, taught_modules
 from compress.elir.train.processes import Processes
 from compress.elir.train.record import Record
-from compress.elir.train.state import damaged_state, read_state, write_state
+from compress.elir.train.state import damaged_state, read_state, take_state, write_state
 from compress.errors import InputError, VerificationError
 from compress.recipe.train import DistillRun, Stage, TrainRecipe, TrainStage
 
@@ -124,7 +124,11 @@ class Training:
         share = self.processes.share(stage.batch, f"stages[{self.stage_index}].batch")
         if isinstance(stage, TrainStage) and stage.weights.adversarial:
             torch.manual_seed(self._step_seed)
-            self._adversary, self._adversary_state = Adversary(self.processes, self._adversary_state), None
+            self._adversary = Adversary(self.processes)
+            if self._adversary_state is not None:
+                with self._damage_refused():
+                    self._adversary.resume(self._adversary_state)
+                self._adversary_state = None
         untaught = bool(set(stage.modules) - self._taught(stage))
         loss = self.processes.together(self._objective(stage, share), untaught=untaught)
         saved = time.monotonic()
@@ -294,19 +298,6 @@ class Training:
     def _log(self, **values: Any) -> None:
         if self.processes.first:
             self.log({"stage": self.stage_index, "step": self.step, **values})
-
-
-def take_state(optimizer: torch.optim.AdamW, stored: Any) -> None:
-    """Put what AdamW remembered into a new one; settings stay the new one's. Raises what torch raises, and ValueError
-    for averages at which torch would fail in the next step.
-    """
-    optimizer.load_state_dict({**stored, "param_groups": optimizer.state_dict()["param_groups"]})
-    for parameter, kept in optimizer.state.items():
-        shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
-        dense = {name: value for name, value in kept.items() if value.layout == torch.strided and not value.is_meta}
-        if {name: value.shape for name, value in dense.items()} != shapes:
-            raise ValueError("averages of another shape, sparse, or without values")
-        kept.update({name: value.clone() for name, value in kept.items()})  # of stride 0, it could not be changed
 
 
 def learning_rate(stage: Stage, step: int) -> float:

@@ -90,6 +90,19 @@ def _with_defaults(stored: Any) -> Any:
         return stored
 
 
+def take_state(optimizer: torch.optim.AdamW, stored: Any) -> None:
+    """Put what AdamW remembered into a new one; settings stay the new one's. Raises what torch raises, and ValueError
+    for averages at which torch would fail in the next step.
+    """
+    optimizer.load_state_dict({**stored, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, kept in optimizer.state.items():
+        shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+        dense = {name: value for name, value in kept.items() if value.layout == torch.strided and not value.is_meta}
+        if {name: value.shape for name, value in dense.items()} != shapes:
+            raise ValueError("averages of another shape, sparse, or without values")
+        kept.update({name: value.clone() for name, value in kept.items()})  # of stride 0, it could not be changed
+
+
 def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
     """One text for each key path whose value differs, e.g. ``stages[0].lr was 0.0003, is 0.0002``."""
     if isinstance(old, dict) and isinstance(new, dict):

@@ -1,6 +1,7 @@
 """The discriminator: what its losses are by hand, that it learns to tell, and that the model learns from it."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from compress.elir.train.adversary import PENALTY, Adversary, Discriminator, Dis
 from compress.elir.train.divergence import read_step, replay
 from compress.elir.train.loop import Training
 from compress.elir.train.processes import Processes
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 from compress.recipe.train import TrainRecipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -102,6 +103,17 @@ def test_a_killed_run_goes_on_with_the_same_discriminator(start: Callable[..., T
     resumed = start(given, "killed").run()
     pairs = zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("spoilt", ["x", {}, {"discriminator": {}, "optimizer": None}])
+def test_a_discriminator_of_a_stranger_s_is_refused(
+    start: Callable[..., Training], tmp_path: Path, spoilt: Any
+) -> None:
+    start(recipe(STAGE))._save()
+    path = tmp_path / "run/checkpoint.pt"
+    torch.save({**torch.load(path), "adversary": spoilt}, path)
+    with pytest.raises(VerificationError, match="damaged training checkpoint: start again with --fresh"):
+        start(recipe(STAGE)).run()
 
 
 def test_a_diverged_step_is_kept_with_its_discriminator(start: Callable[..., Training]) -> None:

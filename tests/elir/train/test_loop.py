@@ -12,7 +12,8 @@ from torch import Tensor
 
 from compress.elir.model import Elir, ElirConfig
 from compress.elir.train.fresh import fresh_model, teacher_model
-from compress.elir.train.loop import Training, learning_rate, take_state
+from compress.elir.train.loop import Training, learning_rate
+from compress.elir.train.state import take_state
 from compress.errors import VerificationError
 from compress.recipe.train import TrainRecipe, TrainStage
 
