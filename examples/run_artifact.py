@@ -34,11 +34,14 @@ def main(artifact: str, picture: str, out: str, scale: str) -> None:
     weight = blending(tile, overlap)
     for y in starts(rows, tile, overlap):
         for x in starts(columns, tile, overlap):
+            # With `noise: seed`, by which a tile takes its part of the noise inside: docs/deploy_pictures.md.
+            seed = (y // 8 * 2944 + x // 8 * 12319) % 16256
             feeds = {
                 "lq": lq[y : y + tile, x : x + tile].transpose(2, 0, 1)[None],
                 "noise": noise[None, :, y // 8 : (y + tile) // 8, x // 8 : (x + tile) // 8],
+                "seed": np.array([seed], np.int64),
             }
-            # An artifact with `noise: baked` has one input.
+            # An artifact with `noise: baked` has one input, others take noise or seed.
             names = [port.name for port in session.get_inputs()]
             hq = session.run(None, {name: np.ascontiguousarray(feeds[name]) for name in names})[0][0]
             total[y : y + tile, x : x + tile] += hq.transpose(1, 2, 0) * weight

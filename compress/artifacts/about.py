@@ -3,16 +3,19 @@
 ONNX's ``metadata_props`` (``elir_compress.task``), OpenVINO's ``rt_info``, a .json beside a .pte; all values are text.
 """
 
+from compress.elir.noise_torus import MOST_SEED
+from compress.recipe.schema import NoiseForm
 from compress.recipe.task import Task, task_enlargement, task_scale
 
 ABOUT = "elir_compress"
 KEYS = ("task", "scale", "k_steps", "sigma_s", "noise", "io", "stage", "input", "output", "licence", "recipe")
-"""``noise``: input or baked. ``io``: uint8; missing in a float graph. ``stage``: encode, flow or decode; missing in
-one graph of the whole model. ``licence``: as the checkpoint records it.
+"""``noise``: input, baked or seed. ``io``: uint8; missing in a float graph. ``stage``: encode, flow or decode; missing
+in one graph of the whole model. ``licence``: as the checkpoint records it.
 ``recipe``: hash of what the artifact is made by, the settings of model, passes and export, and the checkpoint's
 content."""
 INPUT = "lq (1, 3, H, W) float32, RGB in [0, 1], enlarged by scale (bicubic, as Pillow's)"
 NOISE_INPUT = "noise (1, 16, H/8, W/8) float32, standard normal"
+SEED_INPUT = f"seed (1,) int64 in [0, {MOST_SEED}], of the noise inside"
 OUTPUT = "hq (1, 3, H, W) float32, RGB in [0, 1]"
 IMAGE = "image (1, H/scale, W/scale, 3) uint8, RGB in [0, 255], channels last, enlarged inside ({by}, as Pillow's)"
 RESTORED = "restored (1, H, W, 3) uint8, RGB in [0, 255], channels last, rounded half up"
@@ -32,15 +35,16 @@ def stage_about(task: Task, stage: str, **more: str) -> dict[str, str]:
     return about(task, "input", "float", **more) | {"stage": stage, "input": given, "output": made}
 
 
-def about(task: Task, noise: str, io: str, **more: str) -> dict[str, str]:
+def about(task: Task, noise: NoiseForm, io: str, **more: str) -> dict[str, str]:
     """Values of the ``KEYS`` that are known. ``more``: of ``k_steps``, ``sigma_s``, ``licence`` and ``recipe``."""
     picture, output = (IMAGE.format(by=task_enlargement(task)), RESTORED) if io == "uint8" else (INPUT, OUTPUT)
+    beside = {"input": NOISE_INPUT, "baked": "", "seed": SEED_INPUT}
     return {
         "task": task,
         "scale": str(task_scale(task)),
         "noise": noise,
         **({"io": io} if io == "uint8" else {}),
-        "input": picture if noise == "baked" else f"{picture}; {NOISE_INPUT}",
+        "input": "; ".join(filter(None, (picture, beside[noise]))),
         "output": output,
         **more,
     }

@@ -20,7 +20,7 @@ from compress.recipe.task import task_enlargement, task_scale
 if TYPE_CHECKING:
     from torch import nn
 
-    from compress.artifacts.export.enlargement import Enlargement
+    from compress.artifacts.export.around import Around
     from compress.artifacts.export.executorch_worker import LoweringWorker
     from compress.passes.quantize.engines import QuantizedModel
 
@@ -106,12 +106,17 @@ class Writer:
             self._lowering.stop()
 
     @property
-    def _enlargement(self) -> "Enlargement | None":
-        """What a graph of pictures begins with; None for graphs of floats."""
+    def _around(self) -> "Around":
+        from compress.artifacts.export.around import Around
         from compress.artifacts.export.enlargement import Enlargement
+        from compress.elir.noise_torus import noise_torus
 
-        task = self.recipe.model.task
-        return Enlargement(task_scale(task), task_enlargement(task)) if self.recipe.export.io == "uint8" else None
+        model, export = self.recipe.model, self.recipe.export
+        pictures = Enlargement(task_scale(model.task), task_enlargement(model.task))
+        return Around(
+            torus=noise_torus(model.seed) if export.noise == "seed" else None,
+            enlargement=pictures if export.io == "uint8" else None,
+        )
 
     def _shape(self, artifact: Artifact) -> Shape:
         return artifact.shape or self.recipe.model.shape
@@ -121,7 +126,7 @@ class Writer:
         return {
             "shape": self._shape(artifact),
             "baked_seed": self.baked_seed,
-            "enlargement": self._enlargement,
+            "around": self._around,
             "backend": BACKENDS[artifact.backend],
         }
 
@@ -206,12 +211,7 @@ class Writer:
 
     def _save(self, graph: Any, artifact: Artifact, stage: str, *, half: bool = False) -> None:
         path, facts = self.folder / artifact.graphs[stage], self._about(artifact, stage)
-        enlargement = self._enlargement
-        if enlargement is not None:
-            from compress.artifacts.export.pictures import picture_onnx, picture_openvino
-
-            around = picture_openvino if artifact.format == "openvino" else picture_onnx
-            graph = around(graph, self._shape(artifact), enlargement)
+        graph = self._around.graph(graph, artifact.format, self._shape(artifact))
         if artifact.format == "openvino":
             from compress.artifacts.export.to_openvino import save_openvino
 

@@ -36,7 +36,10 @@ Each is three graphs in one folder: `encode` and `decode` take tiles of {width} 
 takes the latent of a whole picture, with noise of its size, any multiple of 4. So a picture of any size is restored
 without seams: encode and blend its tiles, run `flow` once, decode and blend; `compress restore` does so. The picture is
 {enlarged}RGB in [0, 1], float32, with the channels first, and so is what is restored."""
-_NOISE = ", and standard normal noise (the same noise gives the same picture)"
+_BESIDE = {
+    "noise": ", and standard normal noise (the same noise gives the same picture)",
+    "seed": ", and the seed of its noise, 0 to 16777215 (the same seed gives the same picture)",
+}
 _BEFORE = """\
 import numpy as np
 from PIL import Image
@@ -45,7 +48,10 @@ picture = Image.open("../photo.png").convert("RGB").resize(({width}, {height}), 
 """
 _TAKE_FLOATS = 'inputs = {"lq": np.asarray(picture, np.float32).transpose(2, 0, 1)[None] / 255}\n'
 _TAKE_BYTES = 'inputs = {"image": np.array(picture)[None]}\n'
-_DRAW = 'inputs["noise"] = np.random.default_rng(0).standard_normal({shape}, np.float32)\n'
+_DRAW = {
+    "noise": 'inputs["noise"] = np.random.default_rng(0).standard_normal({shape}, np.float32)\n',
+    "seed": 'inputs["seed"] = np.array([0], np.int64)\n',
+}
 _AFTER_FLOATS = """\
 Image.fromarray((output[0].transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)).save("../restored_by_{format}.png")
 """
@@ -107,7 +113,7 @@ def readme(name: str, task: str, scale: int, artifacts: Sequence[Mapping[str, An
     shape = first["inputs"][0]["shape"]
     height, width = shape[2:] if floats else (scale * side for side in shape[1:3])
     small = f"{width // scale} x {height // scale}"
-    noise = next((entry["shape"] for entry in first["inputs"] if entry["name"] == "noise"), None)
+    beside = next((entry for entry in first["inputs"] if entry["name"] in _BESIDE), None)
     head = _HEAD.format(
         name=name,
         task=task,
@@ -117,14 +123,14 @@ def readme(name: str, task: str, scale: int, artifacts: Sequence[Mapping[str, An
             height=height,
             small=small,
             enlarged=f"enlarged {scale} times by bicubic interpolation, " if scale > 1 else "",
-            noise=_NOISE if noise else "",
+            noise=_BESIDE[beside["name"]] if beside else "",
         )
         + (_SHAPES if len(same) < len(artifacts) else ""),
         small=small,
     )
     grid = 1 if floats else scale
     take, after = (_TAKE_FLOATS, _AFTER_FLOATS) if floats else (_TAKE_BYTES, _AFTER_BYTES)
-    draw = _DRAW.format(shape=tuple(noise)) if noise else ""
+    draw = _DRAW[beside["name"]].format(shape=tuple(beside["shape"])) if beside else ""
     parts = []
     for format_, artifact in chosen.items():
         title, imports, run = _RUNTIMES[format_]

@@ -50,6 +50,11 @@ class ManifestArtifact(Section):
         return list(self.stages.values()) or [self.entry]
 
     @property
+    def takes_seed(self) -> bool:
+        """Whether it holds its noise, and takes the seed of a window of it."""
+        return any(port.name == "seed" for port in self.inputs)
+
+    @property
     def layout(self) -> Layout:
         """As the recipe's ``export.layout``."""
         return "staged" if self.stages else "single"

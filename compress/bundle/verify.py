@@ -102,8 +102,7 @@ def _rerun(bundle: Bundle, artifact: ManifestArtifact, sample: Sample) -> Sample
     from compress.artifacts.runtime.open import open_runner
     from compress.artifacts.runtime.trial import probe
     from compress.bundle.picture import read_picture
-    from compress.data.pictures import to_uint8
-    from compress.elir.noise import picture_inputs, picture_noise
+    from compress.data.pictures import to_float, to_uint8
     from compress.measure.machine import physical_cores
     from compress.measure.quality import psnr_db
 
@@ -116,10 +115,11 @@ def _rerun(bundle: Bundle, artifact: ManifestArtifact, sample: Sample) -> Sample
     height, width = runner.tile
     if picture.shape != (height // runner.scale, width // runner.scale, 3):
         raise VerificationError(f"{folder}: sample {sample.name} is not of {artifact.id}'s size: do not use it")
+    noise = runner.noise_of(bundle.noise_seed(), sample.index)
     if runner.takes_pictures:
-        restored = runner.restore(picture[None], picture_noise((height, width), bundle.noise_seed(), sample.index))[0]
+        restored = runner.restore(picture[None], noise)[0]
     else:
-        hq = runner.run(*picture_inputs(picture, bundle.noise_seed(), sample.index))[0]
+        hq = runner.run(to_float([picture]), noise)[0]
         if not np.isfinite(hq).all():
             raise VerificationError(f"{folder}: {artifact.id} gives NaN or Inf for {sample.name}: do not use it")
         restored = to_uint8(hq)

@@ -1,4 +1,4 @@
-"""The inputs of a model for a picture: ``lq``, and the seeded noise that every artifact gets for it."""
+"""The inputs of a model for a picture: ``lq``, and the seeded noise, or its seed, that every artifact gets for it."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import numpy as np
 
 from compress.data.pictures import to_float
 from compress.elir.latent import LATENT_CHANNELS, LATENT_STRIDE, SIZE_MULTIPLE, noise_shape
+from compress.elir.noise_torus import PERIOD
 from compress.elir.numpy_noise import standard_normal
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ def picture_noise(size: Sequence[int], seed: int, index: int) -> np.ndarray:
         return seeded_noise(height, width, seed).numpy()
     except ImportError:
         return standard_normal(noise_shape(height, width), seed)
+
+
+def picture_seed(seed: int, index: int) -> np.ndarray:
+    """What an artifact of ``noise: seed`` gets for picture number ``index`` instead of its noise: (1,) int64."""
+    return np.array([((seed << 20) + index) % PERIOD], np.int64)
 
 
 def picture_inputs(picture: np.ndarray, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:

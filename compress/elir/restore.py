@@ -8,7 +8,8 @@ pixels; tiles then hardly show (docs/restore.md).
 ``restore_bytes`` runs a whole model that takes and gives pictures of 8 bits, and enlarges them itself: tiles are cut
 out of the picture on its own grid.
 
-In all, one seeded noise field lies under the whole picture, the same however it is tiled.
+In all, one seeded noise field lies under the whole picture, the same however it is tiled; where a model holds its noise
+itself and takes a seed, every tile gets the seed of its part of one.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,6 +20,7 @@ from PIL import Image
 
 from compress.elir.latent import LATENT_CHANNELS, LATENT_STRIDE
 from compress.elir.noise import noise_field
+from compress.elir.noise_torus import check_seed, tile_seed
 from compress.elir.tiles import DEFAULT, OnTile, Plan, Tiling, blend, quiet
 
 if TYPE_CHECKING:
@@ -31,6 +33,12 @@ Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 RunBytes = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """image (1, h / scale, w / scale, 3) uint8, noise (1, 16, h/8, w/8) float32 -> (1, h, w, 3) uint8."""
+
+ReadNoise = Callable[[slice, slice], np.ndarray]
+"""Rows and columns of a tile, in px of the padded picture -> what ``Run`` takes as its noise."""
+
+Noise = Callable[[Plan], ReadNoise]
+"""The noise under a picture that is cut as the plan says."""
 
 
 class Networks(Protocol):
@@ -80,12 +88,38 @@ def enlarge(picture: np.ndarray, scale: int) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((width * scale, height * scale), Image.Resampling.BICUBIC))
 
 
+def drawn_noise(seed: int) -> Noise:
+    """Windows (1, 16, h/8, w/8) float32 of a noise drawn for the whole picture, padded by reflection as it is."""
+
+    def reader(tiles: Plan) -> ReadNoise:
+        noise = noise_field(tiles.rows.size, tiles.columns.size, seed)
+        rows, columns = tiles.rows.source(LATENT_STRIDE), tiles.columns.source(LATENT_STRIDE)
+
+        def read(y: slice, x: slice) -> np.ndarray:
+            window = noise[:, rows[_divided(y, LATENT_STRIDE), None], columns[_divided(x, LATENT_STRIDE)]][None]
+            return np.ascontiguousarray(window)
+
+        return read
+
+    return reader
+
+
+def tile_seeds(seed: int) -> Noise:
+    """For models that hold a noise: the seed, (1,) int64, of every tile's window. Raises InputError for a ``seed`` that
+    is out of range."""
+    check_seed(seed)
+    return lambda tiles: lambda y, x: tile_seed(seed, y.start, x.start)
+
+
+NOISE = drawn_noise(0)
+
+
 def restore(
     picture: np.ndarray,
     run: Run,
     tiling: Tiling = DEFAULT,
     *,
-    seed: int = 0,
+    noise: Noise = NOISE,
     on_tile: OnTile = quiet,
     streams: int = 1,
 ) -> np.ndarray:
@@ -96,10 +130,10 @@ def restore(
     InputError for an impossible tile or overlap.
     """
     lq, tiles = enlarge(picture, tiling.scale), tiling.plan(*picture.shape[:2])
-    pixels, noise = _reader(lq, tiles), _noise_reader(tiles, seed)
+    pixels, noise_at = _reader(lq, tiles), noise(tiles)
 
     def compute(y: slice, x: slice) -> np.ndarray:
-        return run(pixels(y, x), noise(y, x))[0]
+        return run(pixels(y, x), noise_at(y, x))[0]
 
     return _collect(blend(tiles, 3, compute, streams=streams, on_tile=on_tile), lq.shape)
 
@@ -109,7 +143,7 @@ def restore_bytes(
     run: RunBytes,
     tiling: Tiling,
     *,
-    seed: int = 0,
+    noise: Noise = NOISE,
     on_tile: OnTile = quiet,
     streams: int = 1,
 ) -> np.ndarray:
@@ -120,11 +154,11 @@ def restore_bytes(
     """
     scale, tiles = tiling.scale, tiling.plan(*picture.shape[:2])
     rows, columns = tiles.rows.reduced(scale), tiles.columns.reduced(scale)
-    noise = _noise_reader(tiles, seed)
+    noise_at = noise(tiles)
 
     def compute(y: slice, x: slice) -> np.ndarray:
         window = picture[rows[_divided(y, scale), None], columns[_divided(x, scale)]][None]
-        restored = run(np.ascontiguousarray(window), noise(y, x))[0]
+        restored = run(np.ascontiguousarray(window), noise_at(y, x))[0]
         return restored.transpose(2, 0, 1).astype(np.float32) / 255
 
     shape = (scale * picture.shape[0], scale * picture.shape[1], 3)
@@ -168,18 +202,6 @@ def restore_staged(
 
 def _divided(pixels: slice, unit: int) -> slice:
     return slice(pixels.start // unit, pixels.stop // unit)
-
-
-def _noise_reader(tiles: Plan, seed: int) -> Callable[[slice, slice], np.ndarray]:
-    """Windows of the noise under the whole picture, padded by reflection as it is -> (1, 16, h/8, w/8) float32."""
-    noise = noise_field(tiles.rows.size, tiles.columns.size, seed)
-    rows, columns = tiles.rows.source(LATENT_STRIDE), tiles.columns.source(LATENT_STRIDE)
-
-    def read(y: slice, x: slice) -> np.ndarray:
-        window = noise[:, rows[_divided(y, LATENT_STRIDE), None], columns[_divided(x, LATENT_STRIDE)]][None]
-        return np.ascontiguousarray(window)
-
-    return read
 
 
 def _reader(lq: np.ndarray, tiles: Plan) -> Callable[[slice, slice], np.ndarray]:

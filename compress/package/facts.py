@@ -81,7 +81,7 @@ def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -
         k_steps=artifact.k_steps,
         sigma_s=artifact.sigma_s,
         io="uint8" if takes_pictures else "float",
-        noise="input" if any(port.name == "noise" for port in ports) else "baked",
+        noise="seed" if artifact.takes_seed else "input" if any(port.name == "noise" for port in ports) else "baked",
         tile=list(tile),
         overlap=default_overlap(tile),
         inputs=[port.to_json() for port in artifact.inputs],

@@ -69,7 +69,8 @@ def bench(
                 if not samples and loaded.reach != "lowering":
                     progress.say(f"{bundle}: {own[0].shape_text}: not measured: no sample picture has this shape")
                     continue
-                pictures = sample_pictures(partial(read_picture, opened), samples, seed) if samples else {}
+                read, seeded = partial(read_picture, opened), fitting[own[0]].takes_seed
+                pictures = sample_pictures(read, samples, seed, seeded=seeded) if samples else {}
                 macs = next((a.macs for a in opened.results().artifacts if a.id == own[0].id), None)
                 group = {artifact: paths[artifact] for artifact in own}
                 entries += bench_target(Bench(group, loaded, pictures, mode, progress, seed), macs)

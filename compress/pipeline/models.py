@@ -12,10 +12,12 @@ from compress.folders import remove_training
 from compress.pipeline.cache import FOLDER, Stages
 from compress.pipeline.context import RunContext
 from compress.pipeline.inputs import prefix_key
+from compress.recipe.image_size import Shape
 from compress.recipe.pass_item import PassItem
 from compress.recipe.schema import QUANTIZED
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from compress.elir.model import Elir
@@ -162,11 +164,25 @@ class Models:
         """(lq, noise) of the first ``most`` pictures of a set: (1, 3, H, W) in [0, 1], (1, 16, H/8, W/8)."""
         import torch
 
-        from compress.elir.noise import picture_inputs
+        from compress.data.pictures import to_float
 
-        seed = self.context.recipe.model.seed
         for i, item in enumerate(pictures):
             if i == most:
                 return
-            lq, noise = picture_inputs(item.degraded, seed, i)
-            yield torch.from_numpy(lq), torch.from_numpy(noise)
+            noise = self._noise(item.degraded.shape[:2], i)
+            yield torch.from_numpy(to_float([item.degraded])), torch.from_numpy(noise)
+
+    def _noise(self, size: Shape, index: int) -> "np.ndarray":
+        """What the artifacts restore picture number ``index`` with: (1, 16, H/8, W/8)."""
+        from compress.elir.noise import picture_noise, picture_seed, seeded_noise
+        from compress.elir.noise_torus import noise_torus, noise_window
+
+        recipe = self.context.recipe
+        seed = recipe.model.seed
+        match recipe.export.noise:
+            case "input":
+                return picture_noise(size, seed, index)
+            case "baked":
+                return seeded_noise(*size, seed).numpy()
+            case "seed":
+                return noise_window(noise_torus(seed), int(picture_seed(seed, index)[0]), size)

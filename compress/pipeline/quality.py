@@ -58,19 +58,18 @@ class ArtifactOutputs:
         import numpy as np
 
         from compress.data.pictures import to_float
-        from compress.elir.noise import picture_inputs, picture_noise
 
         if (output := self._outputs.get((artifact.id, index))) is not None:
             return output
         if artifact.id not in self._runners:
             self._runners |= open_runners(self.folder, [artifact])
         runner = self._runners[artifact.id]
+        noise = runner.noise_of(self.seed, index)
         if runner.takes_pictures:
             assert item.image is not None  # require_images refuses the set before
-            noise = picture_noise(item.degraded.shape[:2], self.seed, index)
             output = to_float(runner.restore(item.image[None], noise))[0]
         else:
-            output = runner.run(*picture_inputs(item.degraded, self.seed, index))[0]
+            output = runner.run(to_float([item.degraded]), noise)[0]
         if not np.isfinite(output).all():
             raise VerificationError(
                 f"{artifact.id} gives NaN or Inf for {item.name}: leave the recipe's passes out one by one"

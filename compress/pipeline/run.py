@@ -218,7 +218,8 @@ class Run:
         macs = self._macs()[f"model{group.suffix}"] if target.runtime == "executorch" else None
 
         def work() -> list[Performance]:
-            pictures = sample_pictures(self._picture, samples, self.seed)
+            seeded = self.recipe.export.noise == "seed"
+            pictures = sample_pictures(self._picture, samples, self.seed, seeded=seeded)
             with self._paths(ours) as paths:
                 return bench_target(Bench(paths, target, pictures, mode, self.progress, self.seed), macs)
 
@@ -243,11 +244,12 @@ class Run:
 
     def _shares(self) -> list[WeightShare]:
         from compress.artifacts.inspect.shares import onnx_shares
+        from compress.elir.noise import picture_seed
 
         def work() -> list[WeightShare]:
             first = next(iter(self.inputs.validation[0]))
             (lq, noise), *_ = self.models.pairs(self.inputs.validation[0], 1)
-            inputs = {"lq": lq.numpy(), "noise": noise.numpy()}
+            inputs = {"lq": lq.numpy(), "noise": noise.numpy(), "seed": picture_seed(self.seed, 0)}
             if first.image is not None:
                 inputs["image"] = first.image[None]
             with self.progress.stage("bytes and milliseconds by stage"):

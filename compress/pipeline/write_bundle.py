@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from compress.artifacts.artifact import Artifact
+from compress.artifacts.runtime.base import SEED
 from compress.bundle.manifest import MANIFEST, read_manifest, write_manifest
 from compress.bundle.open import open_bundle
 from compress.bundle.readme import README, readme
@@ -98,14 +99,18 @@ def interface(artifact: Artifact, recipe: Recipe) -> ManifestArtifact:
     else:
         picture = Port(name="lq", shape=[1, 3, height, width], dtype="float32")
         output = Port(name="hq", shape=[1, 3, height, width], dtype="float32")
-    noise = Port(name="noise", shape=list(noise_shape(height, width)), dtype="float32")
+    beside = {
+        "input": [Port(name="noise", shape=list(noise_shape(height, width)), dtype="float32")],
+        "baked": [],
+        "seed": [Port(name=SEED, shape=[1], dtype="int64")],
+    }
     return ManifestArtifact(
         id=artifact.id,
         format=artifact.format,
         precision=artifact.precision,
         entry=artifact.entry,
         **({"stages": artifact.graphs} if artifact.layout == "staged" else {}),  # type: ignore[arg-type]
-        inputs=[picture] if recipe.export.noise == "baked" else [picture, noise],
+        inputs=[picture, *beside[recipe.export.noise]],
         outputs=[output],
     )
 

@@ -165,6 +165,7 @@ class ExecutorchExport(FormatExport):
 
 
 Layout = Literal["single", "staged"]
+NoiseForm = Literal["input", "baked", "seed"]
 
 
 class Exports(Strict):
@@ -173,8 +174,10 @@ class Exports(Strict):
     openvino: FormatExport | None = None
     onnx: OnnxExport | None = None
     executorch: ExecutorchExport | None = None
-    noise: Literal["input", "baked"] = Field(
-        "input", description="Whether the noise is an input of the graph, or (baked) a seeded noise inside it."
+    noise: NoiseForm = Field(
+        "input",
+        description="Whether the noise is an input of the graph, a seeded noise inside it (baked), or a larger one "
+        "inside it, of which the graph takes the window that its input seed says (seed).",
     )
     # Left out of a dump where it changes nothing: the hash in every artifact is over the dump.
     io: Literal["float", "uint8"] = Field(
@@ -200,7 +203,7 @@ class Exports(Strict):
     @model_validator(mode="after")
     def _fits_layout(self) -> "Exports":
         asked = {
-            "noise: baked": self.noise == "baked",
+            f"noise: {self.noise}": self.noise != "input",
             "io: uint8": self.io == "uint8",
             "onnx.tensorrt: true": self.onnx is not None and self.onnx.tensorrt,
         }
@@ -209,8 +212,12 @@ class Exports(Strict):
         backend = self.executorch.backend if self.executorch else "xnnpack"
         if backend == "ethos_u" and self.noise == "baked":
             raise ValueError("executorch.backend: ethos_u does not go with noise: baked: leave one of the two out")
-        if backend != "xnnpack" and (self.layout == "staged" or self.io == "uint8"):
-            apart = "layout: staged" if self.layout == "staged" else "io: uint8"
+        asked = {
+            "layout: staged": self.layout == "staged",
+            "io: uint8": self.io == "uint8",
+            "noise: seed": self.noise == "seed",
+        }
+        if backend != "xnnpack" and (apart := next((key for key, value in asked.items() if value), None)):
             raise ValueError(
                 f"executorch.backend: {backend} does not go with {apart}: leave one of the two out, or use xnnpack"
             )

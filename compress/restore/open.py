@@ -19,7 +19,7 @@ from compress.bundle.open import Bundle, OpenArtifact, open_bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.elir.latent import SIZE_MULTIPLE
 from compress.elir.metadata import read_metadata, student_for
-from compress.elir.restore import TorchNetworks, restore, restore_bytes, restore_staged
+from compress.elir.restore import TorchNetworks, drawn_noise, restore, restore_bytes, restore_staged, tile_seeds
 from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, OnTile, Tiling
 from compress.errors import InputError, Unavailable
 from compress.files import real_path
@@ -261,15 +261,16 @@ def _artifact(artifact: ArtifactFile, settings: Settings) -> Restorer:
     if settings.scale not in (None, scale):
         raise InputError(f"scale (={settings.scale}) differs from the artifact's {scale}, which enlarges: leave it out")
     tiling = Tiling(scale, tile, _overlap(settings, tile), fixed=True)
+    noise = tile_seeds(settings.seed) if runner.takes_seed else drawn_noise(settings.seed)
 
     def run(picture: "np.ndarray", on_tile: OnTile) -> "np.ndarray":
         runner = loaded.runner_for(tiling.plan(*picture.shape[:2]).tiles)
-        given: Any = {"seed": settings.seed, "on_tile": on_tile, "streams": loaded.streams}
+        given: Any = {"on_tile": on_tile, "streams": loaded.streams}
         if isinstance(runner, StagedRunner):
-            return restore_staged(picture, runner, tiling, **given)
+            return restore_staged(picture, runner, tiling, seed=settings.seed, **given)
         if runner.takes_pictures:
-            return restore_bytes(picture, runner.restore, tiling, **given)
-        return restore(picture, runner.run, tiling, **given)
+            return restore_bytes(picture, runner.restore, tiling, noise=noise, **given)
+        return restore(picture, runner.run, tiling, noise=noise, **given)
 
     staged, enlarges, advice = isinstance(runner, StagedRunner), runner.scale > 1, _tile_advice(tiling)
     del runner  # ``loaded`` alone holds it, so that it can be dropped

@@ -223,15 +223,17 @@ def _way_to(target: DeployTarget) -> Callable[[Bench], list[Performance]]:
     return bench_local
 
 
-def sample_pictures(read: "Callable[[str], np.ndarray]", samples: Sequence[Sample], noise_seed: int) -> Pictures:
+def sample_pictures(
+    read: "Callable[[str], np.ndarray]", samples: Sequence[Sample], noise_seed: int, *, seeded: bool = False
+) -> Pictures:
     """The bundle's sample pictures: input, noise, truth where there is any, every artifact's output.
 
-    The first also as it is simulated in 8 bits.
+    The first also as it is simulated in 8 bits. ``seeded``: the artifacts take a seed instead of the noise.
     ``read``: path below the bundle -> (H, W, 3) uint8. Raises VerificationError where they do not belong together.
     """
     import numpy as np
 
-    from compress.elir.noise import picture_noise
+    from compress.elir.noise import picture_noise, picture_seed
 
     def stacked(paths: Sequence[str]) -> "np.ndarray":
         pictures = [read(path) for path in paths]
@@ -250,4 +252,5 @@ def sample_pictures(read: "Callable[[str], np.ndarray]", samples: Sequence[Sampl
     small = {"image": stacked(images)} if len(images) == len(samples) else {}
     clean = [sample.clean for sample in samples if sample.clean]
     truth = {"clean": stacked(clean)} if len(clean) == len(samples) else {}
-    return {"lq": lq, "noise": np.concatenate(noise), **small, **truth, **outputs}
+    seeds = {"seed": np.stack([picture_seed(noise_seed, sample.index) for sample in samples])} if seeded else {}
+    return {"lq": lq, "noise": np.concatenate(noise), **seeds, **small, **truth, **outputs}

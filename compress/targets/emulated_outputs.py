@@ -42,7 +42,7 @@ class References:
                     probe(self.bench.artifacts[artifact])
                 self._runners[artifact] = open_runner(self.bench.artifacts[artifact], artifact.format, 1)
             runner = self._runners[artifact]
-            given, noise = picture(dict(self.bench.pictures), i).values()
+            given, noise, *_ = picture(dict(self.bench.pictures), i).values()
             self._outputs[artifact, i] = (runner.restore if runner.takes_pictures else runner.run)(given, noise)[0]
         return self._outputs[artifact, i]
 

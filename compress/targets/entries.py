@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 Pictures = Mapping[str, "np.ndarray"]
 """lq (N, H, W, 3) uint8, noise (N, 16, H/8, W/8) float32; image (N, h, w, 3) uint8 where the artifacts take pictures
-of 8 bits, which they are given instead of lq; for accuracy also clean, output-<artifact> of here, and of
-the first pictures simulated-<artifact>: what the torch model with the artifact's scheme makes of them."""
+of 8 bits, which they are given instead of lq; seed (N, 1) int64 where they are given that instead of noise; for
+accuracy also clean, output-<artifact> of here, and of the first pictures simulated-<artifact>: what the torch model
+with the artifact's scheme makes of them."""
 
-GIVEN = ("lq", "noise", "image")
+GIVEN = ("lq", "noise", "image", "seed")
 """Of ``Pictures``, what artifacts are given."""
 BF16 = "fp32-in-bf16"
 """The run of the fp32 artifact in bfloat16, beside the artifacts' ids."""

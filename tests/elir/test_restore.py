@@ -9,8 +9,10 @@ import torch
 from compress.elir.checkpoint import load_checkpoint
 from compress.elir.model import Elir
 from compress.elir.noise import noise_field
-from compress.elir.restore import TorchNetworks, enlarge, restore, restore_staged
+from compress.elir.noise_torus import tile_seed
+from compress.elir.restore import TorchNetworks, drawn_noise, enlarge, restore, restore_staged, tile_seeds
 from compress.elir.tiles import Tiling
+from compress.errors import InputError
 from compress.recipe.library import find
 
 SIZES = [(1, 1), (1, 40), (33, 17), (64, 64), (70, 100)]
@@ -57,7 +59,7 @@ def test_one_tile_is_the_model_itself(tiny_elir: Elir, photo: np.ndarray) -> Non
     noise = torch.from_numpy(noise_field(64, 96, seed=5)[None])
     lq = torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)
     wanted = (tiny_elir(lq, noise).clamp(0, 1)[0] * 255 + 0.5).to(torch.uint8).permute(1, 2, 0).numpy()
-    assert np.array_equal(restore(picture, torch_run(tiny_elir), seed=5), wanted)
+    assert np.array_equal(restore(picture, torch_run(tiny_elir), noise=drawn_noise(5)), wanted)
     assert np.array_equal(restore_staged(picture, TorchNetworks(tiny_elir), seed=5), wanted)
 
 
@@ -86,7 +88,7 @@ def test_tiles_of_the_bundled_model_do_not_show(photo: np.ndarray) -> None:
 
 def test_the_same_seed_gives_the_same_picture_and_another_does_not(tiny_elir: Elir, photo: np.ndarray) -> None:
     picture, run = shrunk(photo, 32), torch_run(tiny_elir)
-    first, again, other = (restore(picture, run, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (restore(picture, run, noise=drawn_noise(seed)) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -99,9 +101,23 @@ def test_neighbouring_tiles_see_the_same_noise(photo: np.ndarray) -> None:
         seen[noise.tobytes()] = noise
         return lq
 
-    restore(shrunk(photo, 96), run, Tiling(tile=(64, 64), overlap=32), seed=3)
+    restore(shrunk(photo, 96), run, Tiling(tile=(64, 64), overlap=32), noise=drawn_noise(3))
     windows = {field[:, y : y + 8, x : x + 8].tobytes() for y in (0, 4) for x in (0, 4)}
     assert set(seen) == windows
+
+
+def test_a_model_that_holds_its_noise_gets_the_seed_of_each_tile(photo: np.ndarray) -> None:
+    seeds: list[int] = []
+
+    def run(lq: np.ndarray, seed: np.ndarray) -> np.ndarray:
+        assert seed.dtype == np.int64 and seed.shape == (1,)
+        seeds.append(int(seed[0]))
+        return lq
+
+    restore(shrunk(photo, 96), run, Tiling(tile=(64, 64), overlap=32), noise=tile_seeds(3))
+    assert seeds == [int(tile_seed(3, y, x)[0]) for y in (0, 32) for x in (0, 32)] and len(set(seeds)) == 4
+    with pytest.raises(InputError, match=r"seed \(=16777216\) must be in \[0, 16777215\]"):
+        tile_seeds(2**24)
 
 
 def test_every_tile_is_announced(tiny_elir: Elir, photo: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from compress.artifacts.export.deployed import INPUT_NAMES, OUTPUT_NAME
 from compress.artifacts.export.enlargement import HALF, STEP, Enlargement
+from compress.artifacts.export.onnx_graph import Graph, model_of
 from compress.recipe.image_size import Shape
 
 IMAGE, RESTORED = "image", "restored"
@@ -86,7 +87,7 @@ def picture_openvino(model: Any, shape: Shape, enlargement: Enlargement) -> Any:
 
     from compress.artifacts.export.to_openvino import to_openvino
 
-    before, after = (to_openvino(_model(graph)) for graph in (_before(shape, enlargement), _after(shape)))
+    before, after = (to_openvino(model_of(graph)) for graph in (_before(shape, enlargement), _after(shape)))
     lq, hq = model.input(INPUT_NAMES[0]), model.output(0).get_node().input_value(0)
     for made, reader in ((before.output(0).get_node().input_value(0), lq), (hq, after.input(0))):
         for user in reader.get_target_inputs():
@@ -95,18 +96,12 @@ def picture_openvino(model: Any, shape: Shape, enlargement: Enlargement) -> Any:
     return ov.Model(after.get_results(), [*before.get_parameters(), *noise])
 
 
-def _model(graph: Any) -> Any:
-    from onnx import helper
-
-    return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])
-
-
 def _before(shape: Shape, enlargement: Enlargement) -> Any:
     """GraphProto: ``image`` -> ``lq``."""
     from onnx import TensorProto
 
     small = _reduced(shape, enlargement)
-    graph = _Graph("before")
+    graph = Graph("before")
     x = graph.add("Cast", IMAGE, to=TensorProto.FLOAT)
     x = graph.add("Transpose", x, perm=[0, 3, 1, 2])
     if enlargement.scale > 1:
@@ -124,7 +119,7 @@ def _before(shape: Shape, enlargement: Enlargement) -> Any:
     return graph.proto((IMAGE, "UINT8", [1, *small, 3]), (INPUT_NAMES[0], "FLOAT", [1, 3, *shape]))
 
 
-def _enlarged(graph: "_Graph", x: str, upper: str, lower: str) -> str:
+def _enlarged(graph: Graph, x: str, upper: str, lower: str) -> str:
     """Along the last axis."""
     rest = graph.add("Add", graph.add("MatMul", x, lower), graph.constant(np.float32(HALF)))
     rest = graph.add("Div", graph.add("Floor", rest), graph.constant(np.float32(STEP)))
@@ -136,40 +131,8 @@ def _after(shape: Shape) -> Any:
     """GraphProto: ``hq`` -> ``restored``."""
     from onnx import TensorProto
 
-    graph = _Graph("after")
+    graph = Graph("after")
     x = graph.add("Mul", OUTPUT_NAME, graph.constant(np.float32(255)))
     x = graph.add("Floor", graph.add("Add", x, graph.constant(np.float32(0.5))))
     graph.add("Transpose", graph.add("Cast", x, to=TensorProto.UINT8), perm=[0, 2, 3, 1], made=RESTORED)
     return graph.proto((OUTPUT_NAME, "FLOAT", [1, 3, *shape]), (RESTORED, "UINT8", [1, *shape, 3]))
-
-
-class _Graph:
-    """Nodes and constants of a graph; ``name`` keeps theirs apart from other graphs'."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.nodes: list[Any] = []
-        self.constants: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
-
-    def add(self, kind: str, *read: str, made: str | None = None, **attributes: Any) -> str:
-        """Name of the new node's output."""
-        from onnx import helper
-
-        name = f"{self.name}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, read, [made or name], name=name, **attributes))
-        return made or name
-
-    def constant(self, value: Any) -> str:
-        """Name of the initializer of ``value``; equal ones are one."""
-        from onnx import numpy_helper
-
-        key = str(value.dtype), value.shape, value.tobytes()
-        new = numpy_helper.from_array(np.asarray(value), f"{self.name}.{len(self.constants)}")
-        return str(self.constants.setdefault(key, new).name)
-
-    def proto(self, *ports: tuple[str, str, list[int]]) -> Any:
-        """GraphProto, of the (name, type, shape) of its input and its output."""
-        from onnx import TensorProto, helper
-
-        read, made = (helper.make_tensor_value_info(n, TensorProto.DataType.Value(t), s) for n, t, s in ports)
-        return helper.make_graph(self.nodes, self.name, [read], [made], list(self.constants.values()))

@@ -13,9 +13,8 @@ from torch.fx.graph import _PyTreeCodeGen
 from torch.fx.traceback import NodeSource
 
 from compress.artifacts.backends import BACKENDS, Backend
+from compress.artifacts.export.around import NOTHING, Around
 from compress.artifacts.export.deployed import exportable, without_stack_traces
-from compress.artifacts.export.enlargement import Enlargement
-from compress.artifacts.export.pictures import PictureModel, picture_inputs
 from compress.files import whole_file
 from compress.quiet import quiet
 from compress.recipe.image_size import Shape
@@ -41,14 +40,12 @@ def to_executorch(
     baked_seed: int | None = None,
     *,
     float16: bool = False,
-    enlargement: Enlargement | None = None,
+    around: Around = NOTHING,
     stage: str = "",
     backend: Backend = BACKENDS["xnnpack"],
 ) -> bytes:
     """.pte bytes of ``model`` ((lq, noise) -> hq), or of one ``stage`` of it, for pictures of ``shape``, delegated to
     ``backend`` where it can be.
-
-    ``enlargement``: takes and gives pictures of 8 bits (``export.pictures``).
     """
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
@@ -60,8 +57,7 @@ def to_executorch(
     if float16 and not backend.own_float16:
         module = _Half(module)
         sides = None if sides is None else (sides,)  # type: ignore[assignment]
-    if enlargement is not None:
-        module, inputs = PictureModel(module, shape, enlargement), picture_inputs(shape, enlargement, inputs)
+    module, inputs = around.module(module, shape, inputs)
     with quiet(), without_stack_traces(), _shared_provenance(), backend.passes(), _compiled_on_demand():
         exported = torch.export.export(module, inputs, dynamic_shapes=sides, strict=False)
         edge = to_edge_transform_and_lower(

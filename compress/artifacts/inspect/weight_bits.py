@@ -21,7 +21,7 @@ def stored_weights(graphs: Iterable[Path], format: str) -> dict[str, int] | None
         return None
     counts: Counter[int] = Counter()
     for shape, bits in chain.from_iterable(map(_openvino if format == "openvino" else _onnx, graphs)):
-        # Channels, or groups and channels, then the kernel; biases, scales and a baked noise have 1 in one of them.
+        # Channels, or groups and channels, then the kernel; biases, scales and a noise inside have 1 in one of them.
         if len(shape) >= 4 and min(shape[:-2]) > 1:
             counts[bits] += prod(shape)
     return {str(bits): count for bits, count in sorted(counts.items())}

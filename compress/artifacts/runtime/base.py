@@ -14,6 +14,8 @@ from compress.artifacts.runtime.contents import Contents
 from compress.artifacts.runtime.executorch_import import without_compiler
 from compress.artifacts.stages import INPUTS, STAGES
 from compress.elir.latent import LATENT_CHANNELS, SIZE_MULTIPLE, noise_shape
+from compress.elir.noise import picture_noise, picture_seed
+from compress.elir.noise_torus import check_seed
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
 from compress.quiet import quiet
 from compress.recipe.schema import Format
@@ -24,6 +26,9 @@ Shape = tuple[int, ...]
 
 IMAGE = "image"
 """The input of an artifact that takes pictures of 8 bits."""
+
+SEED = "seed"
+"""The input of an artifact that holds its noise: which window of it is taken."""
 
 MOST_SCALE = 8
 """No artifact enlarges more: what it makes of a picture takes memory by the square."""
@@ -44,8 +49,9 @@ class Runner(ABC):
     """An artifact, loaded and ready to run, by any number of threads at once.
 
     Attributes: ``shapes``, of ``lq`` (1, 3, H, W), or of ``image`` (1, h, w, 3) where it takes pictures of 8 bits, and,
-    unless baked, of ``noise`` (1, 16, H/8, W/8); ``output``, the shape of what it gives; ``facts``, the
-    runtime's version and the settings in force, for the record; ``about``, what the file says of itself, e.g. ``task``.
+    unless baked, of ``noise`` (1, 16, H/8, W/8) or ``seed`` (1,); ``output``, the shape of what it gives; ``facts``,
+    the runtime's version and the settings in force, for the record; ``about``, what the file says of itself, e.g.
+    ``task``.
     """
 
     shapes: dict[str, Shape]
@@ -66,6 +72,15 @@ class Runner(ABC):
         return IMAGE in self.shapes
 
     @property
+    def takes_seed(self) -> bool:
+        """Whether it holds its noise and takes a seed, (1,) int64, wherever others take their noise."""
+        return SEED in self.shapes
+
+    def noise_of(self, seed: int, index: int) -> np.ndarray:
+        """What it gets as its noise for picture number ``index`` of a set."""
+        return picture_seed(seed, index) if self.takes_seed else picture_noise(self.tile, seed, index)
+
+    @property
     def tile(self) -> tuple[int, int]:
         """Height and width of what it gives, in px."""
         height, width = self.output[1:3] if self.takes_pictures else self.output[2:]
@@ -77,15 +92,16 @@ class Runner(ABC):
         return self.output[1] // self.shapes[IMAGE][1] if self.takes_pictures else 1
 
     def run(self, lq: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
-        """lq (1, 3, H, W) float32 in [0, 1], noise (1, 16, H/8, W/8) float32 -> hq (1, 3, H, W) float32, clipped by
-        the artifact. Noise is ignored where it is baked in.
+        """lq (1, 3, H, W) float32 in [0, 1], noise (1, 16, H/8, W/8) float32, or the seed of it (``takes_seed``)
+        -> hq (1, 3, H, W) float32, clipped by the artifact. Noise is ignored where it is baked in.
 
-        Raises InputError for other shapes, VerificationError for an artifact that fails or gives another shape.
+        Raises InputError for other shapes and a seed out of range, VerificationError for an artifact that fails or
+        gives another shape.
         """
         return self._run({"lq": np.ascontiguousarray(lq, np.float32)}, noise)
 
     def restore(self, image: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
-        """image (1, h, w, 3) uint8, noise as ``run`` -> (1, H, W, 3) uint8, of an artifact that takes pictures.
+        """image (1, h, w, 3) uint8, noise or seed as ``run`` -> (1, H, W, 3) uint8, of an artifact that takes pictures.
 
         Errors as ``run``'s; InputError for values of another type, too.
         """
@@ -94,10 +110,14 @@ class Runner(ABC):
     def _run(self, inputs: dict[str, np.ndarray], noise: np.ndarray | None) -> np.ndarray:
         if noise is not None and "noise" in self.shapes:
             inputs["noise"] = np.ascontiguousarray(noise, np.float32)
+        if noise is not None and self.takes_seed:
+            inputs[SEED] = noise
         given = {name: (value.shape, str(value.dtype)) for name, value in inputs.items()}
         wanted = {name: (shape, dtype_of(name)) for name, shape in self.shapes.items()}
         if given != wanted:
             raise InputError(f"artifact takes {_told(wanted)}, got {_told(given)}: give inputs of its shapes and types")
+        if self.takes_seed:
+            check_seed(int(inputs[SEED][0]))
         return self.compute(inputs, self.output)
 
     def compute(self, inputs: dict[str, np.ndarray], output: Shape) -> np.ndarray:
@@ -120,13 +140,16 @@ class Runner(ABC):
         return made
 
 
+_TYPES = {IMAGE: "uint8", SEED: "int64"}
+
+
 def dtype_of(name: str) -> str:
     """Type of an input, by its name."""
-    return "uint8" if name == IMAGE else "float32"
+    return _TYPES.get(name, "float32")
 
 
 def _told(inputs: Mapping[str, tuple[Shape, str]]) -> str:
-    return " and ".join(f"{name} {shape}{f' {t}' if name == IMAGE else ''}" for name, (shape, t) in inputs.items())
+    return " and ".join(f"{name} {shape}{f' {t}' if name in _TYPES else ''}" for name, (shape, t) in inputs.items())
 
 
 def format_of(path: Path) -> Format:
@@ -178,13 +201,13 @@ def check_shapes(path: Path, shapes: Mapping[str, Shape], output: Shape) -> tupl
     else:
         height, width = output[1:3] if len(output) == 4 and output[::3] == (1, 3) else (0, 0)
         wanted = {IMAGE: _reduced(shapes[IMAGE], height, width)}
-    wanted["noise"] = noise_shape(height, width)
+    wanted[SEED if SEED in shapes else "noise"] = (1,) if SEED in shapes else noise_shape(height, width)
     static = height > 0 and width > 0 and not height % 8 and not width % 8
     if not static or any(wanted.get(name) != shape for name, shape in shapes.items()):
         found = " and ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise VerificationError(
             f"{path}: not an ELIR artifact, its inputs are {found or 'none'}: lq (1, 3, H, W), or image (1, h, w, 3), "
-            "and noise (1, 16, H/8, W/8) are wanted, static"
+            "and noise (1, 16, H/8, W/8), or seed (1,), are wanted, static"
         )
     return dict(shapes), output
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from compress.artifacts.about import KEYS
 from compress.artifacts.backends import backend_in
-from compress.artifacts.runtime.base import IMAGE, Option, Runner, check_shapes, damaged, load_library
+from compress.artifacts.runtime.base import IMAGE, SEED, Option, Runner, check_shapes, damaged, load_library
 from compress.artifacts.runtime.contents import Contents
 from compress.artifacts.stages import INPUTS
 from compress.errors import InputError, Unavailable
@@ -19,8 +19,8 @@ from compress.files import read_plain
 from compress.quiet import quiet_native
 
 MOST_ABOUT, MOST_PROGRAM = 100_000, 2**33  # bytes
-# A .pte has inputs by place, not by name; the first by its type, of torch's numbers.
-NAMES = {6: "lq", 0: IMAGE}
+# A .pte has inputs by place, not by name; the first and the second by their types, of torch's numbers.
+NAMES = ({6: "lq", 0: IMAGE}, {6: "noise", 4: SEED})
 METHOD = "forward"
 # A method runs in memory of its own, and XNNPACK's work space and threads belong to the process.
 _ONE_AT_A_TIME = threading.Lock()
@@ -93,7 +93,9 @@ def _set_threads(threads: int) -> int:
 
 def _shapes(metadata: Any, stem: str) -> dict[str, tuple[int, ...]]:
     tensors = [metadata.input_tensor_meta(i) for i in range(metadata.num_inputs())]
-    names = [NAMES.get(tensors[0].dtype(), "input 0"), "noise"] if tensors else []
-    names = list(INPUTS.get(stem, names))
+    known = [
+        name.get(tensor.dtype(), f"input {i}") for i, (name, tensor) in enumerate(zip(NAMES, tensors, strict=False))
+    ]
+    names = list(INPUTS.get(stem, known))
     names += [f"input {i}" for i in range(len(names), len(tensors))]
     return {name: tuple(tensor.sizes()) for name, tensor in zip(names, tensors, strict=False)}

@@ -10,8 +10,9 @@ const ready = (async () => {
   const ort = await runtime(facts.threads);
   const session = await open(ort, await bytes("model.onnx"), { externalData: await externalData(facts.external) });
   const run = async (picture, noise) => {
-    const given = { lq: picture, image: picture, noise };
-    const tensor = (name) => new ort.Tensor(name === "image" ? "uint8" : "float32", given[name], facts.inputs[name]);
+    const given = { lq: picture, image: picture, noise, seed: noise };
+    const type = { image: "uint8", seed: "int64" };
+    const tensor = (name) => new ort.Tensor(type[name] || "float32", given[name], facts.inputs[name]);
     const feeds = Object.fromEntries(session.inputNames.map((name) => [name, tensor(name)]));
     const { data } = (await session.run(feeds))[session.outputNames[0]];
     return facts.images ? planes(data) : data;
@@ -41,7 +42,8 @@ self.onmessage = async ({ data: picture }) => {
     const { facts, run } = await ready;
     const small = rgb(picture), lq = enlarge(small, facts.scale);
     self.postMessage({ before: rgba(lq) });
-    const noise = await floats(`noise.bin?height=${roundedUp(lq.height)}&width=${roundedUp(lq.width)}`);
+    const drawn = () => floats(`noise.bin?height=${roundedUp(lq.height)}&width=${roundedUp(lq.width)}`);
+    const noise = facts.inputs.seed ? 0 : await drawn();
     const started = performance.now();
     const hq = await restore(facts.images ? small : lq, noise, facts, run, (done, total) => self.postMessage({ done, total }));
     self.postMessage({ after: rgba(hq), seconds: (performance.now() - started) / 1000 });

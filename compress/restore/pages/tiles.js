@@ -96,7 +96,8 @@ export function enlarge({ data, width, height }, scale) {
 // --- tiles -------------------------------------------------------------------------------------------------------
 
 // picture {data (height, width, 3) bytes, width, height}, already enlarged unless the model takes images and does so;
-// noise (16, h/8, w/8) floats of the enlarged picture, rounded up to 32 px; run(lq or image, noise) -> hq
+// noise (16, h/8, w/8) floats of the enlarged picture, rounded up to 32 px, or, for a model that holds its noise, a seed,
+// a whole number in [0, 2 ** 24); run(lq or image, noise or seed) -> hq
 // -> {data, width, height}.
 export async function restore(picture, noise, { tile, overlap, images, scale }, run, onTile) {
   const [tileHeight, tileWidth] = tile, factor = images ? scale : 1;
@@ -104,9 +105,7 @@ export async function restore(picture, noise, { tile, overlap, images, scale }, 
   const rows = planAxis(height, tileHeight, overlap), columns = planAxis(width, tileWidth, overlap);
   const sum = new Float32Array(3 * width * height), total = rows.starts.length * columns.starts.length;
   const down = weights(rows), across = weights(columns);
-  check(noise.length === 16 * (roundedUp(width) / LATENT) * (roundedUp(height) / LATENT), "the noise has another size");
-  check(noise.every(Number.isFinite), "the noise holds NaN or infinity");
-  const window = noiseReader(noise, rows, columns);
+  const window = typeof noise === "number" ? seedReader(noise) : noiseReader(noise, rows, columns);
   const read = images ? imageReader(picture, rows, columns, scale) : planesReader(picture, rows, columns);
   let done = 0;
   for (const [i, top] of rows.starts.entries()) {
@@ -158,7 +157,22 @@ function planesReader({ data, width }, rows, columns) {
   };
 }
 
+// Seeds with which all tiles take their parts of one noise: its rows and columns, and what is added to a seed for the
+// next row and the next column.
+const ROWS = 127, COLUMNS = 128, ROW_STEP = 2944, COLUMN_STEP = 12319;
+
+function seedReader(seed) {
+  check(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 24, "the seed must be a whole number in [0, 16777215]");
+  return (top, left) => {
+    const at = seed + (top / LATENT) * ROW_STEP + (left / LATENT) * COLUMN_STEP;
+    return BigInt64Array.of(BigInt(at % (ROWS * COLUMNS)));
+  };
+}
+
 function noiseReader(noise, rows, columns) {
+  const size = 16 * (roundedUp(columns.size) / LATENT) * (roundedUp(rows.size) / LATENT);
+  check(noise.length === size, "the noise has another size");
+  check(noise.every(Number.isFinite), "the noise holds NaN or infinity");
   const v = source(rows, LATENT), u = source(columns, LATENT), [h, w] = [rows.tile, columns.tile];
   const noiseWidth = roundedUp(columns.size) / LATENT, noiseSize = noiseWidth * (roundedUp(rows.size) / LATENT);
   return (top, left) => {

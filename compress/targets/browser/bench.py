@@ -94,7 +94,7 @@ def nothing() -> bytes:
 
 
 def _inputs(pictures: Pictures) -> "dict[str, np.ndarray]":
-    """Of every picture, what artifacts are given: lq or image, then noise."""
+    """Of every picture, what artifacts are given: lq or image, then seed, where they take one, then noise."""
     import numpy as np
 
     from compress.targets.runner.accuracy import picture
@@ -160,7 +160,7 @@ def _accuracy(
     from compress.targets.runner.accuracy import as_picture, output_form
 
     shape, dtype = output_form(dict(inputs))
-    given, noise = inputs.values()
+    given, noise, *_ = inputs.values()
     places = [slice(i, i + 1) for i in range(len(noise))]
     pages: dict[Artifact, list[np.ndarray]] = {}
     native: dict[Artifact, list[np.ndarray]] = {}

@@ -9,14 +9,18 @@ from compress.targets.runner.state import Job
 
 def picture(stored: Any, i: int) -> Dict[str, Any]:
     """Picture ``i`` (H, W, 3) uint8 and its noise -> lq (1, 3, H, W) in [0, 1], noise (1, 16, H/8, W/8), float32;
-    where there is ``image``, which artifacts of pictures of 8 bits take: that, (1, h, w, 3) uint8, instead of lq."""
+    where there is ``image``, which artifacts of pictures of 8 bits take: that, (1, h, w, 3) uint8, instead of lq; where
+    there is ``seed``, (1,) int64: that, before the noise, which artifacts that take inputs by place then do not get."""
     import numpy as np
 
-    noise = np.ascontiguousarray(stored["noise"][i : i + 1], np.float32)
     if "image" in stored:
-        return {"image": np.ascontiguousarray(stored["image"][i : i + 1]), "noise": noise}
-    lq = stored["lq"][i].transpose(2, 0, 1)[None].astype(np.float32) / 255
-    return {"lq": np.ascontiguousarray(lq), "noise": noise}
+        inputs = {"image": np.ascontiguousarray(stored["image"][i : i + 1])}
+    else:
+        inputs = {"lq": np.ascontiguousarray(stored["lq"][i].transpose(2, 0, 1)[None].astype(np.float32) / 255)}
+    if "seed" in stored:
+        inputs["seed"] = stored["seed"][i]
+    inputs["noise"] = np.ascontiguousarray(stored["noise"][i : i + 1], np.float32)
+    return inputs
 
 
 def output_form(inputs: Dict[str, Any]) -> Tuple[Tuple[int, ...], str]:

@@ -171,7 +171,9 @@ class ExecuTorch:
         about, stem = self.method.metadata, os.path.splitext(os.path.basename(path))[0]
         sizes = [tuple(about.input_tensor_meta(i).sizes()) for i in range(about.num_inputs())]
         eight = about.num_inputs() and about.input_tensor_meta(0).dtype() == 0  # torch's number of uint8
-        self.shapes = dict(zip(STAGES.get(stem) or ["image" if eight else "lq", "noise"], sizes))
+        seeded = about.num_inputs() > 1 and about.input_tensor_meta(1).dtype() == 4  # of int64
+        names = ["image" if eight else "lq", "seed" if seeded else "noise"]
+        self.shapes = dict(zip(STAGES.get(stem) or names, sizes))
         self.tensor = torch.from_numpy
         self.facts = {"threads": portable_lib._threadpool_get_thread_count()}
 

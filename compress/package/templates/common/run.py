@@ -24,6 +24,8 @@ from PIL import Image, ImageOps
 
 GRID = 32  # px; tiles start at its multiples, where every stride of the networks has the same phase
 LATENT, CHANNELS = 8, 16  # px of the output per sample of the noise, and its channels
+# Of the noise in an artifact that takes a seed: its samples, and what to add to a seed for one row or column further.
+PERIOD, MOST_SEED, ROW_STEP, COLUMN_STEP = 127 * 128, 2**24 - 1, 2944, 12319
 # Pillow hands others to programs: a PostScript file, whatever its name, is run by Ghostscript.
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
 
@@ -83,13 +85,14 @@ class Restorer:
     def restore(self, picture, seed=0):
         """Picture (H, W, 3) uint8 -> (scale H, scale W, 3) uint8. ``seed``: of the noise.
 
-        Raises ValueError for any other array, and where the artifact gives what is no number.
+        Raises ValueError for any other array, for a seed out of range, and where the artifact gives what is no number.
         """
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
             raise ValueError(f"the picture is {picture.dtype} {picture.shape}, it must be uint8 (height, width, 3)")
         size = [side * self.scale for side in picture.shape[:2]]
         rows, columns = (Axis(*axis, self.overlap) for axis in zip(size, self.facts["tile"]))
-        picture_at, noise_at = self._picture(picture, rows, columns), self._noise(rows, columns, seed)
+        noise_at = self._seeds(seed) if self.facts["noise"] == "seed" else self._noise(rows, columns, seed)
+        picture_at = self._picture(picture, rows, columns)
         restored = np.empty((*size, 3), np.uint8)
         band = np.zeros((rows.tile, columns.padded, 3), np.float32)  # one row of tiles, in [0, 1]
         for top, end, down in zip(rows.starts, [*rows.starts[1:], rows.padded], rows.weights()):
@@ -105,7 +108,7 @@ class Restorer:
 
     def _run(self, picture, noise):
         """A tile's inputs -> (H, W, 3) float32 in [0, 1]."""
-        given = {"lq": picture, "image": picture, "noise": noise}
+        given = {"lq": picture, "image": picture, "noise": noise, "seed": noise}
         names = [port["name"] for port in self.facts["inputs"]]
         output = self.model.run({name: np.ascontiguousarray(given[name]) for name in names})[0]
         if not np.isfinite(output).all():
@@ -124,6 +127,16 @@ class Restorer:
         def read(top, left):
             window = picture[y[rows.tile_at(top, unit), None], x[columns.tile_at(left, unit)]][None]
             return window if self.takes_bytes else window.transpose(0, 3, 1, 2).astype(np.float32) / 255
+
+        return read
+
+    def _seeds(self, seed):
+        """Gives each tile the seed, (1,) int64, of its part of one noise that lies under the whole picture."""
+        if not 0 <= seed <= MOST_SEED:
+            raise ValueError(f"the seed is {seed}, it must be in [0, {MOST_SEED}]")
+
+        def read(top, left):
+            return np.array([(seed + top // LATENT * ROW_STEP + left // LATENT * COLUMN_STEP) % PERIOD], np.int64)
 
         return read
 

@@ -1,7 +1,7 @@
 // One worker of bench.js: {kind: "cold"} loads one artifact, runs it once, then on every picture;
 // {kind: "warm"} times all artifacts, interleaved.
 
-import { bytes, externalData, floats, open, runtime } from "./runtime.js";
+import { bytes, externalData, floats, longs, open, runtime } from "./runtime.js";
 
 const heaps = [];
 const Memory = WebAssembly.Memory;
@@ -20,10 +20,12 @@ async function load(ort, job, artifact) {
   return { session, ms: performance.now() - started };
 }
 
+const READ = { uint8: bytes, float32: floats, int64: longs };
+
 async function inputs(ort, job, index) {
   const feeds = {};
   for (const [name, { shape, type }] of Object.entries(job.inputs)) {
-    const all = await (type === "uint8" ? bytes : floats)(`${name}.bin`);
+    const all = await READ[type](`${name}.bin`);
     feeds[name] = new ort.Tensor(type, all.slice(index * count(shape), (index + 1) * count(shape)), shape);
   }
   return feeds;

@@ -15,6 +15,7 @@ export const bytes = async (name) => {
 };
 
 export const floats = async (name) => new Float32Array((await bytes(name)).buffer);
+export const longs = async (name) => new BigInt64Array((await bytes(name)).buffer);
 
 // Weights that a model keeps in files of their own: {path: its name in the model, url: where it is}.
 export const externalData = (files) =>

@@ -4,7 +4,8 @@
 // decode into a Picture with the library that your product has. NOISE is a file of floats, for the very picture that
 // `compress restore` and run.py give:
 //   numpy.random.default_rng(seed).standard_normal((16, h // 8, w // 8), dtype="float32").tofile("noise.bin")
-// with h and w the sides of the output rounded up to 32. Any other standard normal noise does as well.
+// with h and w the sides of the output rounded up to 32. Any other standard normal noise does as well. For a model that
+// takes a seed, NOISE is the seed.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -80,6 +81,17 @@ static std::vector<float> draw_noise(std::size_t size) {
     return noise;
 }
 
+static std::int64_t read_seed(const std::string& text) {
+    std::size_t end = 0;
+    std::int64_t seed = -1;
+    try {
+        seed = std::stoll(text, &end);
+    } catch (const std::exception&) {
+    }
+    if (text.empty() || end != text.size()) throw std::runtime_error(text + ": not a seed, which is a whole number");
+    return seed;
+}
+
 int main(int argc, char** argv) try {
     if (argc != 4 && argc != 5) throw std::runtime_error("usage: restore MODEL PICTURE.ppm RESTORED.ppm [NOISE]");
     Model model(argv[1]);
@@ -87,7 +99,8 @@ int main(int argc, char** argv) try {
     std::vector<float> noise;
     const std::size_t size = noise_size(picture);
     if (model.takes_noise) noise = argc == 5 ? read_noise(argv[4], size) : draw_noise(size);
-    write_ppm(argv[3], restore(model, picture, noise));
+    const std::int64_t seed = model.takes_seed && argc == 5 ? read_seed(argv[4]) : 0;
+    write_ppm(argv[3], restore(model, picture, noise, seed));
     return 0;
 } catch (const std::exception& error) {
     std::cerr << error.what() << std::endl;

@@ -12,11 +12,13 @@ class Model {
 
     bool takes_bytes = false;  // pictures as they are, 8 bits, which it enlarges; else enlarged ones, floats in [0, 1]
     bool takes_noise = false;
+    bool takes_seed = false;    // of a window of the noise that it holds, instead of the noise
     int height = 0, width = 0;  // of a tile of the output, in px
 
     // picture: (h, w, 3) bytes, or (3, height, width) floats in [0, 1]; noise: (16, height/8, width/8) floats, standard
-    // normal; restored: (height, width, 3) bytes, or (3, height, width) floats in [0, 1]. RGB.
-    void run(const void* picture, const float* noise, void* restored);
+    // normal, or one std::int64_t, the seed; restored: (height, width, 3) bytes, or (3, height, width) floats in [0, 1].
+    // RGB.
+    void run(const void* picture, const void* noise, void* restored);
 
  private:
     struct Runtime;

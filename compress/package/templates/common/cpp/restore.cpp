@@ -13,6 +13,8 @@ namespace {
 
 constexpr int GRID = 32;  // px; tiles start at its multiples, where every stride of the networks has the same phase
 constexpr int LATENT = 8, CHANNELS = 16;  // px of the output per sample of the noise, and its channels
+// Of the noise in a model that takes a seed: its samples, and what to add to a seed for one row or column further.
+constexpr std::int64_t PERIOD = 127 * 128, MOST_SEED = (1 << 24) - 1, ROW_STEP = 2944, COLUMN_STEP = 12319;
 constexpr double PI = 3.14159265358979323846;
 
 int rounded_up(int size) { return (size + GRID - 1) / GRID * GRID; }
@@ -123,20 +125,20 @@ bool all_finite(const std::vector<float>& values) {
     return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
 }
 
-// A window of the picture, (h, w, 3) bytes, and of the noise -> (height, width, 3) floats in [0, 1].
-std::vector<float> run(Model& model, const std::vector<std::uint8_t>& window, const std::vector<float>& noise) {
+// A window of the picture, (h, w, 3) bytes, and of the noise, or its seed -> (height, width, 3) floats in [0, 1].
+std::vector<float> run(Model& model, const std::vector<std::uint8_t>& window, const void* noise) {
     const std::size_t plane = static_cast<std::size_t>(model.height) * model.width;
     std::vector<float> restored(3 * plane);
     if (model.takes_bytes) {
         std::vector<std::uint8_t> bytes(3 * plane);
-        model.run(window.data(), noise.data(), bytes.data());
+        model.run(window.data(), noise, bytes.data());
         for (std::size_t i = 0; i < bytes.size(); i++) restored[i] = bytes[i] / 255.0f;
         return restored;
     }
     std::vector<float> lq(3 * plane), hq(3 * plane);
     for (std::size_t i = 0; i < plane; i++)
         for (int c = 0; c < 3; c++) lq[c * plane + i] = window[3 * i + c] / 255.0f;
-    model.run(lq.data(), noise.data(), hq.data());
+    model.run(lq.data(), noise, hq.data());
     if (!all_finite(hq)) throw std::runtime_error("the artifact gives NaN or infinity: get an undamaged package");
     for (std::size_t i = 0; i < plane; i++)
         for (int c = 0; c < 3; c++) restored[3 * i + c] = hq[c * plane + i];
@@ -187,11 +189,13 @@ std::size_t noise_size(const Picture& picture) {
     return CHANNELS * (height / LATENT) * (width / LATENT);
 }
 
-Picture restore(Model& model, const Picture& picture, const std::vector<float>& noise) {
+Picture restore(Model& model, const Picture& picture, const std::vector<float>& noise, std::int64_t seed) {
     check_size(picture);
     if (picture.rgb.size() != 3 * static_cast<std::size_t>(picture.height) * picture.width)
         throw std::runtime_error("the picture has another number of bytes than its sides say");
     if (model.takes_noise) check_noise(noise, noise_size(picture));
+    if (model.takes_seed && (seed < 0 || seed > MOST_SEED))
+        throw std::runtime_error("the seed must be in [0, " + std::to_string(MOST_SEED) + "]");
     const int unit = model.takes_bytes ? SCALE : 1;  // px of the output per px of what is cut
     const Picture given = SCALE > unit ? enlarged(picture) : picture;
     const Axis rows(picture.height * SCALE, model.height), columns(picture.width * SCALE, model.width);
@@ -212,7 +216,9 @@ Picture restore(Model& model, const Picture& picture, const std::vector<float>& 
             if (model.takes_noise)
                 samples = cut(noise, rows.whole / LATENT, columns.whole / LATENT, &v_of[top / LATENT],
                               rows.tile / LATENT, &u_of[left / LATENT], columns.tile / LATENT);
-            const std::vector<float> tile = run(model, window, samples);
+            const std::int64_t own = (seed + top / LATENT * ROW_STEP + left / LATENT * COLUMN_STEP) % PERIOD;
+            const void* given = model.takes_seed ? static_cast<const void*>(&own) : samples.data();
+            const std::vector<float> tile = run(model, window, given);
             for (int y = 0, at = 0; y < rows.tile; y++)
                 for (int x = 0; x < columns.tile; x++)
                     for (int c = 0; c < 3; c++, at++)

@@ -16,5 +16,6 @@ struct Picture {
 std::size_t noise_size(const Picture& picture);
 
 // noise: noise_size floats, standard normal, in one piece for the whole picture; nothing where the model takes none.
-// Throws std::runtime_error for noise of another size, for NaN or infinity in it or in what the artifact gives.
-Picture restore(Model& model, const Picture& picture, const std::vector<float>& noise);
+// seed: in [0, 16777215], of a model that takes one. Throws std::runtime_error for noise of another size, a seed out of
+// range, and for NaN or infinity in the noise or in what the artifact gives.
+Picture restore(Model& model, const Picture& picture, const std::vector<float>& noise, std::int64_t seed = 0);

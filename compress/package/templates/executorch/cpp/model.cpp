@@ -24,8 +24,12 @@ Model::Model(const std::string& path) : runtime_(new Runtime{et::extension::Modu
         throw std::runtime_error(path + ": not a program that this ExecuTorch can load");
     const auto facts = runtime_->module.method_meta("forward");
     runtime_->picture = shape_of(*facts->input_tensor_meta(0));
-    takes_noise = facts->num_inputs() > 1;
-    if (takes_noise) runtime_->noise = shape_of(*facts->input_tensor_meta(1));
+    if (facts->num_inputs() > 1) {
+        const auto beside = *facts->input_tensor_meta(1);
+        takes_seed = beside.scalar_type() == et::aten::ScalarType::Long;
+        takes_noise = !takes_seed;
+        runtime_->noise = shape_of(beside);
+    }
     const auto output = *facts->output_tensor_meta(0);
     takes_bytes = output.scalar_type() == et::aten::ScalarType::Byte;
     const auto shape = shape_of(output);
@@ -35,7 +39,7 @@ Model::Model(const std::string& path) : runtime_(new Runtime{et::extension::Modu
 
 Model::~Model() = default;
 
-void Model::run(const void* picture, const float* noise, void* restored) {
+void Model::run(const void* picture, const void* noise, void* restored) {
     using et::aten::ScalarType;
     const auto tensor = [](const void* data, const std::vector<et::aten::SizesType>& shape, ScalarType type) {
         return et::extension::make_tensor_ptr(shape, const_cast<void*>(data), type);
@@ -43,7 +47,8 @@ void Model::run(const void* picture, const float* noise, void* restored) {
     const auto given = tensor(picture, runtime_->picture, takes_bytes ? ScalarType::Byte : ScalarType::Float);
     std::vector<et::runtime::EValue> inputs{given};
     et::extension::TensorPtr beside;
-    if (takes_noise) inputs.emplace_back(beside = tensor(noise, runtime_->noise, ScalarType::Float));
+    const auto type = takes_seed ? ScalarType::Long : ScalarType::Float;
+    if (takes_noise || takes_seed) inputs.emplace_back(beside = tensor(noise, runtime_->noise, type));
     const auto made = runtime_->module.forward(inputs);
     if (!made.ok())
         throw std::runtime_error("inference failed: error " + std::to_string(static_cast<int>(made.error())));

@@ -37,8 +37,12 @@ Model::Model(const std::string& path) : runtime_(std::make_unique<Runtime>()) {
         return runtime_->session.GetInputTypeInfo(i).GetTensorTypeAndShapeInfo().GetShape();
     };
     runtime_->picture = input(0);
-    takes_noise = runtime_->session.GetInputCount() > 1;
-    if (takes_noise) runtime_->noise = input(1);
+    if (runtime_->session.GetInputCount() > 1) {
+        const Ort::TypeInfo beside = runtime_->session.GetInputTypeInfo(1);
+        takes_seed = beside.GetTensorTypeAndShapeInfo().GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
+        takes_noise = !takes_seed;
+        runtime_->noise = input(1);
+    }
     const Ort::TypeInfo output = runtime_->session.GetOutputTypeInfo(0);
     takes_bytes = output.GetTensorTypeAndShapeInfo().GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
     const std::vector<int64_t> shape = output.GetTensorTypeAndShapeInfo().GetShape();
@@ -54,17 +58,23 @@ static size_t bytes(const std::vector<int64_t>& shape, size_t each) {
     return each;
 }
 
-void Model::run(const void* picture, const float* noise, void* restored) {
+void Model::run(const void* picture, const void* noise, void* restored) {
     const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-    const auto tensor = [&](const void* data, const std::vector<int64_t>& shape, bool floats) {
-        const auto type = floats ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT : ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
-        return Ort::Value::CreateTensor(memory, const_cast<void*>(data), bytes(shape, floats ? sizeof(float) : 1),
-                                        shape.data(), shape.size(), type);
+    const auto tensor = [&](const void* data, const std::vector<int64_t>& shape, size_t each,
+                            ONNXTensorElementDataType type) {
+        return Ort::Value::CreateTensor(memory, const_cast<void*>(data), bytes(shape, each), shape.data(), shape.size(),
+                                        type);
+    };
+    const auto floats = [&](const void* data, const std::vector<int64_t>& shape) {
+        return tensor(data, shape, sizeof(float), ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
     };
     std::vector<Ort::Value> inputs;
-    inputs.push_back(tensor(picture, runtime_->picture, !takes_bytes));
-    if (takes_noise) inputs.push_back(tensor(noise, runtime_->noise, true));
-    const char* names[] = {takes_bytes ? "image" : "lq", "noise"};
+    inputs.push_back(takes_bytes ? tensor(picture, runtime_->picture, 1, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8)
+                                 : floats(picture, runtime_->picture));
+    if (takes_noise) inputs.push_back(floats(noise, runtime_->noise));
+    if (takes_seed)
+        inputs.push_back(tensor(noise, runtime_->noise, sizeof(int64_t), ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64));
+    const char* names[] = {takes_bytes ? "image" : "lq", takes_seed ? "seed" : "noise"};
     const char* output[] = {takes_bytes ? "restored" : "hq"};
     const auto made =
         runtime_->session.Run(Ort::RunOptions{nullptr}, names, inputs.data(), inputs.size(), output, 1);

@@ -14,7 +14,7 @@ const session = await ort.InferenceSession.create(`../${facts.model}`, { executi
 const takesBytes = facts.io === "uint8";
 
 async function run(picture, noise) {
-  const given = { lq: picture, image: picture, noise };
+  const given = { lq: picture, image: picture, noise, seed: noise };
   const tensors = facts.inputs.map(({ name, shape, dtype }) => [name, new ort.Tensor(dtype, given[name], shape)]);
   const { data } = (await session.run(Object.fromEntries(tensors)))[facts.outputs[0].name];
   return takesBytes ? planes(data) : data;
@@ -29,8 +29,11 @@ export const drawNoise = (size) =>
   Float32Array.from({ length: size }, () =>
     Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()));
 
-// ImageData -> ImageData. The same noise gives the same picture.
-export async function restored(picture, noise = drawNoise(noiseSize(picture)), onTile = () => {}) {
+// The seed of a model that holds its noise, else the noise itself.
+const anyNoise = (picture) => facts.noise === "seed" ? 0 : drawNoise(noiseSize(picture));
+
+// ImageData -> ImageData. The same noise, or seed, gives the same picture.
+export async function restored(picture, noise = anyNoise(picture), onTile = () => {}) {
   const given = takesBytes ? rgb(picture) : enlarge(rgb(picture), facts.scale);
   const { tile, overlap, scale } = facts;
   return rgba(await restore(given, noise, { tile, overlap, scale, images: takesBytes }, run, onTile));

@@ -17,18 +17,19 @@ Model::Model(const std::string& path) : runtime_(std::make_unique<Runtime>()) {
     runtime_->request = model.create_infer_request();
     const ov::Shape shape = model.output().get_shape();
     takes_bytes = model.output().get_element_type() == ov::element::u8;
-    takes_noise = model.inputs().size() > 1;
+    takes_seed = model.inputs().size() > 1 && model.input(1).get_element_type() == ov::element::i64;
+    takes_noise = model.inputs().size() > 1 && !takes_seed;
     height = static_cast<int>(shape[takes_bytes ? 1 : 2]);
     width = static_cast<int>(shape[takes_bytes ? 2 : 3]);
 }
 
 Model::~Model() = default;
 
-void Model::run(const void* picture, const float* noise, void* restored) {
+void Model::run(const void* picture, const void* noise, void* restored) {
     ov::Tensor given = runtime_->request.get_tensor(takes_bytes ? "image" : "lq");
     std::memcpy(given.data(), picture, given.get_byte_size());
-    if (takes_noise) {
-        ov::Tensor tensor = runtime_->request.get_tensor("noise");
+    if (takes_noise || takes_seed) {
+        ov::Tensor tensor = runtime_->request.get_tensor(takes_seed ? "seed" : "noise");
         std::memcpy(tensor.data(), noise, tensor.get_byte_size());
     }
     runtime_->request.infer();

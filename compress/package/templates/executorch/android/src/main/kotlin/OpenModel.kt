@@ -16,11 +16,16 @@ fun openModel(context: Context, path: String, facts: Facts): Model {
     val noiseShape = longArrayOf(1, 16, height / 8, width / 8)
 
     return object : Model {
-        override fun run(picture: Any, noise: FloatArray?): Any {
+        override fun run(picture: Any, noise: Any?): Any {
             val given =
                 if (facts.takesBytes) Tensor.fromBlobUnsigned(picture as ByteArray, small)
                 else Tensor.fromBlob(picture as FloatArray, longArrayOf(1, 3, height, width))
-            val inputs = listOfNotNull(given, noise?.let { Tensor.fromBlob(it, noiseShape) }).map { EValue.from(it) }
+            val beside = when (noise) {
+                is FloatArray -> Tensor.fromBlob(noise, noiseShape)
+                is LongArray -> Tensor.fromBlob(noise, longArrayOf(1))
+                else -> null
+            }
+            val inputs = listOfNotNull(given, beside).map { EValue.from(it) }
             val output = module.forward(*inputs.toTypedArray())[0].toTensor()
             return if (facts.takesBytes) output.dataAsUnsignedByteArray else output.dataAsFloatArray
         }

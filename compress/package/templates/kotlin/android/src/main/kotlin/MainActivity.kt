@@ -63,7 +63,7 @@ class MainActivity : Activity() {
         val tile = facts.getJSONArray("tile")
         val read = Facts(
             facts.getInt("scale"), intArrayOf(tile.getInt(0), tile.getInt(1)), facts.getInt("overlap"),
-            facts.getString("io") == "uint8", facts.getString("noise") == "input",
+            facts.getString("io") == "uint8", facts.getString("noise"),
         )
         return Restorer(read, openModel(this, facts.getString("model"), read))
     }

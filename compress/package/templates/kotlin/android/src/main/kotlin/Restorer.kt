@@ -12,13 +12,17 @@ import kotlin.math.min
 interface Model {
     /**
      * `picture`: (h, w, 3) bytes where `takesBytes`, else (3, H, W) floats in [0, 1], as a ByteArray or FloatArray;
-     * `noise`: (16, H/8, W/8), standard normal. Gives (H, W, 3) bytes, or (3, H, W) floats in [0, 1].
+     * `noise`: (16, H/8, W/8), standard normal, as a FloatArray, or the seed, as a LongArray of one. Gives (H, W, 3)
+     * bytes, or (3, H, W) floats in [0, 1].
      */
-    fun run(picture: Any, noise: FloatArray?): Any
+    fun run(picture: Any, noise: Any?): Any
 }
 
 /** What compress.json says. `tile`: height and width in px of the output; `overlap`: px that neighbours share. */
-class Facts(val scale: Int, val tile: IntArray, val overlap: Int, val takesBytes: Boolean, val takesNoise: Boolean)
+class Facts(val scale: Int, val tile: IntArray, val overlap: Int, val takesBytes: Boolean, noise: String) {
+    val takesNoise = noise == "input"
+    val takesSeed = noise == "seed" // of a window of the noise that it holds
+}
 
 /** `rgb`: (height, width, 3). */
 class Picture(val height: Int, val width: Int, val rgb: ByteArray)
@@ -26,6 +30,12 @@ class Picture(val height: Int, val width: Int, val rgb: ByteArray)
 private const val GRID = 32 // px; tiles start at its multiples, where every stride of the networks has the same phase
 private const val LATENT = 8 // px of the output per sample of the noise
 private const val CHANNELS = 16
+
+// Of the noise in a model that takes a seed: its samples, and what to add to a seed for one row or column further.
+private const val PERIOD = 127L * 128
+private const val MOST_SEED = (1L shl 24) - 1
+private const val ROW_STEP = 2944L
+private const val COLUMN_STEP = 12319L
 
 private fun roundedUp(size: Int) = (size + GRID - 1) / GRID * GRID
 
@@ -81,21 +91,31 @@ class Restorer(private val facts: Facts, private val model: Model) {
 
     /** Standard normal; the same noise gives the same picture. */
     fun drawNoise(picture: Picture, seed: Long = 0): FloatArray {
+        if (!facts.takesNoise) return FloatArray(0)
         val random = java.util.Random(seed)
         return FloatArray(noiseSize(picture)) { random.nextGaussian().toFloat() }
     }
 
-    /** Throws IllegalArgumentException for noise of another size, for NaN or infinity in it or in what the model gives. */
-    fun restore(picture: Picture, noise: FloatArray = drawNoise(picture)): Picture {
+    /**
+     * `seed`: in [0, 16777215], of a model that takes one. Throws IllegalArgumentException for noise of another size, a
+     * seed out of range, and for NaN or infinity in the noise or in what the model gives.
+     */
+    fun restore(picture: Picture, noise: FloatArray = drawNoise(picture), seed: Long = 0): Picture {
         require(picture.rgb.size == 3 * picture.height * picture.width) { "the picture has another number of bytes" }
         require(!facts.takesNoise || noise.size == noiseSize(picture)) { "the noise must be ${noiseSize(picture)} floats" }
         require(noise.all { it.isFinite() }) { "the noise holds NaN or infinity" }
+        require(!facts.takesSeed || seed in 0..MOST_SEED) { "the seed must be in [0, $MOST_SEED]" }
         val unit = if (facts.takesBytes) facts.scale else 1 // px of the output per px of what is cut
         val given = if (facts.scale > unit) enlarged(picture, facts.scale) else picture
         val rows = Axis(picture.height * facts.scale, facts.tile[0], facts.overlap)
         val columns = Axis(picture.width * facts.scale, facts.tile[1], facts.overlap)
         val cut = Window(given, rows.pixels(unit), columns.pixels(unit), rows.tile / unit, columns.tile / unit)
         val samples = Samples(noise, rows, columns)
+        fun noiseAt(top: Int, left: Int): Any? = when {
+            facts.takesSeed -> longArrayOf((seed + top / LATENT * ROW_STEP + left / LATENT * COLUMN_STEP) % PERIOD)
+            facts.takesNoise -> samples.at(top, left)
+            else -> null
+        }
         val down = rows.weights()
         val across = columns.weights()
         val restored = Picture(rows.size, columns.size, ByteArray(3 * rows.size * columns.size))
@@ -103,7 +123,7 @@ class Restorer(private val facts: Facts, private val model: Model) {
         val band = FloatArray(rows.tile * line) // one row of tiles, in [0, 1]
         rows.starts.forEachIndexed { i, top ->
             columns.starts.forEachIndexed { j, left ->
-                val tile = run(cut.at(top / unit, left / unit), if (facts.takesNoise) samples.at(top, left) else null)
+                val tile = run(cut.at(top / unit, left / unit), noiseAt(top, left))
                 var at = 0
                 for (y in 0 until rows.tile) for (x in 0 until columns.tile) for (c in 0 until 3)
                     band[y * line + 3 * (left + x) + c] += tile[at++] * (down[i][y] * across[j][x])
@@ -120,8 +140,8 @@ class Restorer(private val facts: Facts, private val model: Model) {
         return restored
     }
 
-    /** A window of the picture, (h, w, 3) bytes, and of the noise -> (H, W, 3) floats in [0, 1]. */
-    private fun run(window: ByteArray, noise: FloatArray?): FloatArray {
+    /** A window of the picture, (h, w, 3) bytes, and of the noise, or its seed -> (H, W, 3) floats in [0, 1]. */
+    private fun run(window: ByteArray, noise: Any?): FloatArray {
         val plane = facts.tile[0] * facts.tile[1]
         if (facts.takesBytes) {
             val made = model.run(window, noise) as ByteArray

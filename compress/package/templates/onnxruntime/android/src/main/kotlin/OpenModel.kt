@@ -9,12 +9,14 @@ import android.content.Context
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.nio.FloatBuffer
+import java.nio.LongBuffer
 
 fun openModel(context: Context, path: String, facts: Facts): Model {
     val environment = OrtEnvironment.getEnvironment()
     val session = environment.createSession(context.assets.open(path).use { it.readBytes() })
     val shapes = session.inputInfo.mapValues { (it.value.info as TensorInfo).shape }
     val first = if (facts.takesBytes) "image" else "lq"
+    val beside = if (facts.takesSeed) "seed" else "noise"
 
     fun tensor(name: String, values: Any): OnnxTensor = when (values) {
         is ByteArray -> {
@@ -22,14 +24,15 @@ fun openModel(context: Context, path: String, facts: Facts): Model {
             direct.put(values).rewind()
             OnnxTensor.createTensor(environment, direct, shapes.getValue(name), OnnxJavaType.UINT8)
         }
+        is LongArray -> OnnxTensor.createTensor(environment, LongBuffer.wrap(values), shapes.getValue(name))
         else -> OnnxTensor.createTensor(environment, FloatBuffer.wrap(values as FloatArray), shapes.getValue(name))
     }
 
     return object : Model {
-        override fun run(picture: Any, noise: FloatArray?): Any {
+        override fun run(picture: Any, noise: Any?): Any {
             val inputs = buildMap {
                 put(first, tensor(first, picture))
-                if (noise != null) put("noise", tensor("noise", noise))
+                if (noise != null) put(beside, tensor(beside, noise))
             }
             try {
                 session.run(inputs).use { outputs ->
