@@ -148,9 +148,9 @@ def bound(runner: Any, lq: np.ndarray, noise: np.ndarray) -> Callable[[], None]:
     return run
 
 
-def whole(files: dict[str, Path], megapixels: float) -> list[dict[str, Any]]:
-    """The chief files on a whole picture and a frame of a clip."""
-    chosen = {name: path for name, path in files.items() if name.endswith("OpenVINO")}
+def whole(files: dict[str, Path], megapixels: float, runtimes: Sequence[str]) -> list[dict[str, Any]]:
+    """The files of some runtimes on a whole picture and a frame of a clip."""
+    chosen = {name: path for name, path in files.items() if format_of(path) in runtimes}
     rows = []
     for job in Throughput(megapixels, 1).jobs(4):
         for name, found in throughput(works(chosen), job, 1, Progress("lines")).items():
@@ -251,6 +251,7 @@ def main() -> None:
     parser.add_argument("--student", type=Path, help="the bundle of fast_sr")
     parser.add_argument("--npm", type=Path, help="node_modules with @upscalerjs/esrgan-slim and -medium")
     parser.add_argument("--megapixels", type=float, default=12.0)
+    parser.add_argument("--runtimes", nargs="+", choices=SUFFIX_OF, default=["openvino"], help="of the part whole")
     parser.add_argument("--peers-megapixels", type=float, default=2.0)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[1] / "calibration/photos/validation")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
@@ -259,7 +260,7 @@ def main() -> None:
     files, models = own_files(given), peer_models(given.npm)
     makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "streams": lambda: streams({name: path for name, path in files.items() if "fast" not in name}),
-        "whole": lambda: whole(files, given.megapixels),
+        "whole": lambda: whole(files, given.megapixels, given.runtimes),
         "peers": lambda: peers(chief(files), models, given.out, given.peers_megapixels),
         "quality": lambda: quality(chief(files), models, given.out, given.data),
     }

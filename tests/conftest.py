@@ -229,13 +229,26 @@ def picture_bundle(
     return Path(shutil.copytree(folder / "tiny", tmp_path_factory.mktemp("pictures") / "tiny"))
 
 
-def _write_pictures(tiny_recipe: Callable[..., "Recipe"]) -> Callable[[Path], None]:
-    import compress
-    from compress.progress import Progress
+@pytest.fixture(scope="session")
+def seed_bundle(
+    tiny_recipe: Callable[..., "Recipe"], shared: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """As ``picture_bundle``, in fp32, of artifacts that hold their noise and take a seed. Not to be changed."""
+    formats: dict[str, Any] = {key: {"precisions": ["fp32"]} for key in ("openvino", "onnx", "executorch")}
+    recipe = tiny_recipe(export=formats | {"io": "uint8", "noise": "seed"}, passes=[{"collapse": {}}])
+    folder, _ = shared("seeds", _write(recipe))
+    return Path(shutil.copytree(folder / "tiny", tmp_path_factory.mktemp("seeds") / "tiny"))
 
+
+def _write_pictures(tiny_recipe: Callable[..., "Recipe"]) -> Callable[[Path], None]:
     both = {"precisions": ["fp32", "int8"]}
     exports = {"openvino": both, "onnx": both, "executorch": {"precisions": ["fp32"]}}
-    recipe = tiny_recipe(export=exports | {"io": "uint8"})
+    return _write(tiny_recipe(export=exports | {"io": "uint8"}))
+
+
+def _write(recipe: "Recipe") -> Callable[[Path], None]:
+    import compress
+    from compress.progress import Progress
 
     def write(folder: Path) -> None:
         compress.apply(recipe, folder / "tiny", progress=Progress("silent"))

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from compress.artifacts.artifact import Artifact
+from compress.artifacts.writer import Writer
+from compress.elir.checkpoint import load_checkpoint
 from compress.elir.noise import noise_field
 from compress.restore.open import Settings, open_restorer
 
@@ -66,6 +70,19 @@ def test_run_artifact_restores_as_the_package_does(
     assert ours.shape == wanted.shape
     difference = np.abs(ours - wanted)
     assert difference.max() <= 1 if side == (16, 16) else difference.mean() < 8
+
+
+def test_the_example_gives_an_artifact_the_seed_of_each_tile(
+    tiny_recipe: Callable[..., Any], photo: np.ndarray, tmp_path: Path
+) -> None:
+    recipe, artifact = tiny_recipe(export={"onnx": {}, "noise": "seed"}), Artifact("onnx", "fp32")
+    Writer(recipe, tmp_path).write_float(load_checkpoint(recipe.model.weights), artifact)
+    Image.fromarray(photo[:16, :16]).save(tmp_path / "a.png")
+    done = run("run_artifact.py", tmp_path / artifact.entry, tmp_path / "a.png", tmp_path / "b.png", 4)
+    assert done.returncode == 0, done.stderr
+    wanted = open_restorer(str(tmp_path / artifact.entry), Settings()).restore(photo[:16, :16], lambda: None)
+    with Image.open(tmp_path / "b.png") as image:
+        assert np.abs(np.asarray(image, int) - wanted).max() <= 1
 
 
 def run_cell(source: str, names: dict[str, Any]) -> Any:

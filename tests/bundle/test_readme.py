@@ -48,6 +48,12 @@ def test_a_baked_noise_is_not_asked_for() -> None:
     assert "noise" not in text.replace("denoise", "") and "enlarged" not in text
 
 
+def test_a_seed_is_given() -> None:
+    inputs = [INPUTS[0], {"name": "seed", "shape": [1], "dtype": "int64"}]
+    text = readme("mine", "denoise", 1, [{**entry("executorch", "int8"), "inputs": inputs}])
+    assert "the seed of its noise, 0 to 16777215" in text and 'inputs["seed"] = np.array([0], np.int64)' in text
+
+
 def test_the_lines_run(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
     bundle = shutil.copytree(finished.folder, tmp_path / "bundle", ignore=shutil.ignore_patterns(".*"))
     Image.fromarray(photo[:16, :16]).save(tmp_path / "photo.png")

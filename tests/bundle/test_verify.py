@@ -53,6 +53,10 @@ def test_a_whole_bundle_is_verified_by_running_it(finished: Any) -> None:
     assert all(p.psnr_db > 60 for p in actual.parity), "on the same machine an artifact gives its picture again"
 
 
+def test_artifacts_that_take_a_seed_give_their_pictures_again(seed_bundle: Path) -> None:
+    assert all(p.psnr_db > 60 for p in verify(seed_bundle, Progress("silent")).parity)
+
+
 def test_an_artifact_that_gives_another_picture_is_refused(bundle: Path) -> None:
     # Hashes alone do not see it: the sample and its hash are replaced together.
     sample = json.loads((bundle / "results.json").read_text())["samples"][0]

@@ -75,12 +75,19 @@ def check_run_py(folder: Path, photo: np.ndarray, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", TARGETS)
-@pytest.mark.parametrize("form", ["uint8", "float, noise baked"])
-def test_run_py(
-    format: str, form: str, picture_bundle: Path, float_bundle: Path, photo: np.ndarray, tmp_path: Path
-) -> None:
-    bundle = picture_bundle if form == "uint8" else float_bundle
+@pytest.mark.parametrize("form", ["picture_bundle", "float_bundle", "seed_bundle"])
+def test_run_py(format: str, form: str, request: pytest.FixtureRequest, photo: np.ndarray, tmp_path: Path) -> None:
+    bundle = request.getfixturevalue(form)
     check_run_py(package(bundle, TARGETS[format], tmp_path / "product"), photo, tmp_path)
+
+
+def test_run_py_of_a_seed_out_of_range_says_so_in_a_line(seed_bundle: Path, photo: np.ndarray, tmp_path: Path) -> None:
+    folder = package(seed_bundle, "x86-onnxruntime", tmp_path / "product")
+    Image.fromarray(photo[:8, :8]).save(tmp_path / "photo.png")
+    done = run(folder, "photo.png", "restored.png", "--seed", 2**24, cwd=tmp_path)
+    message = "restored.png: cannot be made (the seed is 16777216, it must be in [0, 16777215])\n"
+    assert (done.returncode, done.stderr) == (2, message)
+    assert "A seed as fourth argument" in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize("format", ["openvino", "onnx"])
@@ -208,7 +215,13 @@ def built(folder: Path, format: str) -> Path:
 @pytest.mark.needs("g++")
 @pytest.mark.parametrize("format", COMPILED)
 def test_cpp(
-    format: str, picture_bundle: Path, float_bundle: Path, finished: Any, photo: np.ndarray, tmp_path: Path
+    format: str,
+    picture_bundle: Path,
+    float_bundle: Path,
+    seed_bundle: Path,
+    finished: Any,
+    photo: np.ndarray,
+    tmp_path: Path,
 ) -> None:
     """One program runs graphs of every form."""
     with_noise = float_bundle if format == "executorch" else finished.folder
@@ -222,6 +235,12 @@ def test_cpp(
         done = subprocess.run([program, artifact, *files], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         check_as_restore(folder, picture, tmp_path / "restored.ppm")
+    folder = package(seed_bundle, TARGETS[format], tmp_path / "seeds")
+    for seed, message in ((SEED, ""), (2**24, "the seed must be in [0, 16777215]"), ("x7", "x7: not a seed, which is")):
+        command = [program, model_of(folder), *files[:2], str(seed)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert message in done.stderr and done.returncode == (1 if message else 0), done.stderr
+    check_as_restore(folder, picture, tmp_path / "restored.ppm")
     noise = noise_field(4 * SIZE[0], 4 * SIZE[1], SEED).ravel()
     odd = np.where(np.arange(noise.size) == 7, np.inf, noise).astype(np.float32)
     for wrong, text in ((noise[1:], "must hold"), (np.append(noise, noise[:1]), "must hold"), (odd, "NaN or infinity")):
@@ -261,10 +280,11 @@ def served(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-@pytest.mark.parametrize("form", ["uint8", "float"])
+@pytest.mark.parametrize("form", ["uint8", "float", "seed"])
 def test_web(
     form: str,
     picture_bundle: Path,
+    seed_bundle: Path,
     finished: Any,
     photo: np.ndarray,
     tmp_path: Path,
@@ -273,7 +293,8 @@ def test_web(
 ) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
-    folder = package(picture_bundle if form == "uint8" else finished.folder, "web-wasm", tmp_path / "product")
+    bundles = {"uint8": picture_bundle, "float": finished.folder, "seed": seed_bundle}
+    folder = package(bundles[form], "web-wasm", tmp_path / "product")
     modules = folder / "web/node_modules/onnxruntime-web"  # as `npm install` lays it
     modules.mkdir(parents=True)
     (modules / "dist").symlink_to(onnxruntime_web.folder())
@@ -283,7 +304,7 @@ def test_web(
     Image.fromarray(picture).save(tmp_path / "photo.png")
     noise_field(4 * SIZE[0], 4 * SIZE[1], SEED).tofile(folder / "web/noise.bin")
     with served(folder) as url, chromium() as driver:
-        driver.get(f"{url}/web/?noise=noise.bin")
+        driver.get(f"{url}/web/?{f'seed={SEED}' if form == 'seed' else 'noise=noise.bin'}")
         wait = WebDriverWait(driver, 120)
         wait.until(lambda _: driver.find_element("id", "file").is_enabled())
         driver.find_element("id", "file").send_keys(str(tmp_path / "photo.png"))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compress.artifacts.artifact import Artifact
+from compress.artifacts.runtime.base import PACKAGES
 from compress.artifacts.runtime.open import open_runner
 from compress.bundle.open import open_bundle
 from compress.bundle.picture import read_picture
@@ -34,6 +35,8 @@ from compress.restore.open import Settings, open_restorer
 from compress.targets.bench import sample_pictures
 from compress.targets.entries import Bench
 from compress.targets.local import bench_local
+from compress.targets.runner.accuracy import as_picture, picture
+from compress.targets.runner.runtimes import load
 
 SILENT = Progress("silent")
 Make = Callable[..., Recipe]
@@ -128,6 +131,31 @@ def test_bench_times_them_from_bytes_to_bytes(picture_bundle: Path) -> None:
     artifact = Artifact("onnx", "int8")
     (entry,) = bench_local(Bench({artifact: picture_bundle / artifact.entry}, target, inputs, "quick", SILENT))
     assert entry.latency_ms is not None and entry.latency_ms.p50 > 0
+
+
+def test_artifacts_that_take_a_seed_are_compared_with_the_same_noise(seed_bundle: Path) -> None:
+    results = json.loads((seed_bundle / "results.json").read_text())
+    assert [(row["artifact"], row["met"]) for row in results["parity"]] == [
+        (f"{format}-fp32", True) for format in PROGRAMS
+    ]
+    (_,) = {(round(row["psnr_db"], 2), round(row["lpips"], 3)) for row in results["quality"]}
+    artifacts = open_bundle(seed_bundle).manifest.artifacts
+    seed = {"name": "seed", "shape": [1], "dtype": "int64"}
+    assert all(artifact.takes_seed and artifact.inputs[1].to_json() == seed for artifact in artifacts)
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino", "executorch"])
+def test_bench_gives_artifacts_the_seed_that_they_take(format: Format, seed_bundle: Path) -> None:
+    """By the runner that is sent to devices: the picture that quality was measured on."""
+    bundle = open_bundle(seed_bundle)
+    stored = sample_pictures(partial(read_picture, bundle), bundle.samples(), 0, seeded=True)
+    runtime, artifact = PACKAGES[format], Artifact(format, "fp32")
+    entry = {"entry": artifact.entry}
+    job = {"runtime": runtime, "threads": 1, "device": "CPU", "options": {}, "artifacts": {artifact.id: entry}}
+    for i in range(len(bundle.samples())):
+        inputs = picture(stored, i)
+        made = as_picture(load(str(seed_bundle), job, artifact.id, inputs).run(inputs))
+        assert np.abs(made.astype(int) - stored[f"output-{artifact.id}"][i]).max() <= 1
 
 
 def test_the_readmes_lines_run(picture_bundle: Path, photo: NDArray[np.uint8], tmp_path: Path) -> None:

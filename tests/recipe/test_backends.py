@@ -80,6 +80,12 @@ def recipe_file(folder: Path, options: str, export: str = "", engine: str = "eli
         ),
         (
             "backend: vulkan",
+            ", noise: seed",
+            "elir",
+            "export: executorch.backend: vulkan does not go with noise: seed: leave one of the two out, or use xnnpack",
+        ),
+        (
+            "backend: vulkan",
             ", io: uint8",
             "elir",
             "export: executorch.backend: vulkan does not go with io: uint8: leave one of the two out, or use xnnpack",

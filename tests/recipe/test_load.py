@@ -249,6 +249,7 @@ APART = "export: layout: staged does not go with"
     ("export", "message"),
     [
         ("onnx: {}, layout: staged, noise: baked", f"6: {APART} noise: baked: leave one of the two out"),
+        ("onnx: {}, layout: staged, noise: seed", f"6: {APART} noise: seed: leave one of the two out"),
         ("onnx: {}, layout: staged, io: uint8", f"6: {APART} io: uint8: leave one of the two out"),
         ("onnx: {tensorrt: true}, layout: staged", f"6: {APART} onnx.tensorrt: true: leave one of the two out"),
         (
