@@ -1,6 +1,7 @@
 """`compress targets ...` and `compress demo`: devices, and tools that replace one. No logic."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +24,7 @@ class ToolName(StrEnum):
 
     arm_emulator = "arm-emulator"
     ethos_u_vela = "ethos-u-vela"
+    executorch_vulkan = "executorch-vulkan"
     hexagon_simulator = "hexagon-simulator"
     intel_npu_compiler = "intel-npu-compiler"
     tensorrt_rtx = "tensorrt-rtx"
@@ -69,7 +71,13 @@ def check(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
 
 
 @targets.command()
-def setup(name: Annotated[ToolName, typer.Argument(help="Name of the tool to install.")]) -> None:
+def setup(
+    name: Annotated[ToolName, typer.Argument(help="Name of the tool to install.")],
+    source: Annotated[
+        Path | None,
+        typer.Option(metavar="CLONE", help="Clone of ExecuTorch's repository that executorch-vulkan is built from."),
+    ] = None,
+) -> None:
     """Install a tool that replaces a device into the cache folder, without root; resumes where it was stopped.
 
     Example: compress targets setup arm-emulator
@@ -77,14 +85,14 @@ def setup(name: Annotated[ToolName, typer.Argument(help="Name of the tool to ins
     with results_only():
         from compress.progress import Progress
 
-        if name is ToolName.web:
+        if name is ToolName.web and source is None:
             from compress.targets.browser.onnxruntime_web import setup as fetch
 
             folder = fetch(Progress())
         else:
             from compress.targets.tools import tool
 
-            folder = tool(name.value).setup(Progress())
+            folder = tool(name.value, source).setup(Progress())
     typer.echo(folder)
 
 

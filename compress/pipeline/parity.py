@@ -75,16 +75,20 @@ class _Check:
         self._outputs: dict[Any, list[torch.Tensor]] = {}  # by the model, which it keeps
 
     def artifact(self, artifact: Artifact) -> list[Parity]:
-        """The ``parity`` entry of one artifact; of one that does not run here, what its simulation says, if it has
-        one."""
+        """The ``parity`` entry of one artifact; of one that does not run here, what its simulation says, if it is
+        quantized."""
         if not artifact.not_run:
             return [self._of_outputs(artifact)]
-        if artifact.precision != "int8" or (module := simulated(self.models.quantized, artifact)) is None:
+        quantized = simulated(self.models.quantized, artifact) if artifact.precision in QUANTIZED else None
+        if (module := self.models.float_model(artifact) if artifact.is_float else quantized) is None:
             return []
         from compress.elir.stage_errors import mean_psnr
 
+        simulation = self._simulation(artifact, module)
+        if artifact.is_float:
+            return []
         fp32 = self._rounded(self._torch(self.models.float_model(artifact)))
-        fidelity = mean_psnr(fp32, self._simulation(artifact, module))
+        fidelity = mean_psnr(fp32, simulation)
         n = len(self.pairs)
         return [Parity(artifact=artifact.id, against="simulated-int8", n=n, fidelity_simulated_db=fidelity)]
 

@@ -141,8 +141,8 @@ class ExecutorchExport(FormatExport):
     backend: Backend = Field(
         "xnnpack",
         exclude_if=partial(eq, "xnnpack"),
-        description="What the program is compiled for. Only XNNPACK's programs run here; of the others the file is "
-        "written and how much its backend takes is counted. openvino takes no int8, ethos_u nothing else.",
+        description="What the program is compiled for. `compress apply` runs XNNPACK's programs only; of the others the "
+        "file is written and how much its backend takes is counted. openvino takes no int8, ethos_u nothing else.",
     )
     accelerator: Accelerator | None = Field(
         None,
@@ -480,6 +480,10 @@ class DeployTarget(Strict):
         check_accelerator(self.backend, self.accelerator)
         if self.backend != "xnnpack" and self.runtime != "executorch":
             raise ValueError(f"backend must be left out for runtime {self.runtime}: only ExecuTorch has backends")
+        if self.reach not in ("lowering", "local") and self.backend != "xnnpack":
+            raise ValueError(f"reach must be lowering, or local for vulkan, since backend is {self.backend}")
+        if self.reach == "local" and self.backend not in ("xnnpack", "vulkan"):
+            raise ValueError(f"reach must be lowering, since backend is {self.backend}, which does not run here")
         if self.reach == "lowering" and (self.runtime != "executorch" or self.backend == "xnnpack"):
             raise ValueError(
                 "reach lowering is for ExecuTorch's backends that do not run here: give runtime executorch and "

@@ -14,7 +14,7 @@ from compress.results.performance import Delegation, Estimate, Evidence, Perform
 from compress.results.sample import Sample
 from compress.targets.entries import Bench, Pictures, untimed
 from compress.targets.local import bench_local, check_arch
-from compress.targets.tools import tool
+from compress.targets.tools import Tool, tool
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +83,8 @@ def at_host(target: DeployTarget, host: str) -> DeployTarget:
         raise InputError(
             f"target {target.name}: is only compiled for, an app on the device runs it: leave the host out"
         )
+    if target.backend != "xnnpack":
+        raise InputError(f"target {target.name}: is measured by a runtime built on this machine: leave the host out")
     settings = target.model_dump(exclude={"emulator", "simulator", "compiler", "browser", "reach"})
     try:
         return DeployTarget.model_validate(
@@ -93,14 +95,28 @@ def at_host(target: DeployTarget, host: str) -> DeployTarget:
 
 
 def missing_tool(target: DeployTarget) -> str | None:
-    """The one line that says what to set up where ``target`` is stood in for by a tool that is not here; or None."""
-    if target.reach not in TOOLS or npu_here(target) or (stand_in := tool(TOOLS[target.reach])).ready:
+    """The one line that says what to set up where ``target`` needs a tool that is not here; or None."""
+    needed = needed_tool(target)
+    if needed is None or needed.ready:
         return None
+    if target.reach not in TOOLS:
+        return f"target {target.name}: {needed.name} is not set up here: {needed.advice}"
     return (
-        f"target {target.name}: {stand_in.name} is not set up here ({MEANS[target.reach]}): run "
-        f"`{stand_in.setup_command}` ({stand_in.download_mb} MB to download); for the device itself, give "
-        "its address (--host)"
+        f"target {target.name}: {needed.name} is not set up here ({MEANS[target.reach]}): {needed.advice}; for the "
+        "device itself, give its address (--host)"
     )
+
+
+def needed_tool(target: DeployTarget) -> Tool | None:
+    """The tool without which ``target`` cannot be measured from here, set up or not; None where it needs none."""
+    if by_vulkan(target):
+        return tool("executorch-vulkan")
+    return None if target.reach not in TOOLS or npu_here(target) else tool(TOOLS[target.reach])
+
+
+def by_vulkan(target: DeployTarget) -> bool:
+    """Whether this machine's own Vulkan driver runs a target's programs."""
+    return target.reach == "local" and target.backend == "vulkan"
 
 
 def check_target(target: DeployTarget) -> None:
@@ -109,6 +125,10 @@ def check_target(target: DeployTarget) -> None:
         raise Unavailable(why)
     if target.reach == "local":
         check_arch(target)
+    if by_vulkan(target):
+        from compress.targets.vulkan import device_of
+
+        device_of(target)
     if target.browser is not None:
         from compress.targets.browser.chromium import find_browser
 
@@ -132,6 +152,10 @@ def evidence_of(target: DeployTarget) -> Evidence:
     """What figures of ``target`` will stand on when it can be benched from here."""
     if target.backend == "ethos_u" and target.reach == "lowering":
         return "estimated"  # by Vela, when the file was written
+    if by_vulkan(target):
+        from compress.targets.vulkan import device_of
+
+        return "emulated" if device_of(target).is_cpu else "measured"
     return "measured" if npu_here(target) else EVIDENCE[target.reach]
 
 
@@ -220,6 +244,10 @@ def _way_to(target: DeployTarget) -> Callable[[Bench], list[Performance]]:
         from compress.targets.browser.bench import bench_browser
 
         return bench_browser
+    if by_vulkan(target):
+        from compress.targets.vulkan import bench_vulkan
+
+        return bench_vulkan
     return bench_local
 
 

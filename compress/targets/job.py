@@ -41,7 +41,8 @@ class NativeRunner(_Part):
 
 
 class Job(_Part):
-    """``job.json``. ``outputs``: every picture's output is kept, for accuracy; times in s, memory in MB."""
+    """``job.json``. ``outputs``: every picture's output is kept, for accuracy; ``backend_library``: a backend of
+    ExecuTorch's that its wheel lacks, on this machine; times in s, memory in MB."""
 
     artifacts: dict[str, JobArtifact]
     inputs: JobFile = JobFile(name=INPUTS)
@@ -60,6 +61,7 @@ class Job(_Part):
     seed: int = 0
     outputs: bool = False
     native: NativeRunner | None = None
+    backend_library: str | None = None
     idle_s: float = 0
     holder: str = ""
     lock: str = ""

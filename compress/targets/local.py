@@ -2,7 +2,9 @@
 
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from compress.errors import Unavailable, error_of
 from compress.files import temporary_folder
@@ -14,6 +16,7 @@ from compress.results.performance import Performance
 from compress.targets.answers import ArtifactRun
 from compress.targets.entries import BF16, GIVEN, Bench
 from compress.targets.job import INPUTS, Job, JobArtifact, job_for
+from compress.targets.runner.accuracy import accuracy
 from compress.targets.runner.failure import Failure
 from compress.targets.runner.worker import Children
 
@@ -38,7 +41,7 @@ def bench_local(bench: Bench) -> list[Performance]:
         entries[BF16] = entries[bench.fp32.id].model_copy(update={"options": options})
     job = job_for(bench, entries).model_copy(update={"threads": bench.target.threads or physical_cores()})
     machine = machine_facts().model_copy(update={"busy": busy_processes()})
-    return bench.ran(_run(job, bench), threads=job.threads, machine=machine)
+    return bench.ran(timed_runs(run_here(job, bench)), threads=job.threads, machine=machine)
 
 
 def check_arch(target: DeployTarget) -> None:
@@ -62,13 +65,23 @@ def _computes_in_bf16(target: DeployTarget) -> bool:
     return bool(shared_core().get_property("CPU", PRECISION) == ov.Type.bf16)
 
 
-def _run(job: Job, bench: Bench) -> dict[str, ArtifactRun]:
+def timed_runs(answers: Mapping[str, dict[str, Any]]) -> dict[str, ArtifactRun]:
+    """What ``run_here`` gives of runs that were timed."""
+    return {id_: ArtifactRun.model_validate(answer) for id_, answer in answers.items()}
+
+
+def run_here(job: Job, bench: Bench, *, timed: bool = True) -> dict[str, dict[str, Any]]:
+    """What the runner says of each artifact of ``job``, with ``accuracy`` where the job keeps outputs.
+
+    ``timed``: whether they are timed, too, beyond the first inference.
+    """
     import numpy as np
 
-    name, steps = bench.target.name, 2 * len(job.artifacts)
+    name, steps = bench.target.name, (2 if timed else 1) * len(job.artifacts)
     with temporary_folder() as folder, bench.progress.stage(f"measure {name}", steps, even=False) as stage:
         first_picture = {key: bench.pictures[key][:1] for key in GIVEN if key in bench.pictures}
-        np.savez(Path(folder) / INPUTS, **first_picture)  # type: ignore[arg-type]
+        pictures = dict(bench.pictures) if job.outputs else first_picture
+        np.savez(Path(folder) / INPUTS, **pictures)  # type: ignore[arg-type]
         (Path(folder) / "job.json").write_text(job.model_dump_json())
 
         def note(text: str, done: int) -> None:
@@ -78,9 +91,14 @@ def _run(job: Job, bench: Bench) -> dict[str, ArtifactRun]:
         children = Children(str(folder), job.model_dump(), python_environment())
         try:
             first = children.load_each(note)
-            time.sleep(job.cooldown_s)
-            times = children.time_all(note)
+            if job.outputs:
+                scores = accuracy(folder, job.model_dump())
+                first = {id_: {**answer, "accuracy": scores[id_]} for id_, answer in first.items()}
+            if timed:
+                time.sleep(job.cooldown_s)
+                times = children.time_all(note)
+                first = {id_: {**answer, **times[id_]} for id_, answer in first.items()}
         except Failure as error:
             raise error_of(error.exit_code)(f"target {name}: {error}") from None
         stage.advance(steps - stage.done)
-    return {id_: ArtifactRun.model_validate({**first[id_], **times[id_]}) for id_ in first}
+    return first

@@ -8,8 +8,7 @@ from compress.errors import Unavailable
 from compress.recipe.library import find, names
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
-from compress.targets.bench import TOOLS, check_target, evidence_of
-from compress.targets.tools import tool
+from compress.targets.bench import TOOLS, check_target, evidence_of, needed_tool
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -82,7 +81,8 @@ def _state(target: DeployTarget, *, contact: bool) -> State:
 
 
 def _next(target: DeployTarget, error: Unavailable) -> str:
-    if target.reach in TOOLS:
-        missing = tool(TOOLS[target.reach])
-        return f"`{missing.setup_command}`, {missing.download_mb} MB; or --host"
+    needed = needed_tool(target)
+    if needed is not None and not needed.ready:
+        device = f", {needed.download_mb} MB; or --host" if target.reach in TOOLS else ""
+        return f"`{needed.setup_command}`{device}"
     return str(error).removeprefix(f"target {target.name}: ")

@@ -139,6 +139,7 @@ def test_the_default_written_out_is_the_same_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ("reach=parser", "reach must be lowering, or local for vulkan, since backend is vulkan"),
         ("backend=xnnpack", "reach lowering is for ExecuTorch's backends that do not run here"),
         ("runtime=openvino", "backend must be left out for runtime openvino"),
     ],
@@ -150,4 +151,4 @@ def test_targets_of_a_backend(setting: str, message: str) -> None:
         load_model(DeployTarget, find("targets", "android-vulkan"), [setting, "min_delegated=null", *FORMAT[setting]])
 
 
-FORMAT = {"backend=xnnpack": [], "runtime=openvino": ["format=openvino"]}
+FORMAT = {"reach=parser": [], "backend=xnnpack": [], "runtime=openvino": ["format=openvino"]}

@@ -1,6 +1,7 @@
 """Which artifacts a target runs, and what is said of a target that cannot be measured from here."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from compress.recipe.validation import load_model
 from compress.results.performance import Delegation, Performance
 from compress.targets.bench import BenchResult, at_host, evidence_of, runs
 
+OR_HOST = "; for the device itself, give its address (--host)"
 ARTIFACTS = [Artifact(format, precision) for format in FORMATS for precision in ("fp32", "int8")]
 ARTIFACTS += [Artifact("onnx", "int8", "tensorrt"), Artifact("executorch", "int8", "vulkan")]
 ARTIFACTS += [Artifact("executorch", "int8", "ethos_u85_1024")]
@@ -42,6 +44,7 @@ def shell(tmp_path: Path) -> Path:
         ("jetson-orin-nano", ["onnx-fp32", "onnx-int8-tensorrt"]),
         ("arm-cortex-a72-executorch", ["executorch-fp32", "executorch-int8"]),
         ("android-vulkan", ["executorch-int8-vulkan"]),
+        ("x86-executorch-vulkan", ["executorch-int8-vulkan"]),
         ("arm-ethos-u85-1024", ["executorch-int8-ethos_u85_1024"]),
         ("arm-ethos-u65-512", []),
     ],
@@ -61,26 +64,31 @@ def test_weights_alone_run_where_fp32_does(precisions: list[str], wanted: bool) 
     ("target", "text"),
     [
         (
+            "x86-executorch-vulkan",
+            "executorch-vulkan is not set up here: run `compress targets setup executorch-vulkan --source CLONE`, with "
+            f"a clone of ExecuTorch {version('executorch')}",
+        ),
+        (
             "intel-npu-4000",
             "intel-npu-compiler is not set up here (a compiler only estimates): run `compress targets setup "
-            "intel-npu-compiler` (290 MB to download)",
+            f"intel-npu-compiler` (290 MB to download){OR_HOST}",
         ),
         (
             "arm-cortex-a76-executorch",
             "arm-emulator is not set up here (an emulator gives no time): run `compress targets setup arm-emulator` "
-            "(190 MB to download)",
+            f"(190 MB to download){OR_HOST}",
         ),
         (
             "jetson-orin-nano",
             "tensorrt-rtx is not set up here (a parser only accepts or refuses): run `compress targets setup "
-            "tensorrt-rtx` (97 MB to download)",
+            f"tensorrt-rtx` (97 MB to download){OR_HOST}",
         ),
     ],
 )
 def test_a_target_that_cannot_run_here_gets_no_number(shell: Path, target: str, text: str) -> None:
     done = CliRunner().invoke(app, ["bench", str(shell), "--target", target, "--json"])
     assert done.exit_code == 4
-    assert done.stderr == f"target {target}: {text}; for the device itself, give its address (--host)\n"
+    assert done.stderr == f"target {target}: {text}\n"
     entries = json.loads(done.stdout)["performance"]
     assert entries
     for entry in entries:
@@ -106,9 +114,16 @@ def test_host_names_the_device_of_any_target(target: str) -> None:
     assert (result.emulator, result.compiler) == (None, None) and evidence_of(result) == "measured"
 
 
-def test_a_target_that_is_only_compiled_for_has_no_host() -> None:
-    with pytest.raises(InputError, match="android-vulkan: is only compiled for, an app on the device runs it"):
-        at_host(load_model(DeployTarget, find("targets", "android-vulkan")), "phone")
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("android-vulkan", "is only compiled for, an app on the device runs it"),
+        ("x86-executorch-vulkan", "is measured by a runtime built on this machine"),
+    ],
+)
+def test_a_target_whose_programs_no_other_machine_runs_has_no_host(target: str, why: str) -> None:
+    with pytest.raises(InputError, match=f"target {target}: {why}: leave the host out"):
+        at_host(load_model(DeployTarget, find("targets", target)), "phone")
 
 
 def test_a_host_that_ssh_would_take_for_an_option_is_refused() -> None:

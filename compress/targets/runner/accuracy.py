@@ -49,7 +49,7 @@ def psnr_db(a: Any, b: Any, peak: float = 255.0) -> float:
 def accuracy(folder: str, job: Job) -> Dict[str, Dict[str, Any]]:
     """Mean PSNR of each artifact's outputs: against the clean pictures (psnr_db), against the fp32 artifact's outputs
     on this device (fidelity_db), and against its own outputs where it was made (parity_db); of the first pictures,
-    against those of the torch model that simulates an int8 one (simulated_db)."""
+    against those of the torch model that an artifact was made of, or that simulates an int8 one (simulated_db)."""
     import numpy as np
 
     with np.load(os.path.join(folder, job["inputs"]["name"])) as file:

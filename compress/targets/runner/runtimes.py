@@ -1,6 +1,7 @@
 """ONNX Runtime, OpenVINO and ExecuTorch behind one interface."""
 
 import contextlib
+import ctypes
 import functools
 import importlib
 import os
@@ -161,6 +162,11 @@ class ExecuTorch:
 
         if job["options"]:
             raise Failure(f"option {next(iter(job['options']))}: ExecuTorch takes none: remove it", INPUT)
+        if library := job.get("backend_library"):
+            try:
+                ctypes.CDLL(library)  # registers itself with the core that portable_lib has loaded
+            except OSError as error:
+                raise Failure(f"{library} cannot be loaded ({error}): set it up again") from None
         if portable_lib._threadpool_get_thread_count() != job["threads"]:
             portable_lib._unsafe_reset_threadpool(job["threads"])
         try:

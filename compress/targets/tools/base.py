@@ -69,6 +69,11 @@ class Tool(ABC):
         """What sets it up."""
         return f"compress targets setup {self.name}"
 
+    @property
+    def advice(self) -> str:
+        """What to do where it is not set up."""
+        return f"run `{self.setup_command}` ({self.download_mb} MB to download)"
+
     def setup(self, progress: "Progress") -> Path:
         """Build what is not there yet -> ``folder``.
 
@@ -100,9 +105,7 @@ class Tool(ABC):
     def require(self) -> Path:
         """``folder``. Raises Unavailable, with the command that sets it up, when it is not."""
         if not self.ready:
-            raise Unavailable(
-                f"{self.name} is not set up here: run `{self.setup_command}` ({self.download_mb} MB to download)"
-            )
+            raise Unavailable(f"{self.name} is not set up here: {self.advice}")
         return self.folder
 
     def _room(self) -> None:

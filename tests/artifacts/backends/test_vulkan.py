@@ -17,13 +17,13 @@ from compress.recipe.schema import Recipe
 from compress.restore.open import Settings, open_restorer
 from compress.results.document import Results
 
-ID = "executorch-int8-vulkan"
+ID, FP32 = "executorch-int8-vulkan", "executorch-fp32-vulkan"
 
 
 @pytest.fixture(scope="module")
 def made(tiny_recipe: Callable[..., Recipe], tmp_path_factory: pytest.TempPathFactory) -> ApplyResult:
     recipe = tiny_recipe(
-        export={"executorch": {"backend": "vulkan", "precisions": ["int8"]}},
+        export={"executorch": {"backend": "vulkan", "precisions": ["fp32", "int8"]}},
         targets=["android-vulkan"],
         goals={"fidelity_db": 20},
     )
@@ -36,7 +36,7 @@ def results(made: ApplyResult) -> Results:
 
 
 def test_it_is_compiled_and_nothing_is_said_of_its_pictures_and_its_speed(results: Results) -> None:
-    (artifact,), (row,) = results.artifacts, results.performance
+    (_, artifact), (_, row) = results.artifacts, results.performance
     assert (artifact.id, artifact.backend, artifact.entry) == (ID, "vulkan", "int8/executorch/model_vulkan.pte")
     assert artifact.not_run and "not its runtime" in artifact.not_run
     assert (row.target, row.evidence, row.why, row.latency_ms) == ("android-vulkan", "compiled", artifact.not_run, None)
@@ -44,6 +44,8 @@ def test_it_is_compiled_and_nothing_is_said_of_its_pictures_and_its_speed(result
     assert results.quality == [] and all(sample.outputs == {} for sample in results.samples)
     (parity,) = results.parity
     assert parity.psnr_db is None and parity.met is None and (parity.fidelity_simulated_db or 0) > 20
+    simulated = results.samples[0].simulated
+    assert simulated.keys() == {FP32, ID}, "what a device's picture of each is compared with"
 
 
 def test_a_goal_for_what_was_not_measured_counts_as_missed(made: ApplyResult, results: Results) -> None:
@@ -56,10 +58,10 @@ def test_a_goal_for_what_was_not_measured_counts_as_missed(made: ApplyResult, re
 
 def test_it_is_verified_by_its_hashes_and_measured_by_nobody(made: ApplyResult) -> None:
     verified = verify(made.folder, Progress("silent"))
-    assert verified.parity == [] and verified.to_json()["not_run"].keys() == {ID}
+    assert verified.parity == [] and verified.to_json()["not_run"].keys() == {FP32, ID}
     again: list[Any] = []
     measured = bench(made.folder, "android-vulkan", Progress("silent"), record=lambda *row: again.append(row))
-    assert (measured.exit_code, [row.evidence for row in measured.performance]) == (0, ["compiled"])
+    assert (measured.exit_code, [row.evidence for row in measured.performance]) == (0, ["compiled", "compiled"])
 
 
 @pytest.mark.parametrize("source", ["", "int8/executorch/model_vulkan.pte"])

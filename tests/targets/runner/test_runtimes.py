@@ -114,6 +114,20 @@ def test_the_native_runner_gives_what_the_python_runtime_gives(program: Path, in
         native.infer(inputs)
 
 
+def test_the_python_runtime_loads_another_backend_first(program: Path, inputs: dict[str, np.ndarray]) -> None:
+    """Beside the backends of the wheel: of those, its quantized kernels are a library, too."""
+    import executorch
+
+    folder = next(Path(path) for path in executorch.__path__) / "kernels/quantized"
+    library = next(folder.glob("libquantized_ops_aot_lib.*"))
+    job = {"threads": 1, "options": {}, "backend_library": str(library)}
+    here = open_runner(program / "model.pte", "executorch", 1).run(inputs["lq"], inputs["noise"])
+    np.testing.assert_array_equal(runtimes.ExecuTorch(str(program / "model.pte"), job).run(inputs), here)
+    job["backend_library"] = str(program / "none.so")
+    with pytest.raises(failure.Failure, match=r"none\.so cannot be loaded \(.*\): set it up again"):
+        runtimes.ExecuTorch(str(program / "model.pte"), job)
+
+
 def test_the_native_runner_says_why_it_cannot_load(program: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.pte").write_bytes(b"nothing")
     with pytest.raises(failure.Failure, match="not a program that this runtime can load"):

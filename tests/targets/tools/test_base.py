@@ -86,7 +86,8 @@ def test_a_full_disk_is_told_before_anything_is_fetched(monkeypatch: pytest.Monk
 def test_every_tool_has_its_name_and_purpose() -> None:
     assert [tool(name).name for name in NAMES] == list(NAMES)
     assert [item.value for item in ToolName] == [*NAMES, "web"]
-    assert all(tool(name).purpose and tool(name).setup_command == f"compress targets setup {name}" for name in NAMES)
+    for item in map(tool, NAMES):
+        assert item.purpose and item.setup_command.startswith(f"compress targets setup {item.name}")
 
 
 def test_an_unknown_tool() -> None:
