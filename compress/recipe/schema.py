@@ -141,8 +141,8 @@ class ExecutorchExport(FormatExport):
     backend: Backend = Field(
         "xnnpack",
         exclude_if=partial(eq, "xnnpack"),
-        description="What the program is compiled for. `compress apply` runs XNNPACK's programs only; of the others the "
-        "file is written and how much its backend takes is counted. openvino takes no int8, ethos_u nothing else.",
+        description="What the program is compiled for. `compress apply` runs XNNPACK's programs only; of the others "
+        "the file is written and how much its backend takes is counted. openvino takes no int8, ethos_u nothing else.",
     )
     accelerator: Accelerator | None = Field(
         None,

@@ -91,7 +91,9 @@ class Accuracy(Section):
     psnr_db: Figure | None = Field(None, description="PSNR against the clean pictures.")
     fidelity_db: Figure | None = Field(None, description="PSNR against the fp32 artifact's pictures.")
     parity_db: Figure | None = Field(None, description="PSNR against the same artifact's pictures, computed here.")
-    simulated_db: Figure | None = Field(None, description="PSNR against torch with the artifact's quantizers, if it has any.")
+    simulated_db: Figure | None = Field(
+        None, description="PSNR against torch with the artifact's quantizers, if it has any."
+    )
     parity_float_db: Figure | None = Field(None, description="As parity_db, of outputs that are not rounded to 8 bits.")
     largest_difference: Figure | None = Field(
         None, description="Largest difference from the same artifact's output of here, in [0, 1]."

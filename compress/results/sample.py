@@ -18,7 +18,8 @@ class Sample(Section):
     )
     outputs: dict[Id, Text] = Field(default={}, description="Path of each artifact's output, by the artifact's id.")
     simulated: dict[Id, Text] = Field(
-        default={}, description="Path of torch's output with each artifact's quantizers, if it has any, by the artifact's id."
+        default={},
+        description="Path of torch's output with each artifact's quantizers, if it has any, by the artifact's id.",
     )
 
     @property
