@@ -72,7 +72,7 @@ def test_it_restores_nothing_here(source: str, made: ApplyResult) -> None:
 
 
 def test_no_package_is_made_of_it(made: ApplyResult, tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match=r"take int8/executorch/model_vulkan\.pte itself"):
+    with pytest.raises(Unavailable, match=r"take fp32/executorch/model_vulkan\.pte itself"):
         package(made.folder, "android-vulkan", tmp_path / "package")
     assert not (tmp_path / "package").exists()
     assert ID in (made.folder / "README.md").read_text() and "```python" not in (made.folder / "README.md").read_text()
