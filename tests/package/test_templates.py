@@ -280,12 +280,10 @@ def served(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-@pytest.mark.parametrize("form", ["uint8", "float", "seed"])
+@pytest.mark.parametrize("form", ["picture_bundle", "finished", "seed_bundle"])
 def test_web(
     form: str,
-    picture_bundle: Path,
-    seed_bundle: Path,
-    finished: Any,
+    request: pytest.FixtureRequest,
     photo: np.ndarray,
     tmp_path: Path,
     chromium: Callable[..., Any],
@@ -293,8 +291,8 @@ def test_web(
 ) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
-    bundles = {"uint8": picture_bundle, "float": finished.folder, "seed": seed_bundle}
-    folder = package(bundles[form], "web-wasm", tmp_path / "product")
+    bundle = request.getfixturevalue(form)
+    folder = package(bundle.folder if form == "finished" else bundle, "web-wasm", tmp_path / "product")
     modules = folder / "web/node_modules/onnxruntime-web"  # as `npm install` lays it
     modules.mkdir(parents=True)
     (modules / "dist").symlink_to(onnxruntime_web.folder())
@@ -304,7 +302,7 @@ def test_web(
     Image.fromarray(picture).save(tmp_path / "photo.png")
     noise_field(4 * SIZE[0], 4 * SIZE[1], SEED).tofile(folder / "web/noise.bin")
     with served(folder) as url, chromium() as driver:
-        driver.get(f"{url}/web/?{f'seed={SEED}' if form == 'seed' else 'noise=noise.bin'}")
+        driver.get(f"{url}/web/?{f'seed={SEED}' if form == 'seed_bundle' else 'noise=noise.bin'}")
         wait = WebDriverWait(driver, 120)
         wait.until(lambda _: driver.find_element("id", "file").is_enabled())
         driver.find_element("id", "file").send_keys(str(tmp_path / "photo.png"))

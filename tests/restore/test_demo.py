@@ -80,12 +80,13 @@ def png(picture: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("form", ["planes", "bytes", "seed"])
+@pytest.mark.parametrize("form", ["finished", "picture_bundle", "seed_bundle"])
 @pytest.mark.usefixtures("web_runtime")
 def test_a_dropped_picture_is_restored_as_the_runtime_restores_it(
-    form: str, finished: Any, picture_bundle: Path, seed_bundle: Path, small: np.ndarray, chromium: Callable[..., Any]
+    form: str, request: pytest.FixtureRequest, small: np.ndarray, chromium: Callable[..., Any]
 ) -> None:
-    folder = {"planes": finished.folder, "bytes": picture_bundle, "seed": seed_bundle}[form]
+    given = request.getfixturevalue(form)
+    folder = given.folder if form == "finished" else given
     entry = {path.parts[-3]: path for path in folder.glob("*/onnx/model.onnx")}
     wanted = {name: open_restorer(str(path), Settings()).restore(small, lambda: None) for name, path in entry.items()}
     with chromium() as driver:
