@@ -9,6 +9,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,28 @@ def test_a_write_outside_and_a_started_program_are_seen(tmp_path: Path, act: obj
         act()  # type: ignore[operator]
 
     assert forked(case, tmp_path, 30).code == OUTSIDE
+
+
+@pytest.mark.parametrize(
+    ("act", "seen"),
+    [
+        (lambda link: link.write_text("x"), True),
+        (lambda link: link.unlink(), False),
+        (lambda link: os.replace(link.with_name("new"), link), False),
+        (lambda link: link.with_name("other").symlink_to("/opt/outside"), False),
+    ],
+)
+def test_what_goes_through_a_link_is_seen_and_the_link_itself_is_inside(tmp_path: Path, act: Any, seen: bool) -> None:
+    link = tmp_path / "inside/link"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "outside")
+    link.with_name("new").write_text("x")
+
+    def case() -> None:
+        watch(link.parent)
+        act(link)
+
+    assert forked(case, tmp_path / "log", 30).code == (OUTSIDE if seen else 0)
 
 
 def test_a_write_inside_is_let_through(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -119,6 +120,40 @@ def test_run_py_starts_no_program(finished: Any, tmp_path: Path) -> None:
     done = run(folder, "photo.png", "restored.png", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("photo.png: cannot be read (cannot identify image file")
+
+
+def places(folder: Path) -> Path:
+    """``folder``/pipe.ppm, a pipe; beside it linked.ppm, a link to the file victim."""
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.ppm")
+    (folder / "victim").write_text("x")
+    (folder / "linked.ppm").symlink_to("victim")
+    return folder / "pipe.ppm"
+
+
+PLACES = """
+import numpy as np
+import run
+picture = np.zeros((4, 5, 3), np.uint8)
+run.save(picture, "linked.ppm")
+print(run.opened("linked.ppm").shape)
+for call in (lambda: run.opened("pipe.ppm"), lambda: run.save(picture, "pipe.ppm")):
+    try:
+        call()
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_run_py_waits_for_no_pipe_and_follows_no_link(finished: Any, tmp_path: Path) -> None:
+    folder = package(finished.folder, "x86-openvino", tmp_path / "product")
+    given = places(tmp_path / "given").parent
+    path = {"PYTHONPATH": str(folder)}
+    command = [sys.executable, "-c", PLACES]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=given, env=path, timeout=60)
+    assert (done.stdout, done.stderr) == ("(4, 5, 3)\nis not a file\nis not a file\n", "")
+    assert (given / "victim").read_text() == "x" and not (given / "linked.ppm").is_symlink()
+    assert sorted(p.name for p in given.iterdir()) == ["linked.ppm", "pipe.ppm", "victim"]
 
 
 ARRAYS = """
@@ -247,6 +282,14 @@ def test_cpp(
         wrong.tofile(tmp_path / "noise.bin")
         done = subprocess.run([program, model_of(tmp_path / "pictures"), *files], capture_output=True, text=True)
         assert (done.returncode, text in done.stderr) == (1, True), done.stderr
+    noise.tofile(tmp_path / "noise.bin")
+    pipes = [places(tmp_path / f"odd{i}") for i in range(4)]
+    for given in ((pipes[0], *files[1:]), (files[0], pipes[1], files[2]), (*files[:2], pipes[2])):
+        done = subprocess.run([program, artifact, *given], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "file" in done.stderr
+    linked = pipes[3].with_name("linked.ppm")
+    done = subprocess.run([program, artifact, files[0], linked, files[2]], capture_output=True, text=True)
+    assert (done.returncode, linked.is_symlink()) == (0, False) and linked.with_name("victim").read_text() == "x"
     (tmp_path / "photo.ppm").write_bytes(b"P6 41 37 255\n...")
     done = subprocess.run([program, artifact, *files], capture_output=True, text=True)
     assert (done.returncode, "photo.ppm: shorter than its header says" in done.stderr) == (1, True)

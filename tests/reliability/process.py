@@ -15,7 +15,10 @@ from typing import Any
 
 OUTSIDE = 97  # exit code of a case that wrote, ran or connected where it may not
 DEVICES = ("/dev/", "/proc/")
-_WRITES = {"os.rename": 2, "os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.link": 2, "os.symlink": 2}
+_BOTH, _FIRST, _SECOND = slice(2), slice(1), slice(1, 2)
+# Event -> its paths that are written; what a symlink names is not.
+_WRITES = {"os.rename": _BOTH, "os.mkdir": _FIRST, "os.remove": _FIRST, "os.rmdir": _FIRST, "os.link": _BOTH}
+_WRITES |= {"os.symlink": _SECOND}
 SENDER = "SENDER:"
 PROBE = ["-P", "-m", "compress.artifacts.runtime.trial"]  # the one program that opening a stranger's file may start
 _NEVER = {"os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect", "os.startfile"}
@@ -147,10 +150,13 @@ def watch(inside: Path) -> None:
     """End this process with ``OUTSIDE`` at the first write outside ``inside``, the first program or connection."""
     root = str(inside.resolve()) + os.sep
 
-    def allowed(path: Any) -> bool:
+    def allowed(path: Any, *, followed: bool = True) -> bool:
+        """``followed``: what a link names is meant, not the link."""
         if isinstance(path, int) or path is None:
             return True
-        text = os.path.realpath(os.fsdecode(path))
+        given = os.fsdecode(path)
+        above, name = os.path.split(given)
+        text = os.path.realpath(given) if followed else os.path.join(os.path.realpath(above), name)
         return (text + os.sep).startswith(root) or text.startswith(DEVICES)
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -165,7 +171,7 @@ def watch(inside: Path) -> None:
             )
             if writes and not allowed(path):
                 _stop(event, args)
-        elif event in _WRITES and not all(allowed(path) for path in args[: _WRITES[event]]):
+        elif event in _WRITES and not all(allowed(path, followed=False) for path in args[_WRITES[event]]):
             _stop(event, args)
 
     sys.addaudithook(hook)

@@ -65,7 +65,19 @@ def _touched(path: Path) -> Path:
     return path
 
 
-COMMANDS = ("restore", "evaluate", "validation", "calibration", "verify", "report", "import", "checkpoint", "picture")
+COMMANDS = (
+    "restore",
+    "evaluate",
+    "validation",
+    "calibration",
+    "verify",
+    "report",
+    "import",
+    "checkpoint",
+    "picture",
+    "compare",
+    "check",
+)
 
 
 def strategy(base: Base) -> st.SearchStrategy[Any]:
@@ -92,6 +104,8 @@ def prepare(base: Base, example: tuple[dict[bytes, str], str], folder: Path) -> 
         "verify": ["verify", str(place)],
         "report": ["report", str(place), "-o", str(folder / "report.html")],
         "import": ["ledger", "import", str(place)],
+        "compare": ["compare", str(place), first],
+        "check": ["check", first, "--against", str(place), "--max-size-growth", "1"],
         "checkpoint": ["restore", first, str(base.picture), "-o", str(folder / "restored.png")],
         "picture": ["restore", str(base.checkpoint), first, "-o", str(folder / "restored.png")],
     }[what]

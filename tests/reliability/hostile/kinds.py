@@ -10,7 +10,7 @@ import yaml
 from hypothesis import strategies as st
 
 from tests.reliability.base import Base, replace
-from tests.reliability.hostile import checkpoints, folders, pictures, written
+from tests.reliability.hostile import checkpoints, folders, pictures, resumed, written
 from tests.reliability.hostile.strategies import SCALARS, WORDS, changed, damaged_bytes, json_texts, yaml_texts
 
 CALIBRATION = {
@@ -85,7 +85,7 @@ def _settings(base: Base) -> st.SearchStrategy[list[str]]:
 def _manifest_case(base: Base) -> st.SearchStrategy[Any]:
     folder = base.bundle()
     name = st.sampled_from(["manifest.json", "results.json"])
-    command = st.sampled_from(["verify", "restore", "report", "import", "bench", "check"])
+    command = st.sampled_from(["verify", "restore", "report", "import", "bench", "check", "compare"])
     documents = {n: json.loads((folder / n).read_text()) for n in ("manifest.json", "results.json")}
     return name.flatmap(lambda n: st.tuples(st.just(n), _part_changed(documents[n]), command, st.booleans()))
 
@@ -139,6 +139,7 @@ def bundle_command(base: Base, bundle: Path, what: str, folder: Path) -> Sequenc
         "import": ["ledger", "import", str(bundle)],
         "bench": ["bench", str(bundle), "--target", "rpi5", "--host", "nobody@192.0.2.1"],
         "check": ["check", str(bundle)],
+        "compare": ["compare", str(bundle), str(base.bundle())],
     }[what]
 
 
@@ -275,6 +276,7 @@ KINDS = (
     Kind("damaged ONNX", 4, _altered("onnx"), _bare("onnx"), _READ),
     Kind("damaged PTE", 4, _altered("executorch"), _bare("executorch"), _READ),
     Kind("folder", 12, folders.strategy, folders.prepare, _BUNDLE),
+    Kind("folder to go on in", 3, resumed.strategy, resumed.prepare, _READ, 180.0),
     Kind("recipe by grammar", 12, written.yaml_files("recipe"), _validate, _SAFE),
     Kind("training recipe by grammar", 4, written.yaml_files("train"), _validate, _SAFE),
     Kind("calibration set by grammar", 6, written.yaml_files("calibration"), _calibration, _SAFE),
