@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,6 +155,19 @@ def test_a_ledger_with_a_value_that_nobody_measured(
     ended("ledger", "pareto")
     ended("report", "-o", tmp_path / "page.html")
     assert messages[:3] == [5, 5, 5]
+
+
+@pytest.mark.parametrize("place", ["x" * 4000, "a\0b", "/dev/zero", "pipes", "~nosuch", "\x1b[2J\nx", ""])
+def test_a_row_whose_bundle_is_anywhere(
+    bundles: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The page is made without its pictures."""
+    monkeypatch.chdir(tmp_path)
+    Path("pipes").mkdir()
+    for name in ("manifest.json", "results.json"):
+        os.mkfifo(f"pipes/{name}")
+    open_ledger().append([row.model_copy(update={"bundle": place}) for row in bundle_measurements(bundles[0])])
+    assert ended("report", "-o", tmp_path / "page.html") == 0
 
 
 @pytest.mark.parametrize("limit", ["nan", "inf"])
