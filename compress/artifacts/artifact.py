@@ -17,6 +17,7 @@ from compress.recipe.schema import (
     Format,
     KernelPrecision,
     Layout,
+    OnnxExport,
     Precision,
     Recipe,
 )
@@ -25,11 +26,14 @@ ENTRY: dict[Format, str] = {"openvino": "model.xml", "onnx": "model.onnx", "exec
 
 FORMATS = tuple(ENTRY)
 
+ONNX_VARIANTS = ("tensorrt", "htp")
+"""int8 files by the rules of TensorRT, and of Qualcomm's Hexagon NPUs."""
+
 
 @dataclass(frozen=True)
 class Artifact:
-    """One artifact of a bundle; ``entry`` is relative to the bundle. ``variant``: "", "tensorrt", or the backend
-    of an ExecuTorch program that is not XNNPACK.
+    """One artifact of a bundle; ``entry`` is relative to the bundle. ``variant``: "", one of ``ONNX_VARIANTS``, or the
+    backend of an ExecuTorch program that is not XNNPACK.
 
     ``shape``: height and width, where they are not the recipe's first. ``shares``: it keeps its weights in a file that
     artifacts of other shapes read, too, where its format can.
@@ -132,7 +136,16 @@ def artifact_of(id_: str, format: Format, precision: Precision, layout: Layout =
 
 def not_run(id_: str) -> str:
     """``Artifact.not_run`` of the artifact with this id."""
-    return BACKENDS[backend_of("".join(id_.split("-")[2:3]))].not_run
+    return BACKENDS[backend_of(_variant(id_))].not_run
+
+
+def by_own_rules(id_: str) -> bool:
+    """Whether the artifact with this id is a file for one runtime, beside the one that others read."""
+    return _variant(id_) in ONNX_VARIANTS
+
+
+def _variant(id_: str) -> str:
+    return "".join(id_.split("-")[2:3])
 
 
 def plan_artifacts(recipe: Recipe) -> list[Artifact]:
@@ -158,9 +171,10 @@ def plan_artifacts(recipe: Recipe) -> list[Artifact]:
             if precision in QUANTIZED and precision not in made:
                 raise InputError(_not_made(format, precision))
             planned += [Artifact(format, precision, variant, shape, len(shapes) > 1, layout) for shape in shapes]
-        # Only our own engine knows TensorRT's rules; the others' graphs are written for x86.
-        if format == "onnx" and options.tensorrt and "int8" in precisions and ours:
-            planned += [Artifact("onnx", "int8", "tensorrt", shape, len(shapes) > 1) for shape in shapes]
+        # Only our own engine knows these rules; the others' graphs are written for x86.
+        if isinstance(options, OnnxExport) and "int8" in precisions and ours:
+            asked = [name for name in ONNX_VARIANTS if getattr(options, name)]
+            planned += [Artifact("onnx", "int8", name, shape, len(shapes) > 1) for name in asked for shape in shapes]
     return sorted(planned, key=lambda a: (shapes.index(a.shape), PRECISIONS.index(a.precision)))
 
 

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 
 def simulated(quantized: "QuantizedModel", artifact: Artifact) -> "nn.Module | None":
-    """The torch module that ``artifact`` was written from; None for an engine that works on the runtime's own graph."""
+    """The torch module that ``artifact`` was written from; None for a Hexagon NPU's file, and for an engine that
+    works on the runtime's own graph."""
     if artifact.format == "executorch":
         return quantized.modules.get(BACKENDS[artifact.backend].scheme)
     if artifact.variant:
-        return quantized.modules[artifact.variant]
+        return quantized.modules.get(artifact.variant)
     shared = quantized.modules.get(BOTH_X86)
     return quantized.modules.get(SCHEME_OF[artifact.format], shared)
 
@@ -159,6 +160,12 @@ class Writer:
             graph = to_openvino(quantized.graphs["onnx"])
         if graph is not None:
             self._save(graph, artifact, "")
+            return
+        if artifact.variant == "htp":
+            from compress.artifacts.export.htp_graph import htp_graph
+
+            graph = self.float_graph(quantized.model, "onnx", artifact.shape)
+            self._save(htp_graph(graph, quantized.model, quantized.layers, quantized.ranges), artifact, "")
             return
         module = simulated(quantized, artifact)
         assert module is not None, f"{quantized.engine} leaves nothing for {artifact.id}"  # ptq.requires refuses it

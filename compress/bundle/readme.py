@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compress.artifacts.artifact import not_run
+from compress.artifacts.artifact import by_own_rules, not_run
 
 README = "README.md"
 
@@ -104,11 +104,11 @@ _STAGED_NAMES = 'STAGES = {"encode": "latent", "flow": "restored_latent", "decod
 
 def readme(name: str, task: str, scale: int, artifacts: Sequence[Mapping[str, Any]]) -> str:
     """``artifacts``: entries of the manifest, floats first; each runtime's lines use its last one
-    of the first shape, TensorRT's apart."""
+    of the first shape, those by one runtime's rules apart."""
     first = artifacts[0]
     same = [a for a in artifacts if a["inputs"][0]["shape"] == first["inputs"][0]["shape"]]
     absent = {a["id"]: why for a in artifacts if (why := not_run(a["id"]))}
-    chosen = {a["format"]: a for a in same if not a["id"].endswith("tensorrt") and a["id"] not in absent}
+    chosen = {a["format"]: a for a in same if not by_own_rules(a["id"]) and a["id"] not in absent}
     floats = first["inputs"][0]["name"] == "lq"
     shape = first["inputs"][0]["shape"]
     height, width = shape[2:] if floats else (scale * side for side in shape[1:3])

@@ -37,7 +37,8 @@ class Subject:
     (openvino: ov.Model, onnx: ModelProto; inputs lq and noise, static), for engines that work on such graphs.
     ``keep(name, make)`` gives what ``make`` gives, tensors by name, or what it gave before the run was interrupted;
     ``underway(name)`` names the file in which a pass that takes long keeps how far it is; None: it keeps nothing.
-    ``accelerator``: the Ethos-U that ExecuTorch's program is for, if it is for one.
+    ``accelerator``: the Ethos-U that ExecuTorch's program is for, if it is for one. ``htp``: an ONNX file for Hexagon
+    NPUs is asked for.
     ``reference`` is the model before the first pass that changes what it computes; None: no pass did.
     A pass that trains does so for ``task``, below ``folder``, on no picture of ``held_back`` (hash -> its origin).
     """
@@ -54,6 +55,7 @@ class Subject:
     keep: Callable[[str, Callable[[], dict[str, Tensor]]], dict[str, Tensor]] = lambda name, make: make()
     underway: Callable[[str], Path | None] = lambda name: None
     accelerator: str = ""
+    htp: bool = False
     reference: Elir | None = None
     task: Task = "sr_x4"
     folder: Path = Path("distill")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from compress.artifacts.artifact import by_own_rules
 from compress.recipe.schema import QUANTIZED, Goals, SpeedGoal
 from compress.results.artifact import ArtifactEntry
 from compress.results.document import Results
@@ -23,11 +24,11 @@ def check_goals(goals: Goals, results: Results) -> list[Goal]:
     """Entries of ``results.json`` ``goals``: every bound for every quantized artifact that a target of the recipe runs,
     of the recipe's first shape.
 
-    Without targets, for all but TensorRT's ONNX file, which is then a file by the way.
+    Without targets, for all but an ONNX file by one runtime's rules, which is then a file by the way.
     """
     ran = {p.artifact for p in results.performance}
     judged = [a for a in results.artifacts if a.precision in QUANTIZED and a.shape is None]
-    judged = [a for a in judged if (a.id in ran if ran else not a.id.endswith("-tensorrt"))]
+    judged = [a for a in judged if (a.id in ran if ran else not by_own_rules(a.id))]
     return [
         entry
         for a in judged

@@ -55,6 +55,7 @@ class Models:
             float_graph=lambda format: context.writer.float_graph(subject.model, format),
             keep=partial(self._keep, context.floats),
             accelerator=executorch.accelerator or "" if (executorch := context.recipe.export.executorch) else "",
+            htp=context.recipe.export.onnx is not None and context.recipe.export.onnx.htp,
             task=m.task,
             folder=self._training_folder,
             held_back={h: s.origin for v in context.inputs.validation for s in v.seen for h in s.hashes},

@@ -5,7 +5,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from compress.artifacts.artifact import Artifact
+from compress.artifacts.artifact import Artifact, by_own_rules
 from compress.artifacts.writer import simulated
 from compress.data.sets import PictureSet
 from compress.errors import VerificationError
@@ -53,7 +53,7 @@ def check_parity(outputs: ArtifactOutputs, models: Models, groups: Sequence[Shap
                 stage.advance()
             pairs = pairs or check.pairs
             simulations |= check.simulated
-    int8 = next((a for a in planned if a.precision == "int8" and a.variant != "tensorrt"), None)
+    int8 = next((a for a in planned if a.precision == "int8" and not by_own_rules(a.id)), None)
     module: Any = simulated(models.quantized, int8) if int8 else None
     stages: list[StageError] = []
     layers: list[LayerError] = []

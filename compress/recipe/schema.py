@@ -133,6 +133,12 @@ class OnnxExport(FormatExport):
 
     opset: Literal[18, 19, 20] = Field(20, description="ONNX opset of the file; TensorRT takes no more than 20.")
     tensorrt: bool = Field(True, description="Also write a file by TensorRT's rules, int8/onnx/model_tensorrt.onnx.")
+    htp: bool = Field(
+        False,
+        exclude_if=partial(eq, False),
+        description="Also write a file for Qualcomm's Hexagon NPUs, int8/onnx/model_htp.onnx: 8-bit weights, 16-bit "
+        "activations, every operator in quantized form, those of ptq's keep_float too.",
+    )
 
 
 class ExecutorchExport(FormatExport):
@@ -206,9 +212,12 @@ class Exports(Strict):
             f"noise: {self.noise}": self.noise != "input",
             "io: uint8": self.io == "uint8",
             "onnx.tensorrt: true": self.onnx is not None and self.onnx.tensorrt,
+            "onnx.htp: true": self.onnx is not None and self.onnx.htp,
         }
         if self.layout == "staged" and (apart := next((key for key, value in asked.items() if value), None)):
             raise ValueError(f"layout: staged does not go with {apart}: leave one of the two out")
+        if asked["io: uint8"] and asked["onnx.htp: true"]:
+            raise ValueError("io: uint8 does not go with onnx.htp: true: leave one of the two out")
         backend = self.executorch.backend if self.executorch else "xnnpack"
         if backend == "ethos_u" and self.noise == "baked":
             raise ValueError("executorch.backend: ethos_u does not go with noise: baked: leave one of the two out")
@@ -341,6 +350,8 @@ class Recipe(Strict):
                 f"export.layout: staged does not go with ptq's engine {self.ptq.engine}, which quantizes one graph of "
                 "the whole model: use engine elir, or leave layout out"
             )
+        if self.export.onnx and self.export.onnx.htp and not (self.ptq and self.ptq.engine == "elir"):
+            raise ValueError("export.onnx.htp: true needs the pass ptq with engine elir: add it, or leave htp out")
         backend = self.export.executorch.backend if self.export.executorch else "xnnpack"
         if backend == "ethos_u" and self.ptq and self.ptq.engine != "torchao":
             raise ValueError(

@@ -64,7 +64,7 @@ class Quantization(Strict):
     weight_bits: Literal[7, 8] = Field(
         8, description="Bits of the weights; 7 where kernels add pairs of products in 16 bits and may saturate."
     )
-    activations: Literal["uint8_asymmetric", "int8_asymmetric", "int8_symmetric"]
+    activations: Literal["uint8_asymmetric", "int8_asymmetric", "int8_symmetric", "uint16_asymmetric"]
     operators: list[str] = Field(min_length=1, description="Types of operators that run in int8.")
 
 

@@ -160,12 +160,13 @@ def evidence_of(target: DeployTarget) -> Evidence:
 
 
 def runs(target: DeployTarget, artifact: Artifact) -> bool:
-    """Whether a target's kernels run an artifact: its format and precision; TensorRT takes its own int8 file."""
+    """Whether a target's kernels run an artifact: its format and precision; TensorRT takes its own int8 file, and
+    a Qualcomm NPU one more."""
     if artifact.layout == "staged" and not target.runs_staged:
         return False
     own = artifact.variant == "tensorrt"
     fits = own == (target.runtime == "tensorrt" and artifact.kernels == "int8")
-    fits = fits and artifact.backend == target.backend
+    fits = fits and artifact.backend == target.backend and (artifact.variant != "htp" or target.provider == "qnn")
     if target.accelerator is not None:
         fits = fits and artifact.variant == variant_of(target.backend, target.accelerator)
     return artifact.format == target.format and artifact.kernels in target.precisions and fits

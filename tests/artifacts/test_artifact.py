@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 from torch import nn
 
-from compress.artifacts.artifact import Artifact, artifact_of, plan_artifacts
+from compress.artifacts.artifact import Artifact, artifact_of, by_own_rules, plan_artifacts
 from compress.artifacts.writer import Writer, simulated
 from compress.errors import InputError, VerificationError
 from compress.passes.quantize.engines import QuantizedModel
@@ -55,6 +55,14 @@ def test_the_tensorrt_file_can_be_left_out(tiny_recipe: Make) -> None:
     assert ids(tiny_recipe(export={"onnx": {"precisions": ["int8"], "tensorrt": False}})) == ["onnx-int8"]
 
 
+def test_a_file_for_hexagon_npus_is_written_where_it_is_asked_for(tiny_recipe: Make) -> None:
+    recipe = tiny_recipe(export={"onnx": {"precisions": ["int8"], "htp": True}})
+    assert ids(recipe) == ["onnx-int8", "onnx-int8-tensorrt", "onnx-int8-htp"]
+    assert plan_artifacts(recipe)[-1].entry == "int8/onnx/model_htp.onnx"
+    assert [by_own_rules(id_) for id_ in ids(recipe)] == [False, True, True]
+    assert by_own_rules("onnx-int8-htp-64x96") and not by_own_rules("onnx-int8-64x96")
+
+
 def test_int8_without_ptq_is_refused(tiny_recipe: Make) -> None:
     with pytest.raises(InputError) as caught:
         plan_artifacts(tiny_recipe(passes=[{"collapse": {}}], export={"onnx": {}}))
@@ -73,7 +81,7 @@ def test_weights_alone_have_a_precision_of_their_own(tiny_recipe: Make) -> None:
 SIDES = st.integers(1, 4096)
 
 
-@given(st.sampled_from(["", "tensorrt"]), st.none() | st.tuples(SIDES, SIDES))
+@given(st.sampled_from(["", "tensorrt", "htp"]), st.none() | st.tuples(SIDES, SIDES))
 def test_an_id_says_the_shape(variant: str, shape: tuple[int, int] | None) -> None:
     artifact = Artifact("onnx", "int8", variant, shape)
     assert artifact_of(artifact.id, "onnx", "int8") == artifact

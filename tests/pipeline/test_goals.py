@@ -23,7 +23,7 @@ def check_goals(goals: Goals, result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def results(**changes: Any) -> dict[str, Any]:
-    ids = {"onnx-fp32": "fp32", "onnx-int8": "int8", "onnx-int8-tensorrt": "int8"}
+    ids = {"onnx-fp32": "fp32", "onnx-int8": "int8", "onnx-int8-tensorrt": "int8", "onnx-int8-htp": "int8"}
     result: dict[str, Any] = {
         "schema_version": 1,
         "artifacts": [

@@ -252,15 +252,26 @@ APART = "export: layout: staged does not go with"
         ("onnx: {}, layout: staged, noise: seed", f"6: {APART} noise: seed: leave one of the two out"),
         ("onnx: {}, layout: staged, io: uint8", f"6: {APART} io: uint8: leave one of the two out"),
         ("onnx: {tensorrt: true}, layout: staged", f"6: {APART} onnx.tensorrt: true: leave one of the two out"),
+        ("onnx: {tensorrt: false, htp: true}, layout: staged", f"6: {APART} onnx.htp: true: leave one of the two out"),
+        (
+            "onnx: {htp: true}, io: uint8",
+            "6: export: io: uint8 does not go with onnx.htp: true: leave one of the two out",
+        ),
         (
             "onnx: {}, layout: stages",
             "6: export.layout: must be one of single, staged, got 'stages', did you mean staged?",
         ),
     ],
 )
-def test_what_three_graphs_do_not_go_with(tmp_path: Path, export: str, message: str) -> None:
+def test_what_does_not_go_together(tmp_path: Path, export: str, message: str) -> None:
     (line,) = mistakes(recipe_file(tmp_path, MINIMAL.replace("onnx: {}", export)))
     assert line == f"mine.yaml:{message}"
+
+
+def test_a_hexagon_npus_file_is_our_engines(tmp_path: Path) -> None:
+    text = MINIMAL.replace("onnx: {}", "onnx: {htp: true}").replace("engine: elir", "engine: nncf")
+    (line,) = mistakes(recipe_file(tmp_path, text))
+    assert line.endswith("export.onnx.htp: true needs the pass ptq with engine elir: add it, or leave htp out")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,11 @@ from compress.targets.bench import BenchResult, at_host, evidence_of, runs
 
 OR_HOST = "; for the device itself, give its address (--host)"
 ARTIFACTS = [Artifact(format, precision) for format in FORMATS for precision in ("fp32", "int8")]
-ARTIFACTS += [Artifact("onnx", "int8", "tensorrt"), Artifact("executorch", "int8", "vulkan")]
+ARTIFACTS += [
+    Artifact("onnx", "int8", "tensorrt"),
+    Artifact("onnx", "int8", "htp"),
+    Artifact("executorch", "int8", "vulkan"),
+]
 ARTIFACTS += [Artifact("executorch", "int8", "ethos_u85_1024")]
 
 
@@ -43,6 +47,8 @@ def shell(tmp_path: Path) -> Path:
         ("rpi5", ["onnx-fp32", "onnx-int8"]),
         ("jetson-orin-nano", ["onnx-fp32", "onnx-int8-tensorrt"]),
         ("arm-cortex-a72-executorch", ["executorch-fp32", "executorch-int8"]),
+        ("snapdragon-x-elite", ["onnx-fp32", "onnx-int8", "onnx-int8-htp"]),
+        ("qualcomm-qcs6490", ["onnx-int8", "onnx-int8-htp"]),
         ("android-vulkan", ["executorch-int8-vulkan"]),
         ("x86-executorch-vulkan", ["executorch-int8-vulkan"]),
         ("arm-ethos-u85-1024", ["executorch-int8-ethos_u85_1024"]),

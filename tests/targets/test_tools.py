@@ -246,15 +246,19 @@ def test_qualcomms_npu_gives_the_pictures_of_here(simulator: None, stored: dict,
     assert bench_simulated(bench) == first  # from the cache folder
 
 
-def test_an_npu_without_float_refuses_a_float_model(simulator: None, stored: dict, tmp_path: Path) -> None:
-    text = find("targets", "snapdragon-x-elite").read_text().replace("SC8380XP", "QCS6490")
-    (tmp_path / "board.yaml").write_text(text)
-    target = load_model(DeployTarget, find("targets", str(tmp_path / "board.yaml")))
-    artifacts = {Artifact("onnx", "fp32"): write(tmp_path / "fp32.onnx", False)}
-    (entry,) = bench_simulated(Bench(artifacts, target, stored, "quick", Progress("silent")))
-    assert (entry.evidence, entry.accepted) == ("unavailable", False)
-    assert (entry.why or "").startswith("target snapdragon-x-elite: onnx-fp32: the compiler refuses it: ")
-    assert len((entry.why or "").splitlines()) == 1
+def test_an_npu_without_float_takes_quantized_operators_alone(simulator: None, stored: dict, tmp_path: Path) -> None:
+    target = load_model(DeployTarget, find("targets", "qualcomm-qcs6490"))
+    artifacts = {
+        Artifact("onnx", "int8"): write(tmp_path / "float.onnx", int8=False),
+        Artifact("onnx", "int8", "htp"): write(tmp_path / "quantized.onnx", int8=True),
+    }
+    refused, accepted = bench_simulated(Bench(artifacts, target, stored, "quick", Progress("silent")))
+    assert (refused.evidence, refused.accepted) == ("unavailable", False)
+    assert (refused.why or "").startswith("target qualcomm-qcs6490: onnx-int8: the compiler refuses it: ")
+    assert len((refused.why or "").splitlines()) == 1
+    assert (refused.lint or [""])[0].startswith("5 operators are in float (2 Conv, 2 Relu, 1 Identity), which an NPU")
+    assert (accepted.evidence, accepted.accepted, accepted.lint) == ("emulated", True, [])
+    assert accepted.accuracy is not None and (accepted.accuracy.parity_db or 0) > 35
 
 
 def test_intels_compiler_accepts_and_refuses(compiler: IntelNpuCompiler, tmp_path: Path) -> None:

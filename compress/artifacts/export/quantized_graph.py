@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from compress.artifacts.stages import NETWORKS
-from compress.elir.hooks import convs_in_order
+from compress.elir.hooks import Conv, convs_in_order
 from compress.elir.model import Elir
 from compress.passes.quantize.modules import FakeQuantize, QuantBlock, QuantConv, QuantUpsample
 
@@ -20,25 +20,31 @@ def quantized_graph(float_graph: Any, model: Elir, module: nn.Module, stage: str
     """ONNX ModelProto of ``module``, as ``passes.quantize.model.build`` made it of ``model``, whose ModelProto is
     ``float_graph``; of one ``stage`` of both, or the whole. Raises RuntimeError where that is not so.
     """
-    from onnx import numpy_helper
-
     proto = copy.deepcopy(float_graph)
-    nodes = [node for node in proto.graph.node if node.op_type in ("Conv", "ConvTranspose")]
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
-    networks = NETWORKS.get(stage) or tuple(name for names in NETWORKS.values() for name in names)
-    convs = {name: conv for name, conv in convs_in_order(model).items() if name.partition(".")[0] in networks}
-    places = _places(module)
-    if len(convs) != len(nodes):
-        raise RuntimeError(f"{len(nodes)} convolutions in the float graph, {len(convs)} in the model")
-    floats = {node.input[1] for node, name in zip(nodes, convs, strict=True) if name not in places}
-    rewriting = _Rewriting(proto.graph, floats)
-    for node, (name, conv) in zip(nodes, convs.items(), strict=True):
-        if not np.array_equal(weights[node.input[1]], conv.weight.detach().numpy()):
-            raise RuntimeError(f"{name}: the float graph has other weights there")
+    nodes, places = convolution_nodes(proto, model, stage), _places(module)
+    rewriting = _Rewriting(proto.graph, {node.input[1] for node, name, _ in nodes if name not in places})
+    for node, name, _ in nodes:
         if name in places:
             rewriting.quantize(node, name, places[name])
     rewriting.finish()
     return proto
+
+
+def convolution_nodes(proto: Any, model: Elir, stage: str = "") -> list[tuple[Any, str, Conv]]:
+    """Each convolution of ``model``, or of one ``stage``, in the order of computation: its node in the float graph
+    ``proto``, its name and its module. Raises RuntimeError where the graph is not the model's."""
+    from onnx import numpy_helper
+
+    nodes = [node for node in proto.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+    networks = NETWORKS.get(stage) or tuple(name for names in NETWORKS.values() for name in names)
+    convs = {name: conv for name, conv in convs_in_order(model).items() if name.partition(".")[0] in networks}
+    if len(convs) != len(nodes):
+        raise RuntimeError(f"{len(nodes)} convolutions in the float graph, {len(convs)} in the model")
+    for node, (name, conv) in zip(nodes, convs.items(), strict=True):
+        if not np.array_equal(weights[node.input[1]], conv.weight.detach().numpy()):
+            raise RuntimeError(f"{name}: the float graph has other weights there")
+    return [(node, name, conv) for node, (name, conv) in zip(nodes, convs.items(), strict=True)]
 
 
 @dataclass(frozen=True)

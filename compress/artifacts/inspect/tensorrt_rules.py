@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from compress.errors import VerificationError
+from compress.artifacts.inspect.onnx_rules import breaches
 
 OPSET = 20
 SYMMETRIC_TYPES = ("INT8", "FLOAT8E4M3FN")
@@ -16,16 +16,7 @@ def lint(path: Path) -> list[str]:
     Source: TensorRT developer guide, "Working with quantized types"; what its ONNX parser refuses.
     Raises VerificationError for a file that cannot be read.
     """
-    import onnx
-
-    try:
-        model = onnx.load(path, load_external_data=False)
-        return [*_opset(model), *_shapes(model), *_zero_points(model), *_biases(model)]
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # of protobuf, and where nodes lack inputs or tensors are of no known type
-        why = " ".join(str(error).split())[:200]
-        raise VerificationError(f"{path}: not a readable ONNX model ({why}): export it again") from None
+    return breaches(path, lambda model: [*_opset(model), *_shapes(model), *_zero_points(model), *_biases(model)])
 
 
 def _opset(model: Any) -> list[str]:

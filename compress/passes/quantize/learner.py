@@ -43,6 +43,7 @@ class LearningPass(Pass):
         kept = subject.keep(self.name, lambda: pack(self.learn(subject, convs), convs))
         settled = subject.quantized
         subject.quantized = as_quantized(subject, convs, unpack(kept, convs, settings), settings)
+        subject.quantized.ranges = settled.ranges
         subject.notes.append(f"{self.name}: {self.summary(subject, list(convs))}")
         self.review(subject, settled)
 

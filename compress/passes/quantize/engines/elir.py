@@ -53,7 +53,12 @@ def quantize(subject: Subject, settings: PtqSettings) -> QuantizedModel:
     subject.notes.append(f"ptq: {len(convs)} convolutions, {bits}, {settings.range} ranges")
     if 4 in counts and "executorch" in subject.formats:
         subject.notes.append("ptq: ExecuTorch's file holds 4-bit weights as int8: XNNPACK has no 4-bit convolution")
-    return as_quantized(subject, convs, unpack(kept, convs, settings), settings)
+    quantized = as_quantized(subject, convs, unpack(kept, convs, settings), settings)
+    if subject.htp:
+        from compress.passes.quantize.tensor_ranges import tensor_ranges
+
+        quantized.ranges = tensor_ranges(subject)
+    return quantized
 
 
 def as_quantized(
