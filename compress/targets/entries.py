@@ -1,9 +1,9 @@
 """What is measured, and the ``performance`` entries of results.json that say what was found."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from compress.artifacts.artifact import Artifact
 from compress.measure.latency import Latency, Mode, speedup
@@ -13,9 +13,10 @@ from compress.results.performance import Evidence, Performance, Speedups
 if TYPE_CHECKING:
     import numpy as np
 
-    from compress.progress import Progress
+    from compress.progress import Progress, Stage
     from compress.targets.answers import ArtifactRun, TimedRuns
 
+Result = TypeVar("Result")
 Pictures = Mapping[str, "np.ndarray"]
 """lq (N, H, W, 3) uint8, noise (N, 16, H/8, W/8) float32; image (N, h, w, 3) uint8 where the artifacts take pictures
 of 8 bits, which they are given instead of lq; seed (N, 1) int64 where they are given that instead of noise; for
@@ -51,6 +52,21 @@ class Bench:
     def entry(self, artifact: Artifact, evidence: Evidence, **facts: Any) -> Performance:
         """What is known of an artifact where nothing was timed."""
         return untimed(self.target, artifact, evidence, **facts)
+
+    def refused(self, artifact: Artifact, by: str, error: str, **facts: Any) -> Performance:
+        """What is known of an artifact that a vendor's compiler or parser does not take; ``error`` is its own."""
+        why = f"target {self.target.name}: {artifact.id}: the {by} refuses it: {error}"
+        return self.entry(artifact, "unavailable", accepted=False, why=why, **facts)
+
+    def each(self, verb: str, work: "Callable[[Artifact, Path, Stage], Result]") -> "dict[Artifact, Result]":
+        """What ``work`` makes of every artifact and its file, one after the other; ``verb`` names the stage."""
+        results = {}
+        with self.progress.stage(f"{verb} {self.target.name}", len(self.artifacts), even=False) as stage:
+            for artifact, path in self.artifacts.items():
+                stage.note(artifact.id)
+                results[artifact] = work(artifact, path, stage)
+                stage.advance()
+        return results
 
     def measured(
         self,

@@ -39,13 +39,10 @@ def bench_emulated(bench: Bench) -> list[Performance]:
     tool = ArmEmulator()
     tool.require()
     emulator = Emulator(target.emulator.cpu, target.runtime, target.options, tool)
-    ran: dict[Artifact, EmulatorResult] = {}
-    with bench.progress.stage(f"emulate {target.name}", len(bench.artifacts), even=False) as stage:
-        for artifact, path in bench.artifacts.items():
-            stage.note(artifact.id)
-            note = partial(_note, stage, artifact.id)
-            ran[artifact] = emulator.run(path, given(bench, artifact), note)
-            stage.advance()
+    ran = bench.each(
+        "emulate",
+        lambda artifact, path, stage: emulator.run(path, given(bench, artifact), partial(_note, stage, artifact.id)),
+    )
     here = References(bench)
     return [_entry(artifact, bench, ran, emulator, here.accuracy(artifact, ran[artifact].outputs)) for artifact in ran]
 

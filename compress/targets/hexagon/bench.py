@@ -22,12 +22,9 @@ def bench_simulated(bench: Bench) -> list[Performance]:
     assert target.simulator is not None
     tool = HexagonSimulator()
     tool.require()
-    ran: dict[Artifact, Simulation] = {}
-    with bench.progress.stage(f"simulate {target.name}", len(bench.artifacts), even=False) as stage:
-        for artifact, path in bench.artifacts.items():
-            stage.note(artifact.id)
-            ran[artifact] = simulate(target, path, given(bench, artifact), tool, bench.seed)
-            stage.advance()
+    ran = bench.each(
+        "simulate", lambda artifact, path, _: simulate(target, path, given(bench, artifact), tool, bench.seed)
+    )
     here = References(bench)
     return [_entry(bench, artifact, simulation, here) for artifact, simulation in ran.items()]
 
@@ -38,8 +35,7 @@ def _entry(bench: Bench, artifact: Artifact, simulation: Simulation, here: Refer
     assert target.simulator is not None
     machine = Machine(cpu=f"Hexagon NPU of {target.simulator.soc}, simulated by Qualcomm's simulator")
     if simulation.outputs is None:
-        why = f"target {target.name}: {artifact.id}: the compiler refuses it: {simulation.error}"
-        return bench.entry(artifact, "unavailable", accepted=False, lint=breaches, machine=machine, why=why)
+        return bench.refused(artifact, "compiler", simulation.error, lint=breaches, machine=machine)
     return bench.entry(
         artifact,
         "emulated",

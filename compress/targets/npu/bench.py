@@ -23,24 +23,18 @@ def bench_compiled(bench: Bench) -> list[Performance]:
     assert bench.target.compiler is not None
     tool = IntelNpuCompiler()
     tool.require()
-    compilations: dict[Artifact, Compilation] = {}
-    with bench.progress.stage(f"compile {bench.target.name}", len(bench.artifacts), even=False) as stage:
-        for artifact, path in bench.artifacts.items():
-            stage.note(artifact.id)
-            compilations[artifact] = compile_for(bench.target.compiler.platform, path, tool)
-            stage.advance()
+    platform = bench.target.compiler.platform
+    compilations = bench.each("compile", lambda artifact, path, _: compile_for(platform, path, tool))
     floats = (item.estimate for artifact, item in compilations.items() if artifact.precision == "fp16")
     fp16_ms = next((estimate.latency_ms for estimate in floats if estimate), None)
     return [_compiled(bench, artifact, item, fp16_ms) for artifact, item in compilations.items()]
 
 
 def _compiled(bench: Bench, artifact: Artifact, compilation: "Compilation", fp16_ms: float | None) -> Performance:
-    target = bench.target
-    assert target.compiler is not None
-    machine = Machine(cpu=f"{target.compiler.platform}, by Intel's compiler")
+    assert bench.target.compiler is not None
+    machine = Machine(cpu=f"{bench.target.compiler.platform}, by Intel's compiler")
     if compilation.estimate is None:
-        why = f"target {target.name}: {artifact.id}: the compiler refuses it: {compilation.error}"
-        return bench.entry(artifact, "unavailable", accepted=False, machine=machine, why=why)
+        return bench.refused(artifact, "compiler", compilation.error or "no message", machine=machine)
     estimate = compilation.estimate
     if fp16_ms is not None and artifact.precision == "int8":
         estimate = estimate.model_copy(update={"speedup_vs_fp16": round(fp16_ms / estimate.latency_ms, 3)})

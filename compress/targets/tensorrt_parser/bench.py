@@ -37,13 +37,8 @@ def bench_parsed(bench: Bench) -> list[Performance]:
 
     tool = TensorrtRtx()
     tool.require()
-    entries = []
-    with bench.progress.stage(f"parse {bench.target.name}", len(bench.artifacts), even=False) as stage:
-        for artifact, path in bench.artifacts.items():
-            stage.note(artifact.id)
-            entries.append(_entry(bench, artifact, lint(path), _parse(path, tool.site)))
-            stage.advance()
-    return entries
+    parsed = bench.each("parse", lambda artifact, path, _: _parse(path, tool.site))
+    return [_entry(bench, artifact, lint(path), parsed[artifact]) for artifact, path in bench.artifacts.items()]
 
 
 def _parse(path: Path, site: Path) -> ParserAnswer:
@@ -60,13 +55,10 @@ def _parse(path: Path, site: Path) -> ParserAnswer:
 
 def _entry(bench: Bench, artifact: Artifact, breaches: list[str], parsed: ParserAnswer) -> Performance:
     facts = {
-        "accepted": parsed.accepted,
         "lint": breaches,
         "parser": Parser(tensorrt_rtx=parsed.version, layers=parsed.layers),
         "machine": Machine(cpu="none: parsed by TensorRT-RTX"),
     }
     if parsed.accepted:
-        return bench.entry(artifact, "parsed", **facts)
-    error = one_line((parsed.errors or ["no message"])[0], 300)
-    why = f"target {bench.target.name}: {artifact.id}: the parser refuses it: {error}"
-    return bench.entry(artifact, "unavailable", **facts, why=why)
+        return bench.entry(artifact, "parsed", accepted=True, **facts)
+    return bench.refused(artifact, "parser", one_line((parsed.errors or ["no message"])[0], 300), **facts)
