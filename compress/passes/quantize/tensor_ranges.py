@@ -8,8 +8,7 @@ from torch import Tensor
 
 from compress.files import temporary_folder
 from compress.passes.base import Subject
-from compress.passes.quantize.engines.common import Feeds
-from compress.passes.quantize.engines.onnxruntime import Reader
+from compress.passes.quantize.feeds import Feeds, Reader
 from compress.passes.quantize.schemes import ActivationRange
 from compress.quiet import quiet
 

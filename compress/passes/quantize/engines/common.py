@@ -1,6 +1,6 @@
 """What the engines that wrap another package share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,27 +18,6 @@ from compress.recipe.passes import PtqSettings
 def example(subject: Subject) -> tuple[Tensor, Tensor]:
     """Inputs of the artifact's shape: (1, 3, H, W) in [0, 1] and (1, 16, H/8, W/8)."""
     return torch.zeros(1, 3, *subject.shape), torch.zeros(noise_shape(*subject.shape))
-
-
-def pictures(subject: Subject) -> Iterator[tuple[Tensor, Tensor]]:
-    """The calibration pictures, one at a time, with progress."""
-    for i, pair in enumerate(subject.calibration()):
-        yield pair
-        subject.advance("calibrate", i + 1, subject.calibration_count)
-
-
-class Feeds:
-    """Re-iterable: each picture as a runtime's inputs by name; nothing is kept."""
-
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-
-    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
-        for lq, noise in pictures(self.subject):
-            yield {"lq": lq.numpy(), "noise": noise.numpy()}
-
-    def __len__(self) -> int:
-        return self.subject.calibration_count
 
 
 def by_scheme(subject: Subject, x86: nn.Module, xnnpack: nn.Module | None = None) -> dict[str, nn.Module]:

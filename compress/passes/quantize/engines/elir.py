@@ -29,6 +29,7 @@ from compress.passes.quantize.round_weights import (
     quantize_weight,
 )
 from compress.passes.quantize.schemes import FORMAT_OF, SCHEMES, ActivationRange
+from compress.passes.quantize.tensor_ranges import tensor_ranges
 from compress.recipe.passes import PtqSettings, is_below
 
 MOMENT_PICTURES = 16  # second moments settle long before ranges do, and cost more
@@ -55,8 +56,6 @@ def quantize(subject: Subject, settings: PtqSettings) -> QuantizedModel:
         subject.notes.append("ptq: ExecuTorch's file holds 4-bit weights as int8: XNNPACK has no 4-bit convolution")
     quantized = as_quantized(subject, convs, unpack(kept, convs, settings), settings)
     if subject.htp:
-        from compress.passes.quantize.tensor_ranges import tensor_ranges
-
         quantized.ranges = tensor_ranges(subject)
     return quantized
 

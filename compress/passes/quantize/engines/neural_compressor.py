@@ -10,8 +10,9 @@ import torch
 from compress.errors import Unavailable
 from compress.passes.base import Subject
 from compress.passes.quantize.engines import QuantizedModel
-from compress.passes.quantize.engines.common import by_scheme, example, excluded, pictures
+from compress.passes.quantize.engines.common import by_scheme, example, excluded
 from compress.passes.quantize.engines.pt2e import ConvertedGraph, fold_weights, limit_weights
+from compress.passes.quantize.feeds import pictures
 from compress.quiet import quiet
 from compress.recipe.passes import PtqSettings
 from compress.text import install_extra

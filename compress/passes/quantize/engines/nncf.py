@@ -10,7 +10,8 @@ import numpy as np
 
 from compress.passes.base import Subject
 from compress.passes.quantize.engines import QuantizedModel
-from compress.passes.quantize.engines.common import Feeds, excluded_nodes
+from compress.passes.quantize.engines.common import excluded_nodes
+from compress.passes.quantize.feeds import Feeds
 from compress.quiet import quiet
 from compress.recipe.passes import PtqSettings
 

@@ -1,43 +1,18 @@
 """onnxruntime: its own ``quantize_static`` on the float ONNX graph, QDQ; OpenVINO reads the same file."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from compress.files import temporary_folder
 from compress.passes.base import Subject
 from compress.passes.quantize.engines import QuantizedModel
-from compress.passes.quantize.engines.common import Feeds, excluded_nodes
+from compress.passes.quantize.engines.common import excluded_nodes
 from compress.passes.quantize.engines.nncf import onnx_weights
+from compress.passes.quantize.feeds import Feeds, Reader
 from compress.quiet import quiet
 from compress.recipe.passes import PtqSettings
 
 OP_TYPES = ["Conv", "ConvTranspose", "Gemm"]  # its default takes a decomposed GroupNorm apart as well
-
-
-class Reader:
-    """A CalibrationDataReader over the pictures, streamed."""
-
-    def __init__(self, feeds: Feeds) -> None:
-        self.feeds = feeds
-        self.left = 0
-        self.iterator: Iterator[dict[str, np.ndarray]] = iter(feeds)
-
-    def set_range(self, start_index: int, end_index: int) -> None:
-        """The next ``end_index - start_index`` pictures; the calibrator asks for them in order."""
-        self.left = end_index - start_index
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        """Inputs by name, None at the end of the range."""
-        if not self.left:
-            return None
-        self.left -= 1
-        return next(self.iterator, None)
-
-    def __len__(self) -> int:
-        return len(self.feeds)
 
 
 def quantize(subject: Subject, settings: PtqSettings) -> QuantizedModel:

@@ -12,7 +12,7 @@ import torch
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.quantize.engines import QuantizedModel
-from compress.passes.quantize.engines.common import by_scheme, example, excluded, pictures
+from compress.passes.quantize.engines.common import by_scheme, example, excluded
 from compress.passes.quantize.engines.pt2e import (
     ConvertedGraph,
     fold_weights,
@@ -21,6 +21,7 @@ from compress.passes.quantize.engines.pt2e import (
     unshare,
     unsigned,
 )
+from compress.passes.quantize.feeds import pictures
 from compress.passes.quantize.round_weights import WEIGHT_MAX
 from compress.quiet import quiet
 from compress.recipe.passes import PtqSettings
