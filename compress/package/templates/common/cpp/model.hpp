@@ -1,6 +1,7 @@
 // The artifact in its runtime: one tile of one size. model.cpp is the only file that knows the runtime.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,7 @@ class Model {
     bool takes_noise = false;
     bool takes_seed = false;    // of a window of the noise that it holds, instead of the noise
     int height = 0, width = 0;  // of a tile of the output, in px
+    std::size_t picture_bytes = 0, noise_bytes = 0, restored_bytes = 0;  // that run reads and writes
 
     // picture: (h, w, 3) bytes, or (3, height, width) floats in [0, 1]; noise: (16, height/8, width/8) floats, standard
     // normal, or one std::int64_t, the seed; restored: (height, width, 3) bytes, or (3, height, width) floats in [0, 1].

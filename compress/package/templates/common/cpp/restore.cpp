@@ -176,6 +176,18 @@ void check_size(const Picture& picture) {
         throw std::runtime_error("the picture is too large: cut it into smaller ones");
 }
 
+// A damaged artifact may read and write past the ends of what it is given.
+void check_model(const Model& model) {
+    const bool positive = model.height > 0 && model.width > 0;
+    const std::size_t plane = positive ? static_cast<std::size_t>(model.height) * model.width : 0;
+    const std::size_t restored = 3 * plane * (model.takes_bytes ? 1 : sizeof(float));
+    const std::size_t picture = model.takes_bytes ? restored / (SCALE * SCALE) : restored;
+    std::size_t noise = model.takes_seed ? sizeof(std::int64_t) : 0;
+    if (model.takes_noise) noise = CHANNELS * (plane / (LATENT * LATENT)) * sizeof(float);
+    if (!positive || model.picture_bytes != picture || model.noise_bytes != noise || model.restored_bytes != restored)
+        throw std::runtime_error("the artifact's shapes are not those of its package: get an undamaged package");
+}
+
 void check_noise(const std::vector<float>& noise, std::size_t size) {
     if (noise.size() != size) throw std::runtime_error("the noise must be " + std::to_string(size) + " floats");
     if (!all_finite(noise)) throw std::runtime_error("the noise holds NaN or infinity");
@@ -190,6 +202,7 @@ std::size_t noise_size(const Picture& picture) {
 }
 
 Picture restore(Model& model, const Picture& picture, const std::vector<float>& noise, std::int64_t seed) {
+    check_model(model);
     check_size(picture);
     if (picture.rgb.size() != 3 * static_cast<std::size_t>(picture.height) * picture.width)
         throw std::runtime_error("the picture has another number of bytes than its sides say");

@@ -24,15 +24,19 @@ Model::Model(const std::string& path) : runtime_(new Runtime{et::extension::Modu
         throw std::runtime_error(path + ": not a program that this ExecuTorch can load");
     const auto facts = runtime_->module.method_meta("forward");
     runtime_->picture = shape_of(*facts->input_tensor_meta(0));
+    picture_bytes = facts->input_tensor_meta(0)->nbytes();
     if (facts->num_inputs() > 1) {
         const auto beside = *facts->input_tensor_meta(1);
         takes_seed = beside.scalar_type() == et::aten::ScalarType::Long;
         takes_noise = !takes_seed;
         runtime_->noise = shape_of(beside);
+        noise_bytes = beside.nbytes();
     }
     const auto output = *facts->output_tensor_meta(0);
     takes_bytes = output.scalar_type() == et::aten::ScalarType::Byte;
     const auto shape = shape_of(output);
+    if (shape.size() != 4) throw std::runtime_error(path + ": gives no picture");
+    restored_bytes = output.nbytes();
     height = shape[takes_bytes ? 1 : 2];
     width = shape[takes_bytes ? 2 : 3];
 }
@@ -53,5 +57,6 @@ void Model::run(const void* picture, const void* noise, void* restored) {
     if (!made.ok())
         throw std::runtime_error("inference failed: error " + std::to_string(static_cast<int>(made.error())));
     const auto& output = made->at(0).toTensor();
+    if (output.nbytes() != restored_bytes) throw std::runtime_error("the artifact gives another shape than it says");
     std::memcpy(restored, output.const_data_ptr(), output.nbytes());
 }

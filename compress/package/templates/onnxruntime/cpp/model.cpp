@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,12 @@ static const std::map<std::string, GraphOptimizationLevel> LEVELS{
     {"extended", ORT_ENABLE_EXTENDED},
     {"all", ORT_ENABLE_ALL},
 };
+
+// Bytes of a tensor whose values take `each`.
+static size_t bytes(const std::vector<int64_t>& shape, size_t each) {
+    for (const int64_t side : shape) each *= static_cast<size_t>(side);
+    return each;
+}
 
 Model::Model(const std::string& path) : runtime_(std::make_unique<Runtime>()) {
     Ort::SessionOptions options;
@@ -46,17 +53,16 @@ Model::Model(const std::string& path) : runtime_(std::make_unique<Runtime>()) {
     const Ort::TypeInfo output = runtime_->session.GetOutputTypeInfo(0);
     takes_bytes = output.GetTensorTypeAndShapeInfo().GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
     const std::vector<int64_t> shape = output.GetTensorTypeAndShapeInfo().GetShape();
+    if (shape.size() != 4) throw std::runtime_error(path + ": gives no picture");
     height = static_cast<int>(shape[takes_bytes ? 1 : 2]);
     width = static_cast<int>(shape[takes_bytes ? 2 : 3]);
+    const size_t each = takes_bytes ? 1 : sizeof(float);
+    picture_bytes = bytes(runtime_->picture, each);
+    if (takes_noise || takes_seed) noise_bytes = bytes(runtime_->noise, takes_seed ? sizeof(int64_t) : sizeof(float));
+    restored_bytes = bytes(shape, each);
 }
 
 Model::~Model() = default;
-
-// Bytes of a tensor whose values take `each`.
-static size_t bytes(const std::vector<int64_t>& shape, size_t each) {
-    for (const int64_t side : shape) each *= static_cast<size_t>(side);
-    return each;
-}
 
 void Model::run(const void* picture, const void* noise, void* restored) {
     const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
@@ -78,9 +84,9 @@ void Model::run(const void* picture, const void* noise, void* restored) {
     const char* output[] = {takes_bytes ? "restored" : "hq"};
     const auto made =
         runtime_->session.Run(Ort::RunOptions{nullptr}, names, inputs.data(), inputs.size(), output, 1);
-    const size_t values = static_cast<size_t>(height) * width * 3;
-    if (takes_bytes)
-        std::memcpy(restored, made[0].GetTensorData<uint8_t>(), values);
-    else
-        std::memcpy(restored, made[0].GetTensorData<float>(), values * sizeof(float));
+    const auto facts = made[0].GetTensorTypeAndShapeInfo();
+    const auto type = takes_bytes ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+    if (facts.GetElementType() != type || bytes(facts.GetShape(), takes_bytes ? 1 : sizeof(float)) != restored_bytes)
+        throw std::runtime_error("the artifact gives another shape than it says");
+    std::memcpy(restored, made[0].GetTensorRawData(), restored_bytes);
 }

@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <openvino/openvino.hpp>
+#include <stdexcept>
 
 #include "facts.hpp"
 
@@ -19,8 +20,12 @@ Model::Model(const std::string& path) : runtime_(std::make_unique<Runtime>()) {
     takes_bytes = model.output().get_element_type() == ov::element::u8;
     takes_seed = model.inputs().size() > 1 && model.input(1).get_element_type() == ov::element::i64;
     takes_noise = model.inputs().size() > 1 && !takes_seed;
+    if (shape.size() != 4) throw std::runtime_error(path + ": gives no picture");
     height = static_cast<int>(shape[takes_bytes ? 1 : 2]);
     width = static_cast<int>(shape[takes_bytes ? 2 : 3]);
+    picture_bytes = runtime_->request.get_input_tensor(0).get_byte_size();
+    if (takes_noise || takes_seed) noise_bytes = runtime_->request.get_input_tensor(1).get_byte_size();
+    restored_bytes = runtime_->request.get_output_tensor().get_byte_size();
 }
 
 Model::~Model() = default;
