@@ -21,12 +21,20 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from compress.artifacts.artifact import Artifact
+from compress.artifacts.export.htp_graph import htp_graph
+from compress.artifacts.export.to_onnx import save_onnx, to_onnx
 from compress.artifacts.runtime.open import open_runner
+from compress.elir.model import Elir, ElirConfig
 from compress.elir.noise import noise_field
 from compress.errors import Unavailable
 from compress.package.readme import TEMPLATES
+from compress.passes.base import Subject
+from compress.passes.collapse import Collapse
+from compress.passes.fold_time import FoldTime
+from compress.passes.quantize.engines.elir import quantize
 from compress.progress import Progress
 from compress.recipe.library import find
+from compress.recipe.passes import CollapseSettings, FoldTimeSettings, PtqSettings
 from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.restore.open import Settings, default_overlap, open_restorer
@@ -259,6 +267,33 @@ def test_an_npu_without_float_takes_quantized_operators_alone(simulator: None, s
     assert (refused.lint or [""])[0].startswith("5 operators are in float (2 Conv, 2 Relu, 1 Identity), which an NPU")
     assert (accepted.evidence, accepted.accepted, accepted.lint) == ("emulated", True, [])
     assert accepted.accuracy is not None and (accepted.accuracy.parity_db or 0) > 35
+
+
+def test_a_whole_elir_on_an_npu_without_float(simulator: None, tmp_path: Path) -> None:
+    side = 64
+    rng = np.random.default_rng(3)
+    lq = rng.integers(0, 256, (1, side, side, 3), dtype=np.uint8)
+    pictures = {"lq": lq, "noise": rng.standard_normal((1, 16, side // 8, side // 8)).astype(np.float32)}
+    pair = tuple(map(torch.from_numpy, picture(pictures, 0).values()))
+    widths = {"enc_widths": (16,) * 4, "enc_blocks": (1,) * 4, "dec_widths": (16,) * 4, "dec_blocks": (1,) * 4}
+    torch.manual_seed(0)
+    config = ElirConfig(hid_channels=32, c_hid=8, n_rrdb=1, k_steps=1, **widths)  # type: ignore[arg-type]
+    model = Elir(config).eval().requires_grad_(False)
+    subject = Subject(model, lambda: iter([pair]), 1, (side, side), ("onnx",), htp=True)
+    Collapse(CollapseSettings()).run(subject)
+    FoldTime(FoldTimeSettings()).run(subject)
+    graph = to_onnx(subject.model, (side, side))
+    subject.float_graph = lambda format_: graph
+    quantized = quantize(subject, PtqSettings())
+    path = tmp_path / "model.onnx"
+    save_onnx(htp_graph(graph, subject.model, quantized.layers, quantized.ranges), path)
+    target = load_model(DeployTarget, find("targets", "qualcomm-qcs6490"))
+    artifacts = {Artifact("onnx", "int8", "htp"): path}
+    (entry,) = bench_simulated(Bench(artifacts, target, pictures, "quick", Progress("silent")))
+    assert (entry.evidence, entry.accepted, entry.lint) == ("emulated", True, [])
+    assert entry.runtime is not None and entry.runtime["provider_nodes"] > 1000  # type: ignore[operator]
+    assert {*entry.runtime["outside_types"]} <= {"QuantizeLinear", "DequantizeLinear"}  # type: ignore[misc]
+    assert entry.accuracy is not None and (entry.accuracy.parity_db or 0) > 60
 
 
 def test_intels_compiler_accepts_and_refuses(compiler: IntelNpuCompiler, tmp_path: Path) -> None:
