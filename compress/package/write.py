@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from compress.artifacts.export.shared_weights import join_weights
+from compress.artifacts.runtime import executorch_import
 from compress.bundle.manifest import write_manifest
 from compress.bundle.open import Bundle, check_files, open_bundle
 from compress.bundle.schema import ManifestArtifact
@@ -33,6 +34,11 @@ PROGRAMS = {
     "executorch": ("common", "kotlin", "executorch"),
 }
 """Folders of ``TEMPLATES`` whose files a package of each format holds."""
+SHARED = {
+    "onnx": {"web/tiles.js": PAGES / "tiles.js"},
+    "executorch": {"executorch_import.py": Path(executorch_import.__file__)},
+}
+"""Files of this package itself that are copied beside them."""
 
 
 def package(bundle: Path, target: str, out: Path, artifact: str | None = None) -> Path:
@@ -94,8 +100,8 @@ def _write(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget, fol
             ) from None
     for programs in PROGRAMS[artifact.format]:
         shutil.copytree(TEMPLATES / programs, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-    if artifact.format == "onnx":
-        shutil.copyfile(PAGES / "tiles.js", folder / "web/tiles.js")
+    for name, own in SHARED.get(artifact.format, {}).items():
+        shutil.copyfile(own, folder / name)
     (folder / "licences").mkdir()
     for name in LICENCES:
         shutil.copyfile(shipped(name), folder / "licences" / name)

@@ -1,8 +1,11 @@
 """The artifact in ExecuTorch. Apache License 2.0, see licences/."""
 
-import executorch.kernels.quantized  # noqa: F401 - quantize and dequantize outside of XNNPACK
 import torch
-from executorch.runtime import Runtime
+from executorch_import import without_compiler
+
+with without_compiler():
+    import executorch.kernels.quantized  # noqa: F401 - quantize and dequantize outside of XNNPACK
+    from executorch.runtime import Runtime
 
 
 class Model:
