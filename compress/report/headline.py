@@ -55,13 +55,15 @@ def size_gain(ratio: float | None) -> str:
 def speed_gain(ratio: Speedup | None) -> str:
     """``1.8x faster`` or ``1.2x slower`` than the fp32 file; nothing where it is not known.
 
-    ``as fast`` where the interval holds 1, or the difference is too small to read.
+    ``as fast`` where the difference is too small to read; a larger one whose interval holds 1 says nothing.
     """
     if ratio is None or not ratio.value:
         return ""
-    low, high = ratio.low or ratio.value, ratio.high or ratio.value
-    same = low <= 1 <= high or 1 / SAME <= ratio.value <= SAME
-    return "as fast" if same else _gain(ratio.value, "faster", "slower")
+    if 1 / SAME <= ratio.value <= SAME:
+        return "as fast"
+    if ratio.low is not None and ratio.high is not None and ratio.low <= 1 <= ratio.high:
+        return f"speed not told apart ({ratio.low:.2f}x to {ratio.high:.2f}x)"
+    return _gain(ratio.value, "faster", "slower")
 
 
 def _gain(value: float, more: str, less: str) -> str:
