@@ -35,7 +35,7 @@ SUBMODULES = {
     FLATBUFFERS: "include/flatbuffers/flatbuffers.h",
 }
 """Those that it is built from, each with a file that it must have."""
-FETCH = f"git submodule update --init {' '.join(map(str, SUBMODULES))}"
+FETCH = " ".join(("git", "submodule", "update", "--init", *map(str, SUBMODULES)))
 PROGRAMS = {"g++": "g++", "glslc": "glslc, of shaderc 2025 or newer"}
 FLAGS = ("-O2", "-w", "-fPIC", "-std=c++17", "-fexceptions")
 DEFINED = ("-DUSE_VULKAN_WRAPPER", "-DUSE_VULKAN_VOLK", "-DC10_USING_CUSTOM_GENERATED_MACROS")
@@ -82,7 +82,7 @@ class ExecutorchVulkan(Tool):
 
     @property
     def setup_command(self) -> str:
-        return f"{super().setup_command} --source CLONE"
+        return " ".join((super().setup_command, "--source", "CLONE"))
 
     @property
     def advice(self) -> str:
