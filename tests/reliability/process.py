@@ -169,7 +169,8 @@ def watch(inside: Path) -> None:
             writes = (
                 any(c in mode for c in "wax+") if isinstance(mode, str) else bool(flags & (os.O_RDWR | os.O_WRONLY))
             )
-            if writes and not allowed(path):
+            followed = not flags & os.O_NOFOLLOW  # with it, opening a link fails
+            if writes and not allowed(path, followed=followed):
                 _stop(event, args)
         elif event in _WRITES and not all(allowed(path, followed=False) for path in args[_WRITES[event]]):
             _stop(event, args)
