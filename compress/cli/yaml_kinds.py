@@ -8,11 +8,12 @@ from compress.data.sets import load_set
 from compress.pipeline.advice import goals_without_target
 from compress.pipeline.inputs import check_data, find_weights, load_targets
 from compress.recipe.calibration_set import CalibrationSet
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.kinds import own_kind
 from compress.recipe.library import Kind, find, is_path, load_yaml, names
 from compress.recipe.load import load_any, load_model
 from compress.recipe.published import to_fill_in
-from compress.recipe.schema import DeployTarget, Recipe
+from compress.recipe.schema import Recipe
 from compress.recipe.strict import Strict
 from compress.recipe.train import TrainRecipe
 from compress.refusals import Refusals

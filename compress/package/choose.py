@@ -6,9 +6,9 @@ from compress.artifacts.artifact import artifact_of, not_run
 from compress.bundle.open import Bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.errors import InputError, Unavailable
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.image_size import Shape
 from compress.recipe.library import nearest
-from compress.recipe.schema import DeployTarget
 from compress.restore.open import PRECISIONS
 from compress.targets.bench import runs
 

@@ -9,7 +9,7 @@ from compress.artifacts.runtime.base import IMAGE, PACKAGES
 from compress.bundle.open import Bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.errors import VerificationError
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.task import TASKS, task_scale
 from compress.restore.open import default_overlap
 

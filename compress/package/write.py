@@ -21,8 +21,8 @@ from compress.files import PART, check_room, real_path, what_to_do
 from compress.package.choose import choose
 from compress.package.facts import ARTIFACT, FACTS, facts_of
 from compress.package.readme import README, TEMPLATES, readme
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find, shipped
-from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.restore.demo import OWN as PAGES
 from compress.text import one_line

@@ -16,7 +16,7 @@ from compress.pipeline.quality import sample_path
 from compress.pipeline.result import ApplyResult
 from compress.pipeline.run import Run
 from compress.pipeline.write_bundle import owner_before, owner_of, unchanged
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 from compress.refusals import Refusals
 from compress.targets.bench import check_target, missing_tool
 from compress.targets.tools.ethos_u_vela import EthosUVela

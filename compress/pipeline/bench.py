@@ -12,9 +12,9 @@ from compress.errors import CompressError, InputError, Unavailable, Verification
 from compress.files import temporary_folder
 from compress.ledger.record import record_bench
 from compress.progress import Progress
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.image_size import Shape
 from compress.recipe.library import find
-from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.results.performance import Performance
 from compress.targets.bench import BenchResult, at_host, bench_target, check_target, runs, sample_pictures, unavailable

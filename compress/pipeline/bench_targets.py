@@ -11,8 +11,8 @@ from compress.errors import GoalMissed, InputError, Unavailable
 from compress.ledger.record import record_bench
 from compress.pipeline.bench import Record, bench
 from compress.progress import Progress
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find, is_path, read_document
-from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.results.machine import busy_notes
 from compress.results.performance import Latency, Performance, WholePicture

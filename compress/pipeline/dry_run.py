@@ -10,7 +10,7 @@ from compress.pipeline.context import RunContext
 from compress.pipeline.inputs import estimated_bytes, model_values
 from compress.pipeline.run_time import RunTime, run_time
 from compress.pipeline.write_bundle import unchanged
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 
 if TYPE_CHECKING:
     from rich.console import Group

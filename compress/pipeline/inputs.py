@@ -15,11 +15,12 @@ from compress.data.sets import PictureSet, check_disjoint, load_set
 from compress.errors import InputError
 from compress.files import sha256_file, sha256_text
 from compress.recipe import library
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.image_size import Shape
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import MIN_PICTURES
 from compress.recipe.published import by_task
-from compress.recipe.schema import QUANTIZED, DeployTarget, Goals, Recipe, RecipeModel
+from compress.recipe.schema import QUANTIZED, Goals, Recipe, RecipeModel
 from compress.recipe.validation import load_model
 from compress.refusals import Refusals
 

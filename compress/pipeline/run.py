@@ -30,7 +30,8 @@ from compress.pipeline.quality import (
 )
 from compress.pipeline.shapes import ShapeGroup, shape_groups
 from compress.pipeline.write_bundle import write_bundle
-from compress.recipe.schema import QUANTIZED, DeployTarget
+from compress.recipe.deploy_target import DeployTarget
+from compress.recipe.schema import QUANTIZED
 from compress.results.artifact import ArtifactEntry, WeightShare
 from compress.results.document import Results, StageSeconds
 from compress.results.performance import Performance

@@ -9,12 +9,13 @@ from typing import Any
 
 from compress.errors import InputError
 from compress.files import real_path, sha256_text
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.kinds import check_kind
 from compress.recipe.library import Kind, find, is_path, load_yaml
 from compress.recipe.pass_order import order_mistakes
 from compress.recipe.paths import from_file, move_paths, relative_to
 from compress.recipe.published import to_fill_in
-from compress.recipe.schema import DeployTarget, Recipe, RecipeData, RecipeModel
+from compress.recipe.schema import Recipe, RecipeData, RecipeModel
 from compress.recipe.train import TrainRecipe
 from compress.recipe.validation import Mistake, Source, check, load_model
 from compress.refusals import MOST_MISTAKES, Refusals

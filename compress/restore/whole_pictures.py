@@ -19,9 +19,9 @@ from compress.errors import InputError, Unavailable, VerificationError, error_of
 from compress.ledger.record import record_bench
 from compress.pipeline.bench_targets import Benches, bench_targets, targets_of
 from compress.python_process import python_command, python_environment
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.image_size import Shape
 from compress.recipe.library import find
-from compress.recipe.schema import DeployTarget
 from compress.recipe.task import TASKS, task_scale
 from compress.recipe.validation import load_model
 from compress.restore.open import default_overlap

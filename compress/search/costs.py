@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from compress.artifacts.artifact import Artifact
 from compress.artifacts.writer import Writer
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.passes import FLOAT
-from compress.recipe.schema import DeployTarget
 from compress.search.choose import Option
 from compress.search.groups import Group
 from compress.search.lab import Lab

@@ -12,9 +12,10 @@ from compress.folders import Owner, check_folder, claimed, source_of
 from compress.pipeline.context import RunContext
 from compress.pipeline.models import Models
 from compress.pipeline.workers import Workers, shared_files
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find, is_path
 from compress.recipe.passes import FLOAT
-from compress.recipe.schema import DeployTarget, Format, Recipe
+from compress.recipe.schema import Format, Recipe
 from compress.recipe.search_and_fallback import Constraints
 from compress.recipe.validation import load_model
 from compress.search.at_once import AtOnce

@@ -12,8 +12,9 @@ from compress.files import sha256_text
 from compress.pipeline.inputs import Inputs, RunKey, prefix_key, recipe_parts, resolve
 from compress.pipeline.workers import Task
 from compress.pipeline.workers.base import ALL
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find
-from compress.recipe.schema import DeployTarget, Recipe
+from compress.recipe.schema import Recipe
 from compress.recipe.validation import load_model
 from compress.sweep.points import Point
 from compress.sweep.work import Job, bench, build, prefix

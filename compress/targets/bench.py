@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from compress.artifacts.artifact import Artifact
 from compress.errors import GoalMissed, InputError, Unavailable, VerificationError
 from compress.recipe.backends import variant_of
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.target_parts import Reach
 from compress.results.performance import Delegation, Estimate, Evidence, Performance
 from compress.results.sample import Sample

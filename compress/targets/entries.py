@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from compress.artifacts.artifact import Artifact
 from compress.measure.latency import Latency, Mode, speedup
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 from compress.results.performance import Evidence, Performance, Speedups
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from compress.files import temporary_folder
 from compress.measure.busy import busy_processes
 from compress.measure.machine import machine_facts, physical_cores
 from compress.python_process import python_environment
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 from compress.results.performance import Performance
 from compress.targets.answers import ArtifactRun
 from compress.targets.entries import BF16, GIVEN, Bench

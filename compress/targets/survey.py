@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import Unavailable
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find, names
-from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.targets.bench import TOOLS, check_target, evidence_of, needed_tool
 

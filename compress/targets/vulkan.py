@@ -8,7 +8,7 @@ from dataclasses import replace
 from compress.errors import Unavailable
 from compress.measure.busy import busy_processes
 from compress.measure.machine import machine_facts, physical_cores
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 from compress.results.performance import Performance
 from compress.targets.emulated_outputs import PICTURES
 from compress.targets.entries import Bench

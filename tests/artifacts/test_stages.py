@@ -32,8 +32,9 @@ from compress.errors import InputError, VerificationError
 from compress.package.write import package
 from compress.pipeline.bench import bench
 from compress.progress import Progress
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.load import load_recipe
-from compress.recipe.schema import DeployTarget, Format, Recipe
+from compress.recipe.schema import Format, Recipe
 from compress.restore.demo import choose
 from compress.restore.open import Settings, open_restorer
 from compress.targets.bench import sample_pictures

@@ -28,7 +28,8 @@ from compress.errors import InputError
 from compress.measure.quality import psnr_db
 from compress.pipeline.inputs import resolve
 from compress.progress import Progress
-from compress.recipe.schema import DeployTarget, Format, Recipe
+from compress.recipe.deploy_target import DeployTarget
+from compress.recipe.schema import Format, Recipe
 from compress.restore.evaluate import evaluate
 from compress.restore.figures import JudgeOptions
 from compress.restore.open import Settings, open_restorer

@@ -23,8 +23,9 @@ from compress.package.choose import choose as package_choice
 from compress.package.write import package
 from compress.pipeline.bench import bench
 from compress.progress import Progress
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find
-from compress.recipe.schema import DeployTarget, Recipe
+from compress.recipe.schema import Recipe
 from compress.recipe.validation import load_model
 from compress.restore.open import Settings, open_restorer
 

@@ -6,8 +6,8 @@ import pytest
 
 from compress.artifacts.artifact import artifact_of, plan_artifacts
 from compress.errors import InputError
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.load import load_recipe, recipe_hash
-from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 
 RECIPE = """\

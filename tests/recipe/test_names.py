@@ -8,9 +8,9 @@ from pydantic import TypeAdapter, ValidationError
 from compress.bundle.schema import Manifest
 from compress.data.names import file_name
 from compress.errors import InputError
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find
 from compress.recipe.names import Browser, Folder, Host, Lock, Name, PictureName, Python
-from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.results.performance import Performance
 from compress.results.section import first_mistake

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ValidationError
 
 from compress.recipe import library, schema
 from compress.recipe.calibration_set import CalibrationSet
-from compress.recipe.schema import DeployTarget, Goals, Recipe, SpeedGoal
+from compress.recipe.deploy_target import DeployTarget
+from compress.recipe.schema import Goals, Recipe, SpeedGoal
 from compress.recipe.strict import Strict
 from compress.recipe.validation import load_model
 

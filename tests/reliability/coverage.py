@@ -24,8 +24,8 @@ def _recipe(path: Path) -> None:
 
 
 def _target(path: Path) -> None:
+    from compress.recipe.deploy_target import DeployTarget
     from compress.recipe.library import find
-    from compress.recipe.schema import DeployTarget
     from compress.recipe.validation import load_model
 
     load_model(DeployTarget, find("targets", str(path)))

@@ -14,7 +14,7 @@ from compress.ledger import open_ledger
 from compress.pipeline.bench_targets import Benches
 from compress.progress import Progress
 from compress.python_process import python_command, python_environment
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 from compress.restore import whole_pictures
 from compress.restore.open import Settings, open_restorer
 from compress.restore.whole_pictures import Job, Throughput, Work, bench_whole, throughput, throughput_of

@@ -19,7 +19,7 @@ from compress.artifacts.artifact import Artifact
 from compress.errors import CompressError, Unavailable
 from compress.measure.latency import PROTOCOLS, Protocol
 from compress.progress import Progress
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 from compress.results.performance import Performance
 from compress.targets.bench import bench_target
 from compress.targets.entries import Bench

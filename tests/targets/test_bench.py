@@ -11,8 +11,8 @@ from compress.artifacts.artifact import ENTRY, FORMATS, Artifact, artifact_of
 from compress.bundle.manifest import write_manifest
 from compress.cli.commands import app
 from compress.errors import InputError, VerificationError
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find
-from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.results.performance import Delegation, Performance
 from compress.targets.bench import BenchResult, at_host, evidence_of, runs

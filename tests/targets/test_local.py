@@ -11,7 +11,7 @@ from compress.artifacts.runtime.openvino_runner import shared_core
 from compress.errors import InputError, Unavailable, VerificationError
 from compress.measure.latency import Latency
 from compress.progress import Progress
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 from compress.targets.entries import Bench, speedups
 from compress.targets.local import PRECISION, bench_local
 

@@ -33,9 +33,9 @@ from compress.passes.collapse import Collapse
 from compress.passes.fold_time import FoldTime
 from compress.passes.quantize.engines.elir import quantize
 from compress.progress import Progress
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find
 from compress.recipe.passes import CollapseSettings, FoldTimeSettings, PtqSettings
-from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.restore.open import Settings, default_overlap, open_restorer
 from compress.targets.emulator.qemu import Emulator

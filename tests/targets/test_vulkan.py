@@ -15,8 +15,8 @@ import torch
 from compress.artifacts.artifact import Artifact
 from compress.errors import Unavailable
 from compress.progress import Progress
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find
-from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 from compress.targets.entries import Bench
 from compress.targets.local import ARCHES

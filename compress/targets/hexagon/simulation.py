@@ -19,7 +19,7 @@ from compress.cache import cache_folder
 from compress.errors import Unavailable, VerificationError, error_of
 from compress.files import sha256_file, sha256_text, whole_file
 from compress.python_process import python_command
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 from compress.targets.entries import Pictures
 from compress.targets.job import INPUTS, Job, JobArtifact
 from compress.targets.runner.runtimes import OF_PROVIDER, REFUSED

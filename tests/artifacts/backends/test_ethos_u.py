@@ -16,9 +16,10 @@ from compress.errors import InputError, Unavailable
 from compress.passes.base import Subject
 from compress.passes.quantize.engines.torchao import quantize
 from compress.progress import Progress
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find
 from compress.recipe.passes import PtqSettings
-from compress.recipe.schema import DeployTarget, Recipe
+from compress.recipe.schema import Recipe
 from compress.recipe.validation import load_model
 from compress.targets.bench import bench_target
 from compress.targets.entries import Bench

@@ -7,8 +7,8 @@ import pytest
 
 from compress.pipeline.bench import bench
 from compress.progress import Progress
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find
-from compress.recipe.schema import DeployTarget
 from compress.recipe.validation import load_model
 
 

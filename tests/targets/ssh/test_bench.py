@@ -5,7 +5,7 @@ from typing import Any
 
 from compress.artifacts.artifact import Artifact
 from compress.progress import Progress
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 from compress.targets.entries import Bench
 from compress.targets.runner.state import check_names
 from compress.targets.ssh.bench import _files, _job, _native

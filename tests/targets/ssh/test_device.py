@@ -21,7 +21,7 @@ from compress.artifacts.runtime.open import open_runner
 from compress.errors import CompressError, Unavailable, VerificationError
 from compress.measure.latency import PROTOCOLS, Protocol
 from compress.progress import Progress
-from compress.recipe.schema import DeployTarget
+from compress.recipe.deploy_target import DeployTarget
 from compress.targets.bench import bench_target
 from compress.targets.entries import Bench
 from compress.targets.ssh import bench as ssh_benching
