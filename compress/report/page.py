@@ -87,7 +87,6 @@ def _render(read: Read, results: Results, facts: Facts) -> str:
                 "artifacts": sheets.artifacts(results),
                 "quality": sheets.quality(results),
                 "performance": sheets.performance(results),
-                "throughput": sheets.throughput(results),
                 "parity": sheets.parity(results),
                 "stages": sheets.stages(results),
                 "layers": sheets.layers(results),

@@ -27,7 +27,7 @@ from compress.report.text import (
 from compress.results.document import Results
 from compress.results.goal import Goal
 from compress.results.parity import LayerError, Parity, StageError
-from compress.results.performance import Performance, Speedup, WholePicture
+from compress.results.performance import Performance, Speedup
 from compress.results.quality import Quality, Scores
 
 
@@ -249,31 +249,6 @@ def _timing(row: Performance, precision: str) -> list[Cell]:
         words(row.protocol),
         _speedup(against_fp32(row), reference=measured and precision == "fp32"),
         against,
-    ]
-
-
-def throughput(results: Results) -> Sheet:
-    """One row an artifact, target and kind of picture that was restored whole."""
-    headings = [
-        ("Artifact", ""), ("Target", ""), ("Restored", "px"), ("Throughput", "MP/s"), ("Time", "s per picture"),
-        ("Peak memory", "MB"), ("Energy", "J per picture"), ("Runs", ""),
-    ]  # fmt: skip
-    body = [_whole(row, item) for row in results.performance for item in row.whole_pictures or ()]
-    return Sheet("", headings, body)
-
-
-def _whole(row: Performance, item: WholePicture) -> list[Cell]:
-    per_megapixel, megapixels = item.joules_per_megapixel, item.width * item.height / 1e6
-    frames = f"clip, {item.frames} frame{'' if item.frames == 1 else 's'}" if item.kind == "clip" else "picture"
-    return [
-        Cell(row.artifact),
-        words(row.target),
-        Cell(f"{item.width} x {item.height}", "words", note=frames),
-        cell(number(item.megapixels_per_s, 3)),
-        cell(number(item.seconds / item.frames, 2)),
-        cell(number(item.peak_rss_mb, 0)),
-        cell(number(None if per_megapixel is None else per_megapixel * megapixels, 1)),
-        cell(number(item.n, 0)),
     ]
 
 

@@ -108,26 +108,6 @@ def test_names_of_users_are_escaped_everywhere(bundle: Path, rewrite: Rewrite) -
     assert "&lt;script&gt;alert(" in html
 
 
-WHOLE = [
-    {"kind": "picture", "width": 4000, "height": 3000, "frames": 1, "tiles": 352, "n": 2, "seconds": 23.94,
-     "megapixels_per_s": 0.5013, "peak_rss_mb": 471.2, "joules_per_megapixel": 2.5},
-    {"kind": "clip", "width": 2560, "height": 1440, "frames": 3, "tiles": 336, "n": 2, "seconds": 22.5,
-     "megapixels_per_s": 0.4921, "peak_rss_mb": 399.0, "joules_per_megapixel": None},
-]  # fmt: skip
-
-
-def test_throughput_shows_the_figures_of_the_results(bundle: Path, rewrite: Rewrite) -> None:
-    """Time and energy per picture; nothing where no whole picture was measured."""
-    assert "Throughput: whole pictures" not in write_report(bundle).read_text(encoding="utf-8")
-    html = rewrite(bundle, lambda results: results["performance"][2].update(whole_pictures=WHOLE))
-    table = re.search(r'aria-label="Throughput: whole pictures".*?<tbody>(.*?)</tbody>', html, re.DOTALL)
-    rows = [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in table[1].split("</tr>")[:-1]]
-    assert rows == [
-        "openvino-int8 cpu_local 4000 x 3000 picture 0.501 23.94 471 30.0 2",
-        "openvino-int8 cpu_local 2560 x 1440 clip, 3 frames 0.492 7.50 399 – not measured 2",
-    ]
-
-
 def test_null_fields_read_as_not_measured(bundle: Path, rewrite: Rewrite) -> None:
     def empty(results: dict[str, Any]) -> None:
         results["quality"][2].update(lpips=None, lpips_rise=None, fidelity_db=None)
