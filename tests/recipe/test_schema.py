@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from compress.recipe import library, schema
+from compress.recipe import deploy_target, schema
 from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.schema import Goals, Recipe, SpeedGoal
 from compress.recipe.strict import Strict
-from compress.recipe.validation import load_model
 
 
 @pytest.mark.parametrize("model", [Recipe, CalibrationSet, DeployTarget])
@@ -21,7 +20,9 @@ def test_json_schema_is_strict_at_the_top(model: type[BaseModel]) -> None:
 
 
 def test_every_model_refuses_unknown_keys() -> None:
-    models = [m for m in vars(schema).values() if isinstance(m, type) and issubclass(m, Strict)]
+    models = [
+        m for m in {**vars(schema), **vars(deploy_target)}.values() if isinstance(m, type) and issubclass(m, Strict)
+    ]
     assert len(models) > 15
     assert all(m.model_config["extra"] == "forbid" for m in models)
 
@@ -52,30 +53,3 @@ def test_a_speedup_is_for_all_formats_or_by_format(given: Any, read: Any) -> Non
 
 def test_a_single_validation_set_may_stand_alone() -> None:
     assert schema.RecipeData(validation="kodak").validation == ["kodak"]
-
-
-@pytest.mark.parametrize("name", library.names("targets"))
-def test_every_built_in_target(name: str) -> None:
-    target = load_model(DeployTarget, library.find("targets", name))
-    assert target.name == name and target.description and target.needs
-    assert ("int8" in target.precisions) == (target.quantization is not None)
-
-
-@pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        ({"reach": "ssh"}, "ssh is missing: add it, since reach is ssh"),
-        ({"ssh": {"host": "pi"}}, "ssh must be left out, since reach is local"),
-        ({"reach": "ssh", "ssh": {"host": "-oProxyCommand=x"}}, "ssh.host"),
-        ({"format": "onnx"}, "format must be openvino for runtime openvino, got onnx"),
-        ({"provider": "qnn"}, "provider must be left out for runtime openvino: only onnxruntime has some"),
-        (
-            {"runtime": "onnxruntime", "format": "onnx", "reach": "simulator", "simulator": {"soc": "SM8650"}},
-            "provider must be qnn beside simulator, got cpu",
-        ),
-    ],
-)
-def test_a_target_that_does_not_fit_together(changes: dict[str, Any], text: str) -> None:
-    settings = {"version": 1, "name": "x", "runtime": "openvino", "format": "openvino"}
-    with pytest.raises(ValidationError, match=text):
-        DeployTarget.model_validate(settings | changes)
