@@ -6,6 +6,7 @@ used where the Hub cannot be reached.
 
 import glob
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from compress.quiet import quiet
 from compress.text import one_line
 
 if TYPE_CHECKING:
-    from httpx2 import Response
+    from httpx2 import Request, Response
     from huggingface_hub import HfUri
 
 SCHEME = "hf://"
 TIMEOUT_S = 10
 SILENT_S = 30
 """How long the Hub may say nothing while it writes a commit, or takes a file."""
+SILENT_TRIES = 2
 MOST_ANSWER = 64 << 20
 """Bytes of an answer: the files of a large repository, listed, take 1 MB."""
 LARGEST = 2**53
@@ -177,8 +179,15 @@ def asking(source: str, most: int = 0) -> Iterator[None]:
 
 @contextmanager
 def _bounded_answers(most: int) -> Iterator[None]:
-    """By itself, the client waits for ever, and reads without end: its session has no limit of either."""
+    """By itself, the client waits for ever, reads without end, and asks a Hub that is silent six times."""
     from huggingface_hub import get_session
+
+    silent_since: dict[tuple[str, str], float] = {}
+
+    def ask(request: "Request") -> None:
+        since = silent_since.setdefault((request.method, str(request.url)), time.monotonic())
+        if time.monotonic() - since > SILENT_TRIES * SILENT_S:
+            raise ValueError(f"no answer, asked {SILENT_TRIES} times for {SILENT_S} s")
 
     def bound(response: "Response") -> None:
         parts = response.iter_bytes
@@ -189,12 +198,13 @@ def _bounded_answers(most: int) -> Iterator[None]:
                 if (size := size + len(part)) > most:
                     raise ValueError(f"its answer has more than {most} bytes")
                 yield part
+            silent_since.pop((response.request.method, str(response.request.url)), None)
 
         response.iter_bytes = bounded  # type: ignore[method-assign]
 
     session = get_session()
     hooks, timeout = session.event_hooks, session.timeout
-    session.event_hooks = {**hooks, "response": [*hooks["response"], bound]}
+    session.event_hooks = {"request": [*hooks["request"], ask], "response": [*hooks["response"], bound]}
     session.timeout = SILENT_S
     try:
         yield

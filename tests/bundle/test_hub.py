@@ -298,7 +298,9 @@ def test_a_commit_that_no_hub_makes(said: object, small: Path, hub: Hub, monkeyp
     assert done.stderr.replace("\n", "").isprintable() and "FORGED" not in done.stderr.split("\n")
 
 
-@pytest.mark.parametrize("part", ["/api/repos/create", "/api/models/someone/tiny", "/resolve/", "/commit/"])
+@pytest.mark.parametrize(
+    "part", ["/api/repos/create", "/api/models/someone/tiny", "/preupload/", "/resolve/", "/commit/"]
+)
 @pytest.mark.parametrize("how", ["silent", "endless"])
 def test_a_hub_without_end(how: str, part: str, small: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client has no limit of its own, neither of time nor of bytes."""
@@ -307,10 +309,12 @@ def test_a_hub_without_end(how: str, part: str, small: Path, hub: Hub, monkeypat
     if part == "/resolve/":
         push(small, "someone/tiny", private=False, branch=None)
     answer, ended = _Handler._answer, threading.Event()
+    asked: list[str] = []
 
     def forever(handler: _Handler, status: int, data: bytes, headers: dict[str, str]) -> None:
         if part not in handler.path or handler.command == "HEAD":
             return answer(handler, status, data, headers)
+        asked.append(handler.path)
         handler.send_response(200)
         for name, value in (("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")):
             handler.send_header(name, value)
@@ -333,3 +337,4 @@ def test_a_hub_without_end(how: str, part: str, small: Path, hub: Hub, monkeypat
     ended.set()
     assert done.exit_code == 4 and time.monotonic() - started < 20, done.output
     assert "the Hugging Face Hub cannot be reached, or fails (" in done.stderr
+    assert how == "endless" or max(map(asked.count, asked)) <= 2, "the client's own way is six times"
