@@ -18,6 +18,7 @@ MODELS: dict[str, Task] = {
     "elir_denoise": "denoise",
     "elir_deblur": "deblur",
     "elir_blind_sr_x4": "blind_sr_x4_published",
+    "elir_inpaint": "inpaint_published",
 }
 PICTURES = ("astronaut_1", "coffee_1")
 SIDE, LABEL, GAP = 256, 20, 6

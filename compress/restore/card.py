@@ -85,8 +85,8 @@ def _task_words(task: Task) -> str:
         "blind_sr_x4_published": "blind super-resolution x4 of photographs (Real-ESRGAN's degradation of first order)",
         "denoise_published": "denoising of faces (white Gaussian noise of sigma 89.6/255, clipped to 8 bits)",
         "blind_face_published": "blind restoration of faces (blur, reduction, noise, JPEG, as ELIR's authors trained)",
-        "inpaint_published": "inpainting of faces (90 % of the pixels lost, then noise of sigma 25.6/255)",
-        "inpaint_square": "inpainting of faces (a centred square of half the side lost, then noise of sigma 25.6/255)",
+        "inpaint_published": "inpainting (90 % of the pixels lost, then noise of sigma 25.6/255)",
+        "inpaint_square": "inpainting (a centred square of half the side lost, then noise of sigma 25.6/255)",
         "colorize": "colourisation of faces (grey, then noise of sigma 64/255)",
         "deblur": "deblurring of photographs (Gaussian blur of sigma 2 px, then noise of sigma 2/255)",
     }
