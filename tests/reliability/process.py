@@ -143,6 +143,7 @@ def _own_places(inside: Path, ledger: str) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
     os.environ["COMPRESS_LEDGER_URL"] = ledger
     os.environ["COMPRESS_CACHE"] = str(inside / "cache")
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(temporary / "torchinductor")  # which torch makes when it is imported
     os.environ.pop("COMPRESS_DEBUG", None)
 
 

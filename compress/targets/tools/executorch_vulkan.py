@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compress.errors import InputError, Unavailable
+from compress.files import real_path
 from compress.python_process import python_command, python_environment
 from compress.targets.tools.base import NATIVE, Step, Tool, installed
 from compress.targets.tools.packages import run
@@ -140,7 +141,7 @@ class ExecutorchVulkan(Tool):
     @property
     def _clone(self) -> Path:
         assert self.source is not None
-        return self.source.resolve()
+        return real_path(self.source)
 
     def _shaders(self) -> None:
         out, generator = self._build / "shaders", self._clone / RUNTIME / "gen_vulkan_spv.py"
