@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import InputError
-from compress.measure.busy import busy_processes
+from compress.measure.busy import OtherWork
 from compress.measure.machine import machine_facts, physical_cores
 from compress.progress import Progress
 from compress.python_process import python_command, python_environment
@@ -140,12 +140,13 @@ def profile(
     parameters = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in NETWORKS}
     job = {"checkpoint": str(path), "k_steps": k_steps, "sigma_s": sigma_s, "runs": runs, "threads": physical_cores()}
     by_size, chosen = {}, sorted(set(sizes))
-    machine = machine_facts().model_copy(update={"busy": busy_processes()})
+    machine, others = machine_facts(), OtherWork()
     with progress.stage("profile", len(chosen), effort=sum(map(_effort, chosen))) as stage:
         for size in chosen:
             stage.note(f"{size} px")
             by_size[size] = _by_network(_worker({**job, "size": size}))
             stage.advance(effort=_effort(size))
+    machine = machine.model_copy(update={"busy": others.processes()})
     return Profile(source, model.k_steps, physical_cores(), parameters, by_size, machine)
 
 

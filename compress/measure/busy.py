@@ -1,4 +1,4 @@
-"""What else this machine is busy with, before a measurement."""
+"""What else this machine is busy with while something is measured."""
 
 import os
 import time
@@ -7,21 +7,24 @@ import psutil
 
 from compress.results.machine import BusyProcess
 
-SECONDS = 0.3
 LEAST = 0.1  # cores
 
 
-def busy_processes() -> list[BusyProcess]:
-    """Other processes that take a tenth of a core or more, the busiest first."""
-    before, began = _seconds(), time.monotonic()
-    time.sleep(SECONDS)
-    after, elapsed = _seconds(), time.monotonic() - began
-    processes = [
-        BusyProcess(name=name, cores=round((seconds - before[pid][1]) / elapsed, 2))
-        for pid, (name, seconds) in after.items()
-        if pid in before and pid != os.getpid()
-    ]
-    return sorted((item for item in processes if item.cores >= LEAST), key=lambda item: -item.cores)
+class OtherWork:
+    """What other processes take of the processor from now on. One that ends before it is asked for is not seen."""
+
+    def __init__(self) -> None:
+        self._before, self._began = _seconds(), time.monotonic()
+
+    def processes(self) -> list[BusyProcess]:
+        """Those that took a tenth of a core or more on average until now, the busiest first."""
+        elapsed = time.monotonic() - self._began
+        processes = [
+            BusyProcess(name=name, cores=round((seconds - self._before.get(pid, ("", 0.0))[1]) / elapsed, 2))
+            for pid, (name, seconds) in _seconds().items()
+            if pid != os.getpid()
+        ]
+        return sorted((item for item in processes if item.cores >= LEAST), key=lambda item: -item.cores)
 
 
 def _seconds() -> dict[int, tuple[str, float]]:

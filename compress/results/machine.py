@@ -38,7 +38,7 @@ class Machine(Section):
     os: Text | None = None
     python: Text | None = None
     busy: list[BusyProcess] = Field(
-        default=[], description="Other processes that ran before the measurement, the busiest first."
+        default=[], description="Other processes that worked during the measurement, the busiest first."
     )
 
     @property

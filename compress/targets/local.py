@@ -8,7 +8,7 @@ from typing import Any
 
 from compress.errors import Unavailable, error_of
 from compress.files import temporary_folder
-from compress.measure.busy import busy_processes
+from compress.measure.busy import OtherWork
 from compress.measure.machine import machine_facts, physical_cores
 from compress.python_process import python_environment
 from compress.recipe.deploy_target import DeployTarget
@@ -40,8 +40,9 @@ def bench_local(bench: Bench) -> list[Performance]:
         options = {PRECISION: "bf16"}
         entries[BF16] = entries[bench.fp32.id].model_copy(update={"options": options})
     job = job_for(bench, entries).model_copy(update={"threads": bench.target.threads or physical_cores()})
-    machine = machine_facts().model_copy(update={"busy": busy_processes()})
-    return bench.ran(timed_runs(run_here(job, bench)), threads=job.threads, machine=machine)
+    machine, others = machine_facts(), OtherWork()
+    runs = timed_runs(run_here(job, bench))
+    return bench.ran(runs, threads=job.threads, machine=machine.model_copy(update={"busy": others.processes()}))
 
 
 def check_arch(target: DeployTarget) -> None:

@@ -6,7 +6,7 @@ A GPU is measured. A driver that computes on the CPU, as Mesa's lavapipe does, g
 from dataclasses import replace
 
 from compress.errors import Unavailable
-from compress.measure.busy import busy_processes
+from compress.measure.busy import OtherWork
 from compress.measure.machine import machine_facts, physical_cores
 from compress.recipe.deploy_target import DeployTarget
 from compress.results.performance import Performance
@@ -43,8 +43,9 @@ def bench_vulkan(bench: Bench) -> list[Performance]:
     }
     here = {"threads": physical_cores(), "outputs": True, "backend_library": str(ExecutorchVulkan().library)}
     job = job_for(bench, entries).model_copy(update=here)
-    machine = machine_facts().model_copy(update={"busy": busy_processes()})
+    machine, others = machine_facts(), OtherWork()
     answers = run_here(job, bench, timed=not device.is_cpu)
+    machine = machine.model_copy(update={"busy": others.processes()})
     for answer in answers.values():
         answer["facts"] |= {"vulkan_device": device.name, "vulkan_driver": device.driver}
     if not device.is_cpu:

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from compress.measure import busy
-from compress.measure.busy import busy_processes
+from compress.measure.busy import OtherWork
+from compress.results.machine import BusyProcess
 
 
 @contextmanager
@@ -25,16 +27,36 @@ def process(name: str, then: str) -> Iterator[None]:
         started.communicate()
 
 
+def processes(enough: Callable[[list[BusyProcess]], bool]) -> list[BusyProcess]:
+    """Those of a measurement that ends when ``enough`` of them."""
+    others = OtherWork()
+    for _ in range(40):
+        time.sleep(0.3)
+        if enough(found := others.processes()):
+            break
+    return found
+
+
 def test_a_process_that_works_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     # On a machine with much else to do it gets less than the tenth of a core that counts otherwise.
     monkeypatch.setattr(busy, "LEAST", 0.01)
     with process("busy-bee", "while True: pass"), process("sleepy-bee", "time.sleep(600)"):
-        busy_processes()  # as long as the one that sleeps may still be on its way to it
-        rounds = [busy_processes()]
-        while len(rounds) < 20 and not any(entry.name == "busy-bee" for entry in rounds[-1]):
-            rounds.append(busy_processes())
-    names = [entry.name for each in rounds for entry in each]
+        time.sleep(0.3)  # as long as the one that sleeps may still be on its way to it
+        found = processes(lambda found: any(entry.name == "busy-bee" for entry in found))
+    names = [entry.name for entry in found]
     assert "busy-bee" in names
     assert "sleepy-bee" not in names
-    assert all(entries == sorted(entries, key=lambda f: -f.cores) for entries in rounds)
-    assert all(entry.cores >= 0.01 for each in rounds for entry in each)
+    assert found == sorted(found, key=lambda entry: -entry.cores)
+    assert all(entry.cores >= 0.01 for entry in found)
+
+
+def test_one_that_begins_during_the_measurement_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, only what ran just before was seen."""
+    monkeypatch.setattr(busy, "LEAST", 0.01)
+    others = OtherWork()
+    with process("late-bee", "while True: pass"):
+        for _ in range(40):
+            time.sleep(0.3)
+            if any(entry.name == "late-bee" for entry in others.processes()):
+                return
+    raise AssertionError([entry.name for entry in others.processes()])
