@@ -38,10 +38,11 @@ def cold(folder: str, job: Job, name: str) -> Dict[str, Any]:
     opened: List[Any] = []
     load_ms = timed(lambda: opened.append(load(folder, job, name, first)))
     runner = opened[0]
-    first_ms = timed(lambda: first_run(name, runner, first))
+    outputs: List[Any] = []
+    first_ms = timed(lambda: outputs.append(first_run(name, runner, first)))
     peak = peak_rss_mb(getattr(runner, "pid", "self"))
     if job["outputs"]:
-        keep_outputs(os.path.join(folder, f"output-{name}.npy"), runner, stored)
+        keep_outputs(os.path.join(folder, f"output-{name}.npy"), as_picture(outputs[0]), runner, stored)
     return {
         "load_ms": round(load_ms, 2),
         "first_inference_ms": round(first_ms, 2),
@@ -50,8 +51,8 @@ def cold(folder: str, job: Job, name: str) -> Dict[str, Any]:
     }
 
 
-def first_run(name: str, runner: Any, inputs: Dict[str, Any]) -> None:
-    """Raises Failure for an artifact that fails, or that gives another shape than its picture's."""
+def first_run(name: str, runner: Any, inputs: Dict[str, Any]) -> Any:
+    """What the artifact gives. Raises Failure for an artifact that fails, or that gives another shape than its picture's."""
     try:
         hq = runner.run(inputs)
         shape, kind = hq.shape, str(hq.dtype)
@@ -66,6 +67,7 @@ def first_run(name: str, runner: Any, inputs: Dict[str, Any]) -> None:
         fits = len(shape) == 4 and (shape[0], shape[3], kind) == (1, 3, "uint8")
     if not fits:
         raise Failure(f"{name} gives {kind} {shape}, no picture of what it is given: do not use it", DAMAGED)
+    return hq
 
 
 def peak_rss_mb(pid: Any) -> Any:
@@ -74,11 +76,12 @@ def peak_rss_mb(pid: Any) -> Any:
     return round(int(match.group(1)) / 1024, 1) if match else None
 
 
-def keep_outputs(path: str, runner: Any, stored: Dict[str, Any]) -> None:
-    """Write a runner's output of every picture, (N, H, W, 3) uint8."""
+def keep_outputs(path: str, first: Any, runner: Any, stored: Dict[str, Any]) -> None:
+    """Write a runner's output of every picture, (N, H, W, 3) uint8. ``first``: that of the first, which is there."""
     import numpy as np
 
-    np.save(path, np.stack([as_picture(runner.run(picture(stored, i))) for i in range(len(stored["lq"]))]))
+    rest = [as_picture(runner.run(picture(stored, i))) for i in range(1, len(stored["lq"]))]
+    np.save(path, np.stack([first, *rest]))
 
 
 def warm(folder: str, job: Job) -> Dict[str, Any]:
