@@ -35,18 +35,19 @@ RECIPE = {
 
 
 class Layers(nn.Module):
-    """What ELIR has that an Ethos-U has no operator of: GroupNorm, SiLU, tanh; and both ways to enlarge."""
+    """What ELIR has that an Ethos-U has no operator of: GroupNorm, SiLU, tanh, padding at a stride of 4; and both
+    ways to enlarge."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.first, self.norm, self.act = nn.Conv2d(3, 32, 3, padding=1), nn.GroupNorm(8, 32), nn.SiLU()
+        self.first, self.norm, self.act = nn.Conv2d(3, 32, 8, 4, padding=2), nn.GroupNorm(8, 32), nn.SiLU()
         self.middle, self.enlarge = nn.Conv2d(32, 32, 3, 2, padding=1), nn.Upsample(scale_factor=2)
         self.last, self.transposed = nn.Conv2d(32, 3, 3, padding=1), nn.ConvTranspose2d(32, 32, 2, 2)
 
     def forward(self, lq: Tensor, noise: Tensor) -> Tensor:
         x = self.middle(self.act(self.norm(self.first(lq))))
-        return lq + torch.tanh(self.last(self.enlarge(x) + self.transposed(x)))
+        return lq + torch.tanh(self.last(self.enlarge(self.enlarge(self.transposed(x)))))
 
 
 def pairs() -> Iterator[tuple[Tensor, Tensor]]:

@@ -4,6 +4,7 @@ Only convolutions are annotated: with XNNPACK's own choice, sums, products and c
 is rounded at every block.
 """
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -77,11 +78,26 @@ def _for_ethos_u(subject: Subject, settings: PtqSettings) -> ConvertedGraph:
 
         quantizer = EthosUQuantizer(EthosUCompileSpec(subject.accelerator))
         quantizer.set_global(get_symmetric_quantization_config(is_per_channel=True))
-        exported = torch.export.export(_Clipped(subject.model), example(subject), strict=False)
+        model = copy.deepcopy(subject.model)
+        if not subject.accelerator.startswith("ethos-u85"):
+            _pad_before_long_strides(model)
+        exported = torch.export.export(_Clipped(model), example(subject), strict=False)
         prepared = prepare_pt2e(exported.module(check_guards=False), quantizer)
         for lq, noise in pictures(subject):
             prepared(lq, noise)
         return ConvertedGraph(convert_pt2e(prepared))
+
+
+def _pad_before_long_strides(model: torch.nn.Module) -> None:
+    """Pad the inputs of convolutions with strides above 3 in an operation of its own, in place: the same numbers.
+
+    An Ethos-U55 or U65 has such convolutions without padding only: Arm's partitioner leaves the others to the CPU.
+    """
+    for name, layer in [*model.named_modules()]:
+        if isinstance(layer, torch.nn.Conv2d) and max(layer.stride) > 3 and any(layer.padding):
+            high, wide = layer.padding
+            layer.padding = (0, 0)
+            model.set_submodule(name, torch.nn.Sequential(torch.nn.ZeroPad2d((wide, wide, high, high)), layer))
 
 
 def _quantizer(subject: Subject, settings: PtqSettings) -> Any:
