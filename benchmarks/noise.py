@@ -7,8 +7,10 @@ all three beside each other. Every tile gets what artifacts of each form have: i
 - PSNR and LPIPS are against the clean picture.
 - A texture is what a noise adds to the mean of three others; the table has its correlation with itself further on.
 
-Then the files: bytes and ms of a tile with noise as an input and with a seed, in turns. ExecuTorch's are of a program
-that only adds its noise, since a finished .pte takes no other nodes. OUT keeps what was measured.
+Then the files: bytes, and the ms of a tile by a seed and by baked noise against those by noise as an input. In every
+round each form runs once, in another order; the table has the median of the rounds' ratios and its 95 % interval.
+ExecuTorch's are of a program that only adds its noise, since a finished .pte takes no other nodes. OUT keeps what was
+measured.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-SCALE, STEP, ROUNDS = 4, 192, 30
+SCALE, STEP, ROUNDS, WARM = 4, 192, 40, 3
 SIZES = ((63, 64), (127, 128), (255, 256))
 FAR = (STEP, 8 * 64, 8 * 128)
 """Px to the right: one tile, and after how many the two smaller tori begin again."""
@@ -98,7 +100,8 @@ def quality(entry: Path) -> Iterator[dict[str, Any]]:
 
 
 def files(bundle: Path, out: Path) -> Iterator[dict[str, Any]]:
-    """A row a runtime: bytes and ms without and with the noise inside."""
+    """A row a runtime: bytes of the forms and their ms."""
+    import onnx
     import openvino as ov
 
     from compress.artifacts.export.around import Around
@@ -107,20 +110,40 @@ def files(bundle: Path, out: Path) -> Iterator[dict[str, Any]]:
     from compress.elir.noise_torus import noise_torus
 
     around, shape = Around(torus=noise_torus(0)), (256, 256)
+    noise = np.random.default_rng(0).standard_normal((1, 16, 32, 32), np.float32)
     plain = bundle / "int8/openvino/model.xml"
-    save_openvino(around.graph(ov.Core().read_model(plain), "openvino", shape), out / "model.xml", compact=True)
-    yield timed("openvino, int8", plain, out / "model.xml")
-    import onnx
-
+    save_openvino(around.graph(ov.Core().read_model(plain), "openvino", shape), out / "seed.xml", compact=True)
+    save_openvino(baked_openvino(ov.Core().read_model(plain), noise), out / "baked.xml", compact=True)
+    yield timed("openvino, int8", plain, out)
     plain = bundle / "int8/onnx/model.onnx"
-    save_onnx(around.graph(onnx.load(plain), "onnx", shape), out / "model.onnx")
-    yield timed("onnx, int8", plain, out / "model.onnx")
-    lower(out / "noise.pte", Around())
-    lower(out / "model.pte", around)
-    yield timed("executorch, noise alone", out / "noise.pte", out / "model.pte")
+    save_onnx(around.graph(onnx.load(plain), "onnx", shape), out / "seed.onnx")
+    save_onnx(baked_onnx(onnx.load(plain), noise), out / "baked.onnx")
+    yield timed("onnx, int8", plain, out)
+    lower(out / "input.pte")
+    lower(out / "seed.pte", around=around)
+    lower(out / "baked.pte", baked_seed=0)
+    yield timed("executorch, noise alone", out / "input.pte", out)
 
 
-def lower(path: Path, around: Any) -> None:
+def baked_openvino(model: Any, noise: np.ndarray) -> Any:
+    from openvino import opset13 as ops
+
+    (given,) = [port for port in model.get_parameters() if port.output(0).any_name == "noise"]
+    given.output(0).replace(ops.constant(noise).output(0))
+    model.remove_parameter(given)
+    return model
+
+
+def baked_onnx(model: Any, noise: np.ndarray) -> Any:
+    from onnx import numpy_helper
+
+    (given,) = [port for port in model.graph.input if port.name == "noise"]
+    model.graph.input.remove(given)
+    model.graph.initializer.append(numpy_helper.from_array(noise, "noise"))
+    return model
+
+
+def lower(path: Path, **form: Any) -> None:
     """A program that adds its noise, sample by sample, to the picture."""
     import torch
     from torch import nn
@@ -131,30 +154,43 @@ def lower(path: Path, around: Any) -> None:
         def forward(self, lq: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
             return lq + nn.functional.pixel_shuffle(noise, 4).repeat(1, 3, 2, 2)
 
-    save_executorch(to_executorch(Add(), (256, 256), around=around), path)
+    save_executorch(to_executorch(Add(), (256, 256), **form), path)
 
 
-def timed(runtime: str, plain: Path, seeded: Path) -> dict[str, Any]:
-    """Medians of ``ROUNDS`` runs of each, in turns."""
+def timed(runtime: str, plain: Path, out: Path) -> dict[str, Any]:
+    """Bytes, median ms and ``share`` of each form: ``plain``, whose noise is an input, and those in ``out``."""
     from compress.artifacts.runtime.base import dtype_of, format_of
     from compress.artifacts.runtime.open import open_runner
     from compress.measure.machine import physical_cores
 
+    paths = {"input": plain, **{form: (out / form).with_suffix(plain.suffix) for form in ("seed", "baked")}}
     calls: dict[str, Callable[[], Any]] = {}
-    for form, path in (("input", plain), ("seed", seeded)):
+    for form, path in paths.items():
         runner = open_runner(path, format_of(path), physical_cores())
-        calls[form] = partial(runner.run, *(np.zeros(shape, dtype_of(name)) for name, shape in runner.shapes.items()))
+        given = {name: np.zeros(shape, dtype_of(name)) for name, shape in runner.shapes.items()}
+        calls[form] = partial(runner.run, given["lq"], given.get("noise", given.get("seed")))
     ms: dict[str, list[float]] = {form: [] for form in calls}
-    for _ in range(ROUNDS + 3):
-        for form, call in calls.items():
+    order = np.random.default_rng(0)
+    for _ in range(WARM + ROUNDS):
+        for form in order.permutation(list(calls)):
             began = time.perf_counter()
-            call()
+            calls[form]()
             ms[form].append(1000 * (time.perf_counter() - began))
     row: dict[str, Any] = {"runtime": runtime}
-    for form, path in (("input", plain), ("seed", seeded)):
-        size = sum(file.stat().st_size for file in (path, path.with_suffix(".bin")) if file.exists())
-        row |= {f"{form}_ms": statistics.median(ms[form][3:]), f"{form}_bytes": size}
+    for form, path in paths.items():
+        parts = (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
+        row[form] = {"bytes": sum(part.stat().st_size for part in parts), "ms": statistics.median(ms[form][WARM:])}
+        row[form]["share"] = share(ms[form][WARM:], ms["input"][WARM:])
     return row
+
+
+def share(ms: list[float], base: list[float]) -> list[float]:
+    """Median of the rounds' ratios, and its 95 % interval."""
+    from scipy.stats import bootstrap
+
+    ratios = np.divide(ms, base)
+    interval = bootstrap((ratios,), np.median, method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    return [float(value) for value in (np.median(ratios), *interval)]
 
 
 def tables(out: Path) -> None:
@@ -165,10 +201,11 @@ def tables(out: Path) -> None:
         far = ["" if value is None else f"{value:.2f}" for value in row["correlations"]]
         scores = f"{row['psnr_db']:.2f} | {row['lpips']:.4f}"
         print(f"| {row['picture']} | {row['form']} | {scores} | {' | '.join(far)} |")
-    print("\n| runtime | MB more | ms, noise as an input | ms, seed |\n|---|---|---|---|")
+    print("\n| runtime | MB more, seed | ms, input | seed / input | baked / input |\n|---|---|---|---|---|")
     for row in json.loads((out / "files.json").read_text()):
-        more = (row["seed_bytes"] - row["input_bytes"]) / 1e6
-        print(f"| {row['runtime']} | {more:.2f} | {row['input_ms']:.2f} | {row['seed_ms']:.2f} |")
+        more = (row["seed"]["bytes"] - row["input"]["bytes"]) / 1e6
+        shares = ["{:.3f} ({:.3f} to {:.3f})".format(*row[form]["share"]) for form in ("seed", "baked")]
+        print(f"| {row['runtime']} | {more:.2f} | {row['input']['ms']:.2f} | {' | '.join(shares)} |")
 
 
 def main() -> None:
