@@ -52,7 +52,7 @@ def cold(folder: str, job: Job, name: str) -> Dict[str, Any]:
 
 
 def first_run(name: str, runner: Any, inputs: Dict[str, Any]) -> Any:
-    """What the artifact gives. Raises Failure for an artifact that fails, or that gives another shape than its picture's."""
+    """What the artifact gives. Raises Failure for one that fails, or that gives another shape than its picture's."""
     try:
         hq = runner.run(inputs)
         shape, kind = hq.shape, str(hq.dtype)
