@@ -10,7 +10,7 @@ from compress.errors import GoalMissed, InputError, Unavailable, VerificationErr
 from compress.recipe.backends import variant_of
 from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.target_parts import Reach
-from compress.results.performance import Delegation, Estimate, Evidence, Performance
+from compress.results.performance import Delegation, Evidence, Performance
 from compress.results.sample import Sample
 from compress.targets.entries import Bench, Pictures, untimed
 from compress.targets.local import bench_local, check_arch
@@ -204,7 +204,7 @@ def _compiled(bench: Bench) -> list[Performance]:
     for artifact, path in bench.artifacts.items():
         estimate = vela_estimate(path) if artifact.backend == "ethos_u" else None
         evidence: Evidence = "estimated" if estimate else "compiled"
-        facts = {"estimate": Estimate.model_validate(estimate)} if estimate else {}
+        facts = {"estimate": estimate} if estimate else {}
         entries.append(bench.entry(artifact, evidence, accepted=True, why=artifact.not_run, **facts))
     return entries
 
@@ -215,7 +215,7 @@ def _delegated(programs: list[Path], least: float | None, macs: int | None) -> D
     delegation = coverage(*programs)
     share = delegation.share(macs)
     met = None if least is None or share is None else share >= least
-    return Delegation(**delegation.to_json(macs), min=least, met=met)
+    return Delegation(share=share, delegates=delegation.delegates, outside=delegation.outside, min=least, met=met)
 
 
 def _way_to(target: DeployTarget) -> Callable[[Bench], list[Performance]]:

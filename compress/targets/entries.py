@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import ValidationError
+
 from compress.artifacts.artifact import Artifact
+from compress.errors import VerificationError
 from compress.measure.latency import Latency, Mode, speedup
 from compress.recipe.deploy_target import DeployTarget
 from compress.results.performance import Evidence, Performance, Speedups
+from compress.results.section import first_mistake
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,9 +122,17 @@ class Bench:
 
 
 def untimed(target: DeployTarget, artifact: Artifact, evidence: Evidence, **facts: Any) -> Performance:
-    """An entry without a time. Raises pydantic's ValidationError for facts of another type."""
+    """An entry without a time. Raises VerificationError for facts that results.json cannot hold: runtimes and compilers
+    take names and numbers out of the artifact, which may be a stranger's.
+    """
     fields: dict[str, Any] = {**dict.fromkeys(NOT_TIMED), **facts}
-    return Performance(artifact=artifact.id, target=target.name, evidence=evidence, **fields)
+    try:
+        return Performance(artifact=artifact.id, target=target.name, evidence=evidence, **fields)
+    except ValidationError as error:
+        raise VerificationError(
+            f"target {target.name}: {artifact.id}: what it gives is not to be recorded ({first_mistake(error)}): "
+            "export it again"
+        ) from None
 
 
 def latency_of(timed: "TimedRuns") -> Latency:

@@ -3,6 +3,7 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ from compress.recipe.library import find
 from compress.recipe.validation import load_model
 from compress.results.performance import Delegation, Performance
 from compress.targets.bench import BenchResult, at_host, evidence_of, runs
+from compress.targets.entries import untimed
 
 OR_HOST = "; for the device itself, give its address (--host)"
 ARTIFACTS = [Artifact(format, precision) for format in FORMATS for precision in ("fp32", "int8")]
@@ -58,6 +60,22 @@ def shell(tmp_path: Path) -> Path:
 def test_a_target_runs_its_format_and_precisions(target: str, chosen: list[str]) -> None:
     loaded = load_model(DeployTarget, find("targets", target))
     assert [a.id for a in ARTIFACTS if runs(loaded, a)] == chosen
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"lint": ["x" * 5000]},
+        {"runtime": {"types": ["x" * 5000]}},
+        {"parser": {"layers": {"Conv": -1}}},
+        {"estimate": {"latency_ms": float("inf")}},
+    ],
+)
+def test_what_a_stranger_s_artifact_gives_is_recorded_or_refused(facts: dict[str, Any]) -> None:
+    target = load_model(DeployTarget, find("targets", "x86-onnxruntime"))
+    with pytest.raises(VerificationError, match="target x86-onnxruntime: onnx-int8: what it gives is not to be") as why:
+        untimed(target, Artifact("onnx", "int8"), "measured", **facts)
+    assert f"({next(iter(facts))}." in str(why.value) and str(why.value).count("\n") == 0
 
 
 @pytest.mark.parametrize(("precisions", "wanted"), [(["fp32"], True), (["fp16", "int8"], False)])

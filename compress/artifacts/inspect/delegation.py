@@ -6,64 +6,49 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from compress.artifacts.backends import BACKENDS, backend_in
+from compress.artifacts.backends import backend_in
 from compress.errors import VerificationError
 from compress.quiet import quiet
+from compress.results.performance import Operator
 
 TRANSPOSED = 6  # place among the arguments of aten::convolution
 
 
 @dataclass(frozen=True)
-class Outside:
-    """Calls of one operator that no backend runs: the portable kernels do. ``macs`` of all of them together."""
-
-    operator: str
-    count: int
-    macs: int
-    why: str
-
-
-@dataclass(frozen=True)
 class Coverage:
-    """What of a program is delegated."""
+    """What of a program is delegated. ``delegates``: calls of the backend; ``outside``: most first."""
 
     delegates: int
-    outside: list[Outside]
+    outside: list[Operator]
 
     def share(self, macs: int | None) -> float | None:
-        """Share of the program's multiply-accumulates that the backend runs; None where their number is not known."""
+        """Share of the program's multiply-accumulates that the backend runs, from 0 to 1; None where their number is
+        not known."""
         lost = sum(item.macs for item in self.outside)
         if not lost:
             return 1.0
-        return None if macs is None else round(1 - lost / macs, 6)
-
-    def to_json(self, macs: int | None) -> dict[str, Any]:
-        """share, delegates (calls of the backend), outside (operator, count, macs, why; most first)."""
-        return {
-            "share": self.share(macs),
-            "delegates": self.delegates,
-            "outside": [vars(item) for item in self.outside],
-        }
+        return round(max(0.0, 1 - lost / macs), 6) if macs else None
 
 
 def coverage(*programs: Path) -> Coverage:
     """What the backend runs of the programs' ``forward``. Raises VerificationError when one cannot be read."""
     with quiet():
         from executorch.exir._serialize._program import deserialize_pte_binary
-    calls, macs, delegates, backend = Counter[str](), Counter[str](), 0, BACKENDS["xnnpack"]
+    calls, macs, delegates = Counter[str](), Counter[str](), 0
+    outside: list[Operator] = []
     for path in programs:
         try:
             content = path.read_bytes()
             backend = backend_in(content)
             plan = deserialize_pte_binary(content).program.execution_plan[0]
             delegates += _count(plan, calls, macs)
+            reasons = {name: backend.why.get(name, backend.otherwise) for name in calls}
+            outside = [Operator(operator=n, count=calls[n], macs=macs[n], why=reasons[n]) for n in calls]
         except (OSError, MemoryError):
             raise
         except Exception as error:  # of flatc, which reads the file, and of every class that is made of what it says
             why = " ".join(str(error).split())[:200]
             raise VerificationError(f"{path}: not a readable ExecuTorch program ({why}): export it again") from None
-    reasons = {name: backend.why.get(name, backend.otherwise) for name in calls}
-    outside = [Outside(name, count, macs[name], reasons[name]) for name, count in calls.items()]
     return Coverage(delegates, sorted(outside, key=lambda item: (-item.macs, -item.count)))
 
 

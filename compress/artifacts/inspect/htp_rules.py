@@ -37,22 +37,20 @@ def _in_float(graph: Any) -> list[Any]:
 
     floats = {
         tensor.name for tensor in graph.initializer if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
-    }
-    ports = {port.name for port in graph.input}
+    } | {port.name for port in graph.input}
     makers = {name: node.op_type for node in graph.node for name in node.output}
-    readers: dict[str, list[Any]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    read, read_in_float = set[str](), set[str]()
 
     def dequantized(name: str) -> bool:
-        return makers.get(name, "DequantizeLinear") == "DequantizeLinear" and name not in floats | ports
+        return makers.get(name, "DequantizeLinear") == "DequantizeLinear" and name not in floats
 
     def quantized(name: str) -> bool:
-        return name in readers and all(
-            node.op_type == "QuantizeLinear" or (node.op_type in ABSORBED and quantized(node.output[0]))
-            for node in readers[name]
-        )
+        return name in read and name not in read_in_float
+
+    for node in reversed(graph.node):  # an ONNX graph is in order: what reads a node's output has been seen before it
+        read.update(node.input)
+        if node.op_type != "QuantizeLinear" and not (node.op_type in ABSORBED and quantized(node.output[0])):
+            read_in_float.update(node.input)
 
     def in_quantized_form(node: Any) -> bool:
         inputs = node.input[:1] if node.op_type in READS_ONE else node.input

@@ -36,7 +36,7 @@ def _compiled(bench: Bench, artifact: Artifact, compilation: "Compilation", fp16
     if compilation.estimate is None:
         return bench.refused(artifact, "compiler", compilation.error or "no message", machine=machine)
     estimate = compilation.estimate
-    if fp16_ms is not None and artifact.precision == "int8":
+    if fp16_ms is not None and estimate.latency_ms and artifact.precision == "int8":
         estimate = estimate.model_copy(update={"speedup_vs_fp16": round(fp16_ms / estimate.latency_ms, 3)})
     facts = {"machine": machine, "blob_bytes": compilation.blob_bytes, "estimate": estimate}
     return bench.entry(artifact, "estimated", accepted=True, **facts)

@@ -5,12 +5,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from compress.errors import VerificationError
 from compress.results.performance import Estimate, EstimatedLayer
+from compress.results.section import first_mistake
 from compress.targets.tools.intel_npu_compiler import IntelNpuCompiler
 from compress.targets.tools.packages import run
+from compress.text import one_line
 
 TRACE = "compileTimeScheduleTrace.json"
 MODE = "NPU_COMPILATION_MODE_PARAMS=enable-schedule-trace=true dump-task-stats=true"
@@ -48,9 +50,14 @@ def compile_for(platform: str, model: Path, tool: IntelNpuCompiler) -> Compilati
         if answers[-1][0] == "error":
             return Compilation(shortened(answers[-1][1]))
         size = (Path(folder) / "model.blob").stat().st_size
-        trace = Trace.model_validate_json((Path(folder) / TRACE).read_bytes())
-    version = re.search(r"VCL Compiler Properties: ID: (\S+?),", text)
-    return Compilation(None, size, estimate(trace, version[1] if version else None))
+        version = re.search(r"VCL Compiler Properties: ID: (\S+?),", text)
+        try:  # names and numbers in it are the artifact's, which may be a stranger's
+            trace = Trace.model_validate_json((Path(folder) / TRACE).read_bytes())
+            figures = estimate(trace, version[1] if version else None)
+        except (OSError, ValueError, LookupError) as error:
+            why = first_mistake(error) if isinstance(error, ValidationError) else one_line(str(error))
+            raise VerificationError(f"compile for {platform}: the compiler's trace is of no use ({why})") from None
+    return Compilation(None, size, figures)
 
 
 def shortened(error: str) -> str:

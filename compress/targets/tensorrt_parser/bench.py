@@ -9,7 +9,7 @@ from compress.artifacts.artifact import Artifact
 from compress.errors import VerificationError
 from compress.python_process import python_command, python_environment
 from compress.results.machine import Machine
-from compress.results.performance import Parser, Performance
+from compress.results.performance import Performance
 from compress.targets.entries import Bench
 from compress.text import one_line
 
@@ -56,7 +56,7 @@ def _parse(path: Path, site: Path) -> ParserAnswer:
 def _entry(bench: Bench, artifact: Artifact, breaches: list[str], parsed: ParserAnswer) -> Performance:
     facts = {
         "lint": breaches,
-        "parser": Parser(tensorrt_rtx=parsed.version, layers=parsed.layers),
+        "parser": {"tensorrt_rtx": parsed.version, "layers": parsed.layers},
         "machine": Machine(cpu="none: parsed by TensorRT-RTX"),
     }
     if parsed.accepted:

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from compress.artifacts.inspect.delegation import Coverage, Outside, _macs, coverage
+from compress.artifacts.inspect.delegation import Coverage, _macs, coverage
 from compress.errors import VerificationError
+from compress.results.performance import Operator
 
 
 class Mixed(torch.nn.Module):
@@ -39,7 +40,7 @@ def test_what_xnnpack_does_not_take_is_named_with_its_reason(tmp_path: Path) -> 
     outside = {item.operator: (item.count, item.macs, item.why) for item in result.outside}
     assert outside["native_group_norm"] == (1, 0, "XNNPACK has no group normalisation")
     assert outside["upsample_nearest2d"] == (1, 0, "XNNPACK resizes bilinearly only")
-    assert result.delegates == 2 and result.to_json(None)["share"] == 1.0
+    assert result.delegates == 2 and result.share(None) == 1.0
 
 
 def test_convolutions_left_outside_are_counted_as_torch_counts(tmp_path: Path) -> None:
@@ -64,7 +65,10 @@ def test_products_and_transposed_convolutions() -> None:
 
 
 def test_the_share_of_all() -> None:
-    assert Coverage(1, [Outside("mm", 1, 25, "")]).share(100) == 0.75
+    covered = Coverage(1, [Operator(operator="mm", count=1, macs=25, why="")])
+    assert covered.share(100) == 0.75
+    # As a stranger's results.json may say.
+    assert covered.share(0) is None and covered.share(1) == 0.0
 
 
 def test_a_damaged_program(tmp_path: Path) -> None:
@@ -83,3 +87,18 @@ def test_a_program_with_any_bytes_changed_is_read_or_refused(tmp_path: Path) -> 
         (tmp_path / "m.pte").write_bytes(spoilt)
         with suppress(VerificationError):
             coverage(tmp_path / "m.pte")
+    for side in (2**31 - 1, -1):
+        (tmp_path / "m.pte").write_bytes(with_sides(whole, side))
+        with pytest.raises(VerificationError, match=r"m.pte: not a readable ExecuTorch program \(.*macs"):
+            coverage(tmp_path / "m.pte")
+
+
+def with_sides(program: bytes, side: int) -> bytes:
+    """The program, every side of whose tensors is said to be ``side``."""
+    from executorch.exir._serialize._program import deserialize_pte_binary, serialize_pte_binary
+
+    file = deserialize_pte_binary(program)
+    for value in file.program.execution_plan[0].values:
+        if hasattr(value.val, "sizes"):
+            value.val.sizes = [side] * len(value.val.sizes)
+    return bytes(serialize_pte_binary(file))

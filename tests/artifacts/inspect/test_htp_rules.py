@@ -60,6 +60,16 @@ def test_operators_in_float_are_counted_by_type(tmp_path: Path) -> None:
     assert line.endswith("set export.onnx.htp to true, and use onnx-int8-htp")
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_chain_that_branches_at_every_node_takes_no_time(times: int, tmp_path: Path) -> None:
+    """Of a stranger's file: followed from each reader to the next, this would be 2 ** 2000 ways."""
+    nodes = [helper.make_node("Clip", [f"t{i}"] * times, [f"t{i + 1}"]) for i in range(2000)]
+    ends = [*pair("x", "t0"), *nodes, *pair("t2000", "y")]
+    assert lint(save(tmp_path / "m.onnx", ends)) == []
+    (line,) = lint(save(tmp_path / "m.onnx", [*ends, helper.make_node("Tanh", ["t2000"], ["z"])]))
+    assert line.startswith("2001 operators are in float (2000 Clip, 1 Tanh)")
+
+
 def test_what_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"no model")
     with pytest.raises(VerificationError, match="not a readable ONNX model"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compress.errors import CompressError
+from compress.errors import CompressError, VerificationError
 from compress.targets.npu.compiler import Trace, compile_for, estimate, shortened
 
 TRACE = {
@@ -61,6 +61,28 @@ def test_an_accepted_model(tmp_path: Path) -> None:
     result = compile_for("NPU4000", tmp_path / "model.xml", StandIn(code))  # type: ignore[arg-type]
     assert result.error is None and result.blob_bytes == 5 and result.estimate is not None
     assert (result.estimate.compiler, result.estimate.latency_ms) == ("2026.5", 6.3765)
+
+
+LONG = {"name": "x" * 5000, "ph": "X", "cat": "Layer"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "Invalid JSON"),
+        (json.dumps({**TRACE, "taskStatistics": {}}), "total duration"),
+        (json.dumps({**TRACE, "taskStatistics": TRACE["taskStatistics"] | {"total duration": 1e300}}), "latency_ms"),
+        (json.dumps({**TRACE, "traceEvents": [LONG]}), "layer: String should have at most 4096"),
+        (None, "compileTimeScheduleTrace.json"),
+    ],
+)
+def test_a_trace_whose_names_and_numbers_are_a_stranger_s(text: str | None, why: str, tmp_path: Path) -> None:
+    (tmp_path / "trace").write_text(text or "")
+    code = f"import sys, pathlib; pathlib.Path(sys.argv[2]).touch(); file = pathlib.Path({str(tmp_path / 'trace')!r});"
+    code += "" if text is None else "pathlib.Path('compileTimeScheduleTrace.json').write_bytes(file.read_bytes());"
+    with pytest.raises(VerificationError, match="compile for NPU4000: the compiler's trace is of no use") as raised:
+        compile_for("NPU4000", tmp_path / "m.xml", StandIn(f"{code} print('npuc ok 1')"))  # type: ignore[arg-type]
+    assert why in str(raised.value) and len(str(raised.value)) < 400
 
 
 def test_a_refused_model(tmp_path: Path) -> None:
