@@ -21,10 +21,8 @@ def choose(bundle: Bundle, target: DeployTarget, wanted: str | None = None) -> M
     ExecuTorch that no package is made for.
     """
     artifacts = bundle.manifest.artifacts
-    if any(facts.stages for facts in artifacts):
-        raise InputError(
-            f"{bundle.folder}: its artifacts are three graphs each, a package runs one: leave export.layout: staged out"
-        )
+    if any(facts.stages for facts in artifacts) and not target.runs_staged:
+        raise InputError(f"{bundle.folder}: {target.no_staged}: choose another target")
     fitting = [facts for facts in artifacts if runs(target, artifact_of(facts.id, facts.format, facts.precision))]
     if why := next((not_run(facts.id) for facts in fitting), ""):
         raise Unavailable(

@@ -24,7 +24,10 @@ _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]{0,50}")
 
 @dataclass(frozen=True)
 class PackageFacts:
-    """compress.json, key by key. ``tile``: height and width in px of the output; ``overlap``: px that tiles share."""
+    """compress.json, key by key. ``tile``: height and width in px of the output; ``overlap``: px that tiles share.
+
+    ``stages``: the file of each graph of a staged artifact, by its stage, of which ``model`` is the first.
+    """
 
     schema_version: int
     made_by: str
@@ -32,6 +35,7 @@ class PackageFacts:
     target: str
     artifact: str
     model: str
+    stages: dict[str, str]
     task: str | None
     scale: int
     k_steps: int | None
@@ -76,6 +80,7 @@ def facts_of(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget) -
         target=target.name,
         artifact=artifact.id,
         model=f"{ARTIFACT}/{artifact.entry}",
+        stages={stage: f"{ARTIFACT}/{graph}" for stage, graph in artifact.stages.items()},
         task=artifact.task,
         scale=task_scale(artifact.task),
         k_steps=artifact.k_steps,

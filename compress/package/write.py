@@ -34,6 +34,8 @@ PROGRAMS = {
     "executorch": ("common", "kotlin", "executorch"),
 }
 """Folders of ``TEMPLATES`` whose files a package of each format holds."""
+ONE_GRAPH = ("cpp", "android", "web")
+"""Folders of programs that run an artifact of one graph only."""
 SHARED = {
     "onnx": {"web/tiles.js": PAGES / "tiles.js"},
     "executorch": {"executorch_import.py": Path(executorch_import.__file__)},
@@ -87,21 +89,16 @@ def _refused(out: Path, error: OSError) -> InputError:
 
 def _write(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget, folder: Path) -> None:
     facts = facts_of(bundle, artifact, target)
-    entry = bundle.copy_artifact(artifact, folder / ARTIFACT)
+    bundle.copy_artifact(artifact, folder / ARTIFACT)
     if artifact.format == "onnx":
-        try:
-            join_weights(entry)
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:  # of onnx and of protobuf: places outside of the file, more than 2 GB
-            raise VerificationError(
-                f"{bundle.folder / artifact.entry}: its weights cannot be joined to it ({one_line(str(error))}): "
-                "do not use it"
-            ) from None
+        for graph in artifact.graphs:
+            _join_weights(bundle, graph, folder / ARTIFACT / graph)
+    left_out = shutil.ignore_patterns("__pycache__", *(ONE_GRAPH if artifact.stages else ()))
     for programs in PROGRAMS[artifact.format]:
-        shutil.copytree(TEMPLATES / programs, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        shutil.copytree(TEMPLATES / programs, folder, ignore=left_out, dirs_exist_ok=True)
     for name, own in SHARED.get(artifact.format, {}).items():
-        shutil.copyfile(own, folder / name)
+        if (folder / name).parent.is_dir():
+            shutil.copyfile(own, folder / name)
     (folder / "licences").mkdir()
     for name in LICENCES:
         shutil.copyfile(shipped(name), folder / "licences" / name)
@@ -110,4 +107,16 @@ def _write(bundle: Bundle, artifact: ManifestArtifact, target: DeployTarget, fol
     manifest = bundle.manifest.to_json()
     kept = {key: manifest[key] for key in ("created", "name", "weights", "versions") if manifest.get(key) is not None}
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    write_manifest(folder, {**kept, "artifacts": [{**artifact.to_json(), "entry": facts.model}]}, files)
+    places = {"entry": facts.model, **({"stages": facts.stages} if facts.stages else {})}
+    write_manifest(folder, {**kept, "artifacts": [{**artifact.to_json(), **places}]}, files)
+
+
+def _join_weights(bundle: Bundle, graph: str, copied: Path) -> None:
+    try:
+        join_weights(copied)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of onnx and of protobuf: places outside of the file, more than 2 GB
+        raise VerificationError(
+            f"{bundle.folder / graph}: its weights cannot be joined to it ({one_line(str(error))}): do not use it"
+        ) from None

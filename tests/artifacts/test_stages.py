@@ -21,7 +21,7 @@ from compress.artifacts.artifact import plan_artifacts
 from compress.artifacts.runtime.open import open_runner
 from compress.artifacts.runtime.staged import StagedRunner
 from compress.bundle.manifest import MANIFEST
-from compress.bundle.open import open_bundle
+from compress.bundle.open import check_files, open_bundle
 from compress.bundle.picture import read_picture
 from compress.bundle.readme import README
 from compress.bundle.verify import verify
@@ -194,11 +194,34 @@ def test_bench_refuses_what_takes_one_graph_only(staged_bundle: Path) -> None:
         bench(staged_bundle, "web-wasm", SILENT)
 
 
-def test_package_and_demo_refuse_three_graphs(staged_bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"its artifacts are three graphs each, a package runs one: leave export\.layout"
-    ):
-        package(staged_bundle, "x86-onnxruntime", tmp_path / "product")
+TARGETS: dict[Format, str] = {"openvino": "x86-openvino", "onnx": "x86-onnxruntime", "executorch": "x86-executorch"}
+
+
+@FORMATS
+def test_a_package_restores_by_three_graphs(
+    format: Format, staged_bundle: Path, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    """A picture of 20 tiles, and one smaller than a tile, by run.py as by `compress restore`."""
+    folder = package(staged_bundle, TARGETS[format], tmp_path / "product")
+    assert not any((folder / name).exists() for name in ("cpp", "android", "web"))
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "| the graph `flow` of the artifact |" in text and "C++" not in text and "runs the flow once" in text
+    check_files(open_bundle(folder))
+    restorer = open_restorer(str(folder), Settings(seed=3))
+    for picture in (photo[:37, :41], photo[:8, :8]):
+        Image.fromarray(picture).save(tmp_path / "photo.png")
+        command = [sys.executable, str(folder / "run.py"), "photo.png", "restored.png", "--seed", "3"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env={"PATH": ""})
+        assert done.returncode == 0, done.stderr
+        with Image.open(tmp_path / "restored.png") as image:
+            made = np.asarray(image, int)
+        assert np.abs(made - restorer.restore(picture, lambda: None)).max() <= 1
+
+
+def test_the_browser_and_the_demo_refuse_three_graphs(staged_bundle: Path, tmp_path: Path) -> None:
+    message = r"target web-wasm \(browser\) runs no artifact of export\.layout: staged: choose another target"
+    with pytest.raises(InputError, match=message):
+        package(staged_bundle, "web-wasm", tmp_path / "product")
     with pytest.raises(InputError, match="the demo's page runs one graph, not the three of export"):
         choose(open_bundle(staged_bundle), None)
 

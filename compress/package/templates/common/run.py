@@ -55,22 +55,38 @@ class Axis:
         """The tile at ``start``, where one sample stands for ``unit`` px."""
         return slice(start // unit, (start + self.tile) // unit)
 
-    def weights(self):
-        """Weight of each px of each tile: (tiles, tile); they sum to one wherever tiles overlap.
+    def weights(self, unit):
+        """Weight of each sample of each tile, of which one stands for ``unit`` px: (tiles, tile / unit); they sum to
+        one wherever tiles overlap.
 
         Over what two tiles share: nothing in the outer quarter, whose sight is cut short, then a raised cosine.
         """
-        weights = np.ones((len(self.starts), self.tile))
-        for i in range(len(self.starts) - 1):
-            shared = self.starts[i] + self.tile - self.starts[i + 1]
+        starts, tile = [start // unit for start in self.starts], self.tile // unit
+        weights = np.ones((len(starts), tile))
+        for i in range(len(starts) - 1):
+            shared = starts[i] + tile - starts[i + 1]
             at = (np.arange(shared) + 0.5) / max(1, shared) * 2 - 0.5
             ramp = np.maximum(0.5 - 0.5 * np.cos(np.pi * at.clip(0, 1)), 1e-6)
-            weights[i, self.tile - shared :] *= ramp[::-1]
+            weights[i, tile - shared :] *= ramp[::-1]
             weights[i + 1, :shared] *= ramp
-        total = np.zeros(self.padded)
-        for start, weight in zip(self.starts, weights):
-            total[start : start + self.tile] += weight
-        return np.stack([w / total[s : s + self.tile] for s, w in zip(self.starts, weights)]).astype(np.float32)
+        total = np.zeros(self.padded // unit)
+        for start, weight in zip(starts, weights):
+            total[start : start + tile] += weight
+        return np.stack([w / total[s : s + tile] for s, w in zip(starts, weights)]).astype(np.float32)
+
+
+def blended(rows, columns, channels, made_at, unit=1):
+    """What ``made_at`` makes of the tile at a row and column, (height, width, channels), blended: finished rows from
+    top to bottom, as (first row, rows), valid until the next. One sample stands for ``unit`` px.
+    """
+    band = np.zeros((rows.tile // unit, columns.padded // unit, channels), np.float32)  # one row of tiles
+    for top, end, down in zip(rows.starts, [*rows.starts[1:], rows.padded], rows.weights(unit)):
+        for left, across in zip(columns.starts, columns.weights(unit)):
+            band[:, columns.tile_at(left, unit)] += made_at(top, left) * (down[:, None] * across)[..., None]
+        done = (end - top) // unit  # these rows no later tile touches
+        yield top // unit, band[:done]
+        band[: len(band) - done] = band[done:].copy()
+        band[len(band) - done :] = 0
 
 
 class Restorer:
@@ -78,7 +94,8 @@ class Restorer:
 
     def __init__(self, folder=Path(__file__).parent):
         self.facts = json.loads((Path(folder) / "compress.json").read_text(encoding="utf-8"))
-        self.model = Model(str(Path(folder) / self.facts["model"]), self.facts)
+        graphs = self.facts["stages"] or {"whole": self.facts["model"]}
+        self.models = {name: Model(str(Path(folder) / path), self.facts) for name, path in graphs.items()}
         self.scale, self.overlap = self.facts["scale"], self.facts["overlap"]
         self.takes_bytes = self.facts["io"] == "uint8"
 
@@ -91,29 +108,51 @@ class Restorer:
             raise ValueError(f"the picture is {picture.dtype} {picture.shape}, it must be uint8 (height, width, 3)")
         size = [side * self.scale for side in picture.shape[:2]]
         rows, columns = (Axis(*axis, self.overlap) for axis in zip(size, self.facts["tile"]))
-        noise_at = self._seeds(seed) if self.facts["noise"] == "seed" else self._noise(rows, columns, seed)
-        picture_at = self._picture(picture, rows, columns)
+        tile_at = (self._staged if self.facts["stages"] else self._whole)(picture, rows, columns, seed)
         restored = np.empty((*size, 3), np.uint8)
-        band = np.zeros((rows.tile, columns.padded, 3), np.float32)  # one row of tiles, in [0, 1]
-        for top, end, down in zip(rows.starts, [*rows.starts[1:], rows.padded], rows.weights()):
-            for left, across in zip(columns.starts, columns.weights()):
-                tile = self._run(picture_at(top, left), noise_at(top, left))
-                band[:, left : left + columns.tile] += tile * (down[:, None] * across)[..., None]
-            done = end - top  # these rows no later tile touches
-            finished = band[: max(0, min(end, rows.size) - top), : columns.size].clip(0, 1)
+        for top, strip in blended(rows, columns, 3, tile_at):
+            finished = strip[: max(0, rows.size - top), : columns.size].clip(0, 1)
             restored[top : top + len(finished)] = (finished * 255 + 0.5).astype(np.uint8)
-            band[: rows.tile - done] = band[done:].copy()
-            band[rows.tile - done :] = 0
         return restored
 
-    def _run(self, picture, noise):
-        """A tile's inputs -> (H, W, 3) float32 in [0, 1]."""
-        given = {"lq": picture, "image": picture, "noise": noise, "seed": noise}
-        names = [port["name"] for port in self.facts["inputs"]]
-        output = self.model.run({name: np.ascontiguousarray(given[name]) for name in names})[0]
+    def _whole(self, picture, rows, columns, seed):
+        """Restores tiles, (H, W, 3) float32 in [0, 1], by one graph."""
+        noise_at = self._seeds(seed) if self.facts["noise"] == "seed" else self._noise(rows, columns, seed)
+        picture_at = self._picture(picture, rows, columns)
+
+        def tile_at(top, left):
+            given, noise = {"image" if self.takes_bytes else "lq": picture_at(top, left)}, noise_at(top, left)
+            output = self._run("whole", **given, noise=noise, seed=noise)
+            return output.astype(np.float32) / 255 if self.takes_bytes else output.transpose(1, 2, 0)
+
+        return tile_at
+
+    def _staged(self, picture, rows, columns, seed):
+        """The same by three graphs: encoder and decoder take tiles, the flow between them the latent of all."""
+        picture_at = self._picture(picture, rows, columns)
+
+        def latent_at(top, left):
+            return self._run("encode", lq=picture_at(top, left)).transpose(1, 2, 0)
+
+        strips = blended(rows, columns, CHANNELS, latent_at, LATENT)
+        latent = np.concatenate([strip.copy() for _, strip in strips]).transpose(2, 0, 1)
+        noise = self._drawn(rows, columns, seed)
+        # Of a picture smaller than a tile, which was padded, the flow must see the picture alone.
+        latent = self._run("flow", latent=latent[None, :, : noise.shape[1], : noise.shape[2]], noise=noise[None])
+        latent = latent[:, rows.samples()[:, None], columns.samples()]
+
+        def tile_at(top, left):
+            window = latent[None, :, rows.tile_at(top, LATENT), columns.tile_at(left, LATENT)]
+            return self._run("decode", restored_latent=window, lq=picture_at(top, left)).transpose(1, 2, 0)
+
+        return tile_at
+
+    def _run(self, graph, **inputs):
+        """What a graph gives, without the first dimension, which is 1."""
+        output = self.models[graph].run({name: np.ascontiguousarray(value) for name, value in inputs.items()})[0]
         if not np.isfinite(output).all():
             raise ValueError("the artifact gives NaN or infinity: get an undamaged package")
-        return output.astype(np.float32) / 255 if self.takes_bytes else output.transpose(1, 2, 0)
+        return output
 
     def _picture(self, picture, rows, columns):
         """Reads the input of a tile: (1, h, w, 3) uint8 of the picture as it is, where the artifact enlarges it, or
@@ -140,10 +179,14 @@ class Restorer:
 
         return read
 
-    def _noise(self, rows, columns, seed):
-        """Reads windows (1, 16, H/8, W/8) of one standard normal noise that lies under the whole picture."""
+    def _drawn(self, rows, columns, seed):
+        """A standard normal noise under the whole picture."""
         shape = (CHANNELS, rows.whole // LATENT, columns.whole // LATENT)
-        noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+        return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+    def _noise(self, rows, columns, seed):
+        """Reads windows (1, 16, H/8, W/8) of it."""
+        noise = self._drawn(rows, columns, seed)
         y, x = rows.samples(), columns.samples()
         return lambda top, left: noise[None, :, y[rows.tile_at(top, LATENT), None], x[columns.tile_at(left, LATENT)]]
 

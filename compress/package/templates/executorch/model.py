@@ -17,5 +17,6 @@ class Model:
         self.method = self.program.load_method("forward")
 
     def run(self, inputs):
-        """Arrays by their names, in the artifact's order -> array."""
-        return self.method.execute([torch.from_numpy(value) for value in inputs.values()])[0].numpy()
+        """Arrays by their names, in the artifact's order, of which it takes the first -> array."""
+        own = list(inputs.values())[: self.method.metadata.num_inputs()]
+        return self.method.execute([torch.from_numpy(value) for value in own])[0].numpy()

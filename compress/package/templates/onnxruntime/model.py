@@ -21,5 +21,5 @@ class Model:
         self.session = onnxruntime.InferenceSession(path, settings, providers=providers)
 
     def run(self, inputs):
-        """Arrays by their names -> array."""
-        return self.session.run(None, inputs)[0]
+        """Arrays by their names, of which the artifact takes its own -> array."""
+        return self.session.run(None, {port.name: inputs[port.name] for port in self.session.get_inputs()})[0]

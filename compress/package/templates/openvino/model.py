@@ -11,5 +11,5 @@ class Model:
         self.model = openvino.Core().compile_model(path, facts["device"], facts["options"])
 
     def run(self, inputs):
-        """Arrays by their names -> array."""
-        return self.model(inputs)[0]
+        """Arrays by their names, of which the artifact takes its own -> array."""
+        return self.model({port.any_name: inputs[port.any_name] for port in self.model.inputs})[0]
