@@ -126,7 +126,7 @@ def _memory_left_mb() -> float | None:
 
 def _stopped(number: int, resumable: Resumable) -> tuple[str, int]:
     """Message and exit code of a command that a signal ended."""
-    again = ": the same command resumes at the last finished stage" if resumable() else ""
+    again = ": the same command resumes from what is saved" if resumable() else ""
     what, code = ("terminated", TERMINATED) if number == signal.SIGTERM else ("interrupted", INTERRUPTED)
     return f"{what}{again}", code
 

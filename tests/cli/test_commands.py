@@ -256,8 +256,8 @@ cli.main()
 @pytest.mark.parametrize(
     ("number", "command", "code", "line"),
     [
-        (signal.SIGINT, "apply", 130, "interrupted: the same command resumes at the last finished stage"),
-        (signal.SIGTERM, "apply", 143, "terminated: the same command resumes at the last finished stage"),
+        (signal.SIGINT, "apply", 130, "interrupted: the same command resumes from what is saved"),
+        (signal.SIGTERM, "apply", 143, "terminated: the same command resumes from what is saved"),
         (signal.SIGINT, "validate", 130, "interrupted"),
         (signal.SIGINT, "validate apply", 130, "interrupted"),
     ],
@@ -302,7 +302,7 @@ def test_an_interruption_inside_a_finalizer_is_not_lost() -> None:
     assert process.stderr.readline() == "ready\n"
     started = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.stderr.read() == "terminated: the same command resumes at the last finished stage\n"
+    assert process.stderr.read() == "terminated: the same command resumes from what is saved\n"
     assert process.wait(10) == 143
     assert time.monotonic() - started < guard.GRACE_S - 0.5  # by the handler, not by the thread that waits so long
 
@@ -339,7 +339,7 @@ def test_a_native_call_does_not_hold_up_the_end(number: signal.Signals, code: in
     assert process.wait(30) == code
     assert time.monotonic() - started < guard.GRACE_S + 1.5
     assert (
-        message.endswith("ed: the same command resumes at the last finished stage\n") and len(message.splitlines()) == 1
+        message.endswith("ed: the same command resumes from what is saved\n") and len(message.splitlines()) == 1
     )
 
 
