@@ -27,7 +27,7 @@ HOSTILE = (
 MISSING = object()
 CODES = {0, 2, 3, 5}
 LIMITS = ("--max-slowdown", "1.1", "--max-size-growth", "1.1", "--max-psnr-drop", "0")
-ONCE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+ONCE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
 
 
 def ended(*args: object) -> int:

@@ -44,7 +44,7 @@ def test_the_rest_is_named_with_counts(tmp_path: Path, monkeypatch: pytest.Monke
     assert names_below(tmp_path) == ["a.png"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     names=st.sets(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20), max_size=6)
 )

@@ -110,7 +110,7 @@ VALUES = st.one_of(
 TEXT = st.text(max_size=90)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     tags=st.dictionaries(st.sampled_from([270, 271, 282, 296, 306, 315, 40091]), VALUES, max_size=3),
     xmp=st.none() | st.binary(max_size=20),

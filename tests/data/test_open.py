@@ -119,14 +119,14 @@ def with_exif(format: str, block: bytes) -> io.BytesIO:
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(block=exif_blocks())
 def test_any_exif_block_leaves_the_pixels(format: str, block: bytes) -> None:
     result = read_picture(with_exif(format, block), "x").rgb
     assert any(np.array_equal(result, np.rot90(p, k)) for p in (PIXELS, PIXELS[:, ::-1]) for k in range(4))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(block=exif_blocks())
 def test_any_directory_in_a_tiff_leaves_the_pixels(block: bytes) -> None:
     """EXIF's details and GPS lie at the end of the file, wherever their own offsets lead."""
@@ -141,7 +141,7 @@ def test_any_directory_in_a_tiff_leaves_the_pixels(block: bytes) -> None:
     assert np.array_equal(read_picture(io.BytesIO(bytes(data) + block), "x").rgb, PIXELS)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(chunks=st.lists(st.tuples(st.sampled_from(CHUNKS), st.binary(max_size=30)), max_size=4))
 def test_any_chunk_of_a_png_leaves_the_pixels(chunks: list[tuple[bytes, bytes]]) -> None:
     """Also with a sum of its own that does not fit."""
@@ -152,7 +152,7 @@ def test_any_chunk_of_a_png_leaves_the_pixels(chunks: list[tuple[bytes, bytes]])
     assert np.array_equal(read_picture(io.BytesIO(data[:33] + middle + data[33:]), "x").rgb, PIXELS)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     segments=st.lists(st.tuples(st.integers(0xE0, 0xEF), st.sampled_from(NAMES), st.binary(max_size=40)), max_size=4)
 )
@@ -192,7 +192,7 @@ def test_exif_that_fails_while_pillow_opens_or_turns(format: str, tmp_path: Path
 # --- what is refused -------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     format=st.sampled_from(["PNG", "TIFF", "GIF", "WEBP", "BMP", "TGA", "JPEG", "PPM"]),
     changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=6),

@@ -121,7 +121,7 @@ def test_dark_sixteen_bits_are_reported(tmp_path: Path) -> None:
     assert result.rgb.max() == 16
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(["u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8"]),
     low=st.floats(-1e5, 1e5, width=32),

@@ -14,7 +14,7 @@ ALPHA = arrays(np.uint8, (9, 7), elements=st.sampled_from([0, 0, 1, 128, 255]))
 RGB = arrays(np.uint8, (9, 7, 3))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rgb=RGB, other=RGB, alpha=ALPHA)
 def test_hidden_colours_do_not_matter(rgb: np.ndarray, other: np.ndarray, alpha: np.ndarray) -> None:
     hidden = alpha == 0

@@ -80,7 +80,7 @@ class _Nothing(torch.nn.Module):
         return lq
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 5), st.integers(1, 5), st.sampled_from([2, 4, 8]), st.integers(0, 2**32 - 1))
 def test_rectangles_are_enlarged_as_pillow_does(rows: int, columns: int, scale: int, seed: int) -> None:
     shape = (32 * rows, 32 * columns)
