@@ -338,9 +338,7 @@ def test_a_native_call_does_not_hold_up_the_end(number: signal.Signals, code: in
     message = process.stderr.read()
     assert process.wait(30) == code
     assert time.monotonic() - started < guard.GRACE_S + 1.5
-    assert (
-        message.endswith("ed: the same command resumes from what is saved\n") and len(message.splitlines()) == 1
-    )
+    assert message.endswith("ed: the same command resumes from what is saved\n") and len(message.splitlines()) == 1
 
 
 def test_what_libraries_print_goes_to_stderr() -> None:
