@@ -89,8 +89,8 @@ def _of_ledger(which: "Filter", limit: int | None) -> "tuple[list[Row], dict[str
     newest_of: dict[tuple[object, ...], str] = {}
     for id, *rest in opened.columns(("id", *GROUP, "files_sha256"), which):
         newest_of.setdefault(tuple(rest), id)
-    files = list(dict.fromkeys(kind[-1] for kind in newest_of))[:limit]
-    rows = opened.by_ids(id for kind, id in newest_of.items() if kind[-1] in set(files))
+    files = set(list(dict.fromkeys(kind[-1] for kind in newest_of))[:limit])
+    rows = opened.by_ids(id for kind, id in newest_of.items() if kind[-1] in files)
     held = {folder: _files(folder) for folder in dict.fromkeys(row.bundle for row in rows) if folder}
     places = {row.files_sha256: row.bundle for row in reversed(rows) if row.bundle}
     return rows, {file: folder for file, folder in places.items() if file in held[folder]}

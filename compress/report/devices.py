@@ -1,13 +1,15 @@
 """The page of several bundles: per device its frontier, a table of everything, and each artifact in detail."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from compress.errors import InputError
 from compress.files import write_text
 from compress.report.album import album
-from compress.report.gaps import Gap, gaps
+from compress.report.gaps import WHOLE_RUN, gaps
 from compress.report.page import TEMPLATES, environment
 from compress.report.pictures import Read
 from compress.report.plot import LEAST_DB, VISIBLE_DB
@@ -45,6 +47,16 @@ NO_BUNDLE = "its bundle is not on the machine that wrote this page"
 NO_SHARES = "its files do not keep the networks' names, or its bundle is of an older version: only ONNX has it"
 
 
+MOST_LINES = 1_000_000
+"""Of a page, by stage and layer: those of a hundred artifacts are some ten thousand."""
+
+PageObject: TypeAlias = dict[str, Any]
+"""An object of the JSON that the page reads."""
+
+Lines: TypeAlias = list[list[Any]]
+"""Cells of a table of the page."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A bundle on this machine. ``read``: a file of it, by its path below it."""
@@ -70,15 +82,13 @@ def write_devices(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapp
     write_text(out, page)
 
 
-PageObject: TypeAlias = dict[str, Any]
-"""An object of the JSON that the page reads."""
-
-
 def page_data(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[str, Source]) -> PageObject:
     """Everything that the page shows, as its JSON holds it; what was not measured is null."""
     artifacts = _artifacts(rows, folders, sources)
     places = {entry["file"]: index for index, entry in enumerate(artifacts)}
-    groups = list(dict.fromkeys(_group(row) for row in rows))
+    groups: dict[tuple[Any, ...], int] = {}
+    for row in rows:
+        groups.setdefault(_group(row), len(groups))
     names = _labels([dict(zip(GROUP, group, strict=True)) for group in groups])
     pictures = album([(s.read, s.results, _files(rows, folders, key)) for key, s in sources.items()])
     samples = [asdict(sample) for sample in pictures.samples]
@@ -96,7 +106,7 @@ def page_data(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping[
         "rows": [
             {**{name: getattr(row, name) for name in ("id", "created", "dataset", "protocol", *FIGURES)},
              "evidence": f"{row.evidence}, busy machine" if row.busy else row.evidence,
-             "group": groups.index(_group(row)), "artifact": places[row.files_sha256]}
+             "group": groups[_group(row)], "artifact": places[row.files_sha256]}
             for row in rows
         ],
         "artifacts": artifacts,
@@ -123,9 +133,9 @@ def _labels(groups: Sequence[PageObject]) -> list[PageObject]:
         size = None if known is None else f"{known} px"
         about = " · ".join(str(part) for part in (group["task"], group["dataset"], size) if part is not None)
         labelled.append({**group, "device": device, "about": about})
-    texts = [(group["device"], group["about"]) for group in labelled]
-    for group, text in zip(labelled, texts, strict=True):
-        if texts.count(text) > 1:
+    texts = Counter((group["device"], group["about"]) for group in labelled)
+    for group in labelled:
+        if texts[group["device"], group["about"]] > 1:
             group["about"] += f" · pictures {str(group['data_sha256'])[:8]}"
     return labelled
 
@@ -135,18 +145,19 @@ def _artifacts(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapping
     newest: dict[str, Row] = {}
     for row in rows:
         newest.setdefault(row.files_sha256, row)
-    names = _names(list(newest.values()))
+    names, details = _names(list(newest.values())), {key: _detail_of(source.results) for key, source in sources.items()}
     entries = []
     for (file, row), name in zip(newest.items(), names, strict=True):
-        source = sources.get(folders.get(file, ""))
+        detail = details.get(folders.get(file, ""))
         facts = {key: value for key in FACTS if (value := getattr(row, key)) is not None}
         entries.append({
             "file": file, "name": name, "id": row.artifact, "recipe": row.recipe, "task": row.task,
             "created": row.created, "precision": row.precision, "format": row.format,
             "facts": {key: str(value) for key, value in {**facts, **row.versions}.items()},
             "bundle": Path(row.bundle).name if row.bundle else None,
-            **_detail(row, source),
+            **(detail.of(row) if detail else NO_DETAIL),
         })  # fmt: skip
+    _check_room(entries)
     return entries
 
 
@@ -160,26 +171,52 @@ def _names(rows: Sequence[Row]) -> list[str]:
     return names
 
 
-def _detail(row: Row, source: Source | None) -> PageObject:
-    """Errors, where bytes and milliseconds go, and what was not measured and why."""
-    if source is None:
-        what = "pictures, error by stage and layer, bytes and milliseconds by stage"
-        return {"stages": [], "layers": [], "shares": [], "gaps": [[what, NO_BUNDLE]]}
-    results, id, precision = source.results, row.artifact, row.precision
-    stages = [[entry.stage, entry.mode, entry.sqnr_db] for entry in results.stages if entry.precision == precision]
-    layers = [[entry.layer, entry.stage, entry.sqnr_db] for entry in results.layers]
-    shares = [[entry.stage, entry.bytes, entry.ms] for entry in results.shares if entry.artifact == id]
-    own = [[gap.what, gap.why] for gap in gaps(results) if _is_about(gap, id)]
-    own += [] if shares else [["bytes and milliseconds by stage", NO_SHARES]]
-    if precision == "fp32":
-        own.append(["error by stage and layer", "fp32 is the reference that the others are held against"])
-    elif not stages:
-        own.append(["error by stage and layer", f"nothing recorded for {precision}: only quantized models have it"])
-    return {"stages": stages, "layers": layers if stages else [], "shares": shares, "gaps": own}
+@dataclass(frozen=True)
+class Detail:
+    """Of a bundle, by precision or artifact: errors, where bytes and milliseconds go, what was not measured and why.
+
+    Sorted once: a stranger's results may have a hundred thousand lines of each, and a thousand artifacts.
+    """
+
+    stages: Mapping[str, Lines]
+    layers: Lines
+    shares: Mapping[str, Lines]
+    gaps: Mapping[str, Lines]
+
+    def of(self, row: Row) -> PageObject:
+        """Of the row's artifact."""
+        id, precision = row.artifact, row.precision
+        stages, shares = self.stages.get(precision, []), self.shares.get(id, [])
+        own = [*self.gaps.get(WHOLE_RUN, []), *self.gaps.get(id, [])]
+        own += [] if shares else [["bytes and milliseconds by stage", NO_SHARES]]
+        if precision == "fp32":
+            own.append(["error by stage and layer", "fp32 is the reference that the others are held against"])
+        elif not stages:
+            own.append(["error by stage and layer", f"nothing recorded for {precision}: only quantized models have it"])
+        return {"stages": stages, "layers": self.layers if stages else [], "shares": shares, "gaps": own}
 
 
-def _is_about(gap: Gap, artifact: str) -> bool:
-    return gap.subject == "this run" or artifact in gap.subject.split(", ")
+def _detail_of(results: Results) -> Detail:
+    stages, shares, missing = defaultdict(list), defaultdict(list), defaultdict(list)
+    for error in results.stages:
+        stages[error.precision].append([error.stage, error.mode, error.sqnr_db])
+    for share in results.shares:
+        shares[share.artifact].append([share.stage, share.bytes, share.ms])
+    for gap in gaps(results):
+        for subject in gap.subject.split(", "):
+            missing[subject].append([gap.what, gap.why])
+    return Detail(stages, [[e.layer, e.stage, e.sqnr_db] for e in results.layers], shares, missing)
+
+
+NO_DETAIL: PageObject = {"stages": [], "layers": [], "shares": []}
+NO_DETAIL["gaps"] = [["pictures, error by stage and layer, bytes and milliseconds by stage", NO_BUNDLE]]
+
+
+def _check_room(artifacts: Sequence[PageObject]) -> None:
+    """Each artifact is shown with its bundle's layers: raise InputError where a page would take gigabytes of them."""
+    lines = sum(len(artifact[part]) for artifact in artifacts for part in NO_DETAIL)
+    if lines > MOST_LINES:
+        raise InputError(f"report: {lines} lines of stages and layers, a page holds {MOST_LINES}: give fewer bundles")
 
 
 def _files(rows: Sequence[Row], folders: Mapping[str, str], folder: str) -> dict[str, str]:

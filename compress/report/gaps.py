@@ -10,6 +10,8 @@ from compress.results.quality import Quality
 
 RUNS_FOR_P90 = 64
 NO_FIGURE = "no figure recorded"
+WHOLE_RUN = "this run"
+"""The subject of what no artifact has."""
 QUALITY = {
     "psnr_db": "PSNR", "psnr_y_db": "PSNR on Y", "ssim": "SSIM", "lpips": "LPIPS", "color_shift": "colour shift",
 }  # fmt: skip
@@ -45,7 +47,7 @@ class Gap:
 
 def gaps(results: Results) -> list[Gap]:
     """Every section that is empty, artifact that did not run, and field that is null; equal ones in one line."""
-    whole = [Gap("this run", what, "nothing recorded") for key, what in WHOLE.items() if not getattr(results, key)]
+    whole = [Gap(WHOLE_RUN, what, "nothing recorded") for key, what in WHOLE.items() if not getattr(results, key)]
     every = [*whole, *_absent(results), *_quality(results), *_performance(results), *_goals(results)]
     equal: dict[tuple[str, str], list[str]] = {}
     for gap in every:
@@ -89,7 +91,7 @@ def _goals(results: Results) -> Iterator[Gap]:
         if goal.value is None:
             where = f" on {goal.dataset}" if goal.dataset else ""
             why = goal.reason or "no value to hold against the bound; counts as missed"
-            yield Gap(goal.artifact or "this run", f"goal {goal.goal}{where}", why)
+            yield Gap(goal.artifact or WHOLE_RUN, f"goal {goal.goal}{where}", why)
 
 
 def _null(row: Quality | Performance, fields: Mapping[str, str], where: str) -> Iterator[Gap]:

@@ -4,16 +4,22 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from compress.cli.commands import app
+from compress.errors import InputError
 from compress.ledger import Filter, open_ledger
 from compress.ledger.pareto import pareto
 from compress.ledger.record import bundle_measurements
 from compress.ledger.report import report
+from compress.report.devices import Source, page_data
+from compress.results.file import read_results
+from compress.results.parity import LayerError, StageError
+from compress.results.performance import Performance
 
 Make = Callable[..., Path]
 BAD = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
@@ -298,6 +304,32 @@ def test_fifty_artifacts_stay_under_6_mb(tmp_path: Path, measured: Make) -> None
     assert (tmp_path / "page.html").stat().st_size < 6_000_000
     data = held(tmp_path / "page.html")
     assert data["samples"] and data["lossless"]
+
+
+def test_a_page_of_a_thousand_artifacts_is_made_in_linear_time(tmp_path: Path, measured: Make) -> None:
+    """A stranger's results may hold as many lines as he likes."""
+    folder = measured(tmp_path / "a")
+    first, results = bundle_measurements(folder)[0].row(), read_results(folder)
+    rows = [
+        first.model_copy(update={"artifact": f"onnx-int8-v{i}", "files_sha256": f"{i:064x}", "cpu": f"cpu {i}"})
+        for i in range(1000)
+    ]
+    told = [Performance(artifact="onnx-int8-v7", target=f"t{i}") for i in range(4000)]
+    source = Source(lambda name: (folder / name).read_bytes(), results.model_copy(update={"performance": told}))
+    folders = dict.fromkeys((row.files_sha256 for row in rows), "a")
+    began = process_time()
+    data = page_data(rows, folders, {"a": source})
+    assert process_time() - began < 5, "each artifact read every line"
+    assert [row["group"] for row in data["rows"]] == [row["artifact"] for row in data["rows"]] == [*range(1000)]
+    about = [len(artifact["gaps"]) for artifact in data["artifacts"]]
+    assert about[7] > 4000 and max(about[:7] + about[8:]) < 100
+    layers = [LayerError(layer=f"l{i}") for i in range(2000)]
+    stages = [StageError(precision=first.precision, stage="x")]
+    many = Source(source.read, results.model_copy(update={"layers": layers, "stages": stages}))
+    with pytest.raises(
+        InputError, match=r"report: 200\d{4} lines of stages and layers, a page holds 1000000: give fewer"
+    ):
+        page_data(rows, folders, {"a": many})
 
 
 @pytest.mark.parametrize(
