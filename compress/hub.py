@@ -19,7 +19,7 @@ from compress.quiet import quiet
 from compress.text import one_line
 
 if TYPE_CHECKING:
-    from httpx2 import Request, Response
+    from httpx2 import Client, Request, Response
     from huggingface_hub import HfUri
 
 SCHEME = "hf://"
@@ -149,7 +149,7 @@ def asking(source: str, most: int = 0) -> Iterator[None]:
     shown = not are_progress_bars_disabled()
     disable_progress_bars()
     try:
-        with quiet(), _bounded_answers(max(most, MOST_ANSWER)):
+        with quiet(), _bounded_answers(source, max(most, MOST_ANSWER)):
             yield
     except CompressError:
         raise
@@ -178,9 +178,12 @@ def asking(source: str, most: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def _bounded_answers(most: int) -> Iterator[None]:
-    """By itself, the client waits for ever, reads without end, and asks a Hub that is silent six times."""
-    from huggingface_hub import get_session
+def _bounded_answers(source: str, most: int) -> Iterator[None]:
+    """By itself, the client waits for ever, reads without end, asks a Hub that is silent six times, and sleeps as long
+    as one that is busy tells it to.
+    """
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils import _http
 
     silent_since: dict[tuple[str, str], float] = {}
 
@@ -190,6 +193,8 @@ def _bounded_answers(most: int) -> Iterator[None]:
             raise ValueError(f"no answer, asked {SILENT_TRIES} times for {SILENT_S} s")
 
     def bound(response: "Response") -> None:
+        if response.is_error and (wait_s := _wait_s(response)) > SILENT_S:
+            raise Unavailable(f"{source}: the Hub is busy, and asks for {wait_s} s of patience: run it again then")
         parts = response.iter_bytes
 
         def bounded(chunk_size: int | None = None) -> Iterator[bytes]:
@@ -202,14 +207,28 @@ def _bounded_answers(most: int) -> Iterator[None]:
 
         response.iter_bytes = bounded  # type: ignore[method-assign]
 
-    session = get_session()
-    hooks, timeout = session.event_hooks, session.timeout
-    session.event_hooks = {"request": [*hooks["request"], ask], "response": [*hooks["response"], bound]}
-    session.timeout = SILENT_S
+    def bounded_client() -> "Client":
+        client = factory()
+        hooks = client.event_hooks
+        client.event_hooks = {"request": [*hooks["request"], ask], "response": [*hooks["response"], bound]}
+        client.timeout = SILENT_S
+        return client
+
+    factory = _http._GLOBAL_CLIENT_FACTORY  # a caller's own, where he has set one
+    # Not of one client: after a connection that failed, another one is made.
+    set_client_factory(bounded_client)
     try:
         yield
     finally:
-        session.event_hooks, session.timeout = hooks, timeout
+        set_client_factory(factory)
+
+
+def _wait_s(response: "Response") -> int:
+    """How long an answer asks the client to wait before it asks again."""
+    from huggingface_hub.utils import parse_ratelimit_headers
+
+    after, limit = response.headers.get("retry-after", ""), parse_ratelimit_headers(response.headers)
+    return max(int(after) if after.isdecimal() else 0, limit.reset_in_seconds if limit else 0)
 
 
 def _is_below(name: str) -> bool:

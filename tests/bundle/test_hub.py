@@ -338,3 +338,53 @@ def test_a_hub_without_end(how: str, part: str, small: Path, hub: Hub, monkeypat
     assert done.exit_code == 4 and time.monotonic() - started < 20, done.output
     assert "the Hugging Face Hub cannot be reached, or fails (" in done.stderr
     assert how == "endless" or max(map(asked.count, asked)) <= 2, "the client's own way is six times"
+
+
+@pytest.mark.parametrize("header", [("Retry-After", "100000"), ("RateLimit", '"api";r=0;t=100000')])
+@pytest.mark.parametrize("part", ["/api/models/someone/tiny", "/preupload/", "/resolve/"])
+def test_a_hub_that_asks_for_patience(
+    header: tuple[str, str], part: str, small: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client would sleep for a day, without a word."""
+    from tests.reliability.hub import _Handler
+
+    if part == "/resolve/":
+        push(small, "someone/tiny", private=False, branch=None)
+    answer = _Handler._answer
+
+    def busy(handler: _Handler, status: int, data: bytes, headers: dict[str, str]) -> None:
+        asked = part in handler.path
+        return answer(handler, 429 if asked else status, b"{}" if asked else data, {**headers, **dict([header])})
+
+    monkeypatch.setattr(_Handler, "_answer", busy)
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    command = ["verify", "hf://someone/tiny"] if part == "/resolve/" else ["push", str(small), "someone/tiny"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 4 and max(slept, default=0) <= 30, done.output
+    assert done.stderr.splitlines()[-1].endswith(
+        "the Hub is busy, and asks for 100000 s of patience: run it again then"
+    )
+
+
+def test_bounds_outlive_a_connection_that_failed(small: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one, the client goes on with another session."""
+    from tests.reliability.hub import _Handler
+
+    answer, sent = _Handler._answer, []
+
+    def hostile(handler: _Handler, status: int, data: bytes, headers: dict[str, str]) -> None:
+        if "/blobs/" in handler.path:
+            sent.append(handler.path)
+            if len(sent) == 1:
+                return answer(handler, 307, b"", {"Location": "http://127.0.0.1:1/"})  # where nobody listens
+        with suppress(OSError):
+            answer(handler, status, data + b" " * ("/commit/" in handler.path) * (1 << 24), headers)
+        return None
+
+    monkeypatch.setattr(_Handler, "_answer", hostile)
+    monkeypatch.setattr("compress.hub.MOST_ANSWER", 1 << 22)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between tries
+    done = CliRunner().invoke(app, ["push", str(small), "someone/tiny"])
+    assert done.exit_code == 4 and sent.count(sent[0]) > 1, done.output
+    assert "its answer has more than 4194304 bytes" in done.stderr
