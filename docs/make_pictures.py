@@ -5,7 +5,7 @@
 Needs `pip install '.[dev]'`, Chromium with its driver (Debian: apt-get install chromium chromium-driver), the web
 runtime that `compress demo` fetches with npm, and a bundle of the recipe int8_sr in a folder of that name. Takes a
 minute or two. Pictures that need minutes to hours of computing are made only when they are named:
---only tasks degradations sensitivity search.
+--only tasks crops degradations sensitivity search.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import make_crops_sheet
 import make_degradations_sheet
 import make_tasks_sheet
 from PIL import Image, ImageDraw, ImageFont
@@ -169,6 +170,7 @@ QUICK: dict[str, Callable[[Bundle], None]] = {
 }
 SLOW: dict[str, Callable[[Bundle], None]] = {
     "tasks": lambda bundle: make_tasks_sheet.main(),
+    "crops": lambda bundle: make_crops_sheet.main(make_crops_sheet.MODELS),
     "degradations": lambda bundle: make_degradations_sheet.main(),
     "sensitivity": _command("sensitivity", "int8_sr", "--plot", str(IMAGES / "sensitivity.svg")),
     "search": _command("search", "mixed_sr", "--plot", str(IMAGES / "search.svg")),
