@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 from torch import nn
 
-from compress.artifacts.artifact import Artifact, artifact_of, by_own_rules, plan_artifacts
+from compress.artifacts.artifact import Artifact, artifact_of, by_own_rules, not_run, plan_artifacts
 from compress.artifacts.writer import Writer, simulated
 from compress.errors import InputError, VerificationError
 from compress.passes.quantize.engines import QuantizedModel
@@ -24,6 +24,16 @@ Make = Callable[..., Recipe]
 
 def ids(recipe: Recipe) -> list[str]:
     return [a.id for a in plan_artifacts(recipe)]
+
+
+def test_only_a_program_of_executorch_s_has_a_backend_that_does_not_run_here() -> None:
+    """`verify` would not run a stranger's ONNX file that is named so."""
+    for variant in ("vulkan", "openvino", "ethos_u55_256"):
+        assert not_run(f"executorch-int8-{variant}")
+        for format in ("onnx", "openvino"):
+            assert not_run(f"{format}-int8-{variant}") == ""
+            named = artifact_of(f"{format}-int8-{variant}", format, "int8")  # type: ignore[arg-type]
+            assert (named.backend, named.not_run) == ("xnnpack", "")
 
 
 def test_floats_come_first(tiny_recipe: Make) -> None:

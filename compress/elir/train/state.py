@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -100,7 +100,14 @@ def take_state(optimizer: torch.optim.AdamW, stored: Any) -> None:
         dense = {name: value for name, value in kept.items() if value.layout == torch.strided and not value.is_meta}
         if {name: value.shape for name, value in dense.items()} != shapes:
             raise ValueError("averages of another shape, sparse, or without values")
+        step, squares = dense["step"], dense["exp_avg_sq"]
+        if not (step.is_floating_point() and step >= 0 and (squares >= 0).all() and _are_finite(dense.values())):
+            raise ValueError("averages that are no numbers, or a count below 0")
         kept.update({name: value.clone() for name, value in kept.items()})  # of stride 0, it could not be changed
+
+
+def _are_finite(tensors: Iterable[torch.Tensor]) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
