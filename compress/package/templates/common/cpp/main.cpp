@@ -92,6 +92,20 @@ static std::int64_t read_seed(const std::string& text) {
     return seed;
 }
 
+// A name, or a runtime's words about a stranger's artifact, on one line: "?" for each character that a terminal obeys.
+static std::string printable(const std::string& text) {
+    std::string shown;
+    for (std::size_t i = 0, bytes = 1; i < text.size(); i += bytes) {
+        const auto at = [&](std::size_t j) { return i + j < text.size() ? static_cast<unsigned char>(text[i + j]) : 0; };
+        const bool ascii = at(0) < 0x20 || at(0) == 0x7F, control = at(0) == 0xC2 && at(1) >= 0x80 && at(1) < 0xA0;
+        const bool line = at(0) == 0xE2 && at(1) == 0x80 && at(2) >= 0xA8 && at(2) <= 0xAE;  // and direction
+        const bool direction = at(0) == 0xE2 && at(1) == 0x81 && at(2) >= 0xA6 && at(2) <= 0xA9;
+        bytes = line || direction ? 3 : control ? 2 : 1;
+        shown += ascii || bytes > 1 ? '?' : text[i];
+    }
+    return shown;
+}
+
 int main(int argc, char** argv) try {
     if (argc != 4 && argc != 5) throw std::runtime_error("usage: restore MODEL PICTURE.ppm RESTORED.ppm [NOISE]");
     Model model(argv[1]);
@@ -103,6 +117,6 @@ int main(int argc, char** argv) try {
     write_ppm(argv[3], restore(model, picture, noise, seed));
     return 0;
 } catch (const std::exception& error) {
-    std::cerr << error.what() << std::endl;
+    std::cerr << printable(error.what()) << std::endl;
     return 1;
 }
