@@ -25,7 +25,11 @@ def shared_core() -> Any:
     stack for signals, and a Core that ends before one begun earlier leaves the thread with a stack that is unmapped
     (``SigAltStackSetup`` of the plugin, 2026.4).
     """
-    return load_library("openvino").Core()
+    ov = load_library("openvino")
+    # Its binding fills its tables of types at their first use, under a lock inside which it waits for Python's: two
+    # threads that begin their first inferences at once would wait for each other for ever.
+    ov.Tensor(np.zeros(1, np.float32), shared_memory=True).element_type.to_dtype()
+    return ov.Core()
 
 
 def npu_architecture() -> str | None:
