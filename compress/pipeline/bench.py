@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from compress.artifacts.artifact import Artifact, artifact_of
+from compress.artifacts.artifact import Artifact, artifact_of, not_run
 from compress.bundle.open import Bundle, open_bundle
 from compress.bundle.schema import ManifestArtifact
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
@@ -17,8 +18,12 @@ from compress.recipe.image_size import Shape
 from compress.recipe.library import find
 from compress.recipe.validation import load_model
 from compress.results.performance import Performance
+from compress.results.sample import Sample
 from compress.targets.bench import BenchResult, at_host, bench_target, check_target, runs, sample_pictures, unavailable
 from compress.targets.entries import Bench
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Record = Callable[[Path, Sequence[Performance], Callable[[str], None]], None]
 """Takes the bundle, its entries and what takes a line for people; before the entries are given to the caller."""
@@ -65,11 +70,11 @@ def bench(
         entries = []
         with copies(opened, fitting) as paths:
             for own in _by_shape(fitting):
-                samples = opened.samples_of(fitting[own[0]])
+                read, seeded = partial(read_picture, opened), fitting[own[0]].takes_seed
+                samples = samples_to_run(opened, fitting[own[0]], read) if loaded.reach != "lowering" else []
                 if not samples and loaded.reach != "lowering":
                     progress.say(f"{bundle}: {own[0].shape_text}: not measured: no sample picture has this shape")
                     continue
-                read, seeded = partial(read_picture, opened), fitting[own[0]].takes_seed
                 pictures = sample_pictures(read, samples, seed, seeded=seeded) if samples else {}
                 macs = next((a.macs for a in opened.results().artifacts if a.id == own[0].id), None)
                 group = {artifact: paths[artifact] for artifact in own}
@@ -78,6 +83,13 @@ def bench(
         return BenchResult(bundle, unavailable(loaded, fitting, str(error)), str(error))
     record(bundle, entries, progress.say)
     return BenchResult(bundle, entries, next((entry.why for entry in entries if entry.evidence == "unavailable"), None))
+
+
+def samples_to_run(bundle: Bundle, artifact: ManifestArtifact, read: "Callable[[str], np.ndarray]") -> list[Sample]:
+    """The samples of an artifact's shape; by their pictures' size where nothing ran it and none is its output."""
+    if not not_run(artifact.id):
+        return bundle.samples_of(artifact)
+    return [sample for sample in bundle.samples() if read(sample.degraded).shape[:2] == bundle.shape(artifact)]
 
 
 def _by_shape(artifacts: Iterable[Artifact]) -> list[list[Artifact]]:

@@ -1,16 +1,20 @@
 """A bundle whose artifact does not run here: what every command makes of it, after one lowering."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import compress
+from compress.bundle.open import open_bundle
+from compress.bundle.picture import read_picture
+from compress.bundle.schema import Port
 from compress.bundle.verify import verify
 from compress.errors import Unavailable
 from compress.package.write import package
-from compress.pipeline.bench import bench
+from compress.pipeline.bench import bench, samples_to_run
 from compress.pipeline.result import ApplyResult
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
@@ -62,6 +66,14 @@ def test_it_is_verified_by_its_hashes_and_measured_by_nobody(made: ApplyResult) 
     again: list[Any] = []
     measured = bench(made.folder, "android-vulkan", Progress("silent"), record=lambda *row: again.append(row))
     assert (measured.exit_code, [row.evidence for row in measured.performance]) == (0, ["compiled", "compiled"])
+
+
+def test_a_target_that_runs_them_is_given_the_samples(made: ApplyResult) -> None:
+    bundle = open_bundle(made.folder)
+    taken = samples_to_run(bundle, bundle.artifact(ID), partial(read_picture, bundle))
+    assert taken == bundle.samples()
+    larger = bundle.artifact(ID).model_copy(update={"inputs": [Port(name="lq", shape=[1, 3, 96, 96])]})
+    assert samples_to_run(bundle, larger, partial(read_picture, bundle)) == []
 
 
 @pytest.mark.parametrize("source", ["", "int8/executorch/model_vulkan.pte"])
