@@ -34,7 +34,7 @@ def choose(bundle: Bundle, target: DeployTarget, wanted: str | None = None) -> M
     if not fitting:
         raise InputError(
             f"{bundle.folder}: none of its artifacts ({_listed(artifacts)}) runs on target {target.name}, which takes "
-            f"{target.format} in {' or '.join(target.precisions)}: add {target.format} to the recipe's export"
+            f"{target.format} in {' or '.join(target.precisions)}: {target.export_hint}"
         )
     ms = {
         row.artifact: row.latency_ms.p50

@@ -61,7 +61,8 @@ def bench(
         what = f"{only} is" if only else "holds"
         whose = f" of backend {loaded.backend}" if any(a.backend != loaded.backend for a in artifacts) else ""
         raise InputError(
-            f"{bundle}: {what} no {loaded.format} artifact{whose} for target {target}: choose another target"
+            f"{bundle}: {what} no {loaded.format} artifact{whose} for target {target}: {loaded.export_hint}, or choose "
+            "another target"
         )
     from compress.bundle.picture import read_picture
 

@@ -108,6 +108,15 @@ class DeployTarget(Strict):
         )
         return f"target {self.name} ({what}) runs no artifact of export.layout: staged"
 
+    @property
+    def export_hint(self) -> str:
+        """What to do where none of a bundle's artifacts is for it."""
+        if self.backend == "xnnpack":
+            return f"add {self.format} to the recipe's export"
+        accelerator = f", accelerator: {self.accelerator}" if self.accelerator else ""
+        export = f"{{executorch: {{backend: {self.backend}{accelerator}}}}}"
+        return f"apply the recipe with --set export='{export}'"
+
     def measurement_key(self) -> str:
         """What a measurement depends on: an edit of prose, or of what only people read, measures nothing again."""
         return self.model_dump_json(exclude={"description", "needs", "shapes", "quantization"})

@@ -60,3 +60,17 @@ def test_one_that_begins_during_the_measurement_counts(monkeypatch: pytest.Monke
             if any(entry.name == "late-bee" for entry in others.processes()):
                 return
     raise AssertionError([entry.name for entry in others.processes()])
+
+
+def test_one_that_ended_before_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler starts a process for every file, and none of them is there at the end."""
+    monkeypatch.setattr(busy, "LEAST", 0.01)
+    others, began = OtherWork(), time.monotonic()
+    spin = "import time; print(flush=True)\nwhile time.process_time() < 1.5: pass"
+    # Nobody's child here: those of this process are its own work.
+    orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {spin!r}])"
+    with subprocess.Popen([sys.executable, "-c", orphan], stdout=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        assert started.stdout.read() == b"\n"  # read to its end, which the orphan's is
+    seconds = {entry.name: entry.cores * (time.monotonic() - began) for entry in others.processes()}
+    assert seconds.get(busy.ENDED, 0) > 1

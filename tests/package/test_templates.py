@@ -113,6 +113,37 @@ def test_run_py_of_no_picture_says_so_in_a_line(finished: Any, tmp_path: Path) -
     assert (done.returncode, done.stderr) == (2, missing)
 
 
+def test_run_py_says_in_a_line_what_it_will_not_restore(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
+    folder = package(finished.folder, "x86-onnxruntime", tmp_path / "product")
+    Image.fromarray(photo[:8, :8]).save(tmp_path / "photo.png")
+    (tmp_path / "linked.png").symlink_to("photo.png")
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(np.full((8, 8), 40_000, np.int32)).save(tmp_path / "deep.tif")
+    before = (tmp_path / "photo.png").read_bytes()
+    replaced = "cannot be made (it would replace the picture to restore: give another name)\n"
+    for given, out, message in (
+        (
+            "deep.png",
+            "restored.png",
+            "deep.png: cannot be read (its values have more than 8 bits (mode I;16): save it with 8)\n",
+        ),
+        (
+            "deep.tif",
+            "restored.png",
+            "deep.tif: cannot be read (its values have more than 8 bits (mode I): save it with 8)\n",
+        ),
+        ("photo.png", "photo.png", f"photo.png: {replaced}"),
+        ("linked.png", "photo.png", f"photo.png: {replaced}"),
+        ("photo.png", "nowhere/a.png", "nowhere/a.png: cannot be made (there is no such folder)\n"),
+    ):
+        done = run(folder, given, out, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (2, message)
+    assert (tmp_path / "photo.png").read_bytes() == before and not (tmp_path / "restored.png").exists()
+    (folder / "model.py").write_text("import no_such_runtime\n")
+    done = run(folder, "photo.png", "restored.png", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "no_such_runtime is not installed: README.md says what to install\n")
+
+
 def test_run_py_starts_no_program(finished: Any, tmp_path: Path) -> None:
     """Pillow would hand a PostScript file, whatever its name, to Ghostscript."""
     folder = package(finished.folder, "x86-openvino", tmp_path / "product")
@@ -311,6 +342,12 @@ def test_cpp(
     # Behind lines of ExecuTorch's own.
     assert done.returncode == 1 and done.stderr.endswith(f"{tmp_path}/a?[2J?FORGED ???\u00fc.ppm: no such file\n")
     assert "\x1b" not in done.stderr
+    before = files[0].read_bytes()
+    done = subprocess.run([program, artifact, files[0], files[0], files[2]], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.endswith(
+        "photo.ppm: would replace the picture to restore: give another name\n"
+    )
+    assert files[0].read_bytes() == before
     (tmp_path / "photo.ppm").write_bytes(b"P6 41 37 255\n...")
     done = subprocess.run([program, artifact, *files], capture_output=True, text=True)
     assert (done.returncode, "photo.ppm: shorter than its header says" in done.stderr) == (1, True)

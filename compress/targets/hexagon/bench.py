@@ -35,7 +35,8 @@ def _entry(bench: Bench, artifact: Artifact, simulation: Simulation, here: Refer
     assert target.simulator is not None
     machine = Machine(cpu=f"Hexagon NPU of {target.simulator.soc}, simulated by Qualcomm's simulator")
     if simulation.outputs is None:
-        return bench.refused(artifact, "compiler", simulation.error, lint=breaches, machine=machine)
+        why = "; ".join([simulation.error, *(breaches or [])])  # what the compiler says does not say what to do
+        return bench.refused(artifact, "compiler", why, lint=breaches, machine=machine)
     return bench.entry(
         artifact,
         "emulated",

@@ -18,9 +18,14 @@ import os
 import tempfile
 from pathlib import Path
 
-import numpy as np
-from model import Model
-from PIL import Image, ImageOps
+try:
+    import numpy as np
+    from model import Model
+    from PIL import Image, ImageOps
+except ModuleNotFoundError as error:
+    if __name__ != "__main__":
+        raise
+    raise SystemExit(f"{error.name} is not installed: README.md says what to install") from None
 
 GRID = 32  # px; tiles start at its multiples, where every stride of the networks has the same phase
 LATENT, CHANNELS = 8, 16  # px of the output per sample of the noise, and its channels
@@ -192,10 +197,12 @@ class Restorer:
 
 
 def opened(path):
-    """The picture, upright: (H, W, 3) uint8."""
+    """The picture, upright: (H, W, 3) uint8. Raises ValueError for one of more bits, which Pillow would cut off."""
     check_file(path)
     Image.init()
     with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"its values have more than 8 bits (mode {image.mode}): save it with 8")
         return np.array(ImageOps.exif_transpose(image).convert("RGB"))
 
 
@@ -205,17 +212,25 @@ def check_file(path):
         raise ValueError("is not a file")
 
 
-def save(picture, path):
-    """Write a picture beside its place, then rename it: where it cannot be written, what was there stays."""
+def format_at(path):
+    """The format that a picture is written in at ``path``. Raises ValueError where none can be."""
     check_file(path)
     Image.init()
     suffix = Path(path).suffix.lower()
     if suffix not in Image.EXTENSION:
         raise ValueError(f"no picture is written as {suffix!r}")
+    if not Path(path).parent.is_dir():
+        raise ValueError("there is no such folder")
+    return Image.EXTENSION[suffix]
+
+
+def save(picture, path):
+    """Write a picture beside its place, then rename it: where it cannot be written, what was there stays."""
+    format, suffix = format_at(path), Path(path).suffix
     handle, part = tempfile.mkstemp(suffix, dir=Path(path).parent)
     try:
         with os.fdopen(handle, "w+b") as file:
-            Image.fromarray(picture).save(file, Image.EXTENSION[suffix])
+            Image.fromarray(picture).save(file, format)
         os.chmod(part, 0o644)
         os.replace(part, path)
     except BaseException:
@@ -239,6 +254,9 @@ def main():
     except Exception as error:  # Pillow's decoders raise what they like
         parser.exit(2, printable(f"{args.picture}: cannot be read ({' '.join(str(error).split())})") + "\n")
     try:
+        format_at(args.out)  # before it takes a minute
+        if os.path.exists(args.out) and os.path.samefile(args.picture, args.out):
+            raise ValueError("it would replace the picture to restore: give another name")
         save(Restorer().restore(picture, args.seed), args.out)
     except Exception as error:  # so do runtimes, of a damaged artifact
         parser.exit(2, printable(f"{args.out}: cannot be made ({' '.join(str(error).split())})") + "\n")

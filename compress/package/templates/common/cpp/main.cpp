@@ -110,6 +110,8 @@ int main(int argc, char** argv) try {
     if (argc != 4 && argc != 5) throw std::runtime_error("usage: restore MODEL PICTURE.ppm RESTORED.ppm [NOISE]");
     Model model(argv[1]);
     const Picture picture = read_ppm(argv[2]);
+    if (std::filesystem::exists(argv[3]) && std::filesystem::equivalent(argv[2], argv[3]))
+        throw std::runtime_error(std::string(argv[3]) + ": would replace the picture to restore: give another name");
     std::vector<float> noise;
     const std::size_t size = noise_size(picture);
     if (model.takes_noise) noise = argc == 5 ? read_noise(argv[4], size) : draw_noise(size);
