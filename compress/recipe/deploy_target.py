@@ -115,7 +115,7 @@ class DeployTarget(Strict):
             return f"add {self.format} to the recipe's export"
         accelerator = f", accelerator: {self.accelerator}" if self.accelerator else ""
         export = f"{{executorch: {{backend: {self.backend}{accelerator}}}}}"
-        return f"apply the recipe with --set export='{export}'"
+        return f"export for it (`compress apply RECIPE --set export='{export}'`)"
 
     def measurement_key(self) -> str:
         """What a measurement depends on: an edit of prose, or of what only people read, measures nothing again."""

@@ -66,11 +66,13 @@ def test_one_that_ended_before_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A compiler starts a process for every file, and none of them is there at the end."""
     monkeypatch.setattr(busy, "LEAST", 0.01)
     others, began = OtherWork(), time.monotonic()
-    spin = "import time; print(flush=True)\nwhile time.process_time() < 1.5: pass"
-    # Nobody's child here: those of this process are its own work.
-    orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {spin!r}])"
-    with subprocess.Popen([sys.executable, "-c", orphan], stdout=subprocess.PIPE) as started:
+    spin = "import time\nwhile time.process_time() < 1.5: pass"
+    # Not a child of this process, whose work would be its own.
+    run = f"import subprocess, sys, time; subprocess.run([sys.executable, '-c', {spin!r}])"
+    builder = f"{run}; print(flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", builder], stdout=subprocess.PIPE) as started:
         assert started.stdout is not None
-        assert started.stdout.read() == b"\n"  # read to its end, which the orphan's is
-    seconds = {entry.name: entry.cores * (time.monotonic() - began) for entry in others.processes()}
+        assert started.stdout.readline() == b"\n"
+        seconds = {entry.name: entry.cores * (time.monotonic() - began) for entry in others.processes()}
+        started.kill()
     assert seconds.get(busy.ENDED, 0) > 1
