@@ -69,7 +69,7 @@ def write(
     for form, settings in forms.items():
         own = [f"export.{key}={value}" for key, value in settings.items()]
         recipe = load_recipe("int8_sr", [*chosen, "export.onnx.tensorrt=false", *own, *given])
-        context = RunContext(recipe, out / form, Progress("plain"))
+        context = RunContext(recipe, out / form, Progress("lines"))
         todo = [a for a in plan_artifacts(recipe) if not all((out / form / file).exists() for file in a.files)]
         todo = [a for a in todo if (a.format, a.precision) in kinds]
         if todo and models is None:

@@ -93,7 +93,7 @@ def quality(entry: Path) -> Iterator[dict[str, Any]]:
         for form, noise in forms(runner.shapes["noise"]).items():
             restored = made(noise=noise)
             means = score([restored], [clean])
-            row = {"picture": f"{name}, {image.width} x {image.height}", "form": form}
+            row: dict[str, Any] = {"picture": f"{name}, {image.width} x {image.height}", "form": form}
             row |= {"psnr_db": means.psnr_db, "lpips": means.lpips}
             row["correlations"] = [correlation(restored - mean, px) for px in FAR]
             yield row

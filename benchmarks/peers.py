@@ -163,7 +163,7 @@ def nncf_accuracy_control(recipe: Recipe, folder: Path) -> None:
     from compress.artifacts.export.to_openvino import to_openvino
 
     feeds = list(inputs(recipe, recipe.data.calibration))
-    clean = [to_float([item.clean]) for item in pictures(recipe, recipe.data.calibration)]
+    clean = [to_float([item.clean]) for item in pictures(recipe, recipe.data.calibration) if item.clean is not None]
 
     def psnr(model: Any, given: Any) -> tuple[float, list[float]]:
         values = [
@@ -267,7 +267,7 @@ def olive(recipe: Recipe, folder: Path) -> None:
     import onnx
 
     feeds = list(inputs(recipe, recipe.data.calibration))
-    np.savez(folder / "feeds.npz", **{name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]})
+    np.savez(folder / "feeds.npz", **{name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]})  # type: ignore[arg-type]
     onnx.save(float_onnx(recipe), folder / "float.onnx")
     program = Path(__file__).with_name("olive_peer.py")
     # Its own packages only: this project's would come first by PYTHONPATH.
@@ -336,7 +336,7 @@ def judge(out: Path, format_: str, names: list[str], recipe: Recipe) -> dict[str
         for n, r in runners.items()
     }
     scores: dict[str, QualityScore] = {
-        n: score(result, [item.clean for item in items]) for n, result in restored.items()
+        n: score(result, [item.clean for item in items if item.clean is not None]) for n, result in restored.items()
     }
     feed = next(inputs(recipe, recipe.data.validation[0]))
     calls: dict[str, Callable[[], object]] = {n: partial(r.run, feed["lq"], feed["noise"]) for n, r in runners.items()}

@@ -53,7 +53,7 @@ def compared() -> None:
         ("Ray, 2 workers", "local", 2),
     ):
         engine = open_workers(address, cpus=cpus)
-        timed(engine, 2 * engine.workers, 0.0)  # workers start
+        timed(engine, 2 * engine.count, 0.0)  # workers start
         print(f"| {name} | {10 * timed(engine, 100, 0.0):.1f} | {timed(engine, 20, BUSY_S):.1f} |", flush=True)
         engine.close()
 
@@ -66,7 +66,7 @@ def many() -> None:
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args=NODE)
-    cluster.add_node(**NODE)
+    cluster.add_node(**NODE)  # type: ignore[arg-type]
     cluster.wait_for_nodes()
     engine = open_workers(cluster.address)
     took = timed(engine, 1000, 0.02)

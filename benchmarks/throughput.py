@@ -35,10 +35,11 @@ from compress.artifacts.runtime.open import open_runner, streams_of
 from compress.data.pictures import read_rgb
 from compress.elir.restore import enlarge
 from compress.files import write_text
-from compress.measure.busy import busy_processes
+from compress.measure.busy import OtherWork
 from compress.measure.machine import machine_facts, physical_cores
 from compress.measure.quality import score
 from compress.progress import Progress
+from compress.recipe.schema import Format
 from compress.restore.open import Settings, open_restorer
 from compress.restore.whole_pictures import Job, Throughput, Work, throughput
 from compress.restore.whole_pictures_worker import picture
@@ -65,7 +66,7 @@ class Peer(Work):
 
 def own_files(given: argparse.Namespace) -> dict[str, Path]:
     """Files of this program, by the name that the tables have: the bundle's, and the student's."""
-    formats = {"openvino": "OpenVINO", "onnx": "ONNX Runtime", "executorch": "ExecuTorch"}
+    formats: dict[Format, str] = {"openvino": "OpenVINO", "onnx": "ONNX Runtime", "executorch": "ExecuTorch"}
     files = {}
     # The fp32 files of the student's bundle are its teacher's: its own floats are of fp16.
     sources = ((given.bundle, "elir_sr_x4", "fp32"), (given.student, "elir_sr_x4_fast", "fp16"))
@@ -266,8 +267,9 @@ def main() -> None:
     }
     for name in given.only:
         if not (given.out / f"{name}.json").exists():
-            machine, began = machine_facts().model_copy(update={"busy": busy_processes()}), time.monotonic()
+            others, began = OtherWork(), time.monotonic()
             rows = makers[name]()
+            machine = machine_facts().model_copy(update={"busy": others.processes()})
             facts = {"measured": datetime.now(UTC).isoformat(), "machine": machine.to_json(), "busy": machine.others}
             seconds = round(time.monotonic() - began)
             write_text(given.out / f"{name}.json", json.dumps({**facts, "seconds": seconds, "rows": rows}, indent=1))

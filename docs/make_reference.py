@@ -27,7 +27,7 @@ def pages() -> dict[str, str]:
     from compress.sweep.schema import Sweep
 
     recipe = _tree("Recipe keys", "Every key of a recipe. `compress schema` prints the same as JSON Schema.", Recipe)
-    others = {
+    others: dict[str, tuple[str, str, type[BaseModel]]] = {
         "calibration_set": ("Calibration set keys", "Every key of a calibration or validation set.", CalibrationSet),
         "target": ("Deploy target keys", "Every key of a deploy target.", DeployTarget),
         "training": ("Training recipe keys", "Every key of a training recipe.", TrainRecipe),
@@ -49,7 +49,7 @@ def _command_line() -> str:
     from compress.cli.commands import app
 
     command = get_command(app)
-    text = get_docs_for_click(obj=command, ctx=click.Context(command, info_name="compress"), name="compress")
+    text = get_docs_for_click(obj=command, ctx=click.Context(command, info_name="compress"), name="compress")  # type: ignore[arg-type]
     for name, inner in _commands(command):
         # Typer cuts the sentences of its lists off.
         whole = (inner.help or "").split("\n\n")[0]

@@ -45,6 +45,7 @@ def _row(model: str, task: Task) -> list[tuple[str, np.ndarray]]:
     shown = []
     for name in PICTURES:
         item = items[name]
+        assert item.clean is not None  # photographs have their truth
         restored = restorer.restore(item.degraded, lambda: None)
         shown += [(f"{task}: {task_input(task)}", item.degraded), (model, restored), ("clean", item.clean)]
     return shown

@@ -40,7 +40,7 @@ def test_the_built_in_recipe_holds_what_it_promises() -> None:
     # The slowest runs on AVX2 gave 1.68x in OpenVINO and 1.60x in ONNX Runtime: these bounds are met by no luck.
     bounds = [recipe.goals.speedup[name].bound(["avx2"]) for name in ("openvino", "onnx")]
     assert bounds == [(1.5, "avx2"), (1.4, "avx2")]
-    assert recipe.goals.speedup["openvino"].bound(["avx2", "avx512_vnni", "amx_int8"]) == (5.5, "amx_int8")
+    assert recipe.goals.speedup["openvino"].bound(["avx2", "avx512_vnni", "amx_int8"]) == (1.0, "amx_int8")
     assert recipe.goals.speedup["executorch"].min == 2.0
 
 
