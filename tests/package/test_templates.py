@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnxruntime_headers import runtime_folder
 from PIL import Image
 
 from compress.elir.noise import noise_field
@@ -237,14 +238,6 @@ def test_run_py_makes_no_picture_of_what_is_no_number(finished: Any, photo: np.n
 
 BIN = Path(sys.executable).parent
 """CMake and Ninja are packages of Python, too."""
-HEADERS = [
-    folder
-    for name in ("include", "local/include")
-    for folder in (Path("/usr", name), Path("/usr", name, "onnxruntime"))
-    if (folder / "onnxruntime_cxx_api.h").is_file()
-]
-"""ONNX Runtime's, which no package of Python brings."""
-COMPILED = ["openvino", "executorch", *(["onnx"] if HEADERS else [])]
 
 
 def installed(package: str) -> Path:
@@ -253,26 +246,21 @@ def installed(package: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def runtime_of(format: str, root: Path) -> str:
+def runtime_of(format: str, request: pytest.FixtureRequest, root: Path) -> str:
     """What tells CMake where the runtime is; ``root`` becomes ONNX Runtime's folder."""
     if format == "openvino":
         return f"-DOpenVINO_DIR={installed('openvino') / 'cmake'}"
     if format == "executorch":
         return f"-Dexecutorch_DIR={installed('executorch') / 'share/cmake'}"
-    library = next((installed("onnxruntime") / "capi").glob("libonnxruntime.so.1.*"))
-    (root / "lib").mkdir(parents=True)
-    (root / "include").symlink_to(HEADERS[0])
-    for name in ("libonnxruntime.so", "libonnxruntime.so.1"):
-        (root / "lib" / name).symlink_to(library)
-    return f"-DONNXRUNTIME={root}"
+    headers = request.getfixturevalue("onnxruntime_headers")
+    return f"-DONNXRUNTIME={runtime_folder(headers, installed('onnxruntime'), root)}"
 
 
-def built(folder: Path, format: str) -> Path:
-    """The program that CMake makes of ``folder``."""
+def built(folder: Path, runtime: str) -> Path:
+    """The program that CMake makes of ``folder``, given where the ``runtime`` is."""
     build = folder.parent / "build"
-    where = runtime_of(format, folder.parent / "runtime")
     tools = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={BIN / 'ninja'}"]
-    for command in (["-S", folder / "cpp", "-B", build, *tools, where], ["--build", build]):
+    for command in (["-S", folder / "cpp", "-B", build, *tools, runtime], ["--build", build]):
         done = subprocess.run([BIN / "cmake", *command], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     return build / "restore"
@@ -289,9 +277,10 @@ def graph_of_shapes(path: Path, height: int, given: int) -> None:
 
 
 @pytest.mark.needs("g++")
-@pytest.mark.parametrize("format", COMPILED)
+@pytest.mark.parametrize("format", ["openvino", pytest.param("onnx", marks=pytest.mark.downloads), "executorch"])
 def test_cpp(
     format: str,
+    request: pytest.FixtureRequest,
     picture_bundle: Path,
     float_bundle: Path,
     seed_bundle: Path,
@@ -304,7 +293,8 @@ def test_cpp(
     picture = photo[: SIZE[0], : SIZE[1]]
     Image.fromarray(picture).save(tmp_path / "photo.ppm")
     noise_field(4 * SIZE[0], 4 * SIZE[1], SEED).tofile(tmp_path / "noise.bin")
-    program = built(package(picture_bundle, TARGETS[format], tmp_path / "pictures"), format)
+    runtime = runtime_of(format, request, tmp_path / "runtime")
+    program = built(package(picture_bundle, TARGETS[format], tmp_path / "pictures"), runtime)
     for folder in (tmp_path / "pictures", package(with_noise, TARGETS[format], tmp_path / "floats")):
         artifact = model_of(folder)
         files = [tmp_path / name for name in ("photo.ppm", "restored.ppm", "noise.bin")]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,6 +19,7 @@ import openvino as ov
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime_headers import runtime_folder
 from PIL import Image
 
 from compress.artifacts.artifact import Artifact
@@ -200,21 +202,30 @@ def test_executorch_on_an_emulated_core(emulator: ArmEmulator, stored: dict, tmp
     assert again.instructions == result.instructions and messages == ["run before: from the cache folder"]
 
 
-def test_the_cpp_of_a_package_on_an_emulated_core(emulator: ArmEmulator, tmp_path: Path) -> None:
-    """Cross-compiled against ExecuTorch's wheel for ARM; four tiles of a picture, as `compress restore` gives it."""
-    path = lowered(tmp_path / "model.pte")
-    for programs in ("common", "executorch"):
+@pytest.mark.parametrize("format", ["executorch", "onnxruntime"])
+def test_the_cpp_of_a_package_on_an_emulated_core(
+    format: str, emulator: ArmEmulator, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Cross-compiled against the runtime's wheel for ARM; four tiles of a picture, as `compress restore` gives it."""
+    settings: dict[str, Any] = {}
+    if format == "executorch":
+        path = lowered(tmp_path / "model.pte")
+        settings["executorch_DIR"] = emulator.site / "executorch/share/cmake"
+    else:
+        path = write(tmp_path / "model.onnx", int8=True)
+        headers = request.getfixturevalue("onnxruntime_headers")
+        settings["ONNXRUNTIME"] = runtime_folder(headers, emulator.site / "onnxruntime", tmp_path / "runtime")
+    for programs in ("common", format):
         shutil.copytree(TEMPLATES / programs / "cpp", tmp_path / "cpp", dirs_exist_ok=True)
     facts = {"scale": 1, "overlap": default_overlap((SIDE, SIDE)), "device": "CPU", "options": {}}
     (tmp_path / "compress.json").write_text(json.dumps(facts))
     tools = Path(sys.executable).parent
-    settings = {
+    settings |= {
         "CMAKE_MAKE_PROGRAM": tools / "ninja",
         "CMAKE_SYSTEM_NAME": "Linux",
         "CMAKE_SYSTEM_PROCESSOR": "aarch64",
         "CMAKE_SYSROOT": emulator.host,
         "CMAKE_CXX_COMPILER": emulator.host / "usr/bin/aarch64-linux-gnu-g++",
-        "executorch_DIR": emulator.site / "executorch/share/cmake",
     }
     defined = [f"-D{name}={value}" for name, value in settings.items()]
     for words in (["-S", "cpp", "-B", "build", "-G", "Ninja", *defined], ["--build", "build"]):

@@ -69,11 +69,11 @@ def check_debian() -> None:
 class Apt:
     """A private apt in ``folder``: the system's sources and keys, lists and packages of its own.
 
-    ``arches``: Debian's names, the machine's own first.
+    ``arches``: Debian's names, the machine's own first. ``sources``: a sources.list instead of the system's.
     """
 
-    def __init__(self, folder: Path, arches: Iterable[str]) -> None:
-        self.folder, self.arches = folder, tuple(arches)
+    def __init__(self, folder: Path, arches: Iterable[str], sources: Path | None = None) -> None:
+        self.folder, self.arches, self.sources = folder, tuple(arches), sources
 
     def update(self) -> None:
         """Read the sources' lists. Raises Unavailable when they cannot be reached."""
@@ -82,6 +82,8 @@ class Apt:
         (self.folder / "status").touch()
         listed = " ".join(f'"{arch}";' for arch in self.arches)
         text = APT_CONF.format(native=self.arches[0], arches=listed, folder=self.folder)
+        if self.sources is not None:
+            text += f'Dir::Etc::sourcelist "{self.sources}";\nDir::Etc::sourceparts "-";\n'
         (self.folder / "apt.conf").write_text(text)
         # What one source lacks another may have: only packages that none has are an error.
         self._get("update", what="apt update")
