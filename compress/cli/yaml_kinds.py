@@ -6,7 +6,8 @@ from pathlib import Path
 from compress.artifacts.artifact import plan_artifacts
 from compress.data.sets import load_set
 from compress.pipeline.advice import goals_without_target
-from compress.pipeline.inputs import check_data, find_weights, load_targets
+from compress.pipeline.inputs import check_data, find_weights
+from compress.pipeline.recipe_targets import load_targets
 from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.kinds import own_kind

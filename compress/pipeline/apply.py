@@ -11,8 +11,9 @@ from compress.ledger.record import record_apply
 from compress.pipeline.context import RunContext
 from compress.pipeline.dry_run import Plan
 from compress.pipeline.fallback import fall_back
-from compress.pipeline.inputs import Inputs, load_targets
+from compress.pipeline.inputs import Inputs
 from compress.pipeline.quality import sample_path
+from compress.pipeline.recipe_targets import load_targets
 from compress.pipeline.result import ApplyResult
 from compress.pipeline.run import Run
 from compress.pipeline.write_bundle import owner_before, owner_of, unchanged

@@ -47,23 +47,10 @@ def bench(
     opened = open_bundle(bundle)
     if changed := opened.changed_files():
         raise VerificationError(*(f"{bundle}/{line}" for line in changed))
-    loaded = load_model(DeployTarget, find("targets", target))
-    if host is not None:
-        loaded = at_host(loaded, host)
-    chosen = [facts for facts in opened.manifest.artifacts if only in (None, facts.id)]
-    artifacts = {artifact_of(a.id, a.format, a.precision, a.layout): a for a in chosen}
+    loaded = loaded_target(target, host)
+    fitting = fitting_artifacts(opened, loaded, target, only)
     seed, recipe = opened.noise_seed(), opened.manifest.recipe
     mode = recipe.measure if recipe else "quick"
-    fitting = {artifact: facts for artifact, facts in artifacts.items() if runs(loaded, artifact)}
-    if not fitting:
-        if artifacts and not loaded.runs_staged and all(a.layout == "staged" for a in artifacts):
-            raise InputError(f"{bundle}: {loaded.no_staged}: choose another target")
-        what = f"{only} is" if only else "holds"
-        whose = f" of backend {loaded.backend}" if any(a.backend != loaded.backend for a in artifacts) else ""
-        raise InputError(
-            f"{bundle}: {what} no {loaded.format} artifact{whose} for target {target}: {loaded.export_hint}, or choose "
-            "another target"
-        )
     from compress.bundle.picture import read_picture
 
     try:
@@ -84,6 +71,31 @@ def bench(
         return BenchResult(bundle, unavailable(loaded, fitting, str(error)), str(error))
     record(bundle, entries, progress.say)
     return BenchResult(bundle, entries, next((entry.why for entry in entries if entry.evidence == "unavailable"), None))
+
+
+def loaded_target(target: str, host: str | None = None) -> DeployTarget:
+    """A target by its name or path, reached as the device ``host`` where one is given."""
+    loaded = load_model(DeployTarget, find("targets", target))
+    return loaded if host is None else at_host(loaded, host)
+
+
+def fitting_artifacts(
+    bundle: Bundle, loaded: DeployTarget, target: str, only: str | None = None
+) -> dict[Artifact, ManifestArtifact]:
+    """Those of a bundle's artifacts that a target runs. Raises InputError for none; ``target``: as it was named."""
+    chosen = [facts for facts in bundle.manifest.artifacts if only in (None, facts.id)]
+    artifacts = {artifact_of(a.id, a.format, a.precision, a.layout): a for a in chosen}
+    fitting = {artifact: facts for artifact, facts in artifacts.items() if runs(loaded, artifact)}
+    if fitting:
+        return fitting
+    if artifacts and not loaded.runs_staged and all(a.layout == "staged" for a in artifacts):
+        raise InputError(f"{bundle.folder}: {loaded.no_staged}: choose another target")
+    what = f"{only} is" if only else "holds"
+    whose = f" of backend {loaded.backend}" if any(a.backend != loaded.backend for a in artifacts) else ""
+    raise InputError(
+        f"{bundle.folder}: {what} no {loaded.format} artifact{whose} for target {target}: {loaded.export_hint}, or "
+        "choose another target"
+    )
 
 
 def samples_to_run(bundle: Bundle, artifact: ManifestArtifact, read: "Callable[[str], np.ndarray]") -> list[Sample]:

@@ -9,11 +9,12 @@ from compress.artifacts.artifact import artifact_of
 from compress.bundle.open import open_bundle
 from compress.errors import GoalMissed, InputError, Unavailable
 from compress.ledger.record import record_bench
-from compress.pipeline.bench import Record, bench
+from compress.pipeline.bench import Record, bench, fitting_artifacts, loaded_target
 from compress.progress import Progress
 from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find, is_path, read_document
 from compress.recipe.validation import load_model
+from compress.refusals import Refusals
 from compress.results.machine import busy_notes
 from compress.results.performance import Latency, Performance, WholePicture
 from compress.targets.bench import BenchResult, runs
@@ -155,6 +156,11 @@ def bench_targets(
     named = targets_of(bundle, targets, only)
     if host is not None and len(named) > 1:
         raise InputError(f"host {host}: is one device, got {len(named)} targets: give one (--target)")
+    opened, refusals = open_bundle(bundle), Refusals()
+    for name in named:  # before the first one is measured, for minutes
+        with refusals.gathered():
+            fitting_artifacts(opened, loaded_target(name, host), name, only)
+    refusals.refuse()
     return Benches(bundle, [bench(bundle, target, progress, host, record, only=only) for target in named])
 
 

@@ -15,13 +15,11 @@ from compress.data.sets import PictureSet, check_disjoint, load_set
 from compress.errors import InputError
 from compress.files import sha256_file, sha256_text
 from compress.recipe import library
-from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.image_size import Shape
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import MIN_PICTURES
 from compress.recipe.published import by_task
 from compress.recipe.schema import QUANTIZED, Goals, Recipe, RecipeModel
-from compress.recipe.validation import load_model
 from compress.refusals import Refusals
 
 PACKAGES = (
@@ -203,18 +201,6 @@ def _names_of(given: Sequence[str], refusals: Refusals) -> dict[int, str]:
     with refusals.gathered():
         names = dict(zip(names, set_names([given[i] for i in names]), strict=True))
     return names
-
-
-def load_targets(recipe: Recipe, refusals: Refusals) -> list[DeployTarget]:
-    """The targets of ``recipe``; gathered as ``refusals``: those whose files are not valid, or that do not run its
-    layout, which of a recipe's file is refused with its line."""
-    targets = []
-    for name in recipe.targets:
-        with refusals.gathered():
-            targets.append(target := load_model(DeployTarget, library.find("targets", name)))
-            if recipe.export.layout == "staged" and not target.runs_staged:
-                raise InputError(f"{target.no_staged}: remove it from targets")
-    return targets
 
 
 def _check_set(recipe: Recipe, pictures: PictureSet, refusals: Refusals, *, calibrates: bool) -> None:

@@ -112,10 +112,18 @@ class DeployTarget(Strict):
     def export_hint(self) -> str:
         """What to do where none of a bundle's artifacts is for it."""
         if self.backend == "xnnpack":
-            return f"add {self.format} to the recipe's export"
+            backend = " for xnnpack" if self.format == "executorch" else ""
+            return f"add {self.format}{backend} to the recipe's export"
+        export = f"{{executorch: {self.export_options}}}"
+        return f"export for it (`compress apply RECIPE --set export='{export}' --target TARGET`)"
+
+    @property
+    def export_options(self) -> str:
+        """What to set export's key of its format to for an artifact that it takes."""
+        if self.backend == "xnnpack":
+            return "{}"
         accelerator = f", accelerator: {self.accelerator}" if self.accelerator else ""
-        export = f"{{executorch: {{backend: {self.backend}{accelerator}}}}}"
-        return f"export for it (`compress apply RECIPE --set export='{export}'`)"
+        return f"{{backend: {self.backend}{accelerator}}}"
 
     def measurement_key(self) -> str:
         """What a measurement depends on: an edit of prose, or of what only people read, measures nothing again."""

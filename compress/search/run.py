@@ -1,23 +1,24 @@
 """The search itself: sensitivities, costs, then combinations, each remembered by content; stopped by its budget."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from compress.artifacts.artifact import FORMATS
+from compress.artifacts.artifact import FORMATS, Artifact
 from compress.errors import InputError
 from compress.folders import Owner, check_folder, claimed, source_of
 from compress.pipeline.context import RunContext
 from compress.pipeline.models import Models
+from compress.pipeline.recipe_targets import load_targets
 from compress.pipeline.workers import Workers, shared_files
 from compress.recipe.deploy_target import DeployTarget
-from compress.recipe.library import find, is_path
+from compress.recipe.library import is_path
 from compress.recipe.passes import FLOAT
 from compress.recipe.schema import Format, Recipe
 from compress.recipe.search_and_fallback import Constraints
-from compress.recipe.validation import load_model
+from compress.refusals import Refusals
 from compress.search.at_once import AtOnce
 from compress.search.choose import Problem, Trial, pareto
 from compress.search.costs import FLOAT_MODEL, OWN, Costs, measure_costs, options_of
@@ -25,6 +26,7 @@ from compress.search.groups import Group
 from compress.search.lab import PROBED, Lab, lab_of
 from compress.search.quality import Judge, TorchQuality
 from compress.search.result import SearchResult, write_recipes
+from compress.targets.bench import runs
 
 
 def search(
@@ -44,6 +46,9 @@ def search(
     recipe, out, fresh = context.recipe, context.folder, not context.resume
     deadline = time.monotonic() + 60 * recipe.search.minutes
     chosen = _format(context, format_)
+    refusals = Refusals()
+    target = _target(recipe, load_targets(recipe, refusals), chosen)
+    refusals.refuse()
     owner = Owner("search", recipe.name, source_of(source, out) if is_path(source) else source)
     check_folder(out, owner, fresh=fresh)
     left = shared_files(out, store) if workers else None
@@ -51,7 +56,7 @@ def search(
     _ = context.inputs  # refused before the folder is claimed
     with claimed(out, owner, context.progress.say, fresh=fresh):
         at_once = AtOnce(workers, left) if workers and left else None
-        result = _Run(lab_of(Models(context), chosen), deadline, at_once).result()
+        result = _Run(lab_of(Models(context), chosen), target, deadline, at_once).result()
         return write_recipes(result, recipe, source, out)
 
 
@@ -66,12 +71,12 @@ def _format(context: RunContext, asked: str | None) -> Format:
 
 
 class _Run:
-    def __init__(self, lab: Lab, deadline: float, at_once: AtOnce | None) -> None:
+    def __init__(self, lab: Lab, target: DeployTarget | None, deadline: float, at_once: AtOnce | None) -> None:
         context = lab.models.context
         self.lab, self.format, self.deadline, self.at_once = lab, lab.format, deadline, at_once
         self.recipe, self.stages, self.progress = context.recipe, context.stages, context.progress
         self.asked, self.pictures = context.recipe.search, context.inputs.validation[0]
-        self.target = _target(self.recipe, self.format)
+        self.target = target
         self.judge = Judge(lab.models, self.asked.pictures)
 
     def result(self) -> SearchResult:
@@ -193,11 +198,10 @@ def _known(stage: tuple[str, list[Any]], result: Any) -> tuple[str, Callable[[],
     return stage[0], lambda: result, stage[1]
 
 
-def _target(recipe: Recipe, format_: str) -> DeployTarget | None:
-    """The recipe's first target of this machine that runs the format. Raises InputError where a time is asked for
-    that nothing can tell."""
-    targets = [load_model(DeployTarget, find("targets", name)) for name in recipe.targets]
-    chosen = next((t for t in targets if t.reach == "local" and t.format == format_), None)
+def _target(recipe: Recipe, targets: Sequence[DeployTarget], format_: Format) -> DeployTarget | None:
+    """The first of ``targets`` on this machine that runs the format. Raises InputError where a time is asked for that
+    nothing can tell."""
+    chosen = next((t for t in targets if t.reach == "local" and runs(t, Artifact(format_, "int8"))), None)
     asked = [name for name in ("latency_ms", "speedup") if getattr(recipe.search.constraints, name) is not None]
     if chosen is None and asked:
         raise InputError(

@@ -1,23 +1,27 @@
 """A sweep's YAML -> its points: recipes with settings, each checked before anything runs."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from compress.artifacts.artifact import Artifact, plan_artifacts
 from compress.errors import InputError
 from compress.files import sha256_text
+from compress.pipeline.recipe_targets import check_runs
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.kinds import check_kind
-from compress.recipe.library import load_yaml
+from compress.recipe.library import find, load_yaml
 from compress.recipe.load import RecipeFile
 from compress.recipe.paths import from_file
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import load_model
-from compress.refusals import MOST_MISTAKES
+from compress.refusals import MOST_MISTAKES, Refusals
 from compress.sweep.schema import Optuna, Settings, Sweep
 
+MAKES = ("export", "passes")  # keys of a recipe that say which artifacts it makes
 SHORT = 28  # characters of a value in a point's label
 
 
@@ -50,7 +54,9 @@ class Points:
         search = self.sweep.search
         if isinstance(search, Optuna):
             return []
-        return self.of([{}] if search is None else search.points())
+        points = self.of([{}] if search is None else search.points())
+        self._check_targets(points)
+        return points
 
     def of(self, chosen: Iterable[Settings]) -> list[Point]:
         """Points of these settings, for every recipe."""
@@ -67,6 +73,21 @@ class Points:
         if mistakes:
             raise InputError(*mistakes)
         return points
+
+    def _check_targets(self, points: Sequence[Point]) -> None:
+        """Refuse targets that run nothing of any point. Those of a recipe whose exports the sweep sets are a choice."""
+        planned: dict[str, dict[Artifact, None]] = {}
+        for point in points:
+            asked = {**self.sweep.set_, **point.settings}
+            if self.sweep.targets is None and any(path.split(".")[0] in MAKES for path in asked):
+                continue
+            for target in point.targets:
+                planned.setdefault(target, {}).update(dict.fromkeys(plan_artifacts(point.recipe)))
+        refusals = Refusals()
+        for name, artifacts in planned.items():
+            with refusals.gathered():
+                check_runs(load_model(DeployTarget, find("targets", name)), [*artifacts])
+        refusals.refuse()
 
     def _point(self, name: str, settings: Settings) -> Point:
         asked = {**self.sweep.set_, **settings}

@@ -71,6 +71,21 @@ def test_the_recipes_targets_are_taken(bundle: Path) -> None:
         bench_targets(bundle / "int8", [], SILENT)
 
 
+def test_a_target_that_runs_nothing_is_refused_before_others_are_measured(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compress.pipeline.bench_targets.bench", lambda *_, **__: pytest.fail("measured"))
+    with pytest.raises(InputError) as refused:
+        bench_targets(bundle, ["x86-openvino", "x86-executorch", "x86-executorch-vulkan"], SILENT)
+    assert str(refused.value).splitlines() == [
+        f"{bundle}: holds no executorch artifact for target x86-executorch: add executorch for xnnpack to the recipe's "
+        "export, or choose another target",
+        f"{bundle}: holds no executorch artifact of backend vulkan for target x86-executorch-vulkan: export for it "
+        "(`compress apply RECIPE --set export='{executorch: {backend: vulkan}}' --target TARGET`), or choose another "
+        "target",
+    ]
+
+
 @pytest.mark.parametrize("name", ["./pi.yaml", "pi.yaml", "/tmp/pi.yaml", "~/pi.yaml", "a/b", "..\\pi"])
 def test_a_bundle_sends_nobody_to_a_device_of_its_own(bundle: Path, tmp_path: Path, name: str) -> None:
     """A target's file says which host is reached: one that came with a stranger's bundle would be his."""

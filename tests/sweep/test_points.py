@@ -47,6 +47,29 @@ def test_a_grid(tmp_path: Path) -> None:
     assert result[1].recipe.export.openvino is None
 
 
+UNFIT = "takes onnx (fp32, fp16, int8), but the recipe exports openvino, so that nothing would be measured on it"
+
+
+def test_a_target_that_no_point_has_anything_for(tmp_path: Path) -> None:
+    """One that some points have something for is left out of the others alone."""
+    some = HEAD + GRID + "targets: [x86-openvino, x86-onnxruntime]\n"
+    assert len(points(tmp_path, some).known) == 4
+    for text in (HEAD + "set: {export: {openvino: {}}}\n", HEAD + GRID.replace(", {onnx", ", {openvino")):
+        with pytest.raises(InputError) as refused:
+            _ = points(
+                tmp_path, text.replace(", tensorrt: false", "") + "targets: [x86-openvino, x86-onnxruntime]\n"
+            ).known
+        assert str(refused.value).startswith(
+            f"targets: x86-onnxruntime {UNFIT}: remove it from targets, set export.onnx"
+        )
+    # A recipe's own targets are a choice for points with other exports, and a mistake without them.
+    assert len(points(tmp_path, HEAD + GRID).known) == 4
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("version: 1\nname: mine\nextends: int8_sr\nexport: {onnx: null, executorch: null}\n")
+    with pytest.raises(InputError, match=r"^targets: x86-onnxruntime .*\ntargets: x86-executorch takes"):
+        _ = points(tmp_path, HEAD.replace("int8_sr", str(recipe)) + "set: {model.seed: 1}\n").known
+
+
 def test_lists_draws_and_recipes_alone(tmp_path: Path) -> None:
     alone = points(tmp_path, "version: 1\nname: s\nrecipes: [int8_sr, int8_denoise]\ntargets: []\n").known
     assert [(p.label, p.targets) for p in alone] == [("int8_sr", ()), ("int8_denoise", ())]
