@@ -1,10 +1,11 @@
 """Lowering for ExecuTorch in a process of its own: a minute of one core a file, beside which other work has the other.
 
 ``python -m compress.artifacts.export.executorch_worker`` reads one job's path a line from stdin (a pickle that the
-parent wrote
-for this call alone) and answers each with one line of JSON on stdout.
+parent wrote for this call alone) and answers each with one line of JSON on stdout. A process that has done its work
+waits for the next run of the same parent, a sweep's for example: starting one takes five seconds of CPU.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -24,12 +25,46 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+class _Process:
+    """The other process, with a folder for its jobs and for what it prints."""
+
+    def __init__(self) -> None:
+        command, environment = python_command("-m", "compress.artifacts.export.executorch_worker"), python_environment()
+        self.modules = environment["PYTHONPATH"]
+        self.folder = temporary_folder()
+        self.log: IO[str] = (Path(self.folder.name) / "log").open("w+", encoding="utf-8", errors="replace")
+        pipe, here = subprocess.PIPE, self.folder.name
+        self.popen = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=self.log, text=True, env=environment, cwd=here
+        )
+
+    def end(self) -> None:
+        """Whatever it is at."""
+        self.popen.kill()
+        self.popen.communicate()
+        self.log.close()
+        self.folder.cleanup()
+
+
+_idle: dict[int, _Process] = {}
+"""At most one, by the process that started it: a fork of that one must not take it."""
+
+
+@atexit.register
+def end_idle() -> None:
+    """End the process that waits for the next run."""
+    if process := _idle.pop(os.getpid(), None):
+        process.end()
+
+
 class LoweringWorker:
     """Writes .pte files one after the other, in the order of ``submit``; ``wait`` for each, and ``stop`` at the end."""
 
     def __init__(self) -> None:
-        self.process: subprocess.Popen[str] | None = None
+        self.process: _Process | None = None
         self.submitted: set[Path] = set()
+        self._asked = 0
+        self._answered = 0
         self._answers: dict[str, dict[str, Any]] = {}
 
     def submit(self, path: Path, model: "nn.Module", **program: Any) -> None:
@@ -37,51 +72,59 @@ class LoweringWorker:
         import torch
 
         if self.process is None:
-            self._start()
-        assert self.process is not None and self.process.stdin is not None
-        job = Path(self.folder.name) / f"{len(self.submitted)}.pt"
+            self.process = _started()
+        assert self.process.popen.stdin is not None
+        job = Path(self.process.folder.name) / f"{self._asked}.pt"
+        self._asked += 1
         self.submitted.add(path)
-        torch.save({"model": model, "path": path, **program}, job)
+        torch.save({"model": model, "path": path.absolute(), **program}, job)
         with contextlib.suppress(BrokenPipeError):  # it has died: wait() tells
-            print(job, file=self.process.stdin, flush=True)
+            print(job, file=self.process.popen.stdin, flush=True)
 
     def wait(self, path: Path) -> None:
         """Return when ``path`` is written. Raises InputError where it cannot be, RuntimeError for a failed lowering."""
-        assert self.process is not None and self.process.stdout is not None
-        while str(path) not in self._answers:
-            line = self.process.stdout.readline()
+        assert self.process is not None and self.process.popen.stdout is not None
+        name = str(path.absolute())
+        while name not in self._answers:
+            line = self.process.popen.stdout.readline()
             if not line:
-                raise self._failure(self.process.wait())
+                raise self._failure(self.process.popen.wait())
             answer = json.loads(line)
+            self._answered += 1
             self._answers[answer["path"]] = answer
-        if problem := self._answers.pop(str(path))["problem"]:
+        if problem := self._answers.pop(name)["problem"]:
             raise InputError(problem)
 
     def stop(self) -> None:
-        """End the process, whatever it is at."""
-        if self.process is None:
+        """End the process, whatever it is at; one that has done all its jobs waits for the next worker."""
+        process, self.process = self.process, None
+        if process is None:
             return
-        self.process.kill()
-        self.process.communicate()
-        self.log.close()
-        self.folder.cleanup()
-        self.process = None
-
-    def _start(self) -> None:
-        self.folder = temporary_folder()
-        self.log: IO[str] = (Path(self.folder.name) / "log").open("w+", encoding="utf-8", errors="replace")
-        command, environment = python_command("-m", "compress.artifacts.export.executorch_worker"), python_environment()
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.log, text=True, env=environment)
+        if self._answered < self._asked or process.popen.poll() is not None:
+            process.end()
+            return
+        end_idle()
+        _idle[os.getpid()] = process
 
     def _failure(self, code: int) -> RuntimeError:
         """The error, with all that the process printed as a note, which a bug report includes."""
-        self.log.seek(0)
-        output = self.log.read().strip()
+        assert self.process is not None
+        self.process.log.seek(0)
+        output = self.process.log.read().strip()
         last = output.splitlines()[-1] if output else "no message"
         error = RuntimeError(f"ExecuTorch lowering ended with {code}: {last}")
         error.add_note(output)
         return error
+
+
+def _started() -> _Process:
+    """The idle process, unless it has ended or has its modules from elsewhere; or a new one."""
+    if (idle := _idle.pop(os.getpid(), None)) is None:
+        return _Process()
+    if idle.popen.poll() is None and idle.modules == python_environment()["PYTHONPATH"]:
+        return idle
+    idle.end()
+    return _Process()
 
 
 def _jobs() -> Iterator[Path]:
@@ -109,6 +152,7 @@ def _main() -> None:
     torch.set_num_threads(1)
     for job in _jobs():
         asked = torch.load(job, weights_only=False)  # the parent's own file, in a folder that only this user can write
+        job.unlink()
         path, problem = asked.pop("path"), None
         try:
             check_writable(path)  # before a minute of work, not after it
