@@ -45,24 +45,40 @@ class RecipeFile:
         self, overrides: Iterable[str] = (), targets: Iterable[str] = (), refusals: Refusals | None = None
     ) -> Recipe:
         """See ``load_recipe``. ``refusals``: gather what names lead nowhere there, if nothing else is wrong."""
+        chosen = list(targets)
+        source = self._with(overrides, chosen)
+        recipe, mistakes = _checked(source)
+
+        def others(settings: list[str]) -> list[Mistake]:
+            changed = self._with(settings, chosen)
+            return [*_checked(changed)[1], *_names(changed)]
+
+        if mistakes or refusals is None:
+            source.refuse(mistakes + _names(source), others)
+        else:
+            with refusals.gathered():
+                source.refuse(_names(source))
+        assert recipe is not None
+        return recipe
+
+    def _with(self, overrides: Iterable[str], targets: list[str]) -> Source:
         source = copy.deepcopy(self._source)
         source.override(overrides)
         if "extends" in source.data:
             place = source.place(("extends",))
             raise InputError(f"{place}: extends: cannot be changed by a setting: write it in a file")
-        if chosen := list(targets):
-            source.replace(("targets",), chosen, "targets given")
-        recipe, mistakes = check(Recipe, source.data)
-        mistakes += _order(source) + _exports(source)
-        if mistakes or refusals is None:
-            source.refuse(mistakes + _names(source))
-        else:
-            with refusals.gathered():
-                source.refuse(_names(source))
-        assert recipe is not None
-        if recipe.export.layout == "staged":
-            source.refuse(_without_staged(recipe))
-        return recipe
+        if targets:
+            source.replace(("targets",), targets, "targets given")
+        return source
+
+
+def _checked(source: Source) -> tuple[Recipe | None, list[Mistake]]:
+    """The recipe, and what is wrong with it apart from names that lead nowhere."""
+    recipe, mistakes = check(Recipe, source.data)
+    mistakes += _order(source) + _exports(source)
+    if recipe and not mistakes and recipe.export.layout == "staged" and not _names(source):
+        mistakes = _without_staged(recipe)
+    return recipe, mistakes
 
 
 def load_any(
@@ -165,7 +181,7 @@ def _unknown(kind: Kind, at: tuple[str, ...], given: Any) -> list[Mistake]:
 
 
 def _exports(source: Source) -> list[Mistake]:
-    given = source.data.get("export", {})
+    given = source.data.get("export") or {}
     if isinstance(given, dict) and not any(given.get(name) is not None for name in ("openvino", "onnx", "executorch")):
         return [(("export",), "names no format: add `openvino: {}`, `onnx: {}` or `executorch: {}`")]
     return []

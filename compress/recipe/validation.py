@@ -1,5 +1,6 @@
 """Plain data + where it came from -> a model of ``schema.py``, or one line a mistake: place, key path, rule, value."""
 
+import copy
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,7 @@ from compress.refusals import shortened
 
 M = TypeVar("M", bound=BaseModel)
 Mistake = tuple[KeyPath, str]
+Others = Callable[[list[str]], list[Mistake]]
 
 _RULES = {
     "greater_than": "must be > {gt}",
@@ -43,6 +45,8 @@ _TYPES = {
 
 DEEPEST = 40
 """Parts of a key path; a YAML file may be as deep."""
+MOST_TRIED = 20
+"""Settings that are left out one by one, to find which of them a mistake comes from."""
 DIGITS = 9
 """Of an item's number in a list."""
 
@@ -53,6 +57,7 @@ class Source:
     def __init__(self, document: Document) -> None:
         self.path = document.path
         self.data: dict[str, Any] = document.data
+        self.settings: list[str] = []
         self.places: dict[KeyPath, str] = {at: f"{document.path}:{line}" for at, line in document.lines.items()}
 
     def place(self, at: KeyPath) -> str:
@@ -70,6 +75,7 @@ class Source:
     def override(self, settings: Iterable[str]) -> None:
         """Apply settings ``a.b=c``; items of lists by their number, from 0. Raises InputError."""
         for setting in settings:
+            self.settings.append(setting)
             key, equals, text = setting.partition("=")
             at = tuple(key.strip().split("."))
             if not equals or not all(at):
@@ -92,11 +98,43 @@ class Source:
         path = (*path, key)
         self.places = {p: w for p, w in self.places.items() if p[: len(path)] != path} | {path: place}
 
-    def refuse(self, mistakes: list[Mistake]) -> None:
-        """Raise InputError with one line a mistake, when there are any."""
+    def refuse(self, mistakes: list[Mistake], others: Others | None = None) -> None:
+        """Raise InputError with one line a mistake, when there are any.
+
+        ``others``: the mistakes by other settings, by which one that settings brought about, in what a file says beside
+        them, is told as theirs.
+        """
         if mistakes:
-            lines = (f"{self.place(at)}: {dotted(at) + ': ' if at else ''}{text}" for at, text in mistakes)
+            causes = self._causes(mistakes, others) if others and self.settings else {}
+            lines = (
+                f"{causes.get((at, text)) or self.place(at)}: {dotted(at) + ': ' if at else ''}{text}"
+                for at, text in mistakes
+            )
             raise InputError(*shortened(lines))
+
+    def _causes(self, mistakes: list[Mistake], others: Others) -> dict[Mistake, str]:
+        """The settings without which a mistake is not there, of each that stands in a file."""
+        told = [mistake for mistake in mistakes if not self.place(mistake[0]).startswith(("setting ", "targets given"))]
+        if not told:
+            return {}
+
+        def left(settings: list[str]) -> list[Mistake]:
+            try:
+                return others(settings)
+            except InputError:
+                return mistakes  # a setting that needs another says nothing of this one
+
+        few = self.settings if len(self.settings) <= MOST_TRIED else []
+        without = {s: left([*few[:i], *few[i + 1 :]]) for i, s in enumerate(few)}
+        by_file = left([])
+        causes = {}
+        for mistake in told:
+            own = [setting for setting, found in without.items() if mistake not in found]
+            if not own and mistake not in by_file:
+                own = self.settings
+            if own:
+                causes[mistake] = f"{'settings' if len(own) > 1 else 'setting'} {', '.join(own)}"
+        return causes
 
 
 def _merged(base: Any, top: Any, at: KeyPath, places: dict[KeyPath, str]) -> Any:
@@ -126,12 +164,18 @@ def load_model(
 
     Raises InputError: one line a mistake, with file, line, key path, rule and value.
     """
-    source = Source(load_yaml(path))
-    if prepare is not None:
-        prepare(source)
-    source.override(overrides)
+    document = load_yaml(path)
+
+    def changed(settings: Iterable[str]) -> Source:
+        source = Source(copy.deepcopy(document))
+        if prepare is not None:
+            prepare(source)
+        source.override(settings)
+        return source
+
+    source = changed(overrides)
     model, mistakes = check(schema, source.data)
-    source.refuse(mistakes)
+    source.refuse(mistakes, lambda settings: check(schema, changed(settings).data)[1])
     assert model is not None
     return model
 
