@@ -167,6 +167,10 @@ def asking(source: str, most: int = 0) -> Iterator[None]:
             raise Unavailable(
                 f"{source}: the Hub refuses it ({code}): log in with a token that may (hf auth login, or HF_TOKEN)"
             ) from None
+        if is_offline():
+            raise Unavailable(
+                f"{source}: HF_HUB_OFFLINE is set, so the Hub is not asked: {_ways_out(source)}"
+            ) from None
         why = one_line(str(error), 160) or type(error).__name__
         raise Unavailable(
             f"{source}: the Hugging Face Hub cannot be reached, or fails ({why}): check the network, or give a "
@@ -175,6 +179,23 @@ def asking(source: str, most: int = 0) -> Iterator[None]:
     finally:
         if shown:
             enable_progress_bars()
+
+
+def is_offline() -> bool:
+    """Whether the environment forbids the Hub's client to ask it: HF_HUB_OFFLINE, or TRANSFORMERS_OFFLINE."""
+    from huggingface_hub.constants import is_offline_mode
+
+    return is_offline_mode()
+
+
+def _ways_out(source: str) -> str:
+    """What to do offline: commits of which some files are in the cache are named."""
+    id = parse(source).id
+    kept = _snapshot(id, "").glob("*/")
+    commits = [path.name for path in sorted(kept, key=lambda path: path.stat().st_mtime) if _files(path)]
+    if not commits or f"@{commits[-1]}" in source:
+        return "unset HF_HUB_OFFLINE, since the files asked for are not in the cache, or give a local path"
+    return f"unset HF_HUB_OFFLINE, or name the commit that is in the cache ({SCHEME}{id}@{commits[-1]})"
 
 
 @contextmanager

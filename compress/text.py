@@ -18,10 +18,13 @@ def install_extra(extra: str) -> str:
 
 
 def one_line(text: str, longest: int = 200) -> str:
-    """A stranger's words for a message: on one line, at most ``longest`` characters, and none that a terminal would
-    obey (escape sequences, changes of direction), which become "?"."""
+    """A stranger's words for a message: on one line, at most ``longest`` characters, cut after a word, and none that a
+    terminal would obey (escape sequences, changes of direction), which become "?"."""
     words = " ".join(text[: 8 * longest].split())
-    return "".join(c if c.isprintable() else "?" for c in words[:longest])
+    if len(words) > longest:
+        words = words[: longest - 3]
+        words = f"{words.rpartition(' ')[0] or words}..."
+    return "".join(c if c.isprintable() else "?" for c in words)
 
 
 def printable(text: str) -> str:

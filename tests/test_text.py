@@ -22,7 +22,7 @@ from compress.cli.output import show
 from compress.errors import InputError
 from compress.ledger.compare.check_report import CheckResult, Verdict, junit_xml, markdown_summary
 from compress.progress import Progress
-from compress.text import markdown, printable
+from compress.text import markdown, one_line, printable
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(
     [
@@ -45,6 +45,17 @@ def test_what_is_printable_is_one_line_and_obeyed_by_nobody(text: str) -> None:
     shown = printable(text)
     assert shown.isprintable() and len(shown.splitlines()) <= 1
     assert text.isprintable() is (shown == text)
+
+
+@given(WORDS | st.text(max_size=400), st.integers(8, 60))
+def test_a_strangers_words_are_cut_after_a_word(text: str, longest: int) -> None:
+    shown = one_line(text, longest)
+    assert shown.isprintable() and len(shown) <= longest
+    whole = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    if len(whole) <= longest:
+        assert shown == whole
+    elif " " in whole[: longest - 3]:
+        assert shown.endswith("...") and whole.startswith(shown[:-3] + " ")
 
 
 @given(st.lists(WORDS, min_size=1, max_size=3))

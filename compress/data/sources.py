@@ -14,9 +14,11 @@ from compress.data.folders import scan
 from compress.data.names import distinct_names
 from compress.data.pictures import open_rgb, read_rgb
 from compress.errors import InputError
+from compress.hub import is_offline
 from compress.recipe.calibration_set import HubSource
 from compress.recipe.image_size import Shape, size_text
 from compress.recipe.train import StreamSource
+from compress.text import one_line
 
 Row: TypeAlias = dict[str, Any]
 """A row of a hub data set, its columns by name: whatever the set holds."""
@@ -178,11 +180,13 @@ def _reading(source: HubSource) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # the hub's clients raise errors of many libraries, of no common class
-        why = " ".join(str(error).split())[:200] or type(error).__name__
+        why, way_out = one_line(str(error)) or type(error).__name__, "check name, split and network"
+        if is_offline():
+            why, way_out = "HF_HUB_OFFLINE is set, so the Hub is not asked", "unset HF_HUB_OFFLINE"
         local = "data.train: [FOLDER]" if isinstance(source, StreamSource) else "source: {kind: folder, path: ...}"
         raise InputError(
-            f"{source.name}, split {source.split!r}: the hub data set cannot be read ({why}): check name, split and "
-            f"network, or give a local folder of pictures instead ({local})"
+            f"{source.name}, split {source.split!r}: the hub data set cannot be read ({why}): {way_out}, or "
+            f"give a local folder of pictures instead ({local})"
         ) from None
 
 

@@ -255,9 +255,21 @@ def test_offline_is_one_line(tmp_path: Path) -> None:
     """In a process of its own: the client reads HF_HUB_OFFLINE once, at its import."""
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "compress", "verify", "hf://someone/tiny"]
-    done = subprocess.run(command, capture_output=True, text=True, env=env)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1), done.stderr
-    assert done.stderr.startswith("hf://someone/tiny: the Hugging Face Hub cannot be reached")
+    for kept, way_out in (
+        ((), "unset HF_HUB_OFFLINE, since the files asked for are not in the cache, or give a local path"),
+        (
+            ("a" * 40, "b" * 40),
+            f"unset HF_HUB_OFFLINE, or name the commit that is in the cache (hf://someone/tiny@{'b' * 40})",
+        ),
+    ):
+        for i, commit in enumerate(kept):
+            folder = tmp_path / "hub/models--someone--tiny/snapshots" / commit
+            folder.mkdir(parents=True)
+            (folder / "model.safetensors").write_bytes(b"kept")
+            os.utime(folder, (i, i))
+        done = subprocess.run(command, capture_output=True, text=True, env=env)
+        assert (done.returncode, done.stdout) == (4, ""), done.stderr
+        assert done.stderr == f"hf://someone/tiny: HF_HUB_OFFLINE is set, so the Hub is not asked: {way_out}\n"
 
 
 def test_the_card_says_what_was_measured(small: Path) -> None:

@@ -207,7 +207,7 @@ def test_words_of_a_device_are_shown_without_control_characters(place: Path) -> 
     cpu = replaced("result.machine.cpu", "A\x1b]0;title\x07" + "x" * 1000)
     (entry, _), shown = meet(place, said | {"result": cpu})
     assert "(?[2Jx 9 files)" in shown
-    assert entry["machine"]["cpu"] == ("A?]0;title?" + "x" * 1000)[:200]
+    assert entry["machine"]["cpu"] == ("A?]0;title?" + "x" * 1000)[:197] + "..."
 
 
 # --- anything --------------------------------------------------------------------------------------------------
