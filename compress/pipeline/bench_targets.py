@@ -15,6 +15,7 @@ from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find, is_path, read_document
 from compress.recipe.validation import load_model
 from compress.refusals import Refusals
+from compress.report.gaps import RUNS_FOR_P90
 from compress.results.machine import busy_notes
 from compress.results.performance import Latency, Performance, WholePicture
 from compress.targets.bench import BenchResult, runs
@@ -61,12 +62,21 @@ class Benches:
         """bundle, performance."""
         return {"bundle": str(self.bundle), "performance": [entry.to_json() for entry in self.performance]}
 
+    def _without_p90(self) -> list[str]:
+        """Why a column shows a dash beside a median."""
+        timed = [
+            entry.latency_ms for entry in self.performance if entry.latency_ms and entry.latency_ms.p50 is not None
+        ]
+        if all(times.p90 is not None for times in timed):
+            return []
+        return [f"p90 -: it needs {RUNS_FOR_P90} timed runs or more; `measure: full` in the recipe makes as many"]
+
     def table(self) -> "RenderableType":
         """One row per artifact and target; below, where they were measured, one per artifact and picture or clip."""
         from rich.console import Group
 
         notes = busy_notes(entry.busy for entry in self.performance)
-        lines = ["every figure: `compress bench --json`", *notes]
+        lines = ["every figure: `compress bench --json`", *self._without_p90(), *notes]
         whole = [_whole_cells(entry, item) for entry in self.performance for item in entry.whole_pictures or ()]
         tables = [_table(str(self.bundle), HEADINGS, [_cells(entry) for entry in self.performance], lines)]
         if whole:

@@ -26,16 +26,22 @@ class RunTime:
 
 
 def run_time(context: RunContext) -> RunTime:
-    """Expected time, by the bundle in the run's folder or else the recipe's default folder, if made from the start."""
-    name = context.recipe.name
+    """Expected time, by the bundle in the run's folder or else the recipe's default folder, if made from the start and
+    of the same artifacts: those of another format or backend take other times."""
+    name, planned = context.recipe.name, {artifact.id for artifact in context.planned}
     for folder, results in _earlier(context):
         if results.name == name and results.seconds is not None and _is_whole(results):
+            if {artifact.id for artifact in results.artifacts} != planned:
+                continue
             where = f"{results.machine.cores or '?'} cores, {results.machine.cpu or 'CPU not recorded'}"
             others = next((entry.busy for entry in results.performance if entry.busy), None)
             where += f"; other processes took {others}" if others else ""
             took = f"the run of {results.created[:10]} that made {folder} took {results.seconds:.0f} s ({where})"
             return RunTime(results.seconds, printable(took))
-    return RunTime(None, f"no earlier run of {name} from the start is here; where README was measured, {MEASURED}")
+    none = f"no earlier run of {name} with these artifacts from the start is here"
+    # README's run made no program of another backend, whose compiler takes times of its own.
+    readme = all(artifact.backend == "xnnpack" for artifact in context.planned)
+    return RunTime(None, f"{none}; where README was measured, {MEASURED}" if readme else none)
 
 
 def _earlier(context: RunContext) -> Iterator[tuple[Path, Results]]:

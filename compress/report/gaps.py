@@ -1,9 +1,11 @@
 """What was not measured, and why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from compress.recipe.schema import QUANTIZED
 from compress.report.rows import datasets, latency, precisions
+from compress.results.artifact import ArtifactEntry
 from compress.results.document import Results
 from compress.results.performance import Performance
 from compress.results.quality import Quality
@@ -49,10 +51,27 @@ def gaps(results: Results) -> list[Gap]:
     """Every section that is empty, artifact that did not run, and field that is null; equal ones in one line."""
     whole = [Gap(WHOLE_RUN, what, "nothing recorded") for key, what in WHOLE.items() if not getattr(results, key)]
     every = [*whole, *_absent(results), *_quality(results), *_performance(results), *_goals(results)]
+    return _together([*every, *unjudged(results)])
+
+
+def _together(gaps: Iterable[Gap]) -> list[Gap]:
     equal: dict[tuple[str, str], list[str]] = {}
-    for gap in every:
+    for gap in gaps:
         equal.setdefault((gap.what, gap.why), []).append(gap.subject)
     return [Gap(", ".join(dict.fromkeys(subjects)), what, why) for (what, why), subjects in equal.items()]
+
+
+def unjudged(results: Results) -> list[Gap]:
+    """Quantized artifacts that no goal is held against, where others have goals."""
+    judged, ran = {goal.artifact for goal in results.goals}, {row.artifact for row in results.performance}
+    left = [a for a in results.artifacts if a.precision in QUANTIZED and a.id not in judged and judged]
+
+    def why(artifact: ArtifactEntry) -> str:
+        if artifact.shape is not None:
+            return "goals are held against the first of the recipe's sizes"
+        return "none of the recipe's goals is for it" if artifact.id in ran else "no target of the recipe runs it"
+
+    return _together(Gap(artifact.id, "goals", why(artifact)) for artifact in left)
 
 
 def _absent(results: Results) -> Iterator[Gap]:

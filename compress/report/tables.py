@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from compress.report.gaps import unjudged
 from compress.report.rows import Row, against_best_float, against_fp32, datasets, rows, targets
 from compress.report.text import (
     bound_on_cpu,
@@ -88,7 +89,8 @@ def _about(results: Results) -> tuple[str, list[str]]:
     speed = f"speed on {', '.join(devices)}" if devices else "speed not measured"
     about = f"{quality}, {speed}; drop, rise and shift against fp32"
     notes = busy_notes(entry.busy for entry in results.performance)
-    return f"{results.name} ({results.task})", [about, *_against_bf16(results), *notes]
+    without = [f"no goals for {gap.subject}: {gap.why}" for gap in unjudged(results)]
+    return f"{results.name} ({results.task})", [about, *_against_bf16(results), *without, *notes]
 
 
 def _against_bf16(results: Results) -> list[str]:

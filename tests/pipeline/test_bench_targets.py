@@ -43,6 +43,13 @@ def test_a_row_has_the_figures_and_their_evidence() -> None:
     assert "*" not in text
 
 
+def test_a_p90_of_too_few_runs_says_so() -> None:
+    why = "p90 -: it needs 64 timed runs or more; `measure: full` in the recipe makes as many"
+    assert why in shown(entry(), entry(latency_ms=Latency(p50=900.0, p90=None)))
+    # Nothing was timed where there is no median: the evidence says why.
+    assert "p90 -" not in shown(entry(), entry(latency_ms=None, evidence="emulated"))
+
+
 def test_a_busy_machine_is_marked() -> None:
     text = shown(entry(machine=machine(1.1, 0.3)), entry(machine=machine(BUSY_CORES / 2)))
     assert text.count("96.5*") == 1

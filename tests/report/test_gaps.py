@@ -1,6 +1,10 @@
-import pytest
+import io
 
-from compress.report.gaps import gaps
+import pytest
+from rich.console import Console
+
+from compress.report import results_table
+from compress.report.gaps import gaps, unjudged
 from compress.results.document import Results
 
 
@@ -44,3 +48,18 @@ def test_null_goal_and_null_field_are_told(results: Results) -> None:
 
 def test_empty_sections_are_told() -> None:
     assert len(_told(Results(schema_version=1))) == 8
+
+
+def test_a_quantized_artifact_without_goals_says_why(results: Results) -> None:
+    """The report and the terminal's table show a dash, which is no goal that was met."""
+    results.performance = [row for row in results.performance if row.artifact != "onnx-int8-tensorrt"]
+    why = "no target of the recipe runs it"
+    assert ("onnx-int8-tensorrt", "goals", why) in _told(results)
+    console = Console(file=io.StringIO(), width=200)
+    console.print(results_table(results))
+    assert f"no goals for onnx-int8-tensorrt: {why}" in console.file.getvalue()  # type: ignore[attr-defined]
+    next(artifact for artifact in results.artifacts if artifact.id == "openvino-int8").shape = [64, 96]
+    results.goals = [goal for goal in results.goals if goal.artifact != "openvino-int8"]
+    assert ("openvino-int8", "goals", "goals are held against the first of the recipe's sizes") in _told(results)
+    results.goals = []
+    assert unjudged(results) == []
