@@ -97,6 +97,19 @@ def test_run_py_with_a_graph_of_floats_and_noise(format: str, finished: Any, pho
     check_run_py(package(finished.folder, TARGETS[format], tmp_path / "product", f"{format}-int8"), photo, tmp_path)
 
 
+def test_run_py_tells_of_the_tiles_of_a_large_picture(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
+    folder = package(finished.folder, "x86-onnxruntime", tmp_path / "product")
+    Image.fromarray(np.tile(photo[:200, :200], (3, 3, 1))).save(tmp_path / "photo.png")
+    done = run(folder, "photo.png", "restored.png", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    lines = [re.fullmatch(r"(\d+) of (\d+) tiles, about \d+ s left", line) for line in done.stderr.splitlines()]
+    assert lines and all(lines), done.stderr
+    counts = [(int(line[1]), int(line[2])) for line in lines if line]
+    assert counts == sorted(counts) and len({total for _, total in counts}) == 1 and counts[-1][0] < counts[-1][1]
+    Image.fromarray(photo[:20, :20]).save(tmp_path / "photo.png")
+    assert run(folder, "photo.png", "restored.png", cwd=tmp_path).stderr == ""
+
+
 def test_the_python_of_the_readme(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
     folder = package(finished.folder, "x86-openvino", tmp_path / "product")
     (block,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)

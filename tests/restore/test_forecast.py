@@ -11,7 +11,7 @@ from PIL import Image
 from compress.elir.tiles import Tiling
 from compress.progress import Progress
 from compress.restore.forecast import TRIAL_FROM, Forecast
-from compress.restore.open import Restorer
+from compress.restore.open import Restorer, ShapesRestorer
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,17 @@ def test_little_work_is_counted_not_timed(jobs: list[tuple[Path, Path]]) -> None
     assert work == Forecast(pictures=2, pixels=600_000, scale=2, tiles=6)
     assert said(work, by) == ["restoring 2 pictures: 0.6 megapixels, 2.4 after enlarging x2; 6 tiles"]
     assert calls == []
+
+
+def test_of_several_sizes_it_says_which_are_taken(jobs: list[tuple[Path, Path]]) -> None:
+    one = restorer([])
+    tilings = tuple(replace(one.tiling, tile=tile, overlap=16) for tile in ((64, 64), (128, 256)))
+    by = ShapesRestorer(one.task, one.tiling, one.restore, tilings=tilings)
+    (line,) = (line for line in said(Forecast.of(by, jobs, frames=False), by) if line.startswith("tiles of "))
+    assert line.endswith("of the bundle's sizes (64, 128x256), the fewest pixels to compute")
+    taken = [by.tiling_of(height, width).tile for width, height in ((1000, 500), (500, 200))]
+    assert all(f"{'64' if tile == (64, 64) else '128x256'} px for {taken.count(tile)} pict" in line for tile in taken)
+    assert not any(line.startswith("tiles of ") for line in said(Forecast.of(one, jobs, frames=False), one))
 
 
 def test_much_work_is_timed_on_one_tile(jobs: list[tuple[Path, Path]]) -> None:

@@ -15,7 +15,9 @@ same picture and seed give the picture that `compress restore` gives. Apache Lic
 import argparse
 import json
 import os
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 try:
@@ -31,6 +33,7 @@ GRID = 32  # px; tiles start at its multiples, where every stride of the network
 LATENT, CHANNELS = 8, 16  # px of the output per sample of the noise, and its channels
 # Of the noise in an artifact that takes a seed: its samples, and what to add to a seed for one row or column further.
 PERIOD, MOST_SEED, ROW_STEP, COLUMN_STEP = 127 * 128, 2**24 - 1, 2944, 12319
+FEW, FIRST_S, EVERY_S = 8, 1, 5  # tiles of a picture that needs no word; seconds until the first word, and the next
 # Pillow hands others to programs: a PostScript file, whatever its name, is run by Ghostscript.
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
 
@@ -94,6 +97,19 @@ def blended(rows, columns, channels, made_at, unit=1):
         band[len(band) - done :] = 0
 
 
+def counted(total, on_tile):
+    """Gives back what it is given, a tile, and calls ``on_tile``."""
+    done = 0
+
+    def did(tile):
+        nonlocal done
+        done += 1
+        on_tile(done, total)
+        return tile
+
+    return did
+
+
 class Restorer:
     """The artifact of a package, loaded. ``folder``: where compress.json lies."""
 
@@ -104,8 +120,9 @@ class Restorer:
         self.scale, self.overlap = self.facts["scale"], self.facts["overlap"]
         self.takes_bytes = self.facts["io"] == "uint8"
 
-    def restore(self, picture, seed=0):
-        """Picture (H, W, 3) uint8 -> (scale H, scale W, 3) uint8. ``seed``: of the noise.
+    def restore(self, picture, seed=0, on_tile=lambda done, total: None):
+        """Picture (H, W, 3) uint8 -> (scale H, scale W, 3) uint8. ``seed``: of the noise. ``on_tile``: called after
+        each tile with how many are done, and of how many.
 
         Raises ValueError for any other array, for a seed out of range, and where the artifact gives what is no number.
         """
@@ -113,31 +130,33 @@ class Restorer:
             raise ValueError(f"the picture is {picture.dtype} {picture.shape}, it must be uint8 (height, width, 3)")
         size = [side * self.scale for side in picture.shape[:2]]
         rows, columns = (Axis(*axis, self.overlap) for axis in zip(size, self.facts["tile"]))
-        tile_at = (self._staged if self.facts["stages"] else self._whole)(picture, rows, columns, seed)
+        passes = 2 if self.facts["stages"] else 1
+        did = counted(passes * len(rows.starts) * len(columns.starts), on_tile)
+        tile_at = (self._staged if self.facts["stages"] else self._whole)(picture, rows, columns, seed, did)
         restored = np.empty((*size, 3), np.uint8)
         for top, strip in blended(rows, columns, 3, tile_at):
             finished = strip[: max(0, rows.size - top), : columns.size].clip(0, 1)
             restored[top : top + len(finished)] = (finished * 255 + 0.5).astype(np.uint8)
         return restored
 
-    def _whole(self, picture, rows, columns, seed):
+    def _whole(self, picture, rows, columns, seed, did):
         """Restores tiles, (H, W, 3) float32 in [0, 1], by one graph."""
         noise_at = self._seeds(seed) if self.facts["noise"] == "seed" else self._noise(rows, columns, seed)
         picture_at = self._picture(picture, rows, columns)
 
         def tile_at(top, left):
             given, noise = {"image" if self.takes_bytes else "lq": picture_at(top, left)}, noise_at(top, left)
-            output = self._run("whole", **given, noise=noise, seed=noise)
+            output = did(self._run("whole", **given, noise=noise, seed=noise))
             return output.astype(np.float32) / 255 if self.takes_bytes else output.transpose(1, 2, 0)
 
         return tile_at
 
-    def _staged(self, picture, rows, columns, seed):
+    def _staged(self, picture, rows, columns, seed, did):
         """The same by three graphs: encoder and decoder take tiles, the flow between them the latent of all."""
         picture_at = self._picture(picture, rows, columns)
 
         def latent_at(top, left):
-            return self._run("encode", lq=picture_at(top, left)).transpose(1, 2, 0)
+            return did(self._run("encode", lq=picture_at(top, left))).transpose(1, 2, 0)
 
         strips = blended(rows, columns, CHANNELS, latent_at, LATENT)
         latent = np.concatenate([strip.copy() for _, strip in strips]).transpose(2, 0, 1)
@@ -148,7 +167,7 @@ class Restorer:
 
         def tile_at(top, left):
             window = latent[None, :, rows.tile_at(top, LATENT), columns.tile_at(left, LATENT)]
-            return self._run("decode", restored_latent=window, lq=picture_at(top, left)).transpose(1, 2, 0)
+            return did(self._run("decode", restored_latent=window, lq=picture_at(top, left))).transpose(1, 2, 0)
 
         return tile_at
 
@@ -243,6 +262,21 @@ def printable(text):
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def progress():
+    """Tells of the tiles of a large picture, in lines on stderr: after a second, then every few."""
+    began, due = time.monotonic(), FIRST_S
+
+    def on_tile(done, total):
+        nonlocal due
+        took = time.monotonic() - began
+        if took >= due and FEW < total != done:
+            left = took / done * (total - done)
+            print(f"{done} of {total} tiles, about {max(1, round(left))} s left", file=sys.stderr, flush=True)
+            due = took + EVERY_S
+
+    return on_tile
+
+
 def main():
     parser = argparse.ArgumentParser(description="Restore a picture of any size.")
     parser.add_argument("picture", help=f"picture to restore: {', '.join(FORMATS)}")
@@ -257,7 +291,7 @@ def main():
         format_at(args.out)  # before it takes a minute
         if os.path.exists(args.out) and os.path.samefile(args.picture, args.out):
             raise ValueError("it would replace the picture to restore: give another name")
-        save(Restorer().restore(picture, args.seed), args.out)
+        save(Restorer().restore(picture, args.seed, progress()), args.out)
     except Exception as error:  # so do runtimes, of a damaged artifact
         parser.exit(2, printable(f"{args.out}: cannot be made ({' '.join(str(error).split())})") + "\n")
 
