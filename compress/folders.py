@@ -16,7 +16,7 @@ from typing import Any, Literal
 from compress.errors import InputError
 from compress.files import PART, check_room, locked, read_plain, write_text
 from compress.hub import is_on_hub
-from compress.surroundings import expanded
+from compress.surroundings import expanded, fresh_start
 
 MARK = ".compress.json"
 MANIFEST = "manifest.json"
@@ -155,7 +155,7 @@ def _edited(folder: Path, known: Owner, owner: Owner) -> str | None:
         )
         if different
     )
-    flag = "" if owner.kind == "sweep" else ", or replace it (--fresh, resume=False)"
+    flag = "" if owner.kind == "sweep" else f", or replace it ({fresh_start()})"
     raise InputError(f"{folder}: holds the {owner.kind} of {differs}: name another folder (--out){flag}")
 
 

@@ -5,9 +5,29 @@ Containers run as a user id without an entry and without HOME; services close st
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 NO_HOME = "there is no home folder: HOME is not set, and this user has no entry"
+
+_BY_COMMAND = ContextVar("by_command", default=False)
+
+
+@contextmanager
+def command_line() -> Iterator[None]:
+    """Around a command: who reads its messages can give options, and no arguments of Python's."""
+    token = _BY_COMMAND.set(True)
+    try:
+        yield
+    finally:
+        _BY_COMMAND.reset(token)
+
+
+def fresh_start() -> str:
+    """How to ask a command, or a function, for a run that takes nothing over from an earlier one."""
+    return "--fresh" if _BY_COMMAND.get() else "resume=False"
 
 
 def has_home() -> bool:

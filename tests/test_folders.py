@@ -110,7 +110,7 @@ def test_a_folder_is_ours_from_the_first_moment(tmp_path: Path) -> None:
 )
 def test_another_recipes_bundle_is_replaced_only_when_asked(other: Owner, text: str, tmp_path: Path) -> None:
     said(tmp_path)
-    with pytest.raises(InputError, match=rf"{text}.*: name another folder \(--out\), or replace it \(--fresh"):
+    with pytest.raises(InputError, match=rf"{text}.*: name another folder \(--out\), or replace it \(resume=False\)$"):
         said(tmp_path, other)
     assert json.loads((tmp_path / MARK).read_text())["makes"] == "one"
     said(tmp_path, other, fresh=True)

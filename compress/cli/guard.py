@@ -19,7 +19,7 @@ import typer
 
 from compress.errors import CompressError
 from compress.files import what_to_do
-from compress.surroundings import is_on
+from compress.surroundings import command_line, is_on
 from compress.text import printable
 
 Resumable: TypeAlias = Callable[[], bool]
@@ -51,7 +51,7 @@ def guard(resumable: Resumable) -> Iterator[None]:
     """
     came: list[int] = []
     try:
-        with _signals(came), _ended_in_time(resumable):
+        with command_line(), _signals(came), _ended_in_time(resumable):
             yield
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
         raise

@@ -15,6 +15,7 @@ from compress.pipeline.inputs import prefix_key
 from compress.recipe.image_size import Shape
 from compress.recipe.pass_item import PassItem
 from compress.recipe.schema import QUANTIZED
+from compress.surroundings import fresh_start
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,7 +122,7 @@ class Models:
         try:
             return read_tensors(path)[0]
         except SafetensorError as error:  # a stranger's, who knew the key
-            raise InputError(f"{path}: damaged ({error}): start again (--fresh, resume=False)") from None
+            raise InputError(f"{path}: damaged ({error}): start again ({fresh_start()})") from None
 
     def _underway(self, name: str) -> Path:
         """A file that no other recipe's run takes for its own, and that the next success removes."""

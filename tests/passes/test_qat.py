@@ -139,7 +139,7 @@ def test_what_a_stopped_run_kept_is_damaged(quantized: Callable[..., Subject], t
     subject = quantized(("onnx",))
     subject.underway = tmp_path.joinpath
     (tmp_path / "qat").write_bytes(b"PK\x03\x04 none")
-    with pytest.raises(InputError, match=r"qat: damaged: delete it, or start again \(--fresh, resume=False\)$"):
+    with pytest.raises(InputError, match=r"qat: damaged: delete it, or start again \(resume=False\)$"):
         Qat(QatSettings(steps=2, crop=32)).run(subject)
 
 

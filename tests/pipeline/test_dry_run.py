@@ -8,11 +8,14 @@ from typing import Any, get_overloads
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 import compress
+from compress.cli.commands import app
 from compress.errors import InputError
 from compress.pipeline.dry_run import Plan
 from compress.pipeline.run_time import MEASURED
+from compress.recipe.load import to_yaml
 from compress.recipe.schema import Recipe
 from compress.results.file import RESULTS
 
@@ -40,9 +43,12 @@ def test_a_new_folder_and_no_basis_for_a_time(tiny_recipe: Make, tmp_path: Path,
     plan = planned(tiny_recipe(), tmp_path / "out")
     assert (plan.state, plan.exit_code, plan.to_json()["expected_seconds"]) == ("new", 0, None)
     assert "folder: new" in shown(plan)
-    assert f"time: not known: no earlier run of tiny from the start is here; where README was measured, {MEASURED}" in (
-        shown(plan)
-    )
+    none = "time: not known: no earlier run of tiny with these artifacts from the start is here"
+    assert f"{none}; where README was measured, {MEASURED}" in shown(plan)
+    # What README measured says nothing of another backend's compiler.
+    export = {"executorch": {"backend": "ethos_u", "accelerator": "ethos-u55-256"}}
+    npu = tiny_recipe(export=export, passes=[{"fold_time": {}}, {"ptq": {"engine": "torchao"}}])
+    assert none in shown(planned(npu, tmp_path / "npu"))
 
 
 def test_the_time_of_the_readme_is_the_readmes() -> None:
@@ -80,10 +86,14 @@ def test_what_would_be_refused_says_why_and_changes_nothing(tiny_recipe: Make, b
     (line,) = (line for line in shown(plan) if line.startswith("folder:"))
     assert line == "folder: refused: nothing would be written into it"
     assert plan.refused.startswith(f"{bundle}: holds the bundle of ")
-    assert plan.refused.endswith("name another folder (--out), or replace it (--fresh, resume=False)")
+    assert plan.refused.endswith("name another folder (--out), or replace it (resume=False)")
     assert {path: path.stat().st_mtime_ns for path in bundle.rglob("*")} == before
-    with pytest.raises(InputError, match="holds the bundle of"):
+    with pytest.raises(InputError, match=r"holds the bundle of .* or replace it \(resume=False\)$"):
         compress.apply(other, bundle)
+    (tmp_path / "other.yaml").write_text(to_yaml(other))
+    for dry_run in ((), ("--dry-run",)):
+        done = CliRunner().invoke(app, ["apply", str(tmp_path / "other.yaml"), "--out", str(bundle), *dry_run])
+        assert done.exit_code == 2 and done.stderr.endswith("(--out), or replace it (--fresh)\n"), done.stderr
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/diary.txt").touch()
     assert "diary.txt, which compress did not write" in planned(other, tmp_path / "mine").refused
@@ -99,6 +109,8 @@ def test_the_time_is_that_of_an_earlier_run_from_the_start(tiny_recipe: Make, bu
     (bundle / RESULTS).write_text(json.dumps(results))
     plan = planned(recipe, bundle)
     assert plan.to_json()["expected_seconds"] == 130
+    for export in ({"openvino": {}}, {"executorch": {"backend": "vulkan"}}):
+        assert planned(tiny_recipe(export=export), bundle).run_time.seconds is None
     (line,) = (line for line in shown(plan) if line.startswith("time:"))
     assert line.startswith(f"time: about 2 minutes: the run of 2026-11-01 that made {bundle} took 130 s (")
     results["machine"] |= {"cpu": "x)\n\x1b[2Jtargets: none"}

@@ -18,6 +18,7 @@ from compress.files import whole_file
 from compress.measure.lpips import MIN_SIZE as LPIPS_MIN_SIZE
 from compress.measure.lpips import Lpips
 from compress.recipe.train import DistillStage
+from compress.surroundings import fresh_start
 from compress.tensors import read_tensors
 
 TEACHER_TERMS = ("latent", "mmse", "trajectory", "output")
@@ -199,7 +200,7 @@ def _kept(path: Path, first: Made, count: int) -> Made:
         kept = {}
     wanted = {name: (value.dtype, (count, *value.shape[1:])) for name, value in first.items()}
     if {name: (value.dtype, value.shape) for name, value in kept.items()} != wanted:
-        raise VerificationError(f"{path}: damaged: start again (--fresh, resume=False)")
+        raise VerificationError(f"{path}: damaged: start again ({fresh_start()})")
     return kept
 
 

@@ -22,6 +22,7 @@ from compress.passes.quantize.model import Conv, Layer, build, replace_module
 from compress.passes.quantize.modules import QuantConv
 from compress.passes.quantize.round_weights import WEIGHT_MAX, QuantizedWeight, limit_pairs
 from compress.passes.quantize.schemes import SCHEMES, Scheme
+from compress.surroundings import fresh_start
 
 KEPT_EVERY_S = 60.0
 TINY = 1e-16  # Adam's epsilon: gradients of a step of a weight are far below its usual 1e-8
@@ -89,7 +90,7 @@ class TrainingProgress:
                 part.load_state_dict(state[name])
             return int(state["done"])
         except Exception:  # torch raises by where the damage lies
-            raise InputError(f"{self.path}: damaged: delete it, or start again (--fresh, resume=False)") from None
+            raise InputError(f"{self.path}: damaged: delete it, or start again ({fresh_start()})") from None
 
     def did(self, steps: int) -> None:
         """``steps`` are done; kept every minute."""
