@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree as xml
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
@@ -47,7 +47,8 @@ def test_what_is_printable_is_one_line_and_obeyed_by_nobody(text: str) -> None:
     assert text.isprintable() is (shown == text)
 
 
-@given(WORDS | st.text(max_size=400), st.integers(8, 60))
+@given(st.lists(WORDS, max_size=9).map(" ".join), st.integers(8, 60))
+@example("one two three four", 12)
 def test_a_strangers_words_are_cut_after_a_word(text: str, longest: int) -> None:
     shown = one_line(text, longest)
     assert shown.isprintable() and len(shown) <= longest

@@ -99,7 +99,7 @@ def test_run_py_with_a_graph_of_floats_and_noise(format: str, finished: Any, pho
 
 def test_run_py_tells_of_the_tiles_of_a_large_picture(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
     folder = package(finished.folder, "x86-onnxruntime", tmp_path / "product")
-    Image.fromarray(photo[:160, :160]).save(tmp_path / "photo.png")
+    Image.fromarray(photo[:200, :200]).save(tmp_path / "photo.png")
     done = run(folder, "photo.png", "restored.png", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     lines = [re.fullmatch(r"(\d+) of (\d+) tiles, about \d+ s left", line) for line in done.stderr.splitlines()]
