@@ -143,7 +143,8 @@ class Run:
                 work = partial(self._write_together, together)
                 self._kept(artifact).run(f"export-{artifact.id}", work, files=[*files])
             elif artifact in todo and artifact.precision == "int8":
-                self.context.writer.write_int8(self.models.quantized, artifact)
+                # For its place among the stages: some engines' graphs are lowered here, in minutes.
+                self._write(artifact)
 
     def _trace(self, artifact: Artifact) -> None:
         model, writer = self.models.float_model(artifact), self.context.writer

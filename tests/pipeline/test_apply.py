@@ -231,6 +231,8 @@ def test_executorch_is_as_near_to_its_simulation_and_a_third_of_the_size(tiny_re
     assert parity["executorch-fp32"]["psnr_db"] >= 60
     assert parity["executorch-int8"]["met"], parity["executorch-int8"]
     assert result.results["artifacts"][1]["size_ratio"] < 0.33
+    # Some engines' graphs are lowered by this process, in minutes that were nobody's.
+    assert "write executorch-int8" in [stage["stage"] for stage in result.results["seconds_by_stage"]]
 
 
 @pytest.mark.slow
