@@ -12,10 +12,11 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from compress.errors import CompressError, InputError
 from compress.files import check_writable, temporary_folder
@@ -26,16 +27,16 @@ if TYPE_CHECKING:
 
 
 class _Process:
-    """The other process, with a folder for its jobs and for what it prints."""
+    """The other process, and what it prints."""
 
     def __init__(self) -> None:
         command, environment = python_command("-m", "compress.artifacts.export.executorch_worker"), python_environment()
         self.modules = environment["PYTHONPATH"]
-        self.folder = temporary_folder()
-        self.log: IO[str] = (Path(self.folder.name) / "log").open("w+", encoding="utf-8", errors="replace")
-        pipe, here = subprocess.PIPE, self.folder.name
+        # Without a name: an idle process has nothing in a run's folder, and a killed one leaves nothing anywhere.
+        self.log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (until end)
+        pipe = subprocess.PIPE
         self.popen = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=self.log, text=True, env=environment, cwd=here
+            command, stdin=pipe, stdout=pipe, stderr=self.log, text=True, env=environment, cwd=os.sep
         )
 
     def end(self) -> None:
@@ -43,7 +44,6 @@ class _Process:
         self.popen.kill()
         self.popen.communicate()
         self.log.close()
-        self.folder.cleanup()
 
 
 _idle: dict[int, _Process] = {}
@@ -62,6 +62,7 @@ class LoweringWorker:
 
     def __init__(self) -> None:
         self.process: _Process | None = None
+        self.folder: tempfile.TemporaryDirectory[str] | None = None
         self.submitted: set[Path] = set()
         self._asked = 0
         self._answered = 0
@@ -71,10 +72,10 @@ class LoweringWorker:
         """Have ``path`` written, ``program`` as ``to_executorch`` takes it; the model may change afterwards."""
         import torch
 
-        if self.process is None:
-            self.process = _started()
+        if self.process is None or self.folder is None:
+            self.process, self.folder = _started(), temporary_folder()
         assert self.process.popen.stdin is not None
-        job = Path(self.process.folder.name) / f"{self._asked}.pt"
+        job = Path(self.folder.name).absolute() / f"{self._asked}.pt"
         self._asked += 1
         self.submitted.add(path)
         torch.save({"model": model, "path": path.absolute(), **program}, job)
@@ -98,8 +99,9 @@ class LoweringWorker:
     def stop(self) -> None:
         """End the process, whatever it is at; one that has done all its jobs waits for the next worker."""
         process, self.process = self.process, None
-        if process is None:
+        if process is None or self.folder is None:
             return
+        self.folder.cleanup()
         if self._answered < self._asked or process.popen.poll() is not None:
             process.end()
             return
@@ -152,7 +154,6 @@ def _main() -> None:
     torch.set_num_threads(1)
     for job in _jobs():
         asked = torch.load(job, weights_only=False)  # the parent's own file, in a folder that only this user can write
-        job.unlink()
         path, problem = asked.pop("path"), None
         try:
             check_writable(path)  # before a minute of work, not after it

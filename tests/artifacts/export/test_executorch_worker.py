@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from compress.artifacts.export.executorch_worker import LoweringWorker, end_idle
 from compress.artifacts.export.to_executorch import to_executorch
 from compress.errors import InputError
+from compress.files import locked
 
 
 class Steps(nn.Module):
@@ -71,11 +72,11 @@ def test_a_killed_worker_is_told(worker: LoweringWorker, model: nn.Module, tmp_p
 def test_what_a_failed_worker_said_is_in_the_bug_s_report(
     worker: LoweringWorker, model: nn.Module, tmp_path: Path
 ) -> None:
+    end_idle()
     worker.submit(tmp_path / "model.pte", model, shape=(64, 64))
-    assert worker.process is not None
-    (Path(worker.process.folder.name) / "0.pt").write_bytes(
-        b"no job"
-    )  # before the process, which imports torch, reads it
+    assert worker.folder is not None
+    # Before a new process, which imports torch, reads it.
+    (Path(worker.folder.name) / "0.pt").write_bytes(b"no job")
     with pytest.raises(RuntimeError, match=r"ExecuTorch lowering ended with 1: \S") as caught:
         worker.wait(tmp_path / "model.pte")
     assert "\n" not in str(caught.value)
@@ -84,42 +85,43 @@ def test_what_a_failed_worker_said_is_in_the_bug_s_report(
 
 def test_stop_ends_one_that_is_at_work(worker: LoweringWorker, model: nn.Module, tmp_path: Path) -> None:
     worker.submit(tmp_path / "model.pte", model, shape=(64, 64))
-    process = worker.process
+    process, folder = worker.process, worker.folder
     worker.stop()
     assert process is not None and process.popen.returncode == -9
-    assert not Path(process.folder.name).exists()
+    assert folder is not None and not Path(folder.name).exists()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_one_that_is_done_waits_for_the_next_worker(
     model: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With nothing of the first one's left, and wherever it stands; not for one with modules from elsewhere."""
+    """Wherever it stands, in the folders of runs; not for one with modules from elsewhere, and not once it is dead."""
     end_idle()
     processes = []
     for i in range(4):
         worker = LoweringWorker()
         if i == 2:
             monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        (tmp_path / str(i)).mkdir()
-        monkeypatch.chdir(tmp_path / str(i))
-        worker.submit(Path("model.pte"), model, shape=(64, 64), baked_seed=3)
-        assert worker.process is not None
-        worker.wait(Path("model.pte"))
-        assert [path.name for path in Path(worker.process.folder.name).iterdir()] == ["log"]
-        processes.append(worker.process)
-        worker.stop()
-        shutil.move(tmp_path / str(i), tmp_path / f"moved{i}")
+        (here := tmp_path / str(i)).mkdir()
+        monkeypatch.chdir(here)
+        with locked(Path("run"), print):
+            worker.submit(Path("run/model.pte"), model, shape=(64, 64), baked_seed=3)
+            assert worker.process is not None
+            worker.wait(Path("run/model.pte"))
+            processes.append(worker.process)
+            worker.stop()
+            assert [path.name for path in Path("run").iterdir() if path.name != ".lock"] == ["model.pte"]
+        shutil.move(here, tmp_path / f"moved{i}")
         assert processes[-1].popen.poll() is None
         if i == 2:
             processes[-1].popen.kill()
             processes[-1].popen.wait()
     first, second, _, last = processes
     assert first is second and len({*map(id, processes)}) == 3
-    assert first.popen.returncode == -9 and not Path(first.folder.name).exists()
-    assert len({(tmp_path / f"moved{i}/model.pte").read_bytes() for i in range(4)}) == 1
+    assert first.popen.returncode == -9
+    assert len({(tmp_path / f"moved{i}/run/model.pte").read_bytes() for i in range(4)}) == 1
     end_idle()
-    assert last.popen.returncode == -9 and not Path(last.folder.name).exists()
+    assert last.popen.returncode == -9
 
 
 BUSY = """
