@@ -37,11 +37,11 @@ def test_the_built_in_recipe_holds_what_it_promises() -> None:
     assert recipe.targets == ["x86-openvino", "x86-onnxruntime", "x86-executorch"]
     assert recipe.goals.fidelity_db == 39.5
     assert {goal.vs for goal in recipe.goals.speedup.values()} == {"best_float"}
-    # The slowest runs on AVX2 gave 1.68x in OpenVINO and 1.60x in ONNX Runtime: these bounds are met by no luck.
-    bounds = [recipe.goals.speedup[name].bound(["avx2"]) for name in ("openvino", "onnx")]
-    assert bounds == [(1.5, "avx2"), (1.4, "avx2")]
+    # The slowest runs on AVX2 gave 1.68x in OpenVINO, 1.54x in ONNX Runtime and 2.12x in ExecuTorch.
+    bounds = [recipe.goals.speedup[name].bound(["avx2"]) for name in ("openvino", "onnx", "executorch")]
+    assert bounds == [(1.5, "avx2"), (1.4, "avx2"), (1.9, "avx2")]
     assert recipe.goals.speedup["openvino"].bound(["avx2", "avx512_vnni", "amx_int8"]) == (1.0, "amx_int8")
-    assert recipe.goals.speedup["executorch"].min == 2.0
+    assert recipe.goals.speedup["executorch"].bound(["avx2", "avx512_vnni", "amx_int8"]) == (2.0, "avx512_vnni")
 
 
 def test_a_minimal_recipe_takes_the_defaults(tmp_path: Path) -> None:

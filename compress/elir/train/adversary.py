@@ -14,6 +14,8 @@ from compress.elir.train.processes import Processes
 from compress.elir.train.state import take_state
 
 PENALTY = 1.0
+PATCHES = 25
+"""A pixel's, of 40 px, 8 px apart: the gradient of their scores' sum is up to so many times one score's."""
 SLOPE = 0.2
 
 
@@ -29,6 +31,11 @@ class Discriminator(nn.Module):
         for given, made in pairwise(sides):
             layers += [nn.LeakyReLU(SLOPE), nn.Conv2d(given, made, 4, stride=2, padding=1)]
         self.layers = nn.Sequential(*layers, nn.LeakyReLU(SLOPE), nn.Conv2d(sides[-1], 1, 3, padding=1))
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                # By torch's own start all scores are alike, and hundreds of steps teach nothing.
+                nn.init.kaiming_normal_(layer.weight, SLOPE)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, pictures: Tensor) -> Tensor:
         """The scores."""
@@ -48,12 +55,12 @@ class DiscriminatorLoss(nn.Module):
         self.discriminator = discriminator
 
     def forward(self, restored: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
-        """Both terms; a patch's penalty is the squared norm of its score's gradient, over the batch's patches."""
+        """Both terms; a patch's penalty is the squared norm of its score's gradient, or less, over all patches."""
         clean = clean.detach().requires_grad_()
         real = self.discriminator(clean)
         hinge = (1 - real).relu().mean() + (1 + self.discriminator(restored)).relu().mean()
         (slope,) = torch.autograd.grad(real.sum(), clean, create_graph=True)
-        return hinge, PENALTY / 2 * slope.square().sum() / real.numel()
+        return hinge, PENALTY / 2 * slope.square().sum() / real.numel() / PATCHES
 
 
 class Adversary:

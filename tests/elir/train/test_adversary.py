@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from compress.elir.train.adversary import PENALTY, Adversary, Discriminator, DiscriminatorLoss, deceit
+from compress.elir.train.adversary import PATCHES, PENALTY, Adversary, Discriminator, DiscriminatorLoss, deceit
 from compress.elir.train.divergence import read_step, replay
 from compress.elir.train.loop import Training
 from compress.elir.train.processes import Processes
@@ -44,7 +44,7 @@ def test_the_losses_by_hand() -> None:
     clean, restored = torch.full((2, 3, 8, 8), 0.8), torch.full((2, 3, 8, 8), 0.2)
     hinge, penalty = DiscriminatorLoss(toy)(restored, clean)  # type: ignore[arg-type]
     assert hinge.item() == pytest.approx((1 - 0.5 * 0.8) + (1 + 0.5 * 0.2))
-    assert penalty.item() == pytest.approx(PENALTY / 2 * 0.5**2), "the gradient of a score is a, at one pixel"
+    assert penalty.item() == pytest.approx(PENALTY / 2 * 0.5**2 / PATCHES), "the gradient of a score is a, at one pixel"
     assert deceit(toy, restored).item() == pytest.approx(-0.5 * 0.2)  # type: ignore[arg-type]
 
 
@@ -56,6 +56,15 @@ def test_a_score_sees_forty_pixels() -> None:
     (slope,) = torch.autograd.grad(scores[0, 0, 6, 6], picture)
     rows = slope.abs().sum((0, 1, 3)).nonzero().flatten()
     assert rows[-1] - rows[0] + 1 == 40
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_its_first_scores_differ_from_patch_to_patch(seed: int, photo: Any) -> None:
+    """Where a start makes all alike (0.01 and less by torch's own), hundreds of steps teach it nothing."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        scores = Discriminator()(torch.tensor(photo).permute(2, 0, 1)[None] / 255)
+    assert scores.std() > 0.1
 
 
 def test_it_learns_to_tell_restored_from_clean_pictures(photo: Any) -> None:
