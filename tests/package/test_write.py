@@ -90,8 +90,8 @@ def test_int8_is_taken_where_nothing_was_timed(finished: Any, tmp_path: Path) ->
             "x86-executorch",
             None,
             "none of its artifacts (openvino-fp32, onnx-fp32, openvino-int8, onnx-int8, onnx-int8-tensorrt) runs on "
-            "target x86-executorch, which takes executorch in fp32 or fp16 or int8: add executorch to the recipe's "
-            "export",
+            "target x86-executorch, which takes executorch in fp32 or fp16 or int8: add executorch for xnnpack to the "
+            "recipe's export",
         ),
         ("x86-openvino", "openvino-int4", "has no artifact 'openvino-int4', did you mean openvino-int8?"),
         (
