@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
-SOURCE = f"deb [signed-by={KEYS}] http://deb.debian.org/debian trixie main\n"
-"""Debian 13: the first release with libonnxruntime-dev. Newer libraries run what is compiled with older headers."""
+RELEASE = "trixie"
+"""Debian 13: the first with libonnxruntime-dev. Newer libraries run what is compiled with older headers."""
 PACKAGE = "libonnxruntime-dev"
 
 
@@ -25,14 +25,28 @@ def _download(folder: Path) -> None:
     from compress.errors import Unavailable
     from compress.targets.tools.packages import Apt, check_debian, unpack_debs
 
-    (folder / "sources.list").write_text(SOURCE)
+    sources = folder / "sources.list"
     try:
         check_debian()
-        apt = Apt(folder / "apt", ["amd64"], folder / "sources.list")
+        sources.write_text(f"deb [signed-by={KEYS}] {_mirror(folder / 'system')} {RELEASE} main\n")
+        apt = Apt(folder / "apt", ["amd64"], sources)
         apt.update()
         unpack_debs(apt.fetch_alone([PACKAGE]), folder)
     except Unavailable as error:
         pytest.skip(f"ONNX Runtime's headers cannot be downloaded here: {error}")
+
+
+def _mirror(folder: Path) -> str:
+    """Of Debian, as the system's own sources have it."""
+    from compress.errors import Unavailable
+    from compress.targets.tools.packages import Apt, run
+
+    (apt := Apt(folder, ["amd64"])).update()
+    wanted = ["--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
+    settings = {"APT_CONFIG": str(apt.folder / "apt.conf")}
+    if not (found := run(["apt-get", "indextargets", *wanted], "apt indextargets", settings).split()):
+        raise Unavailable("apt: no source of this system is a mirror of Debian")
+    return found[0]
 
 
 def runtime_folder(headers: Path, package: Path, root: Path) -> Path:
