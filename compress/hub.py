@@ -8,7 +8,7 @@ import glob
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -200,8 +200,8 @@ def _ways_out(source: str) -> str:
 
 @contextmanager
 def _bounded_answers(source: str, most: int) -> Iterator[None]:
-    """By itself, the client waits for ever, reads without end, asks a Hub that is silent six times, and sleeps as long
-    as one that is busy tells it to.
+    """By itself, the client waits for ever, reads without end, asks a Hub that is silent six times, sleeps as long as
+    one that is busy tells it to, and after one connection that failed closes those of all other transfers.
     """
     from huggingface_hub import set_client_factory
     from huggingface_hub.utils import _http
@@ -230,6 +230,8 @@ def _bounded_answers(source: str, most: int) -> Iterator[None]:
 
     def bounded_client() -> "Client":
         client = factory()
+        closed_later.callback(client.close)
+        client.close = lambda: None  # type: ignore[method-assign]
         hooks = client.event_hooks
         client.event_hooks = {"request": [*hooks["request"], ask], "response": [*hooks["response"], bound]}
         client.timeout = SILENT_S
@@ -238,10 +240,9 @@ def _bounded_answers(source: str, most: int) -> Iterator[None]:
     factory = _http._GLOBAL_CLIENT_FACTORY  # a caller's own, where he has set one
     # Not of one client: after a connection that failed, another one is made.
     set_client_factory(bounded_client)
-    try:
+    with ExitStack() as closed_later:
+        closed_later.callback(set_client_factory, factory)
         yield
-    finally:
-        set_client_factory(factory)
 
 
 def _wait_s(response: "Response") -> int:

@@ -379,24 +379,66 @@ def test_a_hub_that_asks_for_patience(
     )
 
 
-def test_bounds_outlive_a_connection_that_failed(small: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture()
+def one_connection_fails(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The first file that is sent or fetched is asked for where nobody listens; the others are held between choosing a
+    session and using it, until that file is asked for again. Gives its address, each time.
+    """
+    import httpx2
+
+    build, asked, again, lock = httpx2.Client.build_request, [], threading.Event(), threading.Lock()
+
+    def failing(client: httpx2.Client, method: str, url: str, **settings: object) -> httpx2.Request:
+        if method in ("PUT", "GET") and ("/blobs/" in url or "/resolve/" in url):
+            with lock:
+                is_first = not asked
+                if is_failed := is_first or url == asked[0]:
+                    asked.append(url)
+            if is_first:
+                url = "http://127.0.0.1:1/"
+            elif is_failed:
+                again.set()
+            elif not again.wait(20):
+                raise AssertionError("the others were never let go")
+        return build(client, method, url, **settings)
+
+    monkeypatch.setattr(httpx2.Client, "build_request", failing)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between tries
+    return asked
+
+
+def test_a_connection_that_failed_leaves_the_others(small: Path, hub: Hub, one_connection_fails: list[str]) -> None:
+    """The client closes all of its connections then, and goes on with others."""
+    push(small, "someone/tiny", private=False, branch=None)
+    assert len(one_connection_fails) == 2
+    there = hub.repositories["someone/tiny"][hub.branches["someone/tiny"]["main"]]
+    assert {f"bundle/{path.name}" for path in small.iterdir() if path.is_file()} < set(there)
+
+
+def test_a_download_s_connection_that_failed_leaves_the_others(
+    small: Path, hub: Hub, one_connection_fails: list[str]
+) -> None:
+    files = {f"{n}.safetensors": bytes([n]) * 1000 for n in range(8)}
+    hub.commit("someone/many", files)
+    folder = open_repository("hf://someone/many")[0].download(list(files))
+    assert len(one_connection_fails) == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
+
+
+def test_bounds_outlive_a_connection_that_failed(
+    small: Path, hub: Hub, one_connection_fails: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After one, the client goes on with another session."""
     from tests.reliability.hub import _Handler
 
-    answer, sent = _Handler._answer, []
+    answer = _Handler._answer
 
-    def hostile(handler: _Handler, status: int, data: bytes, headers: dict[str, str]) -> None:
-        if "/blobs/" in handler.path:
-            sent.append(handler.path)
-            if len(sent) == 1:
-                return answer(handler, 307, b"", {"Location": "http://127.0.0.1:1/"})  # where nobody listens
+    def long(handler: _Handler, status: int, data: bytes, headers: dict[str, str]) -> None:
         with suppress(OSError):
             answer(handler, status, data + b" " * ("/commit/" in handler.path) * (1 << 24), headers)
-        return None
 
-    monkeypatch.setattr(_Handler, "_answer", hostile)
+    monkeypatch.setattr(_Handler, "_answer", long)
     monkeypatch.setattr("compress.hub.MOST_ANSWER", 1 << 22)
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between tries
     done = CliRunner().invoke(app, ["push", str(small), "someone/tiny"])
-    assert done.exit_code == 4 and sent.count(sent[0]) > 1, done.output
+    assert done.exit_code == 4 and len(one_connection_fails) == 2, done.output
     assert "its answer has more than 4194304 bytes" in done.stderr
