@@ -42,7 +42,7 @@ def check_file(name_or_path: str, overrides: Iterable[str] = ()) -> tuple[str, l
     kind, path = _kind(name_or_path)
     if kind == "sweep":
         points = Points(path, overrides)
-        _check_points(points.known)
+        _check_points(points.checked)
         return points.sweep.name, []
     if kind == "calibration":
         name = load_model(CalibrationSet, path, overrides).name

@@ -51,9 +51,12 @@ class Points:
     @cached_property
     def known(self) -> list[Point]:
         """Every point; of an Optuna search, which finds its points only while it runs, none."""
+        return [] if isinstance(self.sweep.search, Optuna) else self.checked
+
+    @cached_property
+    def checked(self) -> list[Point]:
+        """The points that are checked before anything runs: all of them, or the corners of an Optuna search."""
         search = self.sweep.search
-        if isinstance(search, Optuna):
-            return []
         points = self.of([{}] if search is None else search.points())
         self._check_targets(points)
         return points

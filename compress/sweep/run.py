@@ -36,6 +36,7 @@ def sweep(
     the workers; Unavailable where they are not there.
     """
     points = Points(path)
+    _ = points.checked
     folder = out or Path("runs") / points.sweep.name
     store = Store(points.sweep.store or str((folder / STORE).absolute()))
     planner = Planner(store.url, points.sweep.cpus or physical_cores(), points.sweep.reuse)

@@ -105,6 +105,10 @@ Choices = Annotated[
 ]
 
 
+def _ends(given: Interval) -> tuple[float, float]:
+    return (int(given.low), int(given.high)) if given.integer else (given.low, given.high)
+
+
 class Optuna(Strict):
     """Points proposed by Optuna's TPE sampler from what earlier ones gave (extra elir-compress[optuna])."""
 
@@ -127,6 +131,13 @@ class Optuna(Strict):
             if choices == []:
                 raise ValueError(f"values.{path} holds nothing to try: give choices, or low and high")
         return self
+
+    def points(self) -> Iterator[Settings]:
+        """Settings of points that together hold every choice, and both ends of every interval."""
+        tried = {path: [*_ends(given)] if isinstance(given, Interval) else given for path, given in self.values.items()}
+        first = {path: values[0] for path, values in tried.items()}
+        yield first
+        yield from (first | {path: value} for path, values in tried.items() for value in values[1:])
 
 
 class Sweep(Strict):

@@ -17,6 +17,7 @@ GRID = """search:
     passes.3.ptq.engine: [elir, onnxruntime]
     export: [{openvino: {precisions: [fp32, int8]}}, {onnx: {precisions: [int8], tensorrt: false}}]
 """
+OPTUNA = "search: {kind: optuna, trials: 2, goals: [bytes], values: "
 
 
 def tens(count: int) -> str:
@@ -106,11 +107,19 @@ def test_lists_draws_and_recipes_alone(tmp_path: Path) -> None:
             "search: {kind: optuna, trials: 2, goals: [bytes], values: {model.seed: {low: 3, high: 1}}}",
             "low must be below high",
         ),
+        (
+            f"{OPTUNA}{{model.imagesize: [64]}}}}",
+            "sweep.yaml: setting model.imagesize=64: model.imagesize: unknown key, did you mean image_size?",
+        ),
+        (f"{OPTUNA}{{model.k_steps: {{low: 1, high: 3.5, integer: true}}, model.seed: [1, x]}}}}", 'model.seed="x"'),
+        (f"{OPTUNA}{{model.seed: [1, 2, -1]}}}}", "setting model.seed=-1: model.seed: must be >= 0"),
+        (f"{OPTUNA}{{model.seed: {{low: -3, high: 3, integer: true}}}}}}", "setting model.seed=-3"),
+        (f"targets: [x86-executorch-vulkan]\n{OPTUNA}{{model.seed: [1, 2]}}}}", "so that nothing would be measured"),
     ],
 )
 def test_mistakes_are_one_line_each(tmp_path: Path, text: str, line: str) -> None:
     with pytest.raises(InputError) as refused:
-        _ = points(tmp_path, f"{HEAD}{text}\n").known
+        _ = points(tmp_path, f"{HEAD}{text}\n").checked
     assert line in str(refused.value)
     assert "\n" not in str(refused.value)
 
