@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from compress.pipeline.result import ApplyResult
     from compress.recipe.schema import Recipe
 
-pytest_plugins = ["needs", "budgets", "workers", "onnxruntime_headers"]
+pytest_plugins = ["needs", "budgets", "workers", "onnxruntime_headers", "jvm"]
 
 
 @pytest.hookimpl(tryfirst=True)

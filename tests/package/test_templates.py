@@ -359,6 +359,66 @@ def test_cpp(
     assert (done.returncode, "photo.ppm: shorter than its header says" in done.stderr) == (1, True)
 
 
+# --- Kotlin -------------------------------------------------------------------------------------------------------
+
+STAND_IN = Path(__file__).parent / "android"
+"""A program in the place of MainActivity.kt, and what OpenModel.kt uses of Android."""
+MAIN = "com.example.restore.MainKt"
+
+
+@pytest.mark.downloads
+@pytest.mark.needs("java", "npm", "g++")
+def test_kotlin(
+    kotlin: Path,
+    onnxruntime_java: Path,
+    picture_bundle: Path,
+    float_bundle: Path,
+    seed_bundle: Path,
+    finished: Any,
+    photo: np.ndarray,
+    tmp_path: Path,
+) -> None:
+    """Restorer.kt and ONNX Runtime's OpenModel.kt, in a JVM, over ONNX Runtime's own Java API."""
+    bundles = {
+        ("uint8", "input"): picture_bundle,
+        ("float", "input"): finished.folder,
+        ("float", "baked"): float_bundle,
+        ("uint8", "seed"): seed_bundle,
+    }
+    folders = {form: package(bundle, "x86-onnxruntime", tmp_path / "-".join(form)) for form, bundle in bundles.items()}
+    written = folders["float", "input"] / "android/src/main/kotlin"
+    sources = [written / name for name in ("Restorer.kt", "OpenModel.kt")]
+    classes = [onnxruntime_java / "classes", kotlin / "lib/kotlin-stdlib.jar"]
+    compiler = [kotlin / "bin/kotlinc", "-Werror", "-jvm-target", "17", "-cp", classes[0], "-d", tmp_path / "app"]
+    done = subprocess.run([*compiler, *sources, *STAND_IN.glob("*.kt")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    picture = photo[: SIZE[0], : SIZE[1]]
+    (tmp_path / "picture.bin").write_bytes(picture.tobytes())
+    noise = noise_field(4 * SIZE[0], 4 * SIZE[1], SEED)
+    noise.tofile(tmp_path / "noise.bin")
+    (tmp_path / "short.bin").write_bytes(noise.tobytes()[4:])
+    path = ":".join(map(str, [tmp_path / "app", *classes]))
+    java = ["java", "-cp", path, f"-Donnxruntime.native.path={onnxruntime_java / 'native'}", MAIN]
+
+    def restored(form: tuple[str, str], seed: int = SEED, noise: str = "noise.bin") -> str:
+        facts = json.loads((folders[form] / "compress.json").read_text())
+        assert form == (facts["io"], facts["noise"])
+        told = [facts["model"], facts["scale"], *facts["tile"], facts["overlap"], *form]
+        files = [tmp_path / "picture.bin", *SIZE, tmp_path / noise, tmp_path / "restored.ppm"]
+        command = [*java, *map(str, [folders[form], *told, *files, seed])]
+        return subprocess.run(command, capture_output=True, text=True).stderr
+
+    for form, folder in folders.items():
+        said = restored(form)
+        assert (tmp_path / "restored.ppm").exists(), said
+        check_as_restore(folder, picture, tmp_path / "restored.ppm")
+        (tmp_path / "restored.ppm").unlink()
+    wrong = "IllegalArgumentException: the"
+    assert f"{wrong} seed must be in [0, 16777215]" in restored(("uint8", "seed"), 2**24)
+    assert f"{wrong} noise must be {noise.size} floats" in restored(("float", "input"), noise="short.bin")
+
+
 # --- browser ------------------------------------------------------------------------------------------------------
 
 PIXELS = """

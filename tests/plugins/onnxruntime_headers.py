@@ -1,15 +1,21 @@
-"""ONNX Runtime for C++: the library of its wheel, and the headers, which no wheel holds."""
+"""ONNX Runtime for C++ and Java: the library of its wheel, and headers and sources, which no wheel holds, of Debian."""
 
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from compress.targets.tools.packages import Apt
 
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 RELEASE = "trixie"
 """Debian 13: the first with libonnxruntime-dev. Newer libraries run what is compiled with older headers."""
-PACKAGE = "libonnxruntime-dev"
+PACKAGE, SOURCE = "libonnxruntime-dev", "onnxruntime"
+PARTS = ("java/src/main/", "include/")
+"""Of the source package: the Java API, and the headers that its native half includes."""
 
 
 @pytest.fixture(scope="session")
@@ -23,17 +29,43 @@ def onnxruntime_headers(shared: Callable[..., Any]) -> Path:
 
 def _download(folder: Path) -> None:
     from compress.errors import Unavailable
-    from compress.targets.tools.packages import Apt, check_debian, unpack_debs
+    from compress.targets.tools.packages import unpack_debs
 
-    sources = folder / "sources.list"
     try:
-        check_debian()
-        sources.write_text(f"deb [signed-by={KEYS}] {_mirror(folder / 'system')} {RELEASE} main\n")
-        apt = Apt(folder / "apt", ["amd64"], sources)
-        apt.update()
-        unpack_debs(apt.fetch_alone([PACKAGE]), folder)
+        unpack_debs(_apt(folder, "deb").fetch_alone([PACKAGE]), folder)
     except Unavailable as error:
         pytest.skip(f"ONNX Runtime's headers cannot be downloaded here: {error}")
+
+
+def sources(folder: Path) -> Path:
+    """``PARTS`` of ONNX Runtime's sources, downloaded to ``folder`` -> their root."""
+    from compress.errors import Unavailable
+    from compress.targets.tools.packages import run
+
+    try:
+        settings = {"APT_CONFIG": str(_apt(folder, "deb-src").folder / "apt.conf")}
+        command = ["apt-get", "-q", "source", "--download-only", "--tar-only", SOURCE]
+        run(command, f"apt: {SOURCE}", settings, folder)
+    except Unavailable as error:
+        pytest.skip(f"ONNX Runtime's sources cannot be downloaded here: {error}")
+    with tarfile.open(next(folder.glob(f"{SOURCE}_*.orig.tar.xz"))) as archive:
+        root = archive.next()
+        assert root is not None
+        wanted = tuple(f"{root.name}/{part}" for part in PARTS)
+        archive.extractall(folder, [m for m in archive if m.name.startswith(wanted)], filter="data")
+    return folder / root.name
+
+
+def _apt(folder: Path, kind: str) -> "Apt":
+    """Of packages (``kind`` deb) or of sources (deb-src), its lists read."""
+    from compress.targets.tools.packages import Apt, check_debian
+
+    check_debian()
+    listed = folder / "sources.list"
+    listed.write_text(f"{kind} [signed-by={KEYS}] {_mirror(folder / 'system')} {RELEASE} main\n")
+    apt = Apt(folder / "apt", ["amd64"], listed)
+    apt.update()
+    return apt
 
 
 def _mirror(folder: Path) -> str:

