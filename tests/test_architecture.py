@@ -23,6 +23,7 @@ GROUND = (
         "folders",
         "hub",
         "surroundings",
+        "native_work",
         "python_process",
         "tensors",
         "progress",

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -27,6 +28,7 @@ from compress.cli.options import (
 )
 from compress.cli.output import JsonOption, say, show
 from compress.cli.panels import COMPARE, DATA, DEVICES, MAKE, MEASURE, PANELS
+from compress.cli.watch import run_watched
 from compress.python_process import leave_current_folder
 from compress.surroundings import make_do
 
@@ -362,4 +364,5 @@ def main() -> None:
     make_do()
     leave_current_folder()
     # Shells complete the name that was typed: where `compress` is the old Unix tool, only `elir-compress` is ours.
-    app(prog_name="elir-compress" if Path(sys.argv[0]).stem == "elir-compress" else "compress")
+    name = "elir-compress" if Path(sys.argv[0]).stem == "elir-compress" else "compress"
+    run_watched(sys.argv[1:], partial(app, prog_name=name))

@@ -19,6 +19,7 @@ import typer
 
 from compress.errors import CompressError
 from compress.files import what_to_do
+from compress.native_work import note_signal
 from compress.surroundings import command_line, is_on
 from compress.text import printable
 
@@ -175,6 +176,7 @@ def _signals(came: list[int]) -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         came.append(number)
+        note_signal()
         raise KeyboardInterrupt
 
     def lost(what: "sys.UnraisableHookArgs") -> None:

@@ -20,6 +20,7 @@ from typing import BinaryIO
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from compress.errors import InputError
+from compress.native_work import native_work
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF", "HEIF", "JPEG2000", "PPM", "QOI", "TGA")
 """Pillow's names of the formats that are opened, where this installation has their decoders."""
@@ -80,7 +81,8 @@ def opened(file: Path | BinaryIO, name: str | None = None, load: Load | None = N
         check_file(file)
     with warnings.catch_warnings(action="ignore"):  # Pillow warns at length about metadata it can do without
         try:
-            image = _open(file if isinstance(file, Path) else _bytes(file), load)
+            with native_work(name):
+                image = _open(file if isinstance(file, Path) else _bytes(file), load)
         except Exception as error:
             raise refusal(error, name, file) from None
         try:

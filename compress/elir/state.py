@@ -13,6 +13,7 @@ from torch import Tensor
 from compress.elir.metadata import damaged
 from compress.errors import InputError, VerificationError
 from compress.files import open_plain
+from compress.native_work import native_work
 
 State = dict[str, Tensor]
 MODULES = ("fmir", "mmse", "enc", "dec")
@@ -50,7 +51,8 @@ def load_pickled(path: Path) -> object:
         if _is_compressed(file):
             raise ValueError("its archive is compressed, as torch writes none")
         file.seek(0)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with native_work(path):
+            return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _read_pickled(path: Path) -> dict:

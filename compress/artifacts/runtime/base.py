@@ -17,6 +17,7 @@ from compress.elir.latent import LATENT_CHANNELS, SIZE_MULTIPLE, noise_shape
 from compress.elir.noise import picture_noise, picture_seed
 from compress.elir.noise_torus import check_seed
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
+from compress.native_work import native_work
 from compress.quiet import quiet
 from compress.recipe.schema import Format
 
@@ -58,6 +59,8 @@ class Runner(ABC):
     output: Shape
     facts: dict[str, Option]
     about: Mapping[str, str] = {}
+    name = "the artifact"
+    """Of its file, in messages."""
 
     @abstractmethod
     def __init__(self, path: Path, threads: int, options: Mapping[str, Option], contents: Contents | None) -> None:
@@ -124,7 +127,8 @@ class Runner(ABC):
         """Run on ``inputs``, as they are. Raises VerificationError for an artifact that fails or does not give
         ``output``."""
         try:
-            made = self._execute(inputs)
+            with native_work(self.name):
+                made = self._execute(inputs)
         except CompressError:  # a stage's own
             raise
         except MemoryError:

@@ -8,6 +8,7 @@ from compress.artifacts.runtime.contents import Contents
 from compress.artifacts.runtime.staged import StagedRunner
 from compress.artifacts.stages import STAGES
 from compress.errors import InputError
+from compress.native_work import native_work
 from compress.recipe.schema import Format
 
 
@@ -36,7 +37,7 @@ def open_runner(
     kind, own = _runner(format), dict(options or {})
     own_threads, shared = _share(format, threads, streams)
     if path.stem not in STAGES:
-        return kind(path, own_threads, {**shared, **own}, contents)
+        return _loaded(kind, path, own_threads, {**shared, **own}, contents)
     stages = {}
     for stage in STAGES:
         file = path.with_stem(stage)
@@ -44,8 +45,18 @@ def open_runner(
             raise InputError(f"{path}: {file.name} is not beside it: copy all three graphs of the artifact")
         inside = contents.stages[stage] if contents else None
         whole = stage == "flow"
-        stages[stage] = kind(file, threads if whole else own_threads, own if whole else {**shared, **own}, inside)
+        settings = own if whole else {**shared, **own}
+        stages[stage] = _loaded(kind, file, threads if whole else own_threads, settings, inside)
     return StagedRunner(stages)
+
+
+def _loaded(
+    kind: type[Runner], path: Path, threads: int, settings: Mapping[str, Option], contents: Contents | None
+) -> Runner:
+    with native_work(path):
+        runner = kind(path, threads, settings, contents)
+    runner.name = str(path)
+    return runner
 
 
 MOST_STREAMS = 4

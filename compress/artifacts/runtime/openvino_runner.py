@@ -95,7 +95,8 @@ def _read(core: Any, path: Path) -> Any:
 
 def _about(model: Any) -> dict[str, str]:
     paths = {key: [ABOUT, key] for key in KEYS}
-    return {key: str(model.get_rt_info(path).value) for key, path in paths.items() if model.has_rt_info(path)}
+    told = {key: model.get_rt_info(path).value for key, path in paths.items() if model.has_rt_info(path)}
+    return {key: value for key, value in told.items() if isinstance(value, str)}  # a stranger's may be a tree
 
 
 def _shape(port: Any) -> tuple[int, ...]:

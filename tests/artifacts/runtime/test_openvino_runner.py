@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from openvino import properties
 
+from compress.artifacts.about import ABOUT
 from compress.artifacts.runtime.open import open_runner
 from compress.errors import InputError, VerificationError
 
@@ -55,6 +56,18 @@ def test_a_damaged_file_whose_bytes_the_message_quotes_is_refused(artifact: Path
     (tmp_path / "model.bin").write_bytes(artifact.with_suffix(".bin").read_bytes())
     with pytest.raises(VerificationError, match=r"model\.xml: refused, not a readable OpenVINO IR"):
         open_runner(tmp_path / "model.xml", "openvino", 1)
+
+
+@only
+def test_what_it_says_of_itself_may_be_a_tree(artifact: Path, tmp_path: Path) -> None:
+    """Printing a deep one was a RecursionError, reported as a bug."""
+    text, depth = artifact.read_text(), 1000
+    before, _, after = text.rpartition("</net>")
+    tree = "<task>" * depth + "</task>" * depth
+    head = before.rpartition("<rt_info>")[0]
+    (tmp_path / "model.xml").write_text(f"{head}<rt_info><{ABOUT}>{tree}</{ABOUT}></rt_info></net>{after}")
+    (tmp_path / "model.bin").write_bytes(artifact.with_suffix(".bin").read_bytes())
+    assert "task" not in open_runner(tmp_path / "model.xml", "openvino", 1).about
 
 
 OUT_OF_ORDER = """

@@ -1,0 +1,152 @@
+"""Commands that hand a stranger's files to compiled code: what ends it, or holds it for ever, is one line and 5."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compress.python_process import ROOT
+
+KEPT = Path(__file__).parents[1] / "kept" / "release_0_1_0.zip"
+SHAPE = (1, 3, 64, 64)
+MAIN = "import sys; from compress.cli import commands, watch; watch.LIMIT_S = float(sys.argv.pop(1)); commands.main()"
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process watches")
+
+
+def command(*words: object, limit_s: float = 600) -> "subprocess.Popen[str]":
+    everything = [sys.executable, "-c", MAIN, str(limit_s), *map(str, words)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(everything, stdout=-1, stderr=-1, text=True, env=environment)
+
+
+def ended(*words: object, limit_s: float = 600) -> tuple[int, str, str]:
+    """Exit code, stdout, and the last line of stderr."""
+    process = command(*words, limit_s=limit_s)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, (err.splitlines() or [""])[-1]
+
+
+def onnx_of(path: Path, nodes: list[Any], **constants: np.ndarray) -> Path:
+    from onnx import TensorProto, helper, numpy_helper
+
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, SHAPE) for name in ("lq", "hq")]
+    values = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], values)
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def trap(path: Path) -> Path:
+    """A model whose constants are divided before it is run, which no x86 can do: -2^63 / -1."""
+    from onnx import helper
+
+    nodes = [helper.make_node("Div", ["a", "b"], ["c"]), helper.make_node("Cast", ["c"], ["d"], to=1)]
+    nodes.append(helper.make_node("Add", ["lq", "d"], ["hq"]))
+    return onnx_of(path, nodes, a=np.array([-(2**63)], np.int64), b=np.array([-1], np.int64))
+
+
+def endless(path: Path) -> Path:
+    from onnx import TensorProto, helper
+
+    ports = [
+        helper.make_tensor_value_info("i", TensorProto.INT64, []),
+        helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, None),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("again", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, None),
+    ]
+    nodes = [helper.make_node("Identity", ["c"], ["again"]), helper.make_node("Identity", ["x"], ["y"])]
+    body = helper.make_graph(nodes, "body", ports, outputs)
+    return onnx_of(path, [helper.make_node("Loop", ["", "true", "lq"], ["hq"], body=body)], true=np.array(True))
+
+
+def trap_in_a_bundle(folder: Path) -> Path:
+    """A bundle as its manifest says, whose IR divides -2^63 by -1."""
+    import openvino as ov
+    from openvino import opset13 as op
+
+    with zipfile.ZipFile(KEPT) as archive:
+        archive.extractall(folder)
+    bundle = folder / "bundle"
+    ports = [op.parameter(shape, np.float32, name=name) for name, shape in (("lq", SHAPE), ("noise", (1, 16, 8, 8)))]
+    divided = op.divide(*(op.constant(np.array([value], np.int64)) for value in (-(2**63), -1)))
+    model = ov.Model([op.result(op.add(ports[0], op.convert(divided, "f32")))], ports, "m")
+    ov.save_model(model, bundle / "int8/openvino/model.xml", compress_to_fp16=False)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for file in manifest["files"]:
+        data = (bundle / file["path"]).read_bytes()
+        file |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    return bundle
+
+
+@pytest.fixture()
+def picture(tmp_path: Path) -> Path:
+    Image.new("RGB", (64, 64)).save(tmp_path / "picture.png")
+    return tmp_path / "picture.png"
+
+
+def test_what_ends_the_process_is_refused_in_one_line(tmp_path: Path, picture: Path) -> None:
+    file = trap(tmp_path / "m.onnx")
+    words = ["restore", file, picture, "-o", tmp_path / "out.png", "--scale", "1"]
+    line = f"{file}: refused, it ended the process that read or ran it (SIGFPE): do not use it, get another copy"
+    assert ended(*words) == (5, "", line)
+    bundle = trap_in_a_bundle(tmp_path)
+    line = line.replace(str(file), str(bundle / "int8/openvino/model.xml"))
+    assert ended("verify", bundle) == (5, "", line)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_what_never_ends_is_refused_after_a_time(tmp_path: Path, picture: Path) -> None:
+    file = endless(tmp_path / "m.onnx")
+    words = ["restore", file, picture, "-o", tmp_path / "out.png", "--scale", "1"]
+    line = f"{file}: refused, not read or run within 2 s: do not use it, get another copy"
+    assert ended(*words, limit_s=2) == (5, "", line)
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
+def test_it_ends_as_it_did_in_one_process(number: str, code: int, tmp_path: Path, picture: Path) -> None:
+    """A signal reaches the child, which does not outlive the process that was started."""
+    words = ["restore", endless(tmp_path / "m.onnx"), picture, "-o", tmp_path / "out.png", "--scale", "1"]
+    process = command(*words)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "1 of 1" in line:
+            break
+    child = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+    process.send_signal(signal.Signals[number])
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert err.splitlines() == {130: ["interrupted"], 143: ["terminated"]}.get(code, [])
+    for _ in range(100):
+        if not Path(f"/proc/{child}").exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError("the child outlives it")
+
+
+def test_a_child_that_the_system_ended_is_no_success(tmp_path: Path, picture: Path) -> None:
+    file = endless(tmp_path / "m.onnx")
+    process = command("restore", file, picture, "-o", tmp_path / "out.png", "--scale", "1")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "1 of 1" in line:
+            break
+    time.sleep(0.5)
+    os.kill(int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]), signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    line = f"{file}: ended by SIGKILL, as for lack of memory: free some, or do not use the file"
+    assert (process.returncode, err.splitlines()) == (2, [line])
