@@ -2,11 +2,13 @@
 
 import io
 import itertools
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import IO, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from PIL import Image
 
@@ -14,11 +16,15 @@ from compress.data.folders import scan
 from compress.data.names import distinct_names
 from compress.data.pictures import open_rgb, read_rgb
 from compress.errors import InputError
+from compress.files import open_plain, real_path
 from compress.hub import is_offline
 from compress.recipe.calibration_set import HubSource
 from compress.recipe.image_size import Shape, size_text
 from compress.recipe.train import StreamSource
 from compress.text import one_line
+
+MOST_BYTES = 2**29
+"""Of a row's picture that lies in a file."""
 
 Row: TypeAlias = dict[str, Any]
 """A row of a hub data set, its columns by name: whatever the set holds."""
@@ -201,17 +207,48 @@ def _reach(name: str) -> None:
 def picture_file(source: HubSource, row: Row) -> bytes:
     """The bytes of a row's picture that was not decoded: in the row, or in a file that it points to.
 
-    Raises InputError when the row has no such column or no picture in it, or when the file cannot be reached.
+    Raises InputError when the row has no such column or no picture in it, or when the file cannot be reached, is not in
+    the data set, or has more than ``MOST_BYTES``.
     """
-    import fsspec
-
     value = _cell(source, row)
     if not isinstance(value, dict) or not {"bytes", "path"} <= value.keys():
         raise _no_pictures(source)
     if value["bytes"] is not None:
         return bytes(value["bytes"])
-    with _reading(source), fsspec.open(value["path"], "rb") as file:
-        return bytes(file.read())
+    place = str(value["path"])
+    if not _is_in_set(source.name, place):
+        raise InputError(f"{source.name}: a row's picture is {one_line(place)}, outside of the set: use another set")
+    with _reading(source), _opened(place) as file:
+        data = bytes(file.read(MOST_BYTES + 1))
+    if len(data) > MOST_BYTES:
+        raise InputError(f"{source.name}: {one_line(place)} has more than {MOST_BYTES >> 20} MB: use another set")
+    return data
+
+
+def _is_in_set(name: str, place: str) -> bool:
+    """Whether a row's file is one of its data set ``name``, itself or in a zip archive.
+
+    Rows are a stranger's: fsspec would open any file of this machine, a device without an end, any address, and, by
+    the user's own keys, any host.
+    """
+    *inside, file = place.split("::")
+    if any(not part.startswith("zip://") for part in inside):
+        return False
+    if Path(name).is_dir():
+        return os.path.abspath(name) in map(str, Path(os.path.abspath(file)).parents) or (
+            real_path(Path(name)) in real_path(Path(file)).parents
+        )
+    at = re.fullmatch(r"hf://datasets/([^@]+)@[^/]+/(.+)", file)
+    if at is None or ".." in at[2].split("/"):
+        return False
+    known, asked = at[1].casefold(), name.casefold()  # the Hub gives a set its whole name
+    return known == asked or ("/" not in asked and known.endswith(f"/{asked}"))
+
+
+def _opened(place: str) -> "AbstractContextManager[IO[bytes]]":
+    import fsspec
+
+    return fsspec.open(place, "rb") if "://" in place else open_plain(Path(place))  # type: ignore[no-any-return]
 
 
 def _cell(source: HubSource, row: Row) -> Any:

@@ -1,3 +1,4 @@
+import io
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from compress.data import sources
 from compress.data.sources import FolderPictures, HubPictures, picture_file, shuffled_rows
 from compress.errors import InputError
 from compress.recipe.calibration_set import HubSource
@@ -103,6 +105,50 @@ def test_shuffled_rows_without_pictures(tmp_path: Path) -> None:
     texts = StreamSource(name=str(tmp_path))
     with pytest.raises(InputError, match=r"column 'image' holds no pictures: set source\.column"):
         picture_file(texts, next(shuffled_rows(texts, 0)))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "OUTSIDE", "SET/../private.png", "file://OUTSIDE", "/dev/zero", "http://127.0.0.1:9/x.png", "ssh://someone/x.png",
+        "reference://x::OUTSIDE", "simplecache::file://OUTSIDE", "zip://x.png::OUTSIDE", "zip://x::data:,x", "data:,x",
+        "hf://datasets/somebody/else@main/x.png", "local://OUTSIDE", "SET/pipe", "",
+    ],
+)  # fmt: skip
+def test_a_row_that_points_out_of_its_set_is_refused(hub: HubSource, tmp_path: Path, place: str) -> None:
+    """A stranger's rows would have any file of this machine read, and any address asked."""
+    fill(tmp_path, ["private.png"])
+    os.mkfifo(Path(hub.name) / "pipe")
+    place = place.replace("OUTSIDE", str(tmp_path / "private.png")).replace("SET", hub.name)
+    with pytest.raises(InputError, match=r"a row's picture is .*, outside of the set: use another|no plain file"):
+        picture_file(hub, {"image": {"bytes": None, "path": place}})
+
+
+@pytest.mark.parametrize("named", ["someone/photos", "Someone/Photos", "photos"])
+def test_a_row_of_the_hub_points_into_its_own_set(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(sources, "_opened", lambda place: opened.append(place) or io.BytesIO(b"x"))
+    source = HubSource(name=named)
+    good = ["hf://datasets/someone/photos@ab12/a/x.png", "zip://x/y.png::hf://datasets/someone/photos@ab12/a.zip"]
+    for place in good:
+        assert picture_file(source, {"image": {"bytes": None, "path": place}}) == b"x"
+    for place in (
+        "hf://datasets/someone/photos2@ab12/x.png",
+        "hf://someone/photos@ab12/x.png",
+        "hf://datasets/someone/photos@ab12/../../other@main/x.png",
+        "reference://x::hf://datasets/someone/photos@ab12/a.json",
+        "someone/photos/x.png",
+    ):
+        with pytest.raises(InputError, match="outside of the set"):
+            picture_file(source, {"image": {"bytes": None, "path": place}})
+    assert opened == good
+
+
+def test_a_row_s_file_without_an_end_is_refused(hub: HubSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MOST_BYTES", 10)
+    place = str(next(Path(hub.name).rglob("*.png")))
+    with pytest.raises(InputError, match=r"png has more than 0 MB: use another set"):
+        picture_file(hub, {"image": {"bytes": None, "path": place}})
 
 
 OFFLINE = [
