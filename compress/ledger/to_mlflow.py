@@ -7,15 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from compress.bundle.open import open_bundle
 from compress.errors import CompressError, InputError, Unavailable
 from compress.files import sha256_file
 from compress.ledger.from_bundle import together
+from compress.quiet import quiet
 from compress.results.measurement import DETAILS, Row
-from compress.text import install_extra
+from compress.text import install_extra, one_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +29,11 @@ ROW, FILES = f"{PREFIX}.row", f"{PREFIX}.files"
 """Tags: the row's id; the hash of the artifact's files, where they were sent too."""
 PARAMS = ("image_size", "k_steps", "threads")
 """Whole numbers that are settings, not measurements."""
-PAGE = 1000
+PAGE, MOST_PAGES = 1000, 1000
+MOST_ANSWER = 64 << 20
+"""Bytes: a page of runs takes 2 MB."""
+STORES = ("mlflow-artifacts", "http", "https", "s3", "gs", "wasbs", "abfss")
+"""Where a server may have files sent. It is a stranger, and a path would be one of this machine: files are written."""
 FINISHED = "FINISHED"
 # Nothing is sent to anybody else; a server that does not answer is reported in seconds, not in minutes.
 SETTINGS = {
@@ -36,6 +41,7 @@ SETTINGS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",  # it may ask for a day
 }
 VARIABLE = "MLFLOW_TRACKING_URI"
 
@@ -67,7 +73,7 @@ def send(rows: Sequence[Row], uri: str | None, experiment: str, progress: "Progr
     with _told(uri), progress.stage("send to MLflow", total=len(rows)) as stage:
         client = _client(uri)
         place = _experiment(client, experiment)
-        known = {run.data.tags[ROW]: run for run in _runs(client, place)}
+        known = {run.data.tags.get(ROW): run for run in _runs(client, place)}
         sent = bare = 0
         for row in rows:
             paths = _files(row) if files else []
@@ -96,19 +102,54 @@ def _shown(uri: str) -> str:
 def _told(uri: str) -> Iterator[None]:
     """MLflow's errors as one line."""
     try:
-        from mlflow.exceptions import MlflowException
+        import mlflow  # noqa: F401
     except ImportError as error:
         raise Unavailable(
             f"MLflow cannot be imported ({error}): {install_extra('mlflow')}; the package mlflow does as well"
         ) from None
-    from requests import ConnectionError, RequestException, Timeout
+    from requests import ConnectionError, Timeout
 
     try:
-        yield
-    except (MlflowException, RequestException, OSError) as error:
+        with quiet(), _bounded_answers():  # MLflow logs a server's words as they are
+            yield
+    except CompressError as error:
+        raise type(error)(f"MLflow {_shown(uri)}: {error}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # of MLflow, requests, protobuf, and of every class that is made of an answer
         silent = any(isinstance(cause, ConnectionError | Timeout) for cause in _causes(error))
         why = "no connection" if silent else " ".join(str(error).split())[:200].replace(uri, _shown(uri))
         raise Unavailable(f"MLflow {_shown(uri)}: refused or out of reach ({why}): see that it runs there") from None
+
+
+@contextmanager
+def _bounded_answers() -> Iterator[None]:
+    """An answer of more than ``MOST_ANSWER`` bytes is an error."""
+    from requests import RequestException
+    from requests.adapters import HTTPAdapter
+
+    send = HTTPAdapter.send
+
+    def bounded(*given: Any, **named: Any) -> Any:
+        answer = send(*given, **named)
+        stream = answer.raw.stream
+
+        def counted(*given: Any, **named: Any) -> Iterator[bytes]:
+            size = 0
+            for chunk in stream(*given, **named):
+                size += len(chunk)
+                if size > MOST_ANSWER:
+                    raise RequestException(f"an answer of more than {MOST_ANSWER >> 20} MB")
+                yield chunk
+
+        answer.raw.stream = counted
+        return answer
+
+    HTTPAdapter.send = bounded  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        HTTPAdapter.send = send  # type: ignore[method-assign]
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -131,11 +172,12 @@ def _experiment(client: "MlflowClient", name: str) -> str:
 def _runs(client: "MlflowClient", experiment: str) -> "Iterator[Run]":
     """Every run of ours."""
     token, wanted = None, f"tags.`{ROW}` != ''"
-    while True:
+    for _ in range(MOST_PAGES):
         page = client.search_runs([experiment], wanted, max_results=PAGE, page_token=token)
         yield from page
         if not (token := page.token):
             return
+    raise Unavailable(f"lists runs without end, more than {MOST_PAGES * PAGE}: see that it is a tracking server")
 
 
 def _whole(run: "Run | None", row: Row, paths: Sequence[Path]) -> bool:
@@ -152,7 +194,11 @@ def _send(client: "MlflowClient", experiment: str, run: "Run | None", row: Row, 
     name = " ".join(filter(None, (row.recipe, row.artifact, row.target, row.dataset)))
     tags = {ROW: row.id, f"{PREFIX}.run": row.run, "mlflow.source.name": "compress ledger export"}
     run = run or client.create_run(experiment, created, tags, name)
-    id = run.info.run_id
+    id, place = run.info.run_id, str(run.info.artifact_uri)
+    if not place.startswith(tuple(f"{store}:" for store in STORES)):
+        raise Unavailable(
+            f"has files written to {one_line(place)}, which is on this machine: start it with `--serve-artifacts`"
+        )
     params, metrics = _split(row)
     client.log_batch(
         id,

@@ -5,21 +5,25 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from compress.cli.commands import app
-from compress.ledger import open_ledger
+from compress.ledger import open_ledger, to_mlflow
 from compress.ledger.to_mlflow import send
 from compress.progress import Progress
 from compress.results.measurement import DETAILS
+from tests.ledger.conftest import Make
 
 START_S = 120
 
@@ -148,3 +152,87 @@ def test_mistakes_are_one_line(args: list[str], code: int, text: str, monkeypatc
     last = done.stderr.splitlines()[-1]
     assert (done.exit_code, done.stdout) == (code, "")
     assert last.startswith(text) and "s3cret" not in done.stderr and "Traceback" not in done.stderr
+
+
+# --- a server that is no MLflow, or a hostile one --------------------------------------------------------------
+
+RUN_ID = "a" * 32
+
+
+def told_run(place: str, *, tagged: bool = True) -> dict[str, Any]:
+    info = {"run_id": RUN_ID, "run_uuid": RUN_ID, "experiment_id": "1", "status": "RUNNING", "artifact_uri": place}
+    return {"info": info, "data": {"tags": [{"key": "elir-compress.row", "value": "x"}] if tagged else []}}
+
+
+class Hostile(BaseHTTPRequestHandler):
+    """Answers of a server: ``answers`` by a word in the path, (code, headers, body); or a body without an end."""
+
+    protocol_version = "HTTP/1.1"
+    answers: ClassVar[dict[str, Any]] = {}
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        answer = next((body for word, body in self.answers.items() if word in self.path), {})
+        code, headers, body = answer if isinstance(answer, tuple) else (200, {}, answer)
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(code)
+        for name, value in ({"Content-Length": str(len(data))} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(data)
+            while "Content-Length" in headers and len(headers["Content-Length"]) > 12:
+                self.wfile.write(b" " * 2**16)
+
+    do_GET = do_PUT = do_PATCH = do_POST
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def hostile(place: str) -> dict[str, dict[str, Any]]:
+    """Every server's answers, by what is wrong with it."""
+    usual = {
+        "get-by-name": {"experiment": {"experiment_id": "1", "name": "x", "artifact_location": place}},
+        "runs/search": {"runs": []},
+        "runs/create": {"run": told_run(place)},
+        "runs/get": {"run": told_run(place)},
+    }
+    return {
+        "text": {"": b"hello"},
+        "depth": {"": b"[" * 10**5},
+        "types": {"": {"experiment": [1], "runs": 5, "run": "x"}},
+        "codes": {"": (400, {}, {"error_code": [1], "message": {"a": 1}})},
+        "words": {"": (400, {}, {"error_code": "X\x1b[2J", "message": "\x1b[2J\nforged: 9 runs sent"})},
+        "patience": {"": (429, {"Retry-After": "86400"}, {})},
+        "pages": usual | {"runs/search": {"runs": [], "next_page_token": "again"}},
+        "no tags": usual | {"runs/search": {"runs": [told_run(place, tagged=False)]}} | {"runs/create": {}},
+        "no data": usual | {"runs/search": {"runs": [{"info": {}}]}} | {"runs/create": {}},
+        "no end": {"": (200, {"Content-Length": str(10**13)}, b" ")},
+        "a path": usual,
+        "a file": usual | {"runs/create": {"run": told_run(f"file://{place}")}},
+    }
+
+
+@pytest.mark.parametrize("kind", hostile("x"))
+def test_a_hostile_server_is_one_line(
+    kind: str, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is written where it says, nothing printed that a terminal obeys, and no answer is waited for for ever."""
+    monkeypatch.setattr(to_mlflow, "MOST_PAGES", 3)
+    monkeypatch.setattr(to_mlflow, "MOST_ANSWER", 2**20)
+    for name in to_mlflow.SETTINGS:
+        monkeypatch.setenv(name, to_mlflow.SETTINGS[name])
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(Hostile, "answers", hostile(str(tmp_path / "out"))[kind])
+    open_ledger().append([make()])
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as served:
+        served.daemon_threads = True
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        done = run("export", "--to", "mlflow", "--uri", f"http://127.0.0.1:{served.server_port}")
+        served.shutdown()
+    said = done.output + "".join(capfd.readouterr())
+    assert done.exit_code == 4, said
+    assert done.stderr.splitlines()[-1].startswith(f"MLflow http://127.0.0.1:{served.server_port}: "), said
+    assert all(c.isprintable() or c == "\n" for c in said) and "\nforged" not in said
+    assert not (tmp_path / "out").exists()
