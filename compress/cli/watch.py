@@ -13,7 +13,10 @@ from compress.native_work import NativeWork, be_watched
 from compress.surroundings import is_on
 from compress.text import printable
 
-READERS = ("bench", "card", "check", "compare", "convert", "evaluate", "package", "report", "restore", "verify")
+READERS = (
+    *("bench", "card", "check", "compare", "convert", "demo", "evaluate", "ledger", "package", "report", "restore"),
+    "verify",
+)
 """Commands that hand files of others to compiled code."""
 LIMIT_S = 600.0
 """Of one call: of compiling a model, a picture's decoding, an inference of a tile."""

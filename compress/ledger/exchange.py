@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from compress.errors import InputError, VerificationError
 from compress.files import read_plain, whole_file
 from compress.ledger.share import check_shared
+from compress.native_work import native_work
 from compress.results.json_text import parse_json
 from compress.results.measurement import DETAILS, Measurement, Row
 from compress.results.section import first_mistake
@@ -22,6 +23,8 @@ VERSION = 1
 MOST_ROWS, BATCH = 1_000_000, 100
 """Rows of a Parquet file, and how many of them are read at once."""
 MOST_BYTES = 1 << 30
+MOST_AT_ONCE = 1 << 28
+"""Bytes that rows of Parquet may take when they are read together."""
 """Of any file: hundreds of thousands of rows."""
 NAMES = ("id", *Measurement.model_fields)
 
@@ -116,14 +119,42 @@ def _write_parquet(rows: Sequence[Fields], path: Path) -> None:
 
 
 def _read_parquet(path: Path) -> Iterator[Fields]:
-    from pyarrow import BufferReader, parquet
+    from pyarrow import ArrowException, BufferReader, parquet
 
-    # pyarrow's own errors are ValueErrors and OSErrors. A column of equal values takes no room in the file.
-    with parquet.ParquetFile(BufferReader(read_plain(path, MOST_BYTES))) as file:
-        if (count := file.metadata.num_rows) > MOST_ROWS:
-            raise ValueError(f"{count} rows, at most {MOST_ROWS}")
-        for batch in file.iter_batches(BATCH):
-            yield from map(_deep, batch.to_pylist())
+    # Equal values take no room in the file: kept as a dictionary, they take none in memory.
+    try:
+        with native_work(path):
+            data = read_plain(path, MOST_BYTES)
+            columns = parquet.read_schema(BufferReader(data)).names
+            if unknown := [name for name in columns if name not in NAMES]:
+                raise ValueError(f"unknown column {unknown[0]}")
+            opened = parquet.ParquetFile(BufferReader(data), read_dictionary=columns)
+        with opened as file:
+            facts = file.metadata
+            if facts.num_rows > MOST_ROWS:
+                raise ValueError(f"{facts.num_rows} rows, at most {MOST_ROWS}")
+            groups = map(facts.row_group, range(facts.num_row_groups))
+            if any(group.total_byte_size > MOST_BYTES for group in groups):
+                raise ValueError(f"more than {MOST_BYTES >> 20} MB, uncompressed, in a group of rows")
+            batches = file.iter_batches(BATCH)
+            while (batch := _next(batches, path)) is not None:
+                yield from map(_deep, batch)
+    except (MemoryError, OSError, ValueError):
+        raise
+    except ArrowException as error:  # types that it does not know, keys and places that are not there
+        raise ValueError(str(error)) from None
+
+
+def _next(batches: Iterator[Any], path: Path) -> Iterator[Fields] | None:
+    """The next rows; one by one where each may be as long as all that is kept once."""
+    with native_work(path):
+        batch = next(batches, None)
+        if batch is None:
+            return None
+        kept = sum(getattr(column, "dictionary", column).nbytes for column in batch.columns)
+        if kept * batch.num_rows < MOST_AT_ONCE:
+            return iter(batch.to_pylist())
+    return (batch.slice(at, 1).to_pylist()[0] for at in range(batch.num_rows))
 
 
 WRITERS: dict[str, Callable[[Sequence[Fields], Path], None]] = {

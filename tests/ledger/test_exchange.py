@@ -1,8 +1,11 @@
 """Rows to files and back, and what is refused."""
 
+import base64
 import csv
 import json
 import os
+import random
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +110,56 @@ def test_a_parquet_file_whose_rows_take_no_room_is_refused(tmp_path: Path) -> No
         parquet.write_table(pa.table({"id": pa.array(["x"] * count).dictionary_encode()}), path, compression="zstd")
         with pytest.raises(InputError, match=why):
             read_rows(path)
+
+
+def test_a_parquet_file_whose_text_takes_no_room_is_read_row_by_row(tmp_path: Path) -> None:
+    """A text of 50 MB that stands in a hundred rows is kept once in the file, in a kilobyte, and was kept in each."""
+    path = tmp_path / "rows.parquet"
+    code = (
+        "import resource, sys\nfrom pathlib import Path\nimport pyarrow as pa\nfrom pyarrow import parquet\n"
+        "from compress.ledger.exchange import read_rows\n"
+        "id = pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int32()), pa.array(['a' * 50_000_000]))\n"
+        "parquet.write_table(pa.table({'id': id}), sys.argv[1], compression='zstd')\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try:\n    read_rows(Path(sys.argv[1]))\nexcept Exception as error:\n    print(error)\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    error, megabytes = done.stdout.splitlines()
+    assert path.stat().st_size < 10_000 and "row 1: created: Field required" in error
+    assert int(megabytes) < 500
+
+
+def test_a_damaged_parquet_file_is_refused_whatever_arrow_says(make: Make, tmp_path: Path) -> None:
+    """Every byte of its last part, which says what the columns are, replaced by others."""
+    path = tmp_path / "rows.parquet"
+    write_rows([make().row()], path)
+    good = path.read_bytes()
+    length = int.from_bytes(good[-8:-4], "little")
+    rng, refused = random.Random(0), 0
+    for at in range(len(good) - 8 - length, len(good) - 8, 7):
+        damaged = bytearray(good)
+        damaged[at] = rng.choice([0, 5, 24, 127, 255])
+        path.write_bytes(damaged)
+        try:
+            read_rows(path)
+        except (InputError, VerificationError):
+            refused += 1
+    assert refused > 100
+
+
+def test_a_type_that_arrow_does_not_know_is_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pa.table({"threads": [1]}), path)
+    kept = parquet.read_metadata(path).metadata[b"ARROW:schema"]
+    assert base64.b64decode(kept).count(b"\x40\0\0\0") == 1  # bits of a whole number
+    other = base64.b64encode(base64.b64decode(kept).replace(b"\x40\0\0\0", b"\x41\0\0\0"))
+    path.write_bytes(path.read_bytes().replace(kept, other))
+    with pytest.raises(InputError, match=r"wrote \(Integers .* not implemented\): export them again"):
+        read_rows(path)
 
 
 @pytest.mark.parametrize("suffix", READERS)
