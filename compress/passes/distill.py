@@ -56,7 +56,8 @@ class Distill(Pass):
         subject.keep_reference()
         assert subject.reference is not None
         student = self._start(subject)
-        kept = subject.keep("student", lambda: self._train(student, subject))
+        # A copy: training changes the layout of its weights in memory, and a run that takes the kept ones would not.
+        kept = subject.keep("student", lambda: self._train(copy.deepcopy(student), subject))
         student.load_state_dict(kept)
         subject.model = student.eval().requires_grad_(False)
         steps = sum(stage.steps for stage in self.settings.stages)

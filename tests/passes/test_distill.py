@@ -53,6 +53,7 @@ def test_the_student_has_its_steps_entry_and_blocks(subject: Subject, pictures: 
     assert subject.reference is not None and subject.reference.k_steps == teacher.k_steps == 2
     assert subject.probe().isfinite().all()
     assert subject.notes == ["distill: K 2 to 1, encoder on a grid 4 times coarser, 2 training steps"]
+    assert all(p.is_contiguous() for p in subject.model.parameters()), "as training has them; a run resumed has not"
 
 
 def test_the_finished_student_is_a_checkpoint(subject: Subject, pictures: Path) -> None:

@@ -119,13 +119,14 @@ def _compiled_on_demand() -> Iterator[None]:
 
 
 def _unshared(model: nn.Module) -> nn.Module:
-    """A copy in which every Euler step has integer weights of its own.
+    """A copy in which every Euler step has integer weights of its own, and no weights are in torch's ``channels_last``
+    layout, which XNNPACK's passes refuse.
 
     A constant with several users outside one partition stays in the program beside the partitions' copies; one that
     a single partition owns goes to the named data, where equal bytes are stored once: the flow's weights once, not K
     times and once more.
     """
-    model = copy.deepcopy(model)
+    model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
     for module in model.modules():
         for name, buffer in module.named_buffers(recurse=False):
             setattr(module, name, buffer.clone())

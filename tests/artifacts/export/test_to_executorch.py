@@ -1,5 +1,6 @@
 """ExecuTorch programs: XNNPACK takes the convolutions, weights are stored once, the runtime gives what torch gives."""
 
+import copy
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -49,6 +50,12 @@ def test_nothing_that_computes_is_left_outside(program: bytes, tmp_path: Path) -
     result = coverage(tmp_path / "model.pte")
     assert {item.operator for item in result.outside} <= {"_to_copy"}
     assert result.delegates == 1
+
+
+@pytest.mark.slow
+def test_the_layout_of_weights_in_memory_changes_nothing(program: bytes, folded: Elir) -> None:
+    """XNNPACK's passes refuse weights in the one that training has."""
+    assert to_executorch(copy.deepcopy(folded).to(memory_format=torch.channels_last), (64, 64)) == program
 
 
 @pytest.mark.slow
