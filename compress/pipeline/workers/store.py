@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from compress.bundle.open import holds
 from compress.errors import CompressError, InputError
-from compress.files import PART, open_plain, read_plain, whole_file
+from compress.files import PART, TooLong, open_plain, read_plain, whole_file
 from compress.results.json_text import parse_json
 from compress.results.section import first_mistake
 from compress.text import one_line
@@ -25,6 +25,15 @@ T = TypeVar("T")
 MOST_BYTES = 256 << 20
 """Of a record: that of a build with ten thousand pictures takes 60 MB."""
 BLOCK = 2**22
+
+
+def _read_bounded(system: "AbstractFileSystem", at: str) -> bytes:
+    """The bytes of a record that lies elsewhere, as ``read_plain`` those of a file."""
+    with system.open(at, "rb") as file:
+        data = bytes(file.read(MOST_BYTES + 1))
+    if len(data) > MOST_BYTES:
+        raise TooLong(f"has more than {MOST_BYTES} bytes")
+    return data
 
 
 class Store:
@@ -108,7 +117,7 @@ class Store:
         at = f"{root}/{path}"
         with self._errors():
             try:
-                data = read_plain(Path(at), MOST_BYTES) if self._local else system.cat_file(at)
+                data = read_plain(Path(at), MOST_BYTES) if self._local else _read_bounded(system, at)
             except FileNotFoundError:
                 return None
             try:

@@ -137,6 +137,16 @@ def test_a_record_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
             Store(str(tmp_path)).read(name)
 
 
+@pytest.mark.parametrize("url", ["memory://long", "FOLDER"])
+def test_a_record_without_an_end_is_refused(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(url.replace("FOLDER", str(tmp_path)))
+    store.write("record.json", {"a": 1})
+    assert store.read("record.json") == {"a": 1} and store.read("none.json") is None
+    monkeypatch.setattr("compress.pipeline.workers.store.MOST_BYTES", 5)
+    with pytest.raises(InputError, match=r"cannot be used \(has more than 5 bytes\)"):
+        store.read("record.json")
+
+
 def test_what_is_no_plain_file_is_not_fetched(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x")
     (tmp_path / "y").symlink_to("/dev/zero")
