@@ -235,7 +235,10 @@ def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
+        path = folder / ".lock"
+        if path.is_symlink():  # before 3.20.1, filelock followed it
+            raise InputError(f"{path}: is a link, and the file that it leads to would be emptied: remove the link")
+        lock = FileLock(path)
         try:
             lock.acquire(timeout=0)
         except Timeout:

@@ -299,3 +299,13 @@ def test_what_is_no_plain_file_is_not_opened(kind: str, tmp_path: Path, monkeypa
     SPECIAL[kind](Path("x"))
     with pytest.raises((ValueError, OSError)), open_plain(Path("x")):
         pass
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    """A lock's file is emptied: a stranger's folder could have any file of the user's emptied."""
+    (tmp_path / "kept").write_text("kept")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.lock").symlink_to(tmp_path / "kept")
+    with pytest.raises(InputError, match=r"\.lock: is a link, .*: remove the link$"), locked(tmp_path / "run", print):
+        pass
+    assert (tmp_path / "kept").read_text() == "kept"
