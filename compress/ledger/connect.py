@@ -61,10 +61,13 @@ def _sqlite(url: "URL") -> "Engine":
 
 
 def _check_files(url: "URL") -> None:
-    """Raise VerificationError where a pipe or a folder is in place of a file that SQLite opens: and would wait for."""
+    """Raise VerificationError where a pipe or a folder is in place of a file that SQLite opens, and would wait for, or
+    a link beside the ledger, through which another file would be emptied.
+    """
     for suffix in ("", "-journal", "-wal", "-shm", ".lock"):
         path = Path(f"{url.database}{suffix}")
-        if os.path.lexists(path) and not path.is_file() and (suffix or path.exists()):
+        strange = path.is_symlink() or not path.is_file() if suffix else path.exists() and not path.is_file()
+        if os.path.lexists(path) and strange:
             raise VerificationError(f"ledger {shown(url)}: {printable(path.name)} is not a file: remove it")
 
 

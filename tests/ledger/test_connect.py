@@ -270,6 +270,7 @@ STRANGE_FILES = {
     "folder": os.mkdir,
     "circle": lambda path: Path(path).symlink_to(path),
     "dangling link": lambda path: Path(path).symlink_to("/nosuch/file"),
+    "link to a file": lambda path: [Path(f"{path}.kept").write_text("kept"), Path(path).symlink_to(f"{path}.kept")],
 }
 
 
