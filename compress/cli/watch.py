@@ -36,6 +36,7 @@ def run_watched(words: Sequence[str], run: Callable[[], None], limit_s: float | 
         run()
         return
     work, parent = NativeWork(), os.getpid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it was ignored, the system keeps no child's exit code
     taken = {number for number in _FROM_OUTSIDE if signal.getsignal(number) is not signal.SIG_IGN}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, taken | {signal.SIGCHLD})
     child = os.fork()

@@ -124,6 +124,15 @@ def test_what_never_ends_is_refused_after_a_time(tmp_path: Path, picture: Path) 
     assert ended(*words, limit_s=2) == (5, "", line)
 
 
+def test_the_exit_code_of_a_child_is_kept_where_ends_of_children_are_ignored(tmp_path: Path) -> None:
+    """As below a service that wants to hear of none of its children: what it starts inherits that."""
+    code = MAIN.replace("commands.main()", "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\ncommands.main()")
+    everything = [sys.executable, "-c", code, "600", "verify", str(tmp_path)]
+    done = subprocess.run(everything, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"{tmp_path}: not a bundle, ")
+
+
 @pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
 def test_it_ends_as_it_did_in_one_process(number: str, code: int, tmp_path: Path, picture: Path) -> None:
     """A signal reaches the child, which does not outlive the process that was started."""
