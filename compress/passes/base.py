@@ -40,7 +40,8 @@ class Subject:
     ``accelerator``: the Ethos-U that ExecuTorch's program is for, if it is for one. ``htp``: an ONNX file for Hexagon
     NPUs is asked for.
     ``reference`` is the model before the first pass that changes what it computes; None: no pass did.
-    A pass that trains does so for ``task``, below ``folder``, on no picture of ``held_back`` (hash -> its origin).
+    A pass that trains does so for ``task``, below ``folder``, on no picture of ``held_back`` (hash -> its origin), and
+    says in its checkpoint's metadata what it was ``made_by``.
     """
 
     model: Elir
@@ -60,6 +61,7 @@ class Subject:
     task: Task = "sr_x4"
     folder: Path = Path("distill")
     held_back: Mapping[str, str] = field(default_factory=dict)
+    made_by: Mapping[str, str] = field(default_factory=dict)
 
     def keep_reference(self) -> None:
         """Remember the model as it is, once, before a pass changes what it computes."""

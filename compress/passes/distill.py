@@ -28,7 +28,7 @@ from compress.tensors import compact_dtype
 
 STUDENT = "student.safetensors"  # the finished student, below the subject's folder
 INSTEAD = "give another (--set passes.N.distill.data=[FOLDER]), or take the recipe's finished student (--reuse)"
-TRAINED = ("recipe", "recipe_hash", "steps", "ema", "seed")  # of a checkpoint's metadata
+TRAINED = ("recipe", "recipe_hash", "steps", "ema", "seed", "student_key")  # of a checkpoint's metadata
 
 
 class Distill(Pass):
@@ -105,7 +105,8 @@ class Distill(Pass):
         """The teacher's metadata, without what describes its own training."""
         inherited = {name: value for name, value in teacher.metadata.items() if name not in TRAINED}
         numbers = {"steps": str(sum(stage.steps for stage in run.stages)), "seed": str(self.settings.seed)}
-        return {**inherited, "task": subject.task, "data": data, "training": describe(run.stages), **numbers}
+        own = {"task": subject.task, "data": data, "training": describe(run.stages), **numbers, **subject.made_by}
+        return inherited | own
 
     def _run(self, student: Elir, teacher: Elir) -> DistillRun:
         s = self.settings

@@ -16,6 +16,7 @@ from compress.errors import InputError
 from compress.files import sha256_file, sha256_text
 from compress.recipe import library
 from compress.recipe.image_size import Shape
+from compress.recipe.load import recipe_hash
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import MIN_PICTURES
 from compress.recipe.published import by_task
@@ -239,7 +240,7 @@ def finished_student(recipe: Recipe, weights: Path) -> Path:
             "reuse: the recipe names no finished student: set student in its distill pass, or leave it out"
         )
     path = library.find("weights", name)
-    if read_metadata(path).get("student_key") != student_key(recipe, weights):
+    if read_metadata(path).get("student_key") != student_facts(recipe, weights)["student_key"]:
         raise InputError(
             f"reuse: {name} was made by another prune, distill or weights than the recipe's: leave those as they "
             "are, or leave reuse out (--reuse)"
@@ -247,15 +248,18 @@ def finished_student(recipe: Recipe, weights: Path) -> Path:
     return path
 
 
-def student_key(recipe: Recipe, weights: Path) -> str:
-    """Names what a student is made by: the weights, and the settings of prune and distill that shape it."""
+def student_facts(recipe: Recipe, weights: Path) -> dict[str, str]:
+    """What the metadata of a finished student says of its recipe; ``student_key`` names all that it is made by: the
+    weights, and the settings of prune and distill that shape it.
+    """
     apart = {"student", "data", "checkpoint_minutes"}
     settings = [
         {item.name: item.settings.model_dump(mode="json", exclude=apart)}
         for item in recipe.passes
         if item.prune or item.distill
     ]
-    return sha256_text(json.dumps([sha256_file(weights), settings], sort_keys=True))
+    key = sha256_text(json.dumps([sha256_file(weights), settings], sort_keys=True))
+    return {"recipe": recipe.name, "recipe_hash": recipe_hash(recipe), "student_key": key}
 
 
 def prefix_key(key: RunKey, passes: list[PassItem]) -> str:

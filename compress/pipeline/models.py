@@ -11,7 +11,7 @@ from compress.files import whole_file
 from compress.folders import remove_training
 from compress.pipeline.cache import FOLDER, Stages
 from compress.pipeline.context import RunContext
-from compress.pipeline.inputs import prefix_key
+from compress.pipeline.inputs import prefix_key, student_facts
 from compress.recipe.image_size import Shape
 from compress.recipe.pass_item import PassItem
 from compress.recipe.schema import QUANTIZED
@@ -60,6 +60,7 @@ class Models:
             task=m.task,
             folder=self._training_folder,
             held_back={h: s.origin for v in context.inputs.validation for s in v.seen for h in s.hashes},
+            made_by=student_facts(context.recipe, context.inputs.weights),
         )
         for item in context.recipe.float_passes:
             self._run_item(item, subject)

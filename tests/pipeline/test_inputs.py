@@ -27,7 +27,7 @@ from compress.pipeline.inputs import (
     finished_student,
     model_values,
     resolve,
-    student_key,
+    student_facts,
 )
 from compress.recipe.library import find
 from compress.recipe.load import load_recipe
@@ -131,8 +131,7 @@ def student_recipe(tiny_recipe: Make, student: Path | None, **distill: Any) -> R
 def test_a_finished_student_must_be_the_recipe_s(tiny_recipe: Make, tiny_elir: Elir, tmp_path: Path) -> None:
     student = tmp_path / "student.safetensors"
     recipe = student_recipe(tiny_recipe, student)
-    key = student_key(recipe, Path(recipe.model.weights))
-    save_checkpoint(tiny_elir, student, {"student_key": key})
+    save_checkpoint(tiny_elir, student, student_facts(recipe, Path(recipe.model.weights)))
     assert resolve(recipe, reuse=True).student == student
     assert resolve(recipe, reuse=True).key != resolve(recipe).key
     other = student_recipe(tiny_recipe, student, k_steps=2)
@@ -147,9 +146,10 @@ def test_reuse_needs_a_finished_student(tiny_recipe: Make) -> None:
         resolve(student_recipe(tiny_recipe, None), reuse=True)
 
 
-def test_the_bundled_student_is_fast_sr_s() -> None:
-    recipe = load_recipe("fast_sr")
-    assert finished_student(recipe, find("weights", recipe.model.weights)) == find("weights", "elir_sr_x4_fast")
+@pytest.mark.parametrize(("recipe", "student"), [("fast_sr", "elir_sr_x4_fast"), ("fast_deblur", "elir_deblur_fast")])
+def test_a_bundled_student_is_its_recipe_s(recipe: str, student: str) -> None:
+    loaded = load_recipe(recipe)
+    assert finished_student(loaded, find("weights", loaded.model.weights)) == find("weights", student)
 
 
 def test_steps_of_an_artifact(tiny_recipe: Make) -> None:

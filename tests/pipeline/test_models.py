@@ -16,7 +16,7 @@ from compress.elir.checkpoint import load_checkpoint, save_checkpoint
 from compress.elir.flow import FoldedFlow
 from compress.elir.model import Elir, ElirConfig
 from compress.pipeline.context import RunContext
-from compress.pipeline.inputs import student_key
+from compress.pipeline.inputs import student_facts
 from compress.pipeline.models import Models
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
@@ -56,6 +56,9 @@ def test_a_student_beside_its_reference(recipe: Recipe, tmp_path: Path) -> None:
     assert equal(again.subject.model, run.subject.model)
     finished = load_checkpoint(tmp_path / "out/distill/student.safetensors")
     assert equal(finished.enc, run.subject.model.enc)
+    (tmp_path / "out/distill/student.safetensors").rename(tmp_path / "finished.safetensors")
+    reused = models(recipe, tmp_path / "other", reuse=True)
+    assert equal(reused.subject.model, run.subject.model)
 
 
 def test_fresh_forgets_the_training(recipe: Recipe, tmp_path: Path) -> None:
@@ -68,7 +71,7 @@ def test_fresh_forgets_the_training(recipe: Recipe, tmp_path: Path) -> None:
 def test_a_finished_student_needs_no_pictures(recipe: Recipe, tmp_path: Path) -> None:
     torch.manual_seed(1)
     student = Elir(ElirConfig(hid_channels=8, c_hid=8, n_rrdb=1, k_steps=1))
-    facts = {"student_key": student_key(recipe, Path(recipe.model.weights))}
+    facts = student_facts(recipe, Path(recipe.model.weights))
     save_checkpoint(student, tmp_path / "finished.safetensors", facts, torch.float32)
     (tmp_path / "train/photo.png").unlink()
     run = models(recipe, tmp_path / "out", reuse=True)
