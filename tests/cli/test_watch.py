@@ -23,9 +23,9 @@ SHAPE = (1, 3, 64, 64)
 # A shell that starts the tests in the background has SIGINT ignored.
 MAIN = """
 import signal, sys
-from compress.cli import commands, watch
+from compress.cli import commands, guard, watch
 signal.signal(signal.SIGINT, signal.default_int_handler)
-watch.LIMIT_S = float(sys.argv.pop(1))
+watch.LIMIT_S, watch.LOOK_S, guard.GRACE_S = float(sys.argv.pop(1)), 0.2, 0.5
 commands.main()
 """
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process watches")
@@ -123,8 +123,8 @@ def test_what_ends_the_process_is_refused_in_one_line(tmp_path: Path, picture: P
 def test_what_never_ends_is_refused_after_a_time(tmp_path: Path, picture: Path) -> None:
     file = endless(tmp_path / "m.onnx")
     words = ["restore", file, picture, "-o", tmp_path / "out.png", "--scale", "1"]
-    line = f"{file}: refused, not read or run within 2 s: do not use it, get another copy"
-    assert ended(*words, limit_s=2) == (5, "", line)
+    line = f"{file}: refused, not read or run within 1 s: do not use it, get another copy"
+    assert ended(*words, limit_s=1) == (5, "", line)
 
 
 def test_the_exit_code_of_a_child_is_kept_where_ends_of_children_are_ignored(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_child_that_the_system_ended_is_no_success(tmp_path: Path, picture: Pa
     for line in process.stderr:
         if "1 of 1" in line:
             break
-    time.sleep(0.5)
+    time.sleep(0.1)
     os.kill(int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]), signal.SIGKILL)
     _, err = process.communicate(timeout=60)
     line = f"{file}: ended by SIGKILL, as for lack of memory: free some, or do not use the file"
