@@ -240,6 +240,39 @@ def seed_bundle(
     return Path(shutil.copytree(folder / "tiny", tmp_path_factory.mktemp("seeds") / "tiny"))
 
 
+@pytest.fixture(scope="session")
+def padded_recipe(tiny_recipe: Callable[..., "Recipe"], tiny_inputs: Path, shared: Callable[..., Any]) -> "Recipe":
+    """As that of ``picture_bundle``, of 72 x 100 px, which the artifacts pad to 96 x 128, and with int8 everywhere."""
+    folder, _ = shared("large-pictures", _write_large)
+    both = {"precisions": ["fp32", "int8"]}
+    return tiny_recipe(
+        model={"weights": str(tiny_inputs / "tiny.safetensors"), "image_size": [72, 100], "padding": "inside"},
+        data={"calibration": str(folder / "calibration"), "validation": [str(folder / "validation")]},
+        export={"openvino": both, "onnx": both, "executorch": both, "io": "uint8"},
+    )
+
+
+def _write_large(folder: Path) -> None:
+    from PIL import Image
+    from skimage import data
+
+    for name, picture, count in (("calibration", data.astronaut(), 8), ("validation", data.coffee(), 2)):
+        (folder / name).mkdir()
+        for i in range(count):
+            Image.fromarray(picture[48 * i : 48 * i + 104, 48 * i : 48 * i + 104]).save(
+                folder / name / f"{name}{i}.png"
+            )
+
+
+@pytest.fixture(scope="session")
+def padded_bundle(
+    padded_recipe: "Recipe", shared: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The bundle of ``padded_recipe``. Not to be changed."""
+    folder, _ = shared("padded", _write(padded_recipe))
+    return Path(shutil.copytree(folder / "tiny", tmp_path_factory.mktemp("padded") / "tiny"))
+
+
 def _write_pictures(tiny_recipe: Callable[..., "Recipe"]) -> Callable[[Path], None]:
     both = {"precisions": ["fp32", "int8"]}
     exports = {"openvino": both, "onnx": both, "executorch": {"precisions": ["fp32"]}}

@@ -15,6 +15,7 @@ in one graph of the whole model. ``licence``: as the checkpoint records it.
 content."""
 INPUT = "lq (1, 3, H, W) float32, RGB in [0, 1], enlarged by scale (bicubic, as Pillow's)"
 NOISE_INPUT = "noise (1, 16, H/8, W/8) float32, standard normal"
+PADDED = f"{NOISE_INPUT}, H and W rounded up to multiples of 32, to which the graph pads"
 SEED_INPUT = f"seed (1,) int64 in [0, {MOST_SEED}], of the noise inside"
 OUTPUT = "hq (1, 3, H, W) float32, RGB in [0, 1]"
 IMAGE = "image (1, H/scale, W/scale, 3) uint8, RGB in [0, 255], channels last, enlarged inside ({by}, as Pillow's)"
@@ -32,13 +33,14 @@ STAGES = {
 def stage_about(task: Task, stage: str, **more: str) -> dict[str, str]:
     """As ``about``, of one graph of a staged artifact."""
     given, made = STAGES[stage]
-    return about(task, "input", "float", **more) | {"stage": stage, "input": given, "output": made}
+    return about(task, "input", "float", padded=False, **more) | {"stage": stage, "input": given, "output": made}
 
 
-def about(task: Task, noise: NoiseForm, io: str, **more: str) -> dict[str, str]:
-    """Values of the ``KEYS`` that are known. ``more``: of ``k_steps``, ``sigma_s``, ``licence`` and ``recipe``."""
+def about(task: Task, noise: NoiseForm, io: str, *, padded: bool = False, **more: str) -> dict[str, str]:
+    """Values of the ``KEYS`` that are known. ``padded``: the graph pads inside. ``more``: of ``k_steps``, ``sigma_s``,
+    ``licence`` and ``recipe``."""
     picture, output = (IMAGE.format(by=task_enlargement(task)), RESTORED) if io == "uint8" else (INPUT, OUTPUT)
-    beside = {"input": NOISE_INPUT, "baked": "", "seed": SEED_INPUT}
+    beside = {"input": PADDED if padded else NOISE_INPUT, "baked": "", "seed": SEED_INPUT}
     return {
         "task": task,
         "scale": str(task_scale(task)),

@@ -214,7 +214,9 @@ class Writer:
 
     def _about(self, artifact: Artifact, stage: str) -> dict[str, str]:
         task, export, facts = self.recipe.model.task, self.recipe.export, self.facts(artifact)
-        return stage_about(task, stage, **facts) if stage else about(task, export.noise, export.io, **facts)
+        if stage:
+            return stage_about(task, stage, **facts)
+        return about(task, export.noise, export.io, padded=self.recipe.model.padding == "inside", **facts)
 
     def _save(self, graph: Any, artifact: Artifact, stage: str, *, half: bool = False) -> None:
         path, facts = self.folder / artifact.graphs[stage], self._about(artifact, stage)

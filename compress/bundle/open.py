@@ -125,10 +125,8 @@ class Bundle:
         for port in (*artifact.inputs, *artifact.outputs):
             if port.name in axes and len(port.shape) == 4:
                 height, width = port.shape[axes[port.name]]
-                if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
-                    raise self._damaged(
-                        f"artifacts: {artifact.id}: {height} x {width} px, no multiples of {SIZE_MULTIPLE}"
-                    )
+                if min(height, width) < SIZE_MULTIPLE:
+                    raise self._damaged(f"artifacts: {artifact.id}: {height} x {width} px, less than {SIZE_MULTIPLE}")
                 return height, width
         raise self._damaged(f"artifacts: {artifact.id} has no input lq (1, 3, H, W), no output restored (1, H, W, 3)")
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from compress.elir.autoencoder import DEC_BLOCKS, DEC_WIDTHS, ENC_BLOCKS, ENC_WIDTHS, Decoder, Encoder
 from compress.elir.flow import FoldedFlow, LUnet
-from compress.elir.latent import SIZE_MULTIPLE, noise_shape
+from compress.elir.latent import SIZE_MULTIPLE, noise_shape, on_grid
 from compress.elir.mmse import RRDBNet
 
 
@@ -35,8 +36,9 @@ class ElirConfig:
 
 
 class Elir(nn.Module):
-    """The restorer. Inputs: ``lq`` (N, 3, H, W) in [0, 1] on the output grid, H and W multiples of 32, and ``noise``
-    (N, 16, H/8, W/8), standard normal, not yet scaled by sigma_s."""
+    """The restorer. Inputs: ``lq`` (N, 3, H, W) in [0, 1] on the output grid, and ``noise`` (N, 16, H/8, W/8), standard
+    normal, not yet scaled by sigma_s. Where H and W are no multiples of 32, the networks see the picture padded to the
+    next ones by reflection, with noise of that size, and the output is cropped."""
 
     def __init__(self, config: ElirConfig) -> None:
         super().__init__()
@@ -63,12 +65,13 @@ class Elir(nn.Module):
     def iter_stages(self, lq: Tensor, noise: Tensor) -> Iterator[tuple[str, Tensor]]:
         """``stages`` one by one, each computed when it is asked for."""
         check_shapes(lq, noise)
-        latent = self.enc(lq)
+        whole = padded(lq)
+        latent = self.enc(whole)
         yield "latent", latent
         for name, z in self._iter_flow(latent, noise):
             latent = z
             yield name, z
-        yield "output", self.decode(latent, lq)
+        yield "output", cropped(self.decode(latent, whole), lq)
 
     def flow(self, latent: Tensor, noise: Tensor) -> Tensor:
         """The networks between encoder and decoder, which see a picture as a whole: MMSE estimator, noise, every Euler
@@ -90,12 +93,24 @@ class Elir(nn.Module):
         return self.dec(z) + lq if self.config.residual else self.dec(z)
 
 
+def padded(lq: Tensor) -> Tensor:
+    """``lq`` (N, 3, H, W), mirrored below and to the right up to multiples of 32 px: what the encoder takes."""
+    below, right = (on_grid(side) - side for side in lq.shape[2:])
+    return functional.pad(lq, (0, right, 0, below), "reflect") if below or right else lq
+
+
+def cropped(hq: Tensor, lq: Tensor) -> Tensor:
+    """What the decoder makes of ``padded(lq)``, of the size of ``lq``."""
+    height, width = lq.shape[2:]
+    return hq if hq.shape[2:] == lq.shape[2:] else hq[:, :, :height, :width]
+
+
 def check_shapes(lq: Tensor, noise: Tensor) -> None:
-    """Raise ValueError unless ``lq`` is (N, 3, 32a, 32b) and ``noise`` the matching (N, 16, 4a, 4b)."""
+    """Raise ValueError unless ``lq`` is (N, 3, H, W), and ``noise`` the matching (N, 16, 4a, 4b)."""
     if lq.ndim != 4 or lq.shape[1] != 3:
         raise ValueError(f"lq must be (N, 3, H, W), got {tuple(lq.shape)}: pass RGB pictures in [0, 1]")
     n, _, h, w = lq.shape
-    if h % SIZE_MULTIPLE or w % SIZE_MULTIPLE or not h or not w:
-        raise ValueError(f"H and W must be multiples of {SIZE_MULTIPLE}, got {h} x {w}: pad the picture or tile it")
+    if min(h, w) <= SIZE_MULTIPLE // 2:  # fewer px than would have to be mirrored
+        raise ValueError(f"H and W must be > {SIZE_MULTIPLE // 2}, got {h} x {w}: pad the picture")
     if tuple(noise.shape) != noise_shape(h, w, n):
         raise ValueError(f"noise must be {noise_shape(h, w, n)} for lq {tuple(lq.shape)}, got {tuple(noise.shape)}")

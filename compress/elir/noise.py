@@ -1,13 +1,12 @@
 """The inputs of a model for a picture: ``lq``, and the seeded noise, or its seed, that every artifact gets for it."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compress.data.pictures import to_float
-from compress.elir.latent import LATENT_CHANNELS, LATENT_STRIDE, SIZE_MULTIPLE, noise_shape
+from compress.elir.latent import noise_shape
 from compress.elir.noise_torus import PERIOD
 from compress.elir.numpy_noise import standard_normal
 
@@ -51,5 +50,4 @@ def noise_field(height: int, width: int, seed: int) -> np.ndarray:
 
     For pictures of any size, which are restored in tiles: every tile takes its part.
     """
-    h, w = (math.ceil(n / SIZE_MULTIPLE) * SIZE_MULTIPLE // LATENT_STRIDE for n in (height, width))
-    return np.random.default_rng(seed).standard_normal((LATENT_CHANNELS, h, w), dtype=np.float32)
+    return np.random.default_rng(seed).standard_normal(noise_shape(height, width)[1:], dtype=np.float32)

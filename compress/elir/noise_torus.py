@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from compress.elir.latent import LATENT_CHANNELS, LATENT_STRIDE
+from compress.elir.latent import LATENT_CHANNELS, LATENT_STRIDE, noise_shape
 from compress.errors import InputError
 
 ROWS, COLUMNS = 127, 128
@@ -35,7 +35,7 @@ def noise_torus(seed: int) -> np.ndarray:
 
 def noise_window(torus: np.ndarray, seed: int, size: Sequence[int]) -> np.ndarray:
     """The noise (1, 16, H/8, W/8) float32 that ``seed`` picks for a tile of ``size``, its height and width in px."""
-    height, width = (side // LATENT_STRIDE for side in size)
+    height, width = noise_shape(*size)[2:]
     rows = (ROW_FACTOR * (seed % ROWS) + np.arange(height)) % ROWS
     columns = (COLUMN_FACTOR * (seed % COLUMNS) + np.arange(width)) % COLUMNS
     return torus[:, :, rows[:, None], columns] * STEP

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from compress.elir.latent import LATENT_CHANNELS, LATENT_STRIDE
+from compress.elir.latent import LATENT_CHANNELS, LATENT_STRIDE, on_grid
 from compress.elir.noise import noise_field
 from compress.elir.noise_torus import check_seed, tile_seed
 from compress.elir.tiles import DEFAULT, OnTile, Plan, Tiling, blend, quiet
@@ -96,7 +96,7 @@ def drawn_noise(seed: int) -> Noise:
         rows, columns = tiles.rows.source(LATENT_STRIDE), tiles.columns.source(LATENT_STRIDE)
 
         def read(y: slice, x: slice) -> np.ndarray:
-            window = noise[:, rows[_divided(y, LATENT_STRIDE), None], columns[_divided(x, LATENT_STRIDE)]][None]
+            window = noise[:, rows[_latent(y), None], columns[_latent(x)]][None]
             return np.ascontiguousarray(window)
 
         return read
@@ -198,6 +198,12 @@ def restore_staged(
     latent = networks.flow(np.ascontiguousarray(inside), noise)[:, :, rows[:, None], columns]
     on_tile()
     return _collect(blend(tiles, 3, decode, streams=streams, on_tile=on_tile), lq.shape)
+
+
+def _latent(pixels: slice) -> slice:
+    """The samples under a tile, as the model pads it."""
+    start = pixels.start // LATENT_STRIDE
+    return slice(start, start + on_grid(pixels.stop - pixels.start) // LATENT_STRIDE)
 
 
 def _divided(pixels: slice, unit: int) -> slice:

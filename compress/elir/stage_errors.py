@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.elir.hooks import hooks
-from compress.elir.model import Elir
+from compress.elir.model import Elir, cropped, padded
 from compress.measure.decibels import CAP_DB, decibels
 from compress.results.parity import LayerError, StageError
 
@@ -64,12 +64,13 @@ def stage_errors(model: Elir, quantized: Elir, pairs: Iterable[Pair]) -> list[St
 
 
 def _teacher_forced(model: Elir, lq: Tensor, noise: Tensor, reference: dict[str, Tensor]) -> dict[str, Tensor]:
-    stages = {"latent": model.enc(lq), "mmse": model.mmse(reference["latent"])}
+    whole = padded(lq)
+    stages = {"latent": model.enc(whole), "mmse": model.mmse(reference["latent"])}
     z = reference["mmse"] + model.sigma_s * noise
     for k in range(model.k_steps):
         stages[f"step_{k + 1}"] = z + model.fmir.velocity(z, k, model.k_steps) / model.k_steps
         z = reference[f"step_{k + 1}"]
-    return {**stages, "output": model.decode(z, lq)}
+    return {**stages, "output": cropped(model.decode(z, whole), lq)}
 
 
 @torch.no_grad()

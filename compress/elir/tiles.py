@@ -4,7 +4,6 @@ Tiles start at multiples of 32 px, where every stride of the networks has the sa
 shared pixel differs only by what they see around it.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compress.elir.latent import LATENT_STRIDE, SIZE_MULTIPLE
+from compress.elir.latent import LATENT_STRIDE, SIZE_MULTIPLE, on_grid
 from compress.errors import InputError, VerificationError
 
 DEFAULT_TILE = 256
@@ -23,7 +22,11 @@ TINY = 1e-6  # least weight: where three tiles meet, the sum must not vanish
 
 @dataclass(frozen=True)
 class Axis:
-    """Tiles along one side of ``size`` px, padded to ``padded``: each ``tile`` px long, one at each of ``starts``."""
+    """Tiles along one side of ``size`` px, padded to ``padded``: each ``tile`` px long, one at each of ``starts``.
+
+    A ``tile`` off the grid belongs to a model that pads its tiles itself: the latent's windows are those of its padded
+    tile.
+    """
 
     size: int
     tile: int
@@ -33,11 +36,14 @@ class Axis:
     def source(self, unit: int = 1) -> np.ndarray:
         """Index of the sample that each padded one mirrors: (padded / unit,) int.
 
-        With ``unit`` 8 (latents) the picture's last, partly filled 32 px count as inside.
+        With ``unit`` 8 (latents) the picture's last, partly filled 32 px count as inside, and so does what the model
+        pads the last tile with.
         """
-        inside = self.size if unit == 1 else math.ceil(self.size / SIZE_MULTIPLE) * SIZE_MULTIPLE // unit
+        inside, padded = self.size, self.padded
+        if unit > 1:
+            inside, padded = on_grid(self.size) // unit, (self.padded - self.tile + on_grid(self.tile)) // unit
         # numpy reflects again and again when the padding is longer than the side, and repeats a single sample.
-        return np.pad(np.arange(inside), (0, self.padded // unit - inside), mode="reflect")
+        return np.pad(np.arange(inside), (0, padded - inside), mode="reflect")
 
     def reduced(self, scale: int) -> np.ndarray:
         """As ``source``, of a picture ``scale`` times smaller, which is padded before it is enlarged: its samples.
@@ -73,16 +79,16 @@ def plan_axis(size: int, tile: int, overlap: int, *, fixed: bool) -> Axis:
     """Tiles over ``size`` px, neighbours sharing at least ``overlap`` px.
 
     ``tile`` 0 takes the whole side at once. ``fixed``: the model takes no other size, so a smaller picture is padded
-    to it. Raises InputError for a tile off the grid or an overlap that leaves no step.
+    to it. Raises InputError for a tile off the grid, unless ``fixed``, or an overlap that leaves no step.
     """
-    if tile < 0 or tile % SIZE_MULTIPLE:
+    if tile < 0 or (tile % SIZE_MULTIPLE and not fixed):
         raise InputError(
             f"tile (={tile}) must be 0 (the whole picture) or a multiple of {SIZE_MULTIPLE} px: use {DEFAULT_TILE}"
         )
-    whole = math.ceil(size / SIZE_MULTIPLE) * SIZE_MULTIPLE
-    if not tile or (tile > whole and not fixed):
-        tile = whole
-    if whole <= tile:
+    if not tile or (tile > on_grid(size) and not fixed):
+        tile = on_grid(size)
+    whole = tile + on_grid(max(0, size - tile))  # the last tile, too, starts on the grid
+    if whole == tile:
         return Axis(size, tile, tile, (0,))
     if overlap % LATENT_STRIDE or not 0 <= overlap <= tile - SIZE_MULTIPLE:
         most = tile - SIZE_MULTIPLE

@@ -6,7 +6,9 @@ from pydantic import Discriminator, Field, Tag
 
 Shape: TypeAlias = tuple[int, int]
 """Height and width in px."""
-Side = Annotated[int, Field(ge=64, le=4096, multiple_of=32)]
+GRID = 32
+"""What a side is a multiple of where nothing pads it, in px."""
+Side = Annotated[int, Field(ge=64, le=4096)]
 
 
 def _form(value: object) -> str:
@@ -30,6 +32,18 @@ def shortest(size: int | list[int]) -> int | list[int]:
     """The same size, a square by its side: recipes that mean the same get the same hash."""
     height, width = shape_of(size)
     return height if height == width else [height, width]
+
+
+def check_sides(size: int | list[int], padded: bool, scale: int) -> None:
+    """Raise ValueError for a side that the networks cannot take: not even ``padded``, of pictures that are made
+    ``scale`` times smaller."""
+    unit = scale if padded else GRID
+    for side in shape_of(size):
+        if side % unit:
+            below = side // unit * unit
+            near = f"the nearest are {below} and {below + unit}"
+            instead = "" if padded or side % scale else ", or add `padding: inside`"
+            raise ValueError(f"must be a multiple of {unit}, got {side}: {near}{instead}")
 
 
 def size_text(shape: Shape) -> str:

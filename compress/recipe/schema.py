@@ -9,17 +9,17 @@ from functools import partial
 from operator import eq, is_
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from compress.recipe.backends import Accelerator, Backend, check_accelerator, refusal, variant_of
-from compress.recipe.image_size import ImageSize, Shape, shape_of, shortest, size_text
+from compress.recipe.image_size import GRID, ImageSize, Shape, check_sides, shape_of, shortest, size_text
 from compress.recipe.names import Name
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import PtqSettings
 from compress.recipe.search_and_fallback import Fallback, Search
 from compress.recipe.strict import Strict
 from compress.recipe.student import DistillSettings
-from compress.recipe.task import Task
+from compress.recipe.task import Task, task_scale
 
 
 class RecipeModel(Strict):
@@ -27,10 +27,16 @@ class RecipeModel(Strict):
 
     task: Task = "sr_x4"
     weights: str = Field("elir_sr_x4", min_length=1, description="Name of a built-in model, or path of a checkpoint.")
+    padding: Literal["none", "inside"] = Field(
+        "none",
+        exclude_if=partial(eq, "none"),
+        description="With inside, artifacts take sizes that are no multiples of 32: they mirror what is missing below "
+        "and right, and cut it off again.",
+    )
     image_size: ImageSize = Field(
         256,
         description="Size of the artifacts' static input in px: the side of a square, or [height, width], each from 64 "
-        "to 4096 and a multiple of 32.",
+        "to 4096 and a multiple of 32; with padding: inside, a multiple of the task's scale.",
     )
     image_sizes: list[ImageSize] | None = Field(
         None,
@@ -50,8 +56,21 @@ class RecipeModel(Strict):
 
     @field_validator("image_size")
     @classmethod
-    def _shortest(cls, value: int | list[int]) -> int | list[int]:
+    def _shortest(cls, value: int | list[int], info: ValidationInfo) -> int | list[int]:
+        cls._check(value, info)
         return shortest(value)
+
+    @field_validator("image_sizes")
+    @classmethod
+    def _each(cls, values: list[int | list[int]] | None, info: ValidationInfo) -> list[int | list[int]] | None:
+        for value in values or []:
+            cls._check(value, info)
+        return values
+
+    @staticmethod
+    def _check(size: int | list[int], info: ValidationInfo) -> None:
+        if "padding" in info.data and "task" in info.data:  # else they are wrong themselves
+            check_sides(size, info.data["padding"] == "inside", task_scale(info.data["task"]))
 
     @model_validator(mode="before")
     @classmethod
@@ -330,6 +349,11 @@ class Recipe(Strict):
                 f"export.layout: staged does not go with ptq's engine {self.ptq.engine}, which quantizes one graph of "
                 "the whole model: use engine elir, or leave layout out"
             )
+        if self.model.padding == "inside" and (other := self._pads_not):
+            raise ValueError(
+                f"model.padding: inside does not go with {other}: take a size whose sides are multiples of {GRID}, and "
+                "leave padding out"
+            )
         if self.export.onnx and self.export.onnx.htp and not (self.ptq and self.ptq.engine == "elir"):
             raise ValueError("export.onnx.htp: true needs the pass ptq with engine elir: add it, or leave htp out")
         backend = self.export.executorch.backend if self.export.executorch else "xnnpack"
@@ -344,6 +368,19 @@ class Recipe(Strict):
                 "quantizes for XNNPACK: use engine elir, or backend xnnpack"
             )
         return self
+
+    @property
+    def _pads_not(self) -> str:
+        """What of the recipe no artifact that pads inside is made with."""
+        export = self.export
+        if export.layout == "staged":
+            return "export.layout: staged, which takes tiles of any picture"
+        if self.ptq and self.ptq.engine != "elir":
+            return f"ptq's engine {self.ptq.engine}"
+        if export.onnx and export.onnx.htp:
+            return "export.onnx.htp: true"
+        backend = export.executorch.backend if export.executorch else "xnnpack"
+        return "" if backend == "xnnpack" else f"export.executorch.backend: {backend}"
 
     @property
     def ptq(self) -> PtqSettings | None:

@@ -17,7 +17,7 @@ from compress.bundle.hub import local
 from compress.bundle.manifest import MANIFEST
 from compress.bundle.open import Bundle, OpenArtifact, open_bundle
 from compress.bundle.schema import ManifestArtifact
-from compress.elir.latent import SIZE_MULTIPLE
+from compress.elir.latent import LATENT_STRIDE, SIZE_MULTIPLE
 from compress.elir.metadata import read_metadata, student_for
 from compress.elir.restore import TorchNetworks, drawn_noise, restore, restore_bytes, restore_staged, tile_seeds
 from compress.elir.tiles import DEFAULT_OVERLAP, DEFAULT_TILE, OnTile, Tiling
@@ -294,7 +294,8 @@ def _overlap(settings: Settings, tile: tuple[int, int]) -> int:
 
 def default_overlap(tile: tuple[int, int]) -> int:
     """Px that neighbouring tiles of (height, width) share where nothing else is asked."""
-    return max(0, min(DEFAULT_OVERLAP, (min(tile) or DEFAULT_TILE) - SIZE_MULTIPLE))
+    most = (min(tile) or DEFAULT_TILE) - SIZE_MULTIPLE
+    return max(0, min(DEFAULT_OVERLAP, most // LATENT_STRIDE * LATENT_STRIDE))
 
 
 def _chosen(path: Path, recorded: str | None, settings: Settings) -> Task | None:

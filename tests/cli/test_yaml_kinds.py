@@ -21,7 +21,7 @@ FILES = {
 WRONG = {
     "recipe": (
         "model: {image_size: 100}\n",
-        "model.image_size: must be a multiple of 32, got 100: the nearest are 96 and 128",
+        "model.image_size: must be a multiple of 32, got 100: the nearest are 96 and 128, or add `padding: inside`",
     ),
     "calibration": ("crop: 100\n", "crop: must be a multiple of 32, got 100: the nearest are 96 and 128"),
     "target": ("reech: local\n", "reech: unknown key, did you mean reach?"),

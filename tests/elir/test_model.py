@@ -113,13 +113,21 @@ def test_batch_equals_single_pictures(tiny_elir: Elir) -> None:
         torch.testing.assert_close(both[i : i + 1], tiny_elir(a[i], b[i]), atol=1e-5, rtol=0)
 
 
+def test_other_sizes_are_padded_by_reflection_and_cropped(tiny_elir: Elir) -> None:
+    lq, noise = torch.rand(1, 3, 70, 89), torch.randn(noise_shape(70, 89))
+    padded = torch.from_numpy(np.pad(lq.numpy(), ((0, 0), (0, 0), (0, 26), (0, 7)), "reflect"))
+    assert noise.shape == noise_shape(96, 96)
+    torch.testing.assert_close(tiny_elir(lq, noise), tiny_elir(padded, noise)[:, :, :70, :89])
+
+
 @pytest.mark.parametrize(
     ("lq", "noise", "message"),
     [
         ((1, 1, 64, 64), (1, 16, 8, 8), "lq must be (N, 3, H, W), got (1, 1, 64, 64): pass RGB pictures in [0, 1]"),
         ((3, 64, 64), (1, 16, 8, 8), "lq must be (N, 3, H, W), got (3, 64, 64): pass RGB pictures in [0, 1]"),
-        ((1, 3, 64, 70), (1, 16, 8, 8), "H and W must be multiples of 32, got 64 x 70: pad the picture or tile it"),
-        ((1, 3, 0, 64), (1, 16, 0, 8), "H and W must be multiples of 32, got 0 x 64: pad the picture or tile it"),
+        ((1, 3, 64, 16), (1, 16, 8, 4), "H and W must be > 16, got 64 x 16: pad the picture"),
+        ((1, 3, 0, 64), (1, 16, 0, 8), "H and W must be > 16, got 0 x 64: pad the picture"),
+        ((1, 3, 64, 70), (1, 16, 8, 8), "noise must be (1, 16, 8, 12) for lq (1, 3, 64, 70), got (1, 16, 8, 8)"),
         (
             (1, 3, 64, 96),
             (1, 16, 12, 8),

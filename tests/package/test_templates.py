@@ -77,7 +77,7 @@ def check_run_py(folder: Path, photo: np.ndarray, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", TARGETS)
-@pytest.mark.parametrize("form", ["picture_bundle", "float_bundle", "seed_bundle"])
+@pytest.mark.parametrize("form", ["picture_bundle", "float_bundle", "seed_bundle", "padded_bundle"])
 def test_run_py(format: str, form: str, request: pytest.FixtureRequest, photo: np.ndarray, tmp_path: Path) -> None:
     bundle = request.getfixturevalue(form)
     check_run_py(package(bundle, TARGETS[format], tmp_path / "product"), photo, tmp_path)
@@ -297,6 +297,7 @@ def test_cpp(
     picture_bundle: Path,
     float_bundle: Path,
     seed_bundle: Path,
+    padded_bundle: Path,
     finished: Any,
     photo: np.ndarray,
     tmp_path: Path,
@@ -308,7 +309,9 @@ def test_cpp(
     noise_field(4 * SIZE[0], 4 * SIZE[1], SEED).tofile(tmp_path / "noise.bin")
     runtime = runtime_of(format, request, tmp_path / "runtime")
     program = built(package(picture_bundle, TARGETS[format], tmp_path / "pictures"), runtime)
-    for folder in (tmp_path / "pictures", package(with_noise, TARGETS[format], tmp_path / "floats")):
+    others = {"padded": padded_bundle, "floats": with_noise}
+    packages = [package(bundle, TARGETS[format], tmp_path / name) for name, bundle in others.items()]
+    for folder in (tmp_path / "pictures", *packages):
         artifact = model_of(folder)
         files = [tmp_path / name for name in ("photo.ppm", "restored.ppm", "noise.bin")]
         done = subprocess.run([program, artifact, *files], capture_output=True, text=True)
@@ -374,19 +377,21 @@ def test_kotlin(
     picture_bundle: Path,
     float_bundle: Path,
     seed_bundle: Path,
+    padded_bundle: Path,
     finished: Any,
     photo: np.ndarray,
     tmp_path: Path,
 ) -> None:
     """Restorer.kt and ONNX Runtime's OpenModel.kt, in a JVM, over ONNX Runtime's own Java API."""
     bundles = {
-        ("uint8", "input"): picture_bundle,
-        ("float", "input"): finished.folder,
-        ("float", "baked"): float_bundle,
-        ("uint8", "seed"): seed_bundle,
+        "pictures": picture_bundle,
+        "noise": finished.folder,
+        "baked": float_bundle,
+        "seeds": seed_bundle,
+        "padded": padded_bundle,
     }
-    folders = {form: package(bundle, "x86-onnxruntime", tmp_path / "-".join(form)) for form, bundle in bundles.items()}
-    written = folders["float", "input"] / "android/src/main/kotlin"
+    folders = {form: package(bundle, "x86-onnxruntime", tmp_path / form) for form, bundle in bundles.items()}
+    written = folders["noise"] / "android/src/main/kotlin"
     sources = [written / name for name in ("Restorer.kt", "OpenModel.kt")]
     classes = [onnxruntime_java / "classes", kotlin / "lib/kotlin-stdlib.jar"]
     compiler = [kotlin / "bin/kotlinc", "-Werror", "-jvm-target", "17", "-cp", classes[0], "-d", tmp_path / "app"]
@@ -401,10 +406,9 @@ def test_kotlin(
     path = ":".join(map(str, [tmp_path / "app", *classes]))
     java = ["java", "-cp", path, f"-Donnxruntime.native.path={onnxruntime_java / 'native'}", MAIN]
 
-    def restored(form: tuple[str, str], seed: int = SEED, noise: str = "noise.bin") -> str:
+    def restored(form: str, seed: int = SEED, noise: str = "noise.bin") -> str:
         facts = json.loads((folders[form] / "compress.json").read_text())
-        assert form == (facts["io"], facts["noise"])
-        told = [facts["model"], facts["scale"], *facts["tile"], facts["overlap"], *form]
+        told = [facts["model"], facts["scale"], *facts["tile"], facts["overlap"], facts["io"], facts["noise"]]
         files = [tmp_path / "picture.bin", *SIZE, tmp_path / noise, tmp_path / "restored.ppm"]
         command = [*java, *map(str, [folders[form], *told, *files, seed])]
         return subprocess.run(command, capture_output=True, text=True).stderr
@@ -415,8 +419,8 @@ def test_kotlin(
         check_as_restore(folder, picture, tmp_path / "restored.ppm")
         (tmp_path / "restored.ppm").unlink()
     wrong = "IllegalArgumentException: the"
-    assert f"{wrong} seed must be in [0, 16777215]" in restored(("uint8", "seed"), 2**24)
-    assert f"{wrong} noise must be {noise.size} floats" in restored(("float", "input"), noise="short.bin")
+    assert f"{wrong} seed must be in [0, 16777215]" in restored("seeds", 2**24)
+    assert f"{wrong} noise must be {noise.size} floats" in restored("noise", noise="short.bin")
 
 
 # --- browser ------------------------------------------------------------------------------------------------------
@@ -444,7 +448,7 @@ def served(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-@pytest.mark.parametrize("form", ["picture_bundle", "finished", "seed_bundle"])
+@pytest.mark.parametrize("form", ["picture_bundle", "finished", "seed_bundle", "padded_bundle"])
 def test_web(
     form: str,
     request: pytest.FixtureRequest,

@@ -42,8 +42,12 @@ def test_every_shape_is_written_in_one_way(height: int, width: int) -> None:
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        ("[360, 640]", "model.image_size.0: must be a multiple of 32, got 360: the nearest are 352 and 384"),
-        ("[384, 642]", "model.image_size.1: must be a multiple of 32, got 642: the nearest are 640 and 672"),
+        (
+            "[360, 640]",
+            "model.image_size: must be a multiple of 32, got 360: the nearest are 352 and 384, or add "
+            "`padding: inside`",
+        ),
+        ("[384, 642]", "model.image_size: must be a multiple of 32, got 642: the nearest are 640 and 672"),
         ("[384, 32]", "model.image_size.1: must be >= 64, got 32"),
         ("[384]", "model.image_size: must hold at least 2 item(s), got [384]"),
         ("[384, 640, 3]", "model.image_size: must hold at most 2 item(s), got [384, 640, 3]"),
@@ -79,7 +83,12 @@ def test_the_first_of_several_shapes_is_the_models_size(tmp_path: Path) -> None:
         ("image_sizes: [64, [64, 64]]", "model: image_sizes holds 64 twice: take one of them out"),
         (
             "image_sizes: [64, [360, 640]]",
-            "model.image_sizes.1.0: must be a multiple of 32, got 360: the nearest are 352 and 384",
+            "model.image_sizes: must be a multiple of 32, got 360: the nearest are 352 and 384, or add "
+            "`padding: inside`",
+        ),
+        (
+            "image_size: [66, 64], padding: inside",
+            "model.image_size: must be a multiple of 4, got 66: the nearest are 64 and 68",
         ),
         (
             "image_size: 128, image_sizes: [64, [64, 96]]",
@@ -91,3 +100,26 @@ def test_what_is_no_list_of_sizes(tmp_path: Path, model: str, message: str) -> N
     with pytest.raises(InputError) as error:
         load_recipe(sizes(tmp_path, model))
     assert str(error.value).endswith(f"mine.yaml:5: {message}")
+
+
+def test_padding_inside_takes_multiples_of_the_scale(tmp_path: Path) -> None:
+    model = load_recipe(sizes(tmp_path, "image_sizes: [[360, 640], [68, 100]], padding: inside")).model
+    assert model.shapes == [(360, 640), (68, 100)]
+    assert load_recipe(sizes(tmp_path, "task: denoise, weights: elir_denoise, image_size: 65, padding: inside"))
+    assert "padding" not in load_recipe(sizes(tmp_path, "image_size: 64")).model.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("setting", "other"),
+    [
+        ("export.layout=staged", "export.layout: staged, which takes tiles of any picture"),
+        ("passes.0.ptq.engine=nncf", "ptq's engine nncf"),
+        ("export.onnx.htp=true", "export.onnx.htp: true"),
+        ("export.executorch={backend: vulkan}", "export.executorch.backend: vulkan"),
+    ],
+)
+def test_what_padding_inside_does_not_go_with(tmp_path: Path, setting: str, other: str) -> None:
+    with pytest.raises(InputError) as error:
+        load_recipe(sizes(tmp_path, "image_size: [72, 100], padding: inside"), [setting])
+    rest = "take a size whose sides are multiples of 32, and leave padding out"
+    assert f"model.padding: inside does not go with {other}: {rest}" in str(error.value)

@@ -128,7 +128,7 @@ def test_targets_replace_the_recipes_own() -> None:
         (
             "model.image_size=100",
             "setting model.image_size=100: model.image_size: must be a multiple of 32, got 100: the nearest are 96 "
-            "and 128",
+            "and 128, or add `padding: inside`",
         ),
         ("model.k_steps=true", "setting model.k_steps=true: model.k_steps: must be an integer, got True"),
     ],
@@ -145,7 +145,8 @@ def test_a_bad_override(tmp_path: Path, setting: str, message: str) -> None:
         ("zzz: 1\n", "mine.yaml:7: zzz: unknown key (valid: version, name, "),
         (
             "model: {image_size: 200}\n",
-            "mine.yaml:7: model.image_size: must be a multiple of 32, got 200: the nearest are 192 and 224",
+            "mine.yaml:7: model.image_size: must be a multiple of 32, got 200: the nearest are 192 and 224, or "
+            "add `padding: inside`",
         ),
         ("model: {image_size: 32}\n", "mine.yaml:7: model.image_size: must be >= 64, got 32"),
         ("model: {image_size: 8192}\n", "mine.yaml:7: model.image_size: must be <= 4096, got 8192"),

@@ -6,18 +6,19 @@ const f = Math.fround;
 
 export const roundedUp = (size) => Math.ceil(size / GRID) * GRID;
 
+// A tile off the grid belongs to a model that pads its tiles itself, to `taken`: what its noise is for.
 export function planAxis(size, tile, overlap) {
-  const whole = roundedUp(size);
-  if (whole <= tile) return { size, tile, padded: tile, starts: [0] };
+  const padded = tile + roundedUp(Math.max(0, size - tile)), taken = roundedUp(tile);
   const step = Math.floor((tile - overlap) / GRID) * GRID, starts = [];
-  for (let start = 0; start < whole - tile; start += step) starts.push(start);
-  return { size, tile, padded: whole, starts: [...starts, whole - tile] };
+  for (let start = 0; start < padded - tile; start += step) starts.push(start);
+  return { size, tile, taken, padded, starts: [...starts, padded - tile] };
 }
 
 // Index of the sample that each padded one mirrors.
 export function source(axis, unit = 1) {
   const inside = unit === 1 ? axis.size : roundedUp(axis.size) / unit, period = 2 * (inside - 1);
-  return Int32Array.from({ length: axis.padded / unit }, (_, i) => {
+  const length = unit === 1 ? axis.padded : (axis.padded - axis.tile + axis.taken) / unit;
+  return Int32Array.from({ length }, (_, i) => {
     const at = period ? i % period : 0;
     return at < inside ? at : period - at;
   });
@@ -173,7 +174,7 @@ function noiseReader(noise, rows, columns) {
   const size = 16 * (roundedUp(columns.size) / LATENT) * (roundedUp(rows.size) / LATENT);
   check(noise.length === size, "the noise has another size");
   check(noise.every(Number.isFinite), "the noise holds NaN or infinity");
-  const v = source(rows, LATENT), u = source(columns, LATENT), [h, w] = [rows.tile, columns.tile];
+  const v = source(rows, LATENT), u = source(columns, LATENT), [h, w] = [rows.taken, columns.taken];
   const noiseWidth = roundedUp(columns.size) / LATENT, noiseSize = noiseWidth * (roundedUp(rows.size) / LATENT);
   return (top, left) => {
     const window = new Float32Array((16 * h * w) / LATENT ** 2);

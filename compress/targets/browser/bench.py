@@ -159,7 +159,7 @@ def _accuracy(
     from compress.artifacts.runtime.open import open_runner
     from compress.targets.runner.accuracy import as_picture, output_form
 
-    shape, dtype = output_form(dict(inputs))
+    shape, dtype = output_form(dict(inputs), bench.pictures["lq"][0].size)
     given, noise, *_ = inputs.values()
     places = [slice(i, i + 1) for i in range(len(noise))]
     pages: dict[Artifact, list[np.ndarray]] = {}

@@ -113,7 +113,7 @@ class Emulator:
         answer, instructions = self._watch(command, "\n".join(commands).encode(), folder, note)
         if error := next((line for line in answer.splitlines() if line.startswith("error")), None):
             raise VerificationError(f"emulated {self.cpu}: {artifact}: {error.removeprefix('error ')}")
-        shape, dtype = output_form(each[0])
+        shape, dtype = output_form(each[0], pictures["lq"][0].size)
         outputs = [np.fromfile(folder / f"made{i}", dtype) for i in range(len(each))]
         if any(output.size != np.prod(shape) for output in outputs):
             raise VerificationError(f"emulated {self.cpu}: {artifact}: gives another shape than {shape}: do not use it")

@@ -1,5 +1,6 @@
 """Outputs of artifacts against pictures and against each other."""
 
+import math
 import os
 import statistics
 from typing import Any, Dict, Tuple
@@ -23,10 +24,14 @@ def picture(stored: Any, i: int) -> Dict[str, Any]:
     return inputs
 
 
-def output_form(inputs: Dict[str, Any]) -> Tuple[Tuple[int, ...], str]:
-    """Shape and type of what an artifact gives for the inputs that ``picture`` makes."""
-    height, width = (8 * side for side in inputs["noise"].shape[2:])
-    return ((1, height, width, 3), "uint8") if "image" in inputs else ((1, 3, height, width), "float32")
+def output_form(inputs: Dict[str, Any], values: int) -> Tuple[Tuple[int, ...], str]:
+    """Shape and type of what an artifact gives for the inputs that ``picture`` makes; ``values``: how many it gives,
+    which tells how many times it enlarges an image."""
+    if "image" not in inputs:
+        return (1, *inputs["lq"].shape[1:]), "float32"
+    height, width = inputs["image"].shape[1:3]
+    scale = math.isqrt(values // (3 * height * width))
+    return (1, scale * height, scale * width, 3), "uint8"
 
 
 def as_picture(output: Any) -> Any:

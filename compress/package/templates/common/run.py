@@ -43,8 +43,8 @@ class Axis:
 
     def __init__(self, size, tile, overlap):
         self.size, self.tile = size, tile
-        self.whole = -(-size // GRID) * GRID
-        self.padded = max(self.whole, tile)
+        self.whole, self.taken = (-(-side // GRID) * GRID for side in (size, tile))  # the graph pads its tile to taken
+        self.padded = tile + max(0, -(-(size - tile) // GRID) * GRID)
         step = (tile - overlap) // GRID * GRID
         self.starts = [*range(0, self.padded - tile, step), self.padded - tile]
 
@@ -57,7 +57,12 @@ class Axis:
 
     def samples(self):
         """Index of the noise's sample that each padded one mirrors."""
-        return np.pad(np.arange(self.whole // LATENT), (0, (self.padded - self.whole) // LATENT), "reflect")
+        beyond = self.padded - self.tile + self.taken - self.whole
+        return np.pad(np.arange(self.whole // LATENT), (0, beyond // LATENT), "reflect")
+
+    def samples_at(self, start):
+        """Those of the tile at ``start``."""
+        return slice(start // LATENT, (start + self.taken) // LATENT)
 
     def tile_at(self, start, unit):
         """The tile at ``start``, where one sample stands for ``unit`` px."""
@@ -212,7 +217,7 @@ class Restorer:
         """Reads windows (1, 16, H/8, W/8) of it."""
         noise = self._drawn(rows, columns, seed)
         y, x = rows.samples(), columns.samples()
-        return lambda top, left: noise[None, :, y[rows.tile_at(top, LATENT), None], x[columns.tile_at(left, LATENT)]]
+        return lambda top, left: noise[None, :, y[rows.samples_at(top), None], x[columns.samples_at(left)]]
 
 
 def opened(path):

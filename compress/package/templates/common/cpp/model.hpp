@@ -17,9 +17,9 @@ class Model {
     int height = 0, width = 0;  // of a tile of the output, in px
     std::size_t picture_bytes = 0, noise_bytes = 0, restored_bytes = 0;  // that run reads and writes
 
-    // picture: (h, w, 3) bytes, or (3, height, width) floats in [0, 1]; noise: (16, height/8, width/8) floats, standard
-    // normal, or one std::int64_t, the seed; restored: (height, width, 3) bytes, or (3, height, width) floats in [0, 1].
-    // RGB.
+    // picture: (h, w, 3) bytes, or (3, height, width) floats in [0, 1]; noise: (16, H/8, W/8) floats, standard normal,
+    // H and W being height and width, rounded up to 32, or one std::int64_t, the seed; restored: (height, width, 3)
+    // bytes, or (3, height, width) floats in [0, 1]. RGB.
     void run(const void* picture, const void* noise, void* restored);
 
  private:

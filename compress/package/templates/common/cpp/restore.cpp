@@ -26,13 +26,14 @@ int mirrored(int i, int inside, bool edge) {
     return at < inside ? at : period - at - (edge ? 1 : 0);
 }
 
-// Tiles along one side.
+// Tiles along one side. The model may pad its tile itself, to `taken`: what its noise is for.
 struct Axis {
-    int size, tile, whole, padded;
+    int size, tile, whole, taken, padded;
     std::vector<int> starts;
 
     Axis(int side, int of_tile)
-        : size(side), tile(of_tile), whole(rounded_up(side)), padded(std::max(whole, of_tile)) {
+        : size(side), tile(of_tile), whole(rounded_up(side)), taken(rounded_up(of_tile)),
+          padded(of_tile + rounded_up(std::max(0, side - of_tile))) {
         const int step = (tile - OVERLAP) / GRID * GRID;
         if (step < GRID) throw std::runtime_error("compress.json is not of this artifact: its tile is another");
         for (int start = 0; start < padded - tile; start += step) starts.push_back(start);
@@ -44,7 +45,7 @@ struct Axis {
     std::vector<int> pixels(int unit) const { return all(size / unit, padded / unit, unit > 1); }
 
     // The same of the noise's samples.
-    std::vector<int> samples() const { return all(whole / LATENT, padded / LATENT, false); }
+    std::vector<int> samples() const { return all(whole / LATENT, (padded - tile + taken) / LATENT, false); }
 
     // Weight of each px of each tile; they sum to one wherever tiles overlap. Over what two tiles share: nothing in the
     // outer quarter, whose sight is cut short, then a raised cosine.
@@ -183,7 +184,9 @@ void check_model(const Model& model) {
     const std::size_t restored = 3 * plane * (model.takes_bytes ? 1 : sizeof(float));
     const std::size_t picture = model.takes_bytes ? restored / (SCALE * SCALE) : restored;
     std::size_t noise = model.takes_seed ? sizeof(std::int64_t) : 0;
-    if (model.takes_noise) noise = CHANNELS * (plane / (LATENT * LATENT)) * sizeof(float);
+    if (model.takes_noise && positive)
+        noise = CHANNELS * static_cast<std::size_t>(rounded_up(model.height) / LATENT) *
+                (rounded_up(model.width) / LATENT) * sizeof(float);
     if (!positive || model.picture_bytes != picture || model.noise_bytes != noise || model.restored_bytes != restored)
         throw std::runtime_error("the artifact's shapes are not those of its package: get an undamaged package");
 }
@@ -228,7 +231,7 @@ Picture restore(Model& model, const Picture& picture, const std::vector<float>& 
             std::vector<float> samples;
             if (model.takes_noise)
                 samples = cut(noise, rows.whole / LATENT, columns.whole / LATENT, &v_of[top / LATENT],
-                              rows.tile / LATENT, &u_of[left / LATENT], columns.tile / LATENT);
+                              rows.taken / LATENT, &u_of[left / LATENT], columns.taken / LATENT);
             const std::int64_t own = (seed + top / LATENT * ROW_STEP + left / LATENT * COLUMN_STEP) % PERIOD;
             const void* given = model.takes_seed ? static_cast<const void*>(&own) : samples.data();
             const std::vector<float> tile = run(model, window, given);

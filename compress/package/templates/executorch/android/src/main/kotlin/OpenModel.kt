@@ -13,7 +13,7 @@ fun openModel(context: Context, path: String, facts: Facts): Model {
     val module = Module.load(file.path)
     val (height, width) = facts.tile.map { it.toLong() }
     val small = longArrayOf(1, height / facts.scale, width / facts.scale, 3)
-    val noiseShape = longArrayOf(1, 16, height / 8, width / 8)
+    val noiseShape = longArrayOf(1, 16, roundedUp(facts.tile[0]) / 8L, roundedUp(facts.tile[1]) / 8L)
 
     return object : Model {
         override fun run(picture: Any, noise: Any?): Any {

@@ -12,8 +12,8 @@ import kotlin.math.min
 interface Model {
     /**
      * `picture`: (h, w, 3) bytes where `takesBytes`, else (3, H, W) floats in [0, 1], as a ByteArray or FloatArray;
-     * `noise`: (16, H/8, W/8), standard normal, as a FloatArray, or the seed, as a LongArray of one. Gives (H, W, 3)
-     * bytes, or (3, H, W) floats in [0, 1].
+     * `noise`: (16, H/8, W/8), of sides rounded up to 32, standard normal, as a FloatArray, or the seed, as a LongArray
+     * of one. Gives (H, W, 3) bytes, or (3, H, W) floats in [0, 1].
      */
     fun run(picture: Any, noise: Any?): Any
 }
@@ -37,7 +37,7 @@ private const val MOST_SEED = (1L shl 24) - 1
 private const val ROW_STEP = 2944L
 private const val COLUMN_STEP = 12319L
 
-private fun roundedUp(size: Int) = (size + GRID - 1) / GRID * GRID
+fun roundedUp(size: Int) = (size + GRID - 1) / GRID * GRID
 
 /** Which of `inside` samples the sample `i` mirrors: at the last one's centre, or at its edge. */
 private fun mirrored(i: Int, inside: Int, edge: Boolean): Int {
@@ -46,10 +46,11 @@ private fun mirrored(i: Int, inside: Int, edge: Boolean): Int {
     return if (at < inside) at else period - at - (if (edge) 1 else 0)
 }
 
-/** Tiles along one side. */
+/** Tiles along one side. The model may pad its tile itself, to `taken`: what its noise is for. */
 private class Axis(val size: Int, val tile: Int, overlap: Int) {
     val whole = roundedUp(size)
-    val padded = max(whole, tile)
+    val taken = roundedUp(tile)
+    val padded = tile + roundedUp(max(0, size - tile))
     val starts = (0 until padded - tile step (tile - overlap) / GRID * GRID).toList() + (padded - tile)
 
     /**
@@ -59,7 +60,7 @@ private class Axis(val size: Int, val tile: Int, overlap: Int) {
     fun pixels(unit: Int) = IntArray(padded / unit) { mirrored(it, size / unit, unit > 1) }
 
     /** The same of the noise's samples. */
-    fun samples() = IntArray(padded / LATENT) { mirrored(it, whole / LATENT, false) }
+    fun samples() = IntArray((padded - tile + taken) / LATENT) { mirrored(it, whole / LATENT, false) }
 
     /**
      * Weight of each px of each tile; they sum to one wherever tiles overlap. Over what two tiles share: nothing in the
@@ -172,8 +173,8 @@ private class Window(
 private class Samples(val noise: FloatArray, rows: Axis, columns: Axis) {
     private val v = rows.samples()
     private val u = columns.samples()
-    private val height = rows.tile / LATENT
-    private val width = columns.tile / LATENT
+    private val height = rows.taken / LATENT
+    private val width = columns.taken / LATENT
     private val noiseHeight = rows.whole / LATENT
     private val noiseWidth = columns.whole / LATENT
 
