@@ -20,7 +20,7 @@ from compress.progress import Progress
 from compress.recipe.schema import Recipe
 from compress.restore.open import Settings, open_restorer
 
-SHAPE = (72, 100)
+SHAPE = (68, 100)
 FORMATS = ("openvino", "onnx", "executorch")
 
 
