@@ -105,7 +105,7 @@ def _version() -> None:
 def apply(
     recipe: RecipeArg,
     out: Annotated[
-        Path | None, typer.Option(help="Write the bundle to this folder; by default runs/<recipe name>.")
+        Path | None, typer.Option("-o", "--out", help="Write the bundle to this folder; by default runs/<recipe name>.")
     ] = None,
     settings: SetOption = [],  # noqa: B006 - Typer reads defaults, never changes them
     target: Annotated[

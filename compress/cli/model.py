@@ -28,7 +28,7 @@ app = typer.Typer()
 def train(
     recipe: RecipeArg,
     out: Annotated[
-        Path | None, typer.Option(help="Write the run to this folder; by default runs/<recipe name>.")
+        Path | None, typer.Option("-o", "--out", help="Write the run to this folder; by default runs/<recipe name>.")
     ] = None,
     settings: SetOption = [],  # noqa: B006
     fresh: Annotated[bool, typer.Option("--fresh", help="Start afresh instead of resuming the run.")] = False,

@@ -17,7 +17,10 @@ app = typer.Typer()
 def sensitivity(
     recipe: RecipeArg,
     out: Annotated[
-        Path | None, typer.Option(help="Keep what was measured in this bundle's folder; by default runs/<recipe name>.")
+        Path | None,
+        typer.Option(
+            "-o", "--out", help="Keep what was measured in this bundle's folder; by default runs/<recipe name>."
+        ),
     ] = None,
     settings: SetOption = [],  # noqa: B006
     format_: Annotated[
@@ -66,7 +69,8 @@ def sensitivity(
 def search(
     recipe: RecipeArg,
     out: Annotated[
-        Path | None, typer.Option(help="Write the search to this folder; by default runs/<recipe name>/search.")
+        Path | None,
+        typer.Option("-o", "--out", help="Write the search to this folder; by default runs/<recipe name>/search."),
     ] = None,
     settings: SetOption = [],  # noqa: B006
     format_: Annotated[

@@ -23,7 +23,7 @@ def sweep(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Write the sweep to this folder; by default runs/<its name>.")
+        Path | None, typer.Option("-o", "--out", help="Write the sweep to this folder; by default runs/<its name>.")
     ] = None,
     address: AddressOption = None,
     store: Annotated[

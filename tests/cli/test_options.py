@@ -63,6 +63,12 @@ def test_every_command_has_an_example_that_parses(names: tuple[str, ...]) -> Non
 
 
 @EACH
+def test_where_to_write_has_one_name(names: tuple[str, ...]) -> None:
+    for parameter in COMMANDS[names].params:
+        assert {"-o", "--out"} & {*parameter.opts} in (set(), {"-o", "--out"}), parameter.name
+
+
+@EACH
 def test_no_word_is_lost_in_the_terminal(names: tuple[str, ...]) -> None:
     """Rich takes `[x]` for its markup."""
     shown = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "300"}).stdout
