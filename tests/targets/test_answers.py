@@ -163,7 +163,7 @@ def replaced(path: str, value: Any) -> bytes:
         ({"install": b"Welcome\n\x1b[2J/home/anna/.ssh\n"}, "(no folder of its own)"),
         ({"install.endless": b""}, "board: python3 prints without end there: see that it is a Python"),
         ({"start": b""}, "cannot be used (no JSON: Expecting value: line 1"),
-        ({"start": b"[" * 1000}, "(no JSON: nested too deep)"),
+        ({"start": b"[" * 1000 + b"]" * 1000}, "(no JSON: nested too deep)"),
         ({"start": b"[]," * 100_000}, "(has more than 10000 parts)"),
         ({"start": b'"' + b"\xc3\x28" * 9 + b'"'}, "(no JSON: 'utf-8' codec can't decode byte"),
         ({"start": b"[1]"}, "(no JSON object)"),
