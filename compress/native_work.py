@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_HEAD = struct.Struct("=iidi")  # calls at work, signals that came, when a call last began or ended, bytes of the name
+# Calls at work, signals that came, when a call last began or ended, its own limit in s, bytes of the name.
+_HEAD = struct.Struct("=iiddi")
 _LONGEST = 4096  # bytes of a name
 
 
@@ -23,12 +24,12 @@ class NativeWork:
         self._shared = mmap.mmap(-1, _HEAD.size + _LONGEST)
         self._lock = threading.Lock()
 
-    def begin(self, name: str) -> None:
-        """Note that a call of compiled code begins, on the file ``name``."""
+    def begin(self, name: str, limit_s: float = 0.0) -> None:
+        """Note that a call of compiled code begins, on the file ``name``; ``limit_s``: 0: the usual limit."""
         data = name.encode("utf-8", "surrogateescape")[:_LONGEST]
         with self._lock:
             self._shared[_HEAD.size : _HEAD.size + len(data)] = data
-            self._note(1, len(data))
+            self._note(1, (limit_s, len(data)))
 
     def end(self) -> None:
         """Note that one has ended."""
@@ -37,24 +38,24 @@ class NativeWork:
 
     def signalled(self) -> None:
         """Note a signal. No lock: a handler interrupts whoever holds it."""
-        calls, signals, since, size = _HEAD.unpack_from(self._shared)
-        _HEAD.pack_into(self._shared, 0, calls, signals + 1, since, size)
+        calls, signals, *rest = _HEAD.unpack_from(self._shared)
+        _HEAD.pack_into(self._shared, 0, calls, signals + 1, *rest)
 
     @property
     def signals(self) -> int:
         """How many signals were noted."""
         return int(_HEAD.unpack_from(self._shared)[1])
 
-    def at_work(self) -> tuple[str, float] | None:
-        """The file that is being read or run, and the time at which a call last began or ended."""
-        calls, _, since, size = _HEAD.unpack_from(self._shared)
+    def at_work(self) -> tuple[str, float, float] | None:
+        """The file that is being read or run, the time at which a call last began or ended, and its own limit or 0."""
+        calls, _, since, limit_s, size = _HEAD.unpack_from(self._shared)
         if calls < 1:
             return None
-        return self._shared[_HEAD.size : _HEAD.size + size].decode("utf-8", "surrogateescape"), since
+        return self._shared[_HEAD.size : _HEAD.size + size].decode("utf-8", "surrogateescape"), since, limit_s
 
-    def _note(self, more: int, size: int | None = None) -> None:
-        calls, signals, _, before = _HEAD.unpack_from(self._shared)
-        _HEAD.pack_into(self._shared, 0, calls + more, signals, time.monotonic(), before if size is None else size)
+    def _note(self, more: int, begun: tuple[float, int] | None = None) -> None:
+        calls, signals, _, *before = _HEAD.unpack_from(self._shared)
+        _HEAD.pack_into(self._shared, 0, calls + more, signals, time.monotonic(), *(begun or before))
 
 
 _watched: NativeWork | None = None
@@ -67,13 +68,16 @@ def be_watched(work: NativeWork) -> None:
 
 
 @contextmanager
-def native_work(name: str | Path) -> Iterator[None]:
-    """Around a call of compiled code on the file ``name``; nothing where nobody watches."""
+def native_work(name: str | Path, limit_s: float = 0.0) -> Iterator[None]:
+    """Around a call of compiled code on the file ``name``; nothing where nobody watches.
+
+    ``limit_s``: how long it may take, where that is less than a model or a picture may.
+    """
     work = _watched
     if work is None:
         yield
         return
-    work.begin(str(name))
+    work.begin(str(name), limit_s)
     try:
         yield
     finally:

@@ -76,10 +76,11 @@ def _watch(child: int, work: NativeWork, taken: set[signal.Signals], limit_s: fl
         now = work.at_work()
         waited_s = waited_s + min(time.monotonic() - began, 2 * LOOK_S) if now and now == at_work else 0.0
         at_work = now
-        if now and waited_s > limit_s:
+        most_s = now[2] or limit_s if now else limit_s
+        if now and waited_s > most_s:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            _say(f"{now[0]}: refused, not read or run within {limit_s:.0f} s: do not use it, get another copy")
+            _say(f"{now[0]}: refused, not read or run within {most_s:.0f} s: do not use it, get another copy")
             return REFUSED << 8
 
 

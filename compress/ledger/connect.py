@@ -4,11 +4,14 @@ import os
 import re
 from contextlib import closing
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import Unavailable, VerificationError
+from compress.ledger.bounds import LIMIT_S, WAIT_S, Bounds
 from compress.ledger.place import DRIVERS, shown
+from compress.native_work import native_work
 from compress.results.json_text import parse_json
 from compress.text import install_extra, one_line, printable
 
@@ -17,21 +20,20 @@ if TYPE_CHECKING:
 
 HEAD = "0003"
 """Newest revision in ``migrations/versions``; compared here, so that only a ledger of another one loads Alembic."""
-WAIT_S = 60
-"""How long a writer waits for others."""
 CONNECT_S = 10
 ADVISORY_LOCK = 0x454C4952
 """Number of PostgreSQL's lock that one migration at a time holds; any, the same in every release ("ELIR")."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def connect(url: "URL") -> "Engine":
-    """An engine whose ledger has this release's schema.
+def connect(url: "URL", bounds: Bounds) -> "Engine":
+    """An engine whose ledger has this release's schema, and whose connections keep to ``bounds``.
 
     Raises Unavailable without PostgreSQL's driver, VerificationError for a newer ledger; the database's own errors
     are for ``place.plain_errors``.
     """
     engine = _sqlite(url) if url.drivername == DRIVERS["sqlite"] else _postgresql(url)
+    bounds.watch(engine)
     if (revision := _revision(engine, url)) != HEAD:
         _check_known(url, revision)
         _migrate(engine, url)
@@ -62,13 +64,32 @@ def _sqlite(url: "URL") -> "Engine":
 
 def _check_files(url: "URL") -> None:
     """Raise VerificationError where a pipe or a folder is in place of a file that SQLite opens, and would wait for, or
-    a link beside the ledger, through which another file would be emptied.
+    a link beside the ledger, through which another file would be emptied, or a journal that has another file removed.
     """
-    for suffix in ("", "-journal", "-wal", "-shm", ".lock"):
-        path = Path(f"{url.database}{suffix}")
+    names = dict.fromkeys(
+        (str(url.database), os.path.realpath(str(url.database)))
+    )  # SQLite's own files are beside the latter
+    for name, suffix in product(names, ("", "-journal", "-wal", "-shm", ".lock")):
+        path = Path(f"{name}{suffix}")
         strange = path.is_symlink() or not path.is_file() if suffix else path.exists() and not path.is_file()
         if os.path.lexists(path) and strange:
             raise VerificationError(f"ledger {shown(url)}: {printable(path.name)} is not a file: remove it")
+        if suffix == "-journal" and path.is_file() and _names_another(path):
+            raise VerificationError(
+                f"ledger {shown(url)}: {printable(path.name)} names another file, which SQLite removes: do not use it"
+            )
+
+
+_MAGIC = bytes.fromhex("d9d505f920a163d7")
+
+
+def _names_another(journal: Path) -> bool:
+    """Whether a journal ends with the name of a super-journal, as SQLite writes for several databases at once, and we
+    never do. SQLite plays such a journal back, and then removes whatever file it names.
+    """
+    with journal.open("rb") as file:
+        file.seek(max(0, journal.stat().st_size - len(_MAGIC)))
+        return file.read(len(_MAGIC)) == _MAGIC
 
 
 _OURS = ("alembic_version", "measurements", "details")
@@ -96,12 +117,20 @@ def check_schema(connection: Any, url: "URL") -> None:
 
 
 def _postgresql(url: "URL") -> "Engine":
-    from sqlalchemy import create_engine
+    from sqlalchemy import create_engine, event
 
     if find_spec("psycopg") is None:
         raise Unavailable(f"ledger {shown(url)}: needs psycopg, which is not installed: {install_extra('postgresql')}")
     arguments = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
-    return create_engine(url, connect_args=arguments, json_deserializer=parse_json)
+    engine = create_engine(url, connect_args=arguments, json_deserializer=parse_json)
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(dialect: Any, record: object, given: Any, named: Any) -> Any:
+        # A server says how often a password is hashed: libpq may do so for hours, and lets no other thread work.
+        with native_work(f"ledger {shown(url)}", LIMIT_S):
+            return dialect.loaded_dbapi.connect(*given, **named)
+
+    return engine
 
 
 def _revision(engine: "Engine", url: "URL") -> str | None:

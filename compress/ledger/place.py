@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
 from compress.surroundings import NO_HOME, has_home
-from compress.text import printable
+from compress.text import one_line, printable
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
+
+    from compress.ledger.bounds import Bounds
 
 VARIABLE = "COMPRESS_LEDGER_URL"
 FILE = "ledger.sqlite"
@@ -66,7 +68,7 @@ def shown(url: "URL") -> str:
 
 
 @contextmanager
-def plain_errors(url: "URL") -> Iterator[None]:
+def plain_errors(url: "URL", bounds: "Bounds") -> Iterator[None]:
     """Turn a database's errors into one line with the exit code that each deserves."""
     import sqlite3
 
@@ -79,7 +81,9 @@ def plain_errors(url: "URL") -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error) as error:  # the driver's own where no statement of SQLAlchemy's is at work
         cause = error.orig if isinstance(error, DBAPIError) else error
-        why = next(iter(str(cause).strip().splitlines()), type(cause).__name__).strip()
+        if bounds.breach:
+            raise _kind(url, "malformed")(_line(url, bounds.breach)) from None
+        why = one_line(next(iter(str(cause).strip().splitlines()), type(cause).__name__))
         raise _kind(url, f"{why} {cause.__class__.__name__}")(_line(url, why)) from None
     except UnicodeDecodeError:  # SQLite's message quotes a damaged file's bytes, and Python's binding fails at it
         raise VerificationError(_line(url, "its texts are not UTF-8: the file is damaged")) from None
@@ -91,6 +95,14 @@ def plain_errors(url: "URL") -> Iterator[None]:
         raise Unavailable(_line(url, "another program holds its lock")) from None
     except OSError as error:
         raise InputError(_line(url, str(error.strerror or error))) from None
+    except (CompressError, MemoryError):
+        raise
+    except Exception as error:
+        if url.drivername == DRIVERS["sqlite"]:
+            raise
+        # Of SQLAlchemy and of the driver, whose assertions hold for the answers of a PostgreSQL server alone.
+        why = one_line(f"it does not answer as PostgreSQL does, {type(error).__name__}: {error}")
+        raise Unavailable(_line(url, why)) from None
 
 
 def _kind(url: "URL", why: str) -> type[CompressError]:

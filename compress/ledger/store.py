@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from compress.errors import InputError
+from compress.ledger.bounds import Bounds, bounded
 from compress.ledger.place import ledger_url, plain_errors, shown
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ class Ledger:
     def __init__(self, url: "URL") -> None:
         from compress.ledger.connect import connect
 
-        self.url = url
-        with plain_errors(url):
-            self._engine: Engine = connect(url)
+        self.url, self._bounds = url, Bounds()
+        with plain_errors(url, self._bounds):
+            self._engine: Engine = connect(url, self._bounds)
 
     @property
     def place(self) -> str:
@@ -73,7 +74,7 @@ class Ledger:
     def rows(self, which: Filter = Filter(), limit: int | None = None, *, pictures: bool = False) -> "list[Row]":
         """Rows, newest first; ``pictures`` asks for every picture's scores as well."""
         with self._connection() as connection:
-            return _read(connection, _select(which, pictures=pictures).limit(limit))
+            return self._read(connection, _select(which, pictures=pictures).limit(limit))
 
     def count(self, which: Filter = Filter()) -> int:
         """How many rows there are."""
@@ -93,7 +94,7 @@ class Ledger:
 
         query = select(*(measurements.c[name] for name in names)).where(*which.conditions())
         with self._connection() as connection:
-            values = list(map(tuple, connection.execute(_newest_first(query))))
+            values = list(map(tuple, bounded(connection, connection.execute(_newest_first(query)), self.place)))
             return _rows_of(tuple(names)).validate_python(values)
 
     def by_ids(self, ids: Iterable[str]) -> "list[Row]":
@@ -103,7 +104,7 @@ class Ledger:
         with self._connection() as connection:
             chosen = _select(Filter(), pictures=False)
             chunks = _chunks(list(ids))
-            return [row for some in chunks for row in _read(connection, chosen.where(measurements.c.id.in_(some)))]
+            return [row for some in chunks for row in self._read(connection, chosen.where(measurements.c.id.in_(some)))]
 
     def row(self, start: str) -> "Row":
         """The row whose id begins so, with pictures. Raises InputError when none does, or several."""
@@ -115,7 +116,7 @@ class Ledger:
         beyond = f"{start}g"
         query = _select(Filter(), pictures=True).where(measurements.c.id >= start, measurements.c.id < beyond).limit(2)
         with self._connection() as connection:
-            rows = _read(connection, query)
+            rows = self._read(connection, query)
         if len(rows) != 1:
             what = "several rows begin so: give more digits" if rows else "no such row: see `compress ledger ls`"
             raise InputError(f"{start}: ledger {self.place}: {what}")
@@ -129,12 +130,19 @@ class Ledger:
         same = [columns[name].is_(None) if value is None else columns[name] == value for name, value in fields.items()]
         own = (columns.command == "apply", columns.created <= until, columns.id != other_than)
         with self._connection() as connection:
-            rows = _read(connection, _select(Filter(), pictures=True).where(*same, *own).limit(1))
+            rows = self._read(connection, _select(Filter(), pictures=True).where(*same, *own).limit(1))
         return rows[0] if rows else None
+
+    def _read(self, connection: "Connection", query: "Select[Any]") -> "list[Row]":
+        """Rows, each field of its type and range: what wrote into this database may have been another program."""
+        from compress.results.measurement import Row
+
+        rows = bounded(connection, connection.execute(query).mappings(), self.place)
+        return [Row.model_validate(dict(row)) for row in rows]
 
     @contextmanager
     def _connection(self, *, writes: bool = False) -> "Iterator[Connection]":
-        with plain_errors(self.url), self._engine.connect() as connection:
+        with plain_errors(self.url, self._bounds), self._engine.connect() as connection:
             connection = connection.execution_options(writes=writes)
             with connection.begin():
                 yield connection
@@ -153,13 +161,6 @@ def _select(which: Filter, *, pictures: bool) -> "Select[Any]":
     extra = [column for column in details.c if column.name != "id" and (pictures or column.name != "pictures")]
     query = select(*measurements.c, *extra).join(details, details.c.id == measurements.c.id)
     return _newest_first(query.where(*which.conditions()))
-
-
-def _read(connection: "Connection", query: "Select[Any]") -> "list[Row]":
-    """Rows, each field of its type and range: what wrote into this database may have been another program."""
-    from compress.results.measurement import Row
-
-    return [Row.model_validate(dict(row)) for row in connection.execute(query).mappings()]
 
 
 @cache

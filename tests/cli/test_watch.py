@@ -127,6 +127,24 @@ def test_what_never_ends_is_refused_after_a_time(tmp_path: Path, picture: Path) 
     assert ended(*words, limit_s=1) == (5, "", line)
 
 
+def test_a_call_may_have_a_limit_of_its_own() -> None:
+    """As greeting a ledger's server has, which may ask for a password to be hashed two billion times."""
+    code = """
+import time
+from compress.cli import watch
+from compress.native_work import native_work
+def run():
+    with native_work("ledger postgresql://host/db", 0.5):
+        time.sleep(60)
+watch.LOOK_S = 0.1
+watch.run_watched(["ledger", "ls"], run)
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=50)
+    line = "ledger postgresql://host/db: refused, not read or run within 0 s: do not use it, get another copy\n"
+    assert (done.returncode, done.stderr) == (5, line)
+
+
 def test_the_exit_code_of_a_child_is_kept_where_ends_of_children_are_ignored(tmp_path: Path) -> None:
     """As below a service that wants to hear of none of its children: what it starts inherits that."""
     code = MAIN.replace("commands.main()", "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\ncommands.main()")

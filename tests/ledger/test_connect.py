@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sqlite3
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -307,3 +308,38 @@ def test_a_lock_that_is_never_given_back(tmp_path: Path, monkeypatch: pytest.Mon
     with FileLock(tmp_path / "x.sqlite.lock"):
         error = refusal(f"sqlite:///{tmp_path}/x.sqlite", monkeypatch)
     assert isinstance(error, Unavailable) and "another program holds its lock" in str(error)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_journal_that_has_another_file_removed_is_refused(
+    linked: bool, tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite plays a journal back that names a super-journal, and removes the file of that name, whatever it is."""
+    folder, precious = tmp_path / "theirs", tmp_path / "precious.txt"
+    folder.mkdir()
+    precious.write_text("not a journal")
+    path = folder / "x.sqlite"
+    monkeypatch.setenv("COMPRESS_LEDGER_URL", f"sqlite:///{path}")
+    ledger = open_ledger()
+    ledger.append([make()])
+    ledger._engine.dispose()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    connection.close()
+    journal = path.with_name("x.sqlite-journal")
+    journal.write_bytes(journal_of(path.read_bytes(), bytes(precious)))
+    if linked:
+        (tmp_path / "link.sqlite").symlink_to(path)
+        monkeypatch.setenv("COMPRESS_LEDGER_URL", f"sqlite:///{tmp_path / 'link.sqlite'}")
+    with pytest.raises(VerificationError, match=r"x\.sqlite-journal names another file, which SQLite removes"):
+        open_ledger()
+    assert precious.exists() and journal.exists()
+
+
+def journal_of(data: bytes, name: bytes) -> bytes:
+    """A journal that puts the first page of a database back, and names the super-journal ``name``."""
+    magic, page = bytes.fromhex("d9d505f920a163d7"), data[:4096]
+    head = magic + struct.pack(">5I", 1, 0, len(data) // 4096, 512, 4096)
+    check = sum(page[at] for at in range(4096 - 200, 0, -200))
+    end = struct.pack(">I", 2**30 // 4096 + 1) + name + struct.pack(">II", len(name), sum(name)) + magic
+    return head.ljust(512, b"\0") + struct.pack(">I", 1) + page + struct.pack(">I", check) + end
