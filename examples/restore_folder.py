@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 import compress
 
@@ -16,7 +16,7 @@ def main(source: str, folder: str, out: str) -> None:
     model = compress.open(source, seed=0)
     Path(out).mkdir(parents=True, exist_ok=True)
     for path in sorted(Path(folder).glob("*.png")):
-        picture = np.asarray(Image.open(path).convert("RGB"))  # (H, W, 3) uint8
+        picture = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))  # (H, W, 3) uint8
         restored = model.restore(picture)
         Image.fromarray(restored).save(Path(out) / path.name)
         print(f"{path} -> {Path(out) / path.name}, {restored.shape[1]} x {restored.shape[0]} px")

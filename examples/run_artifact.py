@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 
 def main(artifact: str, picture: str, out: str, scale: str) -> None:
@@ -18,7 +18,9 @@ def main(artifact: str, picture: str, out: str, scale: str) -> None:
     overlap = min(64, tile // 2)  # px that neighbouring tiles share
 
     # 1. Enlarge: the model's input has the size of its output. Pillow's bicubic is what the model was trained with.
-    given = Image.open(picture).convert("RGB")
+    given = ImageOps.exif_transpose(Image.open(picture)).convert(
+        "RGB"
+    )  # phones write which way is up beside the pixels
     width, height = given.width * int(scale), given.height * int(scale)
     lq = np.asarray(given.resize((width, height), Image.Resampling.BICUBIC), np.float32) / 255  # (H, W, 3) in [0, 1]
 

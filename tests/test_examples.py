@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from phone import save_turned
 from PIL import Image
 
 from compress.artifacts.artifact import Artifact
@@ -46,7 +47,7 @@ def test_apply_recipe(finished: Any, bundle: Path, tmp_path: Path) -> None:
 
 def test_restore_folder(bundle: Path, photo: np.ndarray, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    Image.fromarray(photo[:40, :50]).save(tmp_path / "in/a.png")
+    save_turned(photo[:40, :50], tmp_path / "in/a.png")
     done = run("restore_folder.py", bundle, tmp_path / "in", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("200 x 160 px\n")
@@ -61,7 +62,7 @@ def test_run_artifact_restores_as_the_package_does(
     """One tile is the same to a step of rounding; where tiles meet, each blends in its own way."""
     artifact = bundle / "fp32/onnx/model.onnx"
     small = photo[: side[0], : side[1]]
-    Image.fromarray(small).save(tmp_path / "a.png")
+    save_turned(small, tmp_path / "a.png")
     done = run("run_artifact.py", artifact, tmp_path / "a.png", tmp_path / "b.png", 4)
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "b.png") as image:
@@ -157,7 +158,7 @@ def test_twenty_lines_restore_a_picture_as_the_package_does(
     pictures = {"one tile": photo[:16, :16], "several": photo[:40, :50]}
     for name, picture in pictures.items():
         (tmp_path / name).mkdir()
-        Image.fromarray(picture).save(tmp_path / name / "photo.png")
+        save_turned(picture, tmp_path / name / "photo.png")
     # In one process: loading ExecuTorch takes seconds.
     each = (
         f"import os\nfor name in {list(pictures)}:\n    os.chdir(name)\n    exec({lines!r}, {{}})\n    os.chdir('..')"

@@ -42,9 +42,10 @@ _BESIDE = {
 }
 _BEFORE = """\
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 {imports}
-picture = Image.open("../photo.png").convert("RGB").resize(({width}, {height}), Image.Resampling.BICUBIC)
+picture = ImageOps.exif_transpose(Image.open("../photo.png")).convert("RGB")
+picture = picture.resize(({width}, {height}), Image.Resampling.BICUBIC)
 """
 _TAKE_FLOATS = 'inputs = {"lq": np.asarray(picture, np.float32).transpose(2, 0, 1)[None] / 255}\n'
 _TAKE_BYTES = 'inputs = {"image": np.array(picture)[None]}\n'

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from phone import save_turned
 from PIL import Image
 
 import compress
@@ -251,7 +252,7 @@ def test_the_lines_of_the_docs_restore_as_the_package_does(
     """Of whole pictures, with the same noise; tiles blend by another ramp."""
     (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/staged.md").read_text("utf-8"), re.DOTALL)
     lines = lines.replace('"runs/staged/int8/onnx", 256, 4, 64', f'"{staged_bundle}/int8/onnx", 64, 4, 32')
-    Image.fromarray(photo[:33, :50]).save(tmp_path / "photo.png")
+    save_turned(photo[:33, :50], tmp_path / "photo.png")
     done = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     restorer = open_restorer(str(staged_bundle / "int8/onnx/encode.onnx"), Settings(task="sr_x4", overlap=32))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from phone import save_turned
 from PIL import Image
 
 from compress.artifacts.runtime.open import open_runner
@@ -56,7 +57,7 @@ def test_a_seed_is_given() -> None:
 
 def test_the_lines_run(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
     bundle = shutil.copytree(finished.folder, tmp_path / "bundle", ignore=shutil.ignore_patterns(".*"))
-    Image.fromarray(photo[:16, :16]).save(tmp_path / "photo.png")
+    save_turned(photo[:16, :16], tmp_path / "photo.png")
     blocks = BLOCKS.findall((bundle / README).read_text(encoding="utf-8"))
     assert blocks and all(len(block.splitlines()) <= 14 for block in blocks)
     for block in blocks:

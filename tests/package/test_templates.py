@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 from onnxruntime_headers import runtime_folder
-from PIL import Image
+from phone import save_turned
+from PIL import Image, ImageCms
 
 from compress.elir.noise import noise_field
 from compress.package.write import package
@@ -51,7 +52,9 @@ def check_as_restore(folder: Path, picture: np.ndarray, ours: Path) -> None:
     restorer = open_restorer(str(folder), Settings(seed=SEED))
     wanted = restorer.restore(picture, lambda: None).astype(np.int16)
     assert made.shape == wanted.shape == (4 * SIZE[0], 4 * SIZE[1], 3)
-    assert np.abs(made - wanted).max() <= 1
+    difference = np.abs(made - wanted)
+    # A step of rounding in hardly any value: with other weights of tiles, or without rounding, it is in many.
+    assert difference.max() <= 1 and (difference > 0).mean() < 0.001
 
 
 def model_of(folder: Path) -> Path:
@@ -97,6 +100,34 @@ def test_run_py_with_a_graph_of_floats_and_noise(format: str, finished: Any, pho
     check_run_py(package(finished.folder, TARGETS[format], tmp_path / "product", f"{format}-int8"), photo, tmp_path)
 
 
+def test_run_py_turns_a_phones_picture_and_keeps_its_profile(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
+    folder = package(finished.folder, "x86-onnxruntime", tmp_path / "product")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    save_turned(photo[: SIZE[0], : SIZE[1]], tmp_path / "photo.png", profile)
+    for out in ("restored.png", "restored.jpg", "restored.bmp"):  # the last has no place for a profile
+        done = run(folder, "photo.png", out, "--seed", SEED, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        with Image.open(tmp_path / out) as image:
+            assert image.info.get("icc_profile") == (None if out == "restored.bmp" else profile)
+    check_as_restore(folder, photo[: SIZE[0], : SIZE[1]], tmp_path / "restored.png")
+    Image.fromarray(photo[:8, :8]).convert("CMYK").save(tmp_path / "print.jpg", icc_profile=profile)
+    assert run(folder, "print.jpg", "restored.png", cwd=tmp_path).returncode == 0
+    with Image.open(tmp_path / "restored.png") as image:
+        assert "icc_profile" not in image.info
+
+
+def test_the_python_of_the_page(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
+    """The lines of docs/package.md, on a picture that lies on its side."""
+    folder = package(finished.folder, "x86-onnxruntime", tmp_path / "product")
+    page = (Path(__file__).parents[2] / "docs/package.md").read_text("utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    save_turned(photo[:20, :30], folder / "photo.jpg")
+    done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    with Image.open(folder / "restored.png") as image:
+        assert image.size == (120, 80)
+
+
 def test_run_py_tells_of_the_tiles_of_a_large_picture(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
     folder = package(finished.folder, "x86-onnxruntime", tmp_path / "product")
     Image.fromarray(photo[:200, :200]).save(tmp_path / "photo.png")
@@ -113,7 +144,7 @@ def test_run_py_tells_of_the_tiles_of_a_large_picture(finished: Any, photo: np.n
 def test_the_python_of_the_readme(finished: Any, photo: np.ndarray, tmp_path: Path) -> None:
     folder = package(finished.folder, "x86-openvino", tmp_path / "product")
     (block,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
-    Image.fromarray(photo[:20, :30]).save(folder / "photo.jpg")
+    save_turned(photo[:20, :30], folder / "photo.jpg")
     done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr
     with Image.open(folder / "restored.png") as image:
@@ -181,7 +212,7 @@ import numpy as np
 import run
 picture = np.zeros((4, 5, 3), np.uint8)
 run.save(picture, "linked.ppm")
-print(run.opened("linked.ppm").shape)
+print(run.opened("linked.ppm")[0].shape)
 for call in (lambda: run.opened("pipe.ppm"), lambda: run.save(picture, "pipe.ppm")):
     try:
         call()

@@ -221,13 +221,17 @@ class Restorer:
 
 
 def opened(path):
-    """The picture, upright: (H, W, 3) uint8. Raises ValueError for one of more bits, which Pillow would cut off."""
+    """The picture, upright, (H, W, 3) uint8, and the profile of its colours, or None. Raises ValueError for one of more
+    bits, which Pillow would cut off.
+    """
     check_file(path)
     Image.init()
     with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
         if image.mode.startswith(("I", "F")):
             raise ValueError(f"its values have more than 8 bits (mode {image.mode}): save it with 8")
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        # One of CMYK or grey would not describe what is written.
+        profile = image.info.get("icc_profile") if image.mode.startswith(("RGB", "P")) else None
+        return np.array(ImageOps.exif_transpose(image).convert("RGB")), profile
 
 
 def check_file(path):
@@ -248,13 +252,13 @@ def format_at(path):
     return Image.EXTENSION[suffix]
 
 
-def save(picture, path):
+def save(picture, path, profile=None):
     """Write a picture beside its place, then rename it: where it cannot be written, what was there stays."""
     format, suffix = format_at(path), Path(path).suffix
     handle, part = tempfile.mkstemp(suffix, dir=Path(path).parent)
     try:
         with os.fdopen(handle, "w+b") as file:
-            Image.fromarray(picture).save(file, format)
+            Image.fromarray(picture).save(file, format, **({"icc_profile": profile} if profile else {}))
         os.chmod(part, 0o644)
         os.replace(part, path)
     except BaseException:
@@ -289,14 +293,14 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="seed of the noise; by default 0")
     args = parser.parse_args()
     try:
-        picture = opened(args.picture)
+        picture, profile = opened(args.picture)
     except Exception as error:  # Pillow's decoders raise what they like
         parser.exit(2, printable(f"{args.picture}: cannot be read ({' '.join(str(error).split())})") + "\n")
     try:
         format_at(args.out)  # before it takes a minute
         if os.path.exists(args.out) and os.path.samefile(args.picture, args.out):
             raise ValueError("it would replace the picture to restore: give another name")
-        save(Restorer().restore(picture, args.seed, progress()), args.out)
+        save(Restorer().restore(picture, args.seed, progress()), args.out, profile)
     except Exception as error:  # so do runtimes, of a damaged artifact
         parser.exit(2, printable(f"{args.out}: cannot be made ({' '.join(str(error).split())})") + "\n")
 

@@ -1,8 +1,8 @@
 // restore MODEL PICTURE.ppm RESTORED.ppm [NOISE]: restores a picture of any size. Apache License 2.0, see licences/.
 //
-// Pictures are binary PPM (P6, 8 bits), so that nothing but the runtime is needed: `convert photo.jpg photo.ppm`, or
-// decode into a Picture with the library that your product has. NOISE is a file of floats, for the very picture that
-// `compress restore` and run.py give:
+// Pictures are binary PPM (P6, 8 bits), so that nothing but the runtime is needed: `convert photo.jpg -auto-orient
+// photo.ppm`, or decode into a Picture with the library that your product has. NOISE is a file of floats, for the very
+// picture that `compress restore` and run.py give:
 //   numpy.random.default_rng(seed).standard_normal((16, h // 8, w // 8), dtype="float32").tofile("noise.bin")
 // with h and w the sides of the output rounded up to 32. Any other standard normal noise does as well. For a model that
 // takes a seed, NOISE is the seed.
