@@ -60,9 +60,9 @@ def starts(side: int, tile: int, overlap: int) -> list[int]:
 
 
 def blending(tile: int, overlap: int) -> np.ndarray:
-    """(tile, tile, 1): 1 inside, falling to nearly 0 over the overlap at each edge."""
-    ramp = np.clip((np.arange(tile) + 1) / overlap, 0, 1).astype(np.float32)
-    side = np.minimum(ramp, ramp[::-1])
+    """(tile, tile, 1): 1 inside, falling as a cosine to nothing in the outer quarter of the overlap at each edge."""
+    edge = np.minimum(np.arange(tile) + 0.5, np.arange(tile, 0, -1) - 0.5) / overlap
+    side = np.maximum(0.5 - 0.5 * np.cos(np.pi * (2 * edge - 0.5).clip(0, 1)), 1e-6).astype(np.float32)
     return (side[:, None] * side[None, :])[..., None]
 
 

@@ -59,7 +59,7 @@ def test_restore_folder(bundle: Path, photo: np.ndarray, tmp_path: Path) -> None
 def test_run_artifact_restores_as_the_package_does(
     bundle: Path, photo: np.ndarray, tmp_path: Path, side: tuple[int, int]
 ) -> None:
-    """One tile is the same to a step of rounding; where tiles meet, each blends in its own way."""
+    """Of one tile and of several, to a step of rounding."""
     artifact = bundle / "fp32/onnx/model.onnx"
     small = photo[: side[0], : side[1]]
     save_turned(small, tmp_path / "a.png")
@@ -70,7 +70,7 @@ def test_run_artifact_restores_as_the_package_does(
     wanted = open_restorer(str(artifact), Settings(overlap=32)).restore(small, lambda: None).astype(np.int16)
     assert ours.shape == wanted.shape
     difference = np.abs(ours - wanted)
-    assert difference.max() <= 1 if side == (16, 16) else difference.mean() < 8
+    assert difference.max() <= 1
 
 
 def test_the_example_gives_an_artifact_the_seed_of_each_tile(
@@ -147,7 +147,7 @@ BLOCKS = re.compile(r"```python\n(.*?)```", re.DOTALL)
 def test_twenty_lines_restore_a_picture_as_the_package_does(
     format: str, picture_bundle: Path, photo: np.ndarray, tmp_path: Path
 ) -> None:
-    """Those of docs/deploy_pictures.md: one tile is the same to a step of rounding, of several each blends its way."""
+    """Those of docs/deploy_pictures.md, of one tile and of several, to a step of rounding."""
     page = EXAMPLES.parent / "docs/deploy_pictures.md"
     *runtimes, rest = BLOCKS.findall(page.read_text(encoding="utf-8"))
     assert len(rest.strip().splitlines()) <= 23 and all(len(block.strip().splitlines()) <= 10 for block in runtimes)
@@ -171,4 +171,4 @@ def test_twenty_lines_restore_a_picture_as_the_package_does(
         wanted = restorer.restore(picture, lambda: None).astype(np.int16)
         difference = np.abs(ours - wanted)
         assert ours.shape == wanted.shape
-        assert difference.max() <= 1 if name == "one tile" else difference.mean() < 8
+        assert difference.max() <= 1

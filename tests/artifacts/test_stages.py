@@ -249,7 +249,7 @@ def test_the_readmes_lines_run(staged_bundle: Path, photo: NDArray[np.uint8], tm
 def test_the_lines_of_the_docs_restore_as_the_package_does(
     staged_bundle: Path, photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    """Of whole pictures, with the same noise; tiles blend by another ramp."""
+    """Of whole pictures, with the same noise, to a step of rounding."""
     (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/staged.md").read_text("utf-8"), re.DOTALL)
     lines = lines.replace('"runs/staged/int8/onnx", 256, 4, 64', f'"{staged_bundle}/int8/onnx", 64, 4, 32')
     save_turned(photo[:33, :50], tmp_path / "photo.png")
@@ -259,4 +259,4 @@ def test_the_lines_of_the_docs_restore_as_the_package_does(
     apart = np.abs(
         restorer.restore(photo[:33, :50], lambda: None) - np.asarray(Image.open(tmp_path / "restored.png"), int)
     )
-    assert apart.shape == (132, 200, 3) and apart.mean() < 1
+    assert apart.shape == (132, 200, 3) and apart.max() <= 1
