@@ -1,10 +1,11 @@
 """Progress of long work, on stderr: a bar on a terminal, plain lines without timestamps elsewhere."""
 
 import io
+import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from compress.text import duration, printable
@@ -12,6 +13,7 @@ from compress.text import duration, printable
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
+SHOW_CURSOR = "\x1b[?25h\n"
 EVERY_S = 10.0
 SAME_EVERY_S = 60.0
 """A line that says what the one before it said is printed as seldom."""
@@ -19,6 +21,15 @@ EVERY_SHARE = 0.1
 WORTH_SAYING_S = 30.0
 RISE = 1.25
 """A forecast of the time left rises only where the newest estimate is so many times as long: work got slower."""
+
+
+def say_last(line: str) -> None:
+    """The last words of a process that is being ended: on stderr, below whatever a bar left there, with the cursor that
+    it hid. Nothing else is used, for another thread may hold any lock.
+    """
+    shown = SHOW_CURSOR if os.isatty(2) else ""
+    with suppress(OSError):
+        os.write(2, f"{shown}{printable(line)}\n".encode(errors="backslashreplace"))
 
 
 class Stage:

@@ -20,6 +20,7 @@ import typer
 from compress.errors import CompressError
 from compress.files import what_to_do
 from compress.native_work import note_signal
+from compress.progress import say_last
 from compress.surroundings import command_line, is_on
 from compress.text import printable
 
@@ -150,7 +151,7 @@ def _ended_in_time(resumable: Resumable) -> Iterator[None]:
         while number := os.read(reader, 1):
             if number[0] in (signal.SIGINT, signal.SIGTERM) and not ended.wait(GRACE_S):
                 message, code = _stopped(number[0], resumable)
-                os.write(2, f"{message}\n".encode())
+                say_last(message)
                 os._exit(code)
         os.close(reader)
 

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from compress.native_work import NativeWork, be_watched
+from compress.progress import SHOW_CURSOR, say_last
 from compress.surroundings import is_on
-from compress.text import printable
 
 READERS = (
-    *("bench", "card", "check", "compare", "convert", "demo", "evaluate", "ledger", "package", "report", "restore"),
-    "verify",
+    *("apply", "bench", "card", "check", "compare", "convert", "demo", "evaluate", "ledger", "package", "profile"),
+    *("report", "restore", "search", "sensitivity", "sweep", "train", "verify"),
 )
 """Commands that hand files of others to compiled code."""
 LIMIT_S = 600.0
@@ -24,7 +24,7 @@ LOOK_S = 1.0
 OWN_S = 0.05  # a terminal sends its signals to the child as well; this long it has to note one
 REFUSED, NO_MEMORY, BUG = 5, 2, 1
 _PR_SET_PDEATHSIG = 1
-_FROM_OUTSIDE = {signal.SIGINT, signal.SIGTERM}
+_FROM_OUTSIDE = {signal.SIGINT, signal.SIGTERM, signal.SIGQUIT}
 
 
 def run_watched(words: Sequence[str], run: Callable[[], None], limit_s: float | None = None) -> None:
@@ -80,7 +80,7 @@ def _watch(child: int, work: NativeWork, taken: set[signal.Signals], limit_s: fl
         if now and waited_s > most_s:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            _say(f"{now[0]}: refused, not read or run within {most_s:.0f} s: do not use it, get another copy")
+            say_last(f"{now[0]}: refused, not read or run within {most_s:.0f} s: do not use it, get another copy")
             return REFUSED << 8
 
 
@@ -91,22 +91,20 @@ def _exit_code(status: int, work: NativeWork) -> int:
         return code
     number = signal.Signals(-code)
     if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT):
+        if sys.stderr.isatty():
+            sys.stderr.write(SHOW_CURSOR)
+            sys.stderr.flush()
         signal.signal(number, signal.SIG_DFL)  # somebody's, before there was a handler: end in the same way
         os.kill(os.getpid(), number)
     at_work = work.at_work()
     name = at_work[0] if at_work else ""
     if number == signal.SIGKILL:
-        _say(f"{name or 'the command'}: ended by SIGKILL, as for lack of memory: free some, or do not use the file")
+        say_last(f"{name or 'the command'}: ended by SIGKILL, as for lack of memory: free some, or do not use the file")
         return NO_MEMORY
     if not name:
-        _say(f"ended by {number.name} in compiled code: this is a bug, please report it")
+        say_last(f"ended by {number.name} in compiled code: this is a bug, please report it")
         return BUG
-    _say(f"{name}: refused, it ended the process that read or ran it ({number.name}): do not use it, get another copy")
+    say_last(
+        f"{name}: refused, it ended the process that read or ran it ({number.name}): do not use it, get another copy"
+    )
     return REFUSED
-
-
-def _say(line: str) -> None:
-    """On stderr, on a line of its own, below whatever a progress bar left there."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\x1b[?25h\n")  # a bar hides the cursor
-    sys.stderr.write(printable(line) + "\n")

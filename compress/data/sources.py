@@ -154,8 +154,33 @@ def _undecoded(source: HubSource) -> Any:
     """The data set's rows with files as they are: the package would open all that Pillow opens, in every column."""
     from datasets import load_dataset
 
-    rows = load_dataset(source.name, split=source.split, streaming=True)
+    with _own_files(source.name):
+        rows = load_dataset(source.name, split=source.split, streaming=True)
     return rows.decode(False) if rows.features else rows
+
+
+@contextmanager
+def _own_files(name: str) -> Iterator[None]:
+    """Have a data set list its own files only: its README, a stranger's, may name any file of this machine, and any
+    address, which the package would open.
+    """
+    from datasets import data_files
+
+    resolve = data_files.resolve_pattern
+
+    def own(pattern: str, *given: Any, **named: Any) -> list[str]:
+        # Before it is resolved, for which servers are asked.
+        leads_out = "::" in pattern or "://" in pattern or os.path.isabs(pattern) or ".." in Path(pattern).parts
+        files = [pattern] if leads_out else resolve(pattern, *given, **named)
+        if outside := next((file for file in files if leads_out or not _is_in_set(name, file)), None):
+            raise InputError(f"{name}: its README lists {one_line(outside)}, outside of the set: use another set")
+        return files
+
+    data_files.resolve_pattern = own
+    try:
+        yield
+    finally:
+        data_files.resolve_pattern = resolve
 
 
 def shuffled_rows(source: StreamSource, seed: int) -> Iterator[Row]:

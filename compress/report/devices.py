@@ -13,6 +13,7 @@ from compress.report.gaps import WHOLE_RUN, gaps
 from compress.report.page import TEMPLATES, environment
 from compress.report.pictures import Read
 from compress.report.plot import LEAST_DB, VISIBLE_DB
+from compress.report.text import visible
 from compress.results.document import Results
 from compress.results.measurement import Row
 
@@ -71,7 +72,7 @@ def write_devices(rows: Sequence[Row], folders: Mapping[str, str], sources: Mapp
     ``rows``: of the ledger, newest first; ``folders``: a file's hash (``files_sha256``) -> the bundle that holds it,
     a key of ``sources``. Raises VerificationError for a picture that is missing or outside its bundle.
     """
-    data = page_data(rows, folders, sources)
+    data = visible(page_data(rows, folders, sources))
     scripts = ("common.js", "elements.js", "viewer.js", "frontier.js", "detail.js", "devices.js")
     page = environment().get_template("devices.html").render(
         style="\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "devices.css")),

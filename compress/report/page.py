@@ -17,7 +17,7 @@ from compress.report.pictures import Read, gallery, unlisted
 from compress.report.plot import plots
 from compress.report.rows import targets
 from compress.report.showcase import showcase
-from compress.report.text import goal_state
+from compress.report.text import goal_state, visible
 from compress.results.document import Results
 from compress.results.file import read_results
 from compress.results.machine import Machine
@@ -49,16 +49,22 @@ def write_report(bundle: Path, facts: Facts | None = None) -> Path:
 
 
 def environment() -> "Environment":
-    """The templates: every value is escaped, but a page's own ``style`` and ``script``."""
+    """The templates: every value is visible and escaped, but a page's own ``style`` and ``script``."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _shown(value: Any) -> Any:
+    """A text as it may be shown; anything else as it is, since templates reckon with it."""
+    return visible(value) if isinstance(value, str) else value
 
 
 def _render(read: Read, results: Results, facts: Facts) -> str:

@@ -1,4 +1,7 @@
-"""Figures as text. What is null is a dash: never a zero."""
+"""Figures as text. What is null is a dash: never a zero. And words that are not ours, as a page shows them."""
+
+import unicodedata
+from typing import Any
 
 from compress.results.goal import Goal
 
@@ -61,3 +64,21 @@ def goal_state(goal: Goal) -> str:
     if goal.value is None:
         return "not measured"
     return "met" if goal.met else "MISSED"
+
+
+def visible(value: Any) -> Any:
+    """``value`` with each text in it, names of mappings too, as a page may show it: control characters and changes of
+    direction, which would turn the words around them, or make an SVG file no XML, are written as Python writes them.
+    """
+    if isinstance(value, dict):
+        return {visible(key): visible(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [visible(item) for item in value]
+    # Text alone: markup is of templates, whose own values have been here.
+    if type(value) is not str or value.isprintable():
+        return value
+    return "".join(c if _is_shown(c) else c.encode("unicode_escape").decode() for c in value)
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs"

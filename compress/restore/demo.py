@@ -20,6 +20,7 @@ from compress.restore.open import default_overlap
 from compress.results.file import RESULTS
 from compress.targets.browser.chromium import LOOPBACK, PAGES, Content, Pages, address_of
 from compress.targets.browser.onnxruntime_web import runtime_files
+from compress.text import printable
 
 if TYPE_CHECKING:
     from compress.progress import Progress
@@ -103,7 +104,7 @@ def page_facts(bundle: Path, artifact: OnnxArtifact) -> dict[str, object]:
         raise InputError(f"{bundle}: its task is not known (={task}): use compress restore")
     scale = task_scale(task)
     return {
-        "name": real_path(bundle).name,
+        "name": printable(real_path(bundle).name),
         "what": WHAT.get(task, f"enlarges {scale} times" if scale > 1 else "restores"),
         "artifact": artifact.id,
         "bytes": len(artifact.model) + sum(map(len, artifact.external.values())),
@@ -135,7 +136,7 @@ def sample_picture(opened: Bundle, scale: int) -> tuple[str, bytes] | None:
     small = picture.resize((max(1, picture.width // scale), max(1, picture.height // scale)), Image.Resampling.BICUBIC)
     file = io.BytesIO()
     small.save(file, "PNG")
-    return samples[0].name, file.getvalue()
+    return printable(samples[0].name), file.getvalue()
 
 
 def noise(query: Mapping[str, str]) -> bytes:

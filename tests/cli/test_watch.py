@@ -120,6 +120,94 @@ def test_what_ends_the_process_is_refused_in_one_line(tmp_path: Path, picture: P
     assert not (tmp_path / "out.png").exists()
 
 
+CRASH = """
+import ctypes, sys, torch
+from compress.cli import commands
+torch.load = lambda *given, **named: ctypes.string_at(0)
+commands.main()
+"""
+RECIPE = """
+version: 1
+name: x
+model: {{weights: {folder}/x.pth, image_size: 64, k_steps: 1, sigma_s: 0.1}}
+data: {{calibration: {folder}/a, validation: [{folder}/b]}}
+passes: [ptq: {{rounding: nearest}}]
+export: {{onnx: {{precisions: [fp32, int8]}}}}
+"""
+TRAIN = """
+version: 1
+name: x
+model: {{weights: {folder}/x.pth}}
+data: {{train: [{folder}/a], validation: photos_validation}}
+stages: [{{space: pixels, steps: 1, batch: 1, crop: 32, warmup: 0, weights: {{l1: 1.0}}}}]
+"""
+
+
+@pytest.mark.parametrize("words", ["apply", "train", "sensitivity", "search", "profile"])
+def test_a_checkpoint_that_ends_the_process_is_refused_by_whatever_reads_it(words: str, tmp_path: Path) -> None:
+    for shade in range(9):
+        folder = tmp_path / ("a" if shade else "b")
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 64), (shade,) * 3).save(folder / f"{shade}.png")
+    (tmp_path / "x.pth").write_bytes(b"damaged")
+    (tmp_path / "x.yaml").write_text((TRAIN if words == "train" else RECIPE).format(folder=tmp_path))
+    given = tmp_path / ("x.pth" if words == "profile" else "x.yaml")
+    everything = [sys.executable, "-c", CRASH, words, given]
+    done = subprocess.run(
+        everything, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    file = tmp_path / "x.pth"
+    line = f"{file}: refused, it ended the process that read or ran it (SIGSEGV): do not use it, get another copy"
+    assert (done.returncode, done.stderr.splitlines()[-1:]) == (5, [line])
+
+
+ON_A_TERMINAL = """
+import ctypes, hashlib
+from compress.cli import guard, watch
+from compress.native_work import native_work
+from compress.progress import Progress
+guard.GRACE_S, watch.LOOK_S = 0.3, 0.1
+def run():
+    with guard.guard(lambda: True), Progress("bars").stage("train", 10), native_work("x.pth"):
+        {call}
+watch.run_watched(["train"], run)
+"""
+
+
+HASHING = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"  # which no signal interrupts
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "line"),
+    [
+        (HASHING, 130, "interrupted: the same command resumes from what is saved"),
+        (HASHING, -3, ""),
+        ("ctypes.string_at(0)", 5, "x.pth: refused, it ended the process"),
+    ],
+    ids=["interrupted", "quit", "crashed"],
+)
+def test_the_cursor_that_a_bar_hid_is_shown_again(call: str, code: int, line: str) -> None:
+    leader, follower = os.openpty()
+    everything = [sys.executable, "-c", ON_A_TERMINAL.format(call=call)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    process = subprocess.Popen(everything, stderr=follower, stdin=follower, env=environment, start_new_session=True)
+    os.close(follower)
+    text = b""
+    while True:
+        try:
+            text += (more := os.read(leader, 4096))
+        except OSError:  # nobody writes to it any more
+            break
+        if b"train" in more and b"hashlib.pbkdf2" in everything[2].encode():
+            time.sleep(0.5)
+            os.killpg(process.pid, signal.SIGQUIT if code == -3 else signal.SIGINT)
+            everything = [*everything[:2], ""]
+    os.close(leader)
+    assert process.wait(60) == code
+    _, hidden, after = text.decode().rpartition("\x1b[?25l")
+    assert hidden and "\x1b[?25h" in after and line in after
+
+
 def test_what_never_ends_is_refused_after_a_time(tmp_path: Path, picture: Path) -> None:
     file = endless(tmp_path / "m.onnx")
     words = ["restore", file, picture, "-o", tmp_path / "out.png", "--scale", "1"]

@@ -1,5 +1,6 @@
 import io
 import os
+import re
 import subprocess
 import sys
 from itertools import islice
@@ -105,6 +106,45 @@ def test_shuffled_rows_without_pictures(tmp_path: Path) -> None:
     texts = StreamSource(name=str(tmp_path))
     with pytest.raises(InputError, match=r"column 'image' holds no pictures: set source\.column"):
         picture_file(texts, next(shuffled_rows(texts, 0)))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "{folder}/secret.csv",
+        "../secret.csv",
+        "file://{folder}/secret.csv",
+        "http://127.0.0.1:9/x.csv",
+        "{folder}/*.csv",
+        "zip://x.csv::http://127.0.0.1:9/x.zip",
+        "/dev/zero",
+    ],
+)
+def test_a_readme_that_lists_files_outside_of_its_set_is_refused(hub: HubSource, tmp_path: Path, place: str) -> None:
+    (tmp_path / "secret.csv").write_text("image\nsecret\n")
+    listed = place.format(folder=tmp_path)
+    text = f"---\nconfigs:\n- config_name: default\n  data_files: {listed}\n---\n"
+    (tmp_path / "set" / "README.md").write_text(text)
+    with pytest.raises(InputError, match=re.escape(f"its README lists {listed}, outside of the set: use another set")):
+        list(HubPictures(hub, 1, (8, 8)))
+
+
+@pytest.mark.parametrize("folder", ["{folder}/other", "../other"])
+def test_a_readme_that_names_a_folder_outside_of_its_set_is_refused(
+    hub: HubSource, tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "secret.csv").write_text("image\nsecret\n")
+    text = f"---\nconfigs:\n- config_name: default\n  data_dir: {folder.format(folder=tmp_path)}\n---\n"
+    (tmp_path / "set" / "README.md").write_text(text)
+    with pytest.raises(InputError, match=r"its README lists .*secret\.csv, outside of the set: use another set"):
+        list(HubPictures(hub, 1, (8, 8)))
+
+
+def test_a_readme_may_list_files_of_its_own_set(hub: HubSource, tmp_path: Path) -> None:
+    text = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: train/*.png\n---\n"
+    (tmp_path / "set" / "README.md").write_text(text)
+    assert len(list(HubPictures(hub, 2, (64, 64)))) == 2
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,19 @@ def test_phone_shows_everything_within_its_width(page: Path, browser: Callable[.
         quiet(driver)
 
 
+def test_what_turns_words_around_or_is_no_text_is_written_out(
+    tmp_path: Path, measured: Make, relist: Callable[[Path], None]
+) -> None:
+    bundle = measured(tmp_path / "a", "name")
+    results = json.loads((bundle / "results.json").read_text())
+    results["layers"][0]["layer"], results["versions"]["torch\x07"] = "dec\u202e\x1b[2J", "\x7f"
+    (bundle / "results.json").write_text(json.dumps(results))
+    relist(bundle)
+    assert run(bundle, "-o", tmp_path / "page.html").exit_code == 0
+    text = json.dumps(held(tmp_path / "page.html"), ensure_ascii=False)
+    assert "dec\\\\u202e\\\\x1b[2J" in text and text.isprintable()
+
+
 def test_names_of_users_stay_text(
     tmp_path: Path, measured: Make, relist: Callable[[Path], None], browser: Callable[..., Any]
 ) -> None:

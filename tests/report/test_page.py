@@ -88,6 +88,15 @@ def test_all_goals_met_is_said(bundle: Path, rewrite: Rewrite) -> None:
     assert "✓ All 30 goals met" in html and "MISSED" not in html.split("<script>")[0]
 
 
+def test_what_turns_words_around_or_is_no_text_is_written_out(bundle: Path, rewrite: Rewrite) -> None:
+    def rename(results: dict[str, Any]) -> None:
+        results["layers"][0]["layer"] = "dec\u202e\x1b[2J\u00a0a"
+
+    html = rewrite(bundle, rename)
+    assert "dec\\u202e\\x1b[2J\u00a0a" in html
+    assert not [c for c in html if not c.isprintable() and c not in "\n\t\u00a0"]
+
+
 def test_names_of_users_are_escaped_everywhere(bundle: Path, rewrite: Rewrite) -> None:
     bad = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
 

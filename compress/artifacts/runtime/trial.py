@@ -5,12 +5,14 @@ ExecuTorch checks its programs by assertions that abort (``ET_CHECK``), which no
 ``python -m compress.artifacts.runtime.trial FILE`` opens and runs it once.
 """
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from compress.artifacts.runtime.base import dtype_of
 from compress.artifacts.runtime.contents import Contents
@@ -62,5 +64,16 @@ def _run_once(path: Path) -> None:
     (runner.restore if runner.takes_pictures else runner.run)(picture, noise[0] if noise else None)
 
 
+def _keep_to_memory() -> None:
+    """Let this process take the memory that is left, and no more: a program of some kB may ask for any number of GB."""
+    with contextlib.suppress(OSError, ImportError, ValueError):
+        import resource
+
+        own = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        most = own + psutil.virtual_memory().available
+        resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
 if __name__ == "__main__":
+    _keep_to_memory()
     _run_once(Path(sys.argv[1]))
