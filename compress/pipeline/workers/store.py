@@ -25,6 +25,8 @@ T = TypeVar("T")
 MOST_BYTES = 256 << 20
 """Of a record: that of a build with ten thousand pictures takes 60 MB."""
 BLOCK = 2**22
+SILENT_S = 15.0
+"""How long a server of S3 may send nothing."""
 
 
 def _read_bounded(system: "AbstractFileSystem", at: str) -> bytes:
@@ -34,6 +36,15 @@ def _read_bounded(system: "AbstractFileSystem", at: str) -> bytes:
     if len(data) > MOST_BYTES:
         raise TooLong(f"has more than {MOST_BYTES} bytes")
     return data
+
+
+def _impatient(system: Any) -> Any:
+    """The same place, whose server is asked twice at most: pyarrow's own patience is minutes, without a word."""
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+    _, (settings, *_) = system.__reduce__()
+    bounds = {"connect_timeout": SILENT_S, "request_timeout": SILENT_S}
+    return S3FileSystem(**settings | bounds, retry_strategy=AwsStandardS3RetryStrategy(max_attempts=2))
 
 
 class Store:
@@ -59,7 +70,7 @@ class Store:
                 from pyarrow.fs import FileSystem
 
                 system, path = FileSystem.from_uri(self.url)
-                return ArrowFSWrapper(system), path.rstrip("/")
+                return ArrowFSWrapper(_impatient(system)), path.rstrip("/")
             from fsspec.core import url_to_fs
 
             system, path = url_to_fs(self.url)

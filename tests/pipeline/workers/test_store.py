@@ -167,3 +167,17 @@ def test_a_key_that_leads_out_of_its_folder_is_not_fetched(tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"'\.\./\.\./outside' leads out of its folder"):
         store.get_folder("bundles/k", tmp_path / "a/b", "manifest.json")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_never_answers_is_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setattr("compress.pipeline.workers.store.SILENT_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        at = f"127.0.0.1:{silent.getsockname()[1]}"
+        store = Store(f"s3://bucket/x?endpoint_override={at}&scheme=http&region=us-east-1")
+        began = time.monotonic()
+        for ask in (lambda: store.read("a.json"), lambda: store.write("a.json", {}), lambda: store.names("a")):
+            with pytest.raises(InputError, match="store s3://bucket/x: cannot be used"):
+                ask()
+        assert time.monotonic() - began < 30
