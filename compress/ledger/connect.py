@@ -2,7 +2,8 @@
 
 import os
 import re
-from contextlib import closing
+import stat
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -66,18 +67,18 @@ def _check_files(url: "URL") -> None:
     """Raise VerificationError where a pipe or a folder is in place of a file that SQLite opens, and would wait for, or
     a link beside the ledger, through which another file would be emptied, or a journal that has another file removed.
     """
-    names = dict.fromkeys(
-        (str(url.database), os.path.realpath(str(url.database)))
-    )  # SQLite's own files are beside the latter
+    database = str(url.database)
+    names = dict.fromkeys((database, os.path.realpath(database)))  # SQLite keeps its own files beside the latter
     for name, suffix in product(names, ("", "-journal", "-wal", "-shm", ".lock")):
         path = Path(f"{name}{suffix}")
-        strange = path.is_symlink() or not path.is_file() if suffix else path.exists() and not path.is_file()
-        if os.path.lexists(path) and strange:
-            raise VerificationError(f"ledger {shown(url)}: {printable(path.name)} is not a file: remove it")
-        if suffix == "-journal" and path.is_file() and _names_another(path):
-            raise VerificationError(
-                f"ledger {shown(url)}: {printable(path.name)} names another file, which SQLite removes: do not use it"
-            )
+        with suppress(FileNotFoundError, NotADirectoryError):  # other writers make and remove them at any moment
+            if not stat.S_ISREG((path.lstat() if suffix else path.stat()).st_mode):
+                raise VerificationError(f"ledger {shown(url)}: {printable(path.name)} is not a file: remove it")
+            if suffix == "-journal" and _names_another(path):
+                raise VerificationError(
+                    f"ledger {shown(url)}: {printable(path.name)} names another file, which SQLite removes: "
+                    "do not use it"
+                )
 
 
 _MAGIC = bytes.fromhex("d9d505f920a163d7")
@@ -88,7 +89,7 @@ def _names_another(journal: Path) -> bool:
     never do. SQLite plays such a journal back, and then removes whatever file it names.
     """
     with journal.open("rb") as file:
-        file.seek(max(0, journal.stat().st_size - len(_MAGIC)))
+        file.seek(max(0, os.fstat(file.fileno()).st_size - len(_MAGIC)))
         return file.read(len(_MAGIC)) == _MAGIC
 
 

@@ -6,15 +6,17 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
 from compress.ledger import Filter, Ledger, open_ledger
-from compress.ledger.connect import HEAD, MIGRATIONS
+from compress.ledger.connect import HEAD, MIGRATIONS, _check_files
 from compress.ledger.place import ledger_url, shown
 from compress.results.measurement import Measurement
 from compress.text import install_extra
@@ -308,6 +310,26 @@ def test_a_lock_that_is_never_given_back(tmp_path: Path, monkeypatch: pytest.Mon
     with FileLock(tmp_path / "x.sqlite.lock"):
         error = refusal(f"sqlite:///{tmp_path}/x.sqlite", monkeypatch)
     assert isinstance(error, Unavailable) and "another program holds its lock" in str(error)
+
+
+def test_what_lies_beside_the_file_may_come_and_go(tmp_path: Path) -> None:
+    """Other writers make and remove a journal at any moment."""
+    url = make_url(f"sqlite:///{tmp_path}/x.sqlite")
+    journal, over = tmp_path / "x.sqlite-journal", threading.Event()
+
+    def other() -> None:
+        while not over.is_set():
+            journal.write_bytes(b"x")
+            journal.unlink()
+
+    with ThreadPoolExecutor() as pool:
+        made = pool.submit(other)
+        try:
+            for _ in range(1000):
+                _check_files(url)
+        finally:
+            over.set()
+        made.result()
 
 
 @pytest.mark.parametrize("linked", [False, True])
