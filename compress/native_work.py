@@ -11,25 +11,41 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-# Calls at work, signals that came, when a call last began or ended, its own limit in s, bytes of the name.
-_HEAD = struct.Struct("=iiddi")
-_LONGEST = 4096  # bytes of a name
+from compress.errors import CompressError
+
+# Calls at work, signals that came, when a call last began or ended, its own limit in s, exit code where that has
+# passed, bytes of the name, and of the message.
+_HEAD = struct.Struct("=iiddiii")
+_LONGEST = 4096  # bytes of a name, and of a message
+
+
+class AtWork(NamedTuple):
+    """A call at work: the file that is being read or run, when a call last began or ended, and its own limit or 0.
+
+    ``late``: the message and exit code where that limit has passed; None: those of a file.
+    """
+
+    name: str
+    since: float
+    limit_s: float
+    late: tuple[str, int] | None = None
 
 
 class NativeWork:
     """Notes in memory that is shared with the children of this process."""
 
     def __init__(self) -> None:
-        self._shared = mmap.mmap(-1, _HEAD.size + _LONGEST)
+        self._shared = mmap.mmap(-1, _HEAD.size + 2 * _LONGEST)
         self._lock = threading.Lock()
 
-    def begin(self, name: str, limit_s: float = 0.0) -> None:
+    def begin(self, name: str, limit_s: float = 0.0, late: CompressError | None = None) -> None:
         """Note that a call of compiled code begins, on the file ``name``; ``limit_s``: 0: the usual limit."""
-        data = name.encode("utf-8", "surrogateescape")[:_LONGEST]
+        data, words = (text.encode("utf-8", "surrogateescape")[:_LONGEST] for text in (name, str(late or "")))
         with self._lock:
-            self._shared[_HEAD.size : _HEAD.size + len(data)] = data
-            self._note(1, (limit_s, len(data)))
+            self._shared[_HEAD.size : _HEAD.size + len(data) + len(words)] = data + words
+            self._note(1, (limit_s, late.exit_code if late else 0, len(data), len(words)))
 
     def end(self) -> None:
         """Note that one has ended."""
@@ -46,14 +62,18 @@ class NativeWork:
         """How many signals were noted."""
         return int(_HEAD.unpack_from(self._shared)[1])
 
-    def at_work(self) -> tuple[str, float, float] | None:
-        """The file that is being read or run, the time at which a call last began or ended, and its own limit or 0."""
-        calls, _, since, limit_s, size = _HEAD.unpack_from(self._shared)
+    def at_work(self) -> AtWork | None:
+        """The call at work; None where there is none."""
+        calls, _, since, limit_s, code, *sizes = _HEAD.unpack_from(self._shared)
         if calls < 1:
             return None
-        return self._shared[_HEAD.size : _HEAD.size + size].decode("utf-8", "surrogateescape"), since, limit_s
+        at, texts = _HEAD.size, []
+        for size in sizes:
+            texts.append(self._shared[at : at + size].decode("utf-8", "surrogateescape"))
+            at += size
+        return AtWork(texts[0], since, limit_s, (texts[1], code) if texts[1] else None)
 
-    def _note(self, more: int, begun: tuple[float, int] | None = None) -> None:
+    def _note(self, more: int, begun: tuple[float, int, int, int] | None = None) -> None:
         calls, signals, _, *before = _HEAD.unpack_from(self._shared)
         _HEAD.pack_into(self._shared, 0, calls + more, signals, time.monotonic(), *(begun or before))
 
@@ -68,16 +88,17 @@ def be_watched(work: NativeWork) -> None:
 
 
 @contextmanager
-def native_work(name: str | Path, limit_s: float = 0.0) -> Iterator[None]:
+def native_work(name: str | Path, limit_s: float = 0.0, late: CompressError | None = None) -> Iterator[None]:
     """Around a call of compiled code on the file ``name``; nothing where nobody watches.
 
-    ``limit_s``: how long it may take, where that is less than a model or a picture may.
+    ``limit_s``: how long it may take, where that is less than a model or a picture may. ``late``: what the command
+    ends with after that, where a server and no file is to blame.
     """
     work = _watched
     if work is None:
         yield
         return
-    work.begin(str(name), limit_s)
+    work.begin(str(name), limit_s, late)
     try:
         yield
     finally:

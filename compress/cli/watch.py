@@ -76,12 +76,14 @@ def _watch(child: int, work: NativeWork, taken: set[signal.Signals], limit_s: fl
         now = work.at_work()
         waited_s = waited_s + min(time.monotonic() - began, 2 * LOOK_S) if now and now == at_work else 0.0
         at_work = now
-        most_s = now[2] or limit_s if now else limit_s
+        most_s = now.limit_s or limit_s if now else limit_s
         if now and waited_s > most_s:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            say_last(f"{now[0]}: refused, not read or run within {most_s:.0f} s: do not use it, get another copy")
-            return REFUSED << 8
+            line = f"{now.name}: refused, not read or run within {most_s:.0f} s: do not use it, get another copy"
+            line, code = now.late or (line, REFUSED)
+            say_last(line)
+            return code << 8
 
 
 def _exit_code(status: int, work: NativeWork) -> int:
@@ -97,7 +99,7 @@ def _exit_code(status: int, work: NativeWork) -> int:
         signal.signal(number, signal.SIG_DFL)  # somebody's, before there was a handler: end in the same way
         os.kill(os.getpid(), number)
     at_work = work.at_work()
-    name = at_work[0] if at_work else ""
+    name = at_work.name if at_work else ""
     if number == signal.SIGKILL:
         say_last(f"{name or 'the command'}: ended by SIGKILL, as for lack of memory: free some, or do not use the file")
         return NO_MEMORY

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import Unavailable, VerificationError
-from compress.ledger.bounds import LIMIT_S, WAIT_S, Bounds
+from compress.ledger.bounds import WAIT_S, Bounds
 from compress.ledger.place import DRIVERS, shown
 from compress.native_work import native_work
 from compress.results.json_text import parse_json
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 HEAD = "0003"
 """Newest revision in ``migrations/versions``; compared here, so that only a ledger of another one loads Alembic."""
 CONNECT_S = 10
+GREETING_S = 3.0 * CONNECT_S
+"""A name may have two addresses, each with ``CONNECT_S``; honest servers have a password hashed for 0.01 s."""
 ADVISORY_LOCK = 0x454C4952
 """Number of PostgreSQL's lock that one migration at a time holds; any, the same in every release ("ELIR")."""
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -122,16 +124,29 @@ def _postgresql(url: "URL") -> "Engine":
 
     if find_spec("psycopg") is None:
         raise Unavailable(f"ledger {shown(url)}: needs psycopg, which is not installed: {install_extra('postgresql')}")
-    arguments = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
-    engine = create_engine(url, connect_args=arguments, json_deserializer=parse_json)
+    engine = create_engine(url, connect_args=_manners(url), json_deserializer=parse_json)
+    late = Unavailable(f"ledger {shown(url)}: gives no greeting within {GREETING_S:.0f} s: check the server")
 
     @event.listens_for(engine, "do_connect")
     def _connect(dialect: Any, record: object, given: Any, named: Any) -> Any:
         # A server says how often a password is hashed: libpq may do so for hours, and lets no other thread work.
-        with native_work(f"ledger {shown(url)}", LIMIT_S):
+        with native_work(f"ledger {shown(url)}", GREETING_S, late):
             return dialect.loaded_dbapi.connect(*given, **named)
 
     return engine
+
+
+def _manners(url: "URL") -> dict[str, Any]:
+    """How a server is greeted, where the URL does not say it: not for long, and without a password in plain unless the
+    server has proved who it is."""
+    from psycopg import pq
+
+    manners: dict[str, Any] = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
+    trusted = str(url.query.get("sslmode", os.environ.get("PGSSLMODE", ""))).startswith("verify-")
+    said = "require_auth" in url.query or "PGREQUIREAUTH" in os.environ or "service" in url.query
+    if not (trusted or said) and pq.version() >= 160000:  # older ones do not know it
+        manners["require_auth"] = "!password"
+    return manners
 
 
 def _revision(engine: "Engine", url: "URL") -> str | None:

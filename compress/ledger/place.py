@@ -64,7 +64,7 @@ def shown(url: "URL") -> str:
         return printable(str(Path(str(url.database))))
     port = f":{url.port}" if url.port else ""
     user = f"{url.username}@" if url.username else ""
-    return f"postgresql://{user}{url.host or ''}{port}/{url.database or ''}"
+    return printable(f"postgresql://{user}{url.host or ''}{port}/{url.database or ''}")
 
 
 @contextmanager

@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ import pytest
 from PIL import Image
 
 from compress.python_process import ROOT
+from tests.ledger.test_bounds import message, server
 
 KEPT = Path(__file__).parents[1] / "kept" / "release_0_1_0.zip"
 SHAPE = (1, 3, 64, 64)
@@ -217,22 +220,30 @@ def test_what_never_ends_is_refused_after_a_time(tmp_path: Path, picture: Path) 
     assert ended(*words, limit_s=1) == (5, "", line)
 
 
-def test_a_call_may_have_a_limit_of_its_own() -> None:
-    """As greeting a ledger's server has, which may ask for a password to be hashed two billion times."""
-    code = """
-import time
-from compress.cli import watch
-from compress.native_work import native_work
-def run():
-    with native_work("ledger postgresql://host/db", 0.5):
-        time.sleep(60)
-watch.LOOK_S = 0.1
-watch.run_watched(["ledger", "ls"], run)
+ROUNDS = """
+from compress.cli import commands, watch
+from compress.ledger import connect
+watch.LOOK_S, connect.GREETING_S = 0.2, 1.0
+commands.main()
 """
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=50)
-    line = "ledger postgresql://host/db: refused, not read or run within 0 s: do not use it, get another copy\n"
-    assert (done.returncode, done.stderr) == (5, line)
+
+
+def test_a_server_that_has_a_password_hashed_two_billion_times_is_refused_soon() -> None:
+    pytest.importorskip("psycopg")
+
+    def ask(connection: socket.socket) -> None:
+        connection.sendall(message(b"R", struct.pack(">I", 10) + b"SCRAM-SHA-256\0\0"))
+        nonce = connection.recv(4096).rpartition(b"r=")[2]
+        connection.sendall(message(b"R", struct.pack(">I", 11) + b"r=" + nonce + b"x,s=AAAAAAAA,i=2000000000"))
+        connection.recv(1)
+
+    with server(lambda connection: None, greet=ask) as url:
+        given = url.replace("someone", "someone:s3cret").replace("+psycopg", "")
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "COMPRESS_LEDGER_URL": given}
+        everything = [sys.executable, "-c", ROUNDS, "ledger", "ls"]
+        done = subprocess.run(everything, capture_output=True, text=True, env=environment, timeout=100)
+    line = f"ledger {url.replace('+psycopg', '')}: gives no greeting within 1 s: check the server\n"
+    assert (done.returncode, done.stderr) == (4, line)
 
 
 def test_the_exit_code_of_a_child_is_kept_where_ends_of_children_are_ignored(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def row(text: bytes) -> bytes:
 
 
 @contextmanager
-def server(answer: Answer) -> Iterator[str]:
+def server(answer: Answer, greet: Answer = lambda connection: connection.sendall(HELLO)) -> Iterator[str]:
     """The ledger's URL of a server that greets as PostgreSQL does, and gives ``answer`` to a question."""
 
     def serve() -> None:
@@ -140,7 +140,7 @@ def server(answer: Answer) -> Iterator[str]:
                     if code == 0x30000:
                         break
                     connection.sendall(b"N")  # neither TLS nor GSSAPI
-                connection.sendall(HELLO)
+                greet(connection)
                 while connection.recv(65536):
                     answer(connection)
             except (OSError, struct.error):
@@ -200,3 +200,23 @@ def test_a_strange_server_is_one_line(answer: Answer, why: str, monkeypatch: pyt
     assert str(error.value) == (
         f"ledger {place}: cannot be used ({why}): mend that, or set COMPRESS_LEDGER_URL to another"
     )
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_password_goes_out_in_plain_where_the_url_says_so(allowed: bool) -> None:
+    pq = pytest.importorskip("psycopg").pq
+    if pq.version() < 160000:
+        pytest.skip("libpq before 16 gives it to any server that asks")
+    got: list[bytes] = []
+
+    def ask(connection: socket.socket) -> None:
+        connection.sendall(message(b"R", struct.pack(">I", 3)))
+        got.append(connection.recv(100))
+
+    with server(silent, greet=ask) as url:
+        place = url.replace("someone", "someone:s3cret") + ("?require_auth=password" if allowed else "")
+        with pytest.raises(Unavailable) as error:
+            Ledger(make_url(place))
+    assert any(b"s3cret" in data for data in got) is allowed
+    assert "s3cret" not in str(error.value)
+    assert allowed or "server requested a cleartext password" in str(error.value)
