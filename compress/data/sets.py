@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,7 +25,7 @@ from compress.recipe.degradation import BlindSuperResolution, SuperResolution
 from compress.recipe.image_size import Shape
 from compress.recipe.task import Task, task_degradation, task_scale
 from compress.recipe.validation import load_model
-from compress.refusals import Refusals, shortened
+from compress.refusals import Refusals, few_pictures, shortened
 from compress.surroundings import expanded
 
 NO_TRUTH = (
@@ -152,7 +153,7 @@ class PictureSet:
     def seen(self) -> list[PictureRecord]:
         """Origins and hashes of the pictures, in order; reads the pictures when they have not been read yet.
 
-        Raises InputError, a line for each that cannot be read or is too small.
+        Raises InputError for those that cannot be read or are too small, by reason, the first few of each by name.
         """
         if self._seen is None:
             refusals, seen = Refusals(), []
@@ -160,7 +161,7 @@ class PictureSet:
                 with refusals.gathered():
                     if self._takes(picture := read()):
                         seen.append(self._cropped(picture)[-1])
-            refusals.refuse()
+            refusals.refuse(partial(few_pictures, self.name))
             self._seen = seen
         return self._seen
 

@@ -49,6 +49,7 @@ MOST_TRIED = 20
 """Settings that are left out one by one, to find which of them a mistake comes from."""
 DIGITS = 9
 """Of an item's number in a list."""
+_GIVEN = ("setting ", "settings ", "targets given")  # how a place begins that is in no file
 
 
 class Source:
@@ -106,15 +107,21 @@ class Source:
         """
         if mistakes:
             causes = self._causes(mistakes, others) if others and self.settings else {}
-            lines = (
-                f"{causes.get((at, text)) or self.place(at)}: {dotted(at) + ': ' if at else ''}{text}"
-                for at, text in mistakes
-            )
+            placed = [(causes.get((at, text)) or self.place(at), at, text) for at, text in mistakes]
+            placed.sort(key=lambda mistake: self._order(mistake[0]))
+            lines = (f"{place}: {dotted(at) + ': ' if at else ''}{text}" for place, at, text in placed)
             raise InputError(*shortened(lines))
+
+    def _order(self, place: str) -> tuple[bool, bool, str, int]:
+        """Settings before files, this file before those that it extends, in each from top to bottom."""
+        if place.startswith(_GIVEN):
+            return False, False, place, 0
+        file, _, line = place.rpartition(":")
+        return True, file != str(self.path), file, int(line)
 
     def _causes(self, mistakes: list[Mistake], others: Others) -> dict[Mistake, str]:
         """The settings without which a mistake is not there, of each that stands in a file."""
-        told = [mistake for mistake in mistakes if not self.place(mistake[0]).startswith(("setting ", "targets given"))]
+        told = [mistake for mistake in mistakes if not self.place(mistake[0]).startswith(_GIVEN)]
         if not told:
             return {}
 

@@ -88,13 +88,24 @@ def test_run_py(format: str, form: str, request: pytest.FixtureRequest, photo: n
     check_run_py(package(bundle, TARGETS[format], tmp_path / "product"), photo, tmp_path)
 
 
-def test_run_py_of_a_seed_out_of_range_says_so_in_a_line(seed_bundle: Path, photo: np.ndarray, tmp_path: Path) -> None:
-    folder = package(seed_bundle, "x86-onnxruntime", tmp_path / "product")
+@pytest.mark.parametrize(
+    ("form", "seed", "rule"),
+    [
+        ("seed_bundle", 2**24, "in [0, 16777215]"),
+        ("seed_bundle", -1, "in [0, 16777215]"),
+        ("float_bundle", -1, "0 or more"),
+    ],
+)
+def test_run_py_of_a_seed_out_of_range_says_so_in_a_line(
+    form: str, seed: int, rule: str, request: pytest.FixtureRequest, photo: np.ndarray, tmp_path: Path
+) -> None:
+    folder = package(request.getfixturevalue(form), "x86-onnxruntime", tmp_path / "product")
     Image.fromarray(photo[:8, :8]).save(tmp_path / "photo.png")
-    done = run(folder, "photo.png", "restored.png", "--seed", 2**24, cwd=tmp_path)
-    message = "restored.png: cannot be made (the seed is 16777216, it must be in [0, 16777215])\n"
+    done = run(folder, "photo.png", "restored.png", "--seed", seed, cwd=tmp_path)
+    message = f"restored.png: cannot be made (the seed is {seed}, it must be {rule})\n"
     assert (done.returncode, done.stderr) == (2, message)
-    assert "A seed as fourth argument" in (folder / "README.md").read_text()
+    told = "A seed as fourth argument" in (folder / "README.md").read_text()
+    assert told == (form == "seed_bundle")
 
 
 @pytest.mark.parametrize("format", ["openvino", "onnx"])

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compress.errors import InputError
 from compress.recipe.calibration_set import CalibrationSet
@@ -13,6 +15,14 @@ from compress.recipe.schema import Recipe
 from compress.recipe.train import TrainRecipe
 from compress.refusals import MOST_MISTAKES
 
+MISTAKEN = {
+    "model": "model:\n  seed: x\n  image_size: 33",
+    "data": "data:\n  calibration: 1",
+    "passes": "passes:\n  - collapse: {no: 1}\n  - ptq: {engine: none}",
+    "export": "export:\n  noise: loud",
+    "measure": "measure: never",
+}
+"""Parts of a recipe, each with one mistake or more."""
 MINIMAL = "version: 1\nname: mine\npasses:\n  - collapse: {}\n  - ptq: {engine: elir}\nexport: {onnx: {}}\n"
 
 
@@ -76,8 +86,8 @@ def test_a_mistake_of_the_extended_file_names_that_file(tmp_path: Path) -> None:
     recipe_file(tmp_path, MINIMAL + "goals:\n  psnr_drop: 1\n", "base.yaml")
     lines = mistakes(recipe_file(tmp_path, "extends: base.yaml\ngoals:\n  lpips: 1\n"))
     assert [line.split(" (")[0] for line in lines] == [
-        "base.yaml:8: goals.psnr_drop: unknown key, did you mean psnr_drop_db?",
         "mine.yaml:3: goals.lpips: unknown key, did you mean lpips_rise?",
+        "base.yaml:8: goals.psnr_drop: unknown key, did you mean psnr_drop_db?",
     ]
 
 
@@ -235,6 +245,24 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         "mine.yaml:6: goals.lpips: unknown key",
         "mine.yaml:7: targets.0: 'x87': unknown deploy target",
     ]
+
+
+@given(order=st.permutations([*MISTAKEN]), extends=st.booleans())
+def test_mistakes_stand_from_top_to_bottom(order: list[str], extends: bool, tmp_path_factory: Any) -> None:
+    folder = tmp_path_factory.mktemp("mistaken")
+    split = 2 if extends else len(order)
+    own, base = ("\n".join(MISTAKEN[name] for name in half) for half in (order[:split], order[split:]))
+    recipe_file(folder, f"version: 1\nname: base\n{base}\n", "a.yaml")
+    path = recipe_file(folder, f"version: 1\nname: mine\n{'extends: ./a.yaml' if extends else ''}\n{own}\n")
+    told = mistakes(path, "goals.size_ratio=-1")
+    places = [line.split(": ")[0].split(":") for line in told]
+    assert told[0].startswith("setting goals.size_ratio=-1: goals.size_ratio: ")
+    files = [file for file, *_ in places[1:]]
+    assert files == sorted(files, key=["mine.yaml", "a.yaml"].index)
+    assert set(files) == ({"mine.yaml", "a.yaml"} if extends else {"mine.yaml"})
+    for file in ("mine.yaml", "a.yaml"):
+        numbers = [int(place[1]) for place in places[1:] if place[0] == file]
+        assert numbers == sorted(numbers)
 
 
 def test_a_recipe_that_exports_nothing(tmp_path: Path) -> None:

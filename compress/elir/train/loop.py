@@ -26,6 +26,7 @@ from compress.elir.train.record import Record
 from compress.elir.train.state import damaged_state, read_state, take_state, write_state
 from compress.errors import InputError, VerificationError
 from compress.recipe.train import DistillRun, Stage, TrainRecipe, TrainStage
+from compress.surroundings import fresh_start
 
 Log = Callable[[Record], None]
 GRAD_CLIP = 1.0
@@ -196,7 +197,7 @@ class Training:
             kept = self._keep_step(stage, what, terms)
         raise InputError(
             f"training diverged in {where}, step {self.step}: {what}: lower {where}.lr (it is {stage.lr:g}) and start "
-            f"again with --fresh{kept}"
+            f"again ({fresh_start()}){kept}"
         )
 
     def _keep_step(self, stage: Stage, what: str, terms: dict[str, float]) -> str:

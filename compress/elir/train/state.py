@@ -14,6 +14,7 @@ from compress.errors import InputError, VerificationError
 from compress.files import sha256_text, write_buffer
 from compress.recipe.train import DistillRun, TrainRecipe
 from compress.results.json_text import parse_json
+from compress.surroundings import fresh_start
 
 TrainingState: TypeAlias = dict[str, Any]
 """A training checkpoint: the recipe and its hash, weights, averages, the optimizer's state, counters."""
@@ -48,7 +49,7 @@ def read_state(path: Path, recipe: TrainRecipe | DistillRun) -> TrainingState:
         # torch raises UnpicklingError, RuntimeError, EOFError ... by where the damage lies.
         raise VerificationError(damaged_state(path)) from None
     if not isinstance(state, dict) or not {"recipe_hash", "model", "ema", "optimizer"} <= state.keys():
-        raise VerificationError(f"{path}: not a training checkpoint: use another --out or --fresh")
+        raise VerificationError(f"{path}: not a training checkpoint: {_advice()}")
     own = state["recipe_hash"]
     if not isinstance(own, str) or own != recipe_hash(recipe):
         _check_recipe(path, state.get("recipe"), recipe)
@@ -58,9 +59,13 @@ def read_state(path: Path, recipe: TrainRecipe | DistillRun) -> TrainingState:
     return state
 
 
+def _advice() -> str:
+    return f"name another folder, or start again ({fresh_start()})"
+
+
 def damaged_state(path: Path) -> str:
     """What is said of a checkpoint that is damaged."""
-    return f"{path}: damaged training checkpoint: start again with --fresh"
+    return f"{path}: damaged training checkpoint: start again ({fresh_start()})"
 
 
 def _steps(recipe: TrainRecipe | DistillRun, stage: int) -> int:
@@ -80,7 +85,7 @@ def _check_recipe(path: Path, stored: Any, recipe: TrainRecipe | DistillRun) -> 
         return
     more = [f"and {len(changes) - SHOWN} more"] if len(changes) > SHOWN else []
     what = f" ({'; '.join(changes[:SHOWN] + more)})" if changes else ""
-    raise InputError(f"{path}: belongs to another recipe{what}: use another --out or --fresh")
+    raise InputError(f"{path}: belongs to another recipe{what}: {_advice()}")
 
 
 def _with_defaults(stored: Any) -> Any:

@@ -121,7 +121,7 @@ def test_a_discriminator_of_a_stranger_s_is_refused(
     start(recipe(STAGE))._save()
     path = tmp_path / "run/checkpoint.pt"
     torch.save({**torch.load(path), "adversary": spoilt}, path)
-    with pytest.raises(VerificationError, match="damaged training checkpoint: start again with --fresh"):
+    with pytest.raises(VerificationError, match="damaged training checkpoint: start again"):
         start(recipe(STAGE)).run()
 
 

@@ -41,7 +41,7 @@ def test_loss_that_is_no_number_says_which_term_where_and_what_to_do(start: Call
     poison(run)
     assert stopped(run) == (
         "training diverged in stages[0], step 0: mmse is inf, consistency is nan: lower stages[0].lr (it is 0.0002) "
-        f"and start again with --fresh; its batch, weights and seeds are in {run.folder}/diverged.safetensors"
+        f"and start again (resume=False); its batch, weights and seeds are in {run.folder}/diverged.safetensors"
     )
     assert all(torch.isfinite(p).all() for p in run.ema.parameters())
     assert not run.checkpoint.exists()

@@ -15,6 +15,7 @@ from compress.recipe.train import TrainRecipe
 
 STATE: dict[str, Any] = {"model": {"w": torch.ones(3)}, "ema": {}, "optimizer": None, "stage_index": 0, "step": 2}
 STAGE: dict[str, Any] = {"space": "latents", "steps": 4, "lr": 3e-4}
+ADVICE = "name another folder, or start again (resume=False)"
 
 
 def recipe(*stages: dict[str, Any], **settings: Any) -> TrainRecipe:
@@ -49,7 +50,7 @@ def test_checkpoint_of_another_recipe_says_what_differs(path: Path, other: Train
     write_state(path, recipe(), STATE)
     with pytest.raises(InputError) as caught:
         read_state(path, other)
-    assert str(caught.value) == f"{path}: belongs to another recipe ({what}): use another --out or --fresh"
+    assert str(caught.value) == f"{path}: belongs to another recipe ({what}): {ADVICE}"
 
 
 def test_many_differences_are_counted(path: Path) -> None:
@@ -71,16 +72,16 @@ def test_key_that_the_schema_has_got_since_is_no_difference(path: Path) -> None:
 def test_checkpoint_without_its_recipe_goes_by_the_hash(path: Path) -> None:
     torch.save({**STATE, "recipe_hash": recipe_hash(recipe())}, path)
     assert read_state(path, recipe())["step"] == 2
-    with pytest.raises(InputError, match=r"checkpoint\.pt: belongs to another recipe: use another --out or --fresh"):
+    with pytest.raises(InputError, match=r"checkpoint\.pt: belongs to another recipe: name another folder"):
         read_state(path, recipe(ema=0.9))
 
 
 def test_damaged_checkpoint_is_refused(path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 half a file")
-    with pytest.raises(VerificationError, match=r"damaged training checkpoint: start again with --fresh"):
+    with pytest.raises(VerificationError, match=r"damaged training checkpoint: start again"):
         read_state(path, recipe())
     torch.save({"model": {}}, path)
-    with pytest.raises(VerificationError, match="not a training checkpoint: use another --out or --fresh"):
+    with pytest.raises(VerificationError, match="not a training checkpoint: name another folder"):
         read_state(path, recipe())
 
 
@@ -92,7 +93,7 @@ def test_damaged_checkpoint_is_refused(path: Path) -> None:
 )
 def test_a_count_that_no_run_reaches_is_damage(path: Path, spoilt: dict[str, Any]) -> None:
     write_state(path, recipe(), {**STATE, **spoilt})
-    with pytest.raises(VerificationError, match=r"damaged training checkpoint: start again with --fresh"):
+    with pytest.raises(VerificationError, match=r"damaged training checkpoint: start again"):
         read_state(path, recipe())
 
 

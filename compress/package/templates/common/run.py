@@ -210,6 +210,8 @@ class Restorer:
 
     def _drawn(self, rows, columns, seed):
         """A standard normal noise under the whole picture."""
+        if seed < 0:
+            raise ValueError(f"the seed is {seed}, it must be 0 or more")
         shape = (CHANNELS, rows.whole // LATENT, columns.whole // LATENT)
         return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
