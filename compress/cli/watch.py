@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from compress.native_work import NativeWork, be_watched
+from compress.native_work import NativeWork, be_watched, taken_bytes
 from compress.progress import SHOW_CURSOR, say_last
 from compress.surroundings import is_on
 
@@ -77,7 +77,7 @@ def _watch(child: int, work: NativeWork, taken: set[signal.Signals], limit_s: fl
         waited_s = waited_s + min(time.monotonic() - began, 2 * LOOK_S) if now and now == at_work else 0.0
         at_work = now
         most_s = now.limit_s or limit_s if now else limit_s
-        if now and waited_s > most_s:
+        if now and (waited_s > most_s or 0 < now.limit_bytes < taken_bytes(child)):
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             line = f"{now.name}: refused, not read or run within {most_s:.0f} s: do not use it, get another copy"

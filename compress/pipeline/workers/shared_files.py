@@ -15,7 +15,7 @@ class SharedFiles:
 
     def fetch(self, key: str, path: Path) -> bool:
         """Put the file of ``key`` at ``path``; False where nobody left it."""
-        return self.store.get(f"prefixes/{key}.safetensors", path)
+        return self.store.get(f"prefixes/{key}.safetensors", path) is not None
 
     def leave(self, key: str, path: Path) -> None:
         """Leave the file at ``path`` under ``key``."""

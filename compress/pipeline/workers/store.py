@@ -1,7 +1,6 @@
 """Where artifacts and records of finished work lie, shared by all who work: a folder, or S3, through fsspec."""
 
 import json
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -14,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from compress.bundle.open import holds
 from compress.errors import CompressError, InputError
 from compress.files import PART, TooLong, open_plain, read_plain, whole_file
+from compress.native_work import native_work
 from compress.results.json_text import parse_json
 from compress.results.section import first_mistake
 from compress.text import one_line
@@ -27,15 +27,18 @@ MOST_BYTES = 256 << 20
 BLOCK = 2**22
 SILENT_S = 15.0
 """How long a server of S3 may send nothing."""
+CALL_S = 120.0
+"""How long a server may take for one answer, or for 4 MB of a file; a byte per second is not silent."""
+CALL_BYTES = 1 << 30
+"""Memory that one answer may take: a listing of 10,000 units takes 10 MB, and one without end is read whole."""
+MOST_FETCHED = 8 << 30
+"""Bytes of a file or a folder that is fetched."""
+MOST_FILES = 10_000
+"""Files and folders below a folder that is fetched."""
 
 
-def _read_bounded(system: "AbstractFileSystem", at: str) -> bytes:
-    """The bytes of a record that lies elsewhere, as ``read_plain`` those of a file."""
-    with system.open(at, "rb") as file:
-        data = bytes(file.read(MOST_BYTES + 1))
-    if len(data) > MOST_BYTES:
-        raise TooLong(f"has more than {MOST_BYTES} bytes")
-    return data
+class Refusal(InputError):
+    """A store that refuses, in one line that names it."""
 
 
 def _impatient(system: Any) -> Any:
@@ -44,7 +47,9 @@ def _impatient(system: Any) -> Any:
 
     _, (settings, *_) = system.__reduce__()
     bounds = {"connect_timeout": SILENT_S, "request_timeout": SILENT_S}
-    return S3FileSystem(**settings | bounds, retry_strategy=AwsStandardS3RetryStrategy(max_attempts=2))
+    # A file's parts are sent as they are written: else the last call waits for all of them.
+    own = bounds | {"background_writes": False}
+    return S3FileSystem(**settings | own, retry_strategy=AwsStandardS3RetryStrategy(max_attempts=2))
 
 
 class Store:
@@ -95,9 +100,17 @@ class Store:
         except Exception as error:
             raise self._refused(error) from None
 
-    def _refused(self, error: Exception) -> InputError:
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Around one call that a server answers: in time, and with no more than can be held."""
+        late = self._refused(TimeoutError(f"no whole answer within {CALL_S:.0f} s, or one without end"))
+        bounds = nullcontext() if self.is_here else native_work(f"store {self.place}", CALL_S, late, CALL_BYTES)
+        with self._errors(), bounds:
+            yield
+
+    def _refused(self, error: Exception) -> Refusal:
         why = one_line(str(getattr(error, "strerror", None) or error)) or type(error).__name__
-        return InputError(
+        return Refusal(
             f"store {self.place}: cannot be used ({why}): check the place and its rights, or give another store"
         )
 
@@ -124,11 +137,14 @@ class Store:
 
     def read(self, path: str) -> Any:
         """A JSON document; None where there is none."""
-        system, root = self._opened
-        at = f"{root}/{path}"
+        at = f"{self._opened[1]}/{path}"
         with self._errors():
             try:
-                data = read_plain(Path(at), MOST_BYTES) if self._local else _read_bounded(system, at)
+                if self._local:
+                    data = read_plain(Path(at), MOST_BYTES)
+                else:
+                    with self._reader(at) as file:
+                        data = b"".join(self._blocks(file, MOST_BYTES))
             except FileNotFoundError:
                 return None
             try:
@@ -138,26 +154,55 @@ class Store:
 
     def write(self, path: str, document: Any) -> None:
         """A JSON document, whole."""
-        with self._errors(), self._writer(path) as file:
+        with self._writer(path) as file, self._asked():
             file.write(json.dumps(document, allow_nan=False).encode())
 
     def put(self, local: Path, path: str) -> None:
         """Store a file."""
         with self._errors(), local.open("rb") as source, self._writer(path) as file:
-            shutil.copyfileobj(source, file, BLOCK)
+            while block := source.read(BLOCK):
+                with self._asked():
+                    file.write(block)
 
-    def get(self, path: str, local: Path) -> bool:
-        """Fetch a file; False where there is none."""
-        system, root = self._opened
-        at = f"{root}/{path}"
+    def get(self, path: str, local: Path, most: int | None = None) -> int | None:
+        """Fetch a file of at most ``most`` bytes (``MOST_FETCHED``); how many it has, None where there is none."""
+        at, size = f"{self._opened[1]}/{path}", 0
         with self._errors():
             try:
-                opened = open_plain(Path(at)) if self._local else system.open(at, "rb")
+                opened = open_plain(Path(at)) if self._local else self._reader(at)
                 with opened as source, whole_file(local) as part, part.open("wb") as file:
-                    shutil.copyfileobj(source, file, BLOCK)
-                return True
+                    for block in self._blocks(source, MOST_FETCHED if most is None else most):
+                        file.write(block)
+                        size += len(block)
+                return size
             except FileNotFoundError:
-                return False
+                return None
+
+    @contextmanager
+    def _reader(self, at: str) -> "Iterator[BinaryIO]":
+        """A file that lies elsewhere, open for reading. Raises FileNotFoundError."""
+        missing = False
+        with self._asked():
+            try:
+                file = self._opened[0].open(at, "rb")
+            except FileNotFoundError:
+                missing = True
+        if missing:
+            raise FileNotFoundError(at)
+        with file:
+            yield file
+
+    def _blocks(self, file: "BinaryIO", most: int) -> Iterator[bytes]:
+        """The bytes of an open file, as they come. Raises TooLong for more than ``most``."""
+        while True:
+            with self._asked():
+                block = bytes(file.read(min(BLOCK, most + 1)))
+            if len(block) > most:
+                raise TooLong(f"has more than {most} bytes")
+            if not block:
+                return
+            most -= len(block)
+            yield block
 
     def put_folder(self, local: Path, path: str, last: str) -> None:
         """Store a folder's files but the hidden ones; ``last`` after all others, so that it says: complete."""
@@ -168,23 +213,45 @@ class Store:
 
     def get_folder(self, path: str, local: Path, last: str) -> None:
         """Fetch a folder's files that ``local`` lacks, ``last`` after all others. Raises InputError for none."""
-        system, root = self._opened
         if (local / last).is_file():
             return
-        with self._errors():
-            paths = [str(p) for p in system.find(f"{root}/{path}")]
-        files = [p[p.index(f"{path}/") + len(path) + 1 :] for p in paths]
+        files = self._files_below(path)
         if outside := [file for file in files if not holds(local, file)]:  # an object's key may be any text
             raise self._refused(ValueError(f"{outside[0]!r} leads out of its folder"))
         if last not in files:
             raise InputError(f"store {self.place}: {path} is not there, though its record is: give another store")
+        left = MOST_FETCHED
         for file in sorted(files, key=lambda f: (f == last, f)):
-            self.get(f"{path}/{file}", local / file)
+            left -= self.get(f"{path}/{file}", local / file, left) or 0
+
+    def _files_below(self, path: str) -> set[str]:
+        """Paths of the files below a folder, from it on: fsspec's own search takes a server that refuses for empty."""
+        system, root = self._opened
+        folders, files, seen = [f"{root}/{path}"], set(), 0
+        while folders:
+            with self._asked():
+                try:
+                    listed = list(system.ls(folders.pop(), detail=True))
+                except FileNotFoundError:
+                    listed = []
+            seen += len(listed)
+            if seen > MOST_FILES:
+                raise self._refused(ValueError(f"{path} has more than {MOST_FILES} files"))
+            for entry in listed:
+                name = str(entry["name"])
+                _, ours, below = name.partition(f"{path}/")
+                if not ours:
+                    raise self._refused(ValueError(f"{name!r} is not in the folder that was asked for"))
+                if entry["type"] == "directory":
+                    folders.append(name)
+                else:
+                    files.add(below)
+        return files
 
     def names(self, folder: str) -> set[str]:
         """Names of the files right in a folder, without suffix; empty where there is none."""
         system, root = self._opened
-        with self._errors():
+        with self._asked():
             try:
                 listed = system.ls(f"{root}/{folder}", detail=False, refresh=True)
             except FileNotFoundError:
@@ -194,7 +261,7 @@ class Store:
     def remove(self, path: str) -> None:
         """Remove a file, if it is there."""
         system, root = self._opened
-        with self._errors(), suppress(FileNotFoundError):
+        with self._asked(), suppress(FileNotFoundError):
             system.rm_file(f"{root}/{path}")
 
     @contextmanager
@@ -203,7 +270,20 @@ class Store:
         system, root = self._opened
         at = f"{root}/{path}"
         try:
-            with whole_file(Path(at)) if self._local else nullcontext(at) as place, system.open(str(place), "wb") as f:
-                yield f
+            with whole_file(Path(at)) if self._local else nullcontext(at) as place:
+                with self._asked():
+                    file = system.open(str(place), "wb")
+                try:
+                    yield file
+                except BaseException:
+                    with suppress(Exception):
+                        file.close()  # which an object store takes for the end of the whole file
+                        if not self._local:
+                            system.rm_file(at)
+                    raise
+                with self._asked():
+                    file.close()
+        except Refusal:
+            raise
         except InputError as error:
             raise self._refused(error) from None

@@ -4,8 +4,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -14,6 +16,7 @@ import pytest
 
 from compress.errors import InputError
 from compress.pipeline.workers import Store
+from compress.python_process import ROOT
 
 MOTO = "moto[server]==5.2.5"
 
@@ -181,3 +184,167 @@ def test_a_server_that_never_answers_is_asked_twice(monkeypatch: pytest.MonkeyPa
             with pytest.raises(InputError, match="store s3://bucket/x: cannot be used"):
                 ask()
         assert time.monotonic() - began < 30
+
+
+# --- a server that answers otherwise than S3 ----------------------------------------------------------------------
+
+Talk = Callable[[socket.socket, str, str], None]
+MISSING = b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n"
+REFUSED = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+
+
+def answer(body: bytes, code: int = 200, size: int | None = None) -> bytes:
+    length = len(body) if size is None else size
+    head = "Last-Modified: Wed, 01 Jan 2020 00:00:00 GMT\r\nContent-Type: application/xml"
+    return f"HTTP/1.1 {code} X\r\n{head}\r\nContent-Length: {length}\r\n\r\n".encode() + body
+
+
+def listing(*keys: str) -> bytes:
+    objects = "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in keys)
+    return answer(f"<ListBucketResult><IsTruncated>false</IsTruncated>{objects}</ListBucketResult>".encode())
+
+
+@contextmanager
+def s3_server(talk: Talk) -> Iterator[str]:
+    """The store's URL of a server that has each request answered by ``talk``, with its method and target."""
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=requests, args=(connection,), daemon=True).start()
+
+    def requests(connection: socket.socket) -> None:
+        with connection, suppress(OSError, ValueError), connection.makefile("rb") as lines:
+            while line := lines.readline().decode():
+                while lines.readline().strip():
+                    pass
+                method, target, _ = line.split()
+                talk(connection, method, target)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, daemon=True).start()
+        at = f"127.0.0.1:{listening.getsockname()[1]}"
+        yield f"s3://bucket/x?endpoint_override={at}&scheme=http&region=us-east-1"
+
+
+@pytest.fixture()
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setattr("compress.pipeline.workers.store.SILENT_S", 1.0)
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize(
+    ("listed", "why"),
+    [
+        (answer(REFUSED, 403), "ACCESS_DENIED"),
+        (answer(b""), "'bucket/x/bundles' is not in the folder that was asked for"),
+        (answer(b"<html>hi"), "XML_ERROR_PARSING"),
+        (listing("x/bundles/k/../../up"), "leads out of its folder"),
+        (listing("elsewhere/file"), "not in the folder|leads out|is not there, though its record is"),
+        (listing(*(f"x/bundles/k/{i}" for i in range(11))), "bundles/k has more than 10 files"),
+        (listing(), "bundles/k is not there, though its record is: give another store"),
+    ],
+    ids=["refuses", "empty", "no xml", "out", "elsewhere", "many", "none"],
+)
+def test_a_listing_of_a_strange_server_is_one_line(
+    listed: bytes, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compress.pipeline.workers.store.MOST_FILES", 10)
+    with (
+        s3_server(
+            lambda connection, method, target: connection.sendall(
+                MISSING if "prefix=" not in target and listed != answer(b"") else listed
+            )
+        ) as url,
+        pytest.raises(InputError, match=why),
+    ):
+        Store(url).get_folder("bundles/k", tmp_path / "got", "manifest.json")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_file_without_an_end_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server says that it has 2^50 bytes, and gives some whenever it is asked."""
+    monkeypatch.setattr("compress.pipeline.workers.store.MOST_FETCHED", 1000)
+
+    def talk(connection: socket.socket, method: str, target: str) -> None:
+        if "prefix=" in target:
+            connection.sendall(listing("x/bundles/k/a", "x/bundles/k/manifest.json"))
+        else:
+            connection.sendall(answer(b"", size=2**50) if method == "HEAD" else answer(b"x" * 300, 206))
+
+    with s3_server(talk) as url:
+        for fetch in (
+            lambda: Store(url).get("prefixes/k", tmp_path / "got"),
+            lambda: Store(url).get_folder("bundles/k", tmp_path / "got", "manifest.json"),
+        ):
+            with pytest.raises(InputError, match=r"^store s3://bucket/x: cannot be used \(has more than 1000 bytes\)"):
+                fetch()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_folder_is_bounded_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compress.pipeline.workers.store.MOST_FETCHED", 1000)
+    for name in ("a", "b", "manifest.json"):
+        (tmp_path / "made").mkdir(exist_ok=True)
+        (tmp_path / "made" / name).write_bytes(b"x" * 400)
+    Store(f"{tmp_path}/store").put_folder(tmp_path / "made", "bundles/k", "manifest.json")
+    with pytest.raises(InputError, match=r"cannot be used \(has more than 200 bytes\)"):
+        Store(f"{tmp_path}/store").get_folder("bundles/k", tmp_path / "got", "manifest.json")
+    assert not (tmp_path / "got/manifest.json").exists()
+
+
+def test_a_file_that_was_not_sent_whole_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing a file of an object store says that it is whole, also after Ctrl-C."""
+    monkeypatch.setattr("compress.pipeline.workers.store.BLOCK", 2)
+    (tmp_path / "file").write_bytes(b"whole")
+    store, written = Store("memory://sent"), []
+
+    def block(self: object, data: bytes) -> int:
+        written.append(data)
+        if len(written) > 1:
+            raise KeyboardInterrupt
+        return len(data)
+
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFile.write", block)
+    with pytest.raises(KeyboardInterrupt):
+        store.put(tmp_path / "file", "prefixes/k")
+    assert len(written) == 2 and store.get("prefixes/k", tmp_path / "got") is None
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process watches")
+@pytest.mark.parametrize("how", ["endless", "slow"])
+def test_a_listing_that_has_no_end_is_refused_by_who_watches(how: str) -> None:
+    """S3's client reads an answer whole, whatever its length, and a byte per second is not silence to it."""
+
+    def talk(connection: socket.socket, method: str, target: str) -> None:
+        connection.sendall(answer(b"<ListBucketResult>", size=2**50))
+        while True:
+            connection.sendall(b"<a>" * (2**16 if how == "endless" else 1))
+            time.sleep(0 if how == "endless" else 0.2)
+
+    code = """
+import sys
+from compress.cli import watch
+from compress.cli.guard import guard
+from compress.pipeline.workers import store
+watch.LOOK_S = 0.1
+store.CALL_S, store.CALL_BYTES = (60.0, 2**27) if sys.argv[1] == "endless" else (2.0, 2**40)
+def run():
+    with guard(lambda: False):
+        store.Store(sys.argv[2]).names("units")
+watch.run_watched(["sweep"], run)
+"""
+    with s3_server(talk) as url:
+        everything = [sys.executable, "-c", code, how, url]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(everything, capture_output=True, text=True, timeout=100, env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("store s3://bucket/x: cannot be used (no whole answer within ")
+    assert done.stderr.count("\n") == 1
