@@ -229,16 +229,19 @@ class Store:
         system, root = self._opened
         folders, files, seen = [f"{root}/{path}"], set(), 0
         while folders:
+            folder = folders.pop()
             with self._asked():
                 try:
-                    listed = list(system.ls(folders.pop(), detail=True))
+                    listed = list(system.ls(folder, detail=True))
                 except FileNotFoundError:
                     listed = []
             seen += len(listed)
             if seen > MOST_FILES:
                 raise self._refused(ValueError(f"{path} has more than {MOST_FILES} files"))
             for entry in listed:
-                name = str(entry["name"])
+                name = str(entry["name"]).rstrip("/")
+                if name == folder:  # as some systems list it
+                    continue
                 _, ours, below = name.partition(f"{path}/")
                 if not ours:
                     raise self._refused(ValueError(f"{name!r} is not in the folder that was asked for"))

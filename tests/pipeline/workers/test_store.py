@@ -242,7 +242,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     ("listed", "why"),
     [
         (answer(REFUSED, 403), "ACCESS_DENIED"),
-        (answer(b""), "'bucket/x/bundles' is not in the folder that was asked for"),
+        (answer(b""), "bundles/k is not there, though its record is"),
         (answer(b"<html>hi"), "XML_ERROR_PARSING"),
         (listing("x/bundles/k/../../up"), "leads out of its folder"),
         (listing("elsewhere/file"), "not in the folder|leads out|is not there, though its record is"),
