@@ -110,12 +110,16 @@ def apply(
     settings: SetOption = [],  # noqa: B006 - Typer reads defaults, never changes them
     target: Annotated[
         list[str],
-        typer.Option(help="Measure on this target instead of the recipe's own.", autocompletion=built_in("targets")),
+        typer.Option(
+            help="Measure on this target instead of the recipe's targets.", autocompletion=built_in("targets")
+        ),
     ] = [],  # noqa: B006
-    resume: Annotated[bool, typer.Option("--resume/--fresh", help="Reuse finished stages, or start afresh.")] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without doing anything.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Reuse finished stages, or start again from nothing.")
+    ] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")] = False,
     reuse: Annotated[
-        bool, typer.Option("--reuse", help="Take the recipe's finished student instead of training it.")
+        bool, typer.Option("--reuse", help="Use the recipe's finished student instead of training one.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -152,7 +156,7 @@ def validate(
     ],
     settings: SetOption = [],  # noqa: B006
 ) -> None:
-    """Check a recipe, sweep, data set or deploy target, and list its mistakes.
+    """Check a recipe, sweep, data set or deploy target, and list the mistakes in it.
 
     Example: compress validate mine.yaml
     """
@@ -178,18 +182,23 @@ def restore(
             "-o",
             "--out",
             metavar="OUT",
-            help="Write one picture to OUT, if OUT has a suffix. Otherwise OUT is a folder: each picture becomes "
-            "NAME.png in it, below the folders that it was below; pictures of the same NAME there become "
+            help="If OUT has a suffix, write one picture to OUT. Otherwise OUT is a folder: each picture becomes "
+            "NAME.png in it, in the same subfolders as its source; pictures that share a NAME there become "
             "NAME.SUFFIX.png.",
         ),
     ],
     tile: Annotated[
         int | None,
-        typer.Option(min=0, help="Side of a tile in px, or 0 for no tiles; by default 256, or the artifact's own."),
+        typer.Option(
+            min=0, help="Side of a tile in px, or 0 for no tiles; by default 256, or the artifact's own size."
+        ),
     ] = None,
     overlap: Annotated[
         int | None,
-        typer.Option(min=0, help="Overlap of neighbouring tiles in px; by default 64, or 32 less than a small tile."),
+        typer.Option(
+            min=0,
+            help="Overlap of neighbouring tiles in px; by default 64, or the tile's shorter side minus 32 if that is less.",
+        ),
     ] = None,
     seed: SeedOption = 0,
     task: TaskOption = None,
@@ -219,38 +228,45 @@ def bench(
         list[str],
         typer.Option(
             metavar="T",
-            help="Measure on this deploy target; by default on those of the bundle's recipe.",
+            help="Measure on this deploy target; by default on the targets of the bundle's recipe.",
             autocompletion=built_in("targets"),
         ),
     ] = [],  # noqa: B006
     host: Annotated[
-        str | None, typer.Option(help="Reach the target's device over ssh, under this name or address.")
+        str | None, typer.Option(help="Reach the target's device over ssh at this name or address.")
     ] = None,
     share: Annotated[
         Path | None,
-        typer.Option(help="Also write the times to this new .json file for others, signed and without your names."),
+        typer.Option(
+            help="Also write the times to this new .json file, signed and without your names, to share with others."
+        ),
     ] = None,
     throughput: Annotated[
         bool,
         typer.Option(
             "--throughput",
             help="Also restore a whole picture and a clip of 640 x 360 px with each artifact, as `restore` does: "
-            "megapixels per second, memory and energy. Takes minutes, and says how many.",
+            "reports megapixels per second, memory and energy. Takes minutes, and says how many.",
         ),
     ] = False,
     megapixels: Annotated[
-        float | None, typer.Option(metavar="MP", help="With --throughput: size of the restored picture; by default 12.")
+        float | None,
+        typer.Option(
+            metavar="MP", help="With --throughput: size of the restored picture in megapixels; by default 12."
+        ),
     ] = None,
     clip_frames: Annotated[
         int | None,
-        typer.Option(metavar="N", help="With --throughput: number of frames of the clip, by default 2; 0: no clip."),
+        typer.Option(
+            metavar="N", help="With --throughput: number of frames in the clip, by default 2; 0 leaves the clip out."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a bundle's artifacts on deploy targets.
 
-    Targets here give the speed, targets over ssh the speed and the accuracy, and emulated targets the accuracy and
-    the number of instructions.
+    A target on this machine gives the speed; one reached over ssh, the speed and the accuracy; an emulated one, the
+    accuracy and the number of instructions.
 
     Example: compress bench runs/int8_sr --target x86-openvino
     """
@@ -277,7 +293,7 @@ def verify(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a bundle: the hash of every file, and the output of each artifact against the model's.
+    """Check a bundle: the hash of every file, and each artifact's output against the model's.
 
     Example: compress verify runs/int8_sr
     """
@@ -313,7 +329,7 @@ def schema(
 
 @app.command(rich_help_panel=DEVICES)
 def doctor(as_json: JsonOption = False) -> None:
-    """Report what this machine has, and what it lacks.
+    """Report what this machine has and what it lacks: runtimes, extras, CPU features, memory and disk space.
 
     Example: compress doctor
     """
@@ -336,7 +352,7 @@ def list_(
         ),
     ],
 ) -> None:
-    """List the built-in recipes, calibration sets, deploy targets or models, by name.
+    """List the built-in recipes, calibration sets, deploy targets or models.
 
     Example: compress ls recipes
     """

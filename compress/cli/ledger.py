@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 app = typer.Typer()
 ledger = typer.Typer(
     no_args_is_help=True,
-    help="List, compare, export and import what was measured over time.\n\nExample: compress ledger ls",
+    help="List, compare, export and import the measurements of past runs.\n\nExample: compress ledger ls",
 )
 
-SideArg = Annotated[str, typer.Argument(help="Bundle, artifact in a bundle, or id of a row of the ledger.")]
+SideArg = Annotated[str, typer.Argument(help="A bundle, an artifact in a bundle, or the id of a ledger row.")]
 
 
 class Cost(StrEnum):
@@ -51,9 +51,7 @@ class Server(StrEnum):
 def list_(
     *,
     which: "Filter",
-    limit: Annotated[
-        int, typer.Option(min=0, help="List this many of the newest rows; 0 lists none and counts them.")
-    ] = 50,
+    limit: Annotated[int, typer.Option(min=0, help="List this many of the newest rows; 0 only counts them.")] = 50,
     every: Annotated[bool, typer.Option("--all", help="List all rows.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,7 +70,7 @@ def list_(
 
 @ledger.command("show")
 def show_(
-    row: Annotated[str, typer.Argument(metavar="ROW", help="Id of the row, or its first six or more digits.")],
+    row: Annotated[str, typer.Argument(metavar="ROW", help="Id of the row, or at least its first six digits.")],
     as_json: JsonOption = False,
 ) -> None:
     """Show every field of one row.
@@ -96,7 +94,7 @@ def pareto(
     which: "Filter",
     as_json: JsonOption = False,
 ) -> None:
-    """Show, per device, the artifacts that no other one beats in both cost and quality.
+    """Show, per device, the artifacts that no other artifact beats in both cost and quality.
 
     Example: compress ledger pareto --target x86-openvino
     """
@@ -120,12 +118,12 @@ def export_(
         ),
     ] = None,
     *,
-    to: Annotated[Server | None, typer.Option(help="Send the rows to a tracking server instead.")] = None,
+    to: Annotated[Server | None, typer.Option(help="Send the rows to a tracking server instead of a file.")] = None,
     uri: Annotated[str | None, typer.Option(help="Address of the server; by default MLFLOW_TRACKING_URI.")] = None,
     experiment: Annotated[
         str, typer.Option(help="Experiment on the server; it is created if it does not exist.")
     ] = "elir-compress",
-    files: Annotated[bool, typer.Option("--files", help="Also send the files of the artifacts.")] = False,
+    files: Annotated[bool, typer.Option("--files", help="Also send the artifacts' files.")] = False,
     which: "Filter",
 ) -> None:
     """Write rows, with the scores of every picture, to a file, or send them to an MLflow server.
@@ -178,7 +176,7 @@ def import_(
 @app.command(rich_help_panel=COMPARE)
 @ledger.command()
 def compare(a: SideArg, b: SideArg, as_json: JsonOption = False) -> None:
-    """Compare B with A: every measure with its interval, a verdict, and the pictures that changed most.
+    """Compare B with A: every measure with its interval and verdict, and the pictures that changed most.
 
     Example: compress compare runs/before runs/after
     """
@@ -192,28 +190,28 @@ def compare(a: SideArg, b: SideArg, as_json: JsonOption = False) -> None:
 @app.command(rich_help_panel=COMPARE)
 def check(
     bundle: Annotated[
-        str | None, typer.Argument(help="Check this bundle or artifact; by default the newest run of the ledger.")
+        str | None, typer.Argument(help="Check this bundle or artifact; by default the newest run in the ledger.")
     ] = None,
     against: Annotated[
         str,
         typer.Option(
-            metavar="LEDGER_OR_BUNDLE", help="Compare with earlier rows of the ledger ('ledger'), or with this bundle."
+            metavar="LEDGER_OR_BUNDLE", help="Compare with this bundle, or with earlier ledger rows ('ledger')."
         ),
     ] = "ledger",
-    max_psnr_drop: Annotated[float | None, typer.Option(help="Largest loss of PSNR that is accepted, in dB.")] = None,
-    max_ssim_drop: Annotated[float | None, typer.Option(help="Largest loss of SSIM that is accepted.")] = None,
-    max_lpips_rise: Annotated[float | None, typer.Option(help="Largest rise of LPIPS that is accepted.")] = None,
+    max_psnr_drop: Annotated[float | None, typer.Option(help="Largest accepted loss of PSNR in dB.")] = None,
+    max_ssim_drop: Annotated[float | None, typer.Option(help="Largest accepted loss of SSIM.")] = None,
+    max_lpips_rise: Annotated[float | None, typer.Option(help="Largest accepted rise of LPIPS.")] = None,
     max_slowdown: Annotated[
-        float | None, typer.Option(help="Largest ratio of median latencies that is accepted, for example 1.1.")
+        float | None, typer.Option(help="Largest accepted ratio of median latencies, for example 1.1.")
     ] = None,
     max_size_growth: Annotated[
-        float | None, typer.Option(help="Largest ratio of sizes that is accepted, for example 1.02.")
+        float | None, typer.Option(help="Largest accepted ratio of sizes, for example 1.02.")
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write the checks as JUnit XML to this file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write a Markdown summary to this file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Exit with 3 if a bundle is worse than before by more than a limit.
+    """Compare a bundle with earlier results, and exit with 3 if it is worse by more than a limit.
 
     Example: compress check runs/int8_sr --max-psnr-drop 0.05
     """
@@ -237,16 +235,18 @@ def report(
     bundles: Annotated[
         list[Path],
         typer.Argument(
-            metavar="BUNDLE", parser=bundle_path, help="Report on these bundles; by default on what the ledger holds."
+            metavar="BUNDLE",
+            parser=bundle_path,
+            help="Report on these bundles; by default on the artifacts in the ledger.",
         ),
     ] = [],  # noqa: B006
     out: Annotated[Path, typer.Option("-o", "--out", help="Write the page to this file.")] = Path("report.html"),
     *,
     which: "Filter",
-    limit: Annotated[int, typer.Option(min=1, help="Show this many of the newest artifacts of the ledger.")] = 50,
-    every: Annotated[bool, typer.Option("--all", help="Show all artifacts of the ledger.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Show this many of the ledger's newest artifacts.")] = 50,
+    every: Annotated[bool, typer.Option("--all", help="Show all of the ledger's artifacts.")] = False,
 ) -> None:
-    """Write one page on bundles or on the ledger: frontiers per device, tables, pictures and errors.
+    """Write one page about bundles or the ledger: frontiers per device, tables, pictures and errors.
 
     Example: compress report runs/int8_sr runs/fast_sr -o report.html
     """

@@ -14,9 +14,9 @@ WHICH = "which"
 OPTIONS: dict[str, Any] = {
     "target": typer.Option(help="Only rows of this deploy target."),
     "task": typer.Option(help="Only rows of this task, for example sr_x4."),
-    "recipe": typer.Option(help="Only rows of the recipe of this name."),
+    "recipe": typer.Option(help="Only rows of the recipe with this name."),
     "artifact": typer.Option(help="Only rows of this artifact, for example openvino-int8."),
-    "dataset": typer.Option(help="Only rows that were judged on this data set."),
+    "dataset": typer.Option(help="Only rows with scores on this data set."),
     "since": typer.Option(metavar="TIME", help="Only rows since this date, or since 7d, 12h or 2w ago."),
     "until": typer.Option(metavar="TIME", help="Only rows before this date, or before 7d, 12h or 2w ago."),
 }

@@ -31,9 +31,11 @@ def train(
         Path | None, typer.Option("-o", "--out", help="Write the run to this folder; by default runs/<recipe name>.")
     ] = None,
     settings: SetOption = [],  # noqa: B006
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start afresh instead of resuming the run.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start again from nothing instead of resuming the run.")
+    ] = False,
 ) -> None:
-    """Train a model, or resume a training that was stopped.
+    """Train a model, or resume a training run that was stopped.
 
     Example: compress train train_sr_x4
     """
@@ -67,11 +69,11 @@ def convert(
     ] = False,
     decoder_of: Annotated[
         Path | None,
-        typer.Option(help="Leave the decoder out of FILE, and use that of this checkpoint in the same folder."),
+        typer.Option(help="Leave the decoder out of FILE, and use the decoder of this checkpoint in the same folder."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE where it exists already.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it already exists.")] = False,
 ) -> None:
-    """Convert a checkpoint between the published formats and this program's own.
+    """Convert a checkpoint between the published formats and this program's own format.
 
     Example: compress convert mine.ckpt mine.safetensors --task sr_x4 --k-steps 3 --sigma-s 0.1
     """
@@ -92,13 +94,13 @@ def profile(
         str, typer.Argument(metavar="CHECKPOINT", help="Path of an ELIR checkpoint, or the name of a built-in model.")
     ],
     size: Annotated[
-        list[int], typer.Option(help="Profile this side of the picture in px; by default 128, 256, 512 and 1024.")
+        list[int], typer.Option(help="Profile a square picture of this side in px; by default 128, 256, 512 and 1024.")
     ] = [],  # noqa: B006
     k_steps: KStepsOption = None,
     sigma_s: SigmaOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Report a float model's parameters, multiplications, memory and time, by network and picture size.
+    """Report a float model's parameters, multiplications, memory and time, per network and picture size.
 
     Example: compress profile elir_sr_x4 --size 256
     """
@@ -120,7 +122,7 @@ def evaluate(
     ],
     data: SetsOption,
     seed: SeedOption = 0,
-    csv: Annotated[Path | None, typer.Option(help="Also write the figures of every picture to this CSV file.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the scores of every picture to this CSV file.")] = None,
     metric: Annotated[
         list[str],
         typer.Option(
@@ -132,14 +134,14 @@ def evaluate(
     sigma_s: SigmaOption = None,
     shards: Annotated[
         int,
-        typer.Option(min=1, help="Split each set into this many parts; with --address they are measured in parallel."),
+        typer.Option(min=1, help="Split each set into this many parts; with --address, measure them in parallel."),
     ] = 1,
     address: AddressOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the quality of a model's or an artifact's pictures, and of its input.
+    """Measure the quality of the pictures that a model or an artifact restores, and of its input.
 
-    The input of super-resolution is bicubic enlargement.
+    For super-resolution, the input is the bicubic enlargement of the small picture.
 
     Example: compress evaluate elir_sr_x4 --data photos_validation
     """

@@ -83,7 +83,9 @@ TaskOption = Annotated[
 ]
 ScaleOption = Annotated[
     int | None,
-    typer.Option("--scale", min=1, max=8, help="Factor by which pictures are enlarged, if the file has no task."),
+    typer.Option(
+        "--scale", min=1, max=8, help="Factor by which pictures are enlarged, if the file does not record a task."
+    ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the sampling noise.")]
 RecipeArg = Annotated[
@@ -94,7 +96,9 @@ RecipeArg = Annotated[
 ]
 SetOption = Annotated[
     list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, for example model.image_size=128."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change one setting, for example model.image_size=128; repeat for more."
+    ),
 ]
 
 
@@ -126,12 +130,12 @@ AddressOption = Annotated[
     str | None,
     typer.Option(
         metavar="ADDR",
-        help="Run on Ray: local (started here), host:port of a cluster, or auto (needs the extra ray).",
+        help="Run on Ray: local (starts Ray here), host:port of a cluster, or auto (needs the extra ray).",
     ),
 ]
 StoreOption = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Share files over this folder or s3:// URL; by default a folder below --out."),
+    typer.Option(metavar="URL", help="Share files through this folder or s3:// URL; by default a folder below --out."),
 ]
 PlotOption = Annotated[Path | None, typer.Option(help="Also write the result as an SVG plot to this file.")]
 

@@ -19,29 +19,31 @@ def sensitivity(
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", help="Keep what was measured in this bundle's folder; by default runs/<recipe name>."
+            "-o", "--out", help="Keep the measurements in this bundle's folder; by default runs/<recipe name>."
         ),
     ] = None,
     settings: SetOption = [],  # noqa: B006
     format_: Annotated[
         Sensitive | None,
-        typer.Option("--format", help="Quantize by the int8 scheme of this format; by default the recipe's first."),
+        typer.Option(
+            "--format", help="Quantize with the int8 scheme of this format; by default the recipe's first format."
+        ),
     ] = None,
     pictures: Annotated[
         int, typer.Option(min=1, help="Use the centre of this many pictures of the first validation set.")
     ] = 4,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Measure each stage only, not each layer: a fraction of the time.")
+        bool, typer.Option("--quick", help="Measure stages only, not layers; takes a fraction of the time.")
     ] = False,
     plot: PlotOption = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--fresh", help="Reuse what was measured before, or start afresh.")
+        bool, typer.Option("--resume/--fresh", help="Reuse earlier measurements, or start again from nothing.")
     ] = True,
     address: AddressOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure how much quality is lost when one stage or one layer alone is quantized.
+    """Measure how much quality is lost when only one stage or one layer is quantized.
 
     Example: compress sensitivity int8_sr --plot sensitivity.svg
     """
@@ -75,7 +77,10 @@ def search(
     settings: SetOption = [],  # noqa: B006
     format_: Annotated[
         Sensitive | None,
-        typer.Option("--format", help="Search for this format's int8 scheme and files; by default the recipe's first."),
+        typer.Option(
+            "--format",
+            help="Search with the int8 scheme and files of this format; by default the recipe's first format.",
+        ),
     ] = None,
     trials: Annotated[
         int | None, typer.Option(help="Measure this many combinations; by default the recipe's search.trials.")
@@ -85,16 +90,16 @@ def search(
     ] = None,
     plot: PlotOption = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--fresh", help="Reuse what was measured before, or start afresh.")
+        bool, typer.Option("--resume/--fresh", help="Reuse earlier measurements, or start again from nothing.")
     ] = True,
     reuse: Annotated[
-        bool, typer.Option("--reuse", help="Take the recipe's finished student instead of training it.")
+        bool, typer.Option("--reuse", help="Use the recipe's finished student instead of training one.")
     ] = False,
     address: AddressOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Choose the bits of every layer's weights under constraints, and write a recipe for each trade-off.
+    """Choose how many bits each layer's weights get under constraints, and write a recipe for each trade-off.
 
     Example: compress search mixed_sr --minutes 30
     """

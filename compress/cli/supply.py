@@ -21,13 +21,15 @@ def package(
             metavar="T", help="Package the artifact for this deploy target.", autocompletion=built_in("targets")
         ),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Write to this folder, a new or empty one.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="DIR", help="Write to this folder, which must be new or empty.")
+    ],
     artifact: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Take this artifact; by default the fastest on the target, or an int8 one."),
+        typer.Option(metavar="ID", help="Package this artifact; by default the fastest on the target, or an int8 one."),
     ] = None,
 ) -> None:
-    """Write a folder to copy into a product: an artifact for a target, programs that run it, and its measured figures.
+    """Write a folder to copy into a product: one artifact, programs that run it, and its measured figures.
 
     Example: compress package runs/int8_sr --target x86-openvino -o product/
     """
@@ -43,7 +45,7 @@ def sign(
     bundle: BundleArg,
     key: Annotated[
         Path,
-        typer.Option(help="Sign with this private Ed25519 key (PEM); `compress verify --key` takes the public one."),
+        typer.Option(help="Sign with this private Ed25519 key (PEM); `compress verify --key` takes the public key."),
     ],
 ) -> None:
     """Sign a bundle: write manifest.json.sig beside its manifest.
@@ -60,8 +62,8 @@ def sign(
 @app.command(rich_help_panel=DATA)
 def push(
     bundle: BundleArg,
-    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Model repository on the Hub to write to.")],
-    private: Annotated[bool, typer.Option("--private", help="Make the repository private where it is new.")] = False,
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Model repository on the Hub to push to.")],
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private if it is new.")] = False,
     branch: Annotated[str | None, typer.Option(help="Write to this branch; by default to main.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the model card without sending anything.")] = False,
 ) -> None:
@@ -84,7 +86,7 @@ def sbom(
         typer.Argument(
             metavar="[BUNDLE]",
             parser=bundle_path,
-            help="List what this bundle was made with; by default, what is installed with this package.",
+            help="List what this bundle was made with; by default, list what is installed with this package.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write to this file; by default to stdout.")] = None,

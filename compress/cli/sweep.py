@@ -19,23 +19,23 @@ def sweep(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="SWEEP.yaml | status [SWEEP.yaml]", help="Run the sweep of this file, or report how it stands."
+            metavar="SWEEP.yaml | status [SWEEP.yaml]", help="Run the sweep in this file, or report its progress."
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Write the sweep to this folder; by default runs/<its name>.")
+        Path | None, typer.Option("-o", "--out", help="Write the sweep to this folder; by default runs/<sweep name>.")
     ] = None,
     address: AddressOption = None,
     store: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="With status, read this store, where the sweep's files are not in its own folder."
+            metavar="URL", help="With status: read this store, if the sweep's files are not in its own folder."
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without doing anything.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run many recipes, or one recipe with many settings, and do what they share only once.
+    """Run many recipes, or one recipe with many settings, and do shared work only once.
 
     Example: compress sweep sweep.yaml --dry-run
     """

@@ -14,7 +14,7 @@ from compress.cli.panels import DEVICES
 app = typer.Typer()
 targets = typer.Typer(
     no_args_is_help=True,
-    help="List and try the devices that can be measured from here, and install tools that replace one.\n\n"
+    help="List and try the devices that can be measured from here, and install tools that stand in for a device.\n\n"
     "Example: compress targets ls",
 )
 
@@ -43,7 +43,7 @@ TargetsArg = Annotated[
 
 @targets.command("ls")
 def list_(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
-    """List deploy targets and whether they can be measured from here; devices behind ssh are not contacted.
+    """List deploy targets and whether they can be measured from here, without contacting devices over ssh.
 
     Example: compress targets ls
     """
@@ -57,7 +57,7 @@ def list_(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
 
 @targets.command()
 def check(asked: TargetsArg = None, as_json: JsonOption = False) -> None:
-    """Try deploy targets, those behind ssh too, and exit with 4 if one cannot be measured from here.
+    """Try deploy targets, also over ssh, and exit with 4 if one cannot be measured from here.
 
     Example: compress targets check x86-openvino
     """
@@ -75,10 +75,12 @@ def setup(
     name: Annotated[ToolName, typer.Argument(help="Name of the tool to install.")],
     source: Annotated[
         Path | None,
-        typer.Option(metavar="CLONE", help="Clone of ExecuTorch's repository that executorch-vulkan is built from."),
+        typer.Option(metavar="CLONE", help="Clone of ExecuTorch's repository to build executorch-vulkan from."),
     ] = None,
 ) -> None:
-    """Install a tool that replaces a device into the cache folder, without root; resumes where it was stopped.
+    """Install a tool that stands in for a device. It goes into the cache folder, and needs no root rights.
+
+    If the installation is stopped, the next call resumes it.
 
     Example: compress targets setup arm-emulator
     """
@@ -99,8 +101,10 @@ def setup(
 @app.command(rich_help_panel=DEVICES)
 def demo(
     bundle: BundleArg,
-    artifact: Annotated[str | None, typer.Option(help="Show this ONNX artifact; by default onnx-int8.")] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Listen on this port; 0 takes a free one.")] = 0,
+    artifact: Annotated[
+        str | None, typer.Option(help="Run this ONNX artifact in the page; by default onnx-int8.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Listen on this port; 0 picks a free one.")] = 0,
     host: Annotated[
         str,
         typer.Option(
@@ -110,7 +114,7 @@ def demo(
         ),
     ] = "127.0.0.1",
 ) -> None:
-    """Serve a page that restores pictures in the browser, to this machine or, with --host, to its network.
+    """Serve a page that restores pictures in the browser, on this machine or, with --host, on its network.
 
     Example: compress demo runs/int8_sr
     """
