@@ -197,7 +197,7 @@ def restore(
         int | None,
         typer.Option(
             min=0,
-            help="Overlap of neighbouring tiles in px; by default 64, or the tile's shorter side minus 32 if that is less.",
+            help="Overlap of neighbouring tiles in px; by default 64, or the tile's shorter side minus 32 if less.",
         ),
     ] = None,
     seed: SeedOption = 0,

@@ -10,7 +10,7 @@ from compress.recipe.strict import Strict
 
 
 class BundledSource(Strict):
-    """Photographs that the package carries."""
+    """Photographs that come with the package."""
 
     kind: Literal["bundled"] = "bundled"
     folder: Literal["calibration", "validation"] = Field(
@@ -26,7 +26,7 @@ class FolderSource(Strict):
 
 
 class HubSource(Strict):
-    """A data set of the Hugging Face hub, through `datasets`, streamed."""
+    """A data set of the Hugging Face hub, streamed through `datasets`."""
 
     kind: Literal["hub"] = "hub"
     name: str = Field(min_length=1, description="Name of the data set on the hub, as owner/set.")
@@ -38,7 +38,7 @@ Source = Annotated[BundledSource | FolderSource | HubSource, Field(discriminator
 
 
 class Pairs(Strict):
-    """Local folders, searched recursively: inputs as they are, and their true pictures by the same names."""
+    """Local folders, searched recursively: inputs to use as they are, and true pictures with the same names."""
 
     low: str = Field(min_length=1, description="Folder of the low-quality pictures.")
     high: str | None = Field(
@@ -49,7 +49,8 @@ class Pairs(Strict):
     )
     enlarged: bool = Field(
         False,
-        description="For super-resolution without true pictures: whether the low ones are on the output grid already.",
+        description="For super-resolution without true pictures: whether the low pictures already have the size of the "
+        "output.",
     )
 
     @model_validator(mode="after")
@@ -60,7 +61,7 @@ class Pairs(Strict):
 
 
 class CalibrationSet(Strict):
-    """A set of pictures, for calibration or validation: clean ones whose inputs come by the degradation, or pairs."""
+    """A set of pictures for calibration or validation: pairs, or clean pictures whose inputs the degradation makes."""
 
     version: Literal[1]
     name: Name
@@ -69,7 +70,7 @@ class CalibrationSet(Strict):
         None, description="Where the clean pictures come from. A set has either source or pairs."
     )
     pairs: Pairs | None = Field(
-        None, description="Inputs that exist already, so that none are made. A set has either source or pairs."
+        None, description="Inputs that already exist, so that none are made. A set has either source or pairs."
     )
     count: int | None = Field(None, gt=0, description="Number of pictures to take; by default all of them.")
     crop: int = Field(256, gt=0, multiple_of=32, description="Side of the square crop in px.")
@@ -83,7 +84,7 @@ class CalibrationSet(Strict):
         Discriminator(lambda value: "steps" if isinstance(value, list) else "name"),
     ] = Field(
         "task",
-        description="How inputs are made: a list of steps in order, or task for what the recipe's task "
+        description="How inputs are made: a list of steps in order, or task for the degradation that the recipe's task "
         "undoes. Not used with pairs.",
     )
     seed: int = Field(0, ge=0)

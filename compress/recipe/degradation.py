@@ -44,10 +44,12 @@ Shake = Annotated[Annotated[Intensity, _Number] | Annotated[list[Intensity], _Or
 
 
 class SuperResolution(Strict):
-    """Bicubic reduction (antialiased, Pillow's kernel), noise where it is asked for, and enlargement back."""
+    """Bicubic reduction (antialiased, Pillow's kernel), noise if noise is set, and enlargement to the original size."""
 
     kind: Literal["sr"] = "sr"
-    scale: Literal[2, 4, 8] = Field(4, description="Factor by which pictures are reduced, and enlarged by the model.")
+    scale: Literal[2, 4, 8] = Field(
+        4, description="Factor by which pictures are reduced, and by which the model enlarges them."
+    )
     noise: NoiseAmount | None = Field(
         None,
         exclude_if=partial(is_, None),
@@ -56,7 +58,7 @@ class SuperResolution(Strict):
     enlargement: Literal["bicubic", "bilinear", "nearest-exact"] = Field(
         "bicubic",
         exclude_if=partial(eq, "bicubic"),
-        description="Interpolation by which the small picture is enlarged.",
+        description="Interpolation that enlarges the small picture.",
     )
 
 
@@ -68,13 +70,13 @@ class GaussianNoise(Strict):
 
 
 class Grey(Strict):
-    """Colourisation: BT.601 luma, rounded to 8 bits, in all three channels."""
+    """Input for colourisation: BT.601 luma, rounded to 8 bits, in all three channels."""
 
     kind: Literal["grey"] = "grey"
 
 
 class Blur(Strict):
-    """Gaussian blur, borders mirrored."""
+    """Gaussian blur with mirrored borders."""
 
     kind: Literal["blur"] = "blur"
     sigma: BlurAmount = Field(1.6, description="Standard deviation in px, or [low, high].")
@@ -84,11 +86,11 @@ class Jpeg(Strict):
     """JPEG compression."""
 
     kind: Literal["jpeg"] = "jpeg"
-    quality: int = Field(40, ge=1, le=100, description="JPEG quality, as Pillow takes it.")
+    quality: int = Field(40, ge=1, le=100, description="JPEG quality on Pillow's scale.")
 
 
 class MotionBlur(Strict):
-    """Blur along a path: a hand-held camera's random trajectory, or a straight line. Borders mirrored."""
+    """Blur along a path: the random trajectory of a hand-held camera, or a straight line. Borders are mirrored."""
 
     kind: Literal["motion"] = "motion"
     path: Literal["camera", "line"] = Field(
@@ -120,7 +122,7 @@ class MotionBlur(Strict):
 
 
 class Mask(Strict):
-    """Inpainting: pixels lost, all three channels together."""
+    """Input for inpainting: pixels are lost, in all three channels at once."""
 
     kind: Literal["mask"] = "mask"
     pattern: Literal["pixels", "boxes", "strokes", "square"] = Field(
@@ -136,28 +138,32 @@ class Mask(Strict):
 
 
 class BlindSuperResolution(Strict):
-    """Real-ESRGAN's pipeline, then bicubic enlargement back."""
+    """Real-ESRGAN's pipeline, then bicubic enlargement to the original size."""
 
     kind: Literal["blind_sr"] = "blind_sr"
-    scale: Literal[2, 4] = Field(4, description="Factor by which pictures are reduced, and enlarged by the model.")
+    scale: Literal[2, 4] = Field(
+        4, description="Factor by which pictures are reduced, and by which the model enlarges them."
+    )
     second_order: float = Field(
         1.0,
         ge=0,
         le=1,
         exclude_if=partial(eq, 1.0),
-        description="Probability of the second blur, resize and noise; 0, as for ELIR's published model, "
-        "leaves them out.",
+        description="Probability of the second blur, resize and noise; 0 leaves them out, as ELIR's published model "
+        "does.",
     )
 
 
 class BlindFace(Strict):
-    """Blur, resizing, noise, JPEG, bilinear resizing back. GFPGAN's published ranges by default."""
+    """Blur, reduction, noise, JPEG, and bilinear resizing to the original size; by default with GFPGAN's published
+    ranges.
+    """
 
     kind: Literal["blind_face"] = "blind_face"
     kernels: Literal["mixed", "isotropic"] = Field(
         "mixed",
         exclude_if=partial(eq, "mixed"),
-        description="Gaussian kernel of 41 px; mixed draws isotropic and anisotropic ones equally often.",
+        description="Kind of Gaussian kernel, of 41 px; mixed draws isotropic and anisotropic kernels equally often.",
     )
     blur_sigma: Annotated[list[SigmaPx], _Ordered] = Field(
         [0.1, 10.0], description="Standard deviation of the kernel in px."
@@ -168,13 +174,13 @@ class BlindFace(Strict):
     uniform: Literal["factor", "side"] = Field(
         "factor",
         exclude_if=partial(eq, "factor"),
-        description="Which is drawn uniformly: the reduction factor, or the reduced picture's side.",
+        description="What is drawn uniformly: the reduction factor, or the side of the reduced picture.",
     )
     noise: Annotated[list[Annotated[float, Field(ge=0, le=100)]], _Ordered] = Field(
         [0.0, 20.0], description="Standard deviation of the noise in 1/255."
     )
     jpeg: Annotated[list[Annotated[float, Field(ge=1, le=100)]], _Ordered] = Field(
-        [60.0, 100.0], description="JPEG quality, as Pillow takes it."
+        [60.0, 100.0], description="JPEG quality on Pillow's scale."
     )
 
 

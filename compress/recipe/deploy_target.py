@@ -35,7 +35,7 @@ FORMAT_OF: dict[str, Format] = {
 
 
 class DeployTarget(Strict):
-    """One device and how it is reached."""
+    """One device, and how to reach it."""
 
     version: Literal[1]
     name: Name
@@ -44,16 +44,16 @@ class DeployTarget(Strict):
     backend: Backend = Field(
         "xnnpack",
         exclude_if=partial(eq, "xnnpack"),
-        description="ExecuTorch's backend whose programs the target takes.",
+        description="ExecuTorch backend whose programs the target takes.",
     )
     accelerator: Accelerator | None = Field(
         None,
         exclude_if=partial(is_, None),
-        description="The Ethos-U whose programs the target takes, as Arm's compiler Vela names it.",
+        description="Ethos-U whose programs the target takes, as Arm's compiler Vela names it.",
     )
     runtime_min: Version | None = Field(None, description="Oldest version of the runtime that is accepted.")
     format: Format
-    reach: Reach = Field("local", description="How the target is reached; local is this machine.")
+    reach: Reach = Field("local", description="How to reach the target; local is this machine.")
     ssh: Ssh | None = None
     emulator: Emulator | None = None
     simulator: Simulator | None = Field(None, exclude_if=partial(is_, None))
@@ -62,29 +62,30 @@ class DeployTarget(Strict):
     provider: Provider = Field(
         "cpu",
         exclude_if=partial(eq, "cpu"),
-        description="Execution provider of ONNX Runtime; what it does not take of a model, the CPU runs.",
+        description="Execution provider of ONNX Runtime; the CPU runs the parts of a model that the provider does not "
+        "take.",
     )
     arch: Literal["x86_64", "aarch64", "wasm32"] = "x86_64"
-    model: str | None = Field(None, min_length=1, description="Part of the name that the device gives itself.")
+    model: str | None = Field(None, min_length=1, description="Part of the name that the device reports for itself.")
     device: Literal["CPU", "GPU", "NPU"] = Field(
         "CPU", description="Which of the device's processors runs the artifact."
     )
     threads: int = Field(
-        0, ge=0, le=256, description="Number of threads; 0 takes one per physical core. The number is recorded."
+        0, ge=0, le=256, description="Number of threads; 0 means one per physical core. Results record the number."
     )
-    memory_mb: int | None = Field(None, gt=0, description="Most memory that the process may take.")
+    memory_mb: int | None = Field(None, gt=0, description="Largest amount of memory that the process may take.")
     shapes: Literal["static", "dynamic"] = Field(
         "static",
-        description="Shapes that the target's runtime takes. Recorded for people.",
+        description="Shapes that the target's runtime takes. For information only.",
     )
     options: dict[str, str | int | float | bool] = Field(
-        default={}, description="Settings that are handed to the runtime as they are."
+        default={}, description="Settings that are passed to the runtime unchanged."
     )
     precisions: list[KernelPrecision] = Field(
         default=["fp32", "fp16", "int8"], description="Precisions of the artifacts that the target's kernels run."
     )
     quantization: Quantization | None = Field(
-        None, description="How the target's int8 kernels quantize. Recorded for people."
+        None, description="How the target's int8 kernels quantize. For information only."
     )
     min_delegated: float | None = Field(
         None,

@@ -19,7 +19,7 @@ from compress.recipe.student import DistillSettings, PruneSettings
 
 
 class PassItem(Strict):
-    """One item of `passes`: exactly one of these keys. With nothing after it, the pass takes its defaults."""
+    """One item of `passes`: exactly one of these keys. A key with no value runs the pass with its defaults."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
     key_noun: ClassVar[str] = "pass"

@@ -53,15 +53,15 @@ def _longest(given: Mapping[str, int], layer: str, default: int) -> int:
 
 
 class CollapseSettings(Strict):
-    """None: the collapse is exact."""
+    """This pass has no settings: the collapse is exact."""
 
 
 class FoldTimeSettings(Strict):
-    """None: the fold is exact."""
+    """This pass has no settings: the fold is exact."""
 
 
 class EqualizeSettings(Strict):
-    """Cross-layer equalisation of the autoencoder; exact."""
+    """Cross-layer equalisation of the autoencoder. It is exact: the model still computes the same function."""
 
     strength: float = Field(
         0.25,
@@ -73,13 +73,13 @@ class EqualizeSettings(Strict):
 
 
 class SmoothSettings(Strict):
-    """SmoothQuant of MMSE estimator and flow, where equalize cannot reach; exact."""
+    """SmoothQuant of the MMSE estimator and the flow, which equalize cannot reach. It is exact."""
 
     strength: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="How much of the activations' spread moves into the weights: 0 none of it, 1 all of it.",
+        description="How much of the activations' spread moves into the weights: 0 moves none of it, 1 all of it.",
     )
     pictures: int = Field(8, gt=0, description="Number of calibration pictures to observe.")
 
@@ -87,12 +87,12 @@ class SmoothSettings(Strict):
 class PtqSettings(Strict):
     """Post-training quantization to 8-bit weights and activations (W8A8).
 
-    ``range``, ``rounding`` and ``bias_correction`` left out, or null, are the engine's own best; what an engine cannot
-    do is refused.
+    If you leave ``range``, ``rounding`` or ``bias_correction`` out, or set it to null, the engine's own best is taken.
+    Settings that an engine does not support are refused.
     """
 
     engine: Engine = Field(
-        "elir", description="Library that calibrates and quantizes; elir quantizes once, for every format."
+        "elir", description="Library that calibrates and quantizes; elir quantizes once for all formats."
     )
     weight_bits: Literal[7, 8] = Field(
         8,
@@ -109,24 +109,28 @@ class PtqSettings(Strict):
         "min_max", description="How the ranges of activations are chosen; by default the engine's own best."
     )
     percentile: float = Field(
-        99.999, gt=90, le=100, description="Share of the values that lie inside the range, for percentile."
+        99.999,
+        gt=90,
+        le=100,
+        description="Share of the values, in percent, that lie inside the range. For range percentile only.",
     )
     rounding: Literal["nearest", "gptq"] = Field(
         "gptq",
-        description="How weights are rounded; gptq compensates errors by the inputs' second moments. By "
-        "default the engine's own best.",
+        description="How weights are rounded; gptq compensates rounding errors, using the second moments of the "
+        "inputs. By default the engine's own best.",
     )
     bias_correction: bool = Field(
-        True, description="Remove the mean error of rounded weights per channel; by default the engine's own best."
+        True,
+        description="Remove the mean error that rounded weights cause per channel; by default the engine's own best.",
     )
     keep_float: list[str] = Field(
         default=[], description="Prefixes of layers that stay in float, for example dec.layers.18."
     )
     layer_bits: dict[str, Literal[4, 7, 8, 16]] = Field(
         default={},
-        description="Bits of the weights of single layers, by the longest prefix of their names, where "
-        "they differ from weight_bits. With 4, weights lie between -7 and 7; with 16, the "
-        "layer stays in float, as with keep_float. For the engine elir.",
+        description="Bits of the weights of single layers that differ from weight_bits; the longest prefix of a "
+        "layer's name decides. With 4, weights lie between -7 and 7; with 16, the layer stays in float, as "
+        "with keep_float. For the engine elir.",
     )
 
     def bits_of(self, layer: str) -> int:
@@ -184,7 +188,7 @@ class PtqSettings(Strict):
 
 
 class WeightsSettings(Strict):
-    """Weights of convolutions in fewer bits, computed in float (weight-only)."""
+    """Weight-only quantization: convolutions store their weights in fewer bits, and compute in float."""
 
     bits: Literal[4, 8, 16] = Field(
         8, description="Bits of the weights: 4 for integers from -7 to 7, 8 for -127 to 127, 16 for float16."
@@ -193,12 +197,12 @@ class WeightsSettings(Strict):
         None,
         ge=8,
         le=256,
-        description="Number of input channels that share a scale; by default all of an output channel's.",
+        description="Number of input channels that share a scale; by default one scale per output channel.",
     )
     layer_bits: dict[str, Literal[4, 8, 16, 32]] = Field(
         default={},
-        description="Bits of single layers, by the longest prefix of their names, where they differ from "
-        "bits; 32 leaves a layer as it is.",
+        description="Bits of single layers that differ from bits; the longest prefix of a layer's name decides. 32 "
+        "leaves a layer as it is.",
     )
 
     def bits_of(self, layer: str) -> int:
@@ -217,10 +221,10 @@ class _LearningSettings(Strict):
     its biases and of its weights, an update at most."""
 
     bias_rate: float = Field(
-        0.02, ge=0, le=1, description="Learning rate of the biases; 0 leaves them as ptq made them."
+        0.02, ge=0, le=1, description="Learning rate of the biases; 0 leaves them as ptq set them."
     )
     weight_rate: float = Field(
-        0.001, ge=0, le=1, description="Learning rate of the weights; 0 leaves them as ptq made them."
+        0.001, ge=0, le=1, description="Learning rate of the weights; 0 leaves them as ptq set them."
     )
     crop: int = Field(128, ge=32, multiple_of=32, description="Side of a crop in px, at most the model's image size.")
     seed: int = Field(0, ge=0)
@@ -233,17 +237,21 @@ class _LearningSettings(Strict):
 
 
 class ReconstructSettings(_LearningSettings):
-    """Reconstruction after ``ptq`` (engine elir): every block learns to give what the float model's block gives."""
+    """Reconstruction after ``ptq`` (engine elir): each block is trained to reproduce the output of the float model's
+    block.
+    """
 
-    by: Literal["block", "layer"] = Field("block", description="Unit that is reconstructed at a time.")
-    steps: int = Field(60, gt=0, le=100_000, description="Number of updates for each block.")
+    by: Literal["block", "layer"] = Field("block", description="Unit that is reconstructed at one time.")
+    steps: int = Field(60, gt=0, le=100_000, description="Number of updates per block.")
     crops: int = Field(
-        16, gt=0, le=1024, description="Number of crops of calibration pictures, which are held in memory."
+        16, gt=0, le=1024, description="Number of crops of calibration pictures. They are held in memory."
     )
 
 
 class QatSettings(_LearningSettings):
-    """Quantization-aware training after ``ptq`` (engine elir): the whole int8 model learns what the float gives."""
+    """Quantization-aware training after ``ptq`` (engine elir): the whole int8 model learns to reproduce the float
+    model.
+    """
 
     steps: int = Field(120, gt=0, le=100_000, description="Number of updates in all.")
     batch: int = Field(2, gt=0, le=64, description="Number of crops per update.")

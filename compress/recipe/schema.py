@@ -30,8 +30,8 @@ class RecipeModel(Strict):
     padding: Literal["none", "inside"] = Field(
         "none",
         exclude_if=partial(eq, "none"),
-        description="With inside, artifacts take sizes that are no multiples of 32: they mirror what is missing below "
-        "and right, and cut it off again.",
+        description="With inside, artifacts also take sizes that are not multiples of 32: they extend the picture "
+        "below and to the right by mirroring, and crop the output.",
     )
     image_size: ImageSize = Field(
         256,
@@ -43,8 +43,8 @@ class RecipeModel(Strict):
         min_length=1,
         max_length=8,
         exclude_if=partial(is_, None),
-        description="Several sizes from one calibration, in place of image_size: an artifact for each. The first is "
-        "the one on which everything is decided.",
+        description="Several sizes in place of image_size; one calibration serves all, and each size gets its own "
+        "artifact. Everything is decided on the first size.",
     )
     k_steps: int | None = Field(
         None, gt=0, le=64, description="Number of Euler steps; by default what the checkpoint records."
@@ -104,7 +104,9 @@ class RecipeModel(Strict):
 
 
 class RecipeData(Strict):
-    """Calibration and validation sets: names, paths of set files, or folders of pictures. Disjoint, or refused."""
+    """Calibration and validation sets: names, paths of set files, or folders of pictures. Sets that share pictures are
+    refused.
+    """
 
     calibration: str = "photos_calibration"
     validation: list[str] = Field(default=["photos_validation"], min_length=1)
@@ -129,8 +131,8 @@ class FormatExport(Strict):
     precisions: list[Precision] | None = Field(
         None,
         min_length=1,
-        description="Precisions to write; by default fp32, fp16 and what the recipe's passes make (int8 "
-        "by ptq, or weights).",
+        description="Precisions to write; by default fp32, fp16 and the one that the recipe's passes make (int8 from "
+        "ptq, or weights).",
     )
 
 
@@ -138,12 +140,14 @@ class OnnxExport(FormatExport):
     """ONNX. TensorRT's int8 file is symmetric and has no bias QDQ."""
 
     opset: Literal[18, 19, 20] = Field(20, description="ONNX opset of the file; TensorRT takes no more than 20.")
-    tensorrt: bool = Field(True, description="Also write a file by TensorRT's rules, int8/onnx/model_tensorrt.onnx.")
+    tensorrt: bool = Field(
+        True, description="Also write a file that follows TensorRT's rules, int8/onnx/model_tensorrt.onnx."
+    )
     htp: bool = Field(
         False,
         exclude_if=partial(eq, False),
         description="Also write a file for Qualcomm's Hexagon NPUs, int8/onnx/model_htp.onnx: 8-bit weights, 16-bit "
-        "activations, every operator in quantized form, those of ptq's keep_float too.",
+        "activations, every operator quantized, including the layers in ptq's keep_float.",
     )
 
 
@@ -153,13 +157,14 @@ class ExecutorchExport(FormatExport):
     backend: Backend = Field(
         "xnnpack",
         exclude_if=partial(eq, "xnnpack"),
-        description="What the program is compiled for. `compress apply` runs XNNPACK's programs only; of the others "
-        "the file is written and how much its backend takes is counted. openvino takes no int8, ethos_u nothing else.",
+        description="Backend that the program is compiled for. `compress apply` runs programs for xnnpack only; for "
+        "the others it writes the file and counts how much of it the backend takes. openvino takes no "
+        "int8, ethos_u takes only int8.",
     )
     accelerator: Accelerator | None = Field(
         None,
         exclude_if=partial(is_, None),
-        description="The Ethos-U that backend ethos_u compiles for, with its multiply-accumulates per cycle, as Arm's "
+        description="Ethos-U that backend ethos_u compiles for, with its multiply-accumulates per cycle, as Arm's "
         "compiler Vela names it.",
     )
 
@@ -181,28 +186,30 @@ NoiseForm = Literal["input", "baked", "seed"]
 
 
 class Exports(Strict):
-    """Formats to write; none of a format: it is left out."""
+    """Formats to write. A format that is not listed is left out."""
 
     openvino: FormatExport | None = None
     onnx: OnnxExport | None = None
     executorch: ExecutorchExport | None = None
     noise: NoiseForm = Field(
         "input",
-        description="Whether the noise is an input of the graph, a seeded noise inside it (baked), or a larger one "
-        "inside it, of which the graph takes the window that its input seed says (seed).",
+        description="Where the noise comes from: an input of the graph (input), a seeded noise inside the graph "
+        "(baked), or a window of a larger noise inside the graph, which the graph's input seed chooses "
+        "(seed).",
     )
     # Left out of a dump where it changes nothing: the hash in every artifact is over the dump.
     io: Literal["float", "uint8"] = Field(
         "float",
         exclude_if=partial(eq, "float"),
-        description="What the graph takes and gives: float planes on the output grid, or (uint8) pictures of 8 bits, "
-        "enlarged, scaled and rounded inside.",
+        description="What the graph takes and returns: float planes of the output's size (float), or 8-bit pictures, "
+        "which the graph itself enlarges, scales and rounds (uint8).",
     )
     layout: Layout = Field(
         "single",
         exclude_if=partial(eq, "single"),
-        description="One graph of the whole model, or (staged) three: encoder and decoder for tiles, and between them "
-        "one that takes the latent of a whole picture of any size; turns onnx.tensorrt off.",
+        description="One graph for the whole model (single), or three (staged): an encoder and a decoder for tiles, "
+        "and between them a graph that takes the latent of a whole picture of any size. staged turns "
+        "onnx.tensorrt off.",
     )
 
     @model_validator(mode="before")
@@ -249,16 +256,17 @@ def _bound_form(value: Any) -> str:
 
 
 class SpeedGoal(Strict):
-    """Least ratio of median latencies."""
+    """Smallest ratio of median latencies."""
 
     vs: Literal["fp32", "best_float"] = "fp32"
     min: Annotated[
         Annotated[Ratio, Tag("for_all")] | Annotated[dict[Int8Feature, Ratio], Field(min_length=1), Tag("by_feature")],
         Discriminator(_bound_form),
     ] = Field(
-        description="Smallest ratio: one for every CPU, or one per int8 feature of the CPU that is measured. Of "
-        "several that it has, the first of this order counts: amx_int8, avx512_vnni, avx_vnni, avx2, i8mm, asimddp. A "
-        "CPU with none of those that are named is held to the smallest bound."
+        description="Smallest ratio: one number for every CPU, or one per int8 feature of the measured CPU. If the CPU "
+        "has several of the features that are named, the first in this order counts: amx_int8, "
+        "avx512_vnni, avx_vnni, avx2, i8mm, asimddp. A CPU with none of the features that are named is "
+        "held to the smallest bound."
     )
 
     def bound(self, features: Collection[str]) -> tuple[float, Int8Feature | None]:
@@ -282,7 +290,7 @@ SpeedGoals = Annotated[
 
 
 class Goals(Strict):
-    """Bounds for every quantized artifact, on every validation set. None: not asked for."""
+    """Bounds that every quantized artifact must meet on every validation set. A goal that is none is not checked."""
 
     psnr_drop_db: float | None = Field(None, description="Largest loss of PSNR against the fp32 artifact, in dB.")
     ssim_drop: float | None = Field(None, description="Largest loss of SSIM against the fp32 artifact.")
@@ -294,7 +302,8 @@ class Goals(Strict):
     histogram: float | None = Field(
         2.0,
         gt=0,
-        description="Largest earth mover's distance of any picture's histogram to that of the fp32 artifact, in 1/255.",
+        description="Largest earth mover's distance between the histograms of any picture and of the fp32 artifact's "
+        "picture, in 1/255.",
     )
     size_ratio: float | None = Field(None, gt=0, description="Largest size, as a share of the fp32 artifact's bytes.")
     speedup: SpeedGoals | None = Field(None, description="Smallest speed-up: one for all formats, or one per format.")
@@ -305,28 +314,31 @@ class Goals(Strict):
         "an emulated target.",
     )
     estimated_speedup: float | None = Field(
-        None, gt=0, description="Smallest speed-up against fp16, by the estimates of the device's compiler."
+        None, gt=0, description="Smallest speed-up against fp16, as the device's compiler estimates it."
     )
     breaches: int | None = Field(
         None,
         ge=0,
-        description="Largest number of refusals by a target's compiler or parser, and of broken rules of its runtime.",
+        description="Largest number of refusals by a target's compiler or parser and of rules of its runtime that the "
+        "file breaks.",
     )
 
 
 class Recipe(Strict):
-    """`compress apply`: one experiment."""
+    """A recipe, which `compress apply` runs: one experiment."""
 
     version: Literal[1]
     name: Name
     description: str = ""
     extends: str | None = Field(
-        None, description="Recipe to start from: a built-in name or a path. This file is laid over it, key by key."
+        None,
+        description="Recipe to start from: a built-in name or a path. The keys of this file replace those of "
+        "that recipe.",
     )
     model: RecipeModel = RecipeModel()
     data: RecipeData = RecipeData()
     passes: list[PassItem] = Field(
-        min_length=1, description="What is done to the model, in this order; each item is a mapping with one key."
+        min_length=1, description="Passes to apply to the model, in order; each item is a mapping with one key."
     )
     export: Exports = Exports()
     targets: list[str] = Field(default=[], description="Deploy targets to measure on: built-in names or paths.")

@@ -8,7 +8,7 @@ from compress.recipe.strict import Strict
 
 
 class Constraints(Strict):
-    """Bounds of a search. None: not asked for."""
+    """Bounds of a search. A constraint that is none is not applied."""
 
     size_ratio: float | None = Field(
         None, gt=0, description="Largest size, as a share of the fp32 artifact's bytes. It is predicted."
@@ -27,7 +27,7 @@ class Constraints(Strict):
 
 
 class Search(Strict):
-    """`compress search`: bits of each layer's weights, under constraints."""
+    """Settings of `compress search`, which chooses the bits of each layer's weights under constraints."""
 
     bits: list[Literal[4, 7, 8, 16]] = Field(
         [4, 8, 16], min_length=2, description="Bits to choose from for each layer; 16 leaves it in float."
@@ -35,10 +35,10 @@ class Search(Strict):
     constraints: Constraints = Constraints()
     trials: int = Field(24, gt=0, le=10_000, description="Number of combinations whose quality is measured.")
     minutes: float = Field(
-        120, gt=0, description="Time that one run may take; the next one continues where it stopped."
+        120, gt=0, description="Time that one run may take; the next run continues where it stopped."
     )
     pictures: int = Field(
-        8, gt=0, description="Number of pictures of the first validation set that quality is measured on."
+        8, gt=0, description="Number of pictures of the first validation set on which quality is measured."
     )
 
     @field_validator("bits")
@@ -53,12 +53,12 @@ Step = Literal["recalibrate", "reconstruct", "raise_bits", "float_stage"]
 
 
 class Fallback(Strict):
-    """What to try, in order, when a goal is missed; each on top of what helped before."""
+    """What to try, in order, when a goal is missed. Each step builds on the steps that helped before."""
 
     steps: list[Step] = Field(
-        description="What to try, in order: recalibrate takes another method for ranges, reconstruct adds "
-        "qat, raise_bits gives the worst layers 8 bits instead of 4 or float instead of 8, "
-        "float_stage leaves the worst network in float. A step may be listed twice.",
+        description="Steps to try, in order: recalibrate chooses ranges by another method, reconstruct adds qat, "
+        "raise_bits gives the worst layers 8 bits instead of 4 or float instead of 8, float_stage leaves "
+        "the worst network in float. A step may be listed twice.",
     )
     minutes: float = Field(30, gt=0, description="Time after which no further step begins.")
 

@@ -11,10 +11,10 @@ Network = Literal["enc", "mmse", "fmir", "dec"]
 
 
 class Widths(Strict):
-    """Channels that stay; what is left out stays as it is."""
+    """Channels that stay; a network that is left out keeps all of its channels."""
 
     enc: list[int] | None = Field(None, description="Channels of the encoder at each resolution, the finest first.")
-    mmse: int | None = Field(None, gt=0, description="Growth of the MMSE network.")
+    mmse: int | None = Field(None, gt=0, description="Growth rate of the MMSE network.")
     fmir: int | None = Field(
         None,
         gt=0,
@@ -25,26 +25,27 @@ class Widths(Strict):
 
 
 class PruneSettings(Strict):
-    """Channels leave the networks (``pattern: channels``), or weights become 0 where they stand.
+    """Remove channels from the networks (``pattern: channels``), or set weights to 0.
 
-    How many channels: one of ``widths``, ``ratios`` and ``macs``. Zeros bring no speed in a dense kernel, which is what
-    OpenVINO, ONNX Runtime and XNNPACK run; ``2:4`` is quicker on NVIDIA GPUs since Ampere, through TensorRT, alone.
+    One of ``widths``, ``ratios`` and ``macs`` says how many channels. Zeros do not make dense kernels faster, and
+    OpenVINO, ONNX Runtime and XNNPACK run dense kernels; ``2:4`` is faster only on NVIDIA GPUs since Ampere, through
+    TensorRT.
     """
 
     pattern: Literal["channels", "unstructured", "2:4"] = Field(
         "channels",
-        description="What is removed: channels make the model smaller and faster everywhere, the other "
+        description="What is removed: removing channels makes the model smaller and faster everywhere; the other "
         "patterns leave zeros for kernels that skip them.",
     )
     importance: Literal["magnitude", "taylor", "activation"] = Field(
         "magnitude",
-        description="How channels are ranked: by their weights, by their effect on the output, or by the "
-        "activations that other layers get from them.",
+        description="How channels are ranked: by their weights (magnitude), by their effect on the output (taylor), or "
+        "by the activations that they pass to other layers (activation).",
     )
-    widths: Widths | None = Field(None, description="Channels that stay, by network.")
-    ratios: dict[Network, float] | None = Field(None, description="Share of the channels that is removed, by network.")
+    widths: Widths | None = Field(None, description="Channels that each network keeps.")
+    ratios: dict[Network, float] | None = Field(None, description="Share of the channels that each network loses.")
     macs: float | None = Field(
-        None, gt=0, lt=1, description="Most multiplications that may remain, as a share of the model's."
+        None, gt=0, lt=1, description="Largest number of multiplications that may remain, as a share of the model's."
     )
     share: float | None = Field(
         None, gt=0, lt=1, description="Share of the weights that become 0. For unstructured only."
@@ -67,35 +68,36 @@ class PruneSettings(Strict):
 
 
 class DistillSettings(Strict):
-    """A student, the model so far (pruned, or not), learns to do what the model as it was loaded does.
+    """Train the model so far (pruned or not) as a student, to do what the model did when it was loaded.
 
-    Its steps, and its encoder's entry, may change first; ``stages`` run in order.
+    The student's number of steps and the entry of its encoder may change first; then the ``stages`` run in order.
     """
 
     student: str | None = Field(
         None,
         min_length=1,
-        description="Finished student that is taken when asked for (--reuse): a built-in name or a path.",
+        description="Finished student, used instead of training when you ask for it (--reuse): a built-in name or a "
+        "path.",
     )
     k_steps: int | None = Field(
         None, gt=0, le=64, description="Number of the student's Euler steps; by default the teacher's."
     )
     encoder_scale: Literal[1, 2, 4, 8] = Field(
         1,
-        description="Factor by which the encoder reads a smaller grid, which for super-resolution is the "
-        "input before it was enlarged.",
+        description="Factor by which the encoder's input is smaller than the output; for super-resolution, it is the "
+        "input before its enlargement.",
     )
     encoder_blocks: list[int] | None = Field(
-        None, description="Number of the encoder's blocks that stay at each resolution; by default all."
+        None, description="Number of encoder blocks that stay at each resolution; by default all."
     )
     residual: bool = Field(
-        False, description="Let the decoder draw what the input lacks, instead of the whole picture."
+        False, description="Let the decoder predict the difference from the input, instead of the whole picture."
     )
     data: list[TrainSource] = Field(
         ["data/train"], min_length=1, description="Training pictures, as in a training recipe."
     )
     stages: list[DistillStage] = Field(min_length=1, description="Stages of the training, in order.")
-    ema: float = Field(0.998, ge=0, lt=1, description="Decay of the averaged weights, which are the result.")
+    ema: float = Field(0.998, ge=0, lt=1, description="Decay of the averaged weights; these become the result.")
     checkpoint_minutes: float = Field(3.0, gt=0, description="Time between two checkpoints.")
     seed: int = Field(0, ge=0)
-    pictures: int = Field(24, gt=0, description="Number of calibration pictures that a new first layer is fitted on.")
+    pictures: int = Field(24, gt=0, description="Number of calibration pictures that a new first layer is fitted to.")

@@ -14,7 +14,7 @@ Fact = Literal["governor", "platform_profile", "nvpmodel", "jetson_clocks", "get
 
 
 class Ssh(Strict):
-    """A device behind the system's OpenSSH client; user, port, key and jump hosts stand in ~/.ssh/config."""
+    """A device that the system's OpenSSH client reaches; set the user, port, key and jump hosts in ~/.ssh/config."""
 
     host: Host = Field(description="Host name or address, as the ssh command takes it.")
     python: Python = Field("python3", description="Python 3.8 or newer on the device, with numpy and the runtime.")
@@ -28,7 +28,7 @@ class Ssh(Strict):
 
 
 class Emulator(Strict):
-    """QEMU in user mode: numerics and instruction counts, never time."""
+    """QEMU in user mode. It gives numerics and instruction counts, but no times."""
 
     cpu: Literal["cortex-a72", "cortex-a76", "neoverse-n1"] = Field(
         description="Model of the CPU core that is emulated."
@@ -36,21 +36,24 @@ class Emulator(Strict):
 
 
 class Simulator(Strict):
-    """Qualcomm's compiler for a Hexagon NPU, and its simulator on this machine: numerics, never time."""
+    """Qualcomm's compiler for a Hexagon NPU, and its simulator on this machine. They give numerics, but no times."""
 
     soc: Literal["SM8550", "SM8650", "SM8750", "SC8380XP", "QCS6490"] = Field(
-        description="Chip whose NPU is simulated: Snapdragon 8 Gen 2, 8 Gen 3 and 8 Elite, Snapdragon X, and a board's."
+        description="Chip whose NPU is simulated: Snapdragon 8 Gen 2, 8 Gen 3 or 8 Elite, Snapdragon X, or the chip of "
+        "a board."
     )
 
 
 class VendorCompiler(Strict):
-    """A vendor's compiler for a device that is not here: accepted or not, and the vendor's own estimate."""
+    """A vendor's compiler for a device that is not here. It tells whether it accepts a file, and gives the vendor's
+    estimate.
+    """
 
     platform: Literal["NPU3720", "NPU4000", "NPU5010"]
 
 
 class Browser(Strict):
-    """A Chromium on this machine, headless."""
+    """A headless Chromium on this machine."""
 
     program: BrowserName | None = Field(
         None, description="Name of the browser; by default the first of Chromium, Chrome and Edge that is found."
@@ -69,10 +72,12 @@ class Quantization(Strict):
 
 
 class Measuring(Strict):
-    """What comes before and beside the timed runs. Their number is the recipe's ``measure``: quick or full."""
+    """What happens before and beside the timed runs. The recipe's ``measure``, quick or full, sets how many runs are
+    timed.
+    """
 
     warmup_s: float | None = Field(
-        None, gt=0, le=600, description="Longest time for the timed runs; by default 3 s for quick and 30 s for full."
+        None, gt=0, le=600, description="Longest time for the warm-up runs; by default 3 s for quick and 30 s for full."
     )
-    cooldown_s: float = Field(0, ge=0, le=600, description="Rest before the timed runs, for a device that heats up.")
+    cooldown_s: float = Field(0, ge=0, le=600, description="Pause before the timed runs, for a device that heats up.")
     record: list[Fact] = Field(default=["governor"], description="Power and clock settings to record with the result.")

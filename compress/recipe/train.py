@@ -16,7 +16,7 @@ Module = Literal["enc", "mmse", "fmir", "dec"]
 
 
 class LossWeights(Strict):
-    """Weights of the terms; 0 leaves a term out."""
+    """Weights of the loss terms; 0 leaves a term out."""
 
     mmse: float = Field(1.0, ge=0, description="Weight of the latent MMSE term.")
     consistency: float = Field(1.0, ge=0, description="Weight of the consistency flow matching term.")
@@ -28,7 +28,7 @@ class LossWeights(Strict):
     lpips: float = Field(0.0, ge=0, description="Weight of the LPIPS of the K-step sampler's output.")
     color: float = Field(0.0, ge=0, description="Weight of the mean absolute error of the output's means over 16 px.")
     adversarial: float = Field(
-        0.0, ge=0, description="Weight of what a discriminator, which learns beside the model, takes the output for."
+        0.0, ge=0, description="Weight of the adversarial term, from a discriminator that is trained beside the model."
     )
 
 
@@ -36,12 +36,13 @@ class Stage(Strict):
     """What stages of training and of distillation have in common."""
 
     steps: int = Field(gt=0, description="Number of optimiser steps.")
-    batch: int = Field(16, gt=0, description="Number of crops per step, of all processes together.")
+    batch: int = Field(16, gt=0, description="Number of crops per step, over all processes together.")
     crop: int = Field(128, gt=0, multiple_of=32, description="Side of a crop in px.")
     lr: float = Field(2e-4, gt=0, lt=1, description="Peak learning rate of AdamW.")
     warmup: int = Field(100, ge=0, description="Number of steps of linear warm-up.")
     schedule: Literal["cosine", "constant"] = Field(
-        "cosine", description="Learning rate after the warm-up: cosine falls to 1 % of lr, constant stays at lr."
+        "cosine",
+        description="Learning rate after the warm-up: with cosine it falls to 1 % of lr, with constant it stays at lr.",
     )
     bf16: bool = Field(False, description="Compute in bfloat16 where autocast allows it.")
     modules: list[Module] = Field(["enc", "mmse", "fmir", "dec"], description="Networks that learn in this stage.")
@@ -51,9 +52,12 @@ class TrainStage(Stage):
     """One stage of training."""
 
     space: Literal["latents", "pixels"] = Field(
-        description="What the stage trains on: cached latent crops, or (pixels) the whole model on pictures."
+        description="What the stage trains on: cached latent crops (latents), or pictures that run through the whole "
+        "model (pixels)."
     )
-    cached_crops: int = Field(900, gt=0, description="Number of crops that are encoded once. For latents only.")
+    cached_crops: int = Field(
+        900, gt=0, description="Number of crops that are encoded once and then reused. For latents only."
+    )
     modules: list[Module] = Field(["mmse", "fmir"], description="Networks that learn in this stage.")
     weights: LossWeights = LossWeights()
 
@@ -64,25 +68,27 @@ class TrainModel(Strict):
     task: Task = "sr_x4"
     weights: str | None = Field(None, description="Checkpoint to start from; by default fresh networks.")
     autoencoder: str = Field(
-        "tae16", description="Checkpoint of the autoencoder, which is the start and the frozen teacher."
+        "tae16", description="Checkpoint of the autoencoder, which is both the starting point and the frozen teacher."
     )
     hid_channels: int = Field(64, gt=0, multiple_of=32, description="Width of the flow network.")
     n_mid_blocks: int = Field(1, gt=0, description="Number of middle blocks of the flow network.")
-    c_hid: int = Field(48, gt=0, description="Growth of the MMSE network.")
+    c_hid: int = Field(48, gt=0, description="Growth rate of the MMSE network.")
     n_rrdb: int = Field(2, gt=0, description="Number of RRDBs of the MMSE network.")
     over_param: bool = Field(False, description="Train the over-parametrised form of the networks.")
-    k_steps: int = Field(3, gt=0, description="Number of Euler steps, and of segments of the consistency loss.")
+    k_steps: int = Field(3, gt=0, description="Number of Euler steps, and also of segments of the consistency loss.")
     sigma_s: float = Field(0.1, ge=0, description="Standard deviation of the source noise.")
     dt: float = Field(0.05, gt=0, lt=1, description="Distance r - t of the consistency loss.")
     seed: int = Field(0, ge=0)
 
 
 class StreamSource(HubSource):
-    """A data set of the Hugging Face hub to train on: ``pool`` rows at a time in memory."""
+    """A data set of the Hugging Face hub to train on, with ``pool`` rows in memory at a time."""
 
-    count: int | None = Field(None, gt=0, description="Number of rows to use, from the split's start; by default all.")
-    pool: int = Field(256, gt=0, description="Number of rows in memory that a step draws its crops from.")
-    renew: int = Field(1, gt=0, description="Number of these rows that are new in the next step.")
+    count: int | None = Field(
+        None, gt=0, description="Number of rows to use from the start of the split; by default all."
+    )
+    pool: int = Field(256, gt=0, description="Number of rows in memory; each step draws its crops from these.")
+    renew: int = Field(1, gt=0, description="Number of rows in the pool that each step replaces by new ones.")
 
 
 TrainSource = Annotated[
@@ -92,17 +98,18 @@ TrainSource = Annotated[
 
 
 class TrainData(Strict):
-    """Pictures."""
+    """Pictures to train on and to validate on."""
 
     train: list[TrainSource] = Field(
         min_length=1,
-        description="Folders of clean pictures, searched recursively, and data sets of the hub, which are streamed.",
+        description="Folders of clean pictures, which are searched recursively, and data sets of the hub, which are "
+        "streamed.",
     )
-    validation: str = Field("photos_validation", description="Data set that the training is validated on.")
+    validation: str = Field("photos_validation", description="Data set on which the training is validated.")
 
 
 class TrainRecipe(Strict):
-    """`compress train`: stages run in order."""
+    """A training recipe, which `compress train` runs; the stages run in order."""
 
     version: Literal[1]
     name: Name
@@ -119,19 +126,26 @@ class TrainRecipe(Strict):
 
 
 class DistillWeights(Strict):
-    """Weights of the terms; 0 leaves a term out. Latents differ by mean squares, pictures by mean absolutes."""
+    """Weights of the loss terms; 0 leaves a term out. Latents are compared by mean squared error, pictures by mean
+    absolute error.
+    """
 
-    latent: float = Field(0.0, ge=0, description="Weight of the encoder's latent against the teacher's.")
-    mmse: float = Field(0.0, ge=0, description="Weight of the MMSE latent against the teacher's.")
+    latent: float = Field(0.0, ge=0, description="Weight of the error of the encoder's latent against the teacher's.")
+    mmse: float = Field(0.0, ge=0, description="Weight of the error of the MMSE latent against the teacher's.")
     trajectory: float = Field(
         0.0,
         ge=0,
-        description="Weight of the latents after the student's steps against the teacher's at the same times.",
+        description="Weight of the error of the latents after each of the student's steps against the teacher's at the "
+        "same times.",
     )
-    output: float = Field(0.0, ge=0, description="Weight of the picture against the teacher's.")
-    l1: float = Field(0.0, ge=0, description="Weight of the picture against the clean one.")
-    lpips: float = Field(0.0, ge=0, description="Weight of the LPIPS of the picture against the clean one.")
-    color: float = Field(0.0, ge=0, description="Weight of the picture's means over 16 px against the clean one's.")
+    output: float = Field(0.0, ge=0, description="Weight of the error of the picture against the teacher's.")
+    l1: float = Field(0.0, ge=0, description="Weight of the error of the picture against the clean picture.")
+    lpips: float = Field(0.0, ge=0, description="Weight of the LPIPS of the picture against the clean picture.")
+    color: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the error of the picture's means over 16 px against those of the clean picture.",
+    )
 
 
 class DistillStage(Stage):
@@ -139,13 +153,14 @@ class DistillStage(Stage):
 
     inputs: Literal["teacher", "student"] = Field(
         "student",
-        description="What each network reads: the teacher's latents, so that all learn apart, or the student's own.",
+        description="What each network reads: the teacher's latents, so that each network learns on its own, or the "
+        "student's latents.",
     )
     cached_crops: int = Field(
         0,
         ge=0,
-        description="Number of crops that the teacher sees once and that are then drawn again; 0 always "
-        "takes new ones.",
+        description="Number of crops that the teacher processes once and that are then reused; 0 takes new crops in "
+        "every step.",
     )
     weights: DistillWeights = DistillWeights()
 

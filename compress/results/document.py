@@ -16,7 +16,7 @@ from compress.results.section import Figure, Section, Text
 
 
 class StageSeconds(Section):
-    """Time that one stage of the run took; one that was finished before is not listed."""
+    """Time that one stage of the run took. Stages that were already finished are not listed."""
 
     stage: Text
     seconds: Figure
@@ -29,20 +29,20 @@ _SECTIONS = (
 
 
 class Results(Section):
-    """Everything that a run of a recipe measured. A section that is null or missing was not recorded, and reads as
+    """Everything that a run of a recipe measured. A section that is null or missing was not recorded; it reads as
     empty.
     """
 
     schema_version: Literal[1]
     name: Text = Field("", description="Name of the recipe.")
     task: Text = ""
-    created: Text = Field("", description="Time of the run in ISO format, with its zone.")
+    created: Text = Field("", description="Time of the run in ISO format, with its time zone.")
     run: Text | None = Field(None, description="Name of the run in the ledger.")
     versions: dict[str, Text] = Field(
         default={}, description="Versions of Python and of every package that took part in the run."
     )
     machine: Machine = Field(default=Machine(), description="Facts about the machine that wrote the bundle.")
-    notes: list[Text] = Field(default=[], description="Remarks of the passes.")
+    notes: list[Text] = Field(default=[], description="Remarks that the passes made.")
     artifacts: list[ArtifactEntry] = Field(default=[], max_length=1000)
     quality: list[Quality] = Field(default=[])
     baselines: list[Baseline] = Field(default=[])
@@ -56,7 +56,7 @@ class Results(Section):
     seconds_by_stage: list[StageSeconds] = Field(default=[], description="Time of each stage, in order.")
     goals: list[Goal] = Field(default=[])
     goals_met: bool = False
-    fallback: list[FallbackStep] | None = Field(None, description="Steps that were tried when a goal was missed.")
+    fallback: list[FallbackStep] | None = Field(None, description="Steps that were tried because a goal was missed.")
 
     @field_validator(*_SECTIONS, mode="before")
     @classmethod

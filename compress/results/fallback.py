@@ -6,7 +6,7 @@ from compress.results.section import Figure, Section, Text
 
 
 class FallbackStep(Section):
-    """What it changed and what came of it, or why it was not tried."""
+    """One step of the fallback: what it changed and what came of it, or why it was not tried."""
 
     step: Text
     skipped: Text | None = Field(None, description="Why the step was not tried; the other fields are then null.")

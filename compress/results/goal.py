@@ -6,7 +6,7 @@ from compress.results.section import Count, Figure, Id, Section, Text
 
 
 class Goal(Section):
-    """One bound and the figure that was held against it."""
+    """One bound, and the figure that was compared with it."""
 
     goal: Text
     artifact: Id | None = None
@@ -14,8 +14,8 @@ class Goal(Section):
     bound: Count | Figure | None = None
     cpu_feature: Text | None = Field(
         None,
-        description="Feature of the measured CPU by which the bound was chosen, such as avx2; null for a bound "
-        "that does not depend on it.",
+        description="Feature of the measured CPU that the bound was chosen for, such as avx2; null if the bound does "
+        "not depend on the CPU.",
     )
     value: Count | Figure | None = Field(None, description="The figure; null if nothing was measured.")
     met: bool = False

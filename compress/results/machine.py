@@ -18,20 +18,20 @@ def busy_notes(others: Iterable[str]) -> list[str]:
 
 
 class BusyProcess(Section):
-    """Another process that worked while it was measured."""
+    """Another process that worked during the measurement."""
 
     name: Text
     cores: Figure
 
 
 class Machine(Section):
-    """A machine, or what stands in for one."""
+    """A machine, or a tool that stands in for one."""
 
     cpu: Text | None = None
-    model: Text | None = Field(None, description="Name that the board gives itself.")
+    model: Text | None = Field(None, description="Name that the board reports for itself.")
     cores: Count | None = Field(None, description="Physical cores that the process may use.")
     logical_cores: Count | None = None
-    features: list[Text] = Field(default=[], description="Instruction sets by which kernels are chosen.")
+    features: list[Text] = Field(default=[], description="Instruction sets that decide which kernels run.")
     memory_gb: Figure | None = None
     load_average: Figure | None = Field(None, description="Load average over the minute before the measurement.")
     governor: Text | None = None
@@ -60,7 +60,7 @@ class Series(Section):
 
 
 class Readings(Section):
-    """Clock, temperature and power of a device while it was measured, and its settings."""
+    """Clock, temperature, power and settings of a device while it was measured."""
 
     clock_mhz: Series | None = None
     temperature_c: Series | None = None

@@ -6,7 +6,7 @@ from compress.results.section import Count, Figure, Id, Section, Text
 
 
 class Parity(Section):
-    """The same pictures by torch and by the artifact in its runtime."""
+    """Comparison of the same pictures by torch and by the artifact in its runtime."""
 
     artifact: Id
     against: Text = Field(
@@ -16,8 +16,8 @@ class Parity(Section):
     n: Count | None = Field(None, description="Number of pictures.")
     goal: Figure | None = Field(
         None,
-        description="Bound in dB: the lowest psnr_db; for int8, how much lower than fidelity_simulated_db "
-        "fidelity_artifact_db may be.",
+        description="Bound in dB: the lowest accepted psnr_db; for int8, how far fidelity_artifact_db may lie below "
+        "fidelity_simulated_db.",
     )
     met: bool | None = None
     fidelity_artifact_db: Figure | None = None
@@ -25,7 +25,7 @@ class Parity(Section):
 
 
 class StageError(Section):
-    """Signal to quantization noise of one stage or Euler step."""
+    """Signal-to-quantization-noise ratio of one stage or Euler step."""
 
     precision: Text = "int8"
     mode: Text = Field(
@@ -37,7 +37,7 @@ class StageError(Section):
 
 
 class LayerError(Section):
-    """Signal to quantization noise of one convolution's output."""
+    """Signal-to-quantization-noise ratio of one convolution's output."""
 
     layer: Text
     stage: Text = ""

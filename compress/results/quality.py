@@ -32,18 +32,20 @@ class Scores(Section):
     ssim: Figure | None = None
     lpips: Figure | None = None
     color_shift: Figure | None = Field(None, description="Mean difference of the channels' means, in 1/255.")
-    niqe: Figure | None = Field(None, description="NIQE of the pictures alone; only for sets without true pictures.")
+    niqe: Figure | None = Field(
+        None, description="NIQE, which needs no true pictures; only for sets without true pictures."
+    )
     note: Text | None = Field(None, description="Why figures are missing.")
 
 
 class Baseline(Scores):
-    """Mean scores of the input itself, as it is fed to the model: for super-resolution, bicubic enlargement."""
+    """Mean scores of the input itself, as the model gets it: for super-resolution, the bicubic enlargement."""
 
     name: Text
 
 
 class Quality(Scores):
-    """Mean scores of one artifact on one data set. Drops and fidelity are null where no fp32 artifact was written."""
+    """Mean scores of one artifact on one data set. Drops and fidelity are null if no fp32 artifact was written."""
 
     artifact: Id
     psnr_drop_db: Figure | None = Field(None, description="PSNR of the fp32 artifact minus that of this one, in dB.")
@@ -55,5 +57,7 @@ class Quality(Scores):
     color_shift_vs_fp32: Figure | None = Field(
         None, description="Shift of mean colour against the fp32 artifact, in 1/255."
     )
-    histogram_vs_fp32: Figure | None = Field(None, description="Earth mover's distance of the histograms, in 1/255.")
+    histogram_vs_fp32: Figure | None = Field(
+        None, description="Earth mover's distance between the histograms, in 1/255."
+    )
     pictures: list[PictureScores] = Field(default=[], description="Scores of each picture, in the set's order.")

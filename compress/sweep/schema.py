@@ -28,7 +28,7 @@ def combinations(values: Values) -> int:
 
 
 class Grid(Strict):
-    """Every combination."""
+    """Every combination of the values."""
 
     kind: Literal["grid"] = "grid"
     values: Values
@@ -46,7 +46,7 @@ class Grid(Strict):
 
 
 class PointList(Strict):
-    """The points themselves."""
+    """Points that are listed one by one."""
 
     kind: Literal["list"] = "list"
     points_: list[Settings] = Field(
@@ -59,7 +59,7 @@ class PointList(Strict):
 
 
 class Random(Strict):
-    """Distinct combinations, drawn."""
+    """Distinct combinations that are drawn at random."""
 
     kind: Literal["random"] = "random"
     values: Values
@@ -85,7 +85,7 @@ class Random(Strict):
 
 
 class Interval(Strict):
-    """A number to be searched."""
+    """A range of numbers to search."""
 
     low: float
     high: float
@@ -110,7 +110,7 @@ def _ends(given: Interval) -> tuple[float, float]:
 
 
 class Optuna(Strict):
-    """Points proposed by Optuna's TPE sampler from what earlier ones gave (extra elir-compress[optuna])."""
+    """Points that Optuna's TPE sampler proposes from the results of earlier points (extra elir-compress[optuna])."""
 
     kind: Literal["optuna"] = "optuna"
     values: dict[str, Choices] = Field(
@@ -121,7 +121,7 @@ class Optuna(Strict):
     )
     trials: int = Field(gt=0, le=MOST_POINTS)
     at_once: int = Field(
-        2, gt=0, description="Number of points that are proposed together, before their results are known."
+        2, gt=0, description="Number of points that are proposed at once, before their results are known."
     )
     seed: int = Field(0, ge=0)
 
@@ -141,7 +141,7 @@ class Optuna(Strict):
 
 
 class Sweep(Strict):
-    """`compress sweep`: recipes x points x targets."""
+    """A sweep, which `compress sweep` runs: recipes x points x targets."""
 
     version: Literal[1]
     name: Name
@@ -164,6 +164,6 @@ class Sweep(Strict):
     cpus: int | None = Field(
         None,
         gt=0,
-        description="Number of cores for a unit that compresses; by default all physical cores of a machine.",
+        description="Number of cores for a unit that compresses; by default all physical cores of its machine.",
     )
-    reuse: bool = Field(False, description="Take the recipes' finished students instead of training them.")
+    reuse: bool = Field(False, description="Use the recipes' finished students instead of training them.")
