@@ -82,25 +82,30 @@ def apply(
     >>> compress.apply("int8_sr", "runs/planned", targets=["x86-openvino"], dry_run=True)
     <Plan of int8_sr in runs/planned: 10 artifacts>
     """
+    from compress.caller import path_text, place_errors, texts
     from compress.errors import InputError
     from compress.progress import Progress
     from compress.recipe.load import load_recipe
+    from compress.recipe.schema import Recipe
 
-    source, settings = None, list(overrides)
-    if isinstance(recipe, str | Path):
-        source = str(recipe)
-        recipe = load_recipe(source, settings, targets)
-    elif [*settings, *targets]:
-        raise InputError("overrides and targets are for a recipe's name or path: change the Recipe itself")
-    # After the recipe: a mistake in it is reported at once, not seconds later.
-    from compress.pipeline.apply import apply as run
-    from compress.pipeline.apply import plan
-    from compress.pipeline.context import RunContext
+    with place_errors():
+        source, settings, asked = None, texts("overrides", overrides), texts("targets", targets)
+        if out is not None:
+            path_text(out)
+        if not isinstance(recipe, Recipe):
+            source = path_text(recipe)
+            recipe = load_recipe(source, settings, asked)
+        elif [*settings, *asked]:
+            raise InputError("overrides and targets are for a recipe's name or path: change the Recipe itself")
+        # After the recipe: a mistake in it is reported at once, not seconds later.
+        from compress.pipeline.apply import apply as run
+        from compress.pipeline.apply import plan
+        from compress.pipeline.context import RunContext
 
-    folder = Path("runs", recipe.name) if out is None else Path(out)
-    context = RunContext(recipe, folder, progress or Progress(), resume=resume, reuse=reuse)
-    planned = plan(context, source, settings, dry_run=dry_run)
-    return planned if dry_run else run(planned)
+        folder = Path("runs", recipe.name) if out is None else Path(out)
+        context = RunContext(recipe, folder, progress or Progress(), resume=resume, reuse=reuse)
+        planned = plan(context, source, settings, dry_run=dry_run)
+        return planned if dry_run else run(planned)
 
 
 def open(
@@ -131,7 +136,9 @@ def open(
     ...
     compress.errors.InputError: photo.jpg: ...
     """
+    from compress.caller import place_errors
     from compress.restore.open import Settings
     from compress.restore.source import open_source
 
-    return open_source(source, Settings(tile, overlap, seed, scale, k_steps, sigma_s, task))
+    with place_errors():
+        return open_source(source, Settings(tile, overlap, seed, scale, k_steps, sigma_s, task))

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from compress.errors import InputError
+from compress.text import printable
 
 PART = ".part-"
 DEVICES = Path("/dev")
@@ -41,6 +42,8 @@ _REMEDIES = {
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "close other programs, too many files are open",
 }
+_OF_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS}
+_OF_PLACE |= {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EBUSY, errno.ESTALE}
 # OSErrors, but of a connection or another process, whatever file is being written meanwhile.
 _ELSEWHERE = (ConnectionError, TimeoutError, ChildProcessError, ProcessLookupError, InterruptedError, BlockingIOError)
 
@@ -48,6 +51,14 @@ _ELSEWHERE = (ConnectionError, TimeoutError, ChildProcessError, ProcessLookupErr
 def what_to_do(error: OSError) -> str:
     """The next step after an error of the file system, for the end of a message."""
     return _REMEDIES.get(error.errno or 0, "choose another place, or run it again")
+
+
+def of_place(error: BaseException) -> str | None:
+    """One line on a place that cannot be written or read (space, rights, its name); None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _OF_PLACE:
+        return None
+    where = printable(os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "output")
+    return f"{where}: cannot be written or read ({error.strerror}): {what_to_do(error)}"
 
 
 def _why(error: OSError) -> str:

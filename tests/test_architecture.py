@@ -30,6 +30,7 @@ GROUND = (
         "refusals",
         "quiet",
         "cache",
+        "caller",
         "text",
     ),
 )

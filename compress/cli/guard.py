@@ -18,7 +18,7 @@ from typing import TypeAlias
 import typer
 
 from compress.errors import CompressError
-from compress.files import what_to_do
+from compress.files import of_place
 from compress.native_work import note_signal
 from compress.progress import say_last
 from compress.surroundings import command_line, is_on
@@ -32,8 +32,6 @@ AGAIN_S = 0.05
 SHORT_MB = 128
 """With less memory or address space left, whatever goes wrong is reported as out of memory."""
 MEMINFO, STATM = Path("/proc/meminfo"), Path("/proc/self/statm")
-_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS}
-_PLACE |= {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EBUSY, errno.ESTALE}
 _OPEN = {errno.EMFILE, errno.ENFILE}
 # torch, OpenVINO and ONNX Runtime report a failed allocation by its text alone.
 _NO_MEMORY = (
@@ -96,8 +94,8 @@ def _unexpected(error: Exception) -> None:
 
 def _of_machine(error: Exception) -> str | None:
     """One line on what the machine lacks (space, rights, handles, memory); None for any other error."""
-    if isinstance(error, OSError) and error.errno in _PLACE:
-        return f"{error.filename or 'output'}: cannot be written or read ({error.strerror}): {what_to_do(error)}"
+    if line := of_place(error):
+        return line
     if isinstance(error, OSError) and error.errno in _OPEN:
         return f"too many open files ({error.strerror}): raise the limit (ulimit -n), then run the command again"
     memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)

@@ -1,11 +1,11 @@
 """What ``compress.open`` gives: a model, an artifact or a bundle as one Python object."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.caller import path_text, place_errors, texts
 from compress.errors import InputError
 from compress.progress import Progress
 from compress.recipe.library import is_path
@@ -44,6 +44,7 @@ class Source:
         """How many times wider and higher the restored picture is."""
         return self.restorer.scale
 
+    @place_errors()
     def restore(self, picture: "ArrayLike") -> "np.ndarray":
         """Restore one picture of any size, tile by tile, as ``compress restore`` does.
 
@@ -72,6 +73,7 @@ class Source:
         restored = self.restorer.restore(as_rgb8(given), lambda: None)
         return restored if given.dtype == np.uint8 else restored.astype(np.float32) / 255
 
+    @place_errors()
     def evaluate(
         self, *data: str | Path, metrics: Iterable[str] = (), progress: Progress | None = None
     ) -> "Evaluation":
@@ -95,9 +97,10 @@ class Source:
 
         if not data:
             raise InputError("no pictures to measure on: give a set or a folder, evaluate('photos_validation')")
-        options = JudgeOptions(self.settings, tuple(metrics))
+        options = JudgeOptions(self.settings, tuple(texts("metrics", metrics)))
         return evaluate(self.name, list(map(_written, data)), options, progress or Progress())
 
+    @place_errors()
     def bench(self, *targets: str | Path, host: str | None = None, progress: Progress | None = None) -> "Benches":
         """Measure a bundle's artifacts, or one artifact of a bundle, on deploy targets, as ``compress bench`` does.
 
@@ -121,17 +124,11 @@ class Source:
 
 def _written(given: str | Path) -> str:
     """A name or a path as the command line takes it: a ``Path`` is a path, whatever it looks like."""
-    text = str(given)
+    text = path_text(given)
     return text if isinstance(given, str) or is_path(text) else f"./{text}"
 
 
 def open_source(source: str | Path, settings: Settings) -> Source:
     """See ``compress.open``."""
     name = _written(source)
-    try:
-        no_path = b"\0" in os.fsencode(name)
-    except UnicodeEncodeError:
-        no_path = True
-    if no_path:
-        raise InputError(f"{name!r}: no name that a file can have: check the path")
     return Source(name, settings, open_restorer(name, settings))

@@ -9,7 +9,7 @@ import pytest
 import compress
 from compress.elir.checkpoint import save_checkpoint
 from compress.elir.model import Elir
-from compress.errors import InputError
+from compress.errors import CompressError, InputError
 from compress.progress import Progress
 from compress.restore.open import Settings, open_restorer
 
@@ -63,6 +63,45 @@ def test_settings_that_are_no_numbers_or_out_of_range(checkpoint: Path, setting:
 def test_what_can_be_no_file_is_refused_in_a_line(name: str) -> None:
     with pytest.raises(InputError, match="no name that a file can have"):
         compress.open(name)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x/" * 3000, f"{'x' * 300}.onnx", f"{'x' * 300}.pth", "CIRCLE/x.xml"])
+def test_a_path_that_the_system_refuses_is_one_of_our_errors(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: Path
+) -> None:
+    """As the command line tells it, whose guard does not stand around Python code."""
+    monkeypatch.chdir(tmp_path)
+    Path("CIRCLE").symlink_to("CIRCLE")
+    for use in (
+        lambda: compress.open(name),
+        lambda: compress.apply(name if "/" in name else f"./{name}", dry_run=True),
+        lambda: compress.open(checkpoint, task="sr_x2").evaluate(f"./{name}"),
+        lambda: compress.open(checkpoint, task="sr_x2").bench(f"./{name}"),
+    ):
+        with pytest.raises(CompressError) as error:
+            use()
+        assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("given", [5, None, ["x"], "x\0"])
+def test_what_is_no_path_or_text_is_refused_in_a_line(given: Any, checkpoint: Path, tmp_path: Path) -> None:
+    uses = [
+        lambda: compress.open(given),
+        lambda: compress.open(checkpoint).evaluate(given),
+        lambda: compress.open(checkpoint).bench(given),
+        lambda: compress.apply("int8_sr", tmp_path, targets=[given], dry_run=True),
+        lambda: compress.apply("int8_sr", tmp_path, overrides=[given], dry_run=True),
+        lambda: compress.apply("int8_sr", tmp_path, overrides=given, dry_run=True),
+        lambda: compress.open(checkpoint).evaluate("photos_validation", metrics=[given]),
+    ]
+    if given is not None:
+        uses += [lambda: compress.apply("int8_sr", given, dry_run=True)]
+    if not isinstance(given, str):
+        uses += [lambda: compress.apply(given, tmp_path, dry_run=True)]
+    for use in uses:
+        with pytest.raises(CompressError) as error:
+            use()
+        assert str(error.value).isprintable()
 
 
 def test_a_path_needs_no_separator(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

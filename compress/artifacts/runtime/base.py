@@ -20,6 +20,7 @@ from compress.errors import CompressError, InputError, Unavailable, Verification
 from compress.native_work import native_work
 from compress.quiet import quiet
 from compress.recipe.schema import Format
+from compress.text import flat, one_line
 
 Option = str | int | float | bool
 
@@ -177,9 +178,7 @@ def load_library(format: Format) -> ModuleType:
 def damaged(path: Path, kind: str, error: Exception) -> VerificationError:
     """The error for an artifact that its runtime refuses, with the runtime's words on one line."""
     # OpenVINO's messages begin with places in its own source code.
-    why = re.sub(r"(?:Exception from|Check '[^']*' failed at) \S+?\.[ch]pp:\d+:?\s*", "", " ".join(str(error).split()))[
-        :200
-    ]
+    why = one_line(re.sub(r"(?:Exception from|Check '[^']*' failed at) \S+?\.[ch]pp:\d+:?\s*", "", flat(str(error))))
     return VerificationError(f"{path}: refused, not a readable {kind} ({why}): export it again")
 
 

@@ -1,8 +1,11 @@
 """OpenVINO, on the CPU, or on another of its devices."""
 
 import functools
+import io
+import re
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from compress.artifacts.inspect.external_data import weights_of
 from compress.artifacts.runtime.base import Option, Runner, check_shapes, damaged, load_library
 from compress.artifacts.runtime.contents import Contents
 from compress.errors import InputError, VerificationError
+from compress.files import open_plain
 
 DEVICE = "DEVICE"
 
@@ -54,6 +58,7 @@ class OpenvinoRunner(Runner):
 
     def __init__(self, path: Path, threads: int, options: Mapping[str, Option], contents: Contents | None) -> None:
         ov, core = load_library("openvino"), shared_core()
+        _check_ir(path, contents)
         try:
             model = core.read_model(contents.entry, contents.weights) if contents else _read(core, path)
         except REFUSED as error:
@@ -86,6 +91,24 @@ class OpenvinoRunner(Runner):
         if request is None:
             request = self._own.request = self._compiled.create_infer_request()
         return request.infer(inputs, share_inputs=True)[0]
+
+
+_BEGINS = re.compile(rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*\?>)?\s*(<!--.*?-->\s*)*<net[\s>]", re.DOTALL)
+HEAD = 4096
+"""Bytes in which an IR begins."""
+
+
+def _check_ir(path: Path, contents: Contents | None) -> None:
+    """Raise VerificationError for what begins as no IR: OpenVINO would try it as every other kind of model that it
+    reads, and TensorFlow's parser prints what it thinks of it.
+    """
+    try:
+        with nullcontext(io.BytesIO(contents.entry)) if contents else open_plain(path) as file:
+            head = file.read(HEAD)
+    except (FileNotFoundError, ValueError) as error:
+        raise damaged(path, "OpenVINO IR", error) from None
+    if not _BEGINS.match(head):
+        raise damaged(path, "OpenVINO IR", ValueError("it does not begin as one"))
 
 
 def _read(core: Any, path: Path) -> Any:

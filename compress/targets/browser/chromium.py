@@ -180,7 +180,10 @@ def _handler(
                 return self._answer(HTTPStatus.NOT_FOUND, b"", "")
             content = contents[name]
             if isinstance(content, Path):
-                content = content.read_bytes()
+                try:
+                    content = content.read_bytes()
+                except OSError:  # the cache that it lay in was removed
+                    return self._answer(HTTPStatus.GONE, b"", "")
             elif not isinstance(content, bytes):
                 try:
                     content = content(dict(parse_qsl(self.path.partition("?")[2])))

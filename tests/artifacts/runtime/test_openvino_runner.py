@@ -9,7 +9,9 @@ import pytest
 from openvino import properties
 
 from compress.artifacts.about import ABOUT
+from compress.artifacts.runtime.contents import Contents
 from compress.artifacts.runtime.open import open_runner
+from compress.artifacts.runtime.openvino_runner import OpenvinoRunner
 from compress.errors import InputError, VerificationError
 
 only = pytest.mark.parametrize("format", ["openvino"], indirect=True)
@@ -75,7 +77,9 @@ import signal, sys
 import subprocess
 import sys
 from pathlib import Path
+from compress.artifacts.runtime.contents import Contents
 from compress.artifacts.runtime.open import open_runner
+from compress.artifacts.runtime.openvino_runner import OpenvinoRunner
 first, second = (open_runner(Path(sys.argv[1]), "openvino", 1) for _ in range(2))
 del first
 del second
@@ -126,3 +130,19 @@ def test_an_ir_that_a_stranger_wrote(how: str, tmp_path: Path) -> None:
     with pytest.raises(VerificationError) as caught:
         open_runner(tmp_path / "m.xml", "openvino", 1).run(np.zeros((1, 3, 64, 64), np.float32), None)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"hello: 5", b"<a>" * 100, b'node { name: "x" }', b"PK\3\4", b"<!DOCTYPE net><net>", b"\0" * 64, b"<nets/>"],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_is_no_ir_is_read_by_no_other_parser(
+    inside: bool, data: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """OpenVINO tries it as TensorFlow's, TFLite's, Paddle's and ONNX's, and the first prints."""
+    path = tmp_path / "model.xml"
+    path.write_bytes(data)
+    with pytest.raises(VerificationError, match=r"not a readable OpenVINO IR \(it does not begin as one\)"):
+        OpenvinoRunner(path, 1, {}, Contents(data, b"weights") if inside else None)
+    assert capfd.readouterr() == ("", "")

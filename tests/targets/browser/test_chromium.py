@@ -61,6 +61,15 @@ def test_a_fault_of_ours_is_printed(threads: None, capfd: pytest.CaptureFixture[
     assert "KeyError: 'no such step'" in capfd.readouterr().err
 
 
+def test_a_file_that_was_removed_meanwhile_prints_nothing(
+    threads: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The runtime's files lie in the cache, which any program may clear."""
+    with Pages({"runtime.wasm": tmp_path / "gone"}) as pages, ask(pages, "runtime.wasm") as connection:
+        assert connection.recv(12) == b"HTTP/1.1 410"
+    assert capfd.readouterr() == ("", "")
+
+
 STRANGE = [
     b"GET /{secret}/ HTTP/1.1\r\nHost: evil.example:{port}\r\n\r\n",
     b"GET /\xc3\xa9\xff/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n",
