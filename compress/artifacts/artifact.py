@@ -9,6 +9,7 @@ from compress.artifacts.stages import STAGES, stage_files
 from compress.errors import InputError, VerificationError
 from compress.recipe.backends import TAKES, Backend, backend_of
 from compress.recipe.image_size import Shape, exact_text
+from compress.recipe.passes import check_format
 from compress.recipe.schema import (
     MADE_BY,
     PRECISIONS,
@@ -153,6 +154,7 @@ def plan_artifacts(recipe: Recipe) -> list[Artifact]:
     """Every artifact of ``recipe``, by shape, of each floats first. int8 needs ptq, weights the pass weights."""
     ours = recipe.ptq is not None and recipe.ptq.engine == "elir"
     made, layout = [MADE_BY[item.name] for item in recipe.passes if item.name in MADE_BY], recipe.export.layout
+    makers = {MADE_BY[item.name]: item.settings for item in recipe.passes if item.name in MADE_BY}
     shapes = [None, *recipe.model.shapes[1:]]
     if len(shapes) > 1 and recipe.ptq is not None and not ours:
         raise InputError(
@@ -171,6 +173,8 @@ def plan_artifacts(recipe: Recipe) -> list[Artifact]:
         for precision in precisions:
             if precision in QUANTIZED and precision not in made:
                 raise InputError(_not_made(format, precision))
+            if precision in QUANTIZED:
+                check_format(makers[precision], format)
             planned += [Artifact(format, precision, variant, shape, len(shapes) > 1, layout) for shape in shapes]
         # Only our own engine knows these rules; the others' graphs are written for x86.
         if isinstance(options, OnnxExport) and "int8" in precisions and ours:

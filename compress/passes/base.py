@@ -107,6 +107,11 @@ class Pass(ABC):
         if subject.quantized is not None:
             raise InputError(f"passes: {self.name} comes after a quantizing pass: put it before ptq")
 
+    def check(self, model: Elir, task: Task) -> None:  # noqa: B027 - most have nothing to ask of the model
+        """Raise InputError for settings that cannot go with ``model``, as it is loaded, its time folded where the
+        recipe folds it. Asked before the run, which may train for hours before it comes to the pass.
+        """
+
     @abstractmethod
     def call(self, subject: Subject) -> None:
         """Do the work on ``subject``, in place."""

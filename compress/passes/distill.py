@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from compress.elir.checkpoint import save_checkpoint
-from compress.elir.model import Elir
+from compress.elir.model import Elir, ElirConfig
 from compress.elir.train.distillation import DistillTraining, check_distill_stage
 from compress.elir.train.loop import STAGE_STRIDE
 from compress.elir.train.objective import slow_bf16
@@ -22,7 +22,7 @@ from compress.passes.base import Pass, Subject
 from compress.passes.prune import refuse_folded
 from compress.passes.shrink.student import coarse_encoder, residual_decoder
 from compress.recipe.student import DistillSettings
-from compress.recipe.task import task_scale
+from compress.recipe.task import Task, task_scale
 from compress.recipe.train import DistillRun, DistillSeed, DistillStage
 from compress.tensors import compact_dtype
 
@@ -40,13 +40,16 @@ class Distill(Pass):
     def requires(self, subject: Subject) -> None:
         super().requires(subject)
         refuse_folded(self.name, subject)
-        s, model = self.settings, subject.model
-        if model.config.over_param:
+        if subject.model.config.over_param:
             raise InputError("passes: distill needs the collapsed form: put collapse before it")
+        self.check(subject.model, subject.task)
+
+    def check(self, model: Elir, task: Task) -> None:
+        s = self.settings
         for i, stage in enumerate(s.stages):
             check_distill_stage(stage, f"passes.distill.stages[{i}]")
         if s.encoder_scale > 1:
-            _check_entry(s, subject)
+            _check_entry(s, model.config, task)
         elif s.encoder_blocks is not None:
             raise InputError(
                 "passes.distill.encoder_blocks: has no effect without encoder_scale: set it, or remove both"
@@ -157,13 +160,13 @@ def _resolutions(settings: DistillSettings) -> int:
     return 4 - {1: 0, 2: 1, 4: 2, 8: 3}[settings.encoder_scale]
 
 
-def _check_entry(settings: DistillSettings, subject: Subject) -> None:
+def _check_entry(settings: DistillSettings, config: ElirConfig, task: Task) -> None:
     """Raise InputError for an entry that the task or the encoder does not have."""
-    scale, config = settings.encoder_scale, subject.model.config
-    if scale > task_scale(subject.task):
+    scale = settings.encoder_scale
+    if scale > task_scale(task):
         raise InputError(
-            f"passes.distill.encoder_scale: {scale}, but {subject.task} enlarges {task_scale(subject.task)} times: a "
-            "grid that coarse would lose pixels: lower it"
+            f"passes.distill.encoder_scale: {scale}, but {task} enlarges {task_scale(task)} times: a grid that coarse "
+            "would lose pixels: lower it"
         )
     if config.enc_scale != 1:
         raise InputError("passes.distill.encoder_scale: the model's encoder has a coarse entry already: leave it out")

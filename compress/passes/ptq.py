@@ -3,18 +3,11 @@
 import importlib
 
 from compress.elir.flow import FoldedFlow
+from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.passes.base import Pass, Subject
-from compress.recipe.passes import MIN_PICTURES, PtqSettings
-
-# engine -> (module of compress.passes.quantize.engines, formats it can write)
-ENGINES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "elir": ("elir", ("openvino", "onnx", "executorch")),
-    "nncf": ("nncf", ("openvino", "onnx")),
-    "torchao": ("torchao", ("openvino", "onnx", "executorch")),
-    "neural_compressor": ("neural_compressor", ("openvino", "onnx")),
-    "onnxruntime": ("onnxruntime", ("openvino", "onnx")),
-}
+from compress.recipe.passes import MIN_PICTURES, PtqSettings, check_format
+from compress.recipe.task import Task
 
 
 class Ptq(Pass):
@@ -32,14 +25,14 @@ class Ptq(Pass):
                 f"data.calibration: {subject.calibration_count} pictures are too few for ptq, it needs {MIN_PICTURES} "
                 "or more (32 are usual): use a larger set"
             )
-        formats = ENGINES[self.settings.engine][1]
         for name in subject.formats:
-            if name not in formats:
-                raise InputError(
-                    f"passes.ptq.engine: {self.settings.engine} writes {', '.join(formats)}, not {name}: "
-                    f"remove {name} from export or use engine elir or torchao"
-                )
+            check_format(self.settings, name)
+
+    def check(self, model: Elir, task: Task) -> None:
+        from compress.passes.quantize.engines.elir import quantizable
+
+        quantizable(model, self.settings)
 
     def call(self, subject: Subject) -> None:
-        module = importlib.import_module(f"compress.passes.quantize.engines.{ENGINES[self.settings.engine][0]}")
+        module = importlib.import_module(f"compress.passes.quantize.engines.{self.settings.engine}")
         subject.quantized = module.quantize(subject, self.settings)

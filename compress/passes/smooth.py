@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from compress.elir.flow import NormConv
 from compress.elir.mmse import ResidualDenseBlock
+from compress.errors import InputError
 from compress.passes.base import Pass, Subject
 from compress.passes.channel_ranges import outputs_of, peaks, relative, require_calibration
 from compress.recipe.passes import SmoothSettings
@@ -61,6 +62,8 @@ class Smooth(Pass):
     def requires(self, subject: Subject) -> None:
         super().requires(subject)
         require_calibration(subject, self.name)
+        if any(isinstance(module, ScaledSiLU) for module in subject.model.modules()):
+            raise InputError("passes: smooth comes twice: remove one")
 
     def call(self, subject: Subject) -> None:
         subject.keep_reference()  # the fp32 artifact has no use for the divisions

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.passes.base import Pass, Subject
 from compress.passes.quantize.engines import QuantizedModel
 from compress.passes.quantize.model import Conv
 from compress.passes.quantize.round_weights import WEIGHT_MAX, weight_scales
 from compress.passes.quantize.schemes import BOTH_X86
-from compress.recipe.passes import WeightsSettings, is_below
+from compress.recipe.passes import WeightsSettings, check_format, is_below
+from compress.recipe.task import Task
 from compress.tensors import too_large
-
-FORMATS = ("openvino", "onnx")
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,14 @@ class Weights(Pass):
     def requires(self, subject: Subject) -> None:
         super().requires(subject)
         for name in subject.formats:
-            if name not in FORMATS:
-                raise InputError(
-                    f"passes: weights writes {', '.join(FORMATS)}, not {name}, whose convolutions take integer weights "
-                    f"with integer activations only: remove weights from export.{name}.precisions, or use ptq"
-                )
+            check_format(self.settings, name)
+
+    def check(self, model: Elir, task: Task) -> None:
+        _layers(model, self.settings)
 
     def call(self, subject: Subject) -> None:
         model = copy.deepcopy(subject.model)
-        convs = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
-        for prefix in self.settings.layer_bits:
-            if not any(is_below(name, prefix) for name in convs):
-                raise InputError(
-                    f"passes.weights.layer_bits: no layer is named {prefix}: names look like {next(iter(convs))}"
-                )
+        convs = _layers(model, self.settings)
         rounded: dict[int, RoundedWeight] = {}
         for name, conv in convs.items():
             bits = self.settings.bits_of(name)
@@ -63,6 +57,17 @@ class Weights(Pass):
                 conv.weight.data = weight.exact
         subject.notes.append(f"weights: {len(rounded)} in {self.settings.bits} bits unless layer_bits says otherwise")
         subject.quantized = QuantizedModel("elir", {BOTH_X86: model}, weights=list(rounded.values()))
+
+
+def _layers(model: Elir, settings: WeightsSettings) -> dict[str, Conv]:
+    """The model's convolutions by name. Raises InputError for bits of a layer that is not there."""
+    convs = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
+    for prefix in settings.layer_bits:
+        if not any(is_below(name, prefix) for name in convs):
+            raise InputError(
+                f"passes.weights.layer_bits: no layer is named {prefix}: names look like {next(iter(convs))}"
+            )
+    return convs
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from compress.recipe.degradation import Degradation
 from compress.recipe.names import Name
+from compress.recipe.numbers import Count, Crop, Seed
 from compress.recipe.strict import Strict
 
 
@@ -72,8 +73,8 @@ class CalibrationSet(Strict):
     pairs: Pairs | None = Field(
         None, description="Inputs that already exist, so that none are made. A set has either source or pairs."
     )
-    count: int | None = Field(None, gt=0, description="Number of pictures to take; by default all of them.")
-    crop: int = Field(256, gt=0, multiple_of=32, description="Side of the square crop in px.")
+    count: Count | None = Field(None, description="Number of pictures to take; by default all of them.")
+    crop: Crop = Field(256, description="Side of the square crop in px.")
     crop_at: Literal["center", "random", "whole"] = Field(
         "center",
         description="Where the crop is taken: at the centre, at one seeded random place per picture, or "
@@ -87,7 +88,7 @@ class CalibrationSet(Strict):
         description="How inputs are made: a list of steps in order, or task for the degradation that the recipe's task "
         "undoes. Not used with pairs.",
     )
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _one_origin(self) -> "CalibrationSet":

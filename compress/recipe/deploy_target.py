@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from compress.recipe.backends import Accelerator, Backend, check_accelerator
 from compress.recipe.names import Name, Version, names_a_path
+from compress.recipe.numbers import Megabytes
 from compress.recipe.schema import Format, KernelPrecision
 from compress.recipe.strict import Strict
 from compress.recipe.target_parts import (
@@ -73,7 +74,7 @@ class DeployTarget(Strict):
     threads: int = Field(
         0, ge=0, le=256, description="Number of threads; 0 means one per physical core. Results record the number."
     )
-    memory_mb: int | None = Field(None, gt=0, description="Largest amount of memory that the process may take.")
+    memory_mb: Megabytes | None = Field(None, description="Largest amount of memory that the process may take.")
     shapes: Literal["static", "dynamic"] = Field(
         "static",
         description="Shapes that the target's runtime takes. For information only.",

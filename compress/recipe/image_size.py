@@ -4,11 +4,13 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
+from compress.recipe.numbers import MOST_SIDE
+
 Shape: TypeAlias = tuple[int, int]
 """Height and width in px."""
 GRID = 32
 """What a side is a multiple of where nothing pads it, in px."""
-Side = Annotated[int, Field(ge=64, le=4096)]
+Side = Annotated[int, Field(ge=64, le=MOST_SIDE)]
 
 
 def _form(value: object) -> str:

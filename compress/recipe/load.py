@@ -21,6 +21,9 @@ from compress.recipe.validation import Mistake, Source, check, load_model
 from compress.refusals import MOST_MISTAKES, Refusals
 from compress.surroundings import expanded
 
+MOST_EXTENDED = 8
+"""Recipes of which each extends the next: all of them are read, and merged."""
+
 __all__ = ["RecipeFile", "load_any", "load_model", "load_recipe", "load_training", "recipe_hash", "to_yaml"]
 
 
@@ -120,6 +123,8 @@ def to_yaml(recipe: Recipe, folder: Path | None = None) -> str:
 
 def _resolved(path: Path, children: tuple[Path, ...]) -> Source:
     """A recipe file on top of what it extends."""
+    if len(children) == MOST_EXTENDED:
+        raise InputError(f"{children[0]}: extends {MOST_EXTENDED} recipes or more in a row: put some of them into one")
     if real_path(path) in children:
         chain = " -> ".join(p.name for p in (*children, path))
         raise InputError(f"{path}: extends itself ({chain}): break the circle")

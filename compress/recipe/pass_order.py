@@ -15,7 +15,10 @@ _NEVER_AFTER = {
         "smooth": "what it evened out would be learnt again",
         "fold_time": "the time MLP that it takes away is needed to learn other steps",
     },
-    "collapse": {"fold_time": "the time folds into collapsed convolutions"},
+    "collapse": {
+        "fold_time": "the time folds into collapsed convolutions",
+        "ptq": "its convolutions are the quantized ones",
+    },
     "fold_time": {"ptq": "integer weights cannot take the time in"},
     "equalize": {"ptq": "the ranges are settled by then"},
     "smooth": {"ptq": "the ranges are settled by then"},
@@ -26,7 +29,10 @@ _NEVER_AFTER = {
 # What must not come after ptq must not come after weights either, for the same reasons.
 _AS = {"weights": "ptq"}
 
-_NEEDS = {"qat": "ptq", "reconstruct": "ptq"}
+_NEEDS = {"ptq": "fold_time", "qat": "ptq", "reconstruct": "ptq"}
+
+# The second of a kind would take what the first has kept, or find nothing to do.
+_ONCE = ("distill", "fold_time", "smooth", "ptq", "reconstruct", "qat", "weights")
 
 
 def order_mistakes(names: list[str]) -> list[tuple[int, str]]:
@@ -44,9 +50,12 @@ def order_mistakes(names: list[str]) -> list[tuple[int, str]]:
         for other in QUANTIZING
         if name in QUANTIZING and other != name and other in names[:i]
     ]
+    twice = [
+        (i, "comes twice: remove one of the two") for i, name in enumerate(names) if name in _ONCE and name in names[:i]
+    ]
     alone = [
         (i, f"comes without {_NEEDS[name]} before it: add {_NEEDS[name]}")
         for i, name in enumerate(names)
         if name in _NEEDS and _NEEDS[name] not in names[:i]
     ]
-    return late + both + alone
+    return late + both + twice + alone

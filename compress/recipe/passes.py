@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from compress.errors import InputError
+from compress.recipe.numbers import Count, Crop, Seed
 from compress.recipe.strict import Strict
 
 MIN_PICTURES = 8
@@ -36,6 +38,32 @@ ENGINE_CHOICES: dict[str, EngineChoices] = {
     "neural_compressor": EngineChoices(("mse", "min_max"), ("nearest",), (False,), pair_limit=(True, False)),
     "onnxruntime": EngineChoices(("percentile", "min_max"), ("nearest",), (False,)),
 }
+
+
+WRITES: dict[Engine, tuple[str, ...]] = {
+    "elir": ("openvino", "onnx", "executorch"),
+    "nncf": ("openvino", "onnx"),
+    "torchao": ("openvino", "onnx", "executorch"),
+    "neural_compressor": ("openvino", "onnx"),
+    "onnxruntime": ("openvino", "onnx"),
+}
+"""Formats of the int8 files that an engine writes."""
+WEIGHTS_IN = ("openvino", "onnx")
+"""Formats that hold weights in few bits beside a computation in float."""
+
+
+def check_format(pass_: Strict, format_: str) -> None:
+    """Raise InputError where a quantizing pass does not write ``format_``."""
+    if isinstance(pass_, PtqSettings) and format_ not in WRITES[pass_.engine]:
+        raise InputError(
+            f"passes.ptq.engine: {pass_.engine} writes {', '.join(WRITES[pass_.engine])}, not {format_}: "
+            f"remove {format_} from export or use engine elir or torchao"
+        )
+    if isinstance(pass_, WeightsSettings) and format_ not in WEIGHTS_IN:
+        raise InputError(
+            f"passes: weights writes {', '.join(WEIGHTS_IN)}, not {format_}, whose convolutions take integer weights "
+            f"with integer activations only: remove weights from export.{format_}.precisions, or use ptq"
+        )
 
 
 ENGINE_SETTINGS = tuple(field.name for field in fields(EngineChoices))
@@ -69,7 +97,7 @@ class EqualizeSettings(Strict):
         le=1,
         description="How far ranges are equalized: 0 changes nothing, 1 gives all channels the same range.",
     )
-    pictures: int = Field(8, gt=0, description="Number of calibration pictures to observe.")
+    pictures: Count = Field(8, description="Number of calibration pictures to observe.")
 
 
 class SmoothSettings(Strict):
@@ -81,7 +109,7 @@ class SmoothSettings(Strict):
         le=1,
         description="How much of the activations' spread moves into the weights: 0 moves none of it, 1 all of it.",
     )
-    pictures: int = Field(8, gt=0, description="Number of calibration pictures to observe.")
+    pictures: Count = Field(8, description="Number of calibration pictures to observe.")
 
 
 class PtqSettings(Strict):
@@ -226,8 +254,8 @@ class _LearningSettings(Strict):
     weight_rate: float = Field(
         0.001, ge=0, le=1, description="Learning rate of the weights; 0 leaves them as ptq set them."
     )
-    crop: int = Field(128, ge=32, multiple_of=32, description="Side of a crop in px, at most the model's image size.")
-    seed: int = Field(0, ge=0)
+    crop: Crop = Field(128, description="Side of a crop in px, at most the model's image size.")
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _learns_something(self) -> "_LearningSettings":

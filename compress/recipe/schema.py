@@ -14,6 +14,7 @@ from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator,
 from compress.recipe.backends import Accelerator, Backend, check_accelerator, refusal, variant_of
 from compress.recipe.image_size import GRID, ImageSize, Shape, check_sides, shape_of, shortest, size_text
 from compress.recipe.names import Name
+from compress.recipe.numbers import Positive, Real, Seed
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import PtqSettings
 from compress.recipe.search_and_fallback import Fallback, Search
@@ -52,7 +53,7 @@ class RecipeModel(Strict):
     sigma_s: float | None = Field(
         None, ge=0, le=10, description="Scale of the source noise; by default what the checkpoint records."
     )
-    seed: int = Field(0, ge=0, description="Seed of the sampling noise.")
+    seed: Seed = Field(0, description="Seed of the sampling noise.")
 
     @field_validator("image_size")
     @classmethod
@@ -248,7 +249,6 @@ class Exports(Strict):
 
 Int8Feature = Literal["amx_int8", "avx512_vnni", "avx_vnni", "avx2", "i8mm", "asimddp"]
 """What makes a CPU's int8 kernels fast, the fastest first; named as in /proc/cpuinfo."""
-Ratio = Annotated[float, Field(gt=0)]
 
 
 def _bound_form(value: Any) -> str:
@@ -260,7 +260,8 @@ class SpeedGoal(Strict):
 
     vs: Literal["fp32", "best_float"] = "fp32"
     min: Annotated[
-        Annotated[Ratio, Tag("for_all")] | Annotated[dict[Int8Feature, Ratio], Field(min_length=1), Tag("by_feature")],
+        Annotated[Positive, Tag("for_all")]
+        | Annotated[dict[Int8Feature, Positive], Field(min_length=1), Tag("by_feature")],
         Discriminator(_bound_form),
     ] = Field(
         description="Smallest ratio: one number for every CPU, or one per int8 feature of the measured CPU. If the CPU "
@@ -292,33 +293,32 @@ SpeedGoals = Annotated[
 class Goals(Strict):
     """Bounds that every quantized artifact must meet on every validation set. A goal that is none is not checked."""
 
-    psnr_drop_db: float | None = Field(None, description="Largest loss of PSNR against the fp32 artifact, in dB.")
-    ssim_drop: float | None = Field(None, description="Largest loss of SSIM against the fp32 artifact.")
-    lpips_rise: float | None = Field(None, description="Largest rise of LPIPS against the fp32 artifact.")
-    fidelity_db: float | None = Field(None, gt=0, description="Lowest PSNR against the fp32 artifact's output, in dB.")
-    color_shift: float | None = Field(
-        None, gt=0, description="Largest shift of mean colour against the fp32 artifact, in 1/255."
+    psnr_drop_db: Real | None = Field(None, description="Largest loss of PSNR against the fp32 artifact, in dB.")
+    ssim_drop: Real | None = Field(None, description="Largest loss of SSIM against the fp32 artifact.")
+    lpips_rise: Real | None = Field(None, description="Largest rise of LPIPS against the fp32 artifact.")
+    fidelity_db: Positive | None = Field(None, description="Lowest PSNR against the fp32 artifact's output, in dB.")
+    color_shift: Positive | None = Field(
+        None, description="Largest shift of mean colour against the fp32 artifact, in 1/255."
     )
-    histogram: float | None = Field(
+    histogram: Positive | None = Field(
         2.0,
-        gt=0,
         description="Largest earth mover's distance between the histograms of any picture and of the fp32 artifact's "
         "picture, in 1/255.",
     )
-    size_ratio: float | None = Field(None, gt=0, description="Largest size, as a share of the fp32 artifact's bytes.")
+    size_ratio: Positive | None = Field(None, description="Largest size, as a share of the fp32 artifact's bytes.")
     speedup: SpeedGoals | None = Field(None, description="Smallest speed-up: one for all formats, or one per format.")
-    instructions_ratio: float | None = Field(
+    instructions_ratio: Positive | None = Field(
         None,
-        gt=0,
         description="Smallest ratio of the fp32 artifact's instructions per picture to the int8 one's, on "
         "an emulated target.",
     )
-    estimated_speedup: float | None = Field(
-        None, gt=0, description="Smallest speed-up against fp16, as the device's compiler estimates it."
+    estimated_speedup: Positive | None = Field(
+        None, description="Smallest speed-up against fp16, as the device's compiler estimates it."
     )
     breaches: int | None = Field(
         None,
         ge=0,
+        le=1_000_000,
         description="Largest number of refusals by a target's compiler or parser and of rules of its runtime that the "
         "file breaks.",
     )

@@ -4,26 +4,23 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from compress.recipe.numbers import Count, Positive, Real
 from compress.recipe.strict import Strict
 
 
 class Constraints(Strict):
     """Bounds of a search. A constraint that is none is not applied."""
 
-    size_ratio: float | None = Field(
-        None, gt=0, description="Largest size, as a share of the fp32 artifact's bytes. It is predicted."
+    size_ratio: Positive | None = Field(
+        None, description="Largest size, as a share of the fp32 artifact's bytes. It is predicted."
     )
-    latency_ms: float | None = Field(
-        None, gt=0, description="Largest median latency on the recipe's target. It is predicted."
+    latency_ms: Positive | None = Field(
+        None, description="Largest median latency on the recipe's target. It is predicted."
     )
-    speedup: float | None = Field(
-        None, gt=0, description="Smallest speed-up against the fp32 artifact. It is predicted."
-    )
-    psnr_drop_db: float | None = Field(None, description="Largest loss of PSNR in dB. It is measured.")
-    lpips_rise: float | None = Field(None, description="Largest rise of LPIPS. It is measured.")
-    fidelity_db: float | None = Field(
-        None, gt=0, description="Lowest PSNR against the float model in dB. It is measured."
-    )
+    speedup: Positive | None = Field(None, description="Smallest speed-up against the fp32 artifact. It is predicted.")
+    psnr_drop_db: Real | None = Field(None, description="Largest loss of PSNR in dB. It is measured.")
+    lpips_rise: Real | None = Field(None, description="Largest rise of LPIPS. It is measured.")
+    fidelity_db: Positive | None = Field(None, description="Lowest PSNR against the float model in dB. It is measured.")
 
 
 class Search(Strict):
@@ -34,11 +31,9 @@ class Search(Strict):
     )
     constraints: Constraints = Constraints()
     trials: int = Field(24, gt=0, le=10_000, description="Number of combinations whose quality is measured.")
-    minutes: float = Field(
-        120, gt=0, description="Time that one run may take; the next run continues where it stopped."
-    )
-    pictures: int = Field(
-        8, gt=0, description="Number of pictures of the first validation set on which quality is measured."
+    minutes: Positive = Field(120, description="Time that one run may take; the next run continues where it stopped.")
+    pictures: Count = Field(
+        8, description="Number of pictures of the first validation set on which quality is measured."
     )
 
     @field_validator("bits")
@@ -60,7 +55,7 @@ class Fallback(Strict):
         "raise_bits gives the worst layers 8 bits instead of 4 or float instead of 8, float_stage leaves "
         "the worst network in float. A step may be listed twice.",
     )
-    minutes: float = Field(30, gt=0, description="Time after which no further step begins.")
+    minutes: Positive = Field(30, description="Time after which no further step begins.")
 
     @model_validator(mode="before")
     @classmethod

@@ -1,27 +1,32 @@
 """Settings of the passes that make a smaller model, prune and distill; free of torch."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from compress.recipe.numbers import Channels, Count, Positive, Seed
 from compress.recipe.strict import Strict
 from compress.recipe.train import DistillStage, TrainSource
 
 Network = Literal["enc", "mmse", "fmir", "dec"]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Widths(Strict):
     """Channels that stay; a network that is left out keeps all of its channels."""
 
-    enc: list[int] | None = Field(None, description="Channels of the encoder at each resolution, the finest first.")
-    mmse: int | None = Field(None, gt=0, description="Growth rate of the MMSE network.")
-    fmir: int | None = Field(
+    enc: list[Channels] | None = Field(
+        None, description="Channels of the encoder at each resolution, the finest first."
+    )
+    mmse: Channels | None = Field(None, description="Growth rate of the MMSE network.")
+    fmir: Channels | None = Field(
         None,
-        gt=0,
         multiple_of=8,
         description="Channels of the flow network, a multiple of 8 because of its GroupNorms.",
     )
-    dec: list[int] | None = Field(None, description="Channels of the decoder at each resolution, the coarsest first.")
+    dec: list[Channels] | None = Field(
+        None, description="Channels of the decoder at each resolution, the coarsest first."
+    )
 
 
 class PruneSettings(Strict):
@@ -43,14 +48,14 @@ class PruneSettings(Strict):
         "by the activations that they pass to other layers (activation).",
     )
     widths: Widths | None = Field(None, description="Channels that each network keeps.")
-    ratios: dict[Network, float] | None = Field(None, description="Share of the channels that each network loses.")
+    ratios: dict[Network, Share] | None = Field(None, description="Share of the channels that each network loses.")
     macs: float | None = Field(
         None, gt=0, lt=1, description="Largest number of multiplications that may remain, as a share of the model's."
     )
     share: float | None = Field(
         None, gt=0, lt=1, description="Share of the weights that become 0. For unstructured only."
     )
-    pictures: int = Field(8, gt=0, description="Number of calibration pictures. For taylor and activation only.")
+    pictures: Count = Field(8, description="Number of calibration pictures. For taylor and activation only.")
 
     @model_validator(mode="after")
     def _one_amount(self) -> "PruneSettings":
@@ -59,9 +64,6 @@ class PruneSettings(Strict):
         if len(given) != bool(wanted) or set(given) - set(wanted):
             rule = f"give one of {', '.join(wanted)}" if wanted else "give none of widths, ratios, macs, share"
             raise ValueError(f"with pattern {self.pattern}, {rule}; given: {', '.join(given) or 'none'}")
-        for network, ratio in (self.ratios or {}).items():
-            if not 0 <= ratio < 1:
-                raise ValueError(f"ratios.{network} must be at least 0 and below 1, got {ratio}")
         if self.pattern != "channels" and "importance" in self.model_fields_set:
             raise ValueError(f"importance has no effect with pattern {self.pattern}: remove it")
         return self
@@ -87,7 +89,7 @@ class DistillSettings(Strict):
         description="Factor by which the encoder's input is smaller than the output; for super-resolution, it is the "
         "input before its enlargement.",
     )
-    encoder_blocks: list[int] | None = Field(
+    encoder_blocks: list[Channels] | None = Field(
         None, description="Number of encoder blocks that stay at each resolution; by default all."
     )
     residual: bool = Field(
@@ -98,6 +100,6 @@ class DistillSettings(Strict):
     )
     stages: list[DistillStage] = Field(min_length=1, description="Stages of the training, in order.")
     ema: float = Field(0.998, ge=0, lt=1, description="Decay of the averaged weights; these become the result.")
-    checkpoint_minutes: float = Field(3.0, gt=0, description="Time between two checkpoints.")
-    seed: int = Field(0, ge=0)
-    pictures: int = Field(24, gt=0, description="Number of calibration pictures that a new first layer is fitted to.")
+    checkpoint_minutes: Positive = Field(3.0, description="Time between two checkpoints.")
+    seed: Seed = 0
+    pictures: Count = Field(24, description="Number of calibration pictures that a new first layer is fitted to.")

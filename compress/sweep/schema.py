@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from compress.recipe.names import Name
+from compress.recipe.numbers import Count, Seed
 from compress.recipe.strict import Strict
 
 Values = Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
@@ -64,7 +65,7 @@ class Random(Strict):
     kind: Literal["random"] = "random"
     values: Values
     count: int = Field(gt=0, le=MOST_POINTS, description="Number of points to draw; all of them if there are fewer.")
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _can_be_numbered(self) -> "Random":
@@ -84,11 +85,15 @@ class Random(Strict):
             yield {path: chosen[path] for path in self.values}
 
 
+Number = Annotated[float, Field(ge=-(2**53), le=2**53)]
+"""Optuna counts whole ones in 64 bits, and draws from the distance of two."""
+
+
 class Interval(Strict):
     """A range of numbers to search."""
 
-    low: float
-    high: float
+    low: Number
+    high: Number
     log: bool = False
     integer: bool = False
 
@@ -96,6 +101,8 @@ class Interval(Strict):
     def _grows(self) -> "Interval":
         if self.low >= self.high or (self.log and self.low <= 0):
             raise ValueError(f"low must be below high, and above 0 with log, got {self.low:g} and {self.high:g}")
+        if self.integer and self.log and self.low < 1:
+            raise ValueError(f"low must be 1 or more with integer and log, got {self.low:g}")
         return self
 
 
@@ -120,10 +127,8 @@ class Optuna(Strict):
         min_length=1, description="Measures to improve; the worst of a point's int8 artifacts counts."
     )
     trials: int = Field(gt=0, le=MOST_POINTS)
-    at_once: int = Field(
-        2, gt=0, description="Number of points that are proposed at once, before their results are known."
-    )
-    seed: int = Field(0, ge=0)
+    at_once: Count = Field(2, description="Number of points that are proposed at once, before their results are known.")
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _has_choices(self) -> "Optuna":
@@ -161,9 +166,8 @@ class Sweep(Strict):
         min_length=1,
         description="Folder or URL where artifacts are kept; by default the folder store below --out.",
     )
-    cpus: int | None = Field(
+    cpus: Count | None = Field(
         None,
-        gt=0,
         description="Number of cores for a unit that compresses; by default all physical cores of its machine.",
     )
     reuse: bool = Field(False, description="Use the recipes' finished students instead of training them.")

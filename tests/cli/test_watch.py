@@ -134,7 +134,7 @@ version: 1
 name: x
 model: {{weights: {folder}/x.pth, image_size: 64, k_steps: 1, sigma_s: 0.1}}
 data: {{calibration: {folder}/a, validation: [{folder}/b]}}
-passes: [ptq: {{rounding: nearest}}]
+passes: [fold_time: {{}}, ptq: {{rounding: nearest}}]
 export: {{onnx: {{precisions: [fp32, int8]}}}}
 """
 TRAIN = """

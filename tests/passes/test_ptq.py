@@ -7,9 +7,9 @@ import pytest
 from compress.elir.model import Elir
 from compress.errors import InputError
 from compress.passes.base import Subject
-from compress.passes.ptq import ENGINES, Ptq
+from compress.passes.ptq import Ptq
 from compress.passes.quantize.engines import QuantizedModel
-from compress.recipe.passes import ENGINE_CHOICES, PtqSettings
+from compress.recipe.passes import ENGINE_CHOICES, WRITES, PtqSettings
 
 
 def test_too_few_pictures(folded: Callable[..., Subject]) -> None:
@@ -41,7 +41,7 @@ def test_an_engine_that_cannot_write_a_format(engine: str, folded: Callable[...,
         Ptq(PtqSettings.model_validate({"engine": engine})).run(folded(("openvino", "executorch")))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ENGINE_CHOICES)
 def test_a_layer_that_is_not_there(engine: str, folded: Callable[..., Subject]) -> None:
     settings = PtqSettings.model_validate({"engine": engine, "keep_float": ["decoder"]})
     text = "^passes.ptq.keep_float: no layer is named decoder: names look like enc.layers.0$"
@@ -50,4 +50,4 @@ def test_a_layer_that_is_not_there(engine: str, folded: Callable[..., Subject]) 
 
 
 def test_every_engine_has_its_choices() -> None:
-    assert ENGINES.keys() == ENGINE_CHOICES.keys()
+    assert WRITES.keys() == ENGINE_CHOICES.keys()

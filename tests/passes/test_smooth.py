@@ -117,3 +117,10 @@ def test_where_it_cannot_stand(tiny_elir: Elir, make_subject: Callable[..., Subj
     subject.quantized = QuantizedModel("elir")
     with pytest.raises(InputError, match="smooth comes after a quantizing pass: put it before ptq"):
         Smooth(SmoothSettings()).run(subject)
+
+
+def test_it_comes_once(uneven: Callable[..., Subject]) -> None:
+    subject = uneven()
+    Smooth(SmoothSettings(strength=0.0)).run(subject)
+    with pytest.raises(InputError, match=r"^passes: smooth comes twice: remove one$"):
+        Smooth(SmoothSettings()).run(subject)

@@ -15,6 +15,7 @@ from compress.recipe.pass_item import PassItem
 from compress.recipe.pass_order import order_mistakes
 from compress.recipe.passes import WeightsSettings
 
+BOTH = "comes with {}, which rounds the same weights: remove one of the two"
 AFTER = "comes after weights, where integer weights would have to be rounded again: put it before weights"
 Make = Callable[..., Subject]
 
@@ -102,8 +103,8 @@ def test_a_group_without_scales_is_refused() -> None:
     ("names", "wanted"),
     [
         (["collapse", "fold_time", "weights"], []),
-        (["ptq", "weights"], [(1, "comes with ptq, which rounds the same weights: remove one of the two")]),
-        (["weights", "ptq"], [(1, "comes with weights, which rounds the same weights: remove one of the two")]),
+        (["fold_time", "ptq", "weights"], [(2, BOTH.format("ptq"))]),
+        (["fold_time", "weights", "ptq"], [(2, BOTH.format("weights"))]),
         (["weights", "prune"], [(1, AFTER)]),
         (["weights", "qat"], [(1, "comes without ptq before it: add ptq")]),
     ],

@@ -10,7 +10,10 @@ from compress.errors import InputError
 from compress.recipe.image_size import shape_of, shortest, size_text
 from compress.recipe.load import load_recipe, recipe_hash
 
-MINE = "version: 1\nname: mine\npasses: [{{ptq: {{}}}}]\nexport: {{onnx: {{}}}}\nmodel: {{image_size: {}}}\n"
+MINE = (
+    "version: 1\nname: mine\npasses: [{{fold_time: {{}}}}, {{ptq: {{}}}}]\nexport: {{onnx: {{}}}}\n"
+    "model: {{image_size: {}}}\n"
+)
 SIDES = st.integers(2, 128).map(lambda n: 32 * n)
 
 
@@ -63,7 +66,10 @@ def test_what_is_no_size(tmp_path: Path, size: str, message: str) -> None:
 
 def sizes(folder: Path, model: str) -> str:
     path = folder / "mine.yaml"
-    path.write_text(f"version: 1\nname: mine\npasses: [{{ptq: {{}}}}]\nexport: {{onnx: {{}}}}\nmodel: {{{model}}}\n")
+    path.write_text(
+        "version: 1\nname: mine\npasses: [{fold_time: {}}, {ptq: {}}]\nexport: {onnx: {}}\n"
+        f"model: {{{model}}}\n"
+    )
     return str(path)
 
 
@@ -113,7 +119,7 @@ def test_padding_inside_takes_multiples_of_the_scale(tmp_path: Path) -> None:
     ("setting", "other"),
     [
         ("export.layout=staged", "export.layout: staged, which takes tiles of any picture"),
-        ("passes.0.ptq.engine=nncf", "ptq's engine nncf"),
+        ("passes.1.ptq.engine=nncf", "ptq's engine nncf"),
         ("export.onnx.htp=true", "export.onnx.htp: true"),
         ("export.executorch={backend: vulkan}", "export.executorch.backend: vulkan"),
     ],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from compress.errors import InputError
 from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.library import data_folder, find, parse_value
-from compress.recipe.load import load_any, load_model, load_recipe, recipe_hash, to_yaml
+from compress.recipe.load import MOST_EXTENDED, load_any, load_model, load_recipe, recipe_hash, to_yaml
 from compress.recipe.schema import Recipe
 from compress.recipe.train import TrainRecipe
 from compress.refusals import MOST_MISTAKES
@@ -23,7 +23,7 @@ MISTAKEN = {
     "measure": "measure: never",
 }
 """Parts of a recipe, each with one mistake or more."""
-MINIMAL = "version: 1\nname: mine\npasses:\n  - collapse: {}\n  - ptq: {engine: elir}\nexport: {onnx: {}}\n"
+MINIMAL = "version: 1\nname: mine\npasses:\n  - fold_time: {}\n  - ptq: {engine: elir}\nexport: {onnx: {}}\n"
 
 
 def recipe_file(folder: Path, text: str, name: str = "mine.yaml") -> Path:
@@ -62,8 +62,8 @@ def test_a_minimal_recipe_takes_the_defaults(tmp_path: Path) -> None:
 
 
 def test_a_pass_without_settings_takes_the_defaults(tmp_path: Path) -> None:
-    recipe = load_recipe(str(recipe_file(tmp_path, MINIMAL.replace("collapse: {}", "collapse:"))))
-    assert recipe.passes[0].model_dump() == {"collapse": {}}
+    recipe = load_recipe(str(recipe_file(tmp_path, MINIMAL.replace("fold_time: {}", "fold_time:"))))
+    assert recipe.passes[0].model_dump() == {"fold_time": {}}
 
 
 def test_extends_merges_mappings_and_replaces_lists(tmp_path: Path) -> None:
@@ -96,6 +96,15 @@ def test_a_circle_of_extends_is_refused(tmp_path: Path) -> None:
     assert mistakes(recipe_file(tmp_path, "extends: b.yaml\n")) == [
         "mine.yaml: extends itself (mine.yaml -> b.yaml -> mine.yaml): break the circle"
     ]
+
+
+def test_a_row_of_extends_has_an_end(tmp_path: Path) -> None:
+    for i in range(MOST_EXTENDED):
+        recipe_file(tmp_path, f"extends: {i + 1}.yaml\n", f"{i}.yaml")
+    recipe_file(tmp_path, MINIMAL, f"{MOST_EXTENDED}.yaml")
+    assert load_recipe(str(tmp_path / "1.yaml")).name == "mine"
+    with pytest.raises(InputError, match=r"0\.yaml: extends 8 recipes or more in a row: put some of them into one$"):
+        load_recipe(str(tmp_path / "0.yaml"))
 
 
 def test_extends_a_name_that_is_not_there(tmp_path: Path) -> None:
@@ -214,15 +223,34 @@ def test_one_mistake_one_line(tmp_path: Path, text: str, message: str) -> None:
     ("passes", "message"),
     [
         ("[{ptqq: {}}]", "mine.yaml:3: passes.0.ptqq: unknown pass, did you mean ptq? (valid: "),
-        ("[{ptq: {engin: elir}}]", "mine.yaml:3: passes.0.ptq.engin: unknown key, did you mean engine? (valid: "),
-        ("[{ptq: {engine: eli}}]", "mine.yaml:3: passes.0.ptq.engine: must be one of elir, nncf, "),
-        ("[{ptq: 3}]", "mine.yaml:3: passes.0.ptq: must be a mapping, got 3"),
+        (
+            "[{fold_time: {}}, {ptq: {engin: elir}}]",
+            "mine.yaml:3: passes.1.ptq.engin: unknown key, did you mean engine? (valid: ",
+        ),
+        ("[{fold_time: {}}, {ptq: {engine: eli}}]", "mine.yaml:3: passes.1.ptq.engine: must be one of elir, nncf, "),
+        ("[{fold_time: {}}, {ptq: 3}]", "mine.yaml:3: passes.1.ptq: must be a mapping, got 3"),
         ("[ptq]", "mine.yaml:3: passes.0: must be a mapping, got 'ptq'"),
         (
-            "[{ptq: {}}, {collapse: {}}, {prune: {macs: 0.5}}]",
-            "mine.yaml:3: passes.2.prune: comes after ptq, where integer",
+            "[{weights: {}}, {prune: {macs: 0.5}}]",
+            "mine.yaml:3: passes.1.prune: comes after weights, where integer",
         ),
         ("[{fold_time: {}}, {collapse: {}}]", "mine.yaml:3: passes.1.collapse: comes after fold_time, where the time"),
+        ("[{ptq: {}}]", "mine.yaml:3: passes.0.ptq: comes without fold_time before it: add fold_time"),
+        ("[{weights: {}}, {collapse: {}}]", "mine.yaml:3: passes.1.collapse: comes after weights, where its"),
+        *(
+            (
+                f"[{{fold_time: {{}}}}, {before}{{{name}: {{}}}}, {{{name}: {{}}}}]",
+                f"mine.yaml:3: passes.{at}.{name}: comes twice",
+            )
+            for name, before, at in (
+                ("smooth", "", 2),
+                ("ptq", "", 2),
+                ("weights", "", 2),
+                ("qat", "{ptq: {}}, ", 3),
+                ("reconstruct", "{ptq: {}}, ", 3),
+            )
+        ),
+        ("[{fold_time: {}}, {fold_time: {}}]", "mine.yaml:3: passes.1.fold_time: comes twice: remove one of the two"),
         ("[{prune: {}}]", "mine.yaml:3: passes.0.prune: with pattern channels, give one of widths, ratios, macs"),
         ("[]", "mine.yaml:3: passes: must hold at least 1 item(s), got []"),
         (
