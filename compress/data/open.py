@@ -20,6 +20,7 @@ from typing import BinaryIO
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from compress.errors import InputError
+from compress.files import TooLong, open_plain, read_plain
 from compress.native_work import native_work
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF", "HEIF", "JPEG2000", "PPM", "QOI", "TGA")
@@ -32,6 +33,9 @@ MISSING = {
     ".avifs": "pip install -U pillow",
 }
 """What opens a suffix whose decoder is optional."""
+MOST_BYTES = 2**29
+"""Of a file that is read whole: by the decoders of WebP, AVIF and HEIF, by those of JPEG and GIF until they find a
+picture, and again without its metadata. Others read what they need of a file, which may be a stack of many pages."""
 _OF_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 _TURNS = {
@@ -174,11 +178,10 @@ def _unidentified(file: Path | BinaryIO | None) -> str:
     """Why Pillow has no decoder for ``file``: of a TIFF, the samples that it declares."""
     what = f"cannot identify image file as one of {', '.join(formats())}"
     try:
-        data = file.read_bytes() if isinstance(file, Path) else b""
-        tags = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
-        stream = io.BytesIO(data)
-        stream.seek(tags.next)
-        tags.load(stream)
+        with file.open("rb") if isinstance(file, Path) else io.BytesIO() as stream:
+            tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
+            stream.seek(tags.next)
+            tags.load(stream)
         bits, kind, colours = (tags.get(tag, "none") for tag in (258, 339, 262))
         return (
             f"a TIFF of {bits} bits per sample, sample format {kind}, photometric interpretation {colours}, not known"
@@ -203,6 +206,15 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path}: not a readable picture (the file is empty): replace or remove it")
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: cannot be read (permission denied): check its rights")
+    if status.st_size > MOST_BYTES and _is_read_whole(path):
+        raise InputError(f"{path}: has more than {MOST_BYTES >> 20} MB, which may all be read: remove it")
+
+
+def _is_read_whole(path: Path) -> bool:
+    """Whether its decoder may go through all of the file, whatever the picture's size."""
+    with open_plain(path) as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" or head.startswith((b"\xff\xd8", b"GIF8")) or (head[:4], head[8:]) == (b"RIFF", b"WEBP")
 
 
 def _bytes(file: BinaryIO) -> bytes:
@@ -252,8 +264,11 @@ _EXIF_HEADER = re.compile(rb"(II\*\0|MM\0\*).{4}", re.DOTALL)
 
 
 def _without_metadata(file: Path | bytes) -> bytes | None:
-    """The bytes of a JPEG, PNG, AVIF or HEIF without its metadata; None for other formats."""
-    data = file.read_bytes() if isinstance(file, Path) else file
+    """The bytes of a JPEG, PNG, AVIF or HEIF without its metadata; None for other formats, and for long files."""
+    try:
+        data = read_plain(file, MOST_BYTES) if isinstance(file, Path) else file
+    except TooLong:
+        return None
     if data.startswith(b"\xff\xd8"):
         return _bare_jpeg(data)
     if data[4:8] == b"ftyp":  # AVIF, HEIF: Pillow parses EXIF while it opens them

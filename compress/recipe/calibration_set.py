@@ -81,7 +81,7 @@ class CalibrationSet(Strict):
         "(whole) the largest centred square, resized to crop.",
     )
     degradation: Annotated[
-        Annotated[list[Degradation], Tag("steps")] | Annotated[Literal["task"], Tag("name")],
+        Annotated[list[Degradation], Field(max_length=32), Tag("steps")] | Annotated[Literal["task"], Tag("name")],
         Discriminator(lambda value: "steps" if isinstance(value, list) else "name"),
     ] = Field(
         "task",

@@ -136,6 +136,13 @@ class FormatExport(Strict):
         "ptq, or weights).",
     )
 
+    @field_validator("precisions")
+    @classmethod
+    def _differ(cls, value: list[Precision] | None) -> list[Precision] | None:
+        if value and len(set(value)) < len(value):
+            raise ValueError(f"must be different precisions, got {', '.join(value)}: write each once")
+        return value
+
 
 class OnnxExport(FormatExport):
     """ONNX. TensorRT's int8 file is symmetric and has no bias QDQ."""

@@ -240,6 +240,26 @@ def test_no_file(tmp_path: Path) -> None:
         read_rgb(tmp_path / "nul\0.png")
 
 
+@pytest.mark.parametrize(
+    ("name", "head", "why"),
+    [
+        ("x.heic", b"\0\0\0\x18ftypheic", "has more than 512 MB, which may all be read: remove it"),
+        ("x.webp", b"RIFF\xff\xff\xff\x7fWEBPVP8 ", "has more than 512 MB, which may all be read: remove it"),
+        ("x.png", b"\x89PNG\r\n\x1a\n", "not a readable picture"),
+        ("x.jpg", b"\xff\xd8\xff\xe0", "has more than 512 MB, which may all be read: remove it"),
+        ("x.gif", b"GIF89a\1\0\1\0\0\0\0", "has more than 512 MB, which may all be read: remove it"),
+        ("x.tif", b"II*\0\x08\0\0\0", "not a readable picture"),
+        ("x.png", b"", "not a readable picture"),
+    ],
+)
+def test_a_file_of_any_length_is_not_read_into_memory(name: str, head: bytes, why: str, tmp_path: Path) -> None:
+    with (tmp_path / name).open("wb") as file:
+        file.write(head)
+        file.truncate(2**40)  # a hole, which takes no room
+    with pytest.raises(InputError, match=rf"{name}: {why}"):
+        read_rgb(tmp_path / name)
+
+
 def test_a_format_without_its_decoder_says_what_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open, "suffixes", lambda: suffixes() - {".heic"})
     (tmp_path / "x.heic").write_bytes(b"\0\0\0\x18ftypheic")

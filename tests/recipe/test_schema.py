@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from compress.recipe import deploy_target, schema
 from compress.recipe.calibration_set import CalibrationSet
 from compress.recipe.deploy_target import DeployTarget
-from compress.recipe.schema import Goals, Recipe, SpeedGoal
+from compress.recipe.schema import Exports, Goals, Recipe, SpeedGoal
 from compress.recipe.strict import Strict
 
 
@@ -49,6 +49,13 @@ def test_image_size_is_a_multiple_of_32_from_64_to_4096(side: int) -> None:
 )
 def test_a_speedup_is_for_all_formats_or_by_format(given: Any, read: Any) -> None:
     assert Goals(speedup=given).speedup == read
+
+
+@pytest.mark.parametrize("format_", ["openvino", "onnx", "executorch"])
+def test_a_precision_is_asked_for_once(format_: str) -> None:
+    Exports.model_validate({format_: {"precisions": ["fp32", "int8"]}})
+    with pytest.raises(ValidationError, match="must be different precisions, got fp32, int8, fp32: write each once"):
+        Exports.model_validate({format_: {"precisions": ["fp32", "int8", "fp32"]}})
 
 
 def test_a_single_validation_set_may_stand_alone() -> None:
