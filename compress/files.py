@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -13,12 +14,13 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from compress.errors import InputError
+from compress.surroundings import NO_CURRENT_FOLDER, has_current_folder
 from compress.text import printable
 
 PART = ".part-"
 DEVICES = Path("/dev")
 TEMPORARY = 16
-"""Characters of the suffix of a temporary file, at most, and more than ``mkstemp`` puts before it."""
+"""Characters of the suffix of a temporary file, at most, and more than is put before it."""
 _run_folder: ContextVar[Path | None] = ContextVar("run_folder", default=None)
 
 
@@ -55,7 +57,11 @@ def what_to_do(error: OSError) -> str:
 
 def of_place(error: BaseException) -> str | None:
     """One line on a place that cannot be written or read (space, rights, its name); None for any other error."""
-    if not isinstance(error, OSError) or error.errno not in _OF_PLACE:
+    if not isinstance(error, OSError):
+        return None
+    if isinstance(error, FileNotFoundError) and not has_current_folder():
+        return NO_CURRENT_FOLDER
+    if error.errno not in _OF_PLACE:
         return None
     where = printable(os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "output")
     return f"{where}: cannot be written or read ({error.strerror}): {what_to_do(error)}"
@@ -85,7 +91,6 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())
-        os.chmod(part, 0o644)
         os.replace(part, path)
     except OSError as error:
         if not _is_about(error, part):
@@ -154,15 +159,19 @@ def _check_replaceable(path: Path) -> None:
 
 
 def _part(path: Path) -> Path:
-    """An empty file beside ``path``, whose folder is made."""
+    """An empty file beside ``path``, whose folder is made; with the rights that the user's umask leaves it."""
     _check_replaceable(path)
+    part = path.with_name(f"{PART}{secrets.token_hex(4)}{path.suffix[:TEMPORARY]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{PART}", suffix=path.suffix[:TEMPORARY], dir=path.parent)
-        os.close(handle)
+        handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            part.chmod(0o600 | stat.S_IMODE(os.fstat(handle).st_mode))  # it is written yet
+        finally:
+            os.close(handle)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({_why(error)}): {what_to_do(error)}") from None
-    return Path(name)
+    return part
 
 
 def write_text(path: Path, text: str) -> None:

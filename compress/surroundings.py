@@ -50,6 +50,17 @@ def is_on(variable: str) -> bool:
     return os.environ.get(variable, "").strip().lower() not in ("", "0", "false", "no", "off")
 
 
+NO_CURRENT_FOLDER = "the current folder was removed, or cannot be read: change to another, then run the command again"
+
+
+def has_current_folder() -> bool:
+    """Whether this process has one: it may be removed while a shell, or a program, is in it."""
+    try:
+        return bool(os.getcwd())
+    except OSError:
+        return False
+
+
 def make_do() -> None:
     """Make up for what is missing, for this process and its children; for programs, not for those who import us."""
     os.environ.setdefault("LOGNAME", user_name())  # torch and Ray ask for it, and do not expect an answer to be missing

@@ -41,7 +41,24 @@ def test_a_file_appears_whole_in_a_new_folder(tmp_path: Path) -> None:
     path = tmp_path / "a/b/text.txt"
     write_text(path, "grüße\n")
     assert path.read_bytes() == "grüße\n".encode()
-    assert (path.stat().st_mode & 0o777, os.listdir(path.parent)) == (0o644, ["text.txt"])
+    assert os.listdir(path.parent) == ["text.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no umask there")
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o027, 0o777, 0])
+@pytest.mark.parametrize("there", [False, True])
+def test_the_rights_of_a_file_are_what_its_user_leaves_to_others(there: bool, mask: int, tmp_path: Path) -> None:
+    """A restored picture may be private: with the umask 077 nobody else reads it."""
+    path = tmp_path / "text.txt"
+    if there:
+        path.write_text("old")
+    before = os.umask(mask)
+    try:
+        write_text(path, "new")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600 | (0o666 & ~mask)
+    assert path.read_text() == "new"
 
 
 def test_a_failed_writer_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

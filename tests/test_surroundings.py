@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+import compress
 from compress.cache import cache_folder
+from compress.cli.guard import guard
 from compress.errors import InputError
 from compress.ledger.place import ledger_url
 from compress.ledger.record import record_apply
@@ -135,3 +138,29 @@ def test_tables_in_ascii() -> None:
 def test_what_turns_a_variable_on(value: str, on: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPRESS_X", value)
     assert is_on("COMPRESS_X") is on and not is_on("COMPRESS_Y")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no current folder is removed there")
+@pytest.mark.parametrize("words", [["ls", "recipes"], ["verify", "bundle"], ["--help"]])
+def test_a_current_folder_that_was_removed_is_one_line(words: list[str]) -> None:
+    leave = "import os, tempfile\nfolder = tempfile.mkdtemp()\nos.chdir(folder)\nos.rmdir(folder)\n"
+    done = run(words, leave)
+    line = "the current folder was removed, or cannot be read: change to another, then run the command again\n"
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", line)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no current folder is removed there")
+def test_from_python_and_while_a_command_runs_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(InputError, match=r"^the current folder was removed"):
+        compress.open("./model")
+    with pytest.raises(typer.Exit) as end, guard(lambda: False):
+        os.getcwd()
+    assert end.value.exit_code == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_the_exit_code_is_kept_where_stderr_cannot_be_written(tmp_path: Path) -> None:
+    assert run(["verify", str(tmp_path / "none")], shell="2>/dev/full").returncode == 2

@@ -29,8 +29,9 @@ from compress.cli.options import (
 from compress.cli.output import JsonOption, say, show
 from compress.cli.panels import COMPARE, DATA, DEVICES, MAKE, MEASURE, PANELS
 from compress.cli.watch import run_watched
+from compress.progress import say_last
 from compress.python_process import leave_current_folder
-from compress.surroundings import make_do
+from compress.surroundings import NO_CURRENT_FOLDER, has_current_folder, make_do
 
 if TYPE_CHECKING:
     from compress.recipe.library import Kind
@@ -378,6 +379,9 @@ app.add_typer(targets.targets, name="targets", rich_help_panel=DEVICES)
 def main() -> None:
     """Entry of the scripts ``compress`` and ``elir-compress``."""
     make_do()
+    if not has_current_folder():
+        say_last(NO_CURRENT_FOLDER)
+        sys.exit(2)
     leave_current_folder()
     # Shells complete the name that was typed: where `compress` is the old Unix tool, only `elir-compress` is ours.
     name = "elir-compress" if Path(sys.argv[0]).stem == "elir-compress" else "compress"

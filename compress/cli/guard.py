@@ -69,7 +69,8 @@ def guard(resumable: Resumable) -> Iterator[None]:
 
 
 def _fail(message: str, code: int) -> None:
-    typer.echo(message, err=True)
+    with contextlib.suppress(OSError):  # stderr may be on a disk that is full: the code is all that is left to tell
+        typer.echo(message, err=True)
     raise typer.Exit(code)
 
 

@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -257,11 +256,12 @@ def format_at(path):
 def save(picture, path, profile=None):
     """Write a picture beside its place, then rename it: where it cannot be written, what was there stays."""
     format, suffix = format_at(path), Path(path).suffix
-    handle, part = tempfile.mkstemp(suffix, dir=Path(path).parent)
+    part = Path(path).with_name(f".part-{os.urandom(4).hex()}{suffix}")
+    # with the rights that the user's umask leaves it
+    handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(handle, "w+b") as file:
             Image.fromarray(picture).save(file, format, **({"icc_profile": profile} if profile else {}))
-        os.chmod(part, 0o644)
         os.replace(part, path)
     except BaseException:
         os.unlink(part)
