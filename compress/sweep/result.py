@@ -45,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True)
 class UnitState:
-    """What became of a unit. ``message``: why it failed."""
+    """What became of a unit. ``message``: why it failed; ``exit_code``: that of a command that fails so, 0 if done."""
 
     key: str
     kind: str
@@ -54,6 +54,7 @@ class UnitState:
     message: str | None
     seconds: float
     host: str
+    exit_code: int
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ class SweepResult:
 
     @property
     def exit_code(self) -> int:
-        """0, also where units failed: each is recorded with its message; 1 where all of them did."""
-        return 1 if self.units and all(u.status == "failed" for u in self.units) else 0
+        """0 if any unit was done, since failures are recorded; otherwise the smallest of the units' exit codes."""
+        return min((unit.exit_code for unit in self.units), default=0)
 
     def to_json(self) -> dict[str, Any]:
         """One JSON document; ``frontier`` holds the rows that no other beats in cost and PSNR, a list a target."""

@@ -208,4 +208,5 @@ def _state(unit: Unit, outcome: Outcome) -> UnitState:
         outcome.message or None,
         outcome.seconds,
         outcome.host,
+        outcome.exit_code,
     )

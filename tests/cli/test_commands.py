@@ -85,9 +85,9 @@ def test_a_wrong_recipe_gives_one_line_a_mistake(
     done = CliRunner().invoke(app, [*command, "./x.yaml"])
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
+        f"x.yaml:3: passes.0.ptqq: unknown pass, did you mean ptq? (valid: {', '.join(PassItem.model_fields)})",
         "x.yaml:5: model.image_size: must be a multiple of 32, got 100: the nearest are 96 and 128, or add "
         "`padding: inside`",
-        f"x.yaml:3: passes.0.ptqq: unknown pass, did you mean ptq? (valid: {', '.join(PassItem.model_fields)})",
     ]
 
 
