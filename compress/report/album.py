@@ -72,13 +72,13 @@ def album(bundles: Sequence[tuple[Read, Results, Mapping[str, str]]]) -> Album:
     notes = ["Pictures are stored without loss."] if kept.lossless else [_loss()]
     if len(kept.samples) < len(every):
         notes.append(
-            f"{len(kept.samples)} of {len(every)} samples shown, for the page's size; see the samples folders."
+            f"{len(kept.samples)} of {len(every)} samples shown, to keep the page small; see the samples folders."
         )
     return Album(kept.images, kept.samples, kept.lossless, " ".join(notes))
 
 
 def _loss() -> str:
-    return f"Pictures are WebP of quality {WEBP_QUALITY}; differences below about 3/255 are the coder's."
+    return f"Pictures are WebP of quality {WEBP_QUALITY}; differences below about 3/255 come from the compression."
 
 
 def _merged(bundles: Sequence[tuple[Read, Results, Mapping[str, str]]]) -> list[PagePicture]:

@@ -43,9 +43,9 @@ FACTS = (
 
 TITLE = "Trade-offs per device"
 
-NO_BUNDLE = "its bundle is not on the machine that wrote this page"
+NO_BUNDLE = "the machine that wrote this page does not have its bundle"
 
-NO_SHARES = "its files do not keep the networks' names, or its bundle is of an older version: only ONNX has it"
+NO_SHARES = "its files do not keep the names of the networks, or an older version wrote its bundle: only ONNX has it"
 
 
 MOST_LINES = 1_000_000
@@ -191,9 +191,11 @@ class Detail:
         own = [*self.gaps.get(WHOLE_RUN, []), *self.gaps.get(id, [])]
         own += [] if shares else [["bytes and milliseconds by stage", NO_SHARES]]
         if precision == "fp32":
-            own.append(["error by stage and layer", "fp32 is the reference that the others are held against"])
+            own.append(["error by stage and layer", "fp32 is the reference for the others"])
         elif not stages:
-            own.append(["error by stage and layer", f"nothing recorded for {precision}: only quantized models have it"])
+            own.append(
+                ["error by stage and layer", f"nothing recorded for {precision}: only quantized models have errors"]
+            )
         return {"stages": stages, "layers": self.layers if stages else [], "shares": shares, "gaps": own}
 
 

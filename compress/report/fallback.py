@@ -10,7 +10,7 @@ def fallback(results: Results) -> Sheet | None:
     """One row a step, in the order tried; None where the recipe has no fallback or needed none."""
     tried = results.fallback
     headings = [("Step", ""), ("Changed", ""), ("Missed before", "goals"), ("Missed after", "goals"), ("Time", "s")]
-    caption = "Steps tried since goals were missed; each stands on those that were kept"
+    caption = "Steps that were tried because goals were missed; each builds on the steps that were kept"
     return Sheet(caption, [*headings, ("", "")], [_row(entry) for entry in tried]) if tried else None
 
 

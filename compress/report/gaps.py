@@ -33,7 +33,7 @@ EVIDENCE = {
     "unavailable": "the target was not available on this machine",
     "parsed": "the file was only parsed by the target's software, not run",
     "compiled": "the file was only compiled for the target, not run",
-    "emulated": "run in an emulator: its time says nothing of the device's",
+    "emulated": "run in an emulator, whose time says nothing about the device",
     "estimated": "estimated, not measured",
 }
 
@@ -68,8 +68,8 @@ def unjudged(results: Results) -> list[Gap]:
 
     def why(artifact: ArtifactEntry) -> str:
         if artifact.shape is not None:
-            return "goals are held against the first of the recipe's sizes"
-        return "none of the recipe's goals is for it" if artifact.id in ran else "no target of the recipe runs it"
+            return "goals apply only to the first of the recipe's sizes"
+        return "none of the recipe's goals applies to it" if artifact.id in ran else "no target of the recipe runs it"
 
     return _together(Gap(artifact.id, "goals", why(artifact)) for artifact in left)
 
@@ -109,7 +109,7 @@ def _goals(results: Results) -> Iterator[Gap]:
     for goal in results.goals:
         if goal.value is None:
             where = f" on {goal.dataset}" if goal.dataset else ""
-            why = goal.reason or "no value to hold against the bound; counts as missed"
+            why = goal.reason or "no value to compare with the bound; counts as missed"
             yield Gap(goal.artifact or WHOLE_RUN, f"goal {goal.goal}{where}", why)
 
 

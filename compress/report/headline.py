@@ -9,7 +9,7 @@ from compress.results.goal import Goal
 from compress.results.performance import Performance, Speedup
 
 SAME = 1.05
-"""Ratios from its inverse to it round to "as large" and "as fast"."""
+"""Ratios from its inverse to it are reported as "same size" and "same speed"."""
 UNCHANGED_DB = 0.005
 NAMED = 3
 """Missed goals that the page's first line names."""
@@ -49,20 +49,20 @@ def size_gain(ratio: float | None) -> str:
     """``3.7x smaller`` for a ratio of 0.27 to the fp32 file; nothing where it is not known."""
     if not ratio:
         return ""
-    return "as large" if 1 / SAME <= ratio <= SAME else _gain(1 / ratio, "smaller", "larger")
+    return "same size" if 1 / SAME <= ratio <= SAME else _gain(1 / ratio, "smaller", "larger")
 
 
 def speed_gain(ratio: Speedup | None) -> str:
     """``1.8x faster`` or ``1.2x slower`` than the fp32 file; nothing where it is not known.
 
-    ``as fast`` where the difference is too small to read; a larger one whose interval holds 1 says nothing.
+    ``same speed`` if the difference is too small to matter; a larger one with 1 in its interval proves nothing.
     """
     if ratio is None or not ratio.value:
         return ""
     if 1 / SAME <= ratio.value <= SAME:
-        return "as fast"
+        return "same speed"
     if ratio.low is not None and ratio.high is not None and ratio.low <= 1 <= ratio.high:
-        return f"speed not told apart ({ratio.low:.2f}x to {ratio.high:.2f}x)"
+        return f"no clear difference in speed ({ratio.low:.2f}x to {ratio.high:.2f}x)"
     return _gain(ratio.value, "faster", "slower")
 
 
@@ -97,7 +97,7 @@ def _quality(row: Row) -> str:
         return "quality not measured"
     if (drop := quality.psnr_drop_db) is not None:
         if abs(drop) < UNCHANGED_DB:
-            return "as good"
+            return "same quality"
         return f"{abs(drop):.2f} dB {'worse' if drop > 0 else 'better'}"
     return "quality not measured" if quality.fidelity_db is None else f"fidelity {quality.fidelity_db:.1f} dB"
 
@@ -110,8 +110,8 @@ def _advice(row: Row) -> str:
         return f"{entry} misses {f'the goal {missed[0].goal}' if len(missed) == 1 else f'{len(missed)} goals'}"
     speed = speed_gain(against_fp32(row.performance))
     if "smaller" not in size_gain(row.artifact.size_ratio) and "faster" not in speed:
-        return f"{entry} gains nothing"
-    return f"use {entry} only where size counts more than speed" if "slower" in speed else f"use {entry}"
+        return f"{entry} brings no gain"
+    return f"use {entry} only if size counts more than speed" if "slower" in speed else f"use {entry}"
 
 
 def _basis(row: Row, results: Results) -> str:

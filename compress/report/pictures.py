@@ -83,11 +83,11 @@ def gallery(read: Read, results: Results) -> Gallery:
         return Gallery(_embedded(every, _png), True, "Pictures are the bundle's PNG files.")
     half = {key for key, precision in precisions(results).items() if precision == "fp16"}
     fewer = [_without(sample, half) for sample in every]
-    dropped = f"{', '.join(sorted(half))} left out here for size; see the samples folder." if half else ""
+    dropped = f"{', '.join(sorted(half))} left out to keep the page small; see the samples folder." if half else ""
     for some, note in ((every, ""), (fewer, dropped)):
         packed = _embedded(some, _webp_lossless)
         if _length(packed) <= PAGE_BYTES:
-            return Gallery(packed, True, f"Pictures are WebP without loss. {note}".strip())
+            return Gallery(packed, True, f"Pictures are lossless WebP. {note}".strip())
     return _lossy(fewer, dropped)
 
 
@@ -101,7 +101,10 @@ def _lossy(samples: Sequence[Sample], dropped: str) -> Gallery:
     kept = len(packed)
     while kept and _length(packed[:kept]) > PAGE_BYTES:
         kept -= 1
-    notes = [f"Pictures are WebP of quality {WEBP_QUALITY}; differences below about 3/255 are the coder's.", dropped]
+    notes = [
+        f"Pictures are WebP of quality {WEBP_QUALITY}; differences below about 3/255 come from the compression.",
+        dropped,
+    ]
     if kept < len(packed):
         notes.append(f"{kept} of {len(packed)} samples shown; see the samples folder.")
     return Gallery(packed[:kept], False, " ".join(filter(None, notes)))

@@ -107,15 +107,15 @@ def plots(results: Results) -> list[Plot]:
     best = max((psnr for row in every if row.is_reference and (psnr := _psnr(row)) is not None), default=None)
     speed = _plot(
         "Latency and quality",
-        f"PSNR on {dataset}, median latency on {target}; the area is the size. Up and left is better."
-        + ("" if best is None else f" The band: less than {VISIBLE_DB:g} dB below fp32, which is not visible."),
+        f"PSNR on {dataset}, median latency on {target}. The area of a mark is the file's size. Up and left is better."
+        + ("" if best is None else f" The band marks less than {VISIBLE_DB:g} dB below fp32, which is not visible."),
         Axes("median latency, ms", "PSNR, dB", LEAST_DB["psnr"]),
         [(row, row.p50_ms, _psnr(row)) for row in every],
         band=best,
     )
     size = _plot(
         "Size and fidelity",
-        f"Fidelity on {dataset}: PSNR against the fp32 artifact's output, which is itself the reference. "
+        f"Fidelity on {dataset}: PSNR against the output of the fp32 artifact, which is the reference itself. "
         "Up and left is better.",
         Axes("size, MB", "fidelity, dB", LEAST_DB["fidelity"]),
         [(row, _mb(row), row.quality.fidelity_db if row.quality else None) for row in every if not row.is_reference],

@@ -306,7 +306,7 @@ def test_ledgers_rows_are_shown_with_what_is_missing(page: Path, tmp_path: Path)
     assert re.search(r"out\.html: 18 artifacts, 1 device, 1 bundle, .* MB; bundles of 9 artifacts are not", done.stdout)
     data = held(tmp_path / "out.html")
     assert {row["dataset"] for row in data["rows"]} == {"set14"}
-    assert any(gap["why"] == "its bundle is not on the machine that wrote this page" for gap in data["gaps"])
+    assert any(gap["why"] == "the machine that wrote this page does not have its bundle" for gap in data["gaps"])
     assert run("-o", tmp_path / "few.html", "--limit", 3).stdout.startswith(f"{tmp_path / 'few.html'}: 3 artifacts")
 
 

@@ -60,6 +60,6 @@ def test_a_quantized_artifact_without_goals_says_why(results: Results) -> None:
     assert f"no goals for onnx-int8-tensorrt: {why}" in console.file.getvalue()  # type: ignore[attr-defined]
     next(artifact for artifact in results.artifacts if artifact.id == "openvino-int8").shape = [64, 96]
     results.goals = [goal for goal in results.goals if goal.artifact != "openvino-int8"]
-    assert ("openvino-int8", "goals", "goals are held against the first of the recipe's sizes") in _told(results)
+    assert ("openvino-int8", "goals", "goals apply only to the first of the recipe's sizes") in _told(results)
     results.goals = []
     assert unjudged(results) == []

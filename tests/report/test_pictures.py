@@ -60,7 +60,7 @@ def test_fp16_goes_first_when_the_page_is_full(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(pictures, "PAGE_BYTES", 560_000)
     shown = gallery(unlisted(tmp_path), results)
     assert shown.lossless and _labels(shown) == ["degraded", "onnx-int8", "clean"]
-    assert "onnx-fp16 left out here for size" in shown.note
+    assert "onnx-fp16 left out to keep the page small" in shown.note
 
 
 def test_loss_is_the_last_resort_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

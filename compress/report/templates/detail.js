@@ -44,7 +44,7 @@ function wholePictures(data, index) {
     [row.evidence],
   ]);
   const headings = ["Target", ...["Picture", "Clip"].flatMap((kind) => [`${kind}, MP/s`, "peak, MB", "J/MP"]), "Evidence"];
-  return rows.length ? [sheet("Whole pictures, megapixels of what is restored", headings, rows)] : [];
+  return rows.length ? [sheet("Whole pictures, in megapixels of the restored picture", headings, rows)] : [];
 }
 
 function stages(artifact) {
@@ -84,7 +84,7 @@ function listing(facts) {
 }
 
 function gaps(artifact) {
-  if (!artifact.gaps.length) return el("p", { class: "note" }, "Every field has its evidence.");
+  if (!artifact.gaps.length) return el("p", { class: "note" }, "Everything was measured.");
   return el("ul", { class: "gaps" }, ...artifact.gaps.map(([what, why]) => el("li", {}, el("strong", {}, what), `: ${why}`)));
 }
 
@@ -98,11 +98,11 @@ function detail(panel, data, index) {
   figures(data, index), ...wholePictures(data, index)];
   if (artifact.shares.length) {
     drawn.push(...part("Where bytes and milliseconds go", artifact.shares.some((entry) => entry[2] !== null)
-      ? "Milliseconds are the runtime's own profile, which slows it down a little: read them as shares." : "", shares(artifact)));
+      ? "Milliseconds come from the runtime's own profiler, which slows it down a little: read them as shares." : "", shares(artifact)));
   }
   if (artifact.stages.length) {
-    drawn.push(...part("Error by stage and Euler step", "Signal to quantization noise; longer bars are better. "
-      + "Free-running: errors add up from stage to stage. Teacher-forced: each stage's own error.", stages(artifact)));
+    drawn.push(...part("Error by stage and Euler step", "Signal-to-quantization-noise ratio; longer bars are better. "
+      + "Free-running: errors add up from stage to stage. Teacher-forced: each stage's own error only.", stages(artifact)));
   }
   if (artifact.layers.length) drawn.push(...part("Error by layer", "", layers(artifact)));
   drawn.push(...part("Not measured, and why", "", gaps(artifact)));

@@ -23,7 +23,7 @@ function plots() {
     .sort((a, b) => !a.best.length - !b.best.length);  // what has no plot comes last
   best = new Set(drawn.flatMap((one) => one.best.map((row) => row.id)));
   byId("plots").replaceChildren(...(drawn.length ? drawn.map((one) => one.figure)
-    : [el("p", { class: "note" }, "No artifact agrees with these choices.")]));
+    : [el("p", { class: "note" }, "No artifact matches these choices.")]));
   if (focused) byId("plots").querySelector(".point")?.focus();
 }
 

@@ -128,7 +128,7 @@ function plot(group, rows, x, y, choose) {
   roving(svg, marks);
   const beaten = known.length - best.length;
   figure.append(svg, el("figcaption", {}, `${best.length} on the frontier, ${beaten} beaten in both.`
-    + (absent.length ? ` Not plotted, not measured: ${absent.join(", ")}.` : "")));
+    + (absent.length ? ` Not plotted, because not measured: ${absent.join(", ")}.` : "")));
   return { figure, best: best.map((point) => point.row) };
 }
 

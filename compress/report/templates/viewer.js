@@ -82,9 +82,9 @@ function viewer(root, samples) {
     byId("tag-left").textContent = gain ? `|${left.value} − ${right.value}| × ${gain}` : left.value;
     byId("tag-right").textContent = right.value;
     canvas.setAttribute("aria-label", gain
-      ? `Difference of ${left.value} and ${right.value}, ${gain} times enlarged`
+      ? `Difference between ${left.value} and ${right.value}, amplified ${gain} times`
       : `${left.value} on the left ${split.value} %, ${right.value} on the right`);
-    const figures = difference.largest === 0 ? "the two are equal"
+    const figures = difference.largest === 0 ? "the two pictures are equal"
       : `PSNR ${difference.psnr.toFixed(1)} dB, mean difference ${difference.mean.toFixed(2)}, largest ${difference.largest} of 255`;
     byId("measure").textContent = root.dataset.lossless === "yes"
       ? `${left.value} against ${right.value}, this picture: ${figures}.` : "";
