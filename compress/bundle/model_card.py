@@ -22,8 +22,8 @@ _LICENCES = {"Apache-2.0": "apache-2.0", "MIT": "mit"}
 _TEXT = """\
 # {name}
 
-[ELIR]({paper}) for `{task}`, compressed by elir-compress. The bundle is in `bundle/`: artifacts for {formats}, the
-recipe that made them, every measured figure (`results.json`), a report (`report.html`) and, in its `README.md`, a few
+[ELIR]({paper}) for `{task}`, compressed by elir-compress. The bundle is in `bundle/`. It holds artifacts for {formats},
+the recipe that made them, every measured figure (`results.json`), a report (`report.html`) and a `README.md` with a few
 lines of Python for each runtime.
 
 ```
@@ -31,17 +31,19 @@ compress restore hf://{id} photo.png -o restored.png
 compress verify hf://{id}
 ```
 
-Append `@` and a commit to `hf://{id}` to pin what you have tested.
+To pin the version that you have tested, append `@` and a commit to `hf://{id}`.
 
 ## Measured
 
 {rows}
 
-PSNR in dB and LPIPS: against the clean pictures of {dataset}. Drop: PSNR lost against the fp32 artifact of its format.
+PSNR (in dB) and LPIPS compare with the clean pictures of {dataset}. Drop is the PSNR lost against the fp32 artifact of
+the same format.
 {speed}
-A restorer draws plausible detail, not the true one: never take faces, text or number plates in them as evidence.
+The model draws plausible detail, not the true detail: never take faces, text or number plates in its pictures as
+evidence.
 
-Licence, as the checkpoint records it: {licence}.
+Licence, as recorded in the checkpoint: {licence}.
 """
 
 
@@ -138,7 +140,7 @@ def _machines(results: Results) -> str:
     """Where the milliseconds were measured, as a line of its own."""
     timed = [row for row in results.performance if _ms(row) is not None]
     cpus = dict.fromkeys(row.machine.cpu for row in timed if row.machine and row.machine.cpu)
-    return f"ms: median of one picture's inference on {_and([markdown(cpu) for cpu in cpus])}.\n" if cpus else ""
+    return f"ms: median time of one picture's inference on {_and([markdown(cpu) for cpu in cpus])}.\n" if cpus else ""
 
 
 def _and(words: Sequence[str]) -> str:

@@ -11,31 +11,33 @@ _HEAD = """\
 # {name}
 
 Files that restore pictures (`{task}`), made by elir-compress. `report.html` shows how good and how fast they are,
-`results.json` holds the figures, `recipe.yaml` made them, and `compress verify` with this folder checks that no file
-has changed.
+`results.json` holds the figures, and `recipe.yaml` is the recipe that made them. `compress verify` with this folder
+checks that no file has changed.
 
 | artifact | file |
 |---|---|
 {rows}
 
-{takes} `compress restore` with this folder restores pictures of any size, tile by tile. The lines below restore a
-`photo.png` of {small} px (another size would be squeezed to it) that lies beside this folder; run them in this
-folder, and add nothing to it, or `compress verify` would refuse it.
+{takes} `compress restore` with this folder restores pictures of any size, tile by tile.
+
+The lines below restore a `photo.png` of {small} px beside this folder; they resize a picture of another size to it.
+Run them in this folder, and add no files to it, or `compress verify` refuses it.
 """
 _FLOATS = """\
 Each takes one picture of {width} x {height} px, {enlarged}RGB in [0, 1], float32,
-with the channels first{noise}, and gives the restored picture in the
+with the channels first{noise}, and returns the restored picture in the
 same form."""
 _BYTES = """\
-Each takes one picture of {small} px, RGB, 8 bits, as it is{noise},
-and gives the restored picture of {width} x {height} px in the same form: enlarging, scaling and rounding are
-inside the graph."""
-_SHAPES = " Files with a shape in their name, height x width, take and give pictures of that."
+Each takes one 8-bit RGB picture of {small} px{noise},
+and returns the restored picture of {width} x {height} px in the same form: the graph itself enlarges, scales and
+rounds."""
+_SHAPES = " Files with a height x width in their name take and return pictures of that size."
 _STAGES = """\
 Each is three graphs in one folder: `encode` and `decode` take tiles of {width} x {height} px, and `flow`, between them,
-takes the latent of a whole picture, with noise of its size, any multiple of 4. So a picture of any size is restored
-without seams: encode and blend its tiles, run `flow` once, decode and blend; `compress restore` does so. The picture is
-{enlarged}RGB in [0, 1], float32, with the channels first, and so is what is restored."""
+takes the latent of a whole picture and noise of the same size, with sides that are multiples of 4. So a picture of
+any size is restored without seams: encode its tiles and blend them, run `flow` once, decode and blend again.
+`compress restore` does so. The picture is {enlarged}RGB in [0, 1], float32, with the channels first; the restored
+picture has the same form."""
 _BESIDE = {
     "noise": ", and standard normal noise (the same noise gives the same picture)",
     "seed": ", and the seed of its noise, 0 to 16777215 (the same seed gives the same picture)",

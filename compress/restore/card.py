@@ -78,8 +78,8 @@ _NETWORKS = {"enc": "encoder", "mmse": "MMSE estimator", "fmir": "flow", "dec": 
 def _task_words(task: Task) -> str:
     words = {
         "denoise": "denoising of photographs (white Gaussian noise of sigma 25/255, clipped to 8 bits)",
-        "blind_sr_x4": "blind super-resolution x4 of photographs (inputs by Real-ESRGAN's second-order degradation)",
-        "inpaint": "inpainting of photographs (90 % of the pixels lost)",
+        "blind_sr_x4": "blind super-resolution x4 of photographs (inputs from Real-ESRGAN's second-order degradation)",
+        "inpaint": "inpainting of photographs (90 % of the pixels are lost)",
         "blind_face": "blind restoration of faces (GFPGAN's degradation)",
         "sr_x8_published": "super-resolution x8 of faces (noise of sigma 12.8/255 on the small picture)",
         "blind_sr_x4_published": "blind super-resolution x4 of photographs (Real-ESRGAN's degradation of first order)",
@@ -90,7 +90,7 @@ def _task_words(task: Task) -> str:
         "colorize": "colourisation of faces (grey, then noise of sigma 64/255)",
         "deblur": "deblurring of photographs (Gaussian blur of sigma 2 px, then noise of sigma 2/255)",
     }
-    sr = f"super-resolution x{task_scale(task)} of photographs (inputs reduced by antialiased bicubic)"
+    sr = f"super-resolution x{task_scale(task)} of photographs (inputs reduced by antialiased bicubic interpolation)"
     return words.get(task, sr)
 
 
@@ -124,10 +124,10 @@ def _quality(result: Evaluation, training: str) -> list[str]:
     given = task_input(result.task)
     return [
         "Figures are means over the pictures, after rounding to 8 bits. PSNR and SSIM are computed on RGB without",
-        "cutting a border; PSNR-Y on BT.601 luma with a border of the scale's width cut off. LPIPS (AlexNet, v0.1) is",
-        "better when lower. Colour shift is the mean absolute difference of the channel means. NIQE sees no clean",
-        "picture, and is better when lower. `autoencoder` is the bundled autoencoder's reconstruction of the *clean*",
-        "picture, which is what its latents can hold; a model whose own decoder was trained further may be better.",
+        "cropping a border, PSNR-Y on BT.601 luma with a border of the scale's width cropped. Lower is better for LPIPS",
+        "(AlexNet, v0.1) and for NIQE, which needs no clean picture. Colour shift is the mean absolute difference of the",
+        "channel means. `autoencoder` is the bundled autoencoder's reconstruction of the *clean* picture: the best that",
+        "its latents can hold. A model whose own decoder was trained further may be better.",
         f"Pictures are {_measured_on(result)}. The noise seed is {result.seed}.",
         "",
         *_table(head, rows),
@@ -146,14 +146,16 @@ def _plane(result: Evaluation, training: str) -> list[str]:
     """What the figures mean, and what they do not."""
     given = task_input(result.task)
     first = {"bicubic": "Bicubic enlargement is blurred, but close to the truth in every pixel."}.get(
-        given, "A mean of all that the input allows would be closer in every pixel, and blurred."
+        given, "The mean of all pictures that fit the input would be blurred, but closer to the truth in every pixel."
     )
+    gains = [r.psnr_against_input_db for r in result.results]
+    below = [100 * r.lpips_below_input for r in result.results]
     return [
         f"No model is best in both distortion (PSNR, SSIM) and perception (LPIPS). {first}",
-        "This model draws plausible texture, not the true one: its PSNR is",
-        f"{_span([r.psnr_against_input_db for r in result.results], '{:+.2f}')} dB against {given}, and its LPIPS",
-        f"{_span([100 * r.lpips_below_input for r in result.results], '{:.0f}')} % lower. Never take its details",
-        f"(faces, text, number plates) as evidence. {_LPIPS_TRAINED[_lpips_in(training)]} Look at pictures too.",
+        f"This model draws plausible texture, not the true one. Against {given},",
+        f"its PSNR changes by {_span(gains, '{:+.2f}')} dB, and its LPIPS falls by {_span(below, '{:.0f}')} %.",
+        "Never take its details (faces, text, number plates) as evidence.",
+        f"{_LPIPS_TRAINED[_lpips_in(training)]} Look at the pictures too.",
     ]
 
 
