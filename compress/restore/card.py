@@ -124,10 +124,10 @@ def _quality(result: Evaluation, training: str) -> list[str]:
     given = task_input(result.task)
     return [
         "Figures are means over the pictures, after rounding to 8 bits. PSNR and SSIM are computed on RGB without",
-        "cropping a border, PSNR-Y on BT.601 luma with a border of the scale's width cropped. Lower is better for LPIPS",
-        "(AlexNet, v0.1) and for NIQE, which needs no clean picture. Colour shift is the mean absolute difference of the",
-        "channel means. `autoencoder` is the bundled autoencoder's reconstruction of the *clean* picture: the best that",
-        "its latents can hold. A model whose own decoder was trained further may be better.",
+        "cropping a border, PSNR-Y on BT.601 luma with a border of the scale's width cropped. Lower is better for",
+        "LPIPS (AlexNet, v0.1) and for NIQE, which needs no clean picture. Colour shift is the mean absolute",
+        "difference of the channel means. `autoencoder` is the bundled autoencoder's reconstruction of the *clean*",
+        "picture: the best that its latents can hold. A model whose own decoder was trained further may be better.",
         f"Pictures are {_measured_on(result)}. The noise seed is {result.seed}.",
         "",
         *_table(head, rows),
