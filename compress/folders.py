@@ -29,7 +29,9 @@ _BESIDE = {MARK, STAGES, ".fallback", "distill", "search", ".git", ".gitattribut
 _OURS = (*WRITTEN, STAGES, ".fallback", "distill", "store", ".shared", ".files")
 _NAMED = 3
 MOST_BYTES = 64 << 20
-"""Of a file that says whose a folder is, or what a stage gave: scores of ten thousand pictures take 10 MB."""
+"""Largest size of a file that records the owner of a folder or the result of a stage: scores of ten thousand pictures
+take 10 MB.
+"""
 Kind = Literal["bundle", "training run", "sweep", "search"]
 _KINDS: tuple[Kind, ...] = ("bundle", "training run", "sweep", "search")
 

@@ -200,8 +200,8 @@ def _ways_out(source: str) -> str:
 
 @contextmanager
 def _bounded_answers(source: str, most: int) -> Iterator[None]:
-    """By itself, the client waits for ever, reads without end, asks a Hub that is silent six times, sleeps as long as
-    one that is busy tells it to, and after one connection that failed closes those of all other transfers.
+    """Bound what the Hub's client does. Left alone, it waits for ever, reads without end, asks a silent Hub six times,
+    sleeps as long as a busy Hub tells it to, and after one failed connection closes those of all other transfers.
     """
     from huggingface_hub import set_client_factory
     from huggingface_hub.utils import _http

@@ -31,7 +31,7 @@ STAGES = {
 
 
 def stage_about(task: Task, stage: str, **more: str) -> dict[str, str]:
-    """As ``about``, of one graph of a staged artifact."""
+    """Like ``about``, for one graph of a staged artifact."""
     given, made = STAGES[stage]
     return about(task, "input", "float", padded=False, **more) | {"stage": stage, "input": given, "output": made}
 

@@ -16,7 +16,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "flow": ("latent", "noise"),
     "decode": ("restored_latent", "lq"),
 }
-"""By place. A model that is not residual decodes without ``lq``."""
+"""The inputs of each graph, in order. A model that is not residual decodes without ``lq``."""
 OUTPUTS: dict[str, str] = {"encode": "latent", "flow": "restored_latent", "decode": "hq"}
 NETWORKS: dict[str, tuple[str, ...]] = {"encode": ("enc",), "flow": ("mmse", "fmir"), "decode": ("dec",)}
 """The model's networks in each, by their names in it."""

@@ -56,7 +56,7 @@ class ManifestArtifact(Section):
 
     @property
     def layout(self) -> Layout:
-        """As the recipe's ``export.layout``."""
+        """The layout, as in the recipe's ``export.layout``."""
         return "staged" if self.stages else "single"
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ READERS = (
 )
 """Commands that hand files of others to compiled code."""
 LIMIT_S = 600.0
-"""Of one call: of compiling a model, a picture's decoding, an inference of a tile."""
+"""Longest time for one call: compiling a model, decoding a picture, or running one tile."""
 LOOK_S = 1.0
 OWN_S = 0.05  # a terminal sends its signals to the child as well; this long it has to note one
 REFUSED, NO_MEMORY, BUG = 5, 2, 1

@@ -58,7 +58,7 @@ def degrade(picture: np.ndarray, steps: Sequence[Degradation], seed: int) -> np.
 
 
 def degrade_both(picture: np.ndarray, steps: Sequence[Degradation], seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """As ``degrade``, and the small picture that the last step enlarges; None where it is none that enlarges."""
+    """Like ``degrade``, with the small picture that the last step enlarges; None if the last step does not enlarge."""
     rng = np.random.default_rng(seed)
     small = None
     for step in steps:

@@ -18,7 +18,7 @@ SIZES = tuple(range(7, 22, 2))
 GENERALIZED_BETA = (0.5, 4.0)
 PLATEAU_BETA = (1.0, 2.0)
 POSITIONS = 2000
-"""Of a camera's trajectory."""
+"""Number of positions on a camera's trajectory."""
 
 
 @dataclass(frozen=True)

@@ -260,7 +260,9 @@ _PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _JPEG_METADATA = {*range(0xE0, 0xEE), 0xEF, 0xFE}  # APP0 to APP13, APP15, comments; APP14 tells CMYK from YCCK
 
 _EXIF_HEADER = re.compile(rb"(II\*\0|MM\0\*).{4}", re.DOTALL)
-"""Of an EXIF block, with the place of its first directory: one behind the end of the file is empty."""
+"""Header of an EXIF block, with the place of its first directory; a place behind the end of the file means an empty
+block.
+"""
 
 
 def _without_metadata(file: Path | bytes) -> bytes | None:

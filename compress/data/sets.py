@@ -43,9 +43,9 @@ class Item:
     """None where the set has no true pictures."""
     degraded: np.ndarray
     sha256: str
-    """Of the whole source picture's RGB pixels."""
+    """Hash of the RGB pixels of the whole source picture."""
     crop_sha256: str
-    """Of the clean crop's pixels; of the degraded one's where there is none."""
+    """Hash of the clean crop's pixels, or of the degraded crop's if there is no clean one."""
     image: np.ndarray | None = None
     """What becomes ``degraded`` when the task's scale enlarges it: ``degraded`` itself, where that is 1; None where it
     is not known."""

@@ -24,7 +24,7 @@ from compress.recipe.train import StreamSource
 from compress.text import one_line
 
 MOST_BYTES = 2**29
-"""Of a row's picture that lies in a file."""
+"""Largest size in bytes of a row's picture that is stored in a file."""
 
 Row: TypeAlias = dict[str, Any]
 """A row of a hub data set, its columns by name: whatever the set holds."""

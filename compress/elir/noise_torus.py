@@ -22,7 +22,7 @@ ROW_FACTOR, COLUMN_FACTOR = 116, 95
 ROW_STEP, COLUMN_STEP = 2944, 12319
 """What to add to a seed for the window one row further down, or one column to the right."""
 STEP = np.float32(1 / 32)
-"""Of the values, which are kept in 8 bits: at most 127 / 32, 4 standard deviations."""
+"""Step between values, which are kept in 8 bits: they reach at most 127 / 32, 4 standard deviations."""
 
 
 @functools.cache

@@ -151,7 +151,7 @@ def profile(
 
 
 def _effort(size: int) -> int:
-    """Of profiling a size, in pixels: starting its process takes about as long as the runs of 256 px."""
+    """Cost of profiling a size, in pixels; starting its process takes about as long as the runs at 256 px."""
     return size**2 + 256**2
 
 

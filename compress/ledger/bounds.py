@@ -24,9 +24,9 @@ T = TypeVar("T")
 WAIT_S = 60
 """How long a writer waits for others."""
 LIMIT_S = 50.0
-"""Of a call of the database: until it ends, or gives the next row."""
+"""Longest time for a call of the database, until it ends or returns its next row."""
 MOST_BYTES = 2**30
-"""Of what a server sends over one connection."""
+"""Most bytes that a server may send over one connection."""
 MOST_TEXT = 2**28
 """Bytes of a value in SQLite's file, which may be sparse; results of ten thousand pictures take 60 MB."""
 LEAST_ROW = 256

@@ -23,9 +23,9 @@ VERSION = 1
 MOST_ROWS, BATCH = 1_000_000, 100
 """Rows of a Parquet file, and how many of them are read at once."""
 MOST_BYTES = 1 << 30
+"""Largest size of any file: hundreds of thousands of rows."""
 MOST_AT_ONCE = 1 << 28
 """Bytes that rows of Parquet may take when they are read together."""
-"""Of any file: hundreds of thousands of rows."""
 NAMES = ("id", *Measurement.model_fields)
 
 

@@ -31,7 +31,9 @@ def blockiness(picture: "np.ndarray") -> float:
 
 
 def _ratio(grey: "np.ndarray") -> float:
-    """Of the steps from column to column: the largest mean of the eight places in a block to the others' median."""
+    """Compare the steps from column to column: the ratio of the largest mean, over the eight places in a block, to the
+    median of the others.
+    """
     import numpy as np
 
     steps = np.abs(np.diff(grey, axis=1)).mean(axis=0)

@@ -21,7 +21,7 @@ from compress.recipe.library import did_you_mean
 from compress.text import install_extra
 
 SEED = 123
-"""Of the measures that draw crops at random."""
+"""Seed of the measures that draw crops at random."""
 
 
 class IqaMeasure:

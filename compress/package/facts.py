@@ -19,7 +19,7 @@ ARTIFACT = "artifact"
 """Folder of a package that holds the artifact's files. A stranger's bundle may give them any names: beside run.py,
 Python would import a file called numpy.py."""
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]{0,50}")
-"""Of a runtime: it becomes a part of Gradle's name of a library, and of README.md."""
+"""Version of a runtime, which becomes part of a library's name in Gradle, and of README.md."""
 
 
 @dataclass(frozen=True)

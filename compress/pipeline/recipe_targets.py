@@ -12,7 +12,7 @@ from compress.refusals import Refusals
 from compress.targets.bench import runs
 
 MOST_NAMED = 6
-"""Of the targets that would fit."""
+"""Number of fitting targets that a message names."""
 
 
 def load_targets(recipe: Recipe, refusals: Refusals) -> list[DeployTarget]:

@@ -26,7 +26,7 @@ class ShapeGroup:
 
     @property
     def suffix(self) -> str:
-        """Of names: "" or -384x640."""
+        """Ending of names: "" or -384x640."""
         return self.text and f"-{self.text}"
 
 

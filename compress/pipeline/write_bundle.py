@@ -131,13 +131,15 @@ def _written_before(folder: Path) -> set[str]:
 
 
 def owner_of(inputs: Inputs, out: Path, source: str | None, settings: Sequence[str]) -> Owner:
-    """Whose the bundle of a run is. ``source``: its recipe's built-in name or path, None for one made in Python."""
+    """The owner of a run's bundle. ``source``: the built-in name or path of its recipe, None for a recipe made in
+    Python.
+    """
     named = source_of(source, out) if source is not None and is_path(source) else source
     return Owner("bundle", inputs.recipe.name, named, tuple(settings), inputs.makes, inputs.weights_sha256)
 
 
 def owner_before(folder: Path, inputs: Inputs) -> Owner | None:
-    """Whose a bundle is that has a manifest only; None where there is no bundle."""
+    """The owner of a bundle that has only a manifest; None if there is no bundle."""
     if not (folder / MANIFEST).is_file():
         return None
     try:

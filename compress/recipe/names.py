@@ -29,10 +29,12 @@ GRAMMARS = {
 """What each pattern asks for, in words."""
 
 Name = Annotated[str, Field(pattern=_NAME, max_length=100)]
-"""Of a recipe, a set, a target, an artifact: one part of a path, never hidden, never an option, never ``..``."""
+"""Name of a recipe, set, target or artifact: one part of a path, never hidden, never an option, never ``..``."""
 
 PictureName = Annotated[str, Field(pattern=_PICTURE, max_length=255)]
-"""Of a picture: letters of any language, as ``compress.data.names.file_name`` writes them; one part of a path too."""
+"""Name of a picture: letters of any language, as ``compress.data.names.file_name`` writes them; also one part of a
+path.
+"""
 
 Folder = Annotated[str, Field(pattern=_FOLDER, max_length=1000)]
 """A folder on a device: absolute, below its user's home (``~/``), or relative to that; it never climbs."""

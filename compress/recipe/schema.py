@@ -185,7 +185,7 @@ class ExecutorchExport(FormatExport):
 
     @property
     def variant(self) -> str:
-        """Of its artifacts."""
+        """The part of its artifacts' ids that names the backend."""
         return variant_of(self.backend, self.accelerator)
 
 

@@ -48,7 +48,7 @@ DEEPEST = 40
 MOST_TRIED = 20
 """Settings that are left out one by one, to find which of them a mistake comes from."""
 DIGITS = 9
-"""Of an item's number in a list."""
+"""Most digits of an item's number in a list."""
 _GIVEN = ("setting ", "settings ", "targets given")  # how a place begins that is in no file
 
 

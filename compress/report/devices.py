@@ -49,7 +49,7 @@ NO_SHARES = "its files do not keep the names of the networks, or an older versio
 
 
 MOST_LINES = 1_000_000
-"""Of a page, by stage and layer: those of a hundred artifacts are some ten thousand."""
+"""Most lines of stages and layers on a page; a hundred artifacts have some ten thousand."""
 
 PageObject: TypeAlias = dict[str, Any]
 """An object of the JSON that the page reads."""
@@ -174,7 +174,8 @@ def _names(rows: Sequence[Row]) -> list[str]:
 
 @dataclass(frozen=True)
 class Detail:
-    """Of a bundle, by precision or artifact: errors, where bytes and milliseconds go, what was not measured and why.
+    """Details of a bundle, by precision or artifact: errors, where bytes and milliseconds go, what was not measured and
+    why.
 
     Sorted once: a stranger's results may have a hundred thousand lines of each, and a thousand artifacts.
     """
@@ -185,7 +186,7 @@ class Detail:
     gaps: Mapping[str, Lines]
 
     def of(self, row: Row) -> PageObject:
-        """Of the row's artifact."""
+        """The details of the row's artifact."""
         id, precision = row.artifact, row.precision
         stages, shares = self.stages.get(precision, []), self.shares.get(id, [])
         own = [*self.gaps.get(WHOLE_RUN, []), *self.gaps.get(id, [])]

@@ -65,7 +65,9 @@ class Point:
 
     @property
     def reach(self) -> float:
-        """From its middle to its farthest edge: a triangle reaches beyond the radius, and all have an outline."""
+        """Distance from its middle to its farthest edge: a triangle reaches beyond the radius, and every mark has an
+        outline.
+        """
         return 1.2 * self.radius + 1
 
 

@@ -167,7 +167,7 @@ FULL = [
     ("PSNR drop", "dB"), ("SSIM drop", ""), ("LPIPS rise", ""), ("Fidelity", "dB"), ("Shift vs fp32", "1/255"),
 ]  # fmt: skip
 BLIND = [("Artifact", ""), ("NIQE", ""), ("Fidelity", "dB"), ("Shift vs fp32", "1/255")]
-"""Of a set without true pictures."""
+"""Headings for a set without true pictures."""
 
 
 def quality(results: Results) -> list[Sheet]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from compress.elir.model import Elir
 
 FIRST_AUTOENCODER = "tae16"
-"""Of models whose files do not name theirs."""
+"""The autoencoder of models whose files do not name one."""
 
 
 def model_card(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from compress.elir.model import Elir
 
 PRECISIONS: tuple[Precision, ...] = ("int8", "weights", "fp16", "fp32")
-"""Of a bundle's artifacts, those of the first precision are taken before the others."""
+"""Order in which a bundle's artifacts are chosen, by precision."""
 PREFERRED = [(precision, format) for precision in PRECISIONS for format in PACKAGES]
 GIVE_TASK = f"give task (--task: {', '.join(TASKS)})"
 STREAMS_FROM = 32
@@ -123,7 +123,7 @@ class Restorer:
 
     @property
     def scale(self) -> int:
-        """By how much pictures are enlarged."""
+        """Factor by which pictures are enlarged."""
         return self.tiling.scale
 
     @property

@@ -58,7 +58,7 @@ class Throughput:
             raise InputError(f"frames (={self.frames}) must be in [0, {MOST_FRAMES}]: give another (--clip-frames)")
 
     def jobs(self, scale: int) -> "list[Job]":
-        """Of a model that enlarges ``scale`` times."""
+        """The jobs for a model that enlarges ``scale`` times."""
         height = max(1, round(math.sqrt(self.megapixels * 1e6 * 3 / 4) / scale))
         picture = Job("picture", height, max(1, round(height * 4 / 3)), 1)
         return [picture, *([Job("clip", *CLIP, self.frames)] if self.frames else [])]
@@ -153,12 +153,12 @@ class Work:
     tile: Shape
 
     def tiles(self, job: Job) -> int:
-        """Of all pictures of ``job``."""
+        """Number of tiles of all pictures of ``job``."""
         tiling = Tiling(self.scale, self.tile, default_overlap(self.tile), fixed=True)
         return job.frames * tiling.plan(job.height, job.width).tiles
 
     def command(self, job: Job) -> list[str]:
-        """Of the process that restores: see its docstring for what it answers."""
+        """Command line of the process that restores; its docstring says what it answers."""
         numbers = map(str, (job.height, job.width, job.frames))
         return python_command("-m", "compress.restore.whole_pictures_worker", self.source, *numbers)
 

@@ -118,7 +118,7 @@ class MeasurementFields(BaseModel):
 
     @property
     def size_text(self) -> str:
-        """Of an artifact's picture: "256 px", "384x640 px"; "- px" where it is not known."""
+        """Size of an artifact's picture: "256 px", "384x640 px", or "- px" if it is not known."""
         return f"{self.image_shape or self.image_size or '-'} px"
 
     @property

@@ -19,7 +19,7 @@ Settings = dict[str, Any]
 MEASURES = ("psnr_db", "fidelity_db", "psnr_drop_db", "lpips_rise", "bytes", "size_ratio", "latency_p50_ms")
 Measure = Literal["psnr_db", "fidelity_db", "psnr_drop_db", "lpips_rise", "bytes", "size_ratio", "latency_p50_ms"]
 MOST_POINTS, MOST_COMBINATIONS = 10_000, 10**15
-"""Of one search: its points are years of work, and more would not even be counted in a minute."""
+"""Limits of one search: its points are years of work, and more combinations could not even be counted in a minute."""
 HIGHER: frozenset[str] = frozenset({"psnr_db", "fidelity_db"})
 
 

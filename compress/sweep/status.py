@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 MOST_BYTES = 64 << 20
-"""Of a sweep's plan: one of ten thousand units takes 2 MB."""
+"""Largest size of a sweep's plan: a plan of ten thousand units takes 2 MB."""
 
 
 @dataclass(frozen=True)

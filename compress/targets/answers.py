@@ -16,14 +16,14 @@ from compress.results.section import Count, Figure, Text
 from compress.text import one_line
 
 MOST_BYTES = 8 << 20
-"""Of a result: 700,000 timed runs."""
+"""Largest size of a result: 700,000 timed runs."""
 MOST_PARTS = 10_000
 """Lists and mappings in an answer: a million empty ones take a hundred times the memory of their text."""
 
 M = TypeVar("M", bound="Message")
 
 Milliseconds = Annotated[float, Field(ge=1e-5, le=1e7)]
-"""Of a run: from 10 ns to hours, so that no ratio of two leaves the range of a figure."""
+"""Time of a run: from 10 ns to hours, so that the ratio of two times stays in the range of a figure."""
 
 
 class Message(BaseModel):

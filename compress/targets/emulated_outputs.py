@@ -31,7 +31,7 @@ class References:
         self._outputs: dict[tuple[Artifact, int], np.ndarray] = {}
 
     def output(self, artifact: Artifact, i: int) -> np.ndarray:
-        """Of picture ``i``, as the artifact gives it: (3, H, W) float32 or (H, W, 3) uint8."""
+        """Output for picture ``i``, as the artifact returns it: (3, H, W) float32 or (H, W, 3) uint8."""
         from compress.artifacts.runtime.open import open_runner
         from compress.artifacts.runtime.trial import probe
         from compress.targets.runner.accuracy import picture
@@ -47,7 +47,7 @@ class References:
         return self._outputs[artifact, i]
 
     def accuracy(self, artifact: Artifact, outputs: np.ndarray) -> Accuracy:
-        """Of the device's ``outputs`` of ``given``: (N, 3, H, W) float32 or (N, H, W, 3) uint8."""
+        """Accuracy of the device's ``outputs`` for ``given``: (N, 3, H, W) float32 or (N, H, W, 3) uint8."""
         from compress.targets.runner.accuracy import as_picture, psnr_db
 
         def mean(others: Sequence[np.ndarray]) -> float | None:

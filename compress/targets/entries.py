@@ -28,7 +28,7 @@ accuracy also clean, output-<artifact> of here, and of the first pictures simula
 with the artifact's scheme makes of them."""
 
 GIVEN = ("lq", "noise", "image", "seed")
-"""Of ``Pictures``, what artifacts are given."""
+"""Fields of ``Pictures`` that artifacts take as inputs."""
 BF16 = "fp32-in-bf16"
 """The run of the fp32 artifact in bfloat16, beside the artifacts' ids."""
 NOT_TIMED = (

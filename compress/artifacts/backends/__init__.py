@@ -17,7 +17,7 @@ BACKENDS: dict[backends.Backend, Backend] = {
     "openvino": Openvino(),
     "ethos_u": EthosU(),
 }
-"""By the name that a recipe gives in ``export.executorch.backend``."""
+"""Each backend by its name in a recipe's ``export.executorch.backend``."""
 
 
 def backend_in(program: bytes) -> Backend:

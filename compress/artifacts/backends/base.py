@@ -16,7 +16,7 @@ class Backend(ABC):
     """One backend. Files of this folder import nothing heavy: results are read by their names, too."""
 
     title: ClassVar[str]
-    """As its maker writes it."""
+    """The backend's name, spelt as its maker spells it."""
     delegate: ClassVar[str]
     """Its name inside a .pte."""
     scheme: ClassVar[str] = "xnnpack"

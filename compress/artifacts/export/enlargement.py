@@ -15,7 +15,7 @@ import numpy as np
 BITS = 22  # of Pillow's weights
 LOW = 12  # of these, left to the lower number
 HALF = 2 ** (BITS - LOW - 1)
-"""Of the last bit kept, in the unit of the lower number's product: rounds half up."""
+"""Half of the last bit that is kept, in units of the lower number's product; adding it rounds half up."""
 STEP = 2 ** (BITS - LOW)
 
 

@@ -58,8 +58,9 @@ def int4_tensor(values: np.ndarray, name: str) -> Any:
 
 
 def put_before_use(proto: Any, chains: Mapping[str, Sequence[Any]]) -> None:
-    """Before the first node that reads an initializer, put its chain of nodes, and have all readers read the last; what
-    was noted of the initializers' types is no longer true, and goes."""
+    """Put each initializer's chain of nodes before the first node that reads it, and have all readers read the chain's
+    last node. The recorded types of these initializers are no longer true, and are removed.
+    """
     graph, waiting = proto.graph, dict(chains)
     nodes: list[Any] = []
     for node in graph.node:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from compress.passes.quantize.model import Layer
 
 MARGIN = 1.25
-"""By how much a range is wider than what calibration saw: 16 bits have levels to spare, a clipped value is lost."""
+"""Factor by which a range is wider than what calibration saw: 16 bits have levels to spare, and a clipped value is
+lost.
+"""
 
 
 def htp_graph(

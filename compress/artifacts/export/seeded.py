@@ -19,7 +19,7 @@ from compress.elir.noise_torus import COLUMN_FACTOR, COLUMNS, ROW_FACTOR, ROWS, 
 from compress.recipe.image_size import Shape
 
 AXES = ((ROWS, ROW_FACTOR), (COLUMNS, COLUMN_FACTOR))
-"""Of the torus: its length, and what a seed is multiplied by."""
+"""Each axis of the torus: its length, and the factor that a seed is multiplied by."""
 
 
 class SeededModel(nn.Module):

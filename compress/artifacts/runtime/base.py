@@ -61,7 +61,7 @@ class Runner(ABC):
     facts: dict[str, Option]
     about: Mapping[str, str] = {}
     name = "the artifact"
-    """Of its file, in messages."""
+    """Name of the artifact's file in messages."""
 
     @abstractmethod
     def __init__(self, path: Path, threads: int, options: Mapping[str, Option], contents: Contents | None) -> None:

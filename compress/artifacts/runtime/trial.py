@@ -22,7 +22,7 @@ from compress.files import temporary_folder
 from compress.python_process import python_command, python_environment
 
 LIMIT_S = 600.0
-"""Of one run; a minute is long for a tile on a small board."""
+"""Longest time for one run; a tile on a small board may take a minute."""
 
 
 def probe(path: Path, contents: Contents | None = None) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_BYTES = 256 << 20
-"""Of a record: that of a build with ten thousand pictures takes 60 MB."""
+"""Largest size of a record: that of a build with ten thousand pictures takes 60 MB."""
 BLOCK = 2**22
 SILENT_S = 15.0
 """How long a server of S3 may send nothing."""

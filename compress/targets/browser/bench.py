@@ -94,7 +94,7 @@ def nothing() -> bytes:
 
 
 def _inputs(pictures: Pictures) -> "dict[str, np.ndarray]":
-    """Of every picture, what artifacts are given: lq or image, then seed, where they take one, then noise."""
+    """Inputs of artifacts for every picture: lq or image, then seed if they take one, then noise."""
     import numpy as np
 
     from compress.targets.runner.accuracy import picture

@@ -60,7 +60,7 @@ def _files(bench: Bench) -> dict[str, Path]:
 
 
 def _name(artifact: Artifact, path: Path) -> str:
-    """Of a graph's file on the device: of three, each by its stage."""
+    """Name of a graph's file on the device; each of three graphs is named by its stage."""
     return ENTRY[artifact.format] if artifact.layout == "single" else path.name
 
 

@@ -28,7 +28,9 @@ OPTIONS = {
 OF_SSH = 255  # ssh's own exit status when it is ssh that failed
 NOT_FOUND = 127
 MOST_BYTES = 1 << 20
-"""Of an answer, unless more is expected; a device that prints without end would otherwise fill the memory here."""
+"""Largest size of an answer, unless more is expected; otherwise a device that prints without end would fill the memory
+here.
+"""
 _CHUNK = 1 << 16
 _LINGER_S = 5.0  # ssh's own background connection (ControlPersist) may hold stderr open after ssh has ended
 _REFUSED = (
