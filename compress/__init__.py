@@ -121,10 +121,10 @@ def open(
 ) -> "Source":
     """Open a bundled model by its name, or a checkpoint, an artifact or a bundle by its path or ``hf://OWNER/NAME``.
 
-    A bundle restores by its best artifact that a runtime is installed for: int8 before fp16 and fp32. ``task``,
-    ``k_steps`` and ``sigma_s`` are for a file that does not record them, ``scale`` enlarges by another factor than the
+    A bundle restores with its best artifact that has an installed runtime: int8 before fp16 and fp32. Give ``task``,
+    ``k_steps`` and ``sigma_s`` for a file that does not record them; ``scale`` enlarges by another factor than the
     task's. ``tile`` is the side in px of a tile of the output (by default 256, or the artifact's own; 0: the whole
-    picture), ``overlap`` what neighbouring tiles share in px, ``seed`` that of the sampling noise.
+    picture), ``overlap`` the width in px that neighbouring tiles share, and ``seed`` the seed of the sampling noise.
 
     Raises the errors of ``compress.errors``.
 

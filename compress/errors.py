@@ -1,8 +1,8 @@
-"""The errors a user can cause or meet. A message is one line: what was given, the rule it broke, the next step.
+"""The errors a user can cause or meet. A message is one line: what was given, which rule it broke, and what to do next.
 
 Each kind has its exit code:
 
-    CompressError           1  what none of the others covers
+    CompressError           1  anything that the others do not cover
     ├── InputError          2  a wrong command, recipe or input
     ├── GoalMissed          3  a goal of the recipe was missed
     ├── Unavailable         4  a target or a dependency is not here
@@ -13,7 +13,7 @@ from compress.text import printable
 
 
 class CompressError(Exception):
-    """Base: a message for a person, no traceback. Each argument is one line, whatever names from outside are in it."""
+    """Base of all errors: a message without a traceback. Each argument is one line, whatever names are in it."""
 
     exit_code = 1
 

@@ -40,10 +40,10 @@ class NumbersUnknown(InputError):
 
 
 def load_checkpoint(path: str | Path, k_steps: int | None = None, sigma_s: float | None = None) -> Elir:
-    """Load an ELIR of any published or own format; the configuration is inferred from names and shapes.
+    """Load an ELIR checkpoint in a published format or our own; the configuration is inferred from names and shapes.
 
-    ``path``: of a file, or a built-in name (``"elir_sr_x4"``). Wrappers that training leaves around a model are taken
-    off: the model's ``taken`` says which.
+    ``path``: path of a file, or a built-in name (``"elir_sr_x4"``). Wrappers that training leaves around a model are
+    removed: the model's ``taken`` names them.
 
     ``k_steps`` (1 ... 64) and ``sigma_s`` (0 ... 10) override the file's metadata; formats without metadata need both.
     Over-parametrised files give an over-parametrised model: ``collapse`` it.

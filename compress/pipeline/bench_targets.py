@@ -33,7 +33,7 @@ WHOLE_CAPTION = "MP: megapixels of the restored picture; s: median time of all t
 
 @dataclass(frozen=True)
 class Benches:
-    """What was measured on each target."""
+    """The measurements on each target."""
 
     bundle: Path
     results: list[BenchResult]
@@ -59,7 +59,7 @@ class Benches:
         return [entry for result in self.results for entry in result.performance]
 
     def to_json(self) -> dict[str, object]:
-        """bundle, performance."""
+        """The bundle and its performance entries, as plain data."""
         return {"bundle": str(self.bundle), "performance": [entry.to_json() for entry in self.performance]}
 
     def _without_p90(self) -> list[str]:
@@ -72,7 +72,7 @@ class Benches:
         return [f"p90 -: it needs {RUNS_FOR_P90} timed runs or more; `measure: full` in the recipe makes as many"]
 
     def table(self) -> "RenderableType":
-        """One row per artifact and target; below, where they were measured, one per artifact and picture or clip."""
+        """One row per artifact and target; below, if any were measured, one row per artifact and picture or clip."""
         from rich.console import Group
 
         notes = busy_notes(entry.busy for entry in self.performance)

@@ -18,9 +18,9 @@ LONGEST = 10
 
 @dataclass(frozen=True)
 class ApplyResult:
-    """A bundle and its results; ``reused`` when nothing had to be done.
+    """A bundle and its results; ``reused`` if nothing had to be done.
 
-    ``exit_code`` 3: a goal was missed; 4: a target was not available, and no goal was missed but for that.
+    ``exit_code`` 3: a goal was missed; 4: a target was not available, and no goal was missed for another reason.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class ApplyResult:
 
     @property
     def unavailable(self) -> list[str]:
-        """One line for each target that was not available, why and what to do."""
+        """One line for each target that was not available: why, and what to do."""
         return self.document.unavailable
 
     @property
@@ -67,7 +67,7 @@ class ApplyResult:
         return {"bundle": str(self.folder), "reused": self.reused, **self.results}
 
     def table(self) -> "Group":
-        """What the terminal shows at the end: results, goals missed, where things are."""
+        """What the terminal shows at the end: results, missed goals, and the paths of what was written."""
         from rich.console import Group
         from rich.text import Text
 

@@ -42,9 +42,9 @@ DIGITS = {"psnr_db": 2, "psnr_y_db": 2, "ssim": 4, "lpips": 4, "color_shift": 2}
 
 @dataclass(frozen=True)
 class SetResult:
-    """Scores on one set, by who made the pictures: ``model``, ``input`` and, where asked for, ``autoencoder``.
+    """Scores on one set, by who made the pictures: ``model``, ``input`` and, if asked for, ``autoencoder``.
 
-    ``input`` is the degraded picture as the model gets it; for super-resolution, bicubic enlargement. ``pictures``
+    ``input`` is the degraded picture as the model gets it; for super-resolution, the bicubic enlargement. ``pictures``
     holds each picture's own scores, by the same names. ``notes``: which figures and pictures are missing, and why.
     """
 
@@ -120,7 +120,7 @@ class Evaluation:
             raise InputError(f"{len(failed)} pictures were not measured, the figures are of the others: {named}{more}")
 
     def write_csv(self, path: Path) -> None:
-        """One line per picture and maker: dataset, picture, by, and every measure, empty where a picture has none.
+        """One line per picture and maker: dataset, picture, by, and every measure, empty if the picture has none.
 
         Raises InputError where it cannot be written.
         """

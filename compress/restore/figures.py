@@ -27,9 +27,9 @@ COLUMNS = {"psnr_db": "PSNR dB", "psnr_y_db": "PSNR-Y dB", "ssim": "SSIM", "lpip
 
 @dataclass(frozen=True)
 class Figures:
-    """All figures of ``n`` pictures by one maker; None: there is none, as without a true picture.
+    """All figures of ``n`` pictures by one maker. A figure that does not exist, as without a true picture, is None.
 
-    ``others``: ``niqe`` and what was asked for.
+    ``others``: ``niqe`` and the measures that were asked for.
     """
 
     n: int

@@ -36,12 +36,12 @@ class Source:
 
     @property
     def task(self) -> Task | None:
-        """Task that it is for, for example ``sr_x4``; None where it records none."""
+        """Task that it is for, for example ``sr_x4``; None if it records none."""
         return self.restorer.task
 
     @property
     def scale(self) -> int:
-        """How many times wider and higher the restored picture is."""
+        """Factor by which the restored picture is wider and higher."""
         return self.restorer.scale
 
     @place_errors()
@@ -77,13 +77,13 @@ class Source:
     def evaluate(
         self, *data: str | Path, metrics: Iterable[str] = (), progress: Progress | None = None
     ) -> "Evaluation":
-        """Measure its pictures and its input's on sets, as ``compress evaluate`` does.
+        """Measure the quality of its pictures and of its input on sets, as ``compress evaluate`` does.
 
-        ``data``: names of built-in sets, set files, or folders of clean pictures, which are degraded as its task says.
-        ``metrics``: measures of pyiqa beside our own (extra ``iqa``). Pictures that could not be measured are in the
-        result's ``failed``.
+        ``data``: names of built-in sets, set files, or folders of clean pictures, which its task degrades.
+        ``metrics``: measures of pyiqa to add to our own (needs the extra ``iqa``). The result's
+        ``failed`` holds the pictures that could not be measured.
 
-        Raises InputError where there is nothing to measure, or no task is known.
+        Raises InputError if there is nothing to measure, or no task is known.
 
         >>> import compress
         >>> model = compress.open("elir_sr_x4_fast")
@@ -108,7 +108,7 @@ class Source:
         ``host``: device to reach over ssh instead. What was measured is in the result's ``performance``, latencies in
         ms, and is added to the ledger.
 
-        Raises InputError for what lies in no bundle.
+        Raises InputError if it is not in a bundle.
 
         >>> import compress
         >>> result = compress.open("runs/int8_sr/int8/onnx/model.onnx").bench("x86-onnxruntime")

@@ -71,7 +71,7 @@ class BenchResult:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """bundle, performance."""
+        """The bundle and its performance entries, as plain data."""
         return {"bundle": str(self.bundle), "performance": [entry.to_json() for entry in self.performance]}
 
 
