@@ -350,7 +350,7 @@ def _is_further_shape(facts: ManifestArtifact) -> bool:
 def located(source: str) -> tuple[Path, str | None]:
     """The bundle that ``source`` names, or that holds the artifact that it names, and that artifact's id.
 
-    Raises InputError if it is not in a bundle.
+    Raises InputError if the artifact is not in a bundle.
     """
     path = local(source)
     if path.is_dir():
