@@ -103,9 +103,22 @@ def _section(title: str, model: type[BaseModel], depth: int) -> str:
 
 def _row(name: str, field: FieldInfo) -> str:
     default = "required" if field.is_required() else _default(field)
-    bounds = "; ".join(filter(None, map(_bound, field.metadata)))
+    bounds = "; ".join(filter(None, map(_bound, _constraints(field))))
     meaning = " ".join(filter(None, (field.description, bounds and f"{bounds}.")))
     return f"| `{name}` | {_cell(_type(field.annotation))} | {_cell(default)} | {_cell(meaning)} |\n"
+
+
+def _constraints(field: FieldInfo) -> Iterator[Any]:
+    """The constraints inside of ``Annotated[...] | None``, then the field's own.
+
+    Not those that every figure of results.json keeps.
+    """
+    inner = [argument for argument in get_args(field.annotation) if argument is not NoneType]
+    if get_origin(field.annotation) in (Union, UnionType) and len(inner) == 1 and get_origin(inner[0]) is Annotated:
+        for part in get_args(inner[0])[1:]:
+            within = part.metadata if isinstance(part, FieldInfo) else []
+            yield from [] if any(getattr(limit, "le", 0) >= ANY_FIGURE for limit in within) else within
+    yield from field.metadata
 
 
 def _default(field: FieldInfo) -> str:
@@ -115,6 +128,7 @@ def _default(field: FieldInfo) -> str:
     return "see below" if isinstance(value, BaseModel) else f"`{value!r}`"
 
 
+ANY_FIGURE = 1e12
 SYMBOLS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multiple of"}
 
 
