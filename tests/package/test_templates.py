@@ -104,7 +104,7 @@ def test_run_py_of_a_seed_out_of_range_says_so_in_a_line(
     done = run(folder, "photo.png", "restored.png", "--seed", seed, cwd=tmp_path)
     message = f"restored.png: cannot be made (the seed is {seed}, it must be {rule})\n"
     assert (done.returncode, done.stderr) == (2, message)
-    told = "A seed as fourth argument" in (folder / "README.md").read_text()
+    told = "With a seed as fourth argument" in (folder / "README.md").read_text()
     assert told == (form == "seed_bundle")
 
 
