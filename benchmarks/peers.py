@@ -1,6 +1,6 @@
 """Other packages at their own defaults, on the same model, pictures and runtimes: ``python benchmarks/peers.py OUT``.
 
-Every maker runs in a process of its own (its time and peak memory are those of the whole: loading, compressing,
+Every maker runs in a process of its own (its CPU time and peak memory are those of the whole: loading, compressing,
 writing), from the weights and calibration pictures of a recipe, ``int8_sr`` unless --recipe says otherwise. What it
 wrote is then judged beside the float model and our int8 of the same runtime: quality on the recipe's validation
 pictures, speed interleaved. OUT keeps files and figures: what is there is not made again. ``--only NAME`` makes some.
@@ -301,7 +301,7 @@ def folder_of(out: Path, format_: str, name: str) -> Path:
 
 
 def make(out: Path, format_: str, name: str, recipe: str, limit_s: float) -> dict[str, Any]:
-    """Run a maker in a process of its own; its wall time, peak memory and, where it failed, its last line."""
+    """Run a maker in a process of its own; its CPU time, peak memory and, where it failed, its last line."""
     folder = folder_of(out, format_, name)
     record = folder / "made.json"
     if record.is_file():
@@ -321,7 +321,7 @@ def make(out: Path, format_: str, name: str, recipe: str, limit_s: float) -> dic
     if status:
         killed = os.WIFSIGNALED(status) and time.monotonic() - start > limit_s
         failed = f"not done in {limit_s:.0f} s" if killed else (lines or ["ended without a word"])[-1]
-    made = {"seconds": time.monotonic() - start, "peak_mb": usage.ru_maxrss / 1024, "failed": failed}
+    made = {"cpu_seconds": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss / 1024, "failed": failed}
     write_text(record, json.dumps(made))
     return made
 
@@ -364,12 +364,12 @@ def judge(out: Path, format_: str, names: list[str], recipe: Recipe) -> dict[str
 def table(results: dict[str, dict[str, dict[str, Any]]]) -> str:
     """Markdown."""
     lines = [
-        "| runtime | made by | MB | PSNR drop dB | SSIM drop | LPIPS rise | fidelity dB | speedup | s | peak MB |",
+        "| runtime | made by | MB | PSNR drop dB | SSIM drop | LPIPS rise | fidelity dB | speedup | CPU s | peak MB |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for format_, result in results.items():
         for name, f in result.items():
-            made = f"{f['seconds']:.0f} | {f['peak_mb']:.0f} |"
+            made = f"{f['cpu_seconds']:.0f} | {f['peak_mb']:.0f} |"
             if f.get("failed"):
                 lines.append(f"| {format_} | {name} | {f['failed'][:80]} | - | - | - | - | - | {made}")
                 continue
