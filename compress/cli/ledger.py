@@ -176,7 +176,7 @@ def import_(
 @app.command(rich_help_panel=COMPARE)
 @ledger.command()
 def compare(a: SideArg, b: SideArg, as_json: JsonOption = False) -> None:
-    """Compare B with A: every measure with its interval and verdict, and the pictures that changed most.
+    """Compare B with A: every measure with its interval, a verdict, and the pictures that changed most.
 
     Example: compress compare runs/before runs/after
     """

@@ -339,8 +339,8 @@ class Recipe(Strict):
     description: str = ""
     extends: str | None = Field(
         None,
-        description="Recipe to start from: a built-in name or a path. The keys of this file replace those of "
-        "that recipe.",
+        description="Recipe to start from: a built-in name or a path. This file is merged into that recipe, key by "
+        "key.",
     )
     model: RecipeModel = RecipeModel()
     data: RecipeData = RecipeData()

@@ -86,8 +86,8 @@ class DistillSettings(Strict):
     )
     encoder_scale: Literal[1, 2, 4, 8] = Field(
         1,
-        description="Factor by which the encoder's input is smaller than the output; for super-resolution, it is the "
-        "input before its enlargement.",
+        description="Factor by which the encoder reads its input on a coarser grid; for super-resolution, at most the "
+        "factor by which the input was enlarged.",
     )
     encoder_blocks: list[Channels] | None = Field(
         None, description="Number of encoder blocks that stay at each resolution; by default all."

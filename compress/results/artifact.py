@@ -35,7 +35,7 @@ class ArtifactEntry(Section):
 
 
 class WeightShare(Section):
-    """Share of an ONNX artifact's bytes and milliseconds that one stage of the network takes."""
+    """Bytes and milliseconds of an ONNX artifact that one stage of the network takes."""
 
     artifact: Id
     stage: Text

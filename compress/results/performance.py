@@ -164,7 +164,7 @@ class Performance(Section):
         None, description="A whole picture and a clip, if you asked for them (`compress bench --throughput`)."
     )
     threads: Count | None = None
-    protocol: Text | None = Field(None, description="How long the measurement took: quick or full.")
+    protocol: Text | None = Field(None, description="How thoroughly it was measured: quick or full.")
     runtime: dict[Text, Fact] | None = Field(None, description="Version and settings of the runtime.")
     machine: Machine | None = Field(None, description="Facts about the device.")
     device: Readings | None = Field(None, description="Clock, temperature and power during the measurement.")
