@@ -166,7 +166,12 @@ def _part(path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            part.chmod(0o600 | stat.S_IMODE(os.fstat(handle).st_mode))  # it is written yet
+            mode = stat.S_IMODE(os.fstat(handle).st_mode)
+            if mode & 0o600 != 0o600:  # under an umask that takes the user's own rights away: it is written yet
+                part.chmod(0o600 | mode)
+        except OSError:
+            part.unlink()
+            raise
         finally:
             os.close(handle)
     except OSError as error:

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from compress.errors import CompressError
 
 MOST_MISTAKES = 100
 """Lines of one refusal."""
 FEW_PICTURES = 3
-"""Those of a set that are named for one reason, where more than one other has the same."""
+"""Pictures of a set that get a line each for one reason, where more than one other has the same."""
+MOST_NAMES = 20
+"""Pictures that the line on the others names."""
 
 
 class Refusals:
@@ -36,21 +39,26 @@ class Refusals:
 def shortened(lines: Iterable[str]) -> list[str]:
     """``lines``, each once, with the place in a file where one has it, and ``MOST_MISTAKES`` of them at most."""
     unlike = list(dict.fromkeys(lines))
-    once = [line for line in unlike if not any(other != line and other.endswith(line) for other in unlike)]
+    once = [line for line in unlike if not any(other.endswith(f": {line}") for other in unlike)]
     more = len(once) - MOST_MISTAKES
     return [*once[:MOST_MISTAKES], *([f"and {more} more mistakes"] if more > 0 else [])]
 
 
 def few_pictures(name: str, lines: Iterable[str]) -> list[str]:
-    """``PICTURE: reason`` lines of the set ``name``: by reason, the first few of each, and how many more there are.
+    """``PICTURE: reason`` lines of the set ``name``: by reason, the first few of each, and one line on the others.
 
     Reasons that differ in numbers alone, of pixels for example, are one.
     """
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, list[tuple[str, str]]] = {}
     for line in lines:
-        reasons.setdefault(re.sub(r"\d+", "0", line.partition(": ")[2]), []).append(line)
+        picture, _, reason = line.partition(": ")
+        reasons.setdefault(re.sub(r"\d+", "0", reason), []).append((picture, reason))
     told = []
     for alike in reasons.values():
-        rest = len(alike) - FEW_PICTURES
-        told += alike if rest < 2 else [*alike[:FEW_PICTURES], f"{name}: {rest} more pictures for the same reason"]
+        few = alike if len(alike) < FEW_PICTURES + 2 else alike[:FEW_PICTURES]
+        told += [": ".join(part for part in line if part) for line in few]
+        if others := alike[len(few) :]:
+            named = ", ".join(Path(picture).name for picture, _ in others[:MOST_NAMES])
+            more = ", ..." if len(others) > MOST_NAMES else ""
+            told.append(f"{name}: {len(others)} more pictures ({named}{more}): {others[0][1]}")
     return told

@@ -61,6 +61,26 @@ def test_the_rights_of_a_file_are_what_its_user_leaves_to_others(there: bool, ma
     assert path.read_text() == "new"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no umask there")
+def test_a_place_that_takes_no_rights_is_written_to_or_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network shares refuse every change of rights."""
+
+    def refuse(path: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    write_text(tmp_path / "text.txt", "new")
+    before = os.umask(0o777)
+    try:
+        with pytest.raises(InputError, match="cannot be written"):
+            write_text(tmp_path / "text.txt", "newer")
+    finally:
+        os.umask(before)
+    assert os.listdir(tmp_path) == ["text.txt"] and (tmp_path / "text.txt").read_text() == "new"
+
+
 def test_a_failed_writer_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     write_text(path, "old")

@@ -207,7 +207,8 @@ def check_file(path: Path) -> None:
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: cannot be read (permission denied): check its rights")
     if status.st_size > MOST_BYTES and _is_read_whole(path):
-        raise InputError(f"{path}: has more than {MOST_BYTES >> 20} MB, which may all be read: remove it")
+        size, most = (number >> 20 for number in (status.st_size, MOST_BYTES))
+        raise InputError(f"{path}: has {size} MB, and may have {most} in its format: save it as PNG or TIFF, or cut it")
 
 
 def _is_read_whole(path: Path) -> bool:

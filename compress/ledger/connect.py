@@ -2,7 +2,9 @@
 
 import os
 import re
+import socket
 import stat
+import time
 from contextlib import closing, suppress
 from importlib.util import find_spec
 from itertools import product
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
 
 HEAD = "0003"
 """Newest revision in ``migrations/versions``; compared here, so that only a ledger of another one loads Alembic."""
-CONNECT_S = 10
-GREETING_S = 3.0 * CONNECT_S
-"""A name may have two addresses, each with ``CONNECT_S``; honest servers have a password hashed for 0.01 s."""
+CONNECT_S = 10.0
+"""How long one address of a server may take to answer, where the user does not say it."""
+GREETING_S = 20.0
+"""What a server may take beyond that until it is greeted: honest ones have a password hashed for 0.01 s."""
 ADVISORY_LOCK = 0x454C4952
 """Number of PostgreSQL's lock that one migration at a time holds; any, the same in every release ("ELIR")."""
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -124,29 +127,69 @@ def _postgresql(url: "URL") -> "Engine":
 
     if find_spec("psycopg") is None:
         raise Unavailable(f"ledger {shown(url)}: needs psycopg, which is not installed: {install_extra('postgresql')}")
-    engine = create_engine(url, connect_args=_manners(url), json_deserializer=parse_json)
-    late = Unavailable(f"ledger {shown(url)}: gives no greeting within {GREETING_S:.0f} s: check the server")
+    engine = create_engine(url, connect_args=_connect_arguments(url), json_deserializer=parse_json)
 
     @event.listens_for(engine, "do_connect")
     def _connect(dialect: Any, record: object, given: Any, named: Any) -> Any:
         # A server says how often a password is hashed: libpq may do so for hours, and lets no other thread work.
-        with native_work(f"ledger {shown(url)}", GREETING_S, late):
+        limit_s = _greeting_s(url)
+        late = Unavailable(f"ledger {shown(url)}: gives no greeting within {limit_s:.0f} s: check the server")
+        with native_work(f"ledger {shown(url)}", limit_s, late):
             return dialect.loaded_dbapi.connect(*given, **named)
 
     return engine
 
 
-def _manners(url: "URL") -> dict[str, Any]:
-    """How a server is greeted, where the URL does not say it: not for long, and without a password in plain unless the
-    server has proved who it is."""
+def _connect_arguments(url: "URL") -> dict[str, Any]:
+    """What neither the URL nor the environment says: to wait for ``CONNECT_S``, and to give no password in plain text
+    to a server that has not proved who it is."""
     from psycopg import pq
 
-    manners: dict[str, Any] = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_S}
+    service = "service" in url.query or "PGSERVICE" in os.environ  # a file that may say all of it
+    arguments: dict[str, Any] = {}
+    if not (service or "connect_timeout" in url.query or "PGCONNECT_TIMEOUT" in os.environ):
+        arguments["connect_timeout"] = int(CONNECT_S)
     trusted = str(url.query.get("sslmode", os.environ.get("PGSSLMODE", ""))).startswith("verify-")
-    said = "require_auth" in url.query or "PGREQUIREAUTH" in os.environ or "service" in url.query
+    said = service or "require_auth" in url.query or "PGREQUIREAUTH" in os.environ
     if not (trusted or said) and pq.version() >= 160000:  # older ones do not know it
-        manners["require_auth"] = "!password"
-    return manners
+        arguments["require_auth"] = "!password"
+    return arguments
+
+
+def _greeting_s(url: "URL") -> float:
+    """How long a connection may take: psycopg looks names up and tries each address in turn, none of which is hostile.
+
+    0 where the user lets it wait as long as it likes.
+    """
+    try:
+        one_s = float(str(url.query.get("connect_timeout", os.environ.get("PGCONNECT_TIMEOUT", CONNECT_S))))
+    except ValueError:
+        one_s = CONNECT_S  # libpq refuses it
+    if one_s <= 0:
+        return 0.0
+    began = time.monotonic()
+    addresses = sum(map(_addresses, _hosts(url)))
+    looked_up_s = time.monotonic() - began
+    return addresses * one_s + 2 * looked_up_s + GREETING_S
+
+
+def _hosts(url: "URL") -> list[str]:
+    """Names of the servers that are tried, one after the other."""
+    several = url.query.get("host", ())
+    given = [url.host or "", *([several] if isinstance(several, str) else several)]
+    names = [name for names in given if names for name in names.split(",")]
+    return names or os.environ.get("PGHOST", "").split(",")
+
+
+def _addresses(host: str) -> int:
+    """How many addresses a name has; 1 for a socket, and for a name that is not known."""
+    if not host or host.startswith(("/", "@")):
+        return 1
+    name = host.partition(":")[0] if host.count(":") == 1 else host  # SQLAlchemy takes HOST:PORT, too
+    try:
+        return len({address for *_, address in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
+    except (OSError, UnicodeError):
+        return 1
 
 
 def _revision(engine: "Engine", url: "URL") -> str | None:

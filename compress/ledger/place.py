@@ -84,6 +84,8 @@ def plain_errors(url: "URL", bounds: "Bounds") -> Iterator[None]:
         if bounds.breach:
             raise _kind(url, "malformed")(_line(url, bounds.breach)) from None
         why = one_line(next(iter(str(cause).strip().splitlines()), type(cause).__name__))
+        if "cleartext password" in why:  # libpq's words for what ``connect`` forbids
+            why += "; if that is right, end the ledger's URL in ?require_auth=password"
         raise _kind(url, f"{why} {cause.__class__.__name__}")(_line(url, why)) from None
     except UnicodeDecodeError:  # SQLite's message quotes a damaged file's bytes, and Python's binding fails at it
         raise VerificationError(_line(url, "its texts are not UTF-8: the file is damaged")) from None

@@ -60,7 +60,8 @@ def package(bundle: Path, target: str, out: Path, artifact: str | None = None) -
         part = Path(tempfile.mkdtemp(prefix=PART, dir=out.parent))
         try:
             _write(opened, chosen, device, part)
-            part.chmod(0o755)
+            os.umask(umask := os.umask(0))
+            part.chmod(0o777 & ~umask)
             os.replace(part, out)
         finally:
             shutil.rmtree(part, ignore_errors=True)

@@ -123,11 +123,11 @@ def to_yaml(recipe: Recipe, folder: Path | None = None) -> str:
 
 def _resolved(path: Path, children: tuple[Path, ...]) -> Source:
     """A recipe file on top of what it extends."""
-    if len(children) == MOST_EXTENDED:
-        raise InputError(f"{children[0]}: extends {MOST_EXTENDED} recipes or more in a row: put some of them into one")
     if real_path(path) in children:
         chain = " -> ".join(p.name for p in (*children, path))
         raise InputError(f"{path}: extends itself ({chain}): break the circle")
+    if len(children) == MOST_EXTENDED:
+        raise InputError(f"{children[0]}: extends {MOST_EXTENDED} recipes or more in a row: put some of them into one")
     source = Source(load_yaml(path))
     from_file(source)
     base = source.data.pop("extends", None)

@@ -357,6 +357,13 @@ class Recipe(Strict):
     fallback: Fallback | None = Field(None, description="What to try, in order, when a goal is missed.")
 
     @model_validator(mode="after")
+    def _learns_what_is_settled(self) -> "Recipe":
+        learner = next((item.name for item in self.passes if item.qat or item.reconstruct), None)
+        if learner and self.ptq and self.ptq.engine != "elir":
+            raise ValueError(f"passes: {learner} cannot learn what engine {self.ptq.engine} wrote: use engine elir")
+        return self
+
+    @model_validator(mode="after")
     def _fits_layout(self) -> "Recipe":
         if self.export.layout == "staged" and len(self.model.shapes) > 1:
             raise ValueError(

@@ -89,7 +89,7 @@ class DistillSettings(Strict):
         description="Factor by which the encoder reads its input on a coarser grid; for super-resolution, at most the "
         "factor by which the input was enlarged.",
     )
-    encoder_blocks: list[Channels] | None = Field(
+    encoder_blocks: list[Count] | None = Field(
         None, description="Number of encoder blocks that stay at each resolution; by default all."
     )
     residual: bool = Field(

@@ -3,13 +3,13 @@
 Unknown keys are refused; each field says what it is, in which unit and range.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from compress.recipe.calibration_set import HubSource
 from compress.recipe.names import Name
-from compress.recipe.numbers import MOST_CACHED, MOST_PIXELS, Count, Crop, Positive, Seed, Steps, Weight
+from compress.recipe.numbers import MOST_CACHED, MOST_DISTILLED, MOST_PIXELS, Count, Crop, Positive, Seed, Steps, Weight
 from compress.recipe.strict import Strict
 from compress.recipe.task import Task
 
@@ -46,9 +46,12 @@ class Stage(Strict):
     bf16: bool = Field(False, description="Compute in bfloat16 where autocast allows it.")
     modules: list[Module] = Field(["enc", "mmse", "fmir", "dec"], description="Networks that learn in this stage.")
 
+    _most_cached: ClassVar[int] = MOST_CACHED  # pixels
+
     @model_validator(mode="after")
     def _fits_into_memory(self) -> "Stage":
-        for key, count, most in (("batch", self.batch, MOST_PIXELS), ("cached_crops", self._cached, MOST_CACHED)):
+        cached = "cached_crops", self._cached, self._most_cached
+        for key, count, most in (("batch", self.batch, MOST_PIXELS), cached):
             if count * self.crop**2 > most:
                 raise ValueError(
                     f"{key} (={count}) with crop (={self.crop}) is {count * self.crop**2 >> 20} megapixels in memory, "
@@ -182,6 +185,7 @@ class DistillStage(Stage):
         "every step.",
     )
     weights: DistillWeights = DistillWeights()
+    _most_cached: ClassVar[int] = MOST_DISTILLED
 
     @property
     def _cached(self) -> int:
@@ -200,10 +204,6 @@ class DistillRun(Strict):
     model: DistillSeed = DistillSeed()
     stages: list[DistillStage] = Field(min_length=1)
     ema: float = Field(0.999, ge=0, lt=1)
-    checkpoint_minutes: Positive = Field(
-        3.0,
-    )
-    validate_every: Count = Field(
-        500,
-    )
+    checkpoint_minutes: Positive = 3.0
+    validate_every: Count = 500
     start: str = ""

@@ -223,7 +223,7 @@ def test_what_never_ends_is_refused_after_a_time(tmp_path: Path, picture: Path) 
 ROUNDS = """
 from compress.cli import commands, watch
 from compress.ledger import connect
-watch.LOOK_S, connect.GREETING_S = 0.2, 1.0
+watch.LOOK_S, connect.CONNECT_S, connect.GREETING_S = 0.2, 1.0, 0.0
 commands.main()
 """
 

@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 
 from compress.errors import CompressError, Unavailable, VerificationError
 from compress.ledger import Ledger, bounds, open_ledger
+from compress.ledger.connect import CONNECT_S, _connect_arguments, _greeting_s
 from compress.results.measurement import Measurement
 
 Make = Callable[..., Measurement]
@@ -220,3 +221,35 @@ def test_a_password_goes_out_in_plain_where_the_url_says_so(allowed: bool) -> No
     assert any(b"s3cret" in data for data in got) is allowed
     assert "s3cret" not in str(error.value)
     assert allowed or "server requested a cleartext password" in str(error.value)
+    assert allowed or "end the ledger's URL in ?require_auth=password" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "least", "most"),
+    [
+        ("postgresql+psycopg://u@127.0.0.1/d", {}, 30, 31),
+        ("postgresql+psycopg://u@127.0.0.1/d?connect_timeout=60", {}, 80, 81),
+        ("postgresql+psycopg://u@127.0.0.1/d?connect_timeout=0", {}, 0, 0),
+        ("postgresql+psycopg://u@127.0.0.1/d", {"PGCONNECT_TIMEOUT": "60"}, 80, 81),
+        ("postgresql+psycopg://u@/d?host=127.0.0.1&host=127.0.0.2,127.0.0.3&host=/tmp", {}, 60, 61),
+        ("postgresql+psycopg:///d", {"PGHOST": "127.0.0.1"}, 30, 31),
+    ],
+)
+def test_every_address_of_a_server_has_its_time(
+    url: str, environment: dict[str, str], least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGHOST", "PGCONNECT_TIMEOUT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert least <= _greeting_s(make_url(url)) <= most
+
+
+def test_what_a_services_file_says_is_not_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg")
+    for name in ("PGSERVICE", "PGCONNECT_TIMEOUT", "PGREQUIREAUTH", "PGSSLMODE"):
+        monkeypatch.delenv(name, raising=False)
+    url = make_url("postgresql+psycopg://u@127.0.0.1/d")
+    assert _connect_arguments(url)["connect_timeout"] == CONNECT_S
+    monkeypatch.setenv("PGSERVICE", "mine")
+    assert _connect_arguments(url) == {}

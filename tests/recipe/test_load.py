@@ -326,6 +326,14 @@ def test_what_does_not_go_together(tmp_path: Path, export: str, message: str) ->
     assert line == f"mine.yaml:{message}"
 
 
+@pytest.mark.parametrize("learner", ["qat", "reconstruct"])
+def test_what_another_engine_wrote_is_not_learnt(tmp_path: Path, learner: str) -> None:
+    passes = f"[{{collapse: {{}}}}, {{fold_time: {{}}}}, {{ptq: {{engine: nncf}}}}, {{{learner}: {{}}}}]"
+    text = f"version: 1\nname: mine\npasses: {passes}\nexport: {{onnx: {{}}}}\n"
+    (line,) = mistakes(recipe_file(tmp_path, text))
+    assert line.endswith(f"passes: {learner} cannot learn what engine nncf wrote: use engine elir")
+
+
 def test_a_hexagon_npus_file_is_our_engines(tmp_path: Path) -> None:
     text = MINIMAL.replace("onnx: {}", "onnx: {htp: true}").replace("engine: elir", "engine: nncf")
     (line,) = mistakes(recipe_file(tmp_path, text))

@@ -127,7 +127,7 @@ def with_weights_settings(recipe: TrainRecipe) -> TrainRecipe:
     for name in WIDTHS:
         has, asked = getattr(start.config, name), getattr(given, name)
         if name in given.model_fields_set and asked != has:
-            raise InputError(f"model.{name} is {asked}, but {given.weights} has {has}: leave it out, or the weights")
+            raise InputError(f"model.{name} is {asked}, but {given.weights} has {has}: remove one of the two")
     settings = {name: getattr(start.config, name) for name in WIDTHS}
     settings |= {"k_steps": start.k_steps, "sigma_s": start.sigma_s}
     return recipe.model_copy(update={"model": given.model_copy(update=settings)})

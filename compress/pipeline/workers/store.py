@@ -144,7 +144,7 @@ class Store:
                     data = read_plain(Path(at), MOST_BYTES)
                 else:
                     with self._reader(at) as file:
-                        data = b"".join(self._blocks(file, MOST_BYTES))
+                        data = b"".join(self._blocks(file, MOST_BYTES, f"{path} has more than {MOST_BYTES >> 20} MB"))
             except FileNotFoundError:
                 return None
             try:
@@ -167,11 +167,12 @@ class Store:
     def get(self, path: str, local: Path, most: int | None = None) -> int | None:
         """Fetch a file of at most ``most`` bytes (``MOST_FETCHED``); how many it has, None where there is none."""
         at, size = f"{self._opened[1]}/{path}", 0
+        too_long = f"{path}, or the whole of its folder, has more than {MOST_FETCHED >> 30} GB"
         with self._errors():
             try:
                 opened = open_plain(Path(at)) if self._local else self._reader(at)
                 with opened as source, whole_file(local) as part, part.open("wb") as file:
-                    for block in self._blocks(source, MOST_FETCHED if most is None else most):
+                    for block in self._blocks(source, MOST_FETCHED if most is None else most, too_long):
                         file.write(block)
                         size += len(block)
                 return size
@@ -192,13 +193,13 @@ class Store:
         with file:
             yield file
 
-    def _blocks(self, file: "BinaryIO", most: int) -> Iterator[bytes]:
-        """The bytes of an open file, as they come. Raises TooLong for more than ``most``."""
+    def _blocks(self, file: "BinaryIO", most: int, too_long: str) -> Iterator[bytes]:
+        """The bytes of an open file, as they come. Raises TooLong, which says ``too_long``, for more than ``most``."""
         while True:
             with self._asked():
                 block = bytes(file.read(min(BLOCK, most + 1)))
             if len(block) > most:
-                raise TooLong(f"has more than {most} bytes")
+                raise TooLong(too_long)
             if not block:
                 return
             most -= len(block)
@@ -279,9 +280,10 @@ class Store:
                 try:
                     yield file
                 except BaseException:
-                    with suppress(Exception):
+                    with suppress(Exception), self._asked():
                         file.close()  # which an object store takes for the end of the whole file
-                        if not self._local:
+                    if not self._local:
+                        with suppress(Exception), self._asked():
                             system.rm_file(at)
                     raise
                 with self._asked():

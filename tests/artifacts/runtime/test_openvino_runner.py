@@ -74,12 +74,8 @@ def test_what_it_says_of_itself_may_be_a_tree(artifact: Path, tmp_path: Path) ->
 
 OUT_OF_ORDER = """
 import signal, sys
-import subprocess
-import sys
 from pathlib import Path
-from compress.artifacts.runtime.contents import Contents
 from compress.artifacts.runtime.open import open_runner
-from compress.artifacts.runtime.openvino_runner import OpenvinoRunner
 first, second = (open_runner(Path(sys.argv[1]), "openvino", 1) for _ in range(2))
 del first
 del second
@@ -134,7 +130,17 @@ def test_an_ir_that_a_stranger_wrote(how: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"hello: 5", b"<a>" * 100, b'node { name: "x" }', b"PK\3\4", b"<!DOCTYPE net><net>", b"\0" * 64, b"<nets/>"],
+    [
+        b"",
+        b"hello: 5",
+        b"<a>" * 100,
+        b'node { name: "x" }',
+        b"PK\3\4",
+        b"<!DOCTYPE net><net>",
+        b"\0" * 64,
+        b"<nets/>",
+        b"<!---->" * 999,
+    ],
 )
 @pytest.mark.parametrize("inside", [False, True])
 def test_what_is_no_ir_is_read_by_no_other_parser(

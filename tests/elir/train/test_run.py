@@ -139,7 +139,7 @@ def test_recipe_s_sigma_stands_over_that_of_the_weights(data: dict[str, Any], we
 
 
 def test_width_that_the_weights_do_not_have(data: dict[str, Any], weights: Path, tmp_path: Path) -> None:
-    text = f"model.c_hid is 48, but {weights} has 8: leave it out, or the weights"
+    text = f"model.c_hid is 48, but {weights} has 8: remove one of the two"
     with pytest.raises(InputError, match=re.escape(text)):
         run_training(
             recipe(data, LATENTS, weights=str(weights), c_hid=48), tmp_path / "run", fresh=False, progress=SILENT
