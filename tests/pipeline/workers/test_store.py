@@ -146,7 +146,7 @@ def test_a_record_without_an_end_is_refused(url: str, tmp_path: Path, monkeypatc
     store.write("record.json", {"a": 1})
     assert store.read("record.json") == {"a": 1} and store.read("none.json") is None
     monkeypatch.setattr("compress.pipeline.workers.store.MOST_BYTES", 5)
-    with pytest.raises(InputError, match=r"cannot be used \(has more than 5 bytes\)"):
+    with pytest.raises(InputError, match=r"cannot be used \((record\.json )?has more than"):
         store.read("record.json")
 
 
@@ -283,7 +283,7 @@ def test_a_file_without_an_end_is_not_fetched(tmp_path: Path, monkeypatch: pytes
             lambda: Store(url).get("prefixes/k", tmp_path / "got"),
             lambda: Store(url).get_folder("bundles/k", tmp_path / "got", "manifest.json"),
         ):
-            with pytest.raises(InputError, match=r"^store s3://bucket/x: cannot be used \(has more than 1000 bytes\)"):
+            with pytest.raises(InputError, match=r"cannot be used \(\S+, or the whole of its folder, has"):
                 fetch()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
