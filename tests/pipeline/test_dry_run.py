@@ -80,7 +80,7 @@ def test_what_exists_is_reused_continued_or_made_again(tiny_recipe: Make, bundle
 
 def test_what_would_be_refused_says_why_and_changes_nothing(tiny_recipe: Make, bundle: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in bundle.rglob("*")}
-    other = tiny_recipe(name="other", passes=[{"collapse": {}}, {"ptq": {"rounding": "nearest"}}])
+    other = tiny_recipe(name="other", passes=[{"collapse": {}}, {"fold_time": {}}, {"ptq": {}}])
     plan = planned(other, bundle)
     assert (plan.state, plan.exit_code) == ("refused", 2)
     (line,) = (line for line in shown(plan) if line.startswith("folder:"))

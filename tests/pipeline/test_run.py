@@ -161,7 +161,7 @@ def test_bench_gives_artifacts_the_seed_that_they_take(format: Format, seed_bund
 
 def test_the_readmes_lines_run(picture_bundle: Path, photo: NDArray[np.uint8], tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (picture_bundle / README).read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == len(PROGRAMS) and "8 bits, as it is" in (picture_bundle / README).read_text(encoding="utf-8")
+    assert len(blocks) == len(PROGRAMS) and "8-bit RGB picture" in (picture_bundle / README).read_text(encoding="utf-8")
     noise = np.random.default_rng(0).standard_normal((1, 16, 8, 8), np.float32)
     (folder := tmp_path / "in the bundle").mkdir()
     for block in blocks:
