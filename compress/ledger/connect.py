@@ -157,9 +157,9 @@ def _connect_arguments(url: "URL") -> dict[str, Any]:
 
 
 def _greeting_s(url: "URL") -> float:
-    """How long a connection may take: psycopg looks names up and tries each address in turn, none of which is hostile.
+    """How long a connection may take, since psycopg looks names up and tries each address in turn.
 
-    0 where the user lets it wait as long as it likes.
+    0, which is the usual limit, where the user sets none.
     """
     try:
         one_s = float(str(url.query.get("connect_timeout", os.environ.get("PGCONNECT_TIMEOUT", CONNECT_S))))

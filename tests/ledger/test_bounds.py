@@ -3,7 +3,6 @@
 import socket
 import sqlite3
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from compress.errors import CompressError, Unavailable, VerificationError
 from compress.ledger import Ledger, bounds, open_ledger
 from compress.ledger.connect import CONNECT_S, _connect_arguments, _greeting_s
 from compress.results.measurement import Measurement
+from tests.reliability.strange_server import strange_server
 
 Make = Callable[..., Measurement]
 Answer = Callable[[socket.socket], None]
@@ -124,14 +124,6 @@ def row(text: bytes) -> bytes:
 def server(answer: Answer, greet: Answer = lambda connection: connection.sendall(HELLO)) -> Iterator[str]:
     """The ledger's URL of a server that greets as PostgreSQL does, and gives ``answer`` to a question."""
 
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=talk, args=(connection,), daemon=True).start()
-
     def talk(connection: socket.socket) -> None:
         with connection:
             try:
@@ -147,9 +139,8 @@ def server(answer: Answer, greet: Answer = lambda connection: connection.sendall
             except (OSError, struct.error):
                 return
 
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"postgresql+psycopg://someone@127.0.0.1:{listening.getsockname()[1]}/db"
+    with strange_server(talk) as port:
+        yield f"postgresql+psycopg://someone@127.0.0.1:{port}/db"
 
 
 def silent(connection: socket.socket) -> None:

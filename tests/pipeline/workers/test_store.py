@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ import pytest
 from compress.errors import InputError
 from compress.pipeline.workers import Store
 from compress.python_process import ROOT
+from tests.reliability.strange_server import strange_server
 
 MOTO = "moto[server]==5.2.5"
 
@@ -208,14 +208,6 @@ def listing(*keys: str) -> bytes:
 def s3_server(talk: Talk) -> Iterator[str]:
     """The store's URL of a server that has each request answered by ``talk``, with its method and target."""
 
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=requests, args=(connection,), daemon=True).start()
-
     def requests(connection: socket.socket) -> None:
         with connection, suppress(OSError, ValueError), connection.makefile("rb") as lines:
             while line := lines.readline().decode():
@@ -224,10 +216,8 @@ def s3_server(talk: Talk) -> Iterator[str]:
                 method, target, _ = line.split()
                 talk(connection, method, target)
 
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=serve, daemon=True).start()
-        at = f"127.0.0.1:{listening.getsockname()[1]}"
-        yield f"s3://bucket/x?endpoint_override={at}&scheme=http&region=us-east-1"
+    with strange_server(requests) as port:
+        yield f"s3://bucket/x?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
 
 
 @pytest.fixture()
