@@ -394,18 +394,19 @@ def main() -> None:
         format_, name = given.make
         MAKERS[format_][name](recipe, folder_of(given.out, format_, name))
         return
-    results: dict[str, dict[str, dict[str, Any]]] = {}
+    made: dict[str, dict[str, dict[str, Any]]] = {}
+    # All before the first is judged: a process's peak memory is never less than this one's was when it was started.
     for format_, makers in MAKERS.items():
         if given.only and not makers.keys() & set(given.only):
             continue
-        chosen = [n for n in makers if not given.only or n in (*given.only, "fp32", "compress")]
-        made = {}
-        for name in chosen:
+        made[format_] = {}
+        for name in (n for n in makers if not given.only or n in (*given.only, "fp32", "compress")):
             print(f"{format_}: {name} ...", file=sys.stderr, flush=True)
-            made[name] = make(given.out, format_, name, given.recipe, given.limit)
-        good = [name for name in chosen if not made[name]["failed"]]
-        figures = judge(given.out, format_, good, recipe)
-        results[format_] = {name: made[name] | figures.get(name, {}) for name in chosen}
+            made[format_][name] = make(given.out, format_, name, given.recipe, given.limit)
+    results: dict[str, dict[str, dict[str, Any]]] = {}
+    for format_, chosen in made.items():
+        figures = judge(given.out, format_, [name for name in chosen if not chosen[name]["failed"]], recipe)
+        results[format_] = {name: chosen[name] | figures.get(name, {}) for name in chosen}
         document = {"machine": machine_facts().to_json(), "recipe": recipe.name, "results": results}
         write_text(given.out / "peers.json", json.dumps(document, indent=1))
     print(table(results))

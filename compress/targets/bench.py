@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,11 @@ def check_target(target: DeployTarget) -> None:
         raise Unavailable(why)
     if target.reach == "local":
         check_arch(target)
+        if target.runtime == "tensorrt" and find_spec("tensorrt") is None:
+            raise Unavailable(
+                f"target {target.name}: TensorRT is not installed here: install the package tensorrt beside compress, "
+                "on a machine with an NVIDIA GPU"
+            )
     if by_vulkan(target):
         from compress.targets.vulkan import device_of
 

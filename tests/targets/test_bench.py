@@ -48,6 +48,7 @@ def shell(tmp_path: Path) -> Path:
         ("intel-npu-4000", ["openvino-int8"]),
         ("rpi5", ["onnx-fp32", "onnx-int8"]),
         ("jetson-orin-nano", ["onnx-fp32", "onnx-int8-tensorrt"]),
+        ("x86-tensorrt", ["onnx-fp32", "onnx-int8-tensorrt"]),
         ("arm-cortex-a72-executorch", ["executorch-fp32", "executorch-int8"]),
         ("snapdragon-x-elite", ["onnx-fp32", "onnx-int8", "onnx-int8-htp"]),
         ("qualcomm-qcs6490", ["onnx-int8", "onnx-int8-htp"]),
@@ -106,6 +107,11 @@ def test_weights_alone_run_where_fp32_does(precisions: list[str], wanted: bool) 
             "jetson-orin-nano",
             "tensorrt-rtx is not set up here (a parser only accepts or refuses): run `compress targets setup "
             f"tensorrt-rtx` (97 MB to download){OR_HOST}",
+        ),
+        (
+            "x86-tensorrt",
+            "TensorRT is not installed here: install the package tensorrt beside compress, on a machine with an "
+            "NVIDIA GPU",
         ),
     ],
 )

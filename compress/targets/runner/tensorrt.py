@@ -2,6 +2,7 @@
 
 import glob
 import os
+import sys
 import time
 from typing import Any, Dict, List, Tuple
 
@@ -10,10 +11,14 @@ from compress.targets.runner.state import Job, read_json, write_json
 
 
 class Cuda:
-    """What TensorRT needs of CUDA's runtime library, which every JetPack has."""
+    """What TensorRT needs of CUDA's runtime library, which every JetPack has, and the wheels of tensorrt bring."""
 
     TO_DEVICE, TO_HOST = 1, 2
-    PLACES = ("/usr/local/cuda*/lib64/libcudart.so*", "/usr/lib/*-linux-gnu/libcudart.so*")
+    PLACES = (
+        "/usr/local/cuda*/lib64/libcudart.so*",
+        "/usr/lib/*-linux-gnu/libcudart.so*",
+        *(folder + "/nvidia/*/lib/libcudart.so*" for folder in sys.path if os.path.isabs(folder)),
+    )
 
     def __init__(self) -> None:
         import ctypes
@@ -22,7 +27,10 @@ class Cuda:
         libraries = [find_library("cudart"), *(path for place in self.PLACES for path in sorted(glob.glob(place)))]
         name = next((path for path in libraries if path), None)
         if name is None:
-            raise Failure("CUDA's runtime (libcudart.so) is not found there: install JetPack's CUDA")
+            raise Failure(
+                "CUDA's runtime (libcudart.so) is not found there: install JetPack's CUDA, or by pip "
+                "nvidia-cuda-runtime"
+            )
         self.library, self.pointer = ctypes.CDLL(name), ctypes.c_void_p
         self.reference = ctypes.byref
         self.stream = self.pointer()
@@ -34,6 +42,15 @@ class Cuda:
             raise Failure("out of memory on the GPU there: use a smaller picture")
         if code:
             raise Failure(f"CUDA's {name} failed there with error {code}")
+
+    def device_name(self) -> str:
+        """The GPU, as it calls itself."""
+        import ctypes
+
+        # cudaDeviceProp grows from release to release, by less than this; the name is its first field in all of them.
+        properties = ctypes.create_string_buffer(1 << 14)
+        self.call("cudaGetDeviceProperties", properties, 0)
+        return properties.raw[:256].split(b"\0")[0].decode("utf-8", "replace")
 
     def allocate(self, size: int) -> Any:
         import ctypes
@@ -54,8 +71,9 @@ class Cuda:
 class TensorRt:
     """TensorRT, by its Python package: the engine is built on the device that runs it, from our ONNX file.
 
-    A run copies the inputs to the GPU and the output back. The engine lies beside the ONNX file, the timing cache in
-    the job's folder: what one artifact's layers took to choose, the next one's need not measure again.
+    A run copies the inputs to the GPU and the output back. The engine lies in the job's folder, since the ONNX file may
+    be a bundle's own; so does the timing cache: what one artifact's layers took to choose, the next one's need not
+    measure again.
     """
 
     TIMINGS = "timing.cache"
@@ -67,7 +85,7 @@ class TensorRt:
         facts = self.prepare(path, job)
         self.cuda = Cuda()
         self.runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-        with open(path + ".engine", "rb") as file:
+        with open(self.engine_path(path, job), "rb") as file:
             self.engine = self.runtime.deserialize_cuda_engine(file.read())
         if self.engine is None:
             raise Failure("TensorRT cannot load the engine that it built there: out of memory?")
@@ -86,7 +104,7 @@ class TensorRt:
                 self.inputs.append(name)
                 self.shapes[name] = shape
         (self.output,) = [name for name in self.arrays if name not in self.inputs]
-        self.facts = facts
+        self.facts = {"gpu": self.cuda.device_name(), **facts}
 
     def run(self, inputs: Dict[str, Any]) -> Any:
         import numpy as np
@@ -110,15 +128,25 @@ class TensorRt:
     @classmethod
     def prepare(cls, path: str, job: Job) -> Dict[str, Any]:
         """Build the engine unless it is there; what was built."""
-        if not os.path.exists(path + ".engine.json"):
+        engine = cls.engine_path(path, job)
+        if not os.path.exists(engine + ".json"):
             started = time.perf_counter()
             plan, flags = cls.build(path, job)
-            with open(path + ".engine", "wb") as file:
+            with open(engine, "wb") as file:
                 file.write(plan)
             facts = {"flags": flags, "engine_bytes": len(plan), "build_s": round(time.perf_counter() - started, 2)}
-            write_json(path + ".engine.json", facts)
-        facts = read_json(path + ".engine.json")
+            write_json(engine + ".json", facts)
+        facts = read_json(engine + ".json")
         return dict(facts)
+
+    @classmethod
+    def engine_path(cls, path: str, job: Job) -> str:
+        """Where the engine of the ONNX file ``path`` lies."""
+        return os.path.join(job["folder"], cls._artifact(path, job) + ".engine")
+
+    @staticmethod
+    def _artifact(path: str, job: Job) -> str:
+        return next(name for name, item in job["artifacts"].items() if path.endswith(item["entry"]))
 
     @classmethod
     def build(cls, path: str, job: Job) -> Tuple[bytes, List[str]]:
@@ -127,7 +155,7 @@ class TensorRt:
 
         logger = trt.Logger(trt.Logger.ERROR)
         builder = trt.Builder(logger)
-        precision = next(item["precision"] for item in job["artifacts"].values() if path.endswith(item["entry"]))
+        precision = job["artifacts"][cls._artifact(path, job)]["precision"]
         wanted = {"fp32": [], "fp16": ["FP16"], "int8": ["INT8", "FP16"]}[precision]
         flags = [flag for flag in wanted if hasattr(trt.BuilderFlag, flag)]
         # Without these flags (newer releases) the file's own types are taken as they are.

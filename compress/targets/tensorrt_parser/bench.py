@@ -37,11 +37,13 @@ def bench_parsed(bench: Bench) -> list[Performance]:
 
     tool = TensorrtRtx()
     tool.require()
-    parsed = bench.each("parse", lambda artifact, path, _: _parse(path, tool.site))
+    parsed = bench.each("parse", lambda artifact, path, _: parse(path, tool.site))
     return [_entry(bench, artifact, lint(path), parsed[artifact]) for artifact, path in bench.artifacts.items()]
 
 
-def _parse(path: Path, site: Path) -> ParserAnswer:
+def parse(path: Path, site: Path) -> ParserAnswer:
+    """What the parser, whose packages lie in ``site``, says of an ONNX file. Raises VerificationError where it does not
+    end, or dies."""
     command = python_command(str(PARSER), str(path))
     try:
         done = subprocess.run(command, capture_output=True, env=python_environment(site), timeout=PARSE_S)

@@ -24,6 +24,7 @@ CUDART = """
 int cudaStreamCreate(void **stream) { *stream = (void *)1; return 0; }
 int cudaStreamSynchronize(void *stream) { return 0; }
 int cudaMalloc(void **place, size_t size) { *place = size > 1 << 30 ? 0 : malloc(size); return *place ? 0 : 2; }
+int cudaGetDeviceProperties(char *name, int device) { strcpy(name, "NVIDIA Orin"); return 0; }
 int cudaMemcpyAsync(void *to, const void *from, size_t n, int kind, void *stream) { memcpy(to, from, n); return 0; }
 """
 
@@ -213,7 +214,8 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr("ctypes.util.find_library", lambda name: None)  # this machine may have the real one
     monkeypatch.setattr(tensorrt.Cuda, "PLACES", (str(library),))
     artifacts = {f"onnx-{kind}": {"entry": f"{kind}.onnx", "precision": kind} for kind in ("fp32", "int8")}
-    return {"folder": str(tmp_path), "artifacts": artifacts, "memory_mb": 6000}
+    (tmp_path / "job").mkdir()
+    return {"folder": str(tmp_path / "job"), "artifacts": artifacts, "memory_mb": 6000}
 
 
 def test_an_engine_is_built_once_and_run(
@@ -229,6 +231,9 @@ def test_an_engine_is_built_once_and_run(
     assert len(log) == 5
     tensorrt.TensorRt(str(tmp_path / "fp32.onnx"), job)
     assert log[5:] == ["no TF32", ("workspace", 6000 << 19), "timings b'measured'"]
+    assert engine.facts["gpu"] == "NVIDIA Orin"
+    # The ONNX files may be a bundle's, in which nothing is to be left.
+    assert not [path for path in tmp_path.iterdir() if "engine" in path.name]
 
 
 def test_a_release_without_precision_flags_takes_the_files_types(
