@@ -8,7 +8,7 @@ from compress.errors import InputError
 from compress.files import check_room
 from compress.folders import STAGES, Owner, check_folder, claimed
 from compress.ledger.record import record_apply
-from compress.pipeline.check_passes import check_passes
+from compress.pipeline.check_passes import refuse_passes
 from compress.pipeline.context import RunContext
 from compress.pipeline.dry_run import Plan
 from compress.pipeline.fallback import fall_back
@@ -43,9 +43,7 @@ def plan(
         _ = context.planned
     targets = load_targets(recipe, refusals)
     refusals.refuse()
-    if not context.reuse:
-        check_passes(recipe, context.inputs.weights, refusals)
-        refusals.refuse()
+    refuse_passes(context)
     inputs, planned = context.inputs, context.planned
     missing = {target.name: why for target in targets if (why := missing_tool(target))}
     owner, before = owner_of(inputs, out, source, settings), owner_before(out, inputs)

@@ -5,6 +5,7 @@ a training of hours may come before.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compress.pipeline.context import RunContext
 from compress.recipe.pass_item import PassItem
 from compress.recipe.passes import is_below
 from compress.recipe.schema import Recipe
@@ -14,20 +15,45 @@ if TYPE_CHECKING:
     from compress.elir.model import Elir
 
 
-def check_passes(recipe: Recipe, weights: Path, refusals: Refusals) -> None:
-    """Gather as ``refusals`` what passes will refuse of the model in ``weights``: layers that it does not have, a
-    student's entry, or stages that teach it nothing. Raises VerificationError for a damaged file.
-    """
-    from compress.passes import load_pass
+class PassChecks:
+    """Checks recipes' passes; a model is read once for all recipes that take it."""
 
-    asking = [item for item in recipe.passes if _asks(item)]
-    if not asking:
+    def __init__(self) -> None:
+        self._models: dict[tuple[Path, int | None, float | None, bool], Elir] = {}
+
+    def check(self, recipe: Recipe, weights: Path, refusals: Refusals) -> None:
+        """Gather as ``refusals`` what passes will refuse of the model in ``weights``: layers that it does not have, a
+        student's entry, or stages that teach it nothing. Raises VerificationError for a damaged file.
+        """
+        from compress.passes import load_pass
+
+        asking = [item for item in recipe.passes if _asks(item)]
+        if not asking:
+            return
+        model = self._model(recipe, weights)
+        coarse = recipe.distill is not None and recipe.distill.encoder_scale > 1
+        for item in asking:
+            with refusals.gathered():
+                load_pass(_without_encoder(item) if coarse else item).check(model, recipe.model.task)
+
+    def _model(self, recipe: Recipe, weights: Path) -> "Elir":
+        k_steps = recipe.distill.k_steps if recipe.distill else None
+        folded = any(item.fold_time is not None for item in recipe.passes)
+        key = weights, k_steps or recipe.model.k_steps, recipe.model.sigma_s, folded
+        if key not in self._models:
+            self._models[key] = _read(*key[:3], folded=folded)
+        return self._models[key]
+
+
+def refuse_passes(context: RunContext) -> None:
+    """Raise InputError, a line for each, for what the passes of a run's recipe will refuse of its model, which a
+    student that is reused settled before.
+    """
+    if context.reuse:
         return
-    model = _model(recipe, weights)
-    coarse = recipe.distill is not None and recipe.distill.encoder_scale > 1
-    for item in asking:
-        with refusals.gathered():
-            load_pass(_without_encoder(item) if coarse else item).check(model, recipe.model.task)
+    refusals = Refusals()
+    PassChecks().check(context.recipe, context.inputs.weights, refusals)
+    refusals.refuse()
 
 
 def _asks(item: PassItem) -> bool:
@@ -37,15 +63,14 @@ def _asks(item: PassItem) -> bool:
     return bool(names) or item.distill is not None
 
 
-def _model(recipe: Recipe, weights: Path) -> "Elir":
+def _read(weights: Path, k_steps: int | None, sigma_s: float | None, *, folded: bool) -> "Elir":
     from compress.elir.checkpoint import load_checkpoint
     from compress.elir.flow import FoldedFlow
     from compress.elir.overparam import collapse
 
-    distilled = recipe.distill.k_steps if recipe.distill else None
-    model = load_checkpoint(weights, distilled or recipe.model.k_steps, recipe.model.sigma_s)
+    model = load_checkpoint(weights, k_steps, sigma_s)
     collapse(model)
-    if any(item.fold_time is not None for item in recipe.passes):
+    if folded:
         model.fmir = FoldedFlow(model.fmir, model.k_steps)
     return model
 

@@ -9,6 +9,7 @@ from typing import Any
 from compress.artifacts.artifact import FORMATS, Artifact
 from compress.errors import InputError
 from compress.folders import Owner, check_folder, claimed, source_of
+from compress.pipeline.check_passes import refuse_passes
 from compress.pipeline.context import RunContext
 from compress.pipeline.models import Models
 from compress.pipeline.recipe_targets import load_targets
@@ -53,7 +54,7 @@ def search(
     check_folder(out, owner, fresh=fresh)
     left = shared_files(out, store) if workers else None
     context = replace(context, shared=left)
-    _ = context.inputs  # refused before the folder is claimed
+    refuse_passes(context)  # as its data and weights are, before the folder is claimed
     with claimed(out, owner, context.progress.say, fresh=fresh):
         at_once = AtOnce(workers, left) if workers and left else None
         result = _Run(lab_of(Models(context), chosen), target, deadline, at_once).result()

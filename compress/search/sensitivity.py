@@ -13,6 +13,7 @@ from compress.files import locked, sha256_text, write_text
 from compress.folders import Owner, check_folder, claimed
 from compress.passes.quantize.schemes import SCHEME_OF
 from compress.pipeline.cache import Stages
+from compress.pipeline.check_passes import refuse_passes
 from compress.pipeline.context import RunContext
 from compress.pipeline.models import Models
 from compress.pipeline.probe import CROP, NETWORKS, Probe, ProbeLoss, settled
@@ -138,6 +139,7 @@ def sensitivity(
     if not any(a.format == chosen and a.precision == "int8" for a in planned):
         asked = f"{chosen} in 8 bits" if chosen else "anything in 8 bits"
         raise InputError(f"{recipe.name}: does not export {asked}: choose another format, or add it under export")
+    refuse_passes(context)
     what = "every stage" if quick else "every stage, then every layer (--quick leaves the layers out)"
     say = context.progress.say
     say(f"first the recipe's passes; then {what}")

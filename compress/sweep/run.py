@@ -36,10 +36,11 @@ def sweep(
     the workers; Unavailable where they are not there.
     """
     points = Points(path)
-    _ = points.checked
+    checked = points.checked
     folder = out or Path("runs") / points.sweep.name
     store = Store(points.sweep.store or str((folder / STORE).absolute()))
     planner = Planner(store.url, points.sweep.cpus or physical_cores(), points.sweep.reuse)
+    planner.check_passes(checked)
     units = planner.units(points.known)
     owner = Owner("sweep", points.sweep.name, source_of(str(path), folder))
     check_folder(folder, owner)

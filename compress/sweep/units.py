@@ -9,6 +9,7 @@ from typing import Literal
 
 from compress.artifacts.artifact import plan_artifacts
 from compress.files import sha256_text
+from compress.pipeline.check_passes import PassChecks
 from compress.pipeline.inputs import Inputs, RunKey, prefix_key, recipe_parts, resolve
 from compress.pipeline.workers import Task
 from compress.pipeline.workers.base import ALL
@@ -16,6 +17,7 @@ from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.library import find
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import load_model
+from compress.refusals import Refusals
 from compress.sweep.points import Point
 from compress.sweep.work import Job, bench, build, prefix
 from compress.targets.bench import runs
@@ -58,6 +60,17 @@ class Planner:
                 timed = self._bench(point, built.task.key, name)
                 units.setdefault(timed.task.key, timed)
         return list(units.values())
+
+    def check_passes(self, points: Sequence[Point]) -> None:
+        """Raise InputError, a line for each, for what the points' passes will refuse of their models, which students
+        that are reused settled before.
+        """
+        if self.reuse:
+            return
+        checks, refusals = PassChecks(), Refusals()
+        for point in points:
+            checks.check(point.recipe, self._resolved(point.recipe).weights, refusals)
+        refusals.refuse()
 
     def key(self, recipe: Recipe) -> RunKey:
         """``Inputs.key`` of a recipe."""

@@ -9,7 +9,7 @@ import pytest
 import compress
 from compress.artifacts.artifact import plan_artifacts
 from compress.errors import InputError
-from compress.pipeline.check_passes import check_passes
+from compress.pipeline.check_passes import PassChecks
 from compress.progress import Progress
 from compress.recipe.schema import Recipe
 from compress.refusals import Refusals
@@ -49,7 +49,7 @@ def test_nothing_is_made_before_it_is_refused(
 def test_layers_of_a_coarser_encoder_are_known_later(tiny_recipe: Make) -> None:
     recipe = tiny_recipe(passes=distilled({"keep_float": ["enc.layers.99", "dec"]}, encoder_scale=4))
     refusals = Refusals()
-    check_passes(recipe, Path(recipe.model.weights), refusals)
+    PassChecks().check(recipe, Path(recipe.model.weights), refusals)
     refusals.refuse()
 
 

@@ -135,6 +135,8 @@ def test_what_cannot_be_searched(tiny_recipe: Callable[..., Recipe], tmp_path: P
         run(tiny_recipe(), tmp_path, "executorch")
     with pytest.raises(InputError, match="nncf gives all layers the same bits: use engine elir"):
         run(tiny_recipe(passes=[{"fold_time": {}}, {"ptq": {"engine": "nncf"}}]), tmp_path)
+    with pytest.raises(InputError, match=r"^passes.ptq.keep_float: no layer is named decoder"):
+        run(tiny_recipe(passes=[{"collapse": {}}, {"ptq": {"keep_float": ["decoder"]}}]), tmp_path)
     with pytest.raises(InputError, match=r"latency_ms: no local target of the recipe runs openvino: add one"):
         run(tiny_recipe(search={"constraints": {"latency_ms": 5}}), tmp_path)
     with pytest.raises(InputError, match=r"minutes were over after 0 of .* single layers: run it again to go on"):

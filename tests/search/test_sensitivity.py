@@ -85,6 +85,8 @@ def test_every_layer_fills_the_table(tiny_recipe: Callable[..., Recipe]) -> None
 def test_what_cannot_be_asked(tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not export executorch in 8 bits: choose another format"):
         run(tiny_recipe(), tmp_path, "executorch")
+    with pytest.raises(InputError, match=r"^passes.ptq.keep_float: no layer is named decoder"):
+        run(tiny_recipe(passes=[{"collapse": {}}, {"ptq": {"keep_float": ["decoder"]}}]), tmp_path)
     floats = tiny_recipe(export={"onnx": {"precisions": ["fp32"]}})
     with pytest.raises(InputError, match="does not export anything in 8 bits"):
         run(floats, tmp_path)

@@ -68,6 +68,20 @@ def test_a_thousand_units_are_planned_quickly(plan: Callable[..., list[Unit]]) -
     assert count(units) == {"prefix": 334, "build": 668}
 
 
+def test_what_a_pass_will_refuse_is_refused_before_the_first_unit(
+    tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(to_yaml(tiny_recipe()))
+    layers = "{kind: grid, values: {passes.2.ptq.keep_float: [[dec], [decoder]], model.seed: [1, 2]}}"
+    (tmp_path / "s.yaml").write_text(
+        f"version: 1\nname: s\nrecipes: [{tmp_path}/tiny.yaml]\ntargets: []\nsearch: {layers}\n"
+    )
+    done = CliRunner().invoke(app, ["sweep", str(tmp_path / "s.yaml"), "--out", str(tmp_path / "out")])
+    assert (done.exit_code, done.stderr.count("no layer is named")) == (2, 1)
+    assert "passes.ptq.keep_float: no layer is named decoder" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_dry_run_opens_no_connection(tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
     """A sweep's file may be a stranger's, and its store any place that is told who asks."""
     (tmp_path / "tiny.yaml").write_text(to_yaml(tiny_recipe()))
