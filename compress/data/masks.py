@@ -24,7 +24,7 @@ def _boxes(rng: np.random.Generator, height: int, width: int, share: float) -> n
     while missing > 0:
         rows, columns = (_span(rng, side) for side in (height, width))
         fresh = np.cumsum((~lost[rows, columns]).sum(1))
-        rows = slice(rows.start, rows.start + int(np.searchsorted(fresh, missing)) + 1)
+        rows = slice(rows.start, min(rows.stop, rows.start + int(np.searchsorted(fresh, missing)) + 1))
         box = lost[rows, columns]
         missing -= int((~box).sum())
         box[:] = True

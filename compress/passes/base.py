@@ -39,6 +39,7 @@ class Subject:
     ``underway(name)`` names the file in which a pass that takes long keeps how far it is; None: it keeps nothing.
     ``accelerator``: the Ethos-U that ExecuTorch's program is for, if it is for one. ``htp``: an ONNX file for Hexagon
     NPUs is asked for.
+    ``sparse``: weights of the model are 0 on purpose, and stay so.
     ``reference`` is the model before the first pass that changes what it computes; None: no pass did.
     A pass that trains does so for ``task``, below ``folder``, on no picture of ``held_back`` (hash -> its origin), and
     says in its checkpoint's metadata what it was ``made_by``.
@@ -57,6 +58,7 @@ class Subject:
     underway: Callable[[str], Path | None] = lambda name: None
     accelerator: str = ""
     htp: bool = False
+    sparse: bool = False
     reference: Elir | None = None
     task: Task = "sr_x4"
     folder: Path = Path("distill")

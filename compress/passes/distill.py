@@ -20,6 +20,7 @@ from compress.errors import InputError
 from compress.files import append_line, write_text
 from compress.passes.base import Pass, Subject
 from compress.passes.prune import refuse_folded
+from compress.passes.shrink.sparsity import hold_zeros
 from compress.passes.shrink.student import coarse_encoder, residual_decoder
 from compress.recipe.student import DistillSettings
 from compress.recipe.task import Task, task_scale
@@ -97,6 +98,8 @@ class Distill(Pass):
         subject.folder.mkdir(parents=True, exist_ok=True)
         write_text(subject.folder / "run.json", run.model_dump_json(indent=1))
         student, teacher = (m.to(memory_format=torch.channels_last) for m in (student, teacher))
+        if subject.sparse:
+            hold_zeros(student, subject.model)
         log = _Log(subject, run.stages)
         trained = DistillTraining(run, student, teacher, pictures.batch, subject.folder, log).run()
         state = trained.state_dict()

@@ -43,6 +43,7 @@ class Prune(Pass):
             unstructured(subject.model, self.settings.share)
         else:
             two_of_four(subject.model)
+        subject.sparse = True
         subject.notes.append(
             f"prune: {zeros(subject.model):.0%} of the convolutions' weights are 0, shapes are as before"
         )
@@ -79,10 +80,10 @@ def named_widths(config: ElirConfig, widths: Widths) -> ElirConfig:
 
 
 def by_ratio(config: ElirConfig, ratios: dict[str, float]) -> ElirConfig:
-    """``config`` less a share of its channels, by network, rounded to a step; at least a step stays."""
+    """``config`` less a share of the channels of each network in ``ratios``, rounded to a step; at least one stays."""
 
     def less(width: int, ratio: float) -> int:
-        return min(width, max(STEP, round(width * (1 - ratio) / STEP) * STEP))
+        return min(width, max(STEP, round(width * (1 - ratio) / STEP) * STEP)) if ratio else width
 
     enc, dec = (
         tuple(less(w, ratios.get(name, 0)) for w in getattr(config, f"{name}_widths")) for name in ("enc", "dec")

@@ -60,12 +60,22 @@ class Weights(Pass):
 
 
 def _layers(model: Elir, settings: WeightsSettings) -> dict[str, Conv]:
-    """The model's convolutions by name. Raises InputError for bits of a layer that is not there."""
+    """The model's convolutions by name. Raises InputError for bits of a layer that is not there, and for Euler steps
+    that give the weight they share different bits."""
     convs = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
     for prefix in settings.layer_bits:
         if not any(is_below(name, prefix) for name in convs):
             raise InputError(
                 f"passes.weights.layer_bits: no layer is named {prefix}: names look like {next(iter(convs))}"
+            )
+    owners: dict[int, str] = {}
+    for name, conv in convs.items():
+        owner = owners.setdefault(id(conv.weight), name)
+        bits, shared = settings.bits_of(name), settings.bits_of(owner)
+        if bits != shared:
+            raise InputError(
+                f"passes.weights.layer_bits: {name} gets {bits} bits, {owner} {shared}, and they share one weight: "
+                "give all Euler steps the same bits"
             )
     return convs
 

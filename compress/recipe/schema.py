@@ -53,7 +53,9 @@ class RecipeModel(Strict):
     sigma_s: float | None = Field(
         None, ge=0, le=10, description="Scale of the source noise; by default what the checkpoint records."
     )
-    seed: Seed = Field(0, description="Seed of the sampling noise.")
+    seed: Seed = Field(
+        0, description="Seed of the sampling noise. Seeds that differ by a multiple of 4096 give the same noise."
+    )
 
     @field_validator("image_size")
     @classmethod

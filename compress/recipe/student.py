@@ -64,8 +64,11 @@ class PruneSettings(Strict):
         if len(given) != bool(wanted) or set(given) - set(wanted):
             rule = f"give one of {', '.join(wanted)}" if wanted else "give none of widths, ratios, macs, share"
             raise ValueError(f"with pattern {self.pattern}, {rule}; given: {', '.join(given) or 'none'}")
-        if self.pattern != "channels" and "importance" in self.model_fields_set:
-            raise ValueError(f"importance has no effect with pattern {self.pattern}: remove it")
+        for name in ("importance", "pictures"):
+            if self.pattern != "channels" and name in self.model_fields_set:
+                raise ValueError(f"{name} has no effect with pattern {self.pattern}: remove it")
+        if self.ratios == {} or self.widths == Widths():
+            raise ValueError(f"{given[0]} names no network, so that nothing would be removed: add one")
         return self
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from compress.data import masks
 from compress.data.masks import Pattern, draw_mask
 
 PATTERNS: list[Pattern] = ["pixels", "boxes", "strokes", "square"]
@@ -44,6 +45,16 @@ def test_the_first_box_has_corners() -> None:
     lost = draw_mask(np.random.default_rng(4), 256, 256, "boxes", 0.003)
     rows, columns = np.flatnonzero(lost.any(1)), np.flatnonzero(lost.any(0))
     assert lost[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+
+
+def test_no_box_is_larger_than_a_quarter_of_a_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans: list[slice] = []
+    monkeypatch.setattr(masks, "_span", lambda *given, real=masks._span: spans.append(real(*given)) or spans[-1])
+    lost = draw_mask(np.random.default_rng(0), 256, 256, "boxes", 0.3)
+    within = np.zeros_like(lost)
+    for rows, columns in zip(spans[::2], spans[1::2], strict=True):
+        within[rows, columns] = True
+    assert not (lost & ~within).any()
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -16,9 +16,11 @@ from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.distill import STUDENT, Distill
 from compress.passes.fold_time import FoldTime
+from compress.passes.prune import Prune
+from compress.passes.shrink.sparsity import zeros
 from compress.passes.shrink.student import coarse_encoder, residual_decoder
 from compress.recipe.passes import FoldTimeSettings
-from compress.recipe.student import DistillSettings
+from compress.recipe.student import DistillSettings, PruneSettings
 
 STAGE = {"steps": 2, "batch": 1, "crop": 64, "warmup": 0, "weights": {"latent": 1.0, "l1": 1.0}}
 
@@ -68,6 +70,15 @@ def test_the_finished_student_is_a_checkpoint(subject: Subject, pictures: Path) 
         "2 steps of 1 on crops of 64 px, each network on the student's inputs, "
     )
     assert (subject.folder / "log.jsonl").read_text().count("\n") >= 2
+
+
+@pytest.mark.parametrize("pruned", [{"pattern": "2:4"}, {"pattern": "unstructured", "share": 0.5}])
+def test_weights_that_were_pruned_to_0_stay_0(subject: Subject, pictures: Path, pruned: dict[str, Any]) -> None:
+    Prune(PruneSettings.model_validate(pruned)).run(subject)
+    before, start = zeros(subject.model), copy.deepcopy(subject.model)
+    Distill(settings(pictures, encoder_scale=1, encoder_blocks=None)).run(subject)
+    assert before > 0.4 and zeros(subject.model) == pytest.approx(before, abs=1e-3)
+    assert not torch.equal(start.enc.layers[0].weight, subject.model.enc.layers[0].weight)
 
 
 def test_a_kept_student_is_not_trained_again(subject: Subject, pictures: Path) -> None:

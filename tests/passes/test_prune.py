@@ -55,6 +55,7 @@ def test_ratios_round_to_what_kernels_work_on(subject: Subject) -> None:
     assert config.c_hid == 8 and config.hid_channels == 64
     Prune(PruneSettings(ratios={"mmse": 0.5})).run(subject)
     assert subject.model.config.c_hid == 8
+    assert by_ratio(ElirConfig(64, 1, 50, 1), {"fmir": 0.5}).c_hid == 50
 
 
 def test_a_budget_is_kept_where_least_is_lost() -> None:
@@ -121,6 +122,9 @@ def test_widths_that_cannot_be(subject: Subject, widths: dict, message: str) -> 
         ({"pattern": "unstructured"}, "with pattern unstructured, give one of share; given: none"),
         ({"ratios": {"dec": 1.0}}, "less than 1"),
         ({"pattern": "2:4", "importance": "taylor"}, "importance has no effect with pattern 2:4: remove it"),
+        ({"pattern": "2:4", "pictures": 4}, "pictures has no effect with pattern 2:4: remove it"),
+        ({"ratios": {}}, "ratios names no network, so that nothing would be removed: add one"),
+        ({"widths": {}}, "widths names no network, so that nothing would be removed: add one"),
     ],
 )
 def test_settings_that_contradict(settings: dict, message: str) -> None:

@@ -85,6 +85,13 @@ def test_a_prefix_that_names_no_layer(folded: Make) -> None:
         Weights(WeightsSettings(layer_bits={"unet": 4})).run(folded())
 
 
+@pytest.mark.parametrize("bits", [{"fmir.steps.0": 32}, {"fmir.steps.1": 4}])
+def test_euler_steps_that_share_a_weight_share_its_bits(folded: Make, bits: dict[str, int]) -> None:
+    with pytest.raises(InputError, match=r"^passes.weights.layer_bits: fmir.* and they share one weight: give all"):
+        Weights(WeightsSettings(layer_bits=bits)).run(folded(k_steps=2))
+    Weights(WeightsSettings(layer_bits={"fmir": 32})).run(folded(k_steps=2))
+
+
 def test_executorch_is_refused(folded: Make) -> None:
     with pytest.raises(InputError) as caught:
         Weights(WeightsSettings()).run(folded(formats=("openvino", "executorch")))

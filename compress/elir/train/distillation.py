@@ -13,6 +13,7 @@ from compress.elir.latent import noise_shape
 from compress.elir.model import Elir
 from compress.elir.train.loop import WHOLE, Training
 from compress.elir.train.objective import COLOR_CELL, LPIPS_STRIDE
+from compress.elir.train.state import recipe_hash
 from compress.errors import InputError, VerificationError
 from compress.files import whole_file
 from compress.measure.lpips import MIN_SIZE as LPIPS_MIN_SIZE
@@ -139,6 +140,7 @@ class DistillTraining(Training):
     def _cached(self, stage: DistillStage, share: slice) -> tuple[Tensor | Made, ...]:
         if self._taught_cache is None or self._taught_cache[0] != self.stage_index:
             self._taught_cache = self.stage_index, self._encode_all(stage)
+            torch.manual_seed(self._step_seed)  # encoding draws, reading what was encoded does not
         pick = torch.randint(stage.cached_crops, (stage.batch,))[share]
         targets = {
             name: _unpack(value[pick]).to(self.processes.device) for name, value in self._taught_cache[1].items()
@@ -149,10 +151,12 @@ class DistillTraining(Training):
         """What the teacher makes of ``cached_crops`` crops, kept in the run's folder for when the run is resumed."""
         from safetensors.torch import save_file
 
-        path = self.folder / f"teacher_{self.stage_index}.safetensors"
+        path, made_by = self.folder / f"teacher_{self.stage_index}.safetensors", {"recipe": recipe_hash(self.recipe)}
         if path.exists():
-            with torch.random.fork_rng(devices=[]):
-                return _kept(path, self._encode_one(stage, 0), stage.cached_crops)
+            cache, facts = _read(path)
+            if facts == made_by:  # else by another teacher, or of other crops
+                _check(path, cache, self._encode_one(stage, 0), stage.cached_crops)
+                return cache
         rows = []
         for i in range(stage.cached_crops):
             rows.append(self._encode_one(stage, i))
@@ -160,7 +164,7 @@ class DistillTraining(Training):
                 self._log(encoded=i, of=stage.cached_crops)
         cache = {name: torch.cat([row[name] for row in rows]).contiguous() for name in rows[0]}
         with whole_file(path) as part:
-            save_file(cache, part)
+            save_file(cache, part, made_by)
         return cache
 
     def _encode_one(self, stage: DistillStage, number: int) -> Made:
@@ -192,16 +196,23 @@ def needs_teacher(stage: DistillStage) -> bool:
     return stage.inputs == "teacher" or any(getattr(stage.weights, name) for name in TEACHER_TERMS)
 
 
-def _kept(path: Path, first: Made, count: int) -> Made:
-    """What an earlier run kept of ``count`` crops, each as ``first``. Raises VerificationError for another file."""
+def _read(path: Path) -> tuple[Made, dict[str, str]]:
+    """What a run kept, and what it was made by. Raises VerificationError for a file that cannot be read."""
     try:
-        kept = read_tensors(path)[0]
+        return read_tensors(path)
     except Exception:  # safetensors' own, OSError and ValueError by what the file is
-        kept = {}
+        raise _damaged(path) from None
+
+
+def _check(path: Path, kept: Made, first: Made, count: int) -> None:
+    """Raise VerificationError unless ``kept`` is of ``count`` crops, each as ``first``."""
     wanted = {name: (value.dtype, (count, *value.shape[1:])) for name, value in first.items()}
     if {name: (value.dtype, value.shape) for name, value in kept.items()} != wanted:
-        raise VerificationError(f"{path}: damaged: start again ({fresh_start()})")
-    return kept
+        raise _damaged(path)
+
+
+def _damaged(path: Path) -> VerificationError:
+    return VerificationError(f"{path}: damaged: start again ({fresh_start()})")
 
 
 def _pack(value: Tensor) -> Tensor:

@@ -48,6 +48,7 @@ class TrainingLog:
         self._terms: dict[str, list[float]] = defaultdict(list)
         self._since = time.monotonic()
         self._last_validated = -1
+        self._stepped = self._since
         if fresh:
             for old in (self.path, *folder.glob("events.out.tfevents.*"), *self._grids()):
                 old.unlink(missing_ok=True)
@@ -66,6 +67,7 @@ class TrainingLog:
             self.say(f"step {record['step']}: {in_words(record['validation'])}")
             self._write(record)
             self._validated(self._total(record), record["validation"])
+            self._since += time.monotonic() - self._stepped
         elif "resumed" in record:
             self.say(f"resumed at stage {record['stage'] + 1}, step {record['step']}")
             self._write(record)
@@ -94,6 +96,7 @@ class TrainingLog:
         for name, value in terms.items():
             self._terms[name].append(value)
         stage = self._move(self._name(record["stage"]), record["of"], record["step"])
+        self._stepped = time.monotonic()
         if record["step"] % LOG_EVERY and record["step"] != record["of"]:
             return
         means = {name: round(fmean(values), 6) for name, values in self._terms.items()}

@@ -24,8 +24,8 @@ _FRACTIONS = torch.linspace(1.0, 0.3, 36, dtype=torch.float64)  # of the full ra
 class RangeObserver:
     """Smallest and largest value, and a histogram for the calibrators that clip.
 
-    The histogram's ends are set by the first picture, with half as much again to spare; what lies beyond counts in
-    the outer bins.
+    The histogram begins with half as much again as the first picture has to spare, and becomes twice as wide, its
+    bins two by two one, as often as a later one goes beyond.
     """
 
     low: float = 0.0
@@ -45,10 +45,20 @@ class RangeObserver:
             return
         if self.ends is None:
             self.ends = (1.5 * self.low, max(1.5 * self.high, 1e-6))
+        self.ends = self._widened(*self.ends)
         flat = x.flatten()
         # A prime stride does not lock onto rows or channels.
         stride = max(1, flat.numel() // HISTOGRAM_SAMPLES) | 1
         self.counts += torch.histc(flat[::stride].clamp(*self.ends), BINS, *self.ends).double()
+
+    def _widened(self, start: float, end: float) -> tuple[float, float]:
+        """Ends between which every value lies, the counts moved accordingly."""
+        while self.low < start or self.high > end:
+            pairs, width = self.counts.view(-1, 2).sum(1), end - start
+            upwards = self.high > end
+            start, end = (start, end + width) if upwards else (start - width, end)
+            self.counts = torch.cat([pairs, pairs * 0] if upwards else [pairs * 0, pairs])
+        return start, end
 
     def range(self, method: str, percentile: float) -> ActivationRange:
         """The range that ``method`` (min_max, percentile, mse, entropy) chooses; always holds 0.

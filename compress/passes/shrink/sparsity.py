@@ -1,6 +1,8 @@
 """Weights that become 0 where they stand: unstructured, or two of each four (2:4). Shapes, and so dense kernels' time,
 stay as they are."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -35,6 +37,22 @@ def _largest_two(weight: Tensor) -> Tensor:
     kept = torch.zeros_like(fours).scatter_(1, fours.topk(2, dim=1).indices, 1.0)
     out, channels, height, width = weight.shape
     return kept.reshape(out, height, width, channels).permute(0, 3, 1, 2)
+
+
+def hold_zeros(model: nn.Module, start: nn.Module) -> None:
+    """Keep a convolution's weights at 0 through a training where they are 0 in ``start``: their gradients are 0.
+
+    A convolution of ``model`` that ``start`` lacks, or has in another shape, may learn all of its weights.
+    """
+    before = {name: m.weight for name, m in start.named_modules() if isinstance(m, Conv)}
+    for name, m in model.named_modules():
+        if isinstance(m, Conv) and name in before and before[name].shape == m.weight.shape:
+            learns = (before[name] != 0) | (m.weight.detach() != 0)
+            m.weight.requires_grad_(True).register_hook(partial(_masked, learns))
+
+
+def _masked(learns: Tensor, grad: Tensor) -> Tensor:
+    return grad * learns.to(grad.device)
 
 
 def zeros(model: nn.Module) -> float:

@@ -153,9 +153,9 @@ def test_cached_crops_are_seen_by_the_teacher_once(
     assert len(seen) == 3
 
 
-@pytest.mark.parametrize("stop", [2, 5])  # in the first stage, in the second
+@pytest.mark.parametrize("stop", [1, 2, 5])  # before the first checkpoint, in the first stage, in the second
 def test_killed_run_ends_where_an_undisturbed_one_does(start: Callable[..., DistillTraining], stop: int) -> None:
-    stages = stage(cached_crops=3, inputs="teacher"), stage(weights={"l1": 1.0})
+    stages = stage(cached_crops=16, inputs="teacher"), stage(weights={"l1": 1.0})
     seen: list[dict[str, Any]] = []
 
     def kill(record: dict[str, Any]) -> None:
@@ -170,12 +170,27 @@ def test_killed_run_ends_where_an_undisturbed_one_does(start: Callable[..., Dist
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
 
 
+def test_crops_of_another_teacher_are_encoded_again(
+    start: Callable[..., DistillTraining], teacher: Elir, tmp_path: Path
+) -> None:
+    given = stage(cached_crops=3, inputs="teacher", steps=1)
+    start(given).run()
+    (tmp_path / "run/checkpoint.pt").unlink()
+    path = tmp_path / "run/teacher_0.safetensors"
+    first = read_tensors(path)[0]
+    next(teacher.parameters()).add_(0.5)
+    run = start(given)
+    run.recipe = run.recipe.model_copy(update={"start": "another"})
+    run.run()
+    assert not torch.equal(read_tensors(path)[0]["path"], first["path"])
+
+
 @pytest.mark.parametrize("spoil", ["pipe", "text", "name", "shape", "type"])
 def test_a_cache_of_a_stranger_s_is_refused(start: Callable[..., DistillTraining], tmp_path: Path, spoil: str) -> None:
     given = stage(cached_crops=3, inputs="teacher", steps=1)
     start(given).run()
     path = tmp_path / "run/teacher_0.safetensors"
-    kept = read_tensors(path)[0]
+    kept, facts = read_tensors(path)
     if spoil in ("pipe", "text"):
         path.unlink()
         os.mkfifo(path) if spoil == "pipe" else path.write_text("{}")
@@ -185,7 +200,7 @@ def test_a_cache_of_a_stranger_s_is_refused(start: Callable[..., DistillTraining
             "shape": {"hq": kept["hq"][:2].clone()},
             "type": {"lq": kept["lq"].float()},
         }
-        save_file({**kept, **other[spoil]}, path)
+        save_file({**kept, **other[spoil]}, path, facts)
     (tmp_path / "run/checkpoint.pt").unlink()
     with pytest.raises(VerificationError, match=r"teacher_0\.safetensors: damaged: start again"):
         start(given).run()

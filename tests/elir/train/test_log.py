@@ -69,6 +69,23 @@ def test_metrics_hold_means_rate_and_time(tmp_path: Path, recipe: TrainRecipe) -
     assert all(line["seconds_a_step"] >= 0 for line in kept)
 
 
+def test_a_validation_is_no_part_of_a_step(
+    tmp_path: Path, recipe: TrainRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("compress.elir.train.log.time.monotonic", lambda: now[0])
+    with start(tmp_path, recipe) as log:
+        for step in range(1, 101):
+            now[0] += 0.5
+            steps(log, 0, step, step, of=100)
+            if step == 70:
+                now[0] += 1000
+                validated(log, 0, step)
+    assert [line["seconds_a_step"] for line in lines(tmp_path) if "mmse" in line] == pytest.approx(
+        [0.5, 0.5], abs=0.011
+    )
+
+
 def test_event_file_holds_the_same_over_all_stages(tmp_path: Path, recipe: TrainRecipe) -> None:
     with start(tmp_path, recipe) as log:
         steps(log, 0, 1, 100, of=100)

@@ -37,6 +37,16 @@ def test_percentile_of_everything_is_min_max() -> None:
     assert chosen.low == pytest.approx(-1, abs=3 / BINS) and chosen.high == pytest.approx(1, abs=3 / BINS)
 
 
+@pytest.mark.parametrize("method", ["percentile", "mse", "entropy"])
+@pytest.mark.parametrize("first", [torch.zeros(1000), torch.full((1000,), 1e-3), torch.linspace(0, 1, 1000)])
+def test_the_first_picture_binds_no_later_one(method: str, first: torch.Tensor) -> None:
+    """A black one, a dark one, one without a negative value."""
+    later = [torch.linspace(-3, 3, 10001)] * 15
+    chosen, among = observed(first, *later).range(method, 99.9), observed(*later, first).range(method, 99.9)
+    assert chosen.low < -2.8 and chosen.high > 2.8
+    assert (chosen.low, chosen.high) == pytest.approx((among.low, among.high), abs=0.1)
+
+
 def test_mse_keeps_the_range_of_an_even_distribution() -> None:
     chosen = observed(torch.linspace(-1, 1, 20001)).range("mse", 99.9)
     assert chosen.low == pytest.approx(-1, abs=0.03) and chosen.high == pytest.approx(1, abs=0.03)

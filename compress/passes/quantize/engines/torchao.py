@@ -71,6 +71,7 @@ def _for_ethos_u(subject: Subject, settings: PtqSettings) -> ConvertedGraph:
     like as what it has. Raises InputError for layers that are to stay float."""
     if settings.keep_float:
         raise InputError("passes.ptq.keep_float: an Ethos-U has no float: leave it out, or use another backend")
+    subject.notes.append("ptq: by Arm's own quantizer, on which range, weight_bits and pair_limit have no effect")
     with quiet(), torch.no_grad():
         from executorch.backends.arm.ethosu import EthosUCompileSpec
         from executorch.backends.arm.quantizer import EthosUQuantizer, get_symmetric_quantization_config
