@@ -128,6 +128,7 @@ def test_a_target_of_another_architecture() -> None:
     [
         ({"options": {"NO_SUCH": "x"}}, InputError, "option NO_SUCH=x: refused by OpenVINO: correct it"),
         ({"device": "NPU"}, Unavailable, r"OpenVINO finds no NPU \(it finds: CPU"),
+        ({"runtime_min": "9999.1"}, Unavailable, r"has openvino \d.*, 9999.1 or newer is needed: upgrade it"),
         ({"memory_mb": 1}, Unavailable, r" takes \d+ MB, the target grants 1: use a smaller picture"),
     ],
 )

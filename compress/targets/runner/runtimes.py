@@ -273,7 +273,15 @@ MODULES: Dict[str, Tuple[str, ...]] = {
 
 
 def version(job: Job) -> str:
-    """Version of the installed package, which it imports, or of the native runner that was sent."""
+    """Version of the installed package, which it imports, or of the native runner that was sent. Raises Failure for
+    one that is missing, or older than the target asks for."""
+    installed, least = _installed(job), job.get("runtime_min")
+    if least and numbers(installed) < numbers(least):
+        raise Failure("has {} {}, {} or newer is needed: upgrade it".format(job["runtime"], installed, least))
+    return installed
+
+
+def _installed(job: Job) -> str:
     runtime: str = job["runtime"]
     native = job.get("native")
     try:
