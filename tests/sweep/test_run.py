@@ -34,7 +34,7 @@ search:
   points:
     - {export: {onnx: {precisions: [fp32, int8], tensorrt: false}}}
     - {export: {openvino: {precisions: [fp32, int8]}}}
-    - {export: {onnx: {precisions: [fp32], tensorrt: false}}, passes: [{collapse: {}}, {prune: {macs: 0.001}}]}
+    - {export: {onnx: {precisions: [fp32], tensorrt: false}}, passes: [{collapse: {}}, {prune: {widths: {dec: [8]}}}]}
 """
 
 
@@ -131,7 +131,7 @@ def test_shared_once_failures_recorded_nothing_repeated(
         ("build", "done"),
         ("build", "failed"),
     ]
-    assert "passes.prune.macs: " in (first.units[3].message or "")
+    assert "passes.prune.widths.dec: 1 widths for 4 resolutions" in (first.units[3].message or "")
     assert first.exit_code == 0
     assert {(row.point, row.artifact) for row in first.rows} == {
         ("tiny onnx", "onnx-fp32"),

@@ -155,7 +155,7 @@ def test_cached_crops_are_seen_by_the_teacher_once(
 
 @pytest.mark.parametrize("stop", [1, 2, 5])  # before the first checkpoint, in the first stage, in the second
 def test_killed_run_ends_where_an_undisturbed_one_does(start: Callable[..., DistillTraining], stop: int) -> None:
-    stages = stage(cached_crops=16, inputs="teacher"), stage(weights={"l1": 1.0})
+    stages = stage(cached_crops=8, inputs="teacher"), stage(weights={"l1": 1.0})
     seen: list[dict[str, Any]] = []
 
     def kill(record: dict[str, Any]) -> None:
