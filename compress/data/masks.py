@@ -71,7 +71,8 @@ def _stroke(rng: np.random.Generator, height: int, width: int, step: float) -> I
 def _square(rng: np.random.Generator, height: int, width: int, share: float) -> np.ndarray:
     """The picture's centre, in the picture's proportions."""
     lost = np.zeros((height, width), dtype=bool)
-    rows, columns = (max(1, round(share**0.5 * side)) for side in (height, width))
+    # Less than a whole side: rounded up, both would leave nothing to restore from.
+    rows, columns = (max(1, min(round(share**0.5 * side), side - 1)) for side in (height, width))
     top, left = (height - rows) // 2, (width - columns) // 2
     lost[top : top + rows, left : left + columns] = True
     return lost

@@ -10,7 +10,7 @@ from PIL import Image, ImageFile
 
 from compress.data.metadata import Metadata, read_metadata
 from compress.data.open import frame_count, load_upright, opened, orientation, refusal
-from compress.data.samples import eight_bits, meaning
+from compress.data.samples import Meaning, eight_bits, meaning
 from compress.data.transparency import bleed
 
 GREY = ("1", "L", "LA", "La", "I", "F")
@@ -80,6 +80,7 @@ def _frame(image: ImageFile.ImageFile, name: str, *, with_metadata: bool, last: 
         image.load()
     metadata, notes = read_metadata(image) if with_metadata else (Metadata(), [])
     turned = orientation(image)
+    notes += _fit_key(image, given)
     key = image.info.get("transparency")
     upright = load_upright(image, turned)
     if key is not None and not isinstance(key, (int, bytes, tuple)):
@@ -107,6 +108,18 @@ def _frame(image: ImageFile.ImageFile, name: str, *, with_metadata: bool, last: 
         float(duration) if isinstance(duration, (int, float)) else 0,
         loop if isinstance(loop, int) else None,
     )
+
+
+def _fit_key(image: ImageFile.ImageFile, given: Meaning) -> list[str]:
+    """Scale the colour that is transparent as Pillow scaled the samples, which it leaves to us; says what is lost."""
+    key = image.info.get("transparency")
+    if isinstance(key, int) and image.mode == "L" and given.bits < 8:
+        image.info["transparency"] = key * 255 // (2**given.bits - 1)
+    if isinstance(key, tuple) and given.bits == 16:
+        # Of the low bytes, which tell the colour from its neighbours, nothing is left.
+        del image.info["transparency"]
+        return [f"transparent colour {key} of 16-bit samples is left opaque: give the file an alpha channel"]
+    return []
 
 
 def _alpha(upright: Image.Image, samples: Image.Image, key: object) -> np.ndarray | None:

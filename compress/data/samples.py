@@ -52,8 +52,11 @@ def meaning(image: ImageFile.ImageFile) -> Meaning:
     # PPM's plugin scales every maximum to 65535; what else Pillow gives as I declares nothing.
     if image.mode == "I":
         return Meaning(16, "unsigned") if image.format == "PPM" else Meaning(32, "signed")
-    wide = image.mode.startswith("I;16") or any(";16" in str(tile) for tile in image.tile)
-    return Meaning(16 if wide else 1 if image.mode == "1" else 8, "unsigned")
+    if image.mode.startswith("I;16") or any(";16" in str(tile) for tile in image.tile):
+        return Meaning(16, "unsigned")
+    if image.format == "PNG" and image.mode == "L" and image.tile:
+        return Meaning({"L;2": 2, "L;4": 4}.get(str(image.tile[0][3]), 8), "unsigned")
+    return Meaning(1 if image.mode == "1" else 8, "unsigned")
 
 
 def _of_tiff(image: Any) -> Meaning:

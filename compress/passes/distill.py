@@ -99,7 +99,7 @@ class Distill(Pass):
         write_text(subject.folder / "run.json", run.model_dump_json(indent=1))
         student, teacher = (m.to(memory_format=torch.channels_last) for m in (student, teacher))
         if subject.sparse:
-            hold_zeros(student, subject.model)
+            hold_zeros(student)
         log = _Log(subject, run.stages)
         trained = DistillTraining(run, student, teacher, pictures.batch, subject.folder, log).run()
         state = trained.state_dict()
@@ -125,6 +125,7 @@ class Distill(Pass):
                 start.update(value.float().contiguous().numpy().tobytes())
         return DistillRun(
             model=DistillSeed(seed=s.seed),
+            data=s.data,
             stages=stages,
             ema=s.ema,
             checkpoint_minutes=s.checkpoint_minutes,

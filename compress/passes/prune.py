@@ -58,7 +58,13 @@ class Prune(Pass):
         if s.widths is not None:
             return named_widths(model.config, s.widths)
         assert s.ratios is not None
-        return by_ratio(model.config, {str(network): ratio for network, ratio in s.ratios.items()})
+        ratios = {str(network): ratio for network, ratio in s.ratios.items()}
+        config = by_ratio(model.config, ratios)
+        if config == model.config and any(ratios.values()):
+            raise InputError(
+                f"passes.prune.ratios: {ratios} remove nothing: networks lose channels by {STEP}: give higher ratios"
+            )
+        return config
 
 
 def named_widths(config: ElirConfig, widths: Widths) -> ElirConfig:

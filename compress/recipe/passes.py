@@ -174,7 +174,7 @@ class PtqSettings(Strict):
         best = {name: getattr(choices, name)[0] for name in ENGINE_SETTINGS}
         bits = data.get("weight_bits") or best["weight_bits"]
         if bits == 7:
-            best["pair_limit"] = False
+            best["pair_limit"] = _has_eight_bits(data.get("layer_bits"))
         elif data.get("pair_limit") is None and True not in choices.pair_limit:
             raise ValueError(
                 f"engine {data['engine']} cannot limit pairs of 8-bit weights, which saturate on x86 CPUs without "
@@ -195,7 +195,7 @@ class PtqSettings(Strict):
 
     @model_validator(mode="after")
     def _pair_limit_is_used(self) -> "PtqSettings":
-        if self.pair_limit and self.weight_bits == 7:
+        if self.pair_limit and self.weight_bits == 7 and not _has_eight_bits(self.layer_bits):
             raise ValueError("pair_limit has no effect with weight_bits 7: set weight_bits: 8, or remove pair_limit")
         return self
 
@@ -283,6 +283,10 @@ class QatSettings(_LearningSettings):
 
     steps: int = Field(120, gt=0, le=100_000, description="Number of updates in all.")
     batch: int = Field(2, gt=0, le=64, description="Number of crops per update.")
+
+
+def _has_eight_bits(layer_bits: Any) -> bool:
+    return isinstance(layer_bits, dict) and 8 in layer_bits.values()
 
 
 def _word(value: Any) -> str:

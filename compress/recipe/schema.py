@@ -54,7 +54,9 @@ class RecipeModel(Strict):
         None, ge=0, le=10, description="Scale of the source noise; by default what the checkpoint records."
     )
     seed: Seed = Field(
-        0, description="Seed of the sampling noise. Seeds that differ by a multiple of 4096 give the same noise."
+        0,
+        description="Seed of the sampling noise. Seeds that differ by a multiple of 4096 (with "
+        "`export.noise: seed`, of 127) give the same noise.",
     )
 
     @field_validator("image_size")

@@ -96,12 +96,25 @@ class TrainModel(Strict):
     c_hid: int = Field(48, gt=0, le=256, description="Growth rate of the MMSE network.")
     n_rrdb: int = Field(2, gt=0, le=64, description="Number of RRDBs of the MMSE network.")
     over_param: bool = Field(False, description="Train the over-parametrised form of the networks.")
+    residual: bool = Field(
+        False,
+        description="Let the decoder draw only what the input lacks. Its last convolution is first fitted to that. "
+        "Needs `weights`, and a published format cannot hold the result.",
+    )
     k_steps: int = Field(
         3, gt=0, le=64, description="Number of Euler steps, and also of segments of the consistency loss."
     )
     sigma_s: float = Field(0.1, ge=0, le=10, description="Standard deviation of the source noise.")
     dt: float = Field(0.05, gt=0, lt=1, description="Distance r - t of the consistency loss.")
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _fits_what_weights_make(self) -> "TrainModel":
+        if self.residual and self.weights is None:
+            raise ValueError(
+                "residual (=true) needs weights, on whose latents the decoder is fitted: give a checkpoint"
+            )
+        return self
 
 
 class StreamSource(HubSource):
@@ -202,6 +215,7 @@ class DistillRun(Strict):
     """A distillation as `Training` takes it. ``start``: hash of what the student and its teacher start from."""
 
     model: DistillSeed = DistillSeed()
+    data: list[TrainSource] = Field(default=[])
     stages: list[DistillStage] = Field(min_length=1)
     ema: float = Field(0.999, ge=0, lt=1)
     checkpoint_minutes: Positive = 3.0

@@ -34,6 +34,11 @@ def test_a_square_is_the_centre_whatever_the_seed() -> None:
         assert lost[16:48, 24:72].all() and lost.sum() == 32 * 48
 
 
+@pytest.mark.parametrize("size", [(64, 96), (96, 64), (64, 64), (2, 3)])
+def test_a_square_leaves_an_edge(size: tuple[int, int]) -> None:
+    assert not draw_mask(np.random.default_rng(0), *size, "square", 0.99).all()
+
+
 @pytest.mark.parametrize("pattern", PATTERNS[1:])
 def test_boxes_and_strokes_hang_together(pattern: Pattern) -> None:
     lost = draw_mask(np.random.default_rng(0), 256, 256, pattern, 0.3).astype(float)

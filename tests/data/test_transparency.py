@@ -1,6 +1,11 @@
 """What lies hidden under full transparency has no influence on anything."""
 
+import struct
+import zlib
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -60,3 +65,38 @@ def test_a_sprite_reads_the_same_whatever_it_hides(tmp_path, photo: np.ndarray) 
         read.append(read_picture(tmp_path / f"{name}.png"))
     assert np.array_equal(read[0].rgb, read[1].rgb)
     assert np.array_equal(read[0].alpha, alpha)
+
+
+def png(path: Path, bits: int, colour: int, key: tuple[int, ...], rows: np.ndarray) -> None:
+    """A PNG of ``rows`` (H, bytes) uint8 with the transparent value ``key``; ``colour``: 0 grey, 2 RGB."""
+    side = len(rows)
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", side, side, bits, colour, 0, 0, 0),
+        b"tRNS": struct.pack(f">{len(key)}H", *key),
+        b"IDAT": zlib.compress(np.pad(rows, ((0, 0), (1, 0))).tobytes()),
+        b"IEND": b"",
+    }
+    made = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks.items()]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(made))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_a_transparent_grey_is_found_in_any_number_of_bits(bits: int, tmp_path: Path) -> None:
+    values = np.arange(256).reshape(16, 16) * (2**bits - 1) // 255
+    digits = (values[..., None] >> np.arange(bits)[::-1] & 1).reshape(16, -1).astype(np.uint8)
+    for key in {0, 1, 2**bits - 1}:
+        png(tmp_path / "key.png", bits, 0, (key,), np.packbits(digits, axis=1))
+        alpha = read_picture(tmp_path / "key.png").alpha
+        assert alpha is not None and np.array_equal(alpha == 0, values == key)
+
+
+def test_a_transparent_colour_of_16_bits_is_said_to_be_lost(tmp_path: Path) -> None:
+    png(tmp_path / "8.png", 8, 2, (1, 1, 1), np.ones((8, 8 * 3), np.uint8))
+    png(tmp_path / "16.png", 16, 2, (257, 257, 257), np.ones((8, 8 * 6), np.uint8))
+    alpha = read_picture(tmp_path / "8.png").alpha
+    assert alpha is not None and not alpha.any()
+    picture = read_picture(tmp_path / "16.png")
+    assert picture.alpha is None and (picture.rgb == 1).all()
+    assert picture.notes == (
+        "transparent colour (257, 257, 257) of 16-bit samples is left opaque: give the file an alpha channel",
+    )

@@ -17,7 +17,6 @@ from compress.passes.base import Subject
 from compress.passes.distill import STUDENT, Distill
 from compress.passes.fold_time import FoldTime
 from compress.passes.prune import Prune
-from compress.passes.shrink.sparsity import zeros
 from compress.passes.shrink.student import coarse_encoder, residual_decoder
 from compress.recipe.passes import FoldTimeSettings
 from compress.recipe.student import DistillSettings, PruneSettings
@@ -72,13 +71,38 @@ def test_the_finished_student_is_a_checkpoint(subject: Subject, pictures: Path) 
     assert (subject.folder / "log.jsonl").read_text().count("\n") >= 2
 
 
+@pytest.mark.parametrize("scale", [1, 4])
 @pytest.mark.parametrize("pruned", [{"pattern": "2:4"}, {"pattern": "unstructured", "share": 0.5}])
-def test_weights_that_were_pruned_to_0_stay_0(subject: Subject, pictures: Path, pruned: dict[str, Any]) -> None:
+def test_weights_that_were_pruned_to_0_stay_0(
+    subject: Subject, pictures: Path, pruned: dict[str, Any], scale: int
+) -> None:
+    """Layers of a coarser encoder are renumbered: each keeps its own zeros."""
     Prune(PruneSettings.model_validate(pruned)).run(subject)
-    before, start = zeros(subject.model), copy.deepcopy(subject.model)
-    Distill(settings(pictures, encoder_scale=1, encoder_blocks=None)).run(subject)
-    assert before > 0.4 and zeros(subject.model) == pytest.approx(before, abs=1e-3)
-    assert not torch.equal(start.enc.layers[0].weight, subject.model.enc.layers[0].weight)
+    distill = Distill(settings(pictures, encoder_scale=scale, encoder_blocks=None))
+    start, state = distill._start(copy.deepcopy(subject)), {}
+    before = {name: value.clone() for name, value in start.state_dict().items()}
+    distill.run(subject)
+    state = subject.model.state_dict()
+    zero = {name: value == 0 for name, value in before.items() if value.ndim == 4}
+    assert sum(int(z.sum()) for z in zero.values()) > 0.3 * sum(z.numel() for z in zero.values())
+    assert all((state[name][z] == 0).all() for name, z in zero.items())
+    assert not torch.equal(before["enc.layers.0.weight"], state["enc.layers.0.weight"])
+
+
+def test_a_student_begun_on_other_pictures_is_refused(subject: Subject, pictures: Path, tmp_path: Path) -> None:
+    first = subject.model
+
+    def stop(what: str, done: int, total: int) -> None:
+        if (subject.folder / "checkpoint.pt").is_file():
+            raise KeyboardInterrupt
+
+    subject.advance = stop
+    with pytest.raises(KeyboardInterrupt):
+        Distill(settings(pictures, checkpoint_minutes=1e-9)).run(subject)
+    other = pictures.rename(tmp_path / "other")
+    subject.model, subject.advance = first, lambda what, done, total: None
+    with pytest.raises(InputError, match=r"belongs to another recipe \(data was \[.*train\], is \[.*other\]\)"):
+        Distill(settings(other, checkpoint_minutes=1e-9)).run(subject)
 
 
 def test_a_kept_student_is_not_trained_again(subject: Subject, pictures: Path) -> None:

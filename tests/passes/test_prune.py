@@ -58,6 +58,15 @@ def test_ratios_round_to_what_kernels_work_on(subject: Subject) -> None:
     assert by_ratio(ElirConfig(64, 1, 50, 1), {"fmir": 0.5}).c_hid == 50
 
 
+def test_ratios_that_remove_nothing_are_refused(subject: Subject) -> None:
+    """0 asks for nothing, as a sweep's first point does."""
+    with pytest.raises(InputError, match=r"ratios: \{'fmir': 0.01\} remove nothing: networks lose channels by 8: give"):
+        Prune(PruneSettings(ratios={"fmir": 0.01})).run(subject)
+    before = subject.model.config
+    Prune(PruneSettings(ratios={"fmir": 0.0})).run(subject)
+    assert subject.model.config == before
+
+
 def test_a_budget_is_kept_where_least_is_lost() -> None:
     with torch.device("meta"):
         model = Elir(CONFIG)

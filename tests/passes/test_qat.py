@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from compress.elir.hooks import convs_in_order
 from compress.errors import InputError
 from compress.passes.base import Subject
 from compress.passes.ptq import Ptq
@@ -17,6 +18,7 @@ from compress.passes.quantize.learner import LearningPass, LearntWeight
 from compress.passes.quantize.modules import QuantConv
 from compress.passes.quantize.round_weights import quantize_weight
 from compress.passes.reconstruct import Reconstruct
+from compress.passes.shrink.sparsity import two_of_four
 from compress.recipe.passes import PtqSettings, QatSettings, ReconstructSettings
 
 pytestmark = pytest.mark.slow
@@ -154,6 +156,21 @@ def test_pairs_stay_limited_while_weights_learn() -> None:
     assert pairs.abs().max() == 128
     learner().sum().backward()
     assert torch.equal(learner.steps.grad, learner.scale.expand_as(conv.weight))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("learning", [Qat(QatSettings(steps=4, crop=32, weight_rate=1)), None])
+def test_weights_that_were_pruned_to_0_stay_0(folded: Callable[..., Subject], learning: Qat | None) -> None:
+    subject = folded(("onnx",))
+    two_of_four(subject.model)
+    subject.sparse = True
+    zero = {name: conv.weight == 0 for name, conv in convs_in_order(subject.model).items()}
+    Ptq(PtqSettings()).run(subject)
+    before = integers(subject)
+    if learning is not None:
+        learning.run(subject)
+        assert any(not torch.equal(before[name], value) for name, value in integers(subject).items())
+    assert not any(value[zero[name]].any() for name, value in integers(subject).items())
+    assert sum(int(z.sum()) for z in zero.values()) > 0.4 * sum(z.numel() for z in zero.values())
 
 
 def test_it_comes_after_ptq_of_our_own_engine(folded: Callable[..., Subject]) -> None:

@@ -102,6 +102,12 @@ def test_seven_bits_need_no_limit_of_pairs() -> None:
     assert PtqSettings(weight_bits=7).pair_limit is False
 
 
+def test_eight_bits_among_seven_are_limited() -> None:
+    assert PtqSettings(weight_bits=7, layer_bits={"dec": 8}).pair_limit is True
+    assert PtqSettings(weight_bits=7, layer_bits={"dec": 8}, pair_limit=False).pair_limit is False
+    assert PtqSettings(weight_bits=7, layer_bits={"dec": 4}).pair_limit is False
+
+
 def test_qat_that_learns_nothing_is_refused() -> None:
     with pytest.raises(ValidationError, match="nothing would be learnt: raise one, or remove it"):
         QatSettings(bias_rate=0, weight_rate=0)

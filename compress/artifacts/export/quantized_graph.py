@@ -22,7 +22,9 @@ def quantized_graph(float_graph: Any, model: Elir, module: nn.Module, stage: str
     """
     proto = copy.deepcopy(float_graph)
     nodes, places = convolution_nodes(proto, model, stage), _places(module)
-    rewriting = _Rewriting(proto.graph, {node.input[1] for node, name, _ in nodes if name not in places})
+    rounded = {node.output[0] for node, name, _ in nodes if name in places}
+    floats = {read for node in proto.graph.node if node.output[0] not in rounded for read in node.input}
+    rewriting = _Rewriting(proto.graph, floats)
     for node, name, _ in nodes:
         if name in places:
             rewriting.quantize(node, name, places[name])
@@ -76,7 +78,7 @@ def _places(module: nn.Module) -> dict[str, _Place]:
 
 
 class _Rewriting:
-    """Puts quantizers into ``graph`` (GraphProto). ``floats``: weights of convolutions that stay float."""
+    """Puts quantizers into ``graph`` (GraphProto). ``floats``: what nodes read that stay as they are."""
 
     def __init__(self, graph: Any, floats: set[str]) -> None:
         self.graph, self.floats = graph, floats
@@ -113,9 +115,13 @@ class _Rewriting:
         for reader in readers:
             reader.input[list(reader.input).index(read)] = pair[-1].output[0]
         self.ahead.setdefault(readers[0].output[0], []).extend(pair)
-        bias = [] if conv.bias is None else [self._constant(conv.bias.detach().numpy(), f"model.{name}.bias")]
         del node.input[1:]
-        node.input.extend([f"{weight}/exact", *bias])
+        node.input.append(f"{weight}/exact")
+        if conv.bias is not None:
+            # Euler steps share a float bias, which one that stays float still reads: this one is another.
+            own = f"model.{name}.bias"
+            named = f"{own}_int8" if own in self.floats else own
+            node.input.append(self._constant(conv.bias.detach().numpy(), named))
         if conv.output_quantizer is not None:
             node.output[0] = f"{output}/sum"
             self.ahead[node.output[0]] = self.ahead.pop(output, [])

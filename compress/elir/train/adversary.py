@@ -82,17 +82,20 @@ class Adversary:
         self.discriminator.requires_grad_(False)
         return deceit(self.discriminator, restored)
 
-    def learn(self, clean: Tensor, lr: float) -> Tensor:
-        """One step on the pictures judged last, against as many clean ones; returns its hinge loss."""
+    def learn(self, clean: Tensor) -> Tensor:
+        """Gradients of a step on the pictures judged last, against as many clean ones; returns its hinge loss."""
         assert self._restored is not None, "learn comes after judge"
         self.discriminator.requires_grad_(True)
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
         hinge, penalty = self._loss(self._restored, clean)
         self._optimizer.zero_grad(set_to_none=True)
         (hinge + penalty).backward()
-        self._optimizer.step()
         return hinge.detach()
+
+    def step(self, lr: float) -> None:
+        """Change the discriminator by the gradients of ``learn``."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._optimizer.step()
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from ``state()``. Raises what torch raises, and as ``take_state``, for what is no such state."""

@@ -172,15 +172,25 @@ class Training:
             self._stop(stage, ", ".join(f"{name} is {seen[name]}" for name in bad), seen)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
-        self._clip(stage, learn, seen)
+        norm = self._gradient_norm(stage, learn, seen)
+        nn.utils.clip_grads_with_norm_(learn.values(), GRAD_CLIP, norm)
+        if self._adversary is not None:
+            self._teach(self._adversary, stage, batch[1], seen)
         optimizer.step()
         self._average()
-        if self._adversary is not None:
-            own = self._adversary.learn(batch[1], learning_rate(stage, self.step))
-            seen["discriminator"] = self.processes.mean(own).item()
         return seen
 
-    def _clip(self, stage: Stage, learn: dict[str, nn.Parameter], terms: dict[str, float]) -> None:
+    def _teach(self, adversary: Adversary, stage: Stage, clean: Tensor, seen: dict[str, float]) -> None:
+        """The discriminator's step, before the model's: where it diverges, neither has changed."""
+        own = self.processes.mean(adversary.learn(clean)).item()
+        if not math.isfinite(own):
+            self._stop(stage, f"discriminator is {own}", seen)
+        parameters = {f"discriminator.{name}": p for name, p in adversary.discriminator.named_parameters()}
+        self._gradient_norm(stage, parameters, seen)
+        adversary.step(learning_rate(stage, self.step))
+        seen["discriminator"] = own
+
+    def _gradient_norm(self, stage: Stage, learn: dict[str, nn.Parameter], terms: dict[str, float]) -> Tensor:
         norm = nn.utils.get_total_norm([p.grad for p in learn.values() if p.grad is not None])
         # A finite loss can have an infinite gradient: one such step would fill weights and average with NaN.
         if not torch.isfinite(norm):
@@ -188,7 +198,7 @@ class Training:
             which = f"gradient of {bad[0]}" if bad else "norm of the gradient"
             more = f", and of {len(bad) - 1} more" if len(bad) > 1 else ""
             self._stop(stage, f"{which} is not a finite number{more}", terms)
-        nn.utils.clip_grads_with_norm_(learn.values(), GRAD_CLIP, norm)
+        return norm
 
     def _stop(self, stage: Stage, what: str, terms: dict[str, float]) -> NoReturn:
         where = f"stages[{self.stage_index}]"

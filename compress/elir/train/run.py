@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from compress.elir.train.processes import Processes
 
 WIDTHS = ("hid_channels", "n_mid_blocks", "c_hid", "n_rrdb", "over_param")
+FITTED = 24  # crops that a residual decoder starts from
 
 
 def run_training(
@@ -84,6 +85,9 @@ def _run(
         pictures = read_pictures(recipe, validation.hashes)
     for line in pictures.report:
         progress.say(line)
+    if recipe.model.residual and not model.config.residual:
+        with progress.stage("fit decoder"):
+            fit_decoder(model, pictures, recipe)
     validation.refuse_training_pictures(pictures)
     with (
         _alone(out, owner, fresh=fresh, progress=progress, processes=processes),
@@ -128,8 +132,11 @@ def with_weights_settings(recipe: TrainRecipe) -> TrainRecipe:
         has, asked = getattr(start.config, name), getattr(given, name)
         if name in given.model_fields_set and asked != has:
             raise InputError(f"model.{name} is {asked}, but {given.weights} has {has}: remove one of the two")
+    if start.config.residual and "residual" in given.model_fields_set and not given.residual:
+        raise InputError(f"model.residual is false, but {given.weights} is residual: remove one of the two")
     settings = {name: getattr(start.config, name) for name in WIDTHS}
     settings |= {"k_steps": start.k_steps, "sigma_s": start.sigma_s}
+    settings |= {"residual": start.config.residual or given.residual}
     return recipe.model_copy(update={"model": given.model_copy(update=settings)})
 
 
@@ -157,6 +164,25 @@ def build_model(given: TrainModel) -> "Elir":
         config = ElirConfig(**given.model_dump(include={*WIDTHS, "k_steps", "sigma_s"}))
         model = fresh_model(config, load_autoencoder(find("weights", given.autoencoder)), given.seed)
     return model.to(memory_format=torch.channels_last)
+
+
+def fit_decoder(model: "Elir", pictures: "TrainingPictures", recipe: TrainRecipe) -> None:
+    """Make ``model`` residual: its decoder starts from what training crops lack, on its own latents of these."""
+    import torch
+
+    from compress.elir.latent import noise_shape
+    from compress.elir.residual import make_residual
+
+    generator = torch.Generator().manual_seed(recipe.model.seed)
+
+    def examples() -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
+        for degraded, clean in zip(*pictures.batch(0, FITTED, recipe.stages[0].crop), strict=True):
+            lq = degraded[None].contiguous(memory_format=torch.channels_last)
+            noise = torch.randn(noise_shape(*lq.shape[2:]), generator=generator)
+            yield model.flow(model.enc(lq), noise), clean[None] - lq
+
+    with torch.no_grad():
+        make_residual(model, examples())
 
 
 def build_teacher(given: TrainModel) -> "Elir":

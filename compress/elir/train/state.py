@@ -80,7 +80,7 @@ def _check_recipe(path: Path, stored: Any, recipe: TrainRecipe | DistillRun) -> 
     except (TypeError, ValueError, RecursionError):  # a stranger's
         stored = None
     # Checkpoints of earlier versions hold the hash alone.
-    changes = list(differences(_with_defaults(stored), recipe.model_dump(mode="json"))) if stored else []
+    changes = list(differences(_with_defaults(stored, type(recipe)), recipe.model_dump(mode="json"))) if stored else []
     if stored and not changes:
         return
     more = [f"and {len(changes) - SHOWN} more"] if len(changes) > SHOWN else []
@@ -88,9 +88,9 @@ def _check_recipe(path: Path, stored: Any, recipe: TrainRecipe | DistillRun) -> 
     raise InputError(f"{path}: belongs to another recipe{what}: {_advice()}")
 
 
-def _with_defaults(stored: Any) -> Any:
+def _with_defaults(stored: Any, schema: type[TrainRecipe | DistillRun]) -> Any:
     try:
-        return TrainRecipe.model_validate(stored).model_dump(mode="json")
+        return schema.model_validate(stored).model_dump(mode="json")
     except ValidationError:
         return stored
 

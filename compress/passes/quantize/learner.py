@@ -22,6 +22,7 @@ from compress.passes.quantize.model import Conv, Layer, build, replace_module
 from compress.passes.quantize.modules import QuantConv
 from compress.passes.quantize.round_weights import WEIGHT_MAX, QuantizedWeight, limit_pairs
 from compress.passes.quantize.schemes import SCHEMES, Scheme
+from compress.passes.shrink.sparsity import hold
 from compress.surroundings import fresh_start
 
 KEPT_EVERY_S = 60.0
@@ -122,7 +123,9 @@ class Student:
         for name, conv in convs.items():
             weight = self.before[name].weight
             if id(conv.weight) not in self.weights:
-                self.weights[id(conv.weight)] = LearntWeight(conv, weight)
+                learnt = self.weights[id(conv.weight)] = LearntWeight(conv, weight)
+                if subject.sparse:
+                    hold(learnt.steps, conv.weight == 0)
             self.shifts[name] = nn.Parameter(torch.zeros(len(weight.scales)))
         # XNNPACK's numbers are ONNX Runtime's, less 128.
         schemes = {

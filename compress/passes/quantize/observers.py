@@ -78,10 +78,13 @@ class RangeObserver:
         return min(candidates, key=lambda candidate: cost(candidate, centers))
 
     def _percentile(self, full: ActivationRange, centers: Tensor, percentile: float) -> ActivationRange:
-        share = self.counts.cumsum(0) / self.counts.sum()
         tail = (100 - percentile) / 200
-        low = centers[int(torch.searchsorted(share, tail))].item()
-        high = centers[min(int(torch.searchsorted(share, 1 - tail)), BINS - 1)].item()
+        if not tail:
+            return full  # a bin's centre would clip what lies beyond it
+        low, high = (
+            centers[int(torch.searchsorted(counts.cumsum(0) / counts.sum(), tail))].item()
+            for counts, centers in ((self.counts, centers), (self.counts.flip(0), centers.flip(0)))
+        )
         return ActivationRange(max(full.low, min(low, 0.0)), min(full.high, max(high, 0.0)))
 
     def _squared_error(self, range_: ActivationRange, centers: Tensor) -> float:

@@ -78,12 +78,19 @@ def pair_partners(conv: nn.Conv2d) -> Tensor:
     return columns.flip(1).flatten()
 
 
-def gptq(w: Tensor, scales: Tensor, limit: int, moments: Tensor, partners: Tensor | None = None) -> Tensor:
+def gptq(
+    w: Tensor,
+    scales: Tensor,
+    limit: int,
+    moments: Tensor,
+    partners: Tensor | None = None,
+    zeros: Tensor | None = None,
+) -> Tensor:
     """Integers (rows, k) of the matrix ``w`` (rows, k) on per-row ``scales`` (rows,), within +-limit.
 
     Each column's rounding error is carried to the columns not yet rounded, so that the error on inputs with second
     ``moments`` (k, k) is small, not that of the weights. ``partners`` (k,): the column whose integers, added to this
-    one's, must stay within +-``PAIR_MAX``.
+    one's, must stay within +-``PAIR_MAX``. ``zeros`` (rows, k): where true, the integer is 0.
     """
     order = torch.argsort(moments.diagonal(), descending=True)
     back = torch.argsort(order)
@@ -93,6 +100,7 @@ def gptq(w: Tensor, scales: Tensor, limit: int, moments: Tensor, partners: Tenso
     # numbers would mostly be torch's overhead.
     columns, step = w[:, order].T.double().contiguous().numpy(), scales.double().numpy()
     integers = np.zeros_like(columns)
+    kept = None if zeros is None else ~zeros[:, order].T.numpy()
     for start in range(0, len(columns), BLOCK):
         end = min(start + BLOCK, len(columns))
         errors = np.zeros((end - start, columns.shape[1]))
@@ -100,6 +108,8 @@ def gptq(w: Tensor, scales: Tensor, limit: int, moments: Tensor, partners: Tenso
             nearest = np.rint(columns[j] / step).clip(-limit, limit)
             if mates is not None:  # a partner that is not rounded yet is 0, and leaves the limit as it is
                 nearest = nearest.clip(*pair_bounds(integers[mates[j]]))
+            if kept is not None:
+                nearest *= kept[j]
             integers[j] = nearest
             errors[j - start] = (columns[j] - nearest * step) / inverse[j, j]
             columns[j + 1 : end] -= np.multiply.outer(inverse[j, j + 1 : end], errors[j - start])

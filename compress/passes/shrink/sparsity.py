@@ -39,16 +39,16 @@ def _largest_two(weight: Tensor) -> Tensor:
     return kept.reshape(out, height, width, channels).permute(0, 3, 1, 2)
 
 
-def hold_zeros(model: nn.Module, start: nn.Module) -> None:
-    """Keep a convolution's weights at 0 through a training where they are 0 in ``start``: their gradients are 0.
+def hold_zeros(model: nn.Module) -> None:
+    """Keep a convolution's weights at 0 through a training where they are 0 at its start: their gradients are 0."""
+    for m in model.modules():
+        if isinstance(m, Conv):
+            hold(m.weight.requires_grad_(True), m.weight.detach() == 0)
 
-    A convolution of ``model`` that ``start`` lacks, or has in another shape, may learn all of its weights.
-    """
-    before = {name: m.weight for name, m in start.named_modules() if isinstance(m, Conv)}
-    for name, m in model.named_modules():
-        if isinstance(m, Conv) and name in before and before[name].shape == m.weight.shape:
-            learns = (before[name] != 0) | (m.weight.detach() != 0)
-            m.weight.requires_grad_(True).register_hook(partial(_masked, learns))
+
+def hold(weights: nn.Parameter, zero: Tensor) -> None:
+    """Keep ``weights`` as they are through a training where ``zero`` is true."""
+    weights.register_hook(partial(_masked, ~zero))
 
 
 def _masked(learns: Tensor, grad: Tensor) -> Tensor:

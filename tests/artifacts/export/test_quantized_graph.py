@@ -77,6 +77,16 @@ def test_steps_share_integers_unless_one_stays_float(
     check(to_onnx(module, (SIZE, SIZE)), quantized_graph(graph, rounded.model, module), pair, onnxruntime_run)
 
 
+@pytest.mark.parametrize("settings", [{"keep_float": ["fmir.steps.0"]}, {"layer_bits": {"fmir.steps.0": 16}}])
+def test_a_first_step_in_float_keeps_its_biases(
+    settings: dict[str, Any], folded: Elir, graph: Any, pair: Pair, onnxruntime_run: Run
+) -> None:
+    """Steps share a float bias, which is named after the last; what that one is corrected by is its own."""
+    rounded = quantized(folded, pair, rounding="nearest", **settings)
+    module = rounded.modules["openvino"]
+    check(to_onnx(module, (SIZE, SIZE)), quantized_graph(graph, rounded.model, module), pair, onnxruntime_run)
+
+
 def test_the_float_graph_stays_as_it_is(rounded: QuantizedModel, graph: Any) -> None:
     before = graph.SerializeToString(deterministic=True)
     quantized_graph(graph, rounded.model, rounded.modules["openvino"])

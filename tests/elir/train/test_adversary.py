@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from compress.elir.train.adversary import PATCHES, PENALTY, Adversary, Discriminator, DiscriminatorLoss, deceit
 from compress.elir.train.divergence import read_step, replay
@@ -75,7 +75,8 @@ def test_it_learns_to_tell_restored_from_clean_pictures(photo: Any) -> None:
     losses = []
     for _ in range(40):
         adversary.judge(blurred)
-        losses.append(adversary.learn(clean, 1e-3).item())
+        losses.append(adversary.learn(clean).item())
+        adversary.step(1e-3)
     assert losses[-1] < 0.9 * losses[0]
     with torch.no_grad():
         assert adversary.judge(clean) < adversary.judge(blurred)
@@ -123,6 +124,23 @@ def test_a_discriminator_of_a_stranger_s_is_refused(
     torch.save({**torch.load(path), "adversary": spoilt}, path)
     with pytest.raises(VerificationError, match="damaged training checkpoint: start again"):
         start(recipe(STAGE)).run()
+
+
+def test_a_discriminator_that_diverges_stops_the_run_before_anything_changes(
+    start: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(recipe(STAGE))
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+
+    def infinite(self: DiscriminatorLoss, restored: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
+        score = self.discriminator(clean).mean()
+        return score * 0, score / 1e-30 * 1e30  # finite, its gradient is not
+
+    monkeypatch.setattr(DiscriminatorLoss, "forward", infinite)
+    with pytest.raises(InputError, match=r"step 0: gradient of discriminator\.layers\.\d+\.\w+ is not a finite"):
+        run.run()
+    assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())
+    assert all(value.isfinite().all() for name, value in read_step(run.diverged)[0].items() if "." in name)
 
 
 def test_a_diverged_step_is_kept_with_its_discriminator(start: Callable[..., Training]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
+from compress.data.pictures import to_float
 from compress.elir import load_checkpoint
 from compress.elir.checkpoint import save_checkpoint
+from compress.elir.latent import noise_shape
 from compress.elir.model import Elir, ElirConfig
 from compress.elir.train.log import TrainingLog
-from compress.elir.train.run import build_model, build_teacher, run_training
+from compress.elir.train.run import build_model, build_teacher, run_training, with_weights_settings
 from compress.errors import InputError
 from compress.progress import Progress
 from compress.recipe.library import find
@@ -144,6 +148,31 @@ def test_width_that_the_weights_do_not_have(data: dict[str, Any], weights: Path,
         run_training(
             recipe(data, LATENTS, weights=str(weights), c_hid=48), tmp_path / "run", fresh=False, progress=SILENT
         )
+
+
+def test_a_residual_decoder_starts_from_what_its_input_lacks(
+    data: dict[str, Any], weights: Path, tmp_path: Path, photo: np.ndarray
+) -> None:
+    given = recipe(data, {**PIXELS, "lr": 1e-9}, weights=str(weights), residual=True)
+    path = run_training(given, tmp_path / "run", fresh=False, progress=SILENT)
+    assert path is not None
+    picture = torch.from_numpy(to_float([photo[:64, :64]]))
+    noise = torch.randn(noise_shape(64, 64), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before, after = (load_checkpoint(p)(picture, noise).sub(picture).square().mean() for p in (weights, path))
+    assert load_checkpoint(path).config.residual and after < 0.1 * before
+    assert with_weights_settings(recipe(data, PIXELS, weights=str(path))).model.residual
+
+
+def test_a_residual_decoder_needs_weights_and_stays_one(data: dict[str, Any], weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"residual \(=true\) needs weights"):
+        recipe(data, PIXELS, residual=True)
+    model, path = load_checkpoint(weights), tmp_path / "residual.safetensors"
+    model.config = replace(model.config, residual=True)
+    save_checkpoint(model, path, {})
+    text = f"model.residual is false, but {path} is residual: remove one of the two"
+    with pytest.raises(InputError, match=re.escape(text)):
+        with_weights_settings(recipe(data, PIXELS, weights=str(path), residual=False))
 
 
 # --- what is refused ------------------------------------------------------------------------------------------

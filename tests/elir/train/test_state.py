@@ -11,7 +11,7 @@ import torch
 
 from compress.elir.train.state import differences, read_state, recipe_hash, write_state
 from compress.errors import InputError, VerificationError
-from compress.recipe.train import TrainRecipe
+from compress.recipe.train import DistillRun, TrainRecipe
 
 STATE: dict[str, Any] = {"model": {"w": torch.ones(3)}, "ema": {}, "optimizer": None, "stage_index": 0, "step": 2}
 STAGE: dict[str, Any] = {"space": "latents", "steps": 4, "lr": 3e-4}
@@ -51,6 +51,14 @@ def test_checkpoint_of_another_recipe_says_what_differs(path: Path, other: Train
     with pytest.raises(InputError) as caught:
         read_state(path, other)
     assert str(caught.value) == f"{path}: belongs to another recipe ({what}): {ADVICE}"
+
+
+def test_a_key_that_a_distillation_has_got_since_is_no_difference(path: Path) -> None:
+    run = DistillRun.model_validate({"stages": [{"steps": 4}], "start": "s", "data": ["x"]})
+    stored = run.model_dump(mode="json")
+    del stored["stages"][0]["schedule"]
+    torch.save({**STATE, "recipe_hash": "of that time", "recipe": stored}, path)
+    assert read_state(path, run)["step"] == 2
 
 
 def test_many_differences_are_counted(path: Path) -> None:

@@ -33,8 +33,15 @@ def test_percentile_cuts_both_tails() -> None:
 
 
 def test_percentile_of_everything_is_min_max() -> None:
-    chosen = observed(torch.linspace(-1, 1, 1001)).range("percentile", 100.0)
-    assert chosen.low == pytest.approx(-1, abs=3 / BINS) and chosen.high == pytest.approx(1, abs=3 / BINS)
+    observer = observed(torch.linspace(-5.01, 5.01, 1001), torch.tensor([-2.0, 7.3]))
+    assert observer.range("percentile", 100.0) == observer.range("min_max", 100.0)
+
+
+def test_percentile_treats_both_ends_alike() -> None:
+    values = torch.linspace(-1, 1, 10001) ** 3
+    for percentile in (99.99, 99.9, 98.0):
+        chosen, mirrored = (observed(v).range("percentile", percentile) for v in (values, -values))
+        assert (chosen.low, chosen.high) == pytest.approx((-mirrored.high, -mirrored.low), abs=1e-6)
 
 
 @pytest.mark.parametrize("method", ["percentile", "mse", "entropy"])

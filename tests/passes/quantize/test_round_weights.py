@@ -71,6 +71,16 @@ def test_pairs_stay_within_sixteen_bits_and_the_rest_makes_up_for_it() -> None:
     assert error(w, limited, scales, moments) < error(w, clipped, scales, moments)
 
 
+def test_zeros_stay_and_the_rest_makes_up_for_what_they_carry() -> None:
+    w = torch.randn(8, 32, generator=torch.Generator().manual_seed(7))
+    zeros = torch.rand(8, 32, generator=torch.Generator().manual_seed(8)) < 0.5
+    w[zeros] = 0
+    moments, scales = correlated(32, 8), w.abs().amax(1) / 7
+    free, held = gptq(w, scales, 7, moments), gptq(w, scales, 7, moments, zeros=zeros)
+    assert free[zeros].any() and not held[zeros].any()
+    assert error(w, held, scales, moments) < error(w, (w / scales[:, None]).round(), scales, moments)
+
+
 def test_pairs_are_limited_along_any_axis_and_others_left_alone() -> None:
     values = torch.tensor([[100.0, 90.0, 5.0, -3.0], [-127.0, -2.0, 127.0, -127.0]])
     limited = torch.tensor([[38.0, 90.0, 5.0, -3.0], [-126.0, -2.0, 127.0, -127.0]])

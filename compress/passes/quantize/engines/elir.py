@@ -216,7 +216,8 @@ def round_weights(
             moments = statistics[name].moments.moments
             if settings.rounding == "gptq" and moments is not None and isinstance(conv, nn.Conv2d):
                 flat, partners = conv.weight.detach().flatten(1), pair_partners(conv) if paired else None
-                values = gptq(flat, weight.scales, WEIGHT_MAX[bits], moments, partners)
+                zeros = flat == 0 if subject.sparse else None
+                values = gptq(flat, weight.scales, WEIGHT_MAX[bits], moments, partners, zeros)
                 weight = replace(weight, values=values.view_as(conv.weight).to(torch.int8))
             done[id(conv.weight)] = weight
         subject.advance("round weights", i + 1, len(convs))
