@@ -20,10 +20,13 @@ def quantized_graph(float_graph: Any, model: Elir, module: nn.Module, stage: str
     """ONNX ModelProto of ``module``, as ``passes.quantize.model.build`` made it of ``model``, whose ModelProto is
     ``float_graph``; of one ``stage`` of both, or the whole. Raises RuntimeError where that is not so.
     """
+    from onnx import numpy_helper
+
     proto = copy.deepcopy(float_graph)
     nodes, places = convolution_nodes(proto, model, stage), _places(module)
     rounded = {node.output[0] for node, name, _ in nodes if name in places}
-    floats = {read for node in proto.graph.node if node.output[0] not in rounded for read in node.input}
+    read = {name for node in proto.graph.node if node.output[0] not in rounded for name in node.input}
+    floats = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer if tensor.name in read}
     rewriting = _Rewriting(proto.graph, floats)
     for node, name, _ in nodes:
         if name in places:
@@ -78,9 +81,9 @@ def _places(module: nn.Module) -> dict[str, _Place]:
 
 
 class _Rewriting:
-    """Puts quantizers into ``graph`` (GraphProto). ``floats``: what nodes read that stay as they are."""
+    """Puts quantizers into ``graph`` (GraphProto). ``floats``: initializers of the nodes that stay as they are."""
 
-    def __init__(self, graph: Any, floats: set[str]) -> None:
+    def __init__(self, graph: Any, floats: dict[str, np.ndarray]) -> None:
         self.graph, self.floats = graph, floats
         self.makers = {output: node for node in graph.node for output in node.output}
         self.readers: dict[str, list[Any]] = {}
@@ -118,14 +121,18 @@ class _Rewriting:
         del node.input[1:]
         node.input.append(f"{weight}/exact")
         if conv.bias is not None:
-            # Euler steps share a float bias, which one that stays float still reads: this one is another.
-            own = f"model.{name}.bias"
-            named = f"{own}_int8" if own in self.floats else own
-            node.input.append(self._constant(conv.bias.detach().numpy(), named))
+            node.input.append(self._bias(conv.bias.detach().numpy(), f"model.{name}.bias"))
         if conv.output_quantizer is not None:
             node.output[0] = f"{output}/sum"
             self.ahead[node.output[0]] = self.ahead.pop(output, [])
             self.behind[node.output[0]] = self._pair(node.output[0], conv.output_quantizer, output)
+
+    def _bias(self, value: np.ndarray, name: str) -> str:
+        """Name of the initializer of a convolution's bias. Euler steps share a float one, named after the last of them:
+        where one stays in float, another value takes another name."""
+        if name not in self.floats:
+            return self._constant(value, name)
+        return name if np.array_equal(value, self.floats[name]) else self._constant(value, f"{name}_int8")
 
     def _pair(self, read: str, quantizer: Any, made: str) -> list[Any]:
         """QuantizeLinear and DequantizeLinear."""
