@@ -51,7 +51,8 @@ def test_the_built_in_recipe_holds_what_it_promises() -> None:
     bounds = [recipe.goals.speedup[name].bound(["avx2"]) for name in ("openvino", "onnx", "executorch")]
     assert bounds == [(1.5, "avx2"), (1.4, "avx2"), (1.9, "avx2")]
     assert recipe.goals.speedup["openvino"].bound(["avx2", "avx512_vnni", "amx_int8"]) == (1.0, "amx_int8")
-    assert recipe.goals.speedup["executorch"].bound(["avx2", "avx512_vnni", "amx_int8"]) == (2.0, "avx512_vnni")
+    assert recipe.goals.speedup["openvino"].bound(["avx2", "avx512_vnni", "avx512_bf16"]) == (1.4, "avx512_bf16")
+    assert recipe.goals.speedup["executorch"].bound(["avx2", "avx512_vnni", "avx512_bf16"]) == (2.0, "avx512_vnni")
 
 
 def test_a_minimal_recipe_takes_the_defaults(tmp_path: Path) -> None:
@@ -203,7 +204,8 @@ def test_a_bad_override(tmp_path: Path, setting: str, message: str) -> None:
         ),
         (
             "goals: {speedup: {min: {avx3: 2}}}\n",
-            "mine.yaml:7: goals.speedup.min.avx3: must be one of amx_int8, avx512_vnni, avx_vnni, avx2, i8mm, asimddp",
+            "mine.yaml:7: goals.speedup.min.avx3: must be one of amx_int8, avx512_bf16, avx512_vnni, avx_vnni, avx2, "
+            "i8mm, asimddp",
         ),
         (
             "goals: {speedup: {onnx: {min: {avx2: 0}}}}\n",
