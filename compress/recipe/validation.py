@@ -1,15 +1,14 @@
 """Plain data + where it came from -> a model of ``schema.py``, or one line a mistake: place, key path, rule, value."""
 
 import copy
-import types
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, Tag, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from compress.errors import InputError
+from compress.recipe.key_path import located
 from compress.recipe.library import Document, did_you_mean, load_yaml, nearest, parse_value
 from compress.recipe.names import GRAMMARS
 from compress.recipe.yaml_nodes import KeyPath, dotted
@@ -198,7 +197,7 @@ def check(schema: type[M], data: Any, at: KeyPath = ()) -> tuple[M | None, list[
 def _mistakes(schema: type[BaseModel], error: ValidationError, at: KeyPath) -> list[Mistake]:
     by_path: dict[KeyPath, list[Any]] = {}
     for item in error.errors(include_url=False):
-        path, model = _locate(schema, item["loc"])
+        path, model = located(schema, item["loc"])
         by_path.setdefault((*at, *path), []).append((item, model))
     return [(path, _message(items)) for path, items in by_path.items()]
 
@@ -246,59 +245,3 @@ def _choice(item: Any, context: Mapping[str, Any]) -> str:
 def _short(value: Any) -> str:
     text = "nothing" if value is None else " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-# --- pydantic's locations -> key paths ------------------------------------------------------------------------
-
-
-def _locate(schema: Any, loc: tuple[str | int, ...]) -> tuple[KeyPath, type[BaseModel] | None]:
-    """Key path of a pydantic location, without the names of union branches; and the model that its last key is of."""
-    path: list[str | int] = []
-    model: type[BaseModel] | None = None
-    for part in loc:
-        options = _options(schema)
-        model = None
-        if len(options) > 1:
-            schema = next((o for o in options if _is_branch(o, part)), Any)
-            continue
-        if part == "[key]":
-            continue
-        schema = _plain(options[0])
-        if isinstance(schema, type) and issubclass(schema, BaseModel):
-            model = schema
-            info = schema.model_fields.get(str(part))
-            schema = Annotated[info.annotation, *info.metadata, info] if info else Any
-        else:
-            schema = typing.get_args(schema)[-1] if typing.get_args(schema) else Any
-        path.append(part)
-    return tuple(path), model
-
-
-def _options(schema: Any) -> list[Any]:
-    """A union's branches (None left out), or the type alone."""
-    plain = _plain(schema)
-    if typing.get_origin(plain) in (typing.Union, types.UnionType):
-        return [o for arg in typing.get_args(plain) if arg is not type(None) for o in _options_tagged(arg)]
-    return [schema]
-
-
-def _options_tagged(schema: Any) -> list[Any]:
-    return [schema] if _tag(schema) else _options(schema)
-
-
-def _plain(schema: Any) -> Any:
-    return typing.get_args(schema)[0] if typing.get_origin(schema) is Annotated else schema
-
-
-def _tag(schema: Any) -> str | None:
-    metadata = typing.get_args(schema)[1:] if typing.get_origin(schema) is Annotated else ()
-    return next((m.tag for m in metadata if isinstance(m, Tag)), None)
-
-
-def _is_branch(option: Any, part: str | int) -> bool:
-    if _tag(option):
-        return _tag(option) == part
-    plain = _plain(option)
-    if isinstance(plain, type) and issubclass(plain, BaseModel) and "kind" in plain.model_fields:
-        return plain.model_fields["kind"].default == part
-    return getattr(plain, "__name__", "") == part or str(part).startswith(str(typing.get_origin(plain) or plain))
