@@ -96,13 +96,15 @@ def card_of(bundle: Path, repository: str) -> str:
 def _operations(opened: Bundle, id: str, there: list[str]) -> "list[CommitOperationAdd | CommitOperationDelete]":
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    names = [*opened.listed, MANIFEST, *([SIGNATURE] if (opened.folder / SIGNATURE).is_file() else [])]
-    files = {f"{FOLDER}/{name}": opened.folder / name for name in names}
+    files: dict[str, Path | bytes] = {f"{FOLDER}/{name}": opened.folder / name for name in opened.listed}
+    files[f"{FOLDER}/{MANIFEST}"] = opened.text
+    if (signature := opened.signature()) is not None:
+        files[f"{FOLDER}/{SIGNATURE}"] = signature
     gone = [name for name in there if name.startswith(f"{FOLDER}/") and name not in files]
     card = model_card(opened.manifest, opened.results(), id).encode()
     return [
         CommitOperationAdd("README.md", card),
-        *(CommitOperationAdd(name, path) for name, path in files.items()),
+        *(CommitOperationAdd(name, content) for name, content in files.items()),
         *(CommitOperationDelete(name) for name in gone),
     ]
 

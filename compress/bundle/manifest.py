@@ -17,6 +17,7 @@ from compress.results.section import first_mistake
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 MOST_BYTES = 16 << 20
+FileKey = tuple[int, int]  # device and inode
 """No manifest is larger: its ten thousand files take 2 MB."""
 
 
@@ -62,10 +63,11 @@ def parse_manifest(folder: Path, text: bytes) -> Manifest:
     except ValidationError as error:
         raise VerificationError(f"{path}: damaged manifest ({first_mistake(error)}): write the bundle again") from None
     root, listed = folder.resolve(), {file.path: file for file in manifest.files}
+    hashes: dict[FileKey, str] = {}
     graphs = [(artifact.format, graph) for artifact in manifest.artifacts for graph in artifact.graphs]
     for name in (*listed, *(graph for _, graph in graphs)):
-        if not is_inside(root, name) and not _is_listed_content(folder, file := listed.get(name)):
-            blob = file is not None and _is_hub_blob(root, name)
+        if not is_inside(root, name) and not _is_listed_content(folder, file := listed.get(name), hashes):
+            blob = file is not None and is_hub_blob(root, name)
             why = "differs from its hash in the manifest" if blob else "points outside the bundle"
             raise VerificationError(f"{path}: {name} {why}: do not use it")
     for format, graph in graphs:
@@ -91,23 +93,28 @@ def _is_plain(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and str(path) == name
 
 
-def _is_listed_content(folder: Path, listed: ManifestFile | None) -> bool:
+def _is_listed_content(folder: Path, listed: ManifestFile | None, hashes: dict[FileKey, str]) -> bool:
     """Whether a file is a link that leads out of the bundle to a plain file with the content that is listed.
 
     So lie bundles in a cache of the Hugging Face hub: every file is a link to ``../../blobs``. A file is what its hash
-    says; what a stranger's link could lead to otherwise, a device or a secret, has no such hash.
+    says; what a stranger's link could lead to otherwise, a device or a secret, has no such hash. ``hashes``: of files
+    that were read; thousands of links may lead to one of gigabytes.
     """
     if listed is None or not _is_plain(listed.path):
         return False
     try:
         facts = (folder / listed.path).stat()
-        same_size = stat.S_ISREG(facts.st_mode) and facts.st_size == listed.bytes
-        return same_size and sha256_file(folder / listed.path) == listed.sha256
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size != listed.bytes:
+            return False
+        key = facts.st_dev, facts.st_ino
+        if key not in hashes:
+            hashes[key] = sha256_file(folder / listed.path)
+        return hashes[key] == listed.sha256
     except (OSError, ValueError, RuntimeError):
         return False
 
 
-def _is_hub_blob(root: Path, name: str) -> bool:
+def is_hub_blob(root: Path, name: str) -> bool:
     """Whether a file is a link into the blobs of the Hub's cache that ``root`` lies in: what it holds is at fault, not
     where it leads.
     """

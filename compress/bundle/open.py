@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from compress.artifacts.artifact import artifact_of, not_run
 from compress.artifacts.inspect.external_data import external_data, weights_names
 from compress.artifacts.runtime.contents import Contents
-from compress.bundle.manifest import MANIFEST, is_inside, parse_manifest, read_bytes
+from compress.bundle.manifest import MANIFEST, is_hub_blob, is_inside, parse_manifest, read_bytes
 from compress.bundle.schema import Manifest, ManifestArtifact, ManifestFile
 from compress.elir.latent import SIZE_MULTIPLE
 from compress.errors import VerificationError
@@ -23,11 +23,12 @@ from compress.folders import is_beside
 from compress.recipe.image_size import Shape
 from compress.recipe.schema import Format
 from compress.results.document import Results
-from compress.results.file import RESULTS, parse_results
+from compress.results.file import MOST_BYTES, RESULTS, parse_results
 from compress.results.sample import Sample
 from compress.text import printable
 
 SIGNATURE = f"{MANIFEST}.sig"
+SIGNATURE_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,26 @@ class Bundle:
             raise self._refused(f"{name}: differs from its hash in the manifest")
         return data
 
+    def signature(self) -> bytes | None:
+        """The signature beside the manifest, 64 bytes or fewer; None where there is none.
+
+        Raises VerificationError for a longer file, and for a link that leads out of the bundle: what it leads to would
+        be read, and sent on by ``push``.
+        """
+        path, root = self.folder / SIGNATURE, self.folder.resolve()
+        if not path.is_file():
+            return None
+        if not is_inside(root, SIGNATURE) and not is_hub_blob(root, SIGNATURE):
+            raise self._refused(f"{SIGNATURE}: points outside the bundle")
+        try:
+            return read_plain(path, SIGNATURE_BYTES)
+        except (OSError, ValueError):
+            raise self._refused(f"{SIGNATURE}: is no signature") from None
+
     def results(self) -> Results:
         """``results.json``. Raises VerificationError where it is damaged, or not as the manifest says."""
+        if self.file(RESULTS).bytes > MOST_BYTES:
+            raise self._refused(f"{RESULTS}: has more than {MOST_BYTES} bytes")
         return parse_results(self.read(RESULTS), self.folder / RESULTS)
 
     def samples(self) -> list[Sample]:

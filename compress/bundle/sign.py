@@ -13,7 +13,6 @@ from compress.errors import InputError, Unavailable, VerificationError
 from compress.files import read_plain, whole_file
 from compress.text import install_extra
 
-SIGNATURE_BYTES = 64
 KEY_BYTES = 10_000  # and more than any key in PEM has
 
 if TYPE_CHECKING:
@@ -39,14 +38,15 @@ def check_signature(bundle: Bundle, key: Path) -> None:
     public = _public(key)
     from cryptography.exceptions import InvalidSignature
 
-    path = bundle.folder / SIGNATURE
-    if not path.is_file():
+    signature = bundle.signature()
+    if signature is None:
         raise VerificationError(
             f"{bundle.folder}: not signed, it has no {SIGNATURE}: ask its maker to run `compress sign`"
         )
     try:
-        public.verify(read_plain(path, SIGNATURE_BYTES), bundle.text)
+        public.verify(signature, bundle.text)
     except (InvalidSignature, ValueError):
+        path = bundle.folder / SIGNATURE
         raise VerificationError(f"{path}: not a signature of {MANIFEST} by {key.name}: do not use the bundle") from None
 
 

@@ -85,6 +85,8 @@ def _write_json(rows: Sequence[Fields], path: Path) -> None:
 
 def _read_json(path: Path) -> list[Fields]:
     document = parse_json(read_plain(path, MOST_BYTES))
+    if not isinstance(document, dict):
+        raise ValueError("must be a mapping")
     if "signature" in document:
         check_shared(document, path)
     if document["schema_version"] != VERSION:
@@ -103,7 +105,11 @@ def _read_csv(path: Path) -> list[Fields]:
     # A row's pictures are one field; csv's own limit is 128 kB.
     csv.field_size_limit(2**27)
     file = io.TextIOWrapper(io.BytesIO(read_plain(path, MOST_BYTES)), newline="", encoding="utf-8")
-    return [_deep({name: value or None for name, value in row.items()}) for row in csv.DictReader(file)]
+    reader = csv.DictReader(file)
+    # Each row has all columns.
+    if unknown := [name for name in reader.fieldnames or () if name not in NAMES]:
+        raise ValueError(f"unknown column {unknown[0]}")
+    return [_deep({name: value or None for name, value in row.items()}) for row in reader]
 
 
 def _write_parquet(rows: Sequence[Fields], path: Path) -> None:

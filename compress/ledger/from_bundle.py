@@ -25,6 +25,7 @@ FROM_QUALITY = (
     *("fidelity_db", "color_shift_vs_fp32"),
 )
 FROM_PERFORMANCE = ("protocol", "threads", "first_inference_ms", "load_ms", "peak_rss_mb", "throughput")
+MOST_SCORES = 2_000_000  # pictures, of all rows
 MOST_ROWS = 10_000  # of a bundle: a hundred artifacts on ten targets and ten data sets
 
 
@@ -76,6 +77,11 @@ def _rows(bundle: Bundle, results: Results, performance: Sequence[Performance], 
     figures = [(a, times.get(a.id, [None]), qualities.get(a.id, [None])) for a in results.artifacts]
     if (count := sum(len(timed) * len(judged) for _, timed, judged in figures)) > MOST_ROWS:
         raise VerificationError(f"{bundle.folder}: its results give {count} rows, at most {MOST_ROWS}: do not use it")
+    scores = sum(len(timed) * len(quality.pictures) for _, timed, judged in figures for quality in judged if quality)
+    if scores > MOST_SCORES:
+        raise VerificationError(
+            f"{bundle.folder}: its results give rows with {scores} pictures, at most {MOST_SCORES}: do not use it"
+        )
     return [
         _measurement(
             bundle,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
-from compress.errors import InputError
+from compress.errors import InputError, VerificationError
 from compress.ledger.bounds import Bounds, bounded
 from compress.ledger.place import ledger_url, plain_errors, shown
 
@@ -98,13 +98,21 @@ class Ledger:
             return _rows_of(tuple(names)).validate_python(values)
 
     def by_ids(self, ids: Iterable[str]) -> "list[Row]":
-        """Rows of these ids, newest first, without pictures."""
+        """Rows of these ids, which `columns` gave, newest first, without pictures. Raises VerificationError where one
+        is not whole."""
         from compress.ledger.tables import measurements
 
         with self._connection() as connection:
             chosen = _select(Filter(), pictures=False)
-            chunks = _chunks(list(ids))
-            return [row for some in chunks for row in self._read(connection, chosen.where(measurements.c.id.in_(some)))]
+            asked = list(dict.fromkeys(ids))
+            parts = [self._read(connection, chosen.where(measurements.c.id.in_(some))) for some in _chunks(asked)]
+        rows = [row for part in parts for row in part]
+        if len(rows) != len(asked):
+            raise VerificationError(
+                f"ledger {self.place}: damaged: {len(asked) - len(rows)} of {len(asked)} rows have no details: restore "
+                "a copy of it"
+            )
+        return rows
 
     def row(self, start: str) -> "Row":
         """The row whose id begins so, with pictures. Raises InputError when none does, or several."""
@@ -123,12 +131,13 @@ class Ledger:
         return rows[0]
 
     def latest(self, fields: "Mapping[str, object]", until: str, other_than: str) -> "Row | None":
-        """The newest row of an `apply` whose fields are ``fields``, made by ``until``, with pictures."""
+        """The newest row of an `apply` whose fields are ``fields``, made by ``until``, with pictures; none of the run
+        ``other_than``, whose other targets have the same quality and size."""
         from compress.ledger.tables import measurements
 
         columns = measurements.c
         same = [columns[name].is_(None) if value is None else columns[name] == value for name, value in fields.items()]
-        own = (columns.command == "apply", columns.created <= until, columns.id != other_than)
+        own = (columns.command == "apply", columns.created <= until, columns.run != other_than)
         with self._connection() as connection:
             rows = self._read(connection, _select(Filter(), pictures=True).where(*same, *own).limit(1))
         return rows[0] if rows else None

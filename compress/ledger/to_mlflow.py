@@ -228,8 +228,8 @@ def _files(row: Row) -> list[Path]:
     try:
         bundle = open_bundle(folder)
         artifact = next(a for a in bundle.results().artifacts if a.id == row.artifact)
-    except (CompressError, StopIteration):
+        held = [path for path in artifact.files if path in bundle.listed and (folder / path).is_file()]
+        same = together({path: sha256_file(folder / path) for path in held}) == row.files_sha256
+    except (CompressError, OSError, StopIteration):  # a row may name any place of another machine, in any length
         return []
-    held = [path for path in artifact.files if path in bundle.listed and (folder / path).is_file()]
-    same = together({path: sha256_file(folder / path) for path in held}) == row.files_sha256
     return [folder / path for path in held] if same else []

@@ -35,7 +35,7 @@ def _finite(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 Words = Annotated[str, Field(min_length=1, max_length=4096)]
-Time = Annotated[float, Field(gt=0, le=1e12)]
+Time = Annotated[float, Field(ge=1e-6, le=1e12)]
 """What a run takes, in ms: never nothing, so that ratios of two exist."""
 Size = Annotated[int, Field(ge=1, le=2**53)]
 """Bytes of an artifact: never none."""

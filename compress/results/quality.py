@@ -4,6 +4,8 @@ from pydantic import Field
 
 from compress.results.section import Count, Figure, Id, Section, Text
 
+MOST_PICTURES = 100_000
+
 
 class PictureScores(Section):
     """Scores of one picture."""
@@ -60,4 +62,6 @@ class Quality(Scores):
     histogram_vs_fp32: Figure | None = Field(
         None, description="Earth mover's distance between the histograms, in 1/255."
     )
-    pictures: list[PictureScores] = Field(default=[], description="Scores of each picture, in the set's order.")
+    pictures: list[PictureScores] = Field(
+        default=[], max_length=MOST_PICTURES, description="Scores of each picture, in the set's order."
+    )

@@ -10,11 +10,14 @@ from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
+from compress.bundle import manifest
+from compress.bundle.hub import _operations
 from compress.bundle.manifest import write_manifest
 from compress.bundle.open import open_bundle
 from compress.bundle.sign import check_signature, sign
 from compress.cli.commands import app
 from compress.errors import InputError, VerificationError
+from compress.files import sha256_file
 
 
 @pytest.fixture()
@@ -50,6 +53,43 @@ def test_openssl_agrees(small: Path, keys: tuple[Path, Path]) -> None:
     options = ["-pubin", "-inkey", str(keys[1]), "-sigfile", str(small / "manifest.json.sig"), "-rawin"]
     command = ["openssl", "pkeyutl", "-verify", *options, "-in", str(small / "manifest.json")]
     assert subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("size", [10, 64, 65, 10_000])
+def test_a_signature_that_leads_out_of_the_bundle_is_neither_read_nor_sent(
+    small: Path, keys: tuple[Path, Path], tmp_path: Path, size: int
+) -> None:
+    (tmp_path / "secret").write_bytes(b"s" * size)
+    (small / "manifest.json.sig").symlink_to(tmp_path / "secret")
+    bundle = open_bundle(small)
+    for use in (bundle.signature, lambda: _operations(bundle, "a/b", []), lambda: check_signature(bundle, keys[1])):
+        with pytest.raises(VerificationError, match=r"manifest\.json\.sig: points outside the bundle: do not use it"):
+            use()
+
+
+def test_one_file_that_many_links_lead_to_is_read_once(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "blob").write_text("x")
+    names = [f"{i}.bin" for i in range(50)]
+    for name in names:
+        (small / name).symlink_to(tmp_path / "blob")
+    write_manifest(small, {"artifacts": []}, ["results.json", *names])
+    read: list[Path] = []
+    monkeypatch.setattr(manifest, "sha256_file", lambda path: read.append(path) or sha256_file(path))
+    assert set(names) < open_bundle(small).listed.keys() and len(read) == 1
+
+
+def test_results_longer_than_any_are_not_read(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compress.bundle.open.MOST_BYTES", 1)
+    with pytest.raises(VerificationError, match=r"results\.json: has more than 1 bytes: do not use it"):
+        open_bundle(small).results()
+
+
+def test_a_long_signature_is_none(small: Path) -> None:
+    (small / "manifest.json.sig").write_bytes(b"s" * 65)
+    with pytest.raises(VerificationError, match=r"manifest\.json\.sig: is no signature: do not use it"):
+        open_bundle(small).signature()
 
 
 def test_an_altered_manifest_is_refused(small: Path, keys: tuple[Path, Path]) -> None:

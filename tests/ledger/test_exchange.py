@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,22 @@ def test_a_parquet_file_has_typed_columns(make: Make, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("document", [["signature"], "signature", "x", 5, None, [], True])
+def test_json_that_is_no_mapping_is_refused(document: object, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"x\.json: "):
+        read_rows(tmp_path / "x.json")
+
+
+def test_columns_without_end_are_refused_before_the_rows(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(",".join(f"c{i}" for i in range(50_000)) + "\n" + "a\n" * 2000)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="unknown column c0"):
+        read_rows(tmp_path / "x.csv")
+    assert tracemalloc.get_traced_memory()[1] < 2**25
+    tracemalloc.stop()
+
+
 def test_a_changed_figure_is_refused(make: Make, tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     write_rows([make().row(), make(run="2").row()], path)
@@ -70,7 +87,8 @@ def test_what_is_no_number_in_a_rows_details_is_refused(number: str, make: Make,
         ("x.json", "[]", "not rows that `compress ledger export` wrote"),
         ("x.json", '{"schema_version": 2, "rows": []}', "schema_version 2, must be 1"),
         ("x.parquet", "PAR", "not rows that `compress ledger export` wrote"),
-        ("x.csv", "a,b\n1,2\n", "row 1: "),
+        ("x.csv", "a,b\n1,2\n", "unknown column a"),
+        ("x.csv", "run\n1\n", "row 1: "),
     ],
 )
 def test_what_is_no_export(name: str, text: str, message: str, tmp_path: Path) -> None:

@@ -76,6 +76,14 @@ def test_results_of_rows_without_end_are_refused(opened: Bundle, monkeypatch: py
         benched(opened, times, "r", "2026-11-24T00:00:00+00:00")
 
 
+def test_results_of_pictures_without_end_are_refused(opened: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row has them all."""
+    times = [Performance.model_validate(timed("onnx-int8", p50)) for p50 in range(1, 200)]
+    monkeypatch.setattr("compress.ledger.from_bundle.MOST_SCORES", 100)
+    with pytest.raises(VerificationError, match=r"its results give rows with \d+ pictures, at most 100: do not use it"):
+        benched(opened, times, "r", "2026-11-24T00:00:00+00:00")
+
+
 def test_a_bench_is_a_run_of_its_own_for_what_it_timed(opened: Bundle) -> None:
     now = "2026-11-24T00:00:00+00:00"
     (row,) = benched(opened, [Performance.model_validate(timed("onnx-int8", 10.0))], "run1", now)

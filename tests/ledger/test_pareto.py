@@ -1,12 +1,14 @@
 """Frontiers by device."""
 
 import random
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from compress.errors import VerificationError
 from compress.ledger import Filter, Ledger
 from compress.ledger.pareto import frontier, pareto
 from compress.results.measurement import Measurement
@@ -34,6 +36,16 @@ def test_the_frontier_is_what_nothing_beats(higher_is_better: bool) -> None:
     result = [by_id[id] for id in frontier(points, higher_is_better=higher_is_better)]
     assert set(result) == wanted and len(result) == len(wanted)
     assert result == sorted(result)
+
+
+def test_a_row_without_its_details_is_told(ledger: Ledger, make: Make) -> None:
+    ledger.append([row(make, "a", 1.0, 20.0), row(make, "b", 2.0, 30.0)])
+    with sqlite3.connect(str(ledger.url.database)) as connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("DELETE FROM details WHERE id = (SELECT min(id) FROM details)")
+    with pytest.raises(VerificationError, match="damaged: 1 of 2 rows have no details: restore a copy of it"):
+        pareto(ledger, "latency_p50_ms", "psnr_db", Filter())
 
 
 def test_devices_are_apart_and_old_measurements_do_not_count(ledger: Ledger, make: Make) -> None:

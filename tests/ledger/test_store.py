@@ -92,12 +92,12 @@ def test_a_wrong_id(ledger: Ledger, start: str, text: str) -> None:
 def test_the_latest_apply_that_is_fields(ledger: Ledger, make: Make) -> None:
     old, new, bench = (
         make(created="2026-11-01T00:00:00+00:00"),
-        make(created="2026-11-02T00:00:00+00:00"),
-        make(created="2026-11-03T00:00:00+00:00", command="bench"),
+        make(created="2026-11-02T00:00:00+00:00", run="run1"),
+        make(created="2026-11-03T00:00:00+00:00", run="run2", command="bench"),
     )
     ledger.append([old, new, bench])
     fields = {"artifact": "onnx-int8", "target": None}
-    for until, own, wanted in ((bench.created, "", new), (bench.created, new.id, old), (old.created, "", old)):
+    for until, own, wanted in ((bench.created, "", new), (bench.created, new.run, old), (old.created, "", old)):
         result = ledger.latest(fields, until, own)
         assert result is not None and result.id == wanted.id
     assert ledger.latest({"target": "x86"}, bench.created, "") is None

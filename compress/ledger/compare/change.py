@@ -1,5 +1,6 @@
 """One measure on both sides of a comparison."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,6 @@ class Change:
         """Values, difference, ratio B / A, and the 95 % interval of the difference."""
         low, high = (self.difference.low, self.difference.high) if self.difference else (None, None)
         interval = None if low is None else {"low": low, "high": high, "includes_0": low <= 0 <= high}  # type: ignore[operator]
-        ratio = round(self.b / self.a, 5) if self.a else None
+        ratio = self.b / self.a if self.a else math.inf
         values = {"measure": self.measure, "a": self.a, "b": self.b, "difference": round(self.b - self.a, 6)}
-        return {**values, "ratio": ratio, "interval": interval}
+        return {**values, "ratio": round(ratio, 5) if math.isfinite(ratio) else None, "interval": interval}

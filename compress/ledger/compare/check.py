@@ -104,7 +104,7 @@ def _earlier(ledger: "Ledger", row: "Row") -> "Row | None":
     """The newest earlier row of the same recipe and artifact, on the same device if there is one."""
     same = {name: getattr(row, name) for name in ("recipe", "artifact", *COMPARABLE)}
     device = {name: getattr(row, name) for name in DEVICE}
-    return ledger.latest(same | device, row.created, row.id) or ledger.latest(same, row.created, row.id)
+    return ledger.latest(same | device, row.created, row.run) or ledger.latest(same, row.created, row.run)
 
 
 def _judge(now: "Row", before: "Row | None", given: dict[str, float]) -> Iterator[Verdict]:

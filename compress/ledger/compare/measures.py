@@ -32,7 +32,7 @@ def _change(pair: Pair, measure: str) -> Change | None:
     a, b = getattr(pair.a, measure), getattr(pair.b, measure)
     if a is None or b is None:
         return None
-    values = [_scores(row, measure) for row in (pair.a, pair.b)] if measure in BY_PICTURE else [[], []]
+    values = [_scores(row, measure) for row in (pair.a, pair.b)] if measure in BY_PICTURE else [(), ()]
     if not values[0] or len(values[0]) != len(values[1]):
         return Change(measure, a, b)
     from compress.ledger.compare.difference import difference
@@ -40,10 +40,10 @@ def _change(pair: Pair, measure: str) -> Change | None:
     return Change(measure, a, b, difference(*values))
 
 
-def _scores(row: Row, measure: str) -> list[float]:
+def _scores(row: Row, measure: str) -> tuple[float, ...]:
     """A measure of every picture, in the set's order; none where a picture lacks it."""
-    scores = [getattr(picture, measure) for picture in row.pictures or ()]
-    return [] if None in scores else scores
+    scores = tuple(getattr(picture, measure) for picture in row.pictures or ())
+    return () if None in scores else scores
 
 
 def _most_changed(pair: Pair) -> list[PictureChange]:

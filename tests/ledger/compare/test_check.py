@@ -15,6 +15,7 @@ from compress.ledger.compare.check import Limits, check
 from compress.ledger.compare.check_report import junit_xml, markdown_summary
 from compress.ledger.compare.sides import pairs, side
 from compress.ledger.record import bundle_measurements
+from compress.results.measurement import Measurement
 
 Variant = Callable[..., Path]
 PSNR = Limits(max_psnr_drop=0.05)
@@ -59,6 +60,22 @@ def test_a_bundle_is_not_held_against_itself(edit: Any, earlier: Ledger, finishe
     earlier.append(bundle_measurements(bad))
     assert check(str(bad), "ledger", PSNR).exit_code == 3, "as `apply` has recorded it before the gate runs"
     assert check(None, "ledger", PSNR).exit_code == 3, "the newest run"
+
+
+def test_a_run_s_other_targets_are_no_earlier_run(finished: Any, ledger: Ledger) -> None:
+    """They have its very quality and size: a first run, and one that got worse on a new CPU, would pass."""
+    rows = bundle_measurements(finished.folder)
+    timed = next(row for row in rows if row.artifact == "onnx-int8" and row.psnr_db is not None)
+
+    def run(name: str, day: int, **changes: Any) -> list[Measurement]:
+        fields = {"run": name, "created": f"2026-11-0{day}T00:00:00+00:00", **changes}
+        return [timed.model_copy(update={**fields, "target": target}) for target in ("t1", "t2")]
+
+    ledger.append(run("first", 1))
+    with pytest.raises(InputError, match="the ledger has no earlier row of it"):
+        check(None, "ledger", PSNR)
+    ledger.append(run("worse", 2, psnr_db=timed.psnr_db - 5, pictures=None))
+    assert check(None, "ledger", PSNR).exit_code == 3
 
 
 def test_against_another_bundle(edit: Any, finished: Any, variant: Variant) -> None:

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from compress.cli.commands import app
 from compress.errors import InputError
 from compress.ledger import Ledger
-from compress.ledger.compare.measures import compare
+from compress.ledger.compare.change import Change
+from compress.ledger.compare.measures import compare, compared
+from compress.ledger.compare.sides import Pair, side
 from compress.ledger.record import bundle_measurements
+from compress.results.measurement import Row
 
 Variant = Callable[..., Path]
 
@@ -106,3 +110,24 @@ def test_the_command(finished: Any, command: list[str]) -> None:
     done = CliRunner().invoke(app, [*command, bundle, bundle])
     assert done.stdout.count("B is as large, equal in PSNR, equal in LPIPS") == 5
     assert "validation0" in done.stdout
+
+
+def test_ratios_beyond_numbers_are_left_out() -> None:
+    """JSON has no infinity."""
+    assert Change("psnr_db", 1e-310, 30.0).to_json()["ratio"] is None
+    assert Change("bytes", 0, 5).to_json()["ratio"] is None
+    assert Change("bytes", 4, 6).to_json()["ratio"] == 1.5
+
+
+def test_latencies_are_those_of_clocks(finished: Any) -> None:
+    """With others, a ratio could be 0 or infinite."""
+    (row, *_) = side(str(finished.folder))
+
+    def timed(ms: float) -> Row:
+        return Row.model_validate(row.model_dump() | {"latency_p50_ms": ms})
+
+    with pytest.raises(ValidationError):
+        timed(5e-324)
+    fast, slow = timed(1e-6), timed(1e12)
+    for pair in (Pair(fast, slow), Pair(slow, fast)):
+        assert "x slower" in compared(pair).verdict or "x faster" in compared(pair).verdict
