@@ -113,7 +113,8 @@ def _frame(image: ImageFile.ImageFile, name: str, *, with_metadata: bool, last: 
 def _fit_key(image: ImageFile.ImageFile, given: Meaning) -> list[str]:
     """Scale the colour that is transparent as Pillow scaled the samples, which it leaves to us; says what is lost."""
     key = image.info.get("transparency")
-    if isinstance(key, int) and image.mode == "L" and given.bits < 8:
+    # Scaled already, in an earlier frame, it is larger.
+    if isinstance(key, int) and image.mode == "L" and key < 2**given.bits < 256:
         image.info["transparency"] = key * 255 // (2**given.bits - 1)
     if isinstance(key, tuple) and given.bits == 16:
         # Of the low bytes, which tell the colour from its neighbours, nothing is left.

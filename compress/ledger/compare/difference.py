@@ -21,7 +21,7 @@ class Difference:
     high: float | None
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=100)
 def difference(a: tuple[float, ...], b: tuple[float, ...]) -> Difference:
     """Mean of ``b - a`` over pictures, with the 95 % BCa bootstrap interval of Efron (1987), seeded; the percentile
     interval of very many.
