@@ -18,6 +18,7 @@ from compress.surroundings import NO_CURRENT_FOLDER, has_current_folder
 from compress.text import printable
 
 PART = ".part-"
+LOCK = ".lock"
 DEVICES = Path("/dev")
 TEMPORARY = 16
 """Characters of the suffix of a temporary file, at most, and more than is put before it."""
@@ -261,7 +262,7 @@ def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / ".lock"
+        path = folder / LOCK
         if path.is_symlink():  # before 3.20.1, filelock followed it
             raise InputError(f"{path}: is a link, and the file that it leads to would be emptied: remove the link")
         lock = FileLock(path)
@@ -281,9 +282,17 @@ def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed runs left beside good files; for whoever holds ``folder`` (``locked``)."""
-    for path in list(folder.rglob(f"{PART}*")):
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    """Remove what killed runs left beside good files; for whoever holds ``folder`` (``locked``). A folder in it that
+    others lock stays as it is: a search may be at work there.
+    """
+    for root, folders, names in os.walk(folder):
+        at = Path(root)
+        for name in [name for name in folders if name.startswith(PART)]:
+            shutil.rmtree(at / name, ignore_errors=True)
+        for name in names:
+            if name.startswith(PART):
+                (at / name).unlink(missing_ok=True)
+        folders[:] = [name for name in folders if not (name.startswith(PART) or (at / name / LOCK).exists())]
 
 
 def temporary_folder() -> "tempfile.TemporaryDirectory[str]":

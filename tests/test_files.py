@@ -22,6 +22,7 @@ from compress.files import (
     locked,
     open_plain,
     real_path,
+    remove_unfinished,
     sha256_file,
     sha256_text,
     temporary_folder,
@@ -185,6 +186,17 @@ def test_temporary_folders_of_a_run_are_in_its_own(tmp_path: Path) -> None:
 
 
 # --- before a long work ---------------------------------------------------------------------------------------
+
+
+def test_what_another_run_has_underway_in_a_folder_below_stays(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for left in (tmp_path / f"{PART}file", tmp_path / "sub" / f"{PART}file"):
+        left.touch()
+    (tmp_path / f"{PART}folder").mkdir()
+    with locked(tmp_path / "search", print), temporary_folder() as inner:
+        remove_unfinished(tmp_path)
+        assert Path(inner).is_dir()
+    assert {path.name for path in tmp_path.rglob("*")} == {"sub", "search", ".lock"}
 
 
 @pytest.mark.parametrize("name", ["n" * 256, "й" * 128, f"new/{'n' * 256}/x"])

@@ -79,7 +79,7 @@ class Bundle:
         Raises VerificationError for a longer file, and for a link that leads out of the bundle: what it leads to would
         be read, and sent on by ``push``.
         """
-        path, root = self.folder / SIGNATURE, self.folder.resolve()
+        path, root = self.folder / SIGNATURE, real_path(self.folder)
         if not path.is_file():
             return None
         if not is_inside(root, SIGNATURE) and not is_hub_blob(root, SIGNATURE):

@@ -103,6 +103,7 @@ class Facts(RecipeKey):
     recipe: RecipeFacts | None = None
     weights: Weights | None = None
     data: dict[str, Text] = Field(default={})
+    targets: dict[str, Text] = Field(default={})
     versions: dict[str, Text] = Field(default={})
     seeds: Seeds | None = None
     asked: RecipeKey | None = None

@@ -41,7 +41,8 @@ def advice(missed: Iterable[str], unmeasured: Iterable[str] = ()) -> list[str]:
     """One line per different piece of advice, with the missed goals that it is for; the last is for ``unmeasured``."""
     goals: dict[str, list[str]] = {}
     for name in dict.fromkeys(missed):
-        goals.setdefault(ADVICE[name], []).append(name)
+        if name in ADVICE:  # a bundle's results may name any goal
+            goals.setdefault(ADVICE[name], []).append(name)
     lines = [f"{', '.join(names)} missed: {text}" for text, names in goals.items()]
     if names := list(dict.fromkeys(unmeasured)):
         lines.append(

@@ -44,6 +44,7 @@ def plan(
     targets = load_targets(recipe, refusals)
     refusals.refuse()
     refuse_passes(context)
+    context = context.measured_on(targets)
     inputs, planned = context.inputs, context.planned
     missing = {target.name: why for target in targets if (why := missing_tool(target))}
     owner, before = owner_of(inputs, out, source, settings), owner_before(out, inputs)

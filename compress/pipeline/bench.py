@@ -12,6 +12,7 @@ from compress.bundle.schema import ManifestArtifact
 from compress.errors import CompressError, InputError, Unavailable, VerificationError
 from compress.files import temporary_folder
 from compress.ledger.record import record_bench
+from compress.measure.latency import Mode
 from compress.progress import Progress
 from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.image_size import Shape
@@ -37,11 +38,13 @@ def bench(
     record: Record = record_bench,
     *,
     only: str | None = None,
+    mode: Mode | None = None,
 ) -> BenchResult:
     """Measure a bundle's artifacts on ``target`` again; where that cannot be done, entries with evidence unavailable.
 
     ``host``: of the device, as ssh takes it, whatever the target says of how it is reached. ``record`` what was
-    measured: by default, in the ledger. ``only``: the id of the one artifact to measure.
+    measured: by default, in the ledger. ``only``: the id of the one artifact to measure. ``mode``: of measuring; by
+    default, that of the bundle's recipe.
     Raises InputError for no bundle, VerificationError when it is not what its manifest says.
     """
     opened = open_bundle(bundle)
@@ -50,7 +53,7 @@ def bench(
     loaded = loaded_target(target, host)
     fitting = fitting_artifacts(opened, loaded, target, only)
     seed, recipe = opened.noise_seed(), opened.manifest.recipe
-    mode = recipe.measure if recipe else "quick"
+    mode = mode or (recipe.measure if recipe else "quick")
     from compress.bundle.picture import read_picture
 
     try:

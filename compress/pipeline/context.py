@@ -1,14 +1,17 @@
 """What everything shares that works on a recipe's model: what it reads, writes, remembers and says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from compress.artifacts.artifact import Artifact, plan_artifacts
 from compress.artifacts.writer import Writer
+from compress.files import sha256_text
 from compress.pipeline.cache import PassStore, Stages
 from compress.pipeline.inputs import Inputs, resolve
 from compress.progress import Progress
+from compress.recipe.deploy_target import DeployTarget
 from compress.recipe.schema import Recipe
 
 
@@ -18,7 +21,7 @@ class RunContext:
 
     ``resume``: finished stages are taken, not run again. ``reuse``: the recipe's finished student is taken, not
     trained. ``shared``: where runs leave for each other what passes made. ``read``: weights and data that were read for
-    another recipe with the same ones.
+    another recipe with the same ones. ``targets``: what a bundle is measured on, as their files say.
     """
 
     recipe: Recipe
@@ -28,6 +31,7 @@ class RunContext:
     reuse: bool = False
     shared: PassStore | None = None
     read: Inputs | None = None
+    targets: tuple[DeployTarget, ...] = ()
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -57,3 +61,12 @@ class RunContext:
     def of(self, recipe: Recipe, folder: Path) -> "RunContext":
         """The same for a recipe with other passes, in a folder of its own, which is gone on with."""
         return replace(self, recipe=recipe, folder=folder, resume=True, read=self.inputs)
+
+    def measured_on(self, targets: Sequence[DeployTarget]) -> "RunContext":
+        """The same with the recipe's targets."""
+        return replace(self, targets=tuple(targets), read=self.inputs)
+
+    @property
+    def target_hashes(self) -> dict[str, str]:
+        """By target, a hash of all that a measurement on it depends on."""
+        return {target.name: sha256_text(target.measurement_key()) for target in self.targets}

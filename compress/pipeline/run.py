@@ -225,7 +225,8 @@ class Run:
             with self._paths(ours) as paths:
                 return bench_target(Bench(paths, target, pictures, mode, self.progress, self.seed), macs)
 
-        extra = [target.measurement_key(), mode, self._hashes(ours)]
+        # The samples, whose accuracy some targets tell, are of the first set.
+        extra = [target.measurement_key(), mode, self._hashes(ours), *(pictures.hash for pictures in group.sets[:1])]
         return self.context.stages.run_as(list[Performance], f"speed-{target.name}{group.suffix}", work, extra)
 
     @contextmanager

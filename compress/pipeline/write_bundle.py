@@ -50,6 +50,7 @@ def write_bundle(context: RunContext, results: Results, asked: RecipeKey | None 
         "key": inputs.key,
         "weights": {"name": recipe.model.weights, "sha256": inputs.weights_sha256, "licence": inputs.licence},
         "data": inputs.data_hashes,
+        "targets": context.target_hashes,
         **({"asked": asked.to_json()} if asked else {}),
         "versions": inputs.versions,
         "seeds": {"noise": recipe.model.seed},
@@ -67,7 +68,7 @@ def write_bundle(context: RunContext, results: Results, asked: RecipeKey | None 
 
 
 def unchanged(context: RunContext) -> Results | None:
-    """Results of a finished bundle that this very recipe, data and code wrote and nobody touched since.
+    """Results of a finished bundle that this very recipe, data, targets and code wrote and nobody touched since.
 
     None where a target was not available then, or a fallback was stopped: they are tried again.
     """
@@ -79,7 +80,8 @@ def unchanged(context: RunContext) -> Results | None:
         # Of a bundle that a fallback changed: what was asked for, not what came of it.
         asked = bundle.manifest.asked or bundle.manifest
         same = asked.key == inputs.key and asked.recipe_sha256 == recipe_hash(recipe)
-        same = same and bundle.manifest.data == inputs.data_hashes and not bundle.changed_files()
+        same = same and bundle.manifest.data == inputs.data_hashes
+        same = same and bundle.manifest.targets == context.target_hashes and not bundle.changed_files()
         results = bundle.results() if same else None
     except CompressError:
         return None

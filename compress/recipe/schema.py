@@ -364,6 +364,12 @@ class Recipe(Strict):
     fallback: Fallback | None = Field(None, description="What to try, in order, when a goal is missed.")
 
     @model_validator(mode="after")
+    def _falls_back_on_something(self) -> "Recipe":
+        if self.fallback is not None and self.ptq is None:
+            raise ValueError("fallback changes the pass ptq, which the recipe lacks: add ptq, or leave fallback out")
+        return self
+
+    @model_validator(mode="after")
     def _learns_what_is_settled(self) -> "Recipe":
         learner = next((item.name for item in self.passes if item.qat or item.reconstruct), None)
         if learner and self.ptq and self.ptq.engine != "elir":
@@ -432,5 +438,7 @@ class Recipe(Strict):
 
     def with_ptq(self, **settings: Any) -> "Recipe":
         """The recipe with other settings of ptq; None takes one away."""
+        if self.ptq and self.ptq.weight_bits == 7 and 8 not in settings.get("layer_bits", self.ptq.layer_bits).values():
+            settings = {"pair_limit": None, **settings}  # of 8-bit layers, which are gone
         passes = [item.changed(**settings) if item.ptq else item for item in self.passes]
         return self.model_copy(update={"passes": passes})

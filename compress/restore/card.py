@@ -120,7 +120,11 @@ def _quality(result: Evaluation, training: str) -> list[str]:
         for r in result.results
         for who, s in r.scores.items()
     ]
-    against = [(r.dataset, f"{r.lpips_below_input:.1%}", f"{r.psnr_against_input_db:+.2f} dB") for r in result.results]
+    below = [r.lpips_below_input for r in result.results]
+    against = [
+        (r.dataset, "-" if share is None else f"{share:.1%}", f"{r.psnr_against_input_db:+.2f} dB")
+        for r, share in zip(result.results, below, strict=True)
+    ]
     given = task_input(result.task)
     return [
         "Figures are means over the pictures, after rounding to 8 bits. PSNR and SSIM are computed on RGB without",
@@ -149,11 +153,12 @@ def _plane(result: Evaluation, training: str) -> list[str]:
         given, "The mean of all pictures that fit the input would be blurred, but closer to the truth in every pixel."
     )
     gains = [r.psnr_against_input_db for r in result.results]
-    below = [100 * r.lpips_below_input for r in result.results]
+    below = [100 * share for r in result.results if (share := r.lpips_below_input) is not None]
+    falls = f", and its LPIPS falls by {_span(below, '{:.0f}')} %" if below else ""
     return [
         f"No model is best in both distortion (PSNR, SSIM) and perception (LPIPS). {first}",
         f"This model draws plausible texture, not the true one. Against {given},",
-        f"its PSNR changes by {_span(gains, '{:+.2f}')} dB, and its LPIPS falls by {_span(below, '{:.0f}')} %.",
+        f"its PSNR changes by {_span(gains, '{:+.2f}')} dB{falls}.",
         "Never take its details (faces, text, number plates) as evidence.",
         f"{_LPIPS_TRAINED[_lpips_in(training)]} Look at the pictures too.",
     ]

@@ -63,11 +63,11 @@ class SetResult:
         return f"<SetResult {self.dataset}, n = {model.n}: {figures}>"
 
     @property
-    def lpips_below_input(self) -> float:
-        """How much lower the model's LPIPS is than its input's, as a share of the latter."""
+    def lpips_below_input(self) -> float | None:
+        """How much lower the model's LPIPS is than its input's, as a share of the latter; None where that is 0."""
         model, given = self.scores["model"].lpips, self.scores["input"].lpips
         assert model is not None and given is not None  # a card refuses sets without truth
-        return 1 - model / given
+        return 1 - model / given if given else None
 
     @property
     def psnr_against_input_db(self) -> float:

@@ -44,7 +44,8 @@ def measure_costs(lab: Lab, target: DeployTarget | None) -> Costs:
     timed = target is not None and FLOAT in lab.bits
     networks = list(dict.fromkeys(group.network for group in lab.groups)) if timed else []
     variants = [FLOAT_MODEL, OWN, *networks]
-    extra = [lab.format, target and target.measurement_key(), variants]
+    mode = lab.models.context.recipe.measure
+    extra = [lab.format, target and target.measurement_key(), mode, variants]
     return lab.models.context.stages.run_as(
         Costs, f"costs-{lab.format}", lambda: _measure(lab, target, variants), extra
     )

@@ -200,14 +200,15 @@ def _known(stage: tuple[str, list[Any]], result: Any) -> tuple[str, Callable[[],
 
 
 def _target(recipe: Recipe, targets: Sequence[DeployTarget], format_: Format) -> DeployTarget | None:
-    """The first of ``targets`` on this machine that runs the format. Raises InputError where a time is asked for that
-    nothing can tell."""
-    chosen = next((t for t in targets if t.reach == "local" and runs(t, Artifact(format_, "int8"))), None)
+    """The first of ``targets`` on this machine that runs the format in fp32 and int8. Raises InputError where a time is
+    asked for that nothing can tell."""
+    both = [Artifact(format_, precision) for precision in ("fp32", "int8")]
+    chosen = next((t for t in targets if t.reach == "local" and all(runs(t, a) for a in both)), None)
     asked = [name for name in ("latency_ms", "speedup") if getattr(recipe.search.constraints, name) is not None]
     if chosen is None and asked:
         raise InputError(
-            f"search.constraints.{asked[0]}: no local target of the recipe runs {format_}: add one under targets, "
-            "or remove it"
+            f"search.constraints.{asked[0]}: no local target of the recipe runs {format_} in fp32 and int8: add one "
+            "under targets, or remove it"
         )
     return chosen
 

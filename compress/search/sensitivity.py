@@ -135,6 +135,7 @@ def sensitivity(
     context = replace(context, shared=left)
     inputs, planned = context.inputs, context.planned
     inputs.validation[0].require_truth("sensitivities are drops against them")
+    pictures = min(pictures, len(inputs.validation[0]))
     chosen = format_ or next((f for f in FORMATS if any(a.format == f and a.precision == "int8" for a in planned)), "")
     if not any(a.format == chosen and a.precision == "int8" for a in planned):
         asked = f"{chosen} in 8 bits" if chosen else "anything in 8 bits"

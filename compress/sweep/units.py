@@ -135,10 +135,12 @@ class Planner:
 
     def _bench(self, point: Point, built: str, target: str) -> Unit:
         loaded = self._target(target)
-        facts = ["bench", built, loaded.model_dump(mode="json"), point.recipe.measure]
+        # The bundle may have been built for a point that was timed in another way, and had other goals.
+        asked = {"mode": point.recipe.measure, "goals": point.recipe.goals.model_dump(mode="json")}
+        facts = ["bench", built, loaded.model_dump(mode="json"), asked]
         name = sha256_text(json.dumps(facts, sort_keys=True))
         label = f"{point.label} on {target}"
-        given = {"job": Job(name, label, self.store), "built": built, "target": target}
+        given = {"job": Job(name, label, self.store), "built": built, "target": target, **asked}
         far = loaded.reach in FAR
         task = Task(name, label, bench, given, (built,), 1 if far else ALL, target, far)
         return Unit("bench", task, point.label)

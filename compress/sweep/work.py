@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compress.bundle.manifest import MANIFEST
 from compress.errors import Unavailable
 from compress.files import locked, sha256_file
+from compress.measure.latency import Mode
 from compress.pipeline.workers import SharedFiles, Store, scratch
 from compress.progress import Progress
 from compress.recipe.schema import Goals, Recipe
@@ -77,8 +78,11 @@ def build(job: Job, recipe: str, *, reuse: bool, record: bool) -> UnitRecord:
     return once(job, work)
 
 
-def bench(job: Job, built: str, target: str) -> UnitRecord:
-    """Time a built point on one target. Raises Unavailable where that cannot be done from here."""
+def bench(job: Job, built: str, target: str, mode: Mode, goals: dict[str, Any]) -> UnitRecord:
+    """Time a built point on one target, in ``mode``, and judge it by ``goals``, as `Goals` has them.
+
+    Raises Unavailable where that cannot be done from here.
+    """
 
     def work(folder: Path, opened: Store) -> UnitRecord:
         from compress.bundle.open import open_bundle
@@ -88,17 +92,15 @@ def bench(job: Job, built: str, target: str) -> UnitRecord:
         opened.get_folder(f"bundles/{built}", folder, MANIFEST)
         # Nodes may share a machine; two that time at once would measure each other.
         with locked(scratch("bench"), silent):
-            benched = measure(folder, target, Progress("silent"), record=lambda at, entries, say: None)
+            benched = measure(folder, target, Progress("silent"), record=lambda at, entries, say: None, mode=mode)
         if benched.why:
             raise Unavailable(benched.why)
         bundle = open_bundle(folder)
         results = bundle.results().model_copy(update={"performance": benched.performance})
-        recipe = bundle.manifest.recipe
-        goals = Recipe.model_validate(recipe.to_json()).goals if recipe else Goals()
         return UnitRecord(
             bundle=f"bundles/{built}",
             performance=[Performance.model_validate(p.model_dump(include=TIMED)) for p in benched.performance],
-            goals=check_goals(goals, results),
+            goals=check_goals(Goals.model_validate(goals), results),
             rows=_rows(folder, opened, built, benched.performance),
         )
 

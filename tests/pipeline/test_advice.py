@@ -27,6 +27,10 @@ def test_goals_of_one_kind_share_a_line() -> None:
     assert advice([]) == []
 
 
+def test_a_goal_of_a_stranger_s_results_has_none() -> None:
+    assert advice(["x", "[b]"]) == []
+
+
 def test_a_goal_that_nothing_measured_has_advice_of_its_own() -> None:
     assert advice([], ["breaches", "breaches"]) == [
         "breaches not measured: name a target that does (targets, --target), or leave the goal out"

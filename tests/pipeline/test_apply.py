@@ -157,6 +157,17 @@ def test_an_unchanged_recipe_is_only_checked(finished: Any, tiny_recipe: Make, m
     assert (result.reused, result.results, result.exit_code) == (True, finished.result.results, 0)
 
 
+def test_a_target_whose_file_was_edited_is_measured_again(bundle: Path, tiny_recipe: Make, tmp_path: Path) -> None:
+    target = tmp_path / "mine.yaml"
+    text = "version: 1\nname: mine\ndescription: {}\nruntime: onnxruntime\nformat: onnx\nreach: local\nthreads: {}\n"
+    made = []
+    for prose, threads in (("a", 1), ("a", 1), ("b", 1), ("b", 2)):
+        target.write_text(text.format(prose, threads))
+        made.append(again(tiny_recipe(targets=[str(target)]), bundle))
+    assert [result.reused for result in made] == [False, True, True, False]
+    assert {entry["threads"] for entry in made[-1].results["performance"]} == {2}
+
+
 def test_a_changed_artifact_fails_verification_and_is_written_again(bundle: Path, tiny_recipe: Make) -> None:
     path = bundle / "fp32/onnx/model.onnx"
     good = path.read_bytes()

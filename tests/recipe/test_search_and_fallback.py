@@ -40,6 +40,25 @@ def test_one_line_a_mistake(tmp_path: Path, text: str, line: str) -> None:
     assert refused(tmp_path, text) == [line]
 
 
+def test_a_fallback_needs_what_its_steps_change(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: int8_sr\nname: mine\npasses: [{weights: {bits: 4}}]\nfallback: [recalibrate]\n")
+    with pytest.raises(InputError, match="fallback changes the pass ptq, which the recipe lacks: add ptq, or leave"):
+        load_recipe(str(path))
+
+
+def test_a_limit_goes_with_the_layers_that_it_was_for(tmp_path: Path) -> None:
+    """Of a search, and of a fallback that leaves them in float."""
+    path = tmp_path / "mine.yaml"
+    ptq = "{weight_bits: 7, pair_limit: true, layer_bits: {enc: 8}}"
+    path.write_text(f"extends: int8_sr\nname: mine\npasses: [{{fold_time: {{}}}}, {{ptq: {ptq}}}]\n")
+    recipe = load_recipe(str(path))
+    for bits, limited in (({}, False), ({"enc": 16}, False), ({"dec": 8}, True)):
+        settings = recipe.with_ptq(layer_bits=bits).ptq
+        assert settings is not None and settings.pair_limit is limited
+    assert recipe.with_ptq(range="mse").ptq.pair_limit is True  # type: ignore[union-attr]
+
+
 def test_a_bare_list_has_the_default_budget(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("extends: int8_sr\nname: mine\nfallback: [recalibrate, raise_bits]\n")

@@ -83,3 +83,13 @@ def test_card_of_a_denoiser_names_its_noise(folder: Path) -> None:
     assert "for denoising of photographs (white Gaussian noise of sigma 25/255" in card
     assert "| set | LPIPS below noisy input | PSNR against noisy input |" in card
     assert "bicubic" not in card.lower()
+
+
+def test_card_of_pictures_that_reducing_does_not_change(tmp_path: Path) -> None:
+    """Bicubic loses nothing of a flat picture: no share of its LPIPS, 0, can be told."""
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(folder / "grey.png")
+    card = model_card(checkpoint(folder, "sr_x4"), [str(folder)], Settings(), SILENT)
+    assert re.search(r"^\| flat \| - \| .* dB \|$", card, re.MULTILINE)
+    assert "its LPIPS falls" not in card

@@ -56,6 +56,11 @@ def test_what_keys_depend_on(plan: Callable[..., list[Unit]]) -> None:
     assert alone == keys("set: {model.seed: 1}")
     assert alone == keys("set: {model.seed: 1, goals.psnr_drop_db: 0.5}")
     assert alone != keys("set: {model.seed: 2}")
+    # A bundle is the same whatever its goals and however it is timed; what is timed and judged is not.
+    built, timed = keys("set: {model.seed: 1}\ntargets: [x86-openvino]")
+    for other in ("goals.psnr_drop_db: 0.5", "measure: full"):
+        again, otherwise = keys(f"set: {{model.seed: 1, {other}}}\ntargets: [x86-openvino]")
+        assert again == built and otherwise != timed
     assert alone != keys("set: {model.seed: 1}", 2)
     assert alone + alone != keys("search: {kind: list, points: [{model.seed: 1}, {model.seed: 1}]}") == alone
 

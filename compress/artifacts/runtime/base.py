@@ -228,8 +228,9 @@ def _fits_stage(stage: str, shapes: Mapping[str, Shape], output: Shape) -> bool:
 
 
 def _reduced(image: Shape, height: int, width: int) -> Shape:
-    """Shape of a picture that ``image`` is, by a whole factor up to ``MOST_SCALE``, of height x width; () for none."""
+    """Shape of a picture that ``image`` is, by 1, 2, 4 ... up to ``MOST_SCALE``, of height x width; () for none."""
     scale = height // image[1] if len(image) == 4 and image[1] > 0 else 0
-    if not 1 <= scale <= MOST_SCALE or height % scale or width % scale:
+    # Tiles lie on a grid of 32 px, which another factor does not divide: the small picture has none.
+    if not 1 <= scale <= MOST_SCALE or SIZE_MULTIPLE % scale or height % scale or width % scale:
         return ()
     return (1, height // scale, width // scale, 3)

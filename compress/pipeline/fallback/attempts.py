@@ -62,7 +62,7 @@ class Attempts:
     def _no_use(self) -> str | None:
         """Why no step can help: each makes int8 artifacts better, none makes them faster or smaller."""
         kinds = list(dict.fromkeys(g.goal for g in self.best.goals if not g.met))
-        quality = [g for g in self.best.goals if not g.met and g.goal in QUALITY]
+        quality = self._missed_quality()
         if any(g.value is not None for g in quality) or _wrong_int8(self.best):
             return None
         if quality:
@@ -105,9 +105,12 @@ class Attempts:
         candidates = changes(step, self.best_recipe, errors)
         return next((change for change in candidates if change.recipe.passes not in self.tried), None)
 
+    def _missed_quality(self) -> list[Goal]:
+        return [g for g in self.best.goals if not g.met and g.goal in (*QUALITY, "histogram")]
+
     def _worst_format(self) -> str:
         """Format of the artifact that misses a goal by the most."""
-        quality = [g for g in self.best.goals if not g.met and g.goal in QUALITY]
+        quality = self._missed_quality()
         worst = max(quality, key=_relative).artifact if quality else _wrong_int8(self.best)[0]
         return str(worst).partition("-")[0]
 

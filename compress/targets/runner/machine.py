@@ -6,7 +6,7 @@ import platform
 import re
 import shutil
 import subprocess
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 SYS, PROC = "/sys", "/proc"
 
@@ -22,6 +22,18 @@ def read_text(path: str) -> str:
 def values(pattern: str, unit: float) -> List[float]:
     texts = [read_text(path) for path in sorted(glob.glob(SYS + pattern))]
     return [int(text) / unit for text in texts if re.match(r"-?\d+$", text)]
+
+
+def package_joules() -> List[float]:
+    """Energy that each package has taken so far; not that of psys, the whole laptop, which holds them."""
+    folders = sorted(glob.glob(SYS + "/class/powercap/intel-rapl:*"))
+    packages = [path for path in folders if path.rpartition("/")[2].count(":") == 1]
+    return [
+        joules
+        for path in packages
+        if read_text(path + "/name") != "psys"
+        for joules in values(path[len(SYS) :] + "/energy_uj", 1e6)
+    ]
 
 
 def field(text: str, name: str) -> str:
@@ -73,13 +85,21 @@ PATHS = {
 }
 
 
+def _printed(command: Sequence[str]) -> str:
+    """What a command prints, on one line; "" where it fails, or never ends."""
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return " ".join(done.stdout.decode("utf-8", "replace").split()) if done.returncode == 0 else ""
+
+
 def recorded(names: List[str]) -> Dict[str, Optional[str]]:
     """Power and clock settings by name; None for what the system does not tell."""
     texts: Dict[str, Optional[str]] = {}
     for name in names:
         text = read_text(SYS + PATHS[name]) if name in PATHS else ""
         if name in COMMANDS and shutil.which(COMMANDS[name][0]):
-            done = subprocess.run(COMMANDS[name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20)
-            text = " ".join(done.stdout.decode("utf-8", "replace").split()) if done.returncode == 0 else ""
+            text = _printed(COMMANDS[name])
         texts[name] = text or None
     return texts

@@ -8,7 +8,10 @@ import threading
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from compress.targets.runner.machine import values
+from compress.targets.runner.machine import package_joules, values
+
+PART_OF_OTHERS = ("VDDQ_VDD2_1V8AO",)
+"""Rails of a Jetson AGX Orin that another rail, VIN_SYS_5V0, feeds."""
 
 
 class Sampler:
@@ -38,7 +41,7 @@ class Sampler:
             self._power(sum(watts) if watts else None, "hwmon, all sensors", time.monotonic())
 
     def _energy(self) -> None:
-        packages = values("/class/powercap/intel-rapl:[0-9]/energy_uj", 1e6)
+        packages = package_joules()
         now = time.monotonic()
         if packages and self.energy and sum(packages) >= self.energy[1] and now > self.energy[0]:
             watts = (sum(packages) - self.energy[1]) / (now - self.energy[0])
@@ -54,12 +57,13 @@ class Sampler:
 
     def tegra_line(self, line: str) -> None:
         """``... cpu@45.5C ... VDD_IN 4940mW/4940mW ...``: the board's input rail, or the sum of the rails."""
-        rails = re.findall(r"(V\w+) (\d+)(?:mW)?/\d+", line)
-        whole = [float(value) for name, value in rails if name in ("VDD_IN", "VIN_SYS_5V0", "POM_5V_IN", "VIN")]
-        watts = whole or [float(value) for _, value in rails]
+        # Whole words: "RAM 2448/7620MB" is no rail, and POM_5V_IN is none called V_IN.
+        rails = re.findall(r"(?<!\S)([A-Z]\w*) (\d+)(?:mW)?/\d+(?:mW)?(?!\S)", line)
+        whole = [float(value) for name, value in rails if name in ("VDD_IN", "POM_5V_IN", "VIN")]
+        watts = whole or [float(value) for name, value in rails if name not in PART_OF_OTHERS]
         source = "tegrastats" + (", input rail" if whole else "")
         self._power(sum(watts) / 1000 if watts else None, source, time.monotonic())
-        heat = [float(value) for value in re.findall(r"\w+@(\d+(?:\.\d+)?)C", line)]
+        heat = [float(value) for name, value in re.findall(r"(\w+)@(\d+(?:\.\d+)?)C", line) if name != "PMIC"]
         self._add("temperature_c", max(heat, default=None), "tegrastats, the hottest")
 
     def _add(self, name: str, value: Optional[float], source: str) -> None:

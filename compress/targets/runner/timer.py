@@ -10,6 +10,7 @@ from compress.targets.runner.failure import Failure
 
 BLOCK = 5  # timed runs a block
 STEADY = 0.02  # warm-up ends when two windows' medians differ by less
+MOST_SAMPLES = 200_000  # of one artifact: more make no figure surer, and an answer has a largest size
 WINDOW = 3  # runs a window of the warm-up
 
 
@@ -51,11 +52,15 @@ def interleaved(
     with no_garbage_collection():
         warmup = {name: warm_up(run, protocol["warmup_s"]) for name, run in runs.items()}
         samples: Dict[str, List[float]] = {name: [] for name in runs}
+        seconds = dict.fromkeys(runs, 0.0)
         rng, unfinished = np.random.default_rng(seed), list(runs)
         while unfinished:
             for i in rng.permutation(len(unfinished)):
-                samples[unfinished[i]] += block(runs[unfinished[i]])
-            for name in [name for name in unfinished if enough(samples[name], protocol)]:
+                name = unfinished[i]
+                timed_now = block(runs[name])
+                samples[name] += timed_now
+                seconds[name] += sum(timed_now) / 1000
+            for name in [name for name in unfinished if enough(len(samples[name]), seconds[name], protocol)]:
                 unfinished.remove(name)
                 on_done(name)
     return {name: {"samples": samples[name], "warmup": warmup[name]} for name in runs}
@@ -67,9 +72,9 @@ def block(run: Callable[[], Any]) -> List[float]:
     return [timed(run) for _ in range(BLOCK)]
 
 
-def enough(samples: List[float], protocol: Dict[str, float]) -> bool:
-    seconds = sum(samples) / 1000
-    return seconds >= protocol["max_s"] or (len(samples) >= protocol["min_runs"] and seconds >= protocol["min_s"])
+def enough(runs: int, seconds: float, protocol: Dict[str, float]) -> bool:
+    whole = runs >= protocol["min_runs"] and seconds >= protocol["min_s"]
+    return whole or seconds >= protocol["max_s"] or runs >= MOST_SAMPLES
 
 
 @contextlib.contextmanager

@@ -99,6 +99,7 @@ def test_another_models_inputs_are_refused() -> None:
         ((1, 1, 1, 3), (1, 4096, 4096, 3)),  # a picture of 20 x 30 px would take 30 GB
         ((16, 16, 3), (1, 64, 64, 3)),
         ((1, 16, 16, 3), ()),
+        ((1, 64, 64, 3), (1, 192, 192, 3)),  # tiles lie on a grid of 32 px, which 3 does not divide
     ],
 )
 def test_pictures_of_no_artifact_of_ours(image: tuple[int, ...], output: tuple[int, ...]) -> None:

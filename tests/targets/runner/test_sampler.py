@@ -41,6 +41,8 @@ def test_power_from_rapl_counters_that_wrap(tmp_path: Path, monkeypatch: pytest.
     for joules in (100, 130, 1):
         put(tmp_path, "class/powercap/intel-rapl:0/energy_uj", str(joules * 1_000_000))
         put(tmp_path, "class/powercap/intel-rapl:0:0/energy_uj", "999000000")
+        put(tmp_path, "class/powercap/intel-rapl:1/energy_uj", str(joules * 2_000_000))
+        put(tmp_path, "class/powercap/intel-rapl:1/name", "psys")
         taken.take()
         joules_of.append(taken.joules)
     assert joules_of == [None, 30, 30], "what is not known of the interval in which the counter wrapped is left out"
@@ -56,3 +58,34 @@ def test_power_from_tegrastats() -> None:
     result = taken.stop()
     assert (result["power_w"]["min"], result["power_w"]["max"]) == (3.0, 4.94)
     assert (result["temperature_c"]["min"], result["temperature_c"]["max"]) == (30.0, 50.2)
+
+
+@pytest.mark.parametrize(
+    ("line", "watts", "heat"),
+    [
+        (
+            "RAM 2448/3964MB (lfb 1x4MB) IRAM 0/252kB CPU [5%@102] PLL@27C CPU@29.5C PMIC@100C "
+            "POM_5V_IN 2532/2532 POM_5V_GPU 40/40 POM_5V_CPU 280/280",
+            2.53,
+            29.5,
+        ),
+        (
+            "RAM 2448/31920MB SWAP 0/15960MB GPU@33C PMIC@100C GPU 0/0 CPU 311/311 SOC 932/932 CV 0/0 VDDRQ 155/155 "
+            "SYS5V 1465/1465",
+            2.86,
+            33,
+        ),
+        (
+            "RAM 2448/30536MB cpu@40C VDD_GPU_SOC 2000mW/2000mW VDD_CPU_CV 789mW/789mW VIN_SYS_5V0 3211mW/3211mW "
+            "VDDQ_VDD2_1V8AO 500mW/500mW",
+            6.0,
+            40,
+        ),
+    ],
+)
+def test_power_of_boards_without_one_input_rail(line: str, watts: float, heat: float) -> None:
+    """A Nano, an AGX Xavier and an AGX Orin."""
+    taken = Sampler()
+    taken.tegra_line(line)
+    result = taken.stop()
+    assert (result["power_w"]["max"], result["temperature_c"]["max"]) == (watts, heat)

@@ -52,6 +52,12 @@ def test_a_fast_callable_runs_for_the_least_time() -> None:
     assert sum(samples) >= 50
 
 
+def test_the_quickest_of_callables_gives_samples_that_an_answer_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timer, "MOST_SAMPLES", 100)
+    protocol = {"min_runs": 5, "min_s": 60, "max_s": 60, "warmup_s": 0.01}
+    assert len(interleaved({"nothing": lambda: None}, protocol, 0)["nothing"]["samples"]) == 100
+
+
 def test_warm_up_waits_until_it_is_steady() -> None:
     left = [0.04] * 3 + [0.02] * 3
     runs = warm_up(lambda: time.sleep(left.pop(0) if left else 0.01), limit_s=5)
