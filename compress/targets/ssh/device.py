@@ -34,6 +34,7 @@ INSTALL = (
 )
 START_S, POLL_S, SHORT_S = 240, 120, 60
 SLOWEST = 20_000  # bytes/s: slower than this a transfer counts as lost
+MOST_PARTS = 20  # that a file is taken in, one connection each
 LONGEST_FOLDER = 1500
 T = TypeVar("T")
 
@@ -107,6 +108,7 @@ class Device:
         self.target, self.ssh, self.say = target, ssh, say
         self.name, self.folder = name, f"{ssh.folder}/{name}"
         self.gone = False
+        self.answered = 0
         self.status = Status(state="none", seq=0)
 
     def install(self) -> None:
@@ -131,7 +133,7 @@ class Device:
             self._persist(partial(self._put, name, path, [self._received(name)]))
 
     def _put(self, name: str, path: Path, there: list[int]) -> None:
-        size = path.stat().st_size
+        size, parts = path.stat().st_size, 0
         while there[0] < size:
             offset = there[0]
             there[0] = -1
@@ -142,7 +144,8 @@ class Device:
             with open_at(path, offset) as file:
                 limit_s = SHORT_S + size / SLOWEST
                 there[0] = self._ask(Delivery, "put", name, str(offset), feed=file, timeout_s=limit_s).bytes
-            if there[0] <= offset:
+            parts += 1
+            if there[0] <= offset or parts > MOST_PARTS:  # one byte a connection would take weeks
                 raise self._unreadable(f"{there[0]} bytes of {name}, {offset} were there before")
 
     def _received(self, name: str) -> int:
@@ -190,6 +193,7 @@ class Device:
             raise self._unreadable(str(error)) from None
         except Unavailable as error:
             raise Unavailable(f"target {self.target}: {error}") from None
+        self.answered += 1
         if isinstance(answer, RunnerError):
             raise self._error(answer)
         return answer
@@ -213,7 +217,11 @@ class Device:
 
     def _persist(self, action: Callable[[], T]) -> T:
         try:
-            return retry(action, lambda loss: self.say(f"{self.ssh.host}: connection lost ({loss}), trying again"))
+            return retry(
+                action,
+                lambda loss: self.say(f"{self.ssh.host}: connection lost ({loss}), trying again"),
+                lambda: self.answered,
+            )
         except DeviceLoss:
             self.gone = True
             raise
