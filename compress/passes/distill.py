@@ -60,6 +60,7 @@ class Distill(Pass):
         subject.keep_reference()
         assert subject.reference is not None
         student = self._start(subject)
+        self._refuse_twins(subject)
         # A copy: training changes the layout of its weights in memory, and a run that takes the kept ones would not.
         kept = subject.keep("student", lambda: self._train(copy.deepcopy(student), subject))
         student.load_state_dict(kept)
@@ -69,6 +70,19 @@ class Distill(Pass):
         subject.notes.append(
             f"distill: K {subject.reference.k_steps} to {student.k_steps}{entry}, {steps} training steps"
         )
+
+    def _refuse_twins(self, subject: Subject) -> None:
+        """Raise InputError where a training picture is validated on; of a student that was trained before, too, as far
+        as its folders are still there.
+        """
+        from compress.data.crops import open_pictures, refuse_twins
+
+        folders = [source for source in self.settings.data if isinstance(source, str)]
+        try:
+            pictures = open_pictures(folders, subject.task, 0, 1, STAGE_STRIDE, subject.held_back, INSTEAD)
+        except InputError:
+            return  # training, if there is any, says it
+        refuse_twins(pictures, subject.held_back)
 
     def _start(self, subject: Subject) -> Elir:
         def pairs() -> Iterator[tuple[Tensor, Tensor]]:
@@ -87,13 +101,12 @@ class Distill(Pass):
 
     def _train(self, student: Elir, subject: Subject) -> dict[str, Tensor]:
         """The trained student's tensors, in the precision that its checkpoint has."""
-        from compress.data.crops import open_pictures, refuse_twins
+        from compress.data.crops import open_pictures
 
         s, teacher = self.settings, copy.deepcopy(subject.reference)
         assert teacher is not None
         side = max(stage.crop for stage in s.stages)
         pictures = open_pictures(s.data, subject.task, s.seed, side, STAGE_STRIDE, subject.held_back, INSTEAD)
-        refuse_twins(pictures, subject.held_back)
         run = self._run(student, teacher)
         subject.folder.mkdir(parents=True, exist_ok=True)
         write_text(subject.folder / "run.json", run.model_dump_json(indent=1))

@@ -172,6 +172,18 @@ def test_a_picture_held_back_is_refused(subject: Subject, pictures: Path, photo:
         Distill(settings(pictures)).run(subject)
 
 
+def test_a_kept_student_is_not_validated_on_what_it_learnt_from(
+    subject: Subject, pictures: Path, photo: np.ndarray
+) -> None:
+    from compress.data.sets import pixels_sha256
+
+    Distill(settings(pictures)).run(subject)
+    subject.keep = lambda name, make: subject.model.state_dict()
+    subject.held_back = {pixels_sha256(photo): "validation/photo.png"}
+    with pytest.raises(InputError, match="training and validation share a picture"):
+        Distill(settings(pictures)).run(subject)
+
+
 def test_after_fold_time_is_refused(subject: Subject, pictures: Path) -> None:
     FoldTime(FoldTimeSettings()).run(subject)
     with pytest.raises(InputError, match=r"^passes: distill needs the flow's time MLP, which fold_time takes away"):
