@@ -177,8 +177,10 @@ def test_a_kept_student_is_not_validated_on_what_it_learnt_from(
 ) -> None:
     from compress.data.sets import pixels_sha256
 
+    first = subject.model
     Distill(settings(pictures)).run(subject)
-    subject.keep = lambda name, make: subject.model.state_dict()
+    kept, subject.model = subject.model.state_dict(), first
+    subject.keep = lambda name, make: kept
     subject.held_back = {pixels_sha256(photo): "validation/photo.png"}
     with pytest.raises(InputError, match="training and validation share a picture"):
         Distill(settings(pictures)).run(subject)
